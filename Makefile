@@ -1,0 +1,97 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install -q --require-hashes
+
+.DEFAULT_GOAL := help
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Turnstile needs Python 3.11 or newer: make PYTHON=/path/to/python3.11 ...")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run: requirements.txt pyproject.toml | $(BIN)/python
+	$(PIP) -r requirements.txt
+	$(BIN)/python -m pip --disable-pip-version-check install -q --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.txt $(VENV)/.run
+	$(PIP) -r requirements-dev.txt
+	@touch $@
+
+setup: $(VENV)/.run ## Set everything up in .venv
+	@echo "Turnstile is set up: $(BIN)/turnstile --help" >&2
+
+demo: $(VENV)/.run ## Set up, then the main job, end to end
+	@$(BIN)/turnstile demo
+
+up: $(VENV)/.run ## Set up, then workers, Flower and an embedded server until Ctrl-C
+	@$(BIN)/turnstile up
+
+test: $(VENV)/.dev ## Set up, then the tests
+	$(BIN)/python -m pytest
+
+explore: $(VENV)/.dev ## Every interleaving of the scripts, within bounds; writes docs/exploration.md
+	@$(BIN)/python -m tests.exploration
+
+mutants: $(VENV)/.dev ## Plant faults and see the tests catch them; writes docs/mutants.md
+	@$(BIN)/python -m tests.mutants
+
+.PHONY: explore mutants
+
+$(VENV)/.web: requirements-web.txt $(VENV)/.dev
+	$(PIP) -r requirements-web.txt
+	@touch $@
+
+web-programs:
+	@for name in node npm chromium; do command -v $$name > /dev/null || { \
+	  echo "make test-web: $$name is missing (Debian and Ubuntu: apt-get install nodejs npm chromium)" >&2; exit 1; }; done
+
+test-web: web-programs $(VENV)/.web ## Set up, then the tests that need node and Chromium
+	npm ci --silent --prefix tests/web
+	$(BIN)/python -m pytest tests/web
+
+.PHONY: web-programs test-web
+
+check: $(VENV)/.dev ## Format, lint, types, import contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+chaos: $(VENV)/.dev ## Faults of every class, half an hour long; writes docs/reliability.md
+	$(BIN)/python -m tests.chaos run --seed $(or $(SEED),1) --runs 8 --faults 200 --seconds 120 --publish
+
+reliability: chaos ## As chaos, and every other figure of docs/reliability.md, an hour long
+	$(BIN)/python -m tests.chaos run --seed $(or $(SEED),1) --faults 60 --seconds 150 --workers 4 --only KILL_WORKER --publish
+	$(BIN)/python -m tests.chaos run --seed $(or $(SEED),1) --faults 10 --seconds 110 --workers 4 --only FREEZE_WORKER --publish --add
+	$(BIN)/python -m tests.chaos run --seed $(or $(SEED),1) --faults 60 --seconds 90 --workers 4 --only LOSE_DISPATCH --publish --add
+	$(BIN)/python -m tests.chaos starvation --publish
+	$(BIN)/python -m tests.chaos backlog --publish
+	$(BIN)/python -m tests.chaos failover --publish
+	$(BIN)/python -m tests.chaos plain --publish
+
+$(VENV)-rivals/.done $(VENV)-arq/.done: $(VENV)-%/.done: bench/requirements-%.txt
+	$(PYTHON) -m venv $(VENV)-$*
+	$(VENV)-$*/bin/python -m pip --disable-pip-version-check install -q --require-hashes -r $<
+	@touch $@
+
+bench: $(VENV)/.dev $(VENV)-rivals/.done $(VENV)-arq/.done ## Measure beside the rivals, and write docs/performance.md
+	$(BIN)/python -m bench
+
+.PHONY: bench
+
+format: $(VENV)/.dev ## Format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lock: ## Pin every dependency with its hashes (needs uv)
+	uv pip compile $(LOCK) --extra build pyproject.toml -o requirements.txt
+	uv pip compile $(LOCK) --extra build --extra dev pyproject.toml -o requirements-dev.txt
+	uv pip compile $(LOCK) --extra build --extra dev --extra web pyproject.toml -o requirements-web.txt
+
+LOCK := -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header
+
+.PHONY: help setup demo up test check chaos reliability format lock

@@ -1,0 +1,68 @@
+"""`python -m bench`: measure everything, print the tables, and write them into docs/performance.md.
+
+`--only throughput,latency` runs a part and writes nothing.
+"""
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from bench import anatomy, idle, latency, producing, scaling, server, sessions, targets, throughput
+from bench.machine import ROOT, Bench, bench, description
+from bench.tables import Table
+
+PAGE = ROOT / "docs" / "performance.md"
+BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
+PARTS = ("throughput", "latency", "server", "idle", "producing", "anatomy", "sessions", "scaling")
+
+
+def main() -> None:
+    """Run what the command line asks for."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--only", default="", help=f"parts to run, of: {', '.join(PARTS)}")
+    wanted = parser.parse_args().only
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder, bench(Path(folder)) as setting:
+        for tables in _run(setting, wanted.split(",") if wanted else PARTS):
+            if not wanted:
+                _write(tables, time.monotonic() - began)
+    for table in tables:
+        print(table.text())
+    print(f"\n{(time.monotonic() - began) / 60:.1f} minutes")
+
+
+def _run(setting: Bench, wanted: Sequence[str]) -> Iterator[list[Table]]:
+    """The tables so far, after each part."""
+    reached = targets.Targets()
+    tables: list[Table] = []
+    steps: dict[str, Callable[[], None]] = {
+        "latency": lambda: tables.append(reached.latency(*latency.run(setting))),
+        "idle": lambda: tables.append(reached.idle(*idle.run(setting))),
+        "server": lambda: tables.append(reached.server(*server.run(setting))),
+        "producing": lambda: tables.append(reached.producing(*producing.run(setting))),
+        "throughput": lambda: tables.extend(reached.throughput(throughput.run(setting))),
+        "scaling": lambda: tables.append(scaling.run(setting)),
+        "sessions": lambda: tables.extend([reached.lengths(*sessions.lengths(setting)), sessions.extremes(setting)]),
+        "anatomy": lambda: tables.append(anatomy.run(setting, reached.turn_microseconds)),
+    }
+    for name in PARTS:
+        if name in wanted:
+            print(f"{name} …", file=sys.stderr, flush=True)
+            steps[name]()
+            yield [reached.table(), *tables]
+
+
+def _write(tables: list[Table], seconds: float) -> None:
+    """Put the tables between the page's marks; the rest of the page is prose, and stays."""
+    page = PAGE.read_text()
+    start, end = page.index(BEGIN) + len(BEGIN), page.index(END)
+    about = f"One run of `make bench` ({seconds / 60:.0f} minutes) on {description()}; other work ran on the machine at times."
+    body = "\n".join([table.markdown() for table in tables])
+    PAGE.write_text(f"{page[:start]}\n\n{about}\n\n{body}\n{page[end:]}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The chat history, kept in Redis."""

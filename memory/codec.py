@@ -1,0 +1,154 @@
+"""Message ↔ element of a stored history.
+
+An element is langchain_community's JSON, `{"type", "data"}`, with one more key at the top, which LangChain's own
+reader passes over: `"turnstile": {"tokens": n, "turn": id, "at": ms, "place": n, "attempt": n}`, all but the first only when
+known. Tokens are counted once, when a message is stored.
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, message_to_dict, messages_from_dict
+from langchain_core.messages.ai import InputTokenDetails, OutputTokenDetails
+from langchain_core.messages.utils import count_tokens_approximately, message_chunk_to_message
+from pydantic_core import to_jsonable_python
+
+MARK = "turnstile"
+TYPES = frozenset({"human", "ai", "system", "tool", "function", "chat"})
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """One message of a history. `turn` is the turn that added it, None for a message from elsewhere."""
+
+    message: BaseMessage
+    turn: str | None
+    tokens: int
+
+
+def plain(message: BaseMessage) -> BaseMessage:
+    """The message itself, or for a chunk of a stream the message it stands for."""
+    return message_chunk_to_message(message)
+
+
+def encode(
+    message: BaseMessage,
+    turn: str | None = None,
+    at: int | None = None,
+    place: int | None = None,
+    attempt: int | None = None,
+) -> str:
+    """The element for a message; `at` is ms since the epoch.
+
+    `place` counts the messages of a turn from 0; its answer has `attempt` instead, the one that brought it, from 1.
+
+    What JSON cannot hold (a tool's artifact may be any object) is written the way pydantic writes JSON: bytes as
+    base64, times as ISO 8601, anything else as its `str`.
+
+    Raises:
+        ValueError: LangChain could not read back a message of this type.
+    """
+    message = plain(message)
+    if message.type not in TYPES:
+        raise ValueError(f"A message of type {message.type!r} cannot be kept in a history.")
+    mark: dict[str, Any] = {"tokens": count_tokens_approximately([message])}
+    if turn is not None:
+        mark["turn"] = turn
+    if at is not None:
+        mark["at"] = at
+    if place is not None:
+        mark["place"] = place
+    if attempt is not None:
+        mark["attempt"] = attempt
+    return _dump({**message_to_dict(message), MARK: mark})
+
+
+def decode(element: bytes | str) -> Stored | None:
+    """The message in an element, whoever wrote it; None when there is none to be had."""
+    try:
+        content = json.loads(element.decode() if isinstance(element, bytes) else element)
+        message = ordinary(content) or plain(messages_from_dict([content])[0])
+        if message.type not in TYPES:
+            return None
+        return _stored(message, content.get(MARK))
+    except Exception:  # LangChain's validators raise whatever a strange value leads them to
+        return None
+
+
+def ordinary(content: dict[str, Any]) -> BaseMessage | None:
+    """The message of an element that pydantic would take over exactly as it stands: text, no tools, nothing unusual.
+
+    It is put together without being validated again, at a fifth of the cost. None: let LangChain read it.
+    """
+    data: dict[str, Any] = content["data"]
+    kind, fields = _ORDINARY.get(content["type"], (None, ()))
+    if kind is None or data.keys() != fields or data["type"] != content["type"]:
+        return None
+    if type(data["content"]) is not str or type(data["name"]) not in _OPTIONAL or type(data["id"]) not in _OPTIONAL:
+        return None
+    if type(data["additional_kwargs"]) is not dict or type(data["response_metadata"]) is not dict:
+        return None
+    if kind is AIMessage and not _is_plain_answer(data):
+        return None
+    message = kind.__new__(kind)
+    # What pydantic's model_construct does, without its search for defaults.
+    object.__setattr__(message, "__dict__", data)
+    object.__setattr__(message, "__pydantic_fields_set__", set(data))
+    object.__setattr__(message, "__pydantic_extra__", {})
+    object.__setattr__(message, "__pydantic_private__", None)
+    return message
+
+
+_HUMAN, _AI = frozenset(HumanMessage.model_fields), frozenset(AIMessage.model_fields)
+_ORDINARY: dict[str, tuple[type[BaseMessage], frozenset[str]]] = {
+    "human": (HumanMessage, _HUMAN),
+    "ai": (AIMessage, _AI),
+    "system": (SystemMessage, _HUMAN),
+}
+_OPTIONAL = (str, type(None))
+_COUNTS = {"input_tokens", "output_tokens", "total_tokens"}
+_DETAILS = {
+    "input_token_details": frozenset(InputTokenDetails.__annotations__),
+    "output_token_details": frozenset(OutputTokenDetails.__annotations__),
+}
+
+
+def _is_plain_answer(data: dict[str, Any]) -> bool:
+    if data["tool_calls"] != [] or data["invalid_tool_calls"] != [] or "tool_calls" in data["additional_kwargs"]:
+        return False
+    usage = data["usage_metadata"]
+    return usage is None or (type(usage) is dict and _are_plain_counts(usage))
+
+
+def _are_plain_counts(usage: dict[str, Any]) -> bool:
+    if not usage.keys() >= _COUNTS or any(type(usage[name]) is not int for name in _COUNTS):
+        return False
+    for name in usage.keys() - _COUNTS:
+        details = usage[name]
+        if name not in _DETAILS or type(details) is not dict or not details.keys() <= _DETAILS[name]:
+            return False
+        if any(type(count) is not int for count in details.values()):
+            return False
+    return True
+
+
+def _stored(message: BaseMessage, mark: Any) -> Stored:
+    mark = mark if isinstance(mark, dict) else {}
+    turn, tokens = mark.get("turn"), mark.get("tokens")
+    if type(tokens) is not int or tokens < 0:
+        tokens = count_tokens_approximately([message])
+    return Stored(message, turn if isinstance(turn, str) else None, tokens)
+
+
+def _dump(element: dict[str, Any]) -> str:
+    text = json.dumps(element, ensure_ascii=False, separators=(",", ":"), default=_jsonable)
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # half a surrogate pair: only an escape can carry it
+        return json.dumps(element, default=_jsonable)
+    return text
+
+
+def _jsonable(value: object) -> Any:
+    return to_jsonable_python(value, bytes_mode="base64", fallback=str)

@@ -1,0 +1,233 @@
+"""Checks of everything that a turn needs, each with what to do when it is not right."""
+
+import json
+import statistics
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+from urllib.parse import urlsplit
+
+import click
+
+from producers.terminal import Terminal
+from turns.errors import TurnstileError
+from turns.settings import Settings
+from turns.settings import settings as read_settings
+from turns.store import Call, TurnStore
+
+OPENAI_URL = "https://api.openai.com/v1"
+OLDEST_MAJOR = 7
+MODEL_SECONDS = 5.0
+WORKER_SILENT_SECONDS = 20.0
+
+_PINGS = 5
+_SLOW_MS = 20.0
+_MEMORY_WARNS, _MEMORY_FAILS = 0.8, 0.95
+
+
+class Verdict(StrEnum):
+    """How a check came out."""
+
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+
+
+_COLOURS = {Verdict.OK: "green", Verdict.WARN: "yellow", Verdict.FAIL: "red"}
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was looked at; `advice` is empty when all is well."""
+
+    name: str
+    verdict: Verdict
+    detail: str
+    advice: str = ""
+
+
+def report(terminal: Terminal) -> int:
+    """Make all checks and show them; 1 when one has failed.
+
+    Raises:
+        SettingError: nothing can be checked with these settings.
+    """
+    worst = 0
+    for check in examine(read_settings()):
+        worst = max(worst, int(check.verdict is Verdict.FAIL))
+        advice = f"\n{'':<18}→ {check.advice}" if check.advice else ""
+        label = click.style(f"{check.verdict:<5}", _COLOURS[check.verdict])
+        terminal.result(f" {check.name:<11} {check.detail}{advice}", asdict(check), label)
+    return worst
+
+
+def examine(settings: Settings) -> Iterator[Check]:
+    """All checks, as they are made."""
+    store = TurnStore(settings)
+    reach = check_reach(store)
+    yield reach
+    if reach.verdict is not Verdict.FAIL:
+        facts = store.run(Call("INFO", (), _facts))
+        yield from (check(facts) for check in _SERVER_CHECKS)
+        yield check_workers(store)
+        yield check_turns(store)
+    yield check_model(settings)
+
+
+def _facts(reply: Any) -> dict[str, str]:
+    if isinstance(reply, dict):
+        return {str(name): str(value) for name, value in reply.items()}
+    lines = bytes(reply).decode(errors="replace").splitlines()
+    return dict(line.split(":", 1) for line in lines if ":" in line)
+
+
+def check_reach(store: TurnStore) -> Check:
+    """Whether Redis answers, and how fast."""
+    where = store.url.rpartition("@")[2]
+    try:
+        took = [_ping(store) for _ in range(_PINGS)]
+    except TurnstileError as error:
+        return Check("redis", Verdict.FAIL, where, str(error))
+    typical = statistics.median(took)
+    detail = f"{where} answers in {typical:.1f} ms"
+    if typical > _SLOW_MS:
+        return Check("redis", Verdict.WARN, detail, "Every step of a turn waits this long: run workers near to Redis.")
+    return Check("redis", Verdict.OK, detail)
+
+
+def _ping(store: TurnStore) -> float:
+    start = time.perf_counter()
+    store.run(Call("PING", (), lambda reply: reply))
+    return (time.perf_counter() - start) * 1000
+
+
+def check_version(facts: Mapping[str, str]) -> Check:
+    """Whether the server is Valkey, or Redis 7 or newer."""
+    valkey = facts.get("valkey_version")
+    version = valkey or facts.get("redis_version", "0")
+    name = f"{'Valkey' if valkey else 'Redis'} {version}"
+    if not valkey and int(version.partition(".")[0]) < OLDEST_MAJOR:
+        return Check("version", Verdict.FAIL, name, f"Use Redis {OLDEST_MAJOR} or newer, or Valkey.")
+    return Check("version", Verdict.OK, name)
+
+
+def check_eviction(facts: Mapping[str, str]) -> Check:
+    """Whether a full server refuses new turns rather than dropping accepted ones."""
+    policy = facts.get("maxmemory_policy", "unknown")
+    if policy != "noeviction":
+        advice = "A full server would drop turns and histories: set maxmemory-policy to noeviction."
+        return Check("eviction", Verdict.FAIL, f"maxmemory-policy is {policy}", advice)
+    return Check("eviction", Verdict.OK, "noeviction")
+
+
+def check_durability(facts: Mapping[str, str]) -> Check:
+    """Whether the server's data outlives it."""
+    if facts.get("aof_enabled") != "1":
+        advice = "What came after the last snapshot is lost when Redis ends: set appendonly to yes."
+        return Check("durability", Verdict.WARN, "no append-only file", advice)
+    if facts.get("aof_last_write_status", "ok") != "ok":
+        return Check("durability", Verdict.FAIL, "the append-only file cannot be written", "Look at the server's disk.")
+    return Check("durability", Verdict.OK, "append-only file")
+
+
+def check_memory(facts: Mapping[str, str]) -> Check:
+    """How much of the server's memory is free."""
+    used, limit = int(facts.get("used_memory", 0)), int(facts.get("maxmemory", 0))
+    whole = limit or int(facts.get("total_system_memory", 0))
+    detail = f"{used / 2**20:,.0f} of {whole / 2**20:,.0f} MiB used" + ("" if limit else ", no maxmemory set")
+    advice = "New turns are refused when it is full: raise maxmemory, or shorten TURNSTILE_RESULT_TTL and _HISTORY_TTL."
+    if whole and used > whole * _MEMORY_FAILS:
+        return Check("memory", Verdict.FAIL, detail, advice)
+    if whole and used > whole * _MEMORY_WARNS:
+        return Check("memory", Verdict.WARN, detail, advice)
+    return Check("memory", Verdict.OK, detail)
+
+
+_SERVER_CHECKS: tuple[Callable[[Mapping[str, str]], Check], ...] = (
+    check_version,
+    check_eviction,
+    check_durability,
+    check_memory,
+)
+
+
+def check_workers(store: TurnStore) -> Check:
+    """Whether somebody is there to answer."""
+    alive = living_workers(store)
+    if not alive:
+        advice = "Start some: `turnstile up`, or `celery -A workers.app worker`."
+        return Check("workers", Verdict.FAIL, "none is at work", advice)
+    running = sum(int(facts.get("running", 0)) for facts in alive.values())
+    room = sum(int(facts.get("concurrency", 0)) for facts in alive.values())
+    return Check("workers", Verdict.OK, f"{len(alive)} at work, {running} of {room} turns at once")
+
+
+def living_workers(store: TurnStore) -> dict[str, dict[str, Any]]:
+    """The workers that were seen of late, each with what it says of itself."""
+    found = store.run(Call("HGETALL", (store.keys.workers,), _pairs))
+    now = store.run(Call("TIME", (), lambda reply: int(reply[0])))
+    said = {name: json.loads(facts) for name, facts in found.items()}
+    return {name: facts for name, facts in said.items() if abs(now - facts["seen"]) < WORKER_SILENT_SECONDS}
+
+
+def _pairs(reply: Any) -> dict[str, bytes]:
+    pairs = reply.items() if isinstance(reply, dict) else zip(reply[::2], reply[1::2], strict=True)
+    return {name.decode(): value for name, value in pairs}
+
+
+def check_turns(store: TurnStore) -> Check:
+    """How many turns are open, and whether some gave up."""
+    counts, failed = store.stats(), store.run(Call("ZCARD", (store.keys.failed,), int))
+    detail = f"{counts.get('open', 0):,} open, {counts.get('completed', 0):,} completed, {failed:,} failed and kept"
+    if failed:
+        return Check("turns", Verdict.WARN, detail, "See `turnstile failed`; `turnstile retry TURN` queues one again.")
+    return Check("turns", Verdict.OK, detail)
+
+
+def check_model(settings: Settings) -> Check:
+    """Whether the model's server takes the key and knows the model."""
+    if settings.chain:
+        return Check("model", Verdict.OK, f"asked by {settings.chain}, which is not checked")
+    if settings.offline:
+        advice = "For real answers set OPENAI_API_KEY, or OPENAI_BASE_URL for another server."
+        return Check("model", Verdict.WARN, "no key and no base URL: the offline stand-in answers", advice)
+    try:
+        known = _models(settings)
+    except urllib.error.HTTPError as error:
+        return _refused(settings, error.code)
+    except (OSError, ValueError):
+        advice = "Check OPENAI_BASE_URL, the network, and any proxy between."
+        return Check("model", Verdict.FAIL, f"{_model_server(settings)} does not answer", advice)
+    if settings.model not in known:
+        advice = f"It lists {len(known)} others: check TURNSTILE_MODEL."
+        return Check("model", Verdict.WARN, f"{_model_server(settings)} does not list {settings.model}", advice)
+    return Check("model", Verdict.OK, f"{settings.model} at {_model_server(settings)}")
+
+
+def _refused(settings: Settings, status: int) -> Check:
+    detail = f"{_model_server(settings)} answers {status}"
+    if status in (401, 403):
+        return Check("model", Verdict.FAIL, detail, "It does not take the key: check OPENAI_API_KEY.")
+    return Check("model", Verdict.WARN, detail, f"It does not list its models, so {settings.model} could not be checked.")
+
+
+def _model_server(settings: Settings) -> str:
+    return urlsplit(settings.openai_base_url or OPENAI_URL).netloc.rpartition("@")[2]
+
+
+def _models(settings: Settings) -> list[str]:
+    url = (settings.openai_base_url or OPENAI_URL).rstrip("/") + "/models"
+    if urlsplit(url).scheme not in ("http", "https"):
+        raise ValueError("no HTTP address")
+    key = settings.openai_api_key.get_secret_value() or "none"
+    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {key}"})  # noqa: S310 - the scheme is checked
+    with urllib.request.urlopen(request, timeout=MODEL_SECONDS) as response:  # noqa: S310 - the scheme is checked
+        listed = json.load(response)
+    models = listed.get("data") if isinstance(listed, dict) else None
+    if not isinstance(models, list):
+        raise ValueError("no list of models")
+    return [str(model.get("id")) for model in models if isinstance(model, dict)]

@@ -1,0 +1,64 @@
+"""The gateway: `app` speaks OpenAI's Responses, Conversations and Chat Completions API over turns and sessions.
+
+uvicorn producers.gateway:app
+"""
+
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+
+from producers.http import chat, conversations, errors, health, models, page, responses
+from producers.http.access import Gate
+from producers.http.desk import Desk
+from producers.http.envelope import Envelope
+from turns.errors import SettingError
+from turns.settings import Settings
+from turns.settings import settings as read_settings
+
+_ABOUT = "OpenAI's Responses and Conversations API, background mode included: the unmodified `openai` SDKs are its clients."
+
+_WRONG_USE = 2
+
+
+class Gateway(FastAPI):
+    """FastAPI, but for its own error of a wrong request, which is never sent here."""
+
+    def openapi(self) -> dict[str, Any]:
+        """The OpenAPI document."""
+        document = super().openapi()
+        for operations in document["paths"].values():
+            for operation in operations.values():
+                if operation["responses"].get("422", {}).get("description") == "Validation Error":
+                    del operation["responses"]["422"]
+        return document
+
+
+def build(settings: Settings) -> FastAPI:
+    """The application for these settings."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        app.state.desk = Desk(settings)
+        yield
+        await app.state.desk.close()
+
+    app = Gateway(title="Turnstile", version="1", description=_ABOUT, lifespan=lifespan, redoc_url=None)
+    for part in (responses, conversations, chat, models, health, page):
+        app.include_router(part.router)
+    errors.install(app)
+    app.add_middleware(Envelope, gate=Gate(settings))
+    return app
+
+
+def _start() -> FastAPI:
+    try:
+        return build(read_settings())
+    except SettingError as error:
+        sys.stderr.write(f"turnstile: {error}\n")
+        raise SystemExit(_WRONG_USE) from None
+
+
+app = _start()

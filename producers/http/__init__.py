@@ -1,0 +1,1 @@
+"""The gateway's parts: what OpenAI's API says, told in turns and sessions."""

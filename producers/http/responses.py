@@ -1,0 +1,164 @@
+"""/v1/responses: a response is a turn."""
+
+from collections.abc import AsyncGenerator
+from dataclasses import replace
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Header, Query, Request
+from fastapi.responses import JSONResponse, Response
+
+from producers.http import rendering, shapes, streams
+from producers.http.callers import CONVERSATION, RESPONSE, Caller, Calling
+from producers.http.content import read_items, split_question
+from producers.http.desk import AtDesk, Desk, gone
+from producers.http.errors import ApiError, documented, invalid, unsupported
+from producers.http.following import ended, follow, look
+from producers.http.hooks import webhook
+from producers.http.narration import Narrator
+from producers.http.paging import Limit, Order, cut
+from producers.http.requests import ResponseRequest
+from producers.readers import EventReader
+from turns.errors import UnknownTurn
+from turns.store import Submitted
+from turns.wire import Record
+
+router = APIRouter(prefix="/v1/responses", tags=["Responses"])
+
+IdempotencyKey = Annotated[str | None, Header(max_length=255, description="The same key is the same response.")]
+Include = Annotated[
+    list[Literal["message.input_image.image_url"]] | None, Query(description="What is included anyway; nothing else is there.")
+]
+MESSAGE_ID = "client_message_id"
+"""In a request's metadata: a client's own id of its message, which works as an idempotency key."""
+
+_STREAMED = {"text/event-stream": {"schema": {"type": "string", "description": "The contract's events, numbered from 0."}}}
+_ANSWERS: dict[str, Any] = {"model": shapes.ResponseObject, "content": _STREAMED}
+
+
+@router.post("", responses=documented(_ANSWERS, 404, 409, 413, 422), response_class=JSONResponse)
+async def create(
+    request: Request, body: ResponseRequest, desk: AtDesk, caller: Calling, idempotency_key: IdempotencyKey = None
+) -> Response:
+    """Ask. Without `background` the call waits for the answer, and a client that goes away cancels it."""
+    key = _key(body, idempotency_key)
+    submitted = await _submit(desk, caller, body, key)
+    record = await desk.store.status(submitted.id)
+    attend = desk.attending(record.id, keyed=key is not None)
+    if body.stream:
+        told = narrate(desk, caller, record, None)
+        return streams.EventStream(told) if body.background else streams.EventStream(told, attend)
+    if not body.background and not record.state.ended:
+        record = await attend(ended(desk.store, desk.watch, record.id), gone(request.receive))
+    return JSONResponse(_shown(desk, caller, record))
+
+
+def _key(body: ResponseRequest, header: str | None) -> str | None:
+    """What tells a repeated request from a new one; None when the client gave nothing."""
+    if header:
+        return f"key\0{header}"
+    message = (body.metadata or {}).get(MESSAGE_ID)
+    return f"message\0{message}" if message else None
+
+
+async def _submit(desk: Desk, caller: Caller, body: ResponseRequest, key: str | None) -> Submitted:
+    before, question = split_question(read_items(body.input, "input"), "input")
+    hook = webhook(desk.settings, caller, body.metadata or {}, background=bool(body.background))
+    options = replace(body.options(before), webhook=hook)
+    name = caller.key("response", key)
+    id, fresh = RESPONSE + name, caller.session(CONVERSATION + name)
+    if body.previous_response_id is None:
+        session = fresh if body.conversation_id is None else caller.session(body.conversation_id)
+        return await desk.store.submit(id, session, question, options)
+    previous = await _previous(desk, caller, body.previous_response_id)
+    return await desk.store.follow(id, previous.id, fresh, question, options)
+
+
+async def _previous(desk: Desk, caller: Caller, id: str) -> Record:
+    try:
+        record = await desk.look_up(caller, id, "previous_response_id")
+    except ApiError as error:
+        error.code = "previous_response_not_found"
+        raise
+    if not record.options.store:
+        raise invalid("previous_response_id", "That response was not stored (`store`: false): nothing can follow it.")
+    return record
+
+
+def _shown(desk: Desk, caller: Caller, record: Record) -> dict[str, Any]:
+    return rendering.response(record, caller.name(record.session), desk.settings.model)
+
+
+async def narrate(desk: Desk, caller: Caller, record: Record, after: int | None) -> AsyncGenerator[bytes]:
+    """All events of a response after sequence number `after`, as they happen, ready for the wire."""
+    narrator = Narrator(record, caller.name(record.session), desk.settings.model)
+    reader = EventReader()
+    first = -1 if after is None else after
+    for told in narrator.begin():
+        if told["sequence_number"] > first:
+            yield streams.event(told)
+    try:
+        async for batch in follow(desk.store, desk.watch, record.id, reader):
+            yield b""
+            for event in batch:
+                latest = await look(desk.store, record.id) if event.type == "ended" else None
+                for told in narrator.tell(event, latest):
+                    if told["sequence_number"] > first:
+                        yield streams.event(told)
+        for told in narrator.retell(reader.left) if reader.left else ():
+            yield streams.event(told)
+    except UnknownTurn:
+        yield streams.event(narrator.trouble("not_found", "The response was deleted."))
+
+
+@router.get("/{response_id}", responses=documented(_ANSWERS, 404), response_class=JSONResponse)
+async def retrieve(
+    response_id: str,
+    desk: AtDesk,
+    caller: Calling,
+    stream: bool = False,
+    starting_after: Annotated[int | None, Query(ge=0, description="Only events after this sequence number.")] = None,
+    include_obfuscation: Annotated[bool | None, Query(description="There is none here.")] = None,
+    include: Include = None,  # noqa: ARG001  # the SDKs' parameter
+) -> Response:
+    """The response as it is, or, with `stream`, its events from the first one on: also of one created without `stream`."""
+    if include_obfuscation:
+        raise unsupported("include_obfuscation")
+    record = await desk.look_up(caller, response_id)
+    if not stream:
+        return JSONResponse(_shown(desk, caller, record))
+    if starting_after is not None and record.state.ended and not await desk.store.events(record.id, 0, 1):
+        message = "The events of this response have expired; retrieve it without `starting_after`."
+        raise invalid("starting_after", message, "stream_expired")
+    return streams.EventStream(narrate(desk, caller, record, starting_after))
+
+
+@router.post("/{response_id}/cancel", responses=documented(_ANSWERS, 404), response_class=JSONResponse)
+async def cancel(response_id: str, desk: AtDesk, caller: Calling) -> Response:
+    """Cancel it, unless it has ended already; the response that stands."""
+    record = await desk.look_up(caller, response_id)
+    await desk.store.cancel(record.id)
+    return JSONResponse(_shown(desk, caller, await desk.store.status(record.id)))
+
+
+@router.delete("/{response_id}", responses=documented({"model": shapes.Deleted}, 404, 409), response_class=JSONResponse)
+async def delete(response_id: str, desk: AtDesk, caller: Calling) -> Response:
+    """Forget it; one that has not ended is cancelled. What it added to its conversation stays there."""
+    record = await desk.look_up(caller, response_id)
+    await desk.store.cancel(record.id)
+    await desk.store.forget(record.id)
+    return JSONResponse({"id": record.id, "object": "response", "deleted": True})
+
+
+@router.get("/{response_id}/input_items", responses=documented({"model": shapes.ItemList}, 404), response_class=JSONResponse)
+async def input_items(
+    response_id: str,
+    desk: AtDesk,
+    caller: Calling,
+    after: str | None = None,
+    limit: Limit = 20,
+    order: Order = "desc",
+    include: Include = None,  # noqa: ARG001  # the SDKs' parameter
+) -> Response:
+    """The items that it was asked with."""
+    record = await desk.look_up(caller, response_id)
+    return JSONResponse(cut(rendering.input_items(record), after, limit, order))

@@ -1,0 +1,45 @@
+// The conversations that this browser knows, newest first, and the questions in them whose end it has not seen.
+
+import { unique } from "/static/api.js";
+
+const STORE = "turnstile.sessions";
+const TITLE_LENGTH = 60;
+
+function read() {
+  try {
+    const found = JSON.parse(localStorage.getItem(STORE) ?? "[]");
+    return Array.isArray(found) ? found : [];
+  } catch {
+    return [];
+  }
+}
+
+// Other tabs write here too: each change starts from what is stored.
+function change(id, edit) {
+  const all = read();
+  const found = all.find((session) => session.id === id);
+  if (found) edit(found);
+  localStorage.setItem(STORE, JSON.stringify(all));
+}
+
+export const list = read;
+export const find = (id) => read().find((session) => session.id === id);
+export const fresh = () => `conv_${unique()}`;
+
+/** Note that a question was asked, before it is sent: should the page be gone by then, the next one sends it again. */
+export function asked(id, question) {
+  if (!find(id)) {
+    const title = question.text.trim().replace(/\s+/g, " ").slice(0, TITLE_LENGTH);
+    localStorage.setItem(STORE, JSON.stringify([{ id, title, open: [] }, ...read()]));
+  }
+  change(id, (session) => session.open.push(question));
+}
+
+export const named = (id, key, response) =>
+  change(id, (session) => session.open.forEach((q) => { if (q.key === key) q.response = response; }));
+
+export const ended = (id, key) => change(id, (session) => { session.open = session.open.filter((q) => q.key !== key); });
+
+export function forget(id) {
+  localStorage.setItem(STORE, JSON.stringify(read().filter((session) => session.id !== id)));
+}

@@ -1,0 +1,75 @@
+"""How records, counters and histories are shown, to people and to programs."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from producers.transcript import HistoryMessage
+from turns.states import State
+from turns.wire import Question, Record
+
+MOMENTS = frozenset({"called", "swept", "patience"})
+"""What the scripts remember beside their counters: times in ms, of no interest to a reader."""
+
+
+def record_json(record: Record) -> dict[str, Any]:
+    """All of a record; times are seconds since the epoch."""
+    return asdict(record)
+
+
+def record_text(record: Record) -> str:
+    """A record in a few lines."""
+    lines = {
+        "turn": record.id,
+        "session": record.session,
+        "state": state_text(record),
+        "attempts": str(record.attempts),
+        "asked": _moment(record.created),
+        "started": _moment(record.started),
+        "ended": _moment(record.finished),
+        "model": record.model or "",
+        "tokens": _tokens(record.usage),
+        "question": question_text(record.question),
+        "answer": record.answer or "",
+    }
+    return "\n".join(f"{name:<10}{text}" for name, text in lines.items() if text)
+
+
+def state_text(record: Record) -> str:
+    """The state, with what else there is to say about it."""
+    if record.state is State.FAILED:
+        return f"failed: {record.code}: {record.message}"
+    if record.state is State.QUEUED:
+        return f"queued, {record.place} before it in its session" if record.place else "queued, next in its session"
+    return record.state
+
+
+def failed_text(record: Record) -> str:
+    """A failed turn on one line."""
+    return f"{record.id}  {_moment(record.finished)}  {record.session}  {record.code}: {record.message}"
+
+
+def history_text(message: HistoryMessage) -> str:
+    """A message, behind who said it."""
+    return f"{message.role}: {message.text}"
+
+
+def question_text(question: Question) -> str:
+    """A question's text; its other parts are named."""
+    if isinstance(question, str):
+        return question
+    return " ".join(str(part.get("text") or f"[{part['type']}]") for part in question)
+
+
+def stats_text(counts: Mapping[str, int]) -> str:
+    """Counters, one on a line."""
+    return "\n".join(f"{name:<16}{count:>12,}" for name, count in sorted(counts.items()))
+
+
+def _moment(seconds: float | None) -> str:
+    return datetime.fromtimestamp(seconds).astimezone().isoformat(" ", "seconds") if seconds else ""
+
+
+def _tokens(usage: Mapping[str, Any] | None) -> str:
+    return ", ".join(f"{name} {count}" for name, count in (usage or {}).items() if isinstance(count, int))

@@ -1,0 +1,1 @@
+"""The tests, in tiers: fundamentals (read these first), unit, scripts, integration, acceptance."""

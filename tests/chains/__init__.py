@@ -1,0 +1,1 @@
+"""Chains that tests give to workers by `TURNSTILE_CHAIN`."""

@@ -1,0 +1,138 @@
+"""What must hold when everything has come to rest: from what was accepted, what is stored, and the server's own log."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import inf
+
+from tests.chaos.record import Entry, visible
+from turns.errors import UnknownTurn
+from turns.states import State
+from turns.store import TurnStore
+from turns.wire import Event, Record
+
+
+@dataclass(slots=True)
+class Findings:
+    """What is wrong. All lists empty: every promise was kept."""
+
+    lost: list[str] = field(default_factory=list)
+    """Accepted, but not answered and in its history."""
+    doubled: list[str] = field(default_factory=list)
+    """In a history, or ended, more than once."""
+    misordered: list[str] = field(default_factory=list)
+    """In its history before a turn that had been accepted before it was sent."""
+    others: list[str] = field(default_factory=list)
+    """Anything else, in words."""
+
+    @property
+    def clean(self) -> bool:
+        """Whether nothing is wrong."""
+        return not (self.lost or self.doubled or self.misordered or self.others)
+
+
+@dataclass(frozen=True, slots=True)
+class Remains:
+    """What is stored in the end: each history's turns, oldest first, each turn's record and events, and what should be gone."""
+
+    histories: Mapping[str, Sequence[str]]
+    records: Mapping[str, Record]
+    events: Mapping[str, Sequence[Event]]
+    left: Sequence[str]
+
+
+def collect(store: TurnStore, entries: Iterable[Entry]) -> Remains:
+    """Read what is stored of these turns and their sessions."""
+    turns = {entry.turn: entry.session for entry in entries}
+    records, events = {}, {}
+    for turn in turns:
+        try:
+            records[turn] = store.status(turn)
+            events[turn] = store.events(turn, count=100_000)
+        except UnknownTurn:
+            continue
+    histories = {session: history_turns(store.history(session)) for session in set(turns.values())}
+    return Remains(histories, records, events, list(_left(store)))
+
+
+def history_turns(elements: Sequence[bytes]) -> list[str]:
+    """The turns of a history, oldest first; a name that starts with `?` for messages that are not a turn's two."""
+    messages = [json.loads(element) for element in reversed(elements)]
+    turns = [str(message.get("turnstile", {}).get("turn")) for message in messages]
+    kinds = [message["type"] for message in messages]
+    pairs = zip(turns[::2], [*turns[1::2], ""], kinds[::2], [*kinds[1::2], ""], strict=False)
+    return [human if human == ai and (a, b) == ("human", "ai") else f"?{human}" for human, ai, a, b in pairs]
+
+
+def _left(store: TurnStore) -> Iterable[str]:
+    keys = store.keys
+    for pattern in (keys.session("*"), keys.mailbox("*"), keys.owned("*")):
+        yield from (f"{key.decode()} is still there" for key in store.client.scan_iter(match=pattern, count=1000))
+    if store.client.zcard(keys.due):
+        yield f"{store.client.zcard(keys.due)} sessions are still due"
+    if store.stats().get("open", 0):
+        yield f"the counter of open turns says {store.stats()['open']}"
+
+
+def check(entries: Mapping[str, Entry], remains: Remains, violations: Iterable[str]) -> Findings:
+    """Judge a run. `violations` are what the server's log has shown."""
+    found = Findings(others=[*violations, *remains.left])
+    for session, turns in remains.histories.items():
+        check_history(session, turns, entries, found)
+    for entry in entries.values():
+        _check_turn(entry, remains, found)
+    return found
+
+
+def check_history(session: str, turns: Sequence[str], entries: Mapping[str, Entry], found: Findings) -> None:
+    """Note what is doubled, misordered or strange in one session's history, oldest turn first."""
+    found.doubled += [turn for turn, count in Counter(turns).items() if count > 1]
+    latest = -inf
+    for turn in turns:
+        entry = entries.get(turn)
+        if entry is None or entry.session != session:
+            found.others.append(f"session {session} holds messages of {turn}, which is none of its turns")
+        elif entry.accepted is not None and entry.accepted < latest:
+            found.misordered.append(turn)
+        if entry:
+            latest = max(latest, entry.sent)
+
+
+def _check_turn(entry: Entry, remains: Remains, found: Findings) -> None:
+    record = remains.records.get(entry.turn)
+    stored = entry.turn in remains.histories.get(entry.session, ())
+    if record is None:
+        if entry.accepted is not None:
+            found.lost.append(entry.turn)
+        elif stored:
+            found.others.append(f"{entry.turn} is in its history without a record")
+    elif record.state is not State.COMPLETED or not stored:
+        found.lost.append(entry.turn)
+    else:
+        if visible(entry.turn) not in (record.answer or ""):
+            found.others.append(f"the answer of {entry.turn} is not whole")
+        _check_events(record, remains.events.get(entry.turn, ()), found)
+
+
+def _check_events(record: Record, events: Sequence[Event], found: Findings) -> None:
+    wrong = events_fault(record, events)
+    if wrong == "ended":
+        found.doubled.append(record.id)
+    elif wrong:
+        found.others.append(f"the events of {record.id}: {wrong}")
+
+
+def events_fault(record: Record, events: Sequence[Event]) -> str:
+    """What is wrong with the events of a completed turn, in words; `ended` when it ended twice."""
+    kinds = [event.type for event in events]
+    if kinds.count("ended") > 1:
+        return "ended"
+    if [event.sequence for event in events] != list(range(1, len(events) + 1)) or record.sequence != len(events):
+        return "their sequence has a gap or a repeat"
+    if kinds[-1:] != ["ended"]:
+        return "the last one is not the end"
+    if [event.attempt for event in events if event.type == "started"] != list(range(1, record.attempts + 1)):
+        return "not each attempt started once"
+    last = [event.data for event in events if event.type == "text" and event.attempt == record.attempts]
+    return "" if "".join(last) == record.answer else "the text is not the answer"

@@ -1,0 +1,213 @@
+"""A TCP proxy on loopback that breaks the connections it carries.
+
+All proxies of a run share one thread. A method may be called from any thread, and takes effect at once:
+
+with ProxyThread() as thread:
+    proxy = thread.open(6379)
+    proxy.cut()
+"""
+
+import asyncio
+import socket
+import struct
+import threading
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+T = TypeVar("T")
+
+HOST = "127.0.0.1"
+_CHUNK = 65_536
+_BURIAL_SECONDS = 30.0
+_WAIT_SECONDS = 10.0
+_RESET = struct.pack("ii", 1, 0)
+
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+class _Link:
+    """One client's connection and ours to the server."""
+
+    def __init__(self, proxy: "FaultProxy", client: Streams, server: Streams | None) -> None:
+        self._proxy = proxy
+        self._client, self._server = client, server
+        self.dead = server is None
+
+    async def carry(self) -> None:
+        """Carry bytes both ways until one side ends; a dead link swallows everything, the end included."""
+        if self._server is None:
+            await self._swallow()
+            return
+        ways = [self._requests(*self._server), self._replies(*self._server)]
+        tasks = [asyncio.create_task(way) for way in ways]
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if self.dead:
+            await self._swallow()
+            # The server has not heard that its client is gone; nor shall it, for a while.
+            await asyncio.sleep(_BURIAL_SECONDS)
+        self.cut()
+
+    def cut(self) -> None:
+        """Reset both connections."""
+        for _, writer in filter(None, (self._client, self._server)):
+            _reset(writer)
+
+    async def _requests(self, _: asyncio.StreamReader, server: asyncio.StreamWriter) -> None:
+        reader = self._client[0]
+        while not self.dead and (data := await _read(reader)):
+            await self._proxy.linger()
+            if not self.dead:
+                server.write(data)
+
+    async def _replies(self, server: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        writer = self._client[1]
+        while not self.dead and (data := await _read(server)):
+            await self._proxy.linger()
+            if self._proxy.deaf:
+                return
+            if not self.dead:
+                writer.write(data)
+
+    async def _swallow(self) -> None:
+        while await _read(self._client[0]):
+            pass
+        self._client[1].close()
+
+
+class FaultProxy:
+    """One listening port that leads to a server on loopback. `port` is where to connect."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, target: int) -> None:
+        self.port = 0
+        self.target = target
+        self.deaf = False
+        """Replies are swallowed, and their connections cut: what was asked has been done, and nobody is told."""
+        self._delay = 0.0
+        self._silent = False
+        self._loop = loop
+        self._links: set[_Link] = set()
+        self._server: asyncio.Server | None = None
+
+    async def start(self) -> None:
+        """Listen on a free port."""
+        self._server = await asyncio.start_server(self._accept, HOST, 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    def heal(self) -> None:
+        """Carry everything again; connections that were swallowed stay dead."""
+        self._do(lambda: self._set(deaf=False, delay=0.0, silent=False))
+
+    def cut(self) -> None:
+        """Reset every connection."""
+        self._do(self._cut)
+
+    def slow_down(self, seconds: float) -> None:
+        """Hold every chunk of bytes back for so long, each way."""
+        self._do(lambda: self._set(delay=seconds))
+
+    def swallow_replies(self) -> None:
+        """Forward requests, swallow their replies and cut."""
+        self._do(lambda: self._set(deaf=True))
+
+    def go_silent(self) -> None:
+        """Half-open: all connections stay, and nothing arrives any more, on either side, for ever; new ones likewise."""
+        self._do(self._kill_links)
+
+    async def linger(self) -> None:
+        """Wait as long as the link is slow."""
+        if self._delay:
+            await asyncio.sleep(self._delay)
+
+    def _do(self, what: Callable[[], None]) -> None:
+        self._loop.call_soon_threadsafe(what)
+
+    def _set(self, deaf: bool | None = None, delay: float | None = None, silent: bool | None = None) -> None:
+        self.deaf = self.deaf if deaf is None else deaf
+        self._delay = self._delay if delay is None else delay
+        self._silent = self._silent if silent is None else silent
+
+    def _cut(self) -> None:
+        for link in self._links:
+            link.cut()
+
+    def _kill_links(self) -> None:
+        self._silent = True
+        for link in self._links:
+            link.dead = True
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            server = None if self._silent else await asyncio.open_connection(HOST, self.target)
+        except OSError:
+            _reset(writer)
+            return
+        link = _Link(self, (reader, writer), server)
+        self._links.add(link)
+        # asyncio's streams report a cancelled handler as an error.
+        with suppress(asyncio.CancelledError):
+            await link.carry()
+        self._links.discard(link)
+        link.cut()
+
+    async def stop(self) -> None:
+        """End every connection."""
+        if self._server:
+            self._server.close()
+        self._cut()
+
+
+class ProxyThread:
+    """The thread that all proxies run in."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="proxies", daemon=True)
+        self._proxies: list[FaultProxy] = []
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._call(self._stop())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def open(self, target: int) -> FaultProxy:
+        """A new proxy in front of a port."""
+        proxy = FaultProxy(self._loop, target)
+        self._call(proxy.start())
+        self._proxies.append(proxy)
+        return proxy
+
+    def _call(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(_WAIT_SECONDS)
+
+    async def _stop(self) -> None:
+        for proxy in self._proxies:
+            await proxy.stop()
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _read(reader: asyncio.StreamReader) -> bytes:
+    try:
+        return await reader.read(_CHUNK)
+    except OSError:
+        return b""
+
+
+def _reset(writer: asyncio.StreamWriter) -> None:
+    raw = writer.get_extra_info("socket")
+    if raw is not None:
+        with suppress(OSError):
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+    writer.transport.abort()

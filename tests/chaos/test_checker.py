@@ -1,0 +1,182 @@
+"""The checker finds what is wrong: a storm that cannot fail proves nothing."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from deploy.embedded import EmbeddedServer
+from tests.chaos import journal
+from tests.chaos.checker import Findings, Remains, check, collect, history_turns
+from tests.chaos.faults import Kind, plan
+from tests.chaos.figures import percentile, upper_bound
+from tests.chaos.harness import LEASE_SECONDS, Struck
+from tests.chaos.journal import Attempt
+from tests.chaos.record import Entry, question
+from tests.chaos.result import recoveries
+from tests.hands import Hand, element
+from turns.keys import Keys
+from turns.settings import Settings
+from turns.store import TurnStore
+
+TURNS = ("t1", "t2", "t3")
+ENTRIES = {turn: Entry(turn, "s1", sent=n, accepted=n + 0.5) for n, turn in enumerate(TURNS)}
+
+
+@pytest.fixture
+def remains(store: TurnStore, settings: Settings) -> Remains:
+    """What three good turns leave."""
+    for turn in TURNS:
+        store.submit(turn, "s1", question(turn))
+    hand = Hand(settings)
+    while hand.work(lambda claim: f"You said: {claim.question}"):
+        pass
+    return collect(store, ENTRIES.values())
+
+
+def _judge(remains: Remains) -> Findings:
+    return check(ENTRIES, remains, [])
+
+
+def test_good_turns_are_clean(remains: Remains) -> None:
+    assert _judge(remains) == Findings()
+
+
+def test_a_turn_missing_from_its_history_is_lost(remains: Remains) -> None:
+    assert _judge(replace(remains, histories={"s1": ["t1", "t3"]})).lost == ["t2"]
+
+
+def test_an_accepted_turn_without_a_record_is_lost(remains: Remains) -> None:
+    records = {turn: record for turn, record in remains.records.items() if turn != "t2"}
+    assert _judge(replace(remains, histories={"s1": ["t1", "t3"]}, records=records)).lost == ["t2"]
+
+
+def test_a_turn_of_unknown_fate_may_be_missing_altogether(remains: Remains) -> None:
+    records = {turn: record for turn, record in remains.records.items() if turn != "t2"}
+    entries = {**ENTRIES, "t2": replace(ENTRIES["t2"], accepted=None)}
+    assert check(entries, replace(remains, histories={"s1": ["t1", "t3"]}, records=records), []).clean
+
+
+def test_a_turn_twice_in_a_history_is_doubled(remains: Remains) -> None:
+    assert _judge(replace(remains, histories={"s1": ["t1", "t2", "t2", "t3"]})).doubled == ["t2"]
+
+
+def test_turns_out_of_order_are_misordered(remains: Remains) -> None:
+    assert _judge(replace(remains, histories={"s1": ["t2", "t1", "t3"]})).misordered == ["t1"]
+
+
+def test_turns_sent_at_once_may_come_in_either_order(remains: Remains) -> None:
+    entries = {**ENTRIES, "t2": replace(ENTRIES["t2"], sent=0.2)}
+    assert check(entries, replace(remains, histories={"s1": ["t2", "t1", "t3"]}), []).clean
+
+
+def test_what_is_left_and_what_the_log_shows_is_told(remains: Remains) -> None:
+    found = check(ENTRIES, replace(remains, left=["1 sessions are still due"]), ["taken too early"])
+    assert found.others == ["taken too early", "1 sessions are still due"]
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda events: events[:-1],
+        lambda events: [events[0], *events[2:]],
+        lambda events: [*events[:2], events[1], *events[2:]],
+        lambda events: [replace(event, data=event.data.upper()) for event in events],
+        lambda events: [events[0], replace(events[1], type="started"), *events[2:]],
+    ],
+)
+def test_events_with_a_gap_a_repeat_or_other_text_are_told(
+    remains: Remains, spoil: Callable[[list[object]], list[object]]
+) -> None:
+    events = {**remains.events, "t2": spoil(list(remains.events["t2"]))}
+    assert len(_judge(replace(remains, events=events)).others) == 1  # type: ignore[arg-type]  # spoilt
+
+
+def test_a_turn_that_ended_twice_is_doubled(remains: Remains) -> None:
+    events = [*remains.events["t2"], remains.events["t2"][-1]]
+    assert _judge(replace(remains, events={**remains.events, "t2": events})).doubled == ["t2"]
+
+
+def test_half_an_answer_is_told(remains: Remains) -> None:
+    records = {**remains.records, "t2": replace(remains.records["t2"], answer="You said: What")}
+    assert "the answer of t2 is not whole" in _judge(replace(remains, records=records)).others
+
+
+def test_half_a_turn_in_a_history_is_strange() -> None:
+    elements = [element("human", "?", "t1"), element("ai", "!", "t1"), element("human", "?", "t2")]
+    assert history_turns([text.encode() for text in reversed(elements)]) == ["t1", "?t2"]
+
+
+class Log:
+    """A real server with a log, and what is written past the scripts."""
+
+    def __init__(self, server: EmbeddedServer) -> None:
+        self.server = server
+        self.store = TurnStore(Settings(redis_url=server.url))
+        self.hand = Hand(self.store.settings)
+
+    def violations(self) -> list[str]:
+        """What the log shows."""
+        return journal.read(self.server.folder, LEASE_SECONDS).violations
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[Log]:
+    """A running server with one claimed turn, `t1`."""
+    with EmbeddedServer(tmp_path, append_fsync="always") as server:
+        log = Log(server)
+        log.store.submit("t1", "s1", "question")
+        yield log
+
+
+def test_the_log_tells_of_every_attempt(log: Log) -> None:
+    claim = log.hand.take()
+    log.store.requeue(claim)
+    log.hand.answer(log.hand.take(), "answer")
+    read = journal.read(log.server.folder, LEASE_SECONDS)
+    assert [(a.turn, a.how) for a in read.attempts] == [("t1", "returned"), ("t1", "finished")]
+    assert read.violations == []
+
+
+def test_a_commit_without_its_owner_shows_in_the_log(log: Log) -> None:
+    log.hand.take()
+    log.store.client.lpush(Keys().history("s1"), element("ai", "a zombie's answer", "t1"))
+    assert log.violations() == ["session s1 (turn t1) got messages of t1 from nobody"]
+
+
+def test_a_turn_taken_before_its_lease_is_over_shows_in_the_log(log: Log) -> None:
+    log.hand.take()
+    log.store.client.hdel(Keys().session("s1"), "owner")
+    assert len(log.violations()) == 1
+
+
+def test_a_second_claim_over_the_first_shows_in_the_log(log: Log) -> None:
+    claim = log.hand.take()
+    log.store.client.hset(
+        Keys().session("s1"), mapping={"owner": "2:other", "lease": round(claim.now * 1000), "worker": "a-1-b"}
+    )
+    assert log.violations() == [f"session s1 (turn t1) was claimed by 2:other while {claim.token} held it"]
+
+
+def test_recovery_is_from_the_fault_to_the_next_attempt() -> None:
+    first = Attempt("s1", "t1", "1:a", "host-7-x", claimed=1_000, ended=2_900, how="taken")
+    second = Attempt("s1", "t1", "2:b", "host-8-x", claimed=3_000, ended=4_000, how="finished")
+    other = Attempt("s2", "t2", "1:c", "host-8-x", claimed=1_000, ended=9_000, how="finished")
+    killed = Struck(Kind.KILL_WORKER, 2_000, 2_001, pid=7)
+    assert recoveries([killed], [first, other, second]) == {Kind.KILL_WORKER: [1.0]}
+    outage = Struck(Kind.KILL_SERVER, 2_500, 2_600)
+    assert Kind.KILL_WORKER not in recoveries([killed, outage], [first, other, second])
+
+
+def test_a_seed_draws_the_same_faults_again() -> None:
+    assert plan(7, 50, 60) == plan(7, 50, 60) != plan(8, 50, 60)
+    assert {fault.kind for fault in plan(7, 50, 60)} == set(Kind)
+
+
+def test_figures() -> None:
+    assert percentile([3.0, 1.0, 2.0], 0.5) == 2.0
+    assert percentile(range(1, 101), 0.99) == 99
+    assert upper_bound(0, 1_000) == pytest.approx(3 / 1_000, rel=0.01)
+    assert json.dumps(upper_bound(2, 10)) > "0"

@@ -1,0 +1,52 @@
+"""A private server for the whole run, and a database of it for each test."""
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from deploy.embedded import EmbeddedServer
+from turns.settings import Settings
+from turns.store import TurnStore
+
+_DATABASES = 4_000
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
+    """The run's Redis protocol server."""
+    folder: Path = tmp_path_factory.mktemp("server")
+    with EmbeddedServer(folder, append_only=False, options={"databases": str(_DATABASES)}) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def _numbers() -> Iterator[int]:
+    return itertools.count(1)
+
+
+@pytest.fixture
+def redis_url(server: EmbeddedServer, _numbers: Iterator[int]) -> str:
+    """The URL of an empty database."""
+    return f"{server.url.rpartition('/')[0]}/{next(_numbers)}"
+
+
+@pytest.fixture
+def client(redis_url: str) -> Iterator[redis.Redis]:
+    """A plain client of the test's database; replies are text."""
+    with redis.Redis.from_url(redis_url, decode_responses=True) as plain:
+        yield plain
+
+
+@pytest.fixture
+def settings(redis_url: str) -> Settings:
+    """Settings for the test's database, the rest as shipped."""
+    return Settings(redis_url=redis_url)
+
+
+@pytest.fixture
+def store(settings: Settings) -> TurnStore:
+    """Turns in the test's database."""
+    return TurnStore(settings)

@@ -1,0 +1,86 @@
+"""Calls that come too late or for the second time: in every state, all of them together must change nothing at all."""
+
+from collections.abc import Callable, Iterator
+from hashlib import blake2b
+from typing import Any, cast
+
+from tests.exploration.moves import STALE_WORKER, Moves, held
+from tests.exploration.world import World
+from turns.states import State
+from turns.store import Call
+from turns.wire import Claim
+
+Echo = tuple[str, Call[Any], Callable[[Any], bool]]
+
+
+class Echoes:
+    """The echoes of one scope. Each is heard once in every state of its own session, whatever goes on in the others."""
+
+    def __init__(self, moves: Moves) -> None:
+        self._moves = moves
+        self._heard: set[bytes] = set()
+
+    def new(self, world: World) -> list[Echo]:
+        """Label, call, and whether its result is the right one, of every echo that no earlier state has heard."""
+        found: list[Echo] = []
+        for session in world.sessions:
+            part = blake2b(repr(world.part(session)).encode(), digest_size=10).digest()
+            if part not in self._heard:
+                self._heard.add(part)
+                found += self.of(world, session)
+        return found
+
+    def of(self, world: World, session: str) -> Iterator[Echo]:
+        """Every echo of a session's turns."""
+        seat = world.seat(session)
+        for id in world.around["order"][session]:
+            yield from _of_turn(self._moves, id, world.turn(id), seat)
+        for id, attempts in world.around["erased"].items():
+            yield f"claim {id}", self._moves.claim(id, STALE_WORKER, "other"), lambda word: bool(word == "unknown")
+            for attempt in range(1, attempts + 1):
+                yield from _by(self._moves, held(id, f"{attempt}:{id}", id[0]), {"state": "erased"})
+
+
+def _of_turn(moves: Moves, id: str, turn: dict[str, str], seat: dict[str, str]) -> Iterator[Echo]:
+    owner = seat.get("owner") if seat.get("head") == id else None
+    for attempt in range(1, int(turn["attempts"]) + 1):
+        token = f"{attempt}:{id}"
+        if token != owner:
+            yield from _by(moves, held(id, token, turn["session"]), turn)
+    yield from _again(moves, id, turn, seat, owner)
+
+
+def _by(moves: Moves, claim: Claim, turn: dict[str, str]) -> Iterator[Echo]:
+    """What a worker may still say that held a turn once."""
+    store, who = moves.store, f"{claim.id} by {claim.token}"
+    sequence = int(turn.get("sequence", 0))
+    stands = State(turn["state"]) if turn.get("closed") == claim.token else None
+    returned = turn.get("returned") == claim.token
+    word = "cancelled" if turn["state"] == "cancelled" else "lost"
+    yield f"finish {who}", moves.finish(claim, after=sequence, text="late"), lambda state: state is stands
+    yield f"fail {who}", moves.finish(claim, State.FAILED), lambda state: state is stands
+    yield f"requeue {who}", _any(store.requeue(claim, 0, forgive=True)), lambda kept: kept is returned
+    yield f"put off {who}", _any(store.requeue(claim, 5)), lambda kept: kept is returned
+    yield f"emit {who}", _any(store.emit(claim, sequence, ["late"])), lambda at: at is None
+    yield f"renew {who}", _any(store.renew(STALE_WORKER, [claim])), lambda words: words == [word]
+
+
+def _again(moves: Moves, id: str, turn: dict[str, str], seat: dict[str, str], owner: str | None) -> Iterator[Echo]:
+    """What was said once already, and what is nobody's to say now."""
+    state = State(turn["state"])
+    yield f"submit {id} again", moves.question(id), lambda found: not found.fresh and found.state is state
+    if owner:
+        same = moves.claim(id, seat["worker"], id)
+        yield f"claim {id} again", same, lambda found: isinstance(found, Claim) and found.token == owner
+        claim, sequence = held(id, owner, turn["session"]), int(turn.get("sequence", 0))
+        yield f"emit {id} again", _any(moves.store.emit(claim, sequence - 1, ["text"])), lambda at: at == sequence
+    if owner or seat.get("head") != id or seat["phase"] != "dispatched":
+        yield f"claim {id} beside", moves.claim(id, STALE_WORKER, "other"), lambda word: word == "stale"
+    if state.ended:
+        yield f"cancel {id} too late", _any(moves.store.cancel(id)), lambda found: found is state
+    if state is not State.FAILED:
+        yield f"retry {id} without need", _any(moves.store.retry(id)), lambda found: found is state
+
+
+def _any(call: Any) -> Call[Any]:
+    return cast("Call[Any]", call)

@@ -1,0 +1,279 @@
+"""What may happen next in a state: a call of a real script, or something that the world does by itself."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, cast
+
+from tests.exploration.scope import Scope
+from tests.exploration.world import AWHILE, FUTURE, KEYS, PAST, QUEUE, World, normalise
+from turns.settings import Settings
+from turns.states import State
+from turns.store import Call, Outcome, Submitted, Swept, TurnStore
+from turns.wire import Claim, Options
+
+STALE_WORKER = "w2"
+
+
+class Describing(TurnStore):
+    """A store whose operations give the call that they would make."""
+
+    def run(self, call: Call[Any]) -> Any:
+        """The call itself."""
+        return call
+
+
+@dataclass(slots=True)
+class Move:
+    """`world` is what the call meets, or the next state where there is none; `fits` judges the call's result.
+
+    `drains`: it happens by itself sooner or later, with nothing new going wrong.
+    """
+
+    label: str
+    world: World
+    call: Call[Any] | None = None
+    fits: Callable[[Any], bool] = bool
+    drains: bool = False
+
+
+class Moves:
+    """The moves of one scope."""
+
+    def __init__(self, scope: Scope, url: str) -> None:
+        self.scope = scope
+        # Nothing runs out while the exploration itself takes its time; only moves let it.
+        settings = Settings(redis_url=url, max_attempts=scope.attempts, lease_seconds=3_600, dispatch_grace_seconds=3_600)
+        self.store = Describing(settings)
+        self.question = cache(self._question)
+
+    def of(self, text: str, world: World) -> Iterator[Move]:
+        """Every move of the state with this text."""
+        for session in world.sessions:
+            yield from self._submit(text, session)
+            yield from self._time(text, world, session)
+            yield from self._owner(world, session)
+            yield from self._cancels(world, session)
+            yield from self._rare(text, world, session)
+        yield from self._dispatches(text, world)
+        yield from self._workers(text, world)
+        yield from self._sweeps(text, world)
+
+    def _question(self, id: str) -> Call[Submitted]:
+        """The call that submits a turn."""
+        options = Options(stream=self.scope.streams)
+        return cast("Call[Submitted]", self.store.submit(id, id[0], f"question {id}", options, reply=id[-1] == "1"))
+
+    def claim(self, id: str, worker: str, nonce: str) -> Call[Claim | str]:
+        """The call that claims a turn."""
+        return cast("Call[Claim | str]", self.store.claim(id, worker, nonce))
+
+    def finish(self, claim: Claim, state: State = State.COMPLETED, after: int = 0, text: str = "") -> Call[State | None]:
+        """The call that ends a turn."""
+        if state is State.FAILED:
+            outcome, messages = Outcome(state, code="chain_error", message="It broke."), []
+        else:
+            outcome, messages = Outcome(state, f"answer {claim.id}"), pair(claim.id)
+        return cast("Call[State | None]", self.store.finish(claim, outcome, messages, after=after, text=text))
+
+    def _submit(self, text: str, session: str) -> Iterator[Move]:
+        world = World.read(text)
+        submitted = world.around["submitted"]
+        if submitted[session] == self.scope.turns[session]:
+            return
+        submitted[session] += 1
+        id = f"{session}{submitted[session]}"
+        place = len(world.mailbox(session)) + 1 if world.seat(session) else 0
+        world.around["order"][session].append(id)
+        yield Move(f"submit {id}", world, self.question(id), lambda s: s.fresh and s.place == place)
+
+    def _time(self, text: str, world: World, session: str) -> Iterator[Move]:
+        seat, due = world.seat(session), world.due.get(session)
+        if not seat:
+            return
+        on_the_way = seat["phase"] == "dispatched" and seat["head"] in world.queue
+        waits = due == FUTURE or seat.get("lease") == FUTURE
+        if waits and not (on_the_way and unclaimed(world, seat["head"]) >= self.scope.copies):
+            yield self._pass(text, f"time passes for {session}", session, lease=True)
+        if self.scope.early and due == FUTURE and seat["phase"] == "running":
+            yield self._pass(text, f"{session} is due early", session, lease=False)
+
+    def _pass(self, text: str, label: str, session: str, *, lease: bool) -> Move:
+        world = World.read(text)
+        world.let_pass(session, lease=lease)
+        return Move(label, world, drains=lease)
+
+    def _owner(self, world: World, session: str) -> Iterator[Move]:
+        seat = world.seat(session)
+        worker = seat.get("worker", "d")
+        if worker.startswith("d"):
+            return
+        id, turn = seat["head"], world.turn(seat["head"])
+        claim, sequence = held(id, seat["owner"], session), int(turn.get("sequence", 0))
+
+        def move(label: str, call: Any, fits: Callable[[Any], bool], *, drains: bool = False) -> Move:
+            return Move(f"{worker} {label} {id}", world, call, fits, drains)
+
+        last = "text" if self.scope.streams else ""
+        done = self.finish(claim, after=sequence, text=last)
+        yield move("finishes", done, lambda state: state is State.COMPLETED, drains=True)
+        if PAST in (world.due[session], seat["lease"]):
+            yield move("renews", self.store.renew(worker, [claim]), lambda words: words == ["kept"])
+        if self.scope.fails:
+            yield move("fails", self.finish(claim, State.FAILED), lambda state: state is State.FAILED)
+        counted = int(turn["attempts"]) - int(turn["forgiven"])
+        if self.scope.delays and counted < self.scope.attempts:
+            yield move("puts off", self.store.requeue(claim, 5), bool)
+        if int(turn["forgiven"]) < self.scope.forgiven:
+            yield move("gives back", self.store.requeue(claim, 0, forgive=True), bool)
+        if self.scope.streams and _silent(world, id):
+            yield move("emits for", self.store.emit(claim, sequence, ["text"]), lambda at: at == sequence + 1)
+
+    def _cancels(self, world: World, session: str) -> Iterator[Move]:
+        if self.scope.cancels:
+            for id in [*filter(None, [world.seat(session).get("head")]), *world.mailbox(session)]:
+                yield Move(f"cancel {id}", world, cast("Any", self.store.cancel(id)), _is(State.CANCELLED))
+
+    def _rare(self, text: str, world: World, session: str) -> Iterator[Move]:
+        left = world.around["left"]
+        if left.get("retry"):
+            for id in world.around["order"][session]:
+                if world.turn(id).get("state") == "failed":
+                    yield self._retry(World.read(text), session, id)
+        if left.get("erase") and world.around["order"][session]:
+            yield self._erase(World.read(text), session)
+
+    def _retry(self, world: World, session: str, id: str) -> Move:
+        world.around["left"]["retry"] -= 1
+        world.around["order"][session].remove(id)
+        world.around["order"][session].append(id)
+        return Move(f"retry {id}", world, cast("Any", self.store.retry(id)), _is(State.QUEUED))
+
+    def _erase(self, world: World, session: str) -> Move:
+        world.around["left"]["erase"] -= 1
+        ids = world.around["order"][session]
+        world.around["erased"].update({id: int(world.turn(id)["attempts"]) for id in ids})
+        world.around["order"][session] = []
+        gone = (len(ids), len(world.history(session)))
+        return Move(f"erase {session}", world, cast("Any", self.store.erase(session)), lambda counts: counts == gone)
+
+    def _dispatches(self, text: str, world: World) -> Iterator[Move]:
+        heads = {seat["head"] for s in world.sessions if (seat := world.seat(s)) and seat["phase"] == "dispatched"}
+        for id in dict.fromkeys(world.queue):
+            fresh = id in heads
+            yield from self._deliver(text, world, id, fresh=fresh)
+            if fresh and unclaimed(world, id) < self.scope.copies:
+                lost = World.read(text)
+                take(lost, id)
+                yield Move(f"dispatch of {id} is lost", lost)
+            if fresh and self.scope.doubles and world.queue.count(id) < self.scope.copies:
+                doubled = World.read(text)
+                doubled.put(QUEUE, "list", [*doubled.queue, id])
+                yield Move(f"dispatch of {id} is doubled", doubled)
+
+    def _deliver(self, text: str, world: World, id: str, *, fresh: bool) -> Iterator[Move]:
+        turn = world.turn(id)
+        for worker in _candidates(world, self.scope.workers) if fresh else [STALE_WORKER]:
+            met = World.read(text)
+            take(met, id)
+            # Nobody else can have made up the owner's nonce.
+            nonce = id if fresh else "other"
+            fits = _claimed(world, id) if fresh else _is("stale" if turn else "unknown")
+            yield Move(f"{worker} claims {id}", met, self.claim(id, worker, nonce), fits, drains=True)
+
+    def _workers(self, text: str, world: World) -> Iterator[Move]:
+        living = {w for s in world.sessions if (w := world.seat(s).get("worker", "d")).startswith("w")}
+        for worker in sorted(living) if self.scope.crashes else ():
+            crashed = World.read(text)
+            name = f"d{1 + len(crashed.value(KEYS.workers, {})) + sum(w.startswith('d') for w in crashed.owned())}x"
+            crashed.rename({worker: name})
+            crashed.put(KEYS.workers, "hash", {**crashed.value(KEYS.workers, {}), name: "{}"})
+            yield Move(f"{worker} crashes", crashed)
+        for worker in sorted(living & world.owned().keys()) if self.scope.deaf else ():
+            met = World.read(text)
+            met.rename({worker: "x"})
+            met.put(KEYS.workers, "hash", {**met.value(KEYS.workers, {}), "x": "{}"})
+            met.put(KEYS.missing, "zset", {**met.value(KEYS.missing, {}), "x": AWHILE})
+            yield Move(f"{worker} is missed for a moment", met, cast("Any", self.store.muster()), _is_count)
+
+    def _sweeps(self, text: str, world: World) -> Iterator[Move]:
+        overdue = sum(moment == PAST for moment in world.due.values())
+        if overdue:
+            yield Move("sweep", world, cast("Any", self.store.sweep()), _swept(overdue), drains=True)
+        if world.value(KEYS.workers, None):
+            yield Move("muster", world, cast("Any", self.store.muster()), _is_count, drains=True)
+        if world.around["left"].get("outage") and world.stats["swept"] == FUTURE:
+            silent = World.read(text)
+            silent.around["left"]["outage"] -= 1
+            silent.data[KEYS.stats][1]["swept"] = PAST
+            yield Move("nobody sweeps for long", silent)
+
+
+def pair(id: str) -> list[str]:
+    """The two stored messages of a turn."""
+    return [f"human {id}", f"ai {id}"]
+
+
+def held(id: str, token: str, session: str) -> Claim:
+    """What a worker that holds this token has in its hands."""
+    return Claim(id, session, token, int(token.partition(":")[0]), 0, 0, "", Options(), False, 0, 0, 0, ())
+
+
+def take(world: World, id: str) -> None:
+    """One dispatch of a turn leaves the queue."""
+    queue = world.queue
+    queue.remove(id)
+    world.put(QUEUE, "list", queue)
+
+
+def unclaimed(world: World, id: str) -> int:
+    """Dispatches of a turn that no claim has answered."""
+    turn = world.turn(id)
+    return int(turn["dispatches"]) - int(turn["attempts"])
+
+
+def tidy(move: Move) -> str:
+    """The next state of a move without a call."""
+    normalise(move.world)
+    return move.world.text()
+
+
+def _silent(world: World, id: str) -> bool:
+    attempt = world.turn(id)["attempts"]
+    events = [dict(zip(flat[::2], flat[1::2], strict=True)) for _, flat in world.value(KEYS.events(id), ())]
+    return not any(event["type"] == "text" and event["attempt"] == attempt for event in events)
+
+
+def _candidates(world: World, workers: int) -> list[str]:
+    """The live workers at work, and one that is not, if there is one: they are all alike."""
+    known = [w for s in world.sessions if (w := world.seat(s).get("worker", "d")).startswith("w")]
+    return [f"w{number}" for number in range(1, min(workers, len(set(known)) + 1) + 1)]
+
+
+def _is(wanted: object) -> Callable[[Any], bool]:
+    return lambda found: bool(found == wanted)
+
+
+def _is_count(found: Any) -> bool:
+    return isinstance(found, int)
+
+
+def _swept(overdue: int) -> Callable[[Any], bool]:
+    return lambda found: isinstance(found, Swept) and found.seen == overdue
+
+
+def _claimed(world: World, id: str) -> Callable[[Any], bool]:
+    turn = world.turn(id)
+    attempt = int(turn["attempts"]) + 1
+    session = turn["session"]
+    window = tuple(element.encode() for element in world.value(KEYS.history(session), ()))
+
+    def fits(found: Any) -> bool:
+        return (
+            isinstance(found, Claim)
+            and (found.session, found.question) == (session, f"question {id}")
+            and (found.token, found.attempt) == (f"{attempt}:{id}", attempt)
+            and found.window == window
+        )
+
+    return fits

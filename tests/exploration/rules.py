@@ -1,0 +1,158 @@
+"""What must hold in every state, and in every step from one to the next."""
+
+from collections.abc import Iterator
+
+from tests.exploration.moves import pair
+from tests.exploration.world import FUTURE, KEYS, QUEUE, World
+from turns.states import TRANSITIONS, State
+
+_SEAT = {
+    "dispatched": {"head", "phase", "sent"},
+    "delayed": {"head", "phase", "sent"},
+    "running": {"head", "phase", "sent", "owner", "lease", "worker"},
+}
+
+
+def complaints(world: World) -> Iterator[str]:
+    """Every rule that a state breaks."""
+    for session in world.sessions:
+        yield from _seat(world, session)
+        yield from _places(world, session)
+        yield from _history(world, session)
+    for id, turn in world.turns().items():
+        yield from _turn(world, id, turn)
+    yield from _owned(world)
+    yield from _counters(world)
+    yield from _keys(world)
+
+
+def _seat(world: World, session: str) -> Iterator[str]:
+    """A session is idle with nothing left of it, or has one head and one due entry."""
+    seat = world.seat(session)
+    if bool(seat) != (session in world.due):
+        yield f"{session}: due entry {session in world.due}, busy {bool(seat)}"
+    if not seat:
+        if world.mailbox(session):
+            yield f"{session}: idle with a mailbox"
+        return
+    if seat.keys() != _SEAT.get(seat.get("phase", ""), set()):
+        yield f"{session}: seat {seat}"
+        return
+    turn = world.turn(seat["head"])
+    running = seat["phase"] == "running"
+    if not turn or turn["state"] != ("running" if running else "queued"):
+        yield f"{session}: {seat['phase']} with a turn that is {turn.get('state')}"
+    if running and turn and seat["owner"].partition(":")[0] != turn["attempts"]:
+        yield f"{session}: owner {seat['owner']} after {turn['attempts']} attempts"
+
+
+def _places(world: World, session: str) -> Iterator[str]:
+    """Turns that have not ended stand in the session once each, in the order of acceptance; at most one runs."""
+    seat, order = world.seat(session), world.around["order"][session]
+    standing = [*([seat["head"]] if seat else []), *world.mailbox(session)]
+    turns = {id: world.turn(id) for id in order}
+    if not all(turns.values()):
+        yield f"{session}: of {order}, some have no record"
+        return
+    living = [id for id in order if not State(turns[id]["state"]).ended]
+    if standing != living:
+        yield f"{session}: {standing} stand there, {living} should"
+    if sum(turn["state"] == "running" for turn in turns.values()) > 1:
+        yield f"{session}: two turns run"
+    if set(world.value(KEYS.turns(session), {})) != set(order):
+        yield f"{session}: the list of its turns is wrong"
+
+
+def _history(world: World, session: str) -> Iterator[str]:
+    completed = [id for id in world.around["order"][session] if world.turn(id).get("state") == "completed"]
+    if world.history(session) != [message for id in completed for message in pair(id)]:
+        yield f"{session}: history {world.history(session)}, completed {completed}"
+
+
+def _turn(world: World, id: str, turn: dict[str, str]) -> Iterator[str]:
+    """Events have no gap and end once; only what has ended expires, and is told to a plain Celery app."""
+    events = [(entry[0], dict(zip(entry[1][::2], entry[1][1::2], strict=True))) for entry in world.value(KEYS.events(id), ())]
+    last, ended = int(turn.get("sequence", 0)), State(turn["state"]).ended
+    first = last - len(events) + 1
+    if [name for name, _ in events] != [f"{number}-0" for number in range(first, last + 1)]:
+        yield f"{id}: events {events} up to {last}"
+    if [event["type"] for _, event in events].count("ended") != ended or (ended and events[-1][1]["data"] != turn["state"]):
+        yield f"{id}: {turn['state']}, events {events}"
+    if turn["stream"] == "1" and State(turn["state"]) is State.COMPLETED and not _told_whole(events, turn["attempts"]):
+        yield f"{id}: its text is not whole: {events}"
+    for key in (KEYS.turn(id), KEYS.events(id)):
+        if key in world.data and world.data[key][2] != ended:
+            yield f"{key}: expires {world.data[key][2]}, ended {ended}"
+    if (KEYS.celery_result(id) in world.data) != (ended and turn["reply"] == "1"):
+        yield f"{id}: {turn['state']}, result {KEYS.celery_result(id) in world.data}"
+    if (id in world.value(KEYS.failed, {})) != (turn["state"] == "failed"):
+        yield f"{id}: {turn['state']}, among the failed {id in world.value(KEYS.failed, {})}"
+
+
+def _told_whole(events: list[tuple[str, dict[str, str]]], attempt: str) -> bool:
+    texts = [event["data"] for _, event in events if event["attempt"] == attempt and event["type"] == "text"]
+    return texts in (["text"], ["text", "text"])
+
+
+def _owned(world: World) -> Iterator[str]:
+    for worker, sessions in world.owned().items():
+        for session in sessions:
+            if world.seat(session).get("worker") != worker:
+                yield f"{worker} is down for {session}, and does not hold it"
+
+
+def _counters(world: World) -> Iterator[str]:
+    stats, turns = world.stats, world.turns()
+    left = sum(not State(turn["state"]).ended for turn in turns.values())
+    if int(stats.get("open", 0)) != left:
+        yield f"{stats.get('open', 0)} open, {left} not ended"
+    if int(stats.get("accepted", 0)) != sum(world.around["submitted"].values()):
+        yield f"{stats.get('accepted', 0)} accepted, submitted {world.around['submitted']}"
+    if not world.around["erased"]:
+        for state in ("completed", "failed", "cancelled"):
+            if int(stats.get(state, 0)) != (found := sum(turn["state"] == state for turn in turns.values())):
+                yield f"{stats.get(state, 0)} counted as {state}, {found} are"
+
+
+def _keys(world: World) -> Iterator[str]:
+    """Nothing is stored but what keys.py names."""
+    sessions, ids = world.sessions, list(world.turns())
+    known = {QUEUE, KEYS.due, KEYS.failed, KEYS.stats, KEYS.workers, KEYS.missing}
+    known |= {make(name) for make in (KEYS.history, KEYS.session, KEYS.mailbox, KEYS.turns) for name in sessions}
+    known |= {make(id) for make in (KEYS.turn, KEYS.events, KEYS.celery_result) for id in ids}
+    known |= {KEYS.owned(worker) for worker in world.owned()}
+    if world.data.keys() - known:
+        yield f"unknown keys {sorted(world.data.keys() - known)}"
+
+
+def step_complaints(label: str, before: World, after: World) -> Iterator[str]:
+    """Every rule that a step breaks."""
+    for session in before.sessions:
+        old, new = before.history(session), after.history(session)
+        if not label.startswith("erase") and new[: len(old)] != old:
+            yield f"{session}: its history lost something"
+        if label in ("sweep", "muster") and _safe(before, session) and not _same_owner(before, after, session):
+            yield f"{session}: the {label} took a turn whose lease was valid"
+    for id, turn in before.turns().items():
+        now = after.turn(id)
+        if now and now["state"] != turn["state"] and not _may_follow(turn["state"], now["state"]):
+            yield f"{id}: {turn['state']} → {now['state']}"
+        if now and int(now["attempts"]) < int(turn["attempts"]):
+            yield f"{id}: attempts were forgotten"
+        if not now and not label.startswith("erase"):
+            yield f"{id}: its record is gone"
+
+
+def _may_follow(old: str, new: str) -> bool:
+    following = TRANSITIONS[State(old)]
+    # One sweep may end a turn and start the next, but never moves one turn twice.
+    return State(new) in following
+
+
+def _safe(world: World, session: str) -> bool:
+    seat = world.seat(session)
+    return seat.get("lease") == FUTURE and not seat["worker"].startswith("d")
+
+
+def _same_owner(before: World, after: World, session: str) -> bool:
+    return all(before.seat(session)[name] == after.seat(session).get(name) for name in ("head", "owner", "lease"))

@@ -1,0 +1,69 @@
+"""What is explored: how much of everything there may be. Without bounds there would be no end."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.exploration.world import World
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The bounds of one exploration.
+
+    `copies` bounds the dispatches of one turn that are lost, doubled or sent again while another is on its way; crashes,
+    expiries and takeovers are bounded by the attempts a turn has. `forgiven`: attempts given back for nothing, a turn.
+    The rest says what happens beside claim, finish, sweep and expiry; `rare` how often in all.
+    """
+
+    name: str
+    turns: dict[str, int]
+    workers: int = 2
+    attempts: int = 2
+    copies: int = 2
+    forgiven: int = 0
+    cancels: bool = False
+    fails: bool = False
+    delays: bool = False
+    crashes: bool = True
+    doubles: bool = True
+    deaf: bool = False
+    early: bool = False
+    streams: bool = False
+    rare: dict[str, int] = field(default_factory=dict)
+
+    def beginning(self) -> World:
+        """Nothing has been asked yet."""
+        around: dict[str, Any] = {
+            "order": {session: [] for session in self.turns},
+            "submitted": dict.fromkeys(self.turns, 0),
+            "erased": {},
+            "left": dict(self.rare),
+        }
+        return World(
+            {"turnstile:stats": ["hash", {"passed:chat": "0", "sent:chat": "0", "swept": "9000000000000"}, False]}, around
+        )
+
+    def bounds(self) -> tuple[str, str]:
+        """The bounds, and what may happen, in words."""
+        turns = " + ".join(str(count) for count in self.turns.values())
+        words = [
+            f"{self.workers} workers",
+            f"{len(self.turns)} session{'s' * (len(self.turns) > 1)}",
+            f"turns: {turns}",
+            f"attempts a turn: {self.attempts}" + f" and {self.forgiven} forgiven" * bool(self.forgiven),
+            f"dispatches of a turn under way: {self.copies}",
+        ]
+        options = {
+            "lost dispatch": self.copies > 1,
+            "doubled dispatch": self.doubles and self.copies > 1,
+            "crash": self.crashes,
+            "cancel": self.cancels,
+            "failing turns": self.fails,
+            "requeue with delay": self.delays,
+            "requeue at once": self.forgiven > 0,
+            "false muster": self.deaf,
+            "early due entry": self.early,
+            "streamed text": self.streams,
+        }
+        happens = ["submit, claim, finish, renew, sweep, muster, expiry", *(name for name, there in options.items() if there)]
+        return ", ".join(words), ", ".join([*happens, *(f"{name} (≤ {times})" for name, times in self.rare.items())])

@@ -1,0 +1,20 @@
+"""The scopes that are explored: small ones in every test run, the full ones by `make explore`."""
+
+from tests.exploration.scope import Scope
+
+SMALL = (
+    Scope("rare events", {"A": 2}, attempts=1, copies=1, fails=True, rare={"erase": 1, "retry": 1}),
+    Scope("three turns", {"A": 3}, attempts=1, copies=1, cancels=True),
+    Scope("an outage", {"A": 1}, attempts=1, fails=True, rare={"erase": 1, "retry": 1, "outage": 1}),
+    Scope("one turn", {"A": 1}, forgiven=1, cancels=True, fails=True, delays=True, deaf=True, early=True),
+    Scope("one streamed turn", {"A": 1}, copies=1, forgiven=1, delays=True, deaf=True, early=True, streams=True),
+    Scope("one session", {"A": 2}, cancels=True, fails=True),
+    Scope("two sessions", {"A": 1, "B": 1}, attempts=1),
+)
+
+FULL = (
+    Scope("three turns of one session", {"A": 3}, cancels=True, fails=True),
+    Scope("two sessions, three turns", {"A": 2, "B": 1}),
+    Scope("two sessions, cancels and requeues", {"A": 1, "B": 1}, cancels=True, delays=True),
+    Scope("two turns, everything", {"A": 2}, forgiven=1, cancels=True, fails=True, delays=True, deaf=True, early=True),
+)

@@ -1,0 +1,208 @@
+"""One state: all that the server holds and what goes on around it, in a form in which equal states are equal texts.
+
+Moments become phases (past or still to come), dispatch numbers become ranks, workers are named in the order in which
+sessions name them, counters that only grow are left out. Names of live workers begin with `w`, of dead ones with `d`.
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Any, Self
+
+from turns.keys import Keys
+
+KEYS = Keys()
+PAST, FUTURE, AWHILE = "1", "9000000000000", "awhile"
+QUEUE = "chat"
+
+_MOMENTS = ("created", "started", "finished")
+_KEPT = ("accepted", "open", "completed", "failed", "cancelled", f"sent:{QUEUE}", f"passed:{QUEUE}")
+
+
+@dataclass(slots=True)
+class World:
+    """A state. `data` is key → [kind, value, whether it expires].
+
+    `around` is what the server does not know: `order` (session → turns as accepted), `erased` (turn → attempts it had),
+    and how many of each rare event may still come.
+    """
+
+    data: dict[str, list[Any]]
+    around: dict[str, Any]
+
+    @classmethod
+    def read(cls, text: str) -> Self:
+        """The world that `text` was written from."""
+        return cls(*json.loads(text))
+
+    def text(self) -> str:
+        """The same for equal worlds."""
+        return json.dumps([self.data, self.around], sort_keys=True, separators=(",", ":"))
+
+    def value(self, key: str, default: Any) -> Any:
+        """What a key holds."""
+        return self.data[key][1] if key in self.data else default
+
+    @property
+    def sessions(self) -> list[str]:
+        """Every session of the scope."""
+        return list(self.around["order"])
+
+    def seat(self, session: str) -> dict[str, str]:
+        """A session's own record; empty when it is idle."""
+        return dict(self.value(KEYS.session(session), {}))
+
+    def mailbox(self, session: str) -> list[str]:
+        """The waiting turns, oldest first."""
+        return list(self.value(KEYS.mailbox(session), ()))
+
+    def history(self, session: str) -> list[str]:
+        """Stored messages, oldest first."""
+        return list(reversed(self.value(KEYS.history(session), ())))
+
+    def turn(self, id: str) -> dict[str, str]:
+        """A turn's record."""
+        return dict(self.value(KEYS.turn(id), {}))
+
+    def turns(self) -> dict[str, dict[str, str]]:
+        """All turns that have a record."""
+        start = KEYS.turn()
+        return {key.removeprefix(start): entry[1] for key, entry in self.data.items() if key.startswith(start)}
+
+    def owned(self) -> dict[str, list[str]]:
+        """Worker → the sessions that stand in its set."""
+        start = KEYS.owned()
+        return {key.removeprefix(start): entry[1] for key, entry in self.data.items() if key.startswith(start)}
+
+    @property
+    def due(self) -> dict[str, str]:
+        """Session → moment of its second look."""
+        return dict(self.value(KEYS.due, {}))
+
+    @property
+    def queue(self) -> list[str]:
+        """The turns whose dispatches stand in the queue, sorted: any may be the next."""
+        return list(self.value(QUEUE, ()))
+
+    @property
+    def stats(self) -> dict[str, str]:
+        """The counters."""
+        return dict(self.value(KEYS.stats, {}))
+
+    def part(self, session: str) -> object:
+        """All that belongs to one session, ."""
+        ids = self.around["order"][session]
+        keys = [KEYS.session(session), KEYS.mailbox(session), KEYS.turns(session), KEYS.history(session)]
+        keys += [make(id) for id in ids for make in (KEYS.turn, KEYS.events, KEYS.celery_result)]
+        return [session, ids, self.due.get(session), self.around["erased"], *(sorted_entry(self.data.get(key)) for key in keys)]
+
+    def put(self, key: str, kind: str, value: Any) -> None:
+        """Let a key hold a value, or be gone when that is empty."""
+        if value:
+            self.data[key] = [kind, value, self.data[key][2] if key in self.data else False]
+        else:
+            self.data.pop(key, None)
+
+    def let_pass(self, session: str, *, lease: bool) -> None:
+        """The session is overdue now; with `lease`, its lease has run out too."""
+        self.data[KEYS.due][1][session] = PAST
+        seat = self.data[KEYS.session(session)][1]
+        if lease and "lease" in seat:
+            seat["lease"] = PAST
+        self.data[KEYS.stats][1].pop("patience", None)
+
+    def rename(self, names: dict[str, str]) -> None:
+        """Call workers otherwise, wherever they are named."""
+        for session in self.sessions:
+            seat = self.value(KEYS.session(session), {})
+            if seat.get("worker") in names:
+                seat["worker"] = names[seat["worker"]]
+        owned = {name: self.data.pop(KEYS.owned(name)) for name in list(self.owned())}
+        for name, entry in owned.items():
+            self.data[KEYS.owned(names.get(name, name))] = entry
+        for key, kind in ((KEYS.workers, "hash"), (KEYS.missing, "zset")):
+            self.put(key, kind, {names.get(name, name): value for name, value in self.value(key, {}).items()})
+
+
+def sorted_entry(entry: list[Any] | None) -> object:
+    """The same for equal entries."""
+    return [sorted(entry[1].items()) if isinstance(entry[1], dict) else entry[1], entry[2]] if entry else None
+
+
+def settle(found: str | bytes, around: dict[str, Any]) -> World:
+    """The world after a call, from what `dump.lua` found."""
+    now, data = json.loads(found)
+    world = World(data, around)
+    _forget_moments(world, int(now))
+    normalise(world)
+    return world
+
+
+def _forget_moments(world: World, now: int) -> None:
+    data = world.data
+    for session in world.sessions:
+        seat = world.value(KEYS.session(session), {})
+        if "lease" in seat:
+            seat["lease"] = _phase(seat["lease"], now)
+        _all(data, KEYS.turns(session), FUTURE)
+    for id in world.turns():
+        turn = data[KEYS.turn(id)][1]
+        turn.update({name: PAST for name in _MOMENTS if name in turn})
+    if KEYS.due in data:
+        data[KEYS.due][1] = {session: _phase(moment, now) for session, moment in world.due.items()}
+    _all(data, KEYS.failed, FUTURE)
+    _all(data, KEYS.missing, AWHILE)
+    stats = world.stats
+    kept = {name: stats[name] for name in _KEPT if name in stats}
+    if _phase(stats.get("patience", PAST), now) == FUTURE:
+        kept["patience"] = FUTURE
+    world.put(KEYS.stats, "hash", {**kept, "swept": FUTURE if int(stats.get("swept", FUTURE)) > 1 else PAST})
+
+
+def _phase(moment: str, now: int) -> str:
+    return FUTURE if float(moment) > now else PAST
+
+
+def _all(data: dict[str, list[Any]], key: str, moment: str) -> None:
+    if key in data:
+        data[key][1] = dict.fromkeys(data[key][1], moment)
+
+
+def normalise(world: World) -> None:
+    """Make equal what no script and no rule can tell apart."""
+    world.put(QUEUE, "list", sorted(world.queue))
+    for name in world.owned():
+        world.data[KEYS.owned(name)][1].sort()
+    _rank_dispatches(world)
+    _name_workers(world)
+
+
+def _rank_dispatches(world: World) -> None:
+    """Only how far each dispatched head stands from the newest claim matters."""
+    seats = {session: seat for session in world.sessions if (seat := world.data.get(KEYS.session(session), [0, {}])[1])}
+    stats = world.data[KEYS.stats][1]
+    passed = int(stats.get(f"passed:{QUEUE}", 0))
+    ahead = sorted({int(s["sent"]) for s in seats.values() if s["phase"] == "dispatched" and int(s["sent"]) > passed})
+    for seat in seats.values():
+        known = seat["phase"] == "dispatched" and int(seat["sent"]) in ahead
+        seat["sent"] = str(ahead.index(int(seat["sent"])) + 1 if known else 0)
+    stats[f"passed:{QUEUE}"] = "0"
+    stats[f"sent:{QUEUE}"] = str(len(ahead))
+    heads = {seat["head"] for seat in seats.values()}
+    for id, turn in world.turns().items():
+        if "dispatches" in turn and id not in heads:
+            turn["dispatches"] = turn["attempts"]
+
+
+def _name_workers(world: World) -> None:
+    owned = world.owned()
+    seated = [worker for session in world.sessions if (worker := world.seat(session).get("worker"))]
+    known = list(dict.fromkeys([*seated, *sorted(owned, key=lambda name: (owned[name], name))]))
+    living = [name for name in known if not name.startswith("d")]
+    dead = [name for name in known if name.startswith("d")]
+    names = {name: f"w{place}" for place, name in enumerate(living, 1)} | {
+        name: f"d{place}" for place, name in enumerate(dead, 1)
+    }
+    registered = {name: "{}" for name in world.value(KEYS.workers, {}) if name in dead}
+    world.put(KEYS.workers, "hash", registered)
+    world.put(KEYS.missing, "zset", {name: AWHILE for name in world.value(KEYS.missing, {}) if name in dead})
+    world.rename(names)

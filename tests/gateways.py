@@ -1,0 +1,86 @@
+"""A real gateway process, and clients for it."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+import openai
+
+from deploy.embedded import free_port
+from tests.processes import environment, launch
+from tests.support import wait_until
+
+
+class Gateway:
+    """One `uvicorn producers.gateway:app` process, always on the same port; its log is `log`."""
+
+    _count = 0
+
+    def __init__(self, redis_url: str, folder: Path, **env: str) -> None:
+        Gateway._count += 1
+        self.port = free_port(8200 + Gateway._count)
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log = folder / f"gateway-{Gateway._count}.log"
+        self._env = environment({"REDIS_URL": redis_url, **env})
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.stop()
+
+    @property
+    def pid(self) -> int:
+        """The process's id."""
+        assert self.process
+        return self.process.pid
+
+    def start(self) -> None:
+        """Start, and wait until it answers."""
+        command = [sys.executable, "-m", "uvicorn", "producers.gateway:app", "--port", str(self.port)]
+        options = ["--timeout-graceful-shutdown", "1", "--no-access-log"]
+        with self.log.open("ab") as log:
+            self.process = launch([*command, *options], env=self._env, stdout=log, stderr=log)
+        wait_until(self._answers, "the gateway answers")
+
+    def _answers(self) -> bool:
+        assert self.process
+        assert self.process.poll() is None, self.log.read_text()
+        with suppress(httpx.TransportError):
+            return httpx.get(f"{self.url}/healthz").status_code == 200
+        return False
+
+    def stop(self) -> None:
+        """End it with SIGTERM."""
+        assert self.process
+        self.process.terminate()
+        self.process.wait(30)
+
+    def kill(self) -> None:
+        """End it with signal 9."""
+        assert self.process
+        self.process.kill()
+        self.process.wait()
+
+    def sdk(self, **options: Any) -> openai.OpenAI:
+        """OpenAI's own SDK, as anyone would use it, but for its retries."""
+        return openai.OpenAI(base_url=f"{self.url}/v1", **{"api_key": "none", "max_retries": 0, **options})
+
+    def http(self, **options: Any) -> httpx.Client:
+        """A plain client."""
+        return httpx.Client(base_url=self.url, timeout=30, **options)
+
+
+def read_events(lines: Iterator[str]) -> Iterator[dict[str, Any]]:
+    """The server-sent events in an answer's lines."""
+    for line in lines:
+        if line.startswith("data: ") and line != "data: [DONE]":
+            yield json.loads(line.removeprefix("data: "))

@@ -1,0 +1,64 @@
+"""One gateway with one worker and the stand-in model, for all tests that do not break them."""
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import openai
+import pytest
+
+from deploy.embedded import EmbeddedServer
+from tests.gateways import Gateway
+from tests.processes import Worker
+from turns.settings import Settings
+from turns.store import TurnStore
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """What runs."""
+
+    redis_url: str
+    gateway: Gateway
+    worker: Worker
+
+    @property
+    def store(self) -> TurnStore:
+        """The same turns, without the gateway."""
+        return TurnStore(Settings(redis_url=self.redis_url))
+
+
+@pytest.fixture(scope="session")
+def stack(server: EmbeddedServer, _numbers: Iterator[int], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Gateway and worker, on a database of their own."""
+    folder: Path = tmp_path_factory.mktemp("stack")
+    url = f"{server.url.rpartition('/')[0]}/{next(_numbers)}"
+    with Worker(url, folder) as worker, Gateway(url, folder) as gateway:
+        yield Stack(url, gateway, worker)
+
+
+@pytest.fixture
+def sdk(stack: Stack) -> Iterator[openai.OpenAI]:
+    """OpenAI's own SDK."""
+    with stack.gateway.sdk() as client:
+        yield client
+
+
+@pytest.fixture
+def http(stack: Stack) -> Iterator[httpx.Client]:
+    """A plain client of the gateway."""
+    with stack.gateway.http() as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def _names() -> Iterator[int]:
+    return itertools.count(1)
+
+
+@pytest.fixture
+def session(_names: Iterator[int]) -> str:
+    """A session that no other test uses."""
+    return f"session-{next(_names)}"

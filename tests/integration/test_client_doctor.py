@@ -1,0 +1,76 @@
+"""The doctor, at real servers: Redis, a model's server, and workers that live or have fallen silent."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+from pydantic import SecretStr
+
+from deploy.embedded import EmbeddedServer
+from producers.doctor import Check, Verdict, check_model, examine, living_workers
+from tests.processes import offline_model
+from turns.settings import Settings
+from turns.store import TurnStore
+
+
+@pytest.fixture(scope="module")
+def base_url() -> Iterator[str]:
+    with offline_model() as url:
+        yield url
+
+
+def checks(settings: Settings) -> dict[str, Check]:
+    return {check.name: check for check in examine(settings)}
+
+
+def test_a_server_as_it_should_be(tmp_path: Path, base_url: str) -> None:
+    with EmbeddedServer(tmp_path / "server") as server:
+        found = checks(Settings(redis_url=server.url, openai_base_url=base_url, model="offline-stand-in"))
+    verdicts = {name: check.verdict for name, check in found.items()}
+    assert verdicts.pop("workers") is Verdict.FAIL
+    assert set(verdicts.values()) == {Verdict.OK}
+    assert found["version"].detail.startswith("Valkey ")
+
+
+def test_a_server_that_would_lose_things(tmp_path: Path) -> None:
+    options = {"maxmemory-policy": "allkeys-lru"}
+    with EmbeddedServer(tmp_path / "server", append_only=False, maxmemory="2mb", options=options) as server:
+        found = checks(Settings(redis_url=server.url))
+    assert found["eviction"].verdict is Verdict.FAIL
+    assert found["durability"].verdict is Verdict.WARN
+    assert "of 2 MiB used" in found["memory"].detail
+
+
+def test_a_server_that_is_not_there_ends_the_checks_of_it() -> None:
+    found = checks(Settings(redis_url="redis://127.0.0.1:1/0"))
+    assert set(found) == {"redis", "model"}
+    assert found["redis"].verdict is Verdict.FAIL
+
+
+def test_only_workers_seen_of_late_count(settings: Settings, client: redis.Redis) -> None:
+    store = TurnStore(settings)
+    now = store.client.time()
+    assert isinstance(now, tuple)
+    for name, seen in (("here", now[0]), ("gone", now[0] - 3_600)):
+        client.hset(store.keys.workers, name, json.dumps({"seen": seen, "running": 2, "concurrency": 100}))
+    assert set(living_workers(store)) == {"here"}
+    assert checks(settings)["workers"] == Check("workers", Verdict.OK, "1 at work, 2 of 100 turns at once")
+
+
+def test_failed_turns_are_pointed_out(settings: Settings, client: redis.Redis) -> None:
+    client.zadd(TurnStore(settings).keys.failed, {"t1": 1})
+    assert "1 failed" in checks(settings)["turns"].detail
+
+
+def test_a_model_that_its_server_does_not_list(base_url: str) -> None:
+    check = check_model(Settings(openai_base_url=base_url, model="another"))
+    assert check.verdict is Verdict.WARN
+    assert "TURNSTILE_MODEL" in check.advice
+
+
+def test_a_server_without_a_list_is_no_fault(base_url: str) -> None:
+    check = check_model(Settings(openai_base_url=f"{base_url}/nowhere", openai_api_key=SecretStr("sk-secret")))
+    assert (check.verdict, "answers 404" in check.detail) == (Verdict.WARN, True)
+    assert "secret" not in str(check)

@@ -1,0 +1,251 @@
+"""Both faces of the client read the same: whole, late, again, in the middle, over a restart, and to every kind of end."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any, Protocol, TypeVar
+
+import pytest
+
+from producers.client import AsyncChatClient, AsyncTurn, ChatClient, Turn
+from tests.hands import Hand
+from turns.errors import InvalidTurn, TurnCancelled, TurnFailed, TurnNotFinished, UnknownTurn
+from turns.settings import Settings
+from turns.states import State
+
+T = TypeVar("T")
+PATIENCE = 30.0
+
+
+class Face(Protocol):
+    """Reads a turn to its end, in one way or the other."""
+
+    def result(self, id: str, timeout: float = PATIENCE) -> str: ...
+    def pieces(self, id: str, after: int = 0, timeout: float = PATIENCE) -> list[tuple[str, bool]]: ...
+    def events(self, id: str, after: int = 0) -> list[tuple[int, str]]: ...
+
+
+class Blocking:
+    def __init__(self, settings: Settings) -> None:
+        self.client = ChatClient(settings=settings)
+
+    def result(self, id: str, timeout: float = PATIENCE) -> str:
+        return self.client.turn(id).result(timeout)
+
+    def pieces(self, id: str, after: int = 0, timeout: float = PATIENCE) -> list[tuple[str, bool]]:
+        return [(str(piece), piece.starts_over) for piece in self.client.turn(id).stream(after, timeout)]
+
+    def events(self, id: str, after: int = 0) -> list[tuple[int, str]]:
+        return [(event.sequence, event.type) for event in self.client.turn(id).events(after, PATIENCE)]
+
+
+class Awaited:
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    def _run(self, id: str, what: Callable[[AsyncTurn], Coroutine[Any, Any, T]]) -> T:
+        async def run() -> T:
+            async with AsyncChatClient(settings=self.settings) as client:
+                return await what(client.turn(id))
+
+        return asyncio.run(run())
+
+    def result(self, id: str, timeout: float = PATIENCE) -> str:
+        return self._run(id, lambda turn: turn.result(timeout))
+
+    def pieces(self, id: str, after: int = 0, timeout: float = PATIENCE) -> list[tuple[str, bool]]:
+        pieces = self._run(id, lambda turn: _all(turn.stream(after, timeout)))
+        return [(str(piece), piece.starts_over) for piece in pieces]
+
+    def events(self, id: str, after: int = 0) -> list[tuple[int, str]]:
+        return [(event.sequence, event.type) for event in self._run(id, lambda turn: _all(turn.events(after, PATIENCE)))]
+
+
+async def _all(found: AsyncIterator[T]) -> list[T]:
+    return [item async for item in found]
+
+
+@pytest.fixture(params=[Blocking, Awaited])
+def face(request: pytest.FixtureRequest, settings: Settings) -> Face:
+    built: Face = request.param(settings)
+    return built
+
+
+@pytest.fixture
+def hand(settings: Settings) -> Hand:
+    return Hand(settings)
+
+
+@pytest.fixture
+def turn(settings: Settings) -> Turn:
+    return ChatClient(settings=settings).ask("foo", "hello")
+
+
+def test_an_ended_turn_is_read_whole_again_and_again(face: Face, hand: Hand, turn: Turn) -> None:
+    claim = hand.take()
+    hand.say(claim, "Hel", "lo")
+    hand.answer(claim, "Hello")
+    for _ in range(2):
+        assert face.pieces(turn.id) == [("Hel", False), ("lo", False)]
+        assert face.result(turn.id) == "Hello"
+    assert face.events(turn.id) == [(1, "started"), (2, "text"), (3, "text"), (4, "ended")]
+    assert face.events(turn.id, after=2) == [(3, "text"), (4, "ended")]
+    assert face.events(turn.id, after=4) == []
+    assert face.pieces(turn.id, after=2) == [("lo", False)]
+    assert face.pieces(turn.id, after=3) == []
+
+
+def test_a_turn_that_does_not_stream_is_one_piece(face: Face, hand: Hand, settings: Settings) -> None:
+    turn = ChatClient(settings=settings).ask("foo", "hello", stream=False)
+    hand.answer(hand.take(), "Hello")
+    assert face.pieces(turn.id) == [("Hello", False)]
+    assert face.events(turn.id) == [(1, "ended")]
+
+
+def test_an_answer_outlives_its_events(face: Face, hand: Hand, turn: Turn) -> None:
+    claim = hand.take()
+    hand.say(claim, "Hel", "lo")
+    hand.answer(claim, "Hello")
+    hand.store.client.delete(hand.store.keys.events(turn.id))
+    assert face.pieces(turn.id) == [("Hello", False)]
+    assert face.pieces(turn.id, after=2) == [("Hello", True)]
+    assert face.pieces(turn.id, after=4) == []
+    assert face.events(turn.id) == []
+
+
+def test_a_late_reader_sees_only_the_attempt_that_counts(face: Face, hand: Hand, turn: Turn) -> None:
+    claim = hand.take()
+    hand.say(claim, "Hel")
+    hand.store.requeue(claim)
+    again = hand.take()
+    hand.say(again, "Good ", "day")
+    hand.answer(again, "Good day")
+    assert face.pieces(turn.id) == [("Good ", False), ("day", False)]
+    assert face.pieces(turn.id, after=2) == [("Good ", True), ("day", False)]
+
+
+def test_more_events_than_one_read_holds(face: Face, hand: Hand, turn: Turn) -> None:
+    claim = hand.take()
+    words = [f"{number} " for number in range(2_500)]
+    assert hand.store.emit(claim, claim.sequence, words) == 2_501
+    hand.answer(claim, "".join(words))
+    assert [piece for piece, _ in face.pieces(turn.id)] == words
+
+
+def test_an_incomplete_answer_is_an_answer(face: Face, hand: Hand, turn: Turn) -> None:
+    hand.answer(hand.take(), "Hel", State.INCOMPLETE)
+    assert face.result(turn.id) == "Hel"
+    assert turn.status().state is State.INCOMPLETE
+
+
+def test_a_failure_is_told_after_what_was_said(face: Face, hand: Hand, turn: Turn) -> None:
+    claim = hand.take()
+    hand.say(claim, "Hel")
+    hand.fail(claim, "rate_limited", "The model's server is busy.")
+    for read in (face.result, face.pieces):
+        with pytest.raises(TurnFailed, match=r"rate_limited: The model's server is busy\."):
+            read(turn.id)
+    assert face.events(turn.id)[-1] == (3, "ended")
+
+
+def test_a_cancelled_turn_raises(face: Face, turn: Turn) -> None:
+    turn.cancel()
+    for read in (face.result, face.pieces):
+        with pytest.raises(TurnCancelled):
+            read(turn.id)
+
+
+def test_an_unknown_turn_raises_at_once(face: Face) -> None:
+    for read in (face.result, face.pieces, face.events):
+        with pytest.raises(UnknownTurn):
+            read("nobody")
+
+
+def test_an_id_that_no_turn_can_have_is_refused(face: Face) -> None:
+    with pytest.raises(InvalidTurn):
+        face.result("no such/id")
+
+
+def test_the_time_out_is_for_the_whole_answer(face: Face, hand: Hand, turn: Turn) -> None:
+    hand.say(hand.take(), "Hel")
+    for read in (face.result, face.pieces):
+        with pytest.raises(TurnNotFinished):
+            read(turn.id, timeout=0.2)
+    with pytest.raises(TimeoutError):
+        face.result(turn.id, timeout=0)
+
+
+def test_no_time_at_all_is_enough_for_an_ended_turn(face: Face, hand: Hand, turn: Turn) -> None:
+    hand.answer(hand.take(), "Hello")
+    assert face.result(turn.id, timeout=0) == "Hello"
+    assert face.pieces(turn.id, timeout=0) == [("Hello", False)]
+
+
+def test_pieces_are_shown_before_the_turn_ends(hand: Hand, turn: Turn) -> None:
+    pieces = turn.stream(timeout=PATIENCE)
+    claim = hand.take()
+    hand.say(claim, "Hel")
+    assert next(pieces) == "Hel"
+    hand.say(claim, "lo")
+    assert next(pieces) == "lo"
+    assert turn.status().state is State.RUNNING
+    hand.answer(claim, "Hello")
+    assert list(pieces) == []
+
+
+def test_a_reader_who_was_shown_void_text_is_told(hand: Hand, turn: Turn) -> None:
+    pieces = turn.stream(timeout=PATIENCE)
+    claim = hand.take()
+    hand.say(claim, "Hel")
+    first = next(pieces)
+    hand.store.requeue(claim)
+    again = hand.take()
+    hand.say(again, "Good day")
+    second = next(pieces)
+    hand.answer(again, "Good day")
+    assert [(first, first.starts_over), (second, second.starts_over)] == [("Hel", False), ("Good day", True)]
+    assert list(pieces) == []
+
+
+async def test_pieces_are_shown_before_the_turn_ends_awaited(hand: Hand, settings: Settings) -> None:
+    async with AsyncChatClient(settings=settings) as client:
+        turn = await client.ask("foo", "hello")
+        pieces = turn.stream(timeout=PATIENCE)
+        claim = await asyncio.to_thread(hand.take)
+        for word in ("Hel", "lo"):
+            await asyncio.to_thread(hand.say, claim, word)
+            assert await anext(pieces) == word
+        await asyncio.to_thread(hand.answer, claim, "Hello")
+        assert [piece async for piece in pieces] == []
+
+
+def test_two_streams_are_read_in_turns(hand: Hand, settings: Settings) -> None:
+    client = ChatClient(settings=settings)
+    turns = [client.ask(session, "hello") for session in ("foo", "bar")]
+    for _ in turns:
+        claim = hand.take()
+        hand.say(claim, f"{claim.session} ", "says hello")
+        hand.answer(claim, f"{claim.session} says hello")
+    streams = [turn.stream(timeout=PATIENCE) for turn in turns]
+    assert [next(stream) for stream in streams] == ["foo ", "bar "]
+    assert [next(stream) for stream in streams] == ["says hello", "says hello"]
+
+
+def test_a_blocked_result_wakes_when_the_turn_ends(hand: Hand, turn: Turn, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = _count_looks(monkeypatch, hand)
+    with hand.later(lambda: hand.answer(hand.take(), "Hello")):
+        assert turn.result(timeout=PATIENCE) == "Hello"
+    assert looks() <= 3, "it was told, and did not poll"
+
+
+def _count_looks(monkeypatch: pytest.MonkeyPatch, hand: Hand) -> Callable[[], int]:
+    from producers.line import BoundedStore
+
+    made: list[str] = []
+    send = BoundedStore._send
+
+    def counted(store: BoundedStore, call: Any) -> Any:
+        made.append(call.name)
+        return send(store, call)
+
+    monkeypatch.setattr(BoundedStore, "_send", counted)
+    return lambda: made.count("status")

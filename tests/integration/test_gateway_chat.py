@@ -1,0 +1,115 @@
+"""Chat completions through the gateway: what most chat programs speak."""
+
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any
+
+import httpx
+import openai
+import pytest
+
+from tests.gateways import read_events
+from tests.integration.conftest import Stack
+from tests.support import wait_until
+
+MODEL = "gpt-4o-mini"
+
+
+def test_stateless(sdk: openai.OpenAI, stack: Stack) -> None:
+    answer = sdk.chat.completions.create(
+        model=MODEL,
+        messages=[
+            {"role": "system", "content": "Be brief."},
+            {"role": "user", "content": "I'm kate"},
+            {"role": "assistant", "content": "Hello!"},
+            {"role": "user", "content": "What's my name?"},
+        ],
+    )
+    assert answer.object == "chat.completion"
+    [choice] = answer.choices
+    assert (choice.message.content, choice.finish_reason) == ("Your name is Kate.", "stop")
+    assert answer.usage
+    assert answer.usage.total_tokens > 0
+    turn = f"resp_{answer.id.removeprefix('chatcmpl-')}"
+    assert stack.store.status(turn).options.instructions == "Be brief."
+    assert stack.store.history(stack.store.status(turn).session) == []
+
+
+def test_streamed(sdk: openai.OpenAI) -> None:
+    chunks = list(
+        sdk.chat.completions.create(
+            model=MODEL,
+            stream=True,
+            stream_options={"include_usage": True},
+            messages=[{"role": "user", "content": "one two three four five six seven eight [[tokens-per-second=20]]"}],
+        )
+    )
+    texts = [chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices]
+    assert "".join(texts) == "You said: one two three four five six seven eight"
+    assert len([text for text in texts if text]) > 2
+    assert chunks[0].choices[0].delta.role == "assistant"
+    assert chunks[-2].choices[0].finish_reason == "stop"
+    assert chunks[-1].usage
+    assert len({chunk.id for chunk in chunks}) == 1
+
+
+def test_a_stream_ends_with_done(http: httpx.Client) -> None:
+    body = {"messages": [{"role": "user", "content": "hello"}], "stream": True}
+    answer = http.post("/v1/chat/completions", json=body)
+    assert answer.text.endswith("data: [DONE]\n\n")
+    assert all("usage" not in chunk for chunk in read_events(iter(answer.text.splitlines())))
+
+
+@pytest.mark.parametrize("by_header", [True, False])
+def test_with_a_session_the_last_message_is_a_turn_of_it(sdk: openai.OpenAI, session: str, by_header: bool) -> None:
+    named: dict[str, Any] = {"extra_headers": {"X-Session-Id": session}} if by_header else {"metadata": {"session_id": session}}
+    sdk.chat.completions.create(model=MODEL, messages=[{"role": "user", "content": "I'm liam"}], **named)
+    answer = sdk.chat.completions.create(model=MODEL, messages=[{"role": "user", "content": "What's my name?"}], **named)
+    assert answer.choices[0].message.content == "Your name is Liam."
+    roles = [item.role for item in sdk.conversations.items.list(session, order="asc") if item.type == "message"]
+    assert roles == ["user", "assistant", "user", "assistant"]
+    assert sdk.responses.create(input="And what's my name?", conversation=session).output_text == "Your name is Liam."
+
+
+def test_the_old_and_the_new_name_of_a_limit(sdk: openai.OpenAI) -> None:
+    for limit in ({"max_tokens": 2}, {"max_completion_tokens": 2}):
+        answer: Any = sdk.chat.completions.create(  # type: ignore[call-overload]  # the SDK has an overload for each name
+            model=MODEL, messages=[{"role": "user", "content": "a long question, with many words"}], **limit
+        )
+        assert answer.choices[0].finish_reason == "length"
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "code"),
+    [("400", 400, "invalid_request"), ("401", 502, "authentication"), ("context_length_exceeded", 400, "context_too_long")],
+)
+def test_what_fails_is_an_error(sdk: openai.OpenAI, fault: str, status: int, code: str) -> None:
+    messages: Any = [{"role": "user", "content": f"break [[fail={fault}]]"}]
+    with pytest.raises(openai.APIStatusError) as failed:
+        sdk.chat.completions.create(model=MODEL, messages=messages)
+    assert (failed.value.status_code, failed.value.code) == (status, code)
+    assert failed.value.response.headers["x-should-retry"] == "false"
+    with pytest.raises(openai.APIError) as broken:
+        list(sdk.chat.completions.create(model=MODEL, messages=messages, stream=True))
+    assert broken.value.code == code
+
+
+def test_repeats_are_the_same_completion(sdk: openai.OpenAI, session: str) -> None:
+    def ask(text: str) -> str:
+        return sdk.chat.completions.create(
+            model=MODEL,
+            messages=[{"role": "user", "content": text}],
+            extra_headers={"Idempotency-Key": session},
+        ).id
+
+    with ThreadPoolExecutor(4) as pool:
+        assert len(set(pool.map(ask, ["hello there"] * 4))) == 1
+    with pytest.raises(openai.UnprocessableEntityError):
+        ask("something else")
+
+
+def test_a_client_that_leaves_cancels(stack: Stack, http: httpx.Client) -> None:
+    body = {"messages": [{"role": "user", "content": "wait [[hang]]"}]}
+    with suppress(httpx.ReadTimeout):
+        http.post("/v1/chat/completions", json=body, timeout=1)
+    wait_until(lambda: stack.store.stats().get("open", 0) == 0, "the turn is cancelled")

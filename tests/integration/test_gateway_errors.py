@@ -1,0 +1,220 @@
+"""Every wrong request gets OpenAI's error, with the parameter that is wrong."""
+
+from typing import Any
+
+import httpx
+import openai
+import pytest
+
+from tests.integration.conftest import Stack
+
+HI = {"role": "user", "content": "hi"}
+
+
+def wrong_response(param: str | None, **body: Any) -> Any:
+    """One wrong body for POST /v1/responses; a readable test id."""
+    return pytest.param(body, param, id=f"{param}: {str(body)[:60]}")
+
+
+WRONG_RESPONSES = [
+    wrong_response("input"),
+    wrong_response("input", input=None),
+    wrong_response("input", input=5),
+    wrong_response("input", input=""),
+    wrong_response("input", input="   "),
+    wrong_response("input", input=[]),
+    wrong_response("input", input=[HI, {"role": "assistant", "content": "hello"}]),
+    wrong_response("input[0].role", input=[{"content": "hi"}]),
+    wrong_response("input[1].role", input=[HI, {"role": "tool", "content": "hi"}]),
+    wrong_response("input[0].content", input=[{"role": "user"}]),
+    wrong_response("input[0].content", input=[{"role": "user", "content": []}]),
+    wrong_response("input[0].content[0].type", input=[{"role": "user", "content": [{"type": "hologram"}]}]),
+    wrong_response("input[0].content[0].type", input=[{"role": "user", "content": ["hi"]}]),
+    wrong_response("input[0].content[0].text", input=[{"role": "user", "content": [{"type": "input_text"}]}]),
+    wrong_response("input[0].content[0].image_url", input=[{"role": "user", "content": [{"type": "input_image"}]}]),
+    wrong_response(
+        "input[0].content[0].file_id", input=[{"role": "user", "content": [{"type": "input_image", "file_id": "f"}]}]
+    ),
+    wrong_response("input[0].type", input=[{"type": "function_call_output", "call_id": "c", "output": "x"}]),
+    wrong_response("input[0].type", input=[{"type": "item_reference", "id": "msg_1"}]),
+    wrong_response("conversation", input="hi", conversation="a b"),
+    wrong_response("conversation", input="hi", conversation="other/session"),
+    wrong_response("conversation", input="hi", conversation="x" * 201),
+    wrong_response("conversation", input="hi", conversation="foo", previous_response_id="resp_1"),
+    wrong_response("conversation", input="hi", conversation=7),
+    wrong_response("conversation.id", input="hi", conversation={}),
+    wrong_response("temperature", input="hi", temperature=3),
+    wrong_response("temperature", input="hi", temperature="warm"),
+    wrong_response("top_p", input="hi", top_p=-1),
+    wrong_response("max_output_tokens", input="hi", max_output_tokens=0),
+    wrong_response("max_output_tokens", input="hi", max_output_tokens=1.5),
+    wrong_response("background", input="hi", background="yes"),
+    wrong_response("stream", input="hi", stream=1),
+    wrong_response("metadata", input="hi", metadata={str(n): "" for n in range(17)}),
+    wrong_response("metadata", input="hi", metadata={"x" * 65: ""}),
+    wrong_response("metadata", input="hi", metadata={"x": "y" * 513}),
+    wrong_response("metadata.x", input="hi", metadata={"x": 1}),
+    wrong_response("model", input="hi", model=""),
+    wrong_response("instructions", input="hi", instructions=["be brief"]),
+    wrong_response("tools", input="hi", tools=[{"type": "web_search"}]),
+    wrong_response("tool_choice", input="hi", tool_choice="required"),
+    wrong_response("reasoning", input="hi", reasoning={"effort": "low"}),
+    wrong_response("include", input="hi", include=["reasoning.encrypted_content"]),
+    wrong_response("prompt", input="hi", prompt={"id": "p"}),
+    wrong_response("service_tier", input="hi", service_tier="flex"),
+    wrong_response("top_logprobs", input="hi", top_logprobs=3),
+    wrong_response("truncation", input="hi", truncation="sometimes"),
+    wrong_response("text.format.type", input="hi", text={"format": {"type": "grammar"}}),
+    wrong_response("text.format.schema", input="hi", text={"format": {"type": "json_schema", "name": "x"}}),
+    wrong_response("text.verbosity", input="hi", text={"verbosity": "low"}),
+    wrong_response("stream_options.include_obfuscation", input="hi", stream_options={"include_obfuscation": True}),
+    wrong_response("surprise", input="hi", surprise=1),
+]
+
+
+def error_of(answer: httpx.Response, status: int) -> dict[str, Any]:
+    """The error in an answer, which has all its parts."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["x-request-id"].startswith("req_")
+    body: dict[str, Any] = answer.json()
+    assert set(body) == {"error"}
+    assert set(body["error"]) == {"message", "type", "param", "code"}
+    assert body["error"]["message"]
+    error: dict[str, Any] = body["error"]
+    return error
+
+
+@pytest.mark.parametrize(("body", "param"), WRONG_RESPONSES)
+def test_wrong_responses(http: httpx.Client, stack: Stack, body: dict[str, Any], param: str) -> None:
+    accepted = stack.store.stats().get("accepted", 0)
+    error = error_of(http.post("/v1/responses", json=body), 400)
+    assert (error["param"], error["type"]) == (param, "invalid_request_error")
+    assert stack.store.stats().get("accepted", 0) == accepted
+
+
+WRONG_CHATS: list[tuple[dict[str, Any], str]] = [
+    ({}, "messages"),
+    ({"messages": []}, "messages"),
+    ({"messages": "hi"}, "messages"),
+    ({"messages": [{"role": "assistant", "content": "hi"}]}, "messages"),
+    ({"messages": [{"role": "tool", "content": "x", "tool_call_id": "c"}, HI]}, "messages[0].role"),
+    ({"messages": [{"role": "assistant", "content": "x", "tool_calls": [{"id": "c"}]}, HI]}, "messages[0].tool_calls"),
+    ({"messages": [{"role": "user", "content": [{"type": "input_text", "text": "hi"}]}]}, "messages[0].content[0].type"),
+    ({"messages": [HI], "n": 2}, "n"),
+    ({"messages": [HI], "stop": ["."]}, "stop"),
+    ({"messages": [HI], "seed": 1}, "seed"),
+    ({"messages": [HI], "logprobs": True}, "logprobs"),
+    ({"messages": [HI], "tools": [{"type": "function"}]}, "tools"),
+    ({"messages": [HI], "presence_penalty": 1}, "presence_penalty"),
+    ({"messages": [HI], "response_format": {"type": "xml"}}, "response_format.type"),
+    ({"messages": [HI], "max_tokens": -1}, "max_tokens"),
+    ({"messages": [HI], "metadata": {"session_id": "a/b"}}, "metadata.session_id"),
+    ({"messages": [HI], "surprise": 1}, "surprise"),
+]
+
+
+@pytest.mark.parametrize(("body", "param"), WRONG_CHATS, ids=lambda value: str(value)[:60])
+def test_wrong_chats(http: httpx.Client, body: dict[str, Any], param: str) -> None:
+    assert error_of(http.post("/v1/chat/completions", json=body), 400)["param"] == param
+
+
+WRONG_REST: list[tuple[str, str, Any, int, str | None]] = [
+    ("GET", "/v1/responses/resp_none", None, 404, "response_id"),
+    ("GET", "/v1/responses/r%20x", None, 404, "response_id"),
+    ("POST", "/v1/responses/resp_none/cancel", None, 404, "response_id"),
+    ("DELETE", "/v1/responses/resp_none", None, 404, "response_id"),
+    ("GET", "/v1/responses/resp_none/input_items", None, 404, "response_id"),
+    ("GET", "/v1/responses/resp_none?stream=perhaps", None, 400, "stream"),
+    ("GET", "/v1/responses/resp_none?include=file_search_call.results", None, 400, "include[0]"),
+    ("GET", "/v1/responses/resp_none?include_obfuscation=true", None, 400, "include_obfuscation"),
+    ("GET", "/v1/responses/resp_none?stream=true&starting_after=-2", None, 400, "starting_after"),
+    ("GET", "/v1/responses/resp_none/input_items?limit=0", None, 400, "limit"),
+    ("GET", "/v1/responses/resp_none/input_items?order=up", None, 400, "order"),
+    ("POST", "/v1/responses", {"input": "hi", "previous_response_id": "resp_none"}, 404, "previous_response_id"),
+    ("GET", "/v1/conversations/conv_none", None, 404, "conversation_id"),
+    ("GET", "/v1/conversations/a%2Fb", None, 404, None),
+    ("POST", "/v1/conversations/conv_none", {"metadata": {}}, 404, "conversation_id"),
+    ("POST", "/v1/conversations/conv_none", {}, 400, "metadata"),
+    ("DELETE", "/v1/conversations/conv_none", None, 404, "conversation_id"),
+    ("GET", "/v1/conversations/conv_none/items", None, 404, "conversation_id"),
+    ("POST", "/v1/conversations/conv_none/items", {"items": [HI]}, 404, "conversation_id"),
+    ("POST", "/v1/conversations/conv_none/items", {"items": []}, 400, "items"),
+    ("POST", "/v1/conversations/conv_none/items", {"items": [HI] * 21}, 400, "items"),
+    ("POST", "/v1/conversations/conv_none/items", {"items": [{"role": "user"}]}, 400, "items[0].content"),
+    ("POST", "/v1/conversations", {"items": [HI] * 21}, 400, "items"),
+    ("POST", "/v1/conversations", {"metadata": {"x": 1}}, 400, "metadata.x"),
+    ("POST", "/v1/responses", [], 400, None),
+    ("GET", "/v1/nothing", None, 404, None),
+    ("PUT", "/v1/responses", {}, 405, None),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "body", "status", "param"), WRONG_REST)
+def test_wrong_requests(http: httpx.Client, method: str, path: str, body: Any, status: int, param: str | None) -> None:
+    assert error_of(http.request(method, path, json=body), status)["param"] == param
+
+
+BROKEN_BODIES: list[tuple[bytes, int]] = [
+    (b"", 400),
+    (b"{", 400),
+    (b"\xff\xfe", 400),
+    (b'{"input": "\\ud800"}', 400),
+    (b'{"input": "hi", "metadata": {"\\udc00": ""}}', 400),
+    (b'{"input": "hi", "temperature": NaN}', 400),
+    (b'{"input": "hi", "text": {"format": {"type": "json_schema", "name": "x", "schema": {"a": NaN}}}}', 400),
+    (b'{"input": [{"role": "user", "content": [{"type": "input_audio", "input_audio": {"a": Infinity}}]}]}', 400),
+    (b'{"input": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", 400),
+]
+
+
+@pytest.mark.parametrize(("content", "status"), BROKEN_BODIES, ids=lambda value: str(value)[:40])
+def test_broken_bodies(http: httpx.Client, content: bytes, status: int) -> None:
+    headers = {"content-type": "application/json"}
+    error_of(http.post("/v1/responses", content=content, headers=headers), status)
+
+
+@pytest.mark.parametrize("depth", [100, 300, 900, 990, 1_100, 3_000])
+def test_deep_bodies_are_no_defect(http: httpx.Client, depth: int) -> None:
+    schema = '{"a": ' * depth + "{}" + "}" * depth
+    opening = '{"input": "hi", "background": true, "text": {"format": {"type": "json_schema", "name": "x", "schema": '
+    body = f"{opening}{schema}}}}}}}"
+    answer = http.post("/v1/responses", content=body, headers={"content-type": "application/json"})
+    if answer.status_code != 200:
+        error_of(answer, 400)
+    else:
+        assert http.get(f"/v1/responses/{answer.json()['id']}").status_code == 200
+
+
+def test_too_large(http: httpx.Client) -> None:
+    body = {"input": "x" * 9_000_000}
+    error_of(http.post("/v1/responses", json=body), 413)
+    error_of(http.post("/v1/responses", content=iter([b"x" * 5_000_000] * 2)), 413)
+    error = error_of(http.post("/v1/responses", json={"input": "x" * 300_000}), 400)
+    assert (error["param"], "TURNSTILE_MAX_QUESTION_BYTES" in error["message"]) == ("input", True)
+
+
+def test_large_but_allowed(sdk: openai.OpenAI) -> None:
+    earlier: Any = [{"role": "user", "content": "x" * 200_000}, {"role": "assistant", "content": "y" * 200_000}] * 10
+    answer = sdk.chat.completions.create(model="gpt-4o-mini", messages=[*earlier, {"role": "user", "content": "hi"}])
+    assert answer.choices[0].message.content == "You said: hi"
+
+
+def test_an_unknown_item(sdk: openai.OpenAI, session: str) -> None:
+    sdk.responses.create(input="hi", conversation=session)
+    with pytest.raises(openai.NotFoundError) as unknown:
+        sdk.conversations.items.list(session, after="msg_none")
+    assert unknown.value.param == "after"
+    for id in ("msg_none", "msg_x0_0123456789abcdef", "%00", "msg_"):
+        with pytest.raises(openai.NotFoundError) as unknown:
+            sdk.conversations.items.retrieve(id, conversation_id=session)
+        assert unknown.value.param == "item_id"
+
+
+def test_the_openapi_document_names_what_is_there(http: httpx.Client) -> None:
+    document = http.get("/openapi.json").json()
+    assert {"/v1/responses", "/v1/conversations", "/v1/chat/completions", "/v1/models"} <= set(document["paths"])
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            assert operation["summary"]
+            described = {code for code in operation["responses"] if code != "200"}
+            assert "422" not in described or "idempotency" in operation["responses"]["422"]["description"]

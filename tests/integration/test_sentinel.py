@@ -1,0 +1,76 @@
+"""Behind Sentinel: queue, history and events move to the replica when the primary dies, and nobody restarts anything."""
+
+import itertools
+import json
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from producers.client import ChatClient
+from tests.chaos.cluster import Cluster
+from tests.processes import Worker, offline_model
+from tests.support import wait_until
+from turns.errors import QueueUnreachable
+from turns.settings import Settings
+from turns.states import State
+from turns.store import TurnStore
+
+SESSIONS, BEFORE, AFTER = 5, 10, 10
+
+
+def _submit(store: TurnStore, turn: str, session: str) -> None:
+    def accepted() -> bool:
+        with suppress(QueueUnreachable):
+            store.submit(turn, session, f"What of {turn}?")
+            return True
+        return False
+
+    wait_until(accepted, f"{turn} is accepted", 60)
+
+
+@pytest.mark.timeout(240)
+def test_turns_go_on_after_a_failover(tmp_path: Path) -> None:
+    sessions = [f"s{n}" for n in range(SESSIONS)]
+    with offline_model("--latency", "0.5") as model_url, Cluster(tmp_path) as cluster:
+        settings = Settings(redis_url=cluster.url)
+        store, client = TurnStore(settings), ChatClient(cluster.url, settings)
+        with Worker(cluster.url, tmp_path, OPENAI_BASE_URL=model_url):
+            for number, session in itertools.product(range(BEFORE), sessions):
+                _submit(store, f"{session}-{number}", session)
+            # What the replica has cannot be lost; what it has not is docs/reliability.md's business.
+            store.client.wait(1, 5_000)
+            cluster.fail_over()
+            for number, session in itertools.product(range(BEFORE, BEFORE + AFTER), sessions):
+                _submit(store, f"{session}-{number}", session)
+            for session in sessions:
+                assert "".join(client.turn(f"{session}-{BEFORE + AFTER - 1}").stream(timeout=90))
+        for session in sessions:
+            asked = [f"{session}-{number}" for number in range(BEFORE + AFTER)]
+            assert _answered(store, session) == asked
+            assert all(store.status(turn).state is State.COMPLETED for turn in asked)
+
+
+def _answered(store: TurnStore, session: str) -> list[str]:
+    elements = [json.loads(element) for element in reversed(store.history(session))]
+    assert [element["type"] for element in elements] == ["human", "ai"] * (len(elements) // 2)
+    return [element["turnstile"]["turn"] for element in elements[::2]]
+
+
+def test_a_primary_without_its_replica_refuses_turns_when_told_to(tmp_path: Path) -> None:
+    options = {"min-replicas-to-write": "1", "min-replicas-max-lag": "1"}
+    with Cluster(tmp_path, options) as cluster:
+        store = TurnStore(Settings(redis_url=cluster.url))
+        _submit(store, "t1", "s1")
+        cluster.servers[1].kill()
+
+        def refused() -> bool:
+            try:
+                store.submit("t2", "s1", "question")
+            except QueueUnreachable as error:
+                return "takes no writes" in str(error)
+            return False
+
+        wait_until(refused, "the primary has missed its replica", 30)
+        cluster.servers[1].start()
+        _submit(store, "t2", "s1")

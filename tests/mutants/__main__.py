@@ -1,0 +1,81 @@
+"""`python -m tests.mutants [WORD…]`: plant each mutant, see it caught, and write docs/mutants.md.
+
+With words, only the mutants whose names hold one of them are tried; the others' rows stay as they are.
+"""
+
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from queue import SimpleQueue
+from tempfile import TemporaryDirectory
+from time import monotonic
+
+from tests.exploration.page import rewrite, rows, table
+from tests.mutants.in_scripts import SCRIPTS
+from tests.mutants.in_worker import WORKER
+from tests.mutants.mutant import Mutant
+from tests.mutants.trial import NoVerdict, Project, Verdict
+
+COMMAND, PAGE = "make mutants", "mutants.md"
+HEAD = ("mutant", "what it breaks", "where", "caught by")
+MUTANTS = (*SCRIPTS, *WORKER)
+_NOTHING = "**nothing**"
+_AT_ONCE = 2
+
+
+def main(words: list[str]) -> int:
+    """Exit code 0 when every mutant was caught."""
+    chosen = [mutant for mutant in MUTANTS if not words or any(word in mutant.name for word in words)]
+    started = monotonic()
+    with TemporaryDirectory(prefix="mutants-") as folder:
+        verdicts = _try_all(chosen, Path(folder))
+    survivors = [verdict.mutant.name for verdict in verdicts if not verdict.caught_by]
+    _say(f"{len(verdicts) - len(survivors)} of {len(verdicts)} mutants caught in {monotonic() - started:.0f} s")
+    _write(verdicts)
+    return 1 if survivors else 0
+
+
+def _try_all(mutants: list[Mutant], folder: Path) -> list[Verdict]:
+    free: SimpleQueue[Project] = SimpleQueue()
+    projects = [Project(folder / str(number)) for number in range(_AT_ONCE)]
+    for project in projects:
+        free.put(project)
+
+    def judge(mutant: Mutant) -> Verdict:
+        project = free.get()
+        try:
+            verdict = project.judge(mutant)
+        finally:
+            free.put(project)
+        _say(f"{mutant.name}: {verdict.caught_by or 'SURVIVED'}")
+        return verdict
+
+    tests = sorted({test for mutant in mutants for test in mutant.tests})
+    projects[0].assert_sound(tuple(tests))
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        return list(pool.map(judge, mutants))
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+
+
+def _write(verdicts: list[Verdict]) -> None:
+    known = {row[0]: row for row in rows(PAGE, COMMAND)}
+    for verdict in verdicts:
+        mutant = verdict.mutant
+        known[mutant.name] = [mutant.name, mutant.breaks, f"`{mutant.file}`", _short(verdict.caught_by)]
+    told = [known[mutant.name] for mutant in MUTANTS if mutant.name in known]
+    caught = sum(row[3] != _NOTHING for row in told)
+    rewrite(PAGE, COMMAND, [f"{caught} of {len(told)} mutants were caught.", "", *table(HEAD, told)])
+
+
+def _short(test: str) -> str:
+    return f"`{test.partition('tests/')[2]}`" if test else _NOTHING
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except NoVerdict as error:
+        sys.exit(str(error))

@@ -1,0 +1,147 @@
+"""Faults in the worker."""
+
+from tests.mutants.mutant import Mutant
+
+_PARTS = "tests/integration/test_worker_parts.py"
+
+
+def _worker(name: str, breaks: str, old: str, new: str, *, module: str) -> Mutant:
+    return Mutant(name, breaks, f"workers/{module}.py", old, new, (_PARTS,))
+
+
+WORKER = (
+    _worker(
+        "lost lease does not drop the attempt",
+        "the model answers a turn that somebody else answers too",
+        'if word != "kept" and self._held',
+        'if word == "cancelled" and self._held',
+        module="leases",
+    ),
+    _worker(
+        "orders are not heard",
+        "a cancelled turn goes on until its lease is renewed",
+        '                    turn.drop("cancelled")\n',
+        "                    pass\n",
+        module="leases",
+    ),
+    _worker(
+        "drop of a turn that has moved on",
+        "a late word about an old attempt ends the new one",
+        'if word != "kept" and self._held.get(turn.claim.id) is turn:',
+        'if word != "kept" and turn.claim.id in self._held and (turn := self._held[turn.claim.id]):',
+        module="leases",
+    ),
+    _worker(
+        "commits after drop",
+        "a turn that was taken away is finished all the same",
+        "            return Report(self._dropped)\n",
+        '            return await self._finish(Outcome(State.COMPLETED, answer=""), [])\n',
+        module="attempt",
+    ),
+    _worker(
+        "drops while committing",
+        "an answer that is paid for is thrown away",
+        "        self._task = None\n        if result.finish_reason",
+        "        if result.finish_reason",
+        module="attempt",
+    ),
+    _worker(
+        "does not retry finish",
+        "an outage of a second loses an answer",
+        "                if monotonic() > end:\n                    raise\n",
+        "                raise\n",
+        module="attempt",
+    ),
+    _worker(
+        "gives nothing back at shutdown",
+        "a restart costs a lease of waiting",
+        'if self._dropped != "shutdown":',
+        "if self._dropped:",
+        module="attempt",
+    ),
+    _worker(
+        "shutdown costs an attempt",
+        "restarts make turns fail",
+        "return await self._requeue(0, forgive=True)",
+        "return await self._requeue(0)",
+        module="attempt",
+    ),
+    _worker(
+        "retries for ever",
+        "a turn that always fails never ends",
+        "if failure.retryable and self.claim.chances > 0:",
+        "if failure.retryable:",
+        module="attempt",
+    ),
+    _worker(
+        "gives up at once",
+        "a passing fault of the model fails the turn",
+        "if failure.retryable and self.claim.chances > 0:",
+        "if False:",
+        module="attempt",
+    ),
+    _worker(
+        "a broken stream is committed",
+        "half an answer is kept as a whole one",
+        "            return await self._after_failure(_DEADLINE if isinstance(error, _DeadlinePassed) else classify(error))\n",
+        '            return await self._finish(Outcome(State.COMPLETED, answer=""), [])\n',
+        module="attempt",
+    ),
+    _worker(
+        "stream resends merged text",
+        "a piece whose reply was lost is written twice",
+        "self._sent = self._sent or self._take()",
+        "self._sent = self._sent + self._take()",
+        module="stream",
+    ),
+    _worker(
+        "stream forgets the unsure piece",
+        "a piece is missing from the stream",
+        "        while self._sent and not self.lost:\n            await self._send_or_pause()\n",
+        "",
+        module="stream",
+    ),
+    _worker(
+        "stream writes after a takeover",
+        "a lost turn goes on calling Redis",
+        "            self.lost = sequence is None\n",
+        "",
+        module="stream",
+    ),
+    _worker(
+        "intake removes before submit",
+        "a refused or failed submit loses the question",
+        "            await submit(store, message)\n        except InvalidTurn",
+        "            await store.client.lrem(queue, -1, raw)  # type: ignore[arg-type]\n"
+        "            await submit(store, message)\n        except InvalidTurn",
+        module="intake",
+    ),
+    _worker(
+        "intake never removes",
+        "a question is submitted again for ever",
+        "taken += await store.client.lrem(queue, -1, raw)",
+        "taken += 0 * await store.client.llen(queue)",
+        module="intake",
+    ),
+    _worker(
+        "intake newest first",
+        "plain Celery's questions run in the wrong order",
+        "for raw in reversed(await store.client.lrange(queue, -_BATCH, -1)):",
+        "for raw in await store.client.lrange(queue, -_BATCH, -1):",
+        module="intake",
+    ),
+    _worker(
+        "sweep stops after one batch",
+        "a crash with many turns recovers a batch a second",
+        "while seen >= _LIMIT:",
+        "if seen >= _LIMIT:",
+        module="sweep",
+    ),
+    _worker(
+        "audit restores nothing",
+        "a session whose due entry is lost stands still for ever",
+        "dict.fromkeys(sessions, 1), nx=True)",
+        "dict.fromkeys(sessions, 1), xx=True)",
+        module="sweep",
+    ),
+)

@@ -1,0 +1,22 @@
+"""Every mutant still applies, and is a fault of its own."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.mutants.in_scripts import SCRIPTS
+from tests.mutants.in_worker import WORKER
+from tests.mutants.mutant import Mutant
+
+ROOT = Path(__file__).parents[2]
+MUTANTS = (*SCRIPTS, *WORKER)
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+def test_a_mutant_changes_its_file(mutant: Mutant) -> None:
+    text = (ROOT / mutant.file).read_text()
+    assert mutant.applied(text) != text
+
+
+def test_names_are_not_used_twice() -> None:
+    assert len({mutant.name for mutant in MUTANTS}) == len(MUTANTS)

@@ -1,0 +1,177 @@
+"""One database with its turns in it, the moves that tests make there, and what they look at afterwards."""
+
+import asyncio
+import itertools
+import json
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, cast
+
+import redis
+
+from turns.connection import close_async
+from turns.settings import Settings
+from turns.states import State
+from turns.store import AsyncTurnStore, Outcome, TurnStore
+from turns.wire import QUEUES, Claim, Options, Question
+
+AN_HOUR_MS = 3_600_000
+LASTING = ("turnstile:stats", "turnstile:failed", *QUEUES)
+ANSWER = "an answer"
+
+
+class Awaited:
+    """An AsyncTurnStore on an event loop of its own, called like a TurnStore."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._store = AsyncTurnStore(settings)
+        self._runner = asyncio.Runner()
+        self.keys = self._store.keys
+        self.scripts = self._store.scripts
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        operation = getattr(self._store, name)
+        return lambda *args, **kwargs: self._runner.run(_awaited(operation(*args, **kwargs)))
+
+    def close(self) -> None:
+        """Close the connections and the loop."""
+        self._runner.run(close_async(self._store.url))
+        self._runner.close()
+
+
+async def _awaited(call: Awaitable[Any]) -> Any:
+    return await call
+
+
+def open_face(face: str, settings: Settings) -> TurnStore:
+    """A store by its face, `sync` or `async`; both are called alike."""
+    return TurnStore(settings) if face == "sync" else cast("TurnStore", Awaited(settings))
+
+
+class Scene:
+    """The turns of one test, the plain client beside them, and shorthands."""
+
+    def __init__(self, turns: TurnStore, client: redis.Redis) -> None:
+        self.turns = turns
+        self.client: Any = client  # redis-py's types do not know that replies are text
+        self.keys = turns.keys
+        self._nonces = itertools.count(1)
+
+    def submit(
+        self, *ids: str, session: str = "foo", question: Question = "hi", options: Options | None = None, reply: bool = False
+    ) -> None:
+        """Submit turns of one session, in this order."""
+        for id in ids:
+            self.turns.submit(id, session, question, options or Options(), reply=reply)
+
+    def queue(self, name: str = "chat") -> list[str]:
+        """Ids of the dispatches that nobody has popped yet, oldest first."""
+        return [json.loads(raw)["headers"]["id"] for raw in reversed(self.client.lrange(name, 0, -1))]
+
+    def pop(self, name: str = "chat") -> str | None:
+        """Take the oldest dispatch off its queue, as a worker does, and return its turn id."""
+        raw = self.client.rpop(name)
+        return None if raw is None else str(json.loads(raw)["headers"]["id"])
+
+    def claim(self, id: str, worker: str = "w1") -> Claim:
+        """Claim a turn; it must be there to be claimed."""
+        claim = self.turns.claim(id, worker, f"n{next(self._nonces)}")
+        assert isinstance(claim, Claim), claim
+        return claim
+
+    def start(self, id: str, session: str = "foo", worker: str = "w1", **more: Any) -> Claim:
+        """Submit a turn, pop its dispatch and claim it."""
+        self.submit(id, session=session, **more)
+        assert self.pop() == id
+        return self.claim(id, worker)
+
+    def complete(self, claim: Claim, answer: str = ANSWER) -> State | None:
+        """Finish a turn well, with one pair of messages."""
+        return self.turns.finish(claim, Outcome(State.COMPLETED, answer), pair(claim.id))
+
+    def fail(self, claim: Claim, code: str = "chain_error") -> State | None:
+        """Finish a turn badly."""
+        return self.turns.finish(claim, Outcome(State.FAILED, code=code, message="It broke."))
+
+    def make_due(self, session: str = "foo") -> None:
+        """Let the time pass until the session is due."""
+        self.client.zadd(self.keys.due, {session: 1}, xx=True)
+
+    def expire_lease(self, session: str = "foo") -> None:
+        """Let the time pass until the session's lease has run out."""
+        assert self.client.hexists(self.keys.session(session), "lease")
+        self.client.hset(self.keys.session(session), "lease", 1)
+        self.make_due(session)
+
+    def lose(self, session: str = "foo", times: int = 1) -> None:
+        """Let a turn's worker die, and the sweep find out, `times` times; the last attempt is not started again."""
+        for left in reversed(range(times)):
+            self.expire_lease(session)
+            self.turns.sweep()
+            if left:
+                self.claim(str(self.pop()))
+
+    def seat(self, session: str = "foo") -> dict[str, str]:
+        """The session's own record."""
+        return dict(self.client.hgetall(self.keys.session(session)))
+
+    def waiting(self, session: str = "foo") -> list[str]:
+        """Ids in the mailbox."""
+        return list(self.client.lrange(self.keys.mailbox(session), 0, -1))
+
+    def state(self, id: str) -> State:
+        """Where a turn stands."""
+        return self.turns.status(id).state
+
+    def history(self, session: str = "foo") -> list[str]:
+        """The stored messages, oldest first."""
+        return [element.decode() for element in reversed(self.turns.history(session))]
+
+    def events(self, id: str) -> list[tuple[int, str, int, str]]:
+        """A turn's events, as plain tuples."""
+        return [(e.sequence, e.type, e.attempt, e.data) for e in self.turns.events(id)]
+
+    def stat(self, name: str) -> int:
+        """One counter."""
+        return self.turns.stats().get(name, 0)
+
+    def picture(self) -> dict[str, Any]:
+        """All that is stored, to tell whether a call changed anything."""
+        return {key: _value(self.client, key) for key in sorted(self.client.keys("*"))}
+
+    def assert_idle(self, *sessions: str) -> None:
+        """Nothing keeps these sessions busy."""
+        for session in sessions or ("foo",):
+            assert self.seat(session) == {}
+            assert self.waiting(session) == []
+            assert self.client.zscore(self.keys.due, session) is None
+        assert self.stat("open") == 0
+        assert self.client.keys(self.keys.owned("*")) == []
+
+    def assert_all_will_expire(self, *, histories_last: bool = True) -> None:
+        """No key is without a time to live, but for those that are meant to last."""
+        lasting = {key for key in self.client.keys("*") if self.client.ttl(key) == -1}
+        histories = {key for key in lasting if key.startswith(self.keys.history())}
+        assert lasting - histories <= set(LASTING)
+        assert histories_last or not histories
+
+
+def pair(name: str) -> list[str]:
+    """The two stored messages of a turn; the scripts do not look into them."""
+    return [json.dumps({"type": kind, "data": {"content": name}}) for kind in ("human", "ai")]
+
+
+def pairs(names: Iterable[str]) -> list[str]:
+    """The stored messages of turns, in order."""
+    return [message for name in names for message in pair(name)]
+
+
+def _value(client: Any, key: str) -> Any:
+    readers: dict[str, Callable[[], Any]] = {
+        "string": lambda: client.get(key),
+        "hash": lambda: client.hgetall(key),
+        "list": lambda: client.lrange(key, 0, -1),
+        "zset": lambda: client.zrange(key, 0, -1, withscores=True),
+        "set": lambda: sorted(client.smembers(key)),
+        "stream": lambda: client.xrange(key),
+    }
+    return readers[client.type(key)]()

@@ -1,0 +1,128 @@
+"""cancel: cancelled, ended, unknown."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from tests.scripts.conftest import Memory
+from tests.scripts.scene import Scene, pair
+from turns.errors import TurnCancelled, UnknownTurn
+from turns.states import State
+
+
+def test_a_waiting_turn_leaves_the_mailbox(scene: Scene) -> None:
+    scene.submit("a", "b", "c")
+    assert scene.turns.cancel("b") is State.CANCELLED
+    assert scene.waiting() == ["c"]
+    assert scene.queue() == ["a"]
+    assert scene.events("b") == [(1, "ended", 0, "cancelled")]
+    with pytest.raises(TurnCancelled):
+        scene.turns.status("b").outcome()
+
+
+def test_a_dispatched_turn_makes_room_for_the_next(scene: Scene) -> None:
+    scene.submit("a", "b")
+    scene.turns.cancel("a")
+    assert scene.queue() == ["a", "b"]
+    assert scene.turns.claim("a", "w1", "n") == "stale"
+    scene.claim("b")
+
+
+def test_a_running_turn_is_fenced_and_the_session_moves_on(scene: Scene) -> None:
+    claim = scene.start("a")
+    scene.submit("b")
+    assert scene.turns.cancel("a") is State.CANCELLED
+    assert scene.queue() == ["b"]
+    assert scene.client.keys(scene.keys.owned("*")) == []
+    assert scene.turns.renew("w1", [claim]) == ["cancelled"]
+    assert scene.events("a")[-1] == (2, "ended", 1, "cancelled")
+
+
+@contextmanager
+def _orders(scene: Scene, worker: str) -> Iterator[Any]:
+    with scene.client.pubsub(ignore_subscribe_messages=True) as listener:
+        listener.subscribe(scene.keys.orders(worker))
+        listener.get_message(timeout=5)
+        yield listener
+
+
+def test_the_worker_is_told_at_once(scene: Scene) -> None:
+    scene.start("a", worker="w1")
+    with _orders(scene, "w1") as listener:
+        scene.turns.cancel("a")
+        message = listener.get_message(timeout=5)
+    assert message is not None
+    assert message["data"] == "a"
+
+
+def test_a_worker_is_not_told_of_turns_that_it_does_not_run(scene: Scene) -> None:
+    scene.start("a", worker="w1")
+    scene.submit("b")
+    with _orders(scene, "w1") as listener:
+        scene.turns.cancel("b")
+        assert listener.get_message(timeout=0.05) is None
+
+
+def test_the_last_turn_leaves_the_session_idle(scene: Scene) -> None:
+    scene.start("a")
+    scene.turns.cancel("a")
+    scene.assert_idle()
+    scene.assert_all_will_expire()
+
+
+def test_a_lost_reply_is_given_again(scene: Scene) -> None:
+    scene.start("a")
+    scene.submit("b")
+    scene.turns.cancel("a")
+    before = scene.picture()
+    assert scene.turns.cancel("a") is State.CANCELLED
+    assert scene.picture() == before
+
+
+def test_the_end_that_came_first_stands(scene: Scene) -> None:
+    scene.complete(scene.start("a"))
+    scene.fail(scene.start("b"))
+    before = scene.picture()
+    assert scene.turns.cancel("a") is State.COMPLETED
+    assert scene.turns.cancel("b") is State.FAILED
+    assert scene.picture() == before
+    assert scene.history() == pair("a")
+
+
+def test_nobody_knows_the_turn(scene: Scene) -> None:
+    with pytest.raises(UnknownTurn):
+        scene.turns.cancel("a")
+    scene.complete(scene.start("b"))
+    scene.turns.erase("foo")
+    with pytest.raises(UnknownTurn):
+        scene.turns.cancel("b")
+
+
+def test_every_place_in_the_mailbox(scene: Scene) -> None:
+    ids = [f"t{number}" for number in range(6)]
+    scene.submit(*ids)
+    for id in ("t5", "t1", "t0", "t3"):
+        scene.turns.cancel(id)
+    assert scene.waiting() == ["t4"]
+    assert scene.seat()["head"] == "t2"
+    assert (scene.stat("cancelled"), scene.stat("open")) == (4, 2)
+
+
+def test_a_turn_whose_lease_ran_out_can_be_cancelled(scene: Scene) -> None:
+    scene.start("a")
+    scene.expire_lease()
+    scene.turns.cancel("a")
+    assert scene.turns.sweep().seen == 0
+    scene.assert_idle()
+
+
+def test_turns_are_cancelled_without_memory(cramped: tuple[Scene, Memory]) -> None:
+    scene, memory = cramped
+    scene.start("a")
+    scene.submit("b", "c")
+    memory.fill()
+    assert scene.turns.cancel("c") is State.CANCELLED
+    assert scene.turns.cancel("a") is State.CANCELLED
+    assert scene.queue() == ["b"]

@@ -1,0 +1,141 @@
+"""claim: claimed, stale, unknown."""
+
+import pytest
+
+from tests.scripts.conftest import Memory, Stage
+from tests.scripts.scene import Scene, pair, pairs
+from turns.states import State
+from turns.wire import Claim, Options
+
+
+def test_a_dispatched_turn_runs_and_brings_all_that_is_needed(scene: Scene) -> None:
+    scene.submit("a", question="what?", options=Options(model="m"))
+    claim = scene.turns.claim("a", "w1", "nonce")
+    assert isinstance(claim, Claim)
+    assert (claim.id, claim.session, claim.question, claim.options) == ("a", "foo", "what?", Options(model="m"))
+    assert (claim.attempt, claim.chances, claim.token) == (1, 4, "1:nonce")
+    assert (claim.stream, claim.sequence) == (True, 1)
+    assert claim.created <= claim.started <= claim.now
+    assert claim.window == ()
+    assert scene.state("a") is State.RUNNING
+    assert scene.events("a") == [(1, "started", 1, "")]
+
+
+def test_the_lease_is_written_where_the_sweep_looks(scene: Scene) -> None:
+    claim = scene.start("a")
+    lease = round((claim.now + 8) * 1000)
+    assert scene.seat() == {
+        "head": "a", "phase": "running", "owner": claim.token, "worker": "w1", "sent": "1", "lease": str(lease)
+    }  # fmt: skip
+    assert scene.client.zscore(scene.keys.due, "foo") == lease
+    assert scene.client.smembers(scene.keys.owned("w1")) == {"foo"}
+    assert scene.client.ttl(scene.keys.owned("w1")) > 0
+
+
+def test_the_window_is_the_newest_messages_newest_first(stage: Stage) -> None:
+    scene = stage.open(window_messages=3)
+    for id in ("a", "b"):
+        scene.complete(scene.start(id))
+    assert [element.decode() for element in scene.start("c").window] == pairs(["a", "b"])[:0:-1]
+
+
+def test_a_window_of_none(stage: Stage) -> None:
+    scene = stage.open(window_messages=0)
+    scene.complete(scene.start("a"))
+    assert scene.start("b").window == ()
+
+
+def test_a_turn_that_does_not_stream_has_no_start_event(scene: Scene) -> None:
+    claim = scene.start("a", options=Options(stream=False))
+    assert (claim.stream, claim.sequence) == (False, 0)
+    assert scene.events("a") == []
+
+
+def test_a_lost_reply_is_given_again(scene: Scene) -> None:
+    scene.complete(scene.start("z"))
+    scene.submit("a")
+    first = scene.turns.claim("a", "w1", "nonce")
+    before = scene.picture()
+    again = scene.turns.claim("a", "w1", "nonce")
+    assert isinstance(first, Claim)
+    assert isinstance(again, Claim)
+    assert (again.token, again.attempt, again.chances, again.sequence) == ("1:nonce", 1, 4, 1)
+    assert (again.question, again.window, again.started) == (first.question, first.window, first.started)
+    assert again.window == tuple(element.encode() for element in reversed(pair("z")))
+    assert scene.picture() == before
+
+
+def test_of_two_workers_one_gets_the_turn(scene: Scene) -> None:
+    scene.start("a", worker="w1")
+    before = scene.picture()
+    assert scene.turns.claim("a", "w2", "other") == "stale"
+    assert scene.picture() == before
+
+
+def test_a_turn_that_waits_is_not_to_be_had(scene: Scene) -> None:
+    scene.submit("a", "b")
+    assert scene.turns.claim("b", "w1", "n") == "stale"
+    scene.claim("a")
+    assert scene.turns.claim("b", "w1", "n") == "stale"
+
+
+def test_a_doubled_dispatch_of_an_ended_turn_is_dropped(scene: Scene) -> None:
+    claim = scene.start("a")
+    scene.complete(claim)
+    assert scene.turns.claim("a", "w1", "n") == "stale"
+    assert scene.turns.claim("a", "w1", claim.token.partition(":")[2]) == "stale"
+    scene.assert_idle()
+
+
+def test_a_turn_that_waits_for_its_retry_is_not_to_be_had(scene: Scene) -> None:
+    scene.turns.requeue(scene.start("a"), delay=60)
+    assert scene.turns.claim("a", "w1", "n") == "stale"
+
+
+def test_nobody_knows_the_turn(scene: Scene) -> None:
+    assert scene.turns.claim("a", "w1", "n") == "unknown"
+    assert scene.picture() == {}
+
+
+def test_a_second_attempt_has_a_new_token_and_one_chance_less(scene: Scene) -> None:
+    first = scene.start("a")
+    scene.turns.requeue(first)
+    second = scene.claim("a")
+    assert (second.attempt, second.chances) == (2, 3)
+    assert second.token != first.token
+    assert second.started == first.started
+    assert scene.events("a") == [(1, "started", 1, ""), (2, "started", 2, "")]
+
+
+def test_a_forgiven_attempt_costs_no_chance(scene: Scene) -> None:
+    scene.turns.requeue(scene.start("a"), forgive=True)
+    claim = scene.claim("a")
+    assert (claim.attempt, claim.chances) == (2, 4)
+
+
+def test_a_cancelled_turn_cannot_be_claimed_again_with_the_same_nonce(scene: Scene) -> None:
+    scene.submit("a", "b")
+    scene.turns.claim("a", "w1", "nonce")
+    scene.turns.cancel("a")
+    assert scene.turns.claim("a", "w1", "nonce") == "stale"
+    assert scene.state("b") is State.QUEUED
+
+
+def test_a_history_of_the_wrong_type_does_not_block_the_session(stage: Stage) -> None:
+    scene = stage.open(max_attempts=2)
+    scene.client.set(scene.keys.history("foo"), "not a list")
+    scene.submit("a", "b")
+    for _ in range(2):
+        with pytest.raises(Exception, match="WRONGTYPE"):
+            scene.turns.claim("a", "w1", "n")
+        scene.expire_lease()
+        scene.turns.sweep()
+    assert scene.state("a") is State.FAILED
+    assert scene.queue()[-1] == "b"
+
+
+def test_accepted_work_is_done_without_memory(cramped: tuple[Scene, Memory]) -> None:
+    scene, memory = cramped
+    scene.submit("a")
+    memory.fill()
+    assert scene.claim("a").attempt == 1

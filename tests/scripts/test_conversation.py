@@ -1,0 +1,109 @@
+"""Sessions without turns: begun, described, added to, and forgotten."""
+
+import pytest
+
+from tests.scripts.conftest import Stage
+from tests.scripts.scene import Scene, pair
+from turns.errors import TurnConflict, TurnNotEnded, UnknownSession, UnknownTurn
+from turns.states import State
+
+
+def test_begin_and_describe(scene: Scene) -> None:
+    assert scene.turns.begin("foo", {"topic": "tea"}, pair("greeting"))
+    described = scene.turns.describe("foo")
+    assert (described.session, described.metadata) == ("foo", {"topic": "tea"})
+    assert described.created > 1_700_000_000
+    assert scene.history() == pair("greeting")
+
+
+def test_a_repeat_begins_nothing_anew(scene: Scene) -> None:
+    scene.turns.begin("foo", {}, pair("greeting"))
+    before = scene.picture()
+    assert not scene.turns.begin("foo", {}, pair("greeting"))
+    assert scene.picture() == before
+    with pytest.raises(TurnConflict):
+        scene.turns.begin("foo", {"other": "yes"})
+
+
+def test_a_session_that_is_there_is_not_begun(scene: Scene) -> None:
+    scene.submit("a")
+    with pytest.raises(TurnConflict):
+        scene.turns.begin("foo", {})
+
+
+def test_amend(scene: Scene) -> None:
+    scene.submit("a")
+    scene.turns.amend("foo", {"topic": "tea"})
+    scene.turns.amend("foo", None, pair("note"))
+    assert scene.turns.describe("foo").metadata == {"topic": "tea"}
+    assert scene.history() == pair("note")
+
+
+def test_a_repeat_adds_nothing_twice(scene: Scene) -> None:
+    scene.submit("a")
+    for _ in range(2):
+        scene.turns.amend("foo", None, pair("note"))
+    assert scene.history() == pair("note")
+
+
+def test_nothing_is_known_of_other_sessions(scene: Scene) -> None:
+    with pytest.raises(UnknownSession):
+        scene.turns.describe("foo")
+    with pytest.raises(UnknownSession):
+        scene.turns.amend("foo", {})
+    assert scene.picture() == {}
+
+
+def test_a_session_that_nobody_began_is_described(scene: Scene) -> None:
+    scene.submit("a")
+    assert scene.turns.describe("foo").created > 1_700_000_000
+    scene.client.lpush(scene.keys.history("plain"), *pair("from elsewhere"))
+    assert scene.turns.describe("plain").created == 0
+
+
+def test_messages_by_their_places(scene: Scene) -> None:
+    scene.turns.begin("foo", {}, [f"m{n}" for n in range(5)])
+    assert scene.turns.count_messages("foo") == 5
+    assert scene.turns.messages("foo", 1, 3) == [b"m3", b"m2", b"m1"]
+    assert scene.turns.drop_message("foo", b"m2")
+    assert not scene.turns.drop_message("foo", b"m2")
+    assert scene.history() == ["m0", "m1", "m3", "m4"]
+
+
+def test_erase_takes_all(scene: Scene) -> None:
+    scene.turns.begin("foo", {"topic": "tea"}, pair("greeting"))
+    scene.turns.erase("foo")
+    with pytest.raises(UnknownSession):
+        scene.turns.describe("foo")
+
+
+def test_what_was_begun_lives_as_long_as_the_history(stage: Stage) -> None:
+    scene = stage.open(history_ttl=60)
+    scene.turns.begin("foo", {"topic": "tea"}, pair("greeting"))
+    scene.assert_all_will_expire(histories_last=False)
+    scene.client.pexpire(scene.keys.conversation("foo"), 1_000)
+    scene.complete(scene.start("a"))
+    assert scene.client.pttl(scene.keys.conversation("foo")) > 10_000
+
+
+def test_forget_one_turn(scene: Scene) -> None:
+    scene.complete(scene.start("a"))
+    assert scene.turns.forget("a")
+    assert not scene.turns.forget("a")
+    with pytest.raises(UnknownTurn):
+        scene.turns.status("a")
+    assert scene.events("a") == []
+    assert scene.history() == pair("a")
+
+
+def test_a_failed_turn_that_is_forgotten_leaves_the_list(scene: Scene) -> None:
+    scene.fail(scene.start("a"))
+    scene.turns.forget("a")
+    assert scene.turns.failed() == []
+
+
+def test_a_turn_that_has_not_ended_is_not_forgotten(scene: Scene) -> None:
+    scene.start("a")
+    with pytest.raises(TurnNotEnded):
+        scene.turns.forget("a")
+    assert scene.state("a") is State.RUNNING

@@ -1,0 +1,144 @@
+"""erase: how many turns and messages are gone."""
+
+import json
+
+import pytest
+
+from tests.scripts.conftest import Memory
+from tests.scripts.scene import AN_HOUR_MS, Scene, pair
+from turns.errors import InvalidTurn, UnknownTurn
+from turns.states import State
+
+_LASTING = {"turnstile:stats", "chat"}
+
+
+def _traces(scene: Scene) -> set[str]:
+    return set(scene.client.keys("*")) - _LASTING
+
+
+def test_a_busy_session_is_forgotten(scene: Scene) -> None:
+    scene.complete(scene.start("a", reply=True))
+    scene.fail(scene.start("b", reply=True))
+    scene.start("c")
+    scene.submit("d", "e")
+    assert scene.turns.erase("foo") == (5, 2)
+    assert _traces(scene) == set()
+    assert scene.stat("open") == 0
+    counts = scene.turns.stats()
+    assert counts["accepted"] == counts["completed"] + counts["failed"] + counts["cancelled"]
+    for id in "abcde":
+        with pytest.raises(UnknownTurn):
+            scene.turns.status(id)
+
+
+def test_a_waiting_retry_is_forgotten(scene: Scene) -> None:
+    scene.turns.requeue(scene.start("a"), delay=60)
+    assert scene.turns.erase("foo") == (1, 0)
+    assert _traces(scene) == set()
+
+
+def test_others_are_left_alone(scene: Scene) -> None:
+    claim = scene.start("a", session="bar")
+    scene.complete(scene.start("b", session="t/foo"))
+    scene.start("c")
+    bar = scene.picture()
+    scene.turns.erase("foo")
+    for key in (scene.keys.session("bar"), scene.keys.turn("a"), scene.keys.history("t/foo"), scene.keys.turn("b")):
+        assert scene.picture()[key] == bar[key]
+    assert scene.client.smembers(scene.keys.owned("w1")) == {"bar"}
+    assert scene.complete(claim) is State.COMPLETED
+
+
+def test_nothing_to_forget(scene: Scene) -> None:
+    assert scene.turns.erase("foo") == (0, 0)
+    assert scene.picture() == {}
+
+
+def test_late_comers_bring_nothing_back(scene: Scene) -> None:
+    claim = scene.start("a")
+    scene.submit("b")
+    scene.turns.erase("foo")
+    before = scene.picture()
+    assert scene.turns.claim("a", "w2", "n") == "unknown"
+    assert scene.turns.claim("b", "w2", "n") == "unknown"
+    assert scene.turns.emit(claim, 1, ["x"]) is None
+    assert scene.complete(claim) is None
+    assert scene.turns.requeue(claim, 1) is False
+    assert scene.turns.renew("w1", [claim]) == ["lost"]
+    assert {**scene.picture(), "turnstile:stats": None} == {**before, "turnstile:stats": None}
+    assert scene.turns.sweep().seen == 0
+
+
+def test_the_name_can_be_used_again(scene: Scene) -> None:
+    zombie = scene.start("a")
+    scene.turns.erase("foo")
+    claim = scene.start("a")
+    assert scene.complete(zombie) is None
+    assert scene.complete(claim) is State.COMPLETED
+    assert scene.history() == pair("a")
+
+
+def test_a_repeat_finds_nothing(scene: Scene) -> None:
+    scene.complete(scene.start("a"))
+    scene.turns.erase("foo")
+    before = scene.picture()
+    assert scene.turns.erase("foo") == (0, 0)
+    assert scene.picture() == before
+
+
+def test_worker_and_readers_are_told(scene: Scene) -> None:
+    scene.start("a", worker="w1")
+    listener = scene.client.pubsub(ignore_subscribe_messages=True)
+    listener.subscribe(scene.keys.orders("w1"), scene.keys.wake("a"))
+    with listener:
+        for _ in range(2):
+            listener.get_message(timeout=5)
+        scene.turns.erase("foo")
+        told = [listener.get_message(timeout=5) for _ in range(2)]
+    assert {(m["channel"], m["data"]) for m in told if m} == {
+        (scene.keys.orders("w1"), "a"), (scene.keys.wake("a"), "erased")
+    }  # fmt: skip
+
+
+def test_a_plain_celery_app_that_waits_is_told(scene: Scene) -> None:
+    scene.submit("a", reply=True)
+    channel = scene.keys.celery_result("a")
+    listener = scene.client.pubsub(ignore_subscribe_messages=True)
+    listener.subscribe(channel)
+    with listener:
+        listener.get_message(timeout=5)
+        scene.turns.erase("foo")
+        message = listener.get_message(timeout=5)
+    assert message is not None
+    assert json.loads(message["data"])["result"]["exc_type"] == "TurnCancelled"
+    assert not scene.client.exists(channel)
+
+
+def _age(scene: Scene, hours: int) -> None:
+    """Let the accepted turns of foo be `hours` older."""
+    index = scene.keys.turns("foo")
+    for id, score in scene.client.zrange(index, 0, -1, withscores=True):
+        scene.client.zadd(index, {id: score - hours * AN_HOUR_MS})
+
+
+def test_a_turn_that_ended_long_after_it_was_accepted(scene: Scene) -> None:
+    claim = scene.start("old")
+    _age(scene, 24 * 8)
+    scene.fail(claim)
+    scene.complete(scene.start("new"))
+    assert scene.turns.status("old").state is State.FAILED
+    assert scene.turns.erase("foo") == (2, 2)
+    assert _traces(scene) == set()
+
+
+def test_form(scene: Scene) -> None:
+    with pytest.raises(InvalidTurn):
+        scene.turns.erase("*")
+
+
+def test_sessions_are_forgotten_without_memory(cramped: tuple[Scene, Memory]) -> None:
+    scene, memory = cramped
+    scene.complete(scene.start("a"))
+    scene.start("b")
+    memory.fill()
+    assert scene.turns.erase("foo") == (2, 2)

@@ -1,0 +1,221 @@
+"""finish: finished, replay, superseded."""
+
+import json
+
+import pytest
+
+from tests.scripts.conftest import Memory, Stage
+from tests.scripts.scene import ANSWER, Scene, pair, pairs
+from turns.errors import TurnFailed
+from turns.states import State
+from turns.store import Outcome
+from turns.wire import Options
+
+ENDS = (State.COMPLETED, State.INCOMPLETE, State.FAILED, State.CANCELLED)
+
+
+def test_everything_is_written_at_once(scene: Scene) -> None:
+    claim = scene.start("a")
+    outcome = Outcome(State.COMPLETED, ANSWER, {"total_tokens": 3}, "gpt")
+    assert scene.turns.finish(claim, outcome, pair("a"), after=1, text=ANSWER) is State.COMPLETED
+    assert scene.history() == pair("a")
+    assert scene.events("a") == [(1, "started", 1, ""), (2, "text", 1, ANSWER), (3, "ended", 1, "completed")]
+    record = scene.turns.status("a")
+    assert (record.state, record.answer, record.usage, record.model) == (
+        State.COMPLETED, ANSWER, {"total_tokens": 3}, "gpt"
+    )  # fmt: skip
+    assert record.outcome() == ANSWER
+    assert record.started is not None
+    assert record.finished is not None
+    assert record.created <= record.started <= record.finished
+    assert (scene.stat("completed"), scene.stat("open")) == (1, 0)
+    scene.assert_idle()
+
+
+def test_the_next_turn_is_released(scene: Scene) -> None:
+    claim = scene.start("a")
+    scene.submit("b", "c")
+    scene.complete(claim)
+    assert scene.queue() == ["b"]
+    assert scene.waiting() == ["c"]
+    assert scene.seat()["phase"] == "dispatched"
+    assert not {"owner", "lease", "worker"} & scene.seat().keys()
+    assert scene.turns.claim("c", "w1", "n") == "stale"
+    scene.complete(scene.claim("b"))
+    scene.complete(scene.claim("c"))
+    assert scene.history() == pairs(["a", "b", "c"])
+    scene.assert_idle()
+
+
+def test_a_turn_failed_for_good(scene: Scene) -> None:
+    claim = scene.start("a")
+    scene.submit("b")
+    assert scene.fail(claim) is State.FAILED
+    with pytest.raises(TurnFailed, match=r"chain_error: It broke\."):
+        scene.turns.status("a").outcome()
+    assert scene.history() == []
+    assert scene.turns.failed() == ["a"]
+    assert scene.queue() == ["b"]
+
+
+@pytest.mark.parametrize("state", ENDS)
+def test_a_lost_reply_is_given_again(scene: Scene, state: State) -> None:
+    claim = scene.start("a")
+    scene.submit("b")
+    outcome = Outcome(state, ANSWER)
+    assert scene.turns.finish(claim, outcome, pair("a"), after=1, text="x") is state
+    before = scene.picture()
+    assert scene.turns.finish(claim, outcome, pair("a"), after=1, text="x") is state
+    assert scene.picture() == before
+
+
+def test_the_first_outcome_stands(scene: Scene) -> None:
+    claim = scene.start("a")
+    scene.complete(claim)
+    before = scene.picture()
+    assert scene.fail(claim) is State.COMPLETED
+    assert scene.picture() == before
+
+
+def test_a_lost_reply_is_given_again_when_the_session_has_moved_on(scene: Scene) -> None:
+    claim = scene.start("a")
+    scene.submit("b")
+    scene.complete(claim)
+    scene.complete(scene.claim("b"))
+    assert scene.complete(claim) is State.COMPLETED
+    assert scene.history() == pairs(["a", "b"])
+
+
+def test_a_worker_thought_dead_changes_nothing(scene: Scene) -> None:
+    zombie = scene.start("a", worker="w1")
+    scene.submit("b")
+    scene.lose()
+    before = scene.picture()
+    assert scene.complete(zombie, "late") is None
+    assert scene.picture() == before
+    claim = scene.claim("a", "w2")
+    before = scene.picture()
+    assert scene.complete(zombie, "late") is None
+    assert scene.picture() == before
+    assert scene.complete(claim) is State.COMPLETED
+    assert scene.complete(zombie, "late") is None
+    assert scene.turns.status("a").answer == ANSWER
+    assert scene.history() == pair("a")
+
+
+def test_a_worker_that_is_late_but_not_yet_missed_may_finish(scene: Scene) -> None:
+    claim = scene.start("a")
+    scene.expire_lease()
+    assert scene.complete(claim) is State.COMPLETED
+    assert scene.turns.sweep().seen == 0
+    scene.assert_idle()
+
+
+def test_a_turn_that_was_given_back_is_no_longer_its_worker_s(scene: Scene) -> None:
+    claim = scene.start("a")
+    scene.turns.requeue(claim, delay=60)
+    before = scene.picture()
+    assert scene.complete(claim) is None
+    assert scene.picture() == before
+    scene.make_due()
+    scene.turns.sweep()
+    other = scene.claim("a", "w2")
+    assert scene.complete(claim) is None
+    assert scene.complete(other) is State.COMPLETED
+
+
+def test_after_a_cancel_nothing_is_added(scene: Scene) -> None:
+    claim = scene.start("a")
+    scene.submit("b")
+    scene.turns.cancel("a")
+    before = scene.picture()
+    assert scene.complete(claim) is None
+    assert scene.picture() == before
+    assert scene.state("a") is State.CANCELLED
+
+
+def test_after_an_erase_nothing_comes_back(scene: Scene) -> None:
+    claim = scene.start("a")
+    scene.turns.erase("foo")
+    before = scene.picture()
+    assert scene.complete(claim) is None
+    assert scene.picture() == before
+    other = scene.start("b")
+    assert scene.complete(claim) is None
+    scene.complete(other)
+    assert scene.history() == pair("b")
+
+
+def test_text_that_the_stream_has_already_is_not_said_twice(scene: Scene) -> None:
+    claim = scene.start("a")
+    scene.turns.emit(claim, 1, ["Hel", "lo"])
+    scene.turns.finish(claim, Outcome(State.COMPLETED, "Hello"), after=1, text="Hello")
+    assert [e[3] for e in scene.events("a")] == ["", "Hel", "lo", "completed"]
+
+
+def test_an_empty_answer_is_an_answer(scene: Scene) -> None:
+    claim = scene.start("a")
+    scene.complete(claim, "")
+    assert scene.turns.status("a").answer == ""
+    assert scene.turns.status("a").outcome() == ""
+
+
+def test_a_turn_may_leave_the_history_alone(stage: Stage) -> None:
+    scene = stage.open(history_ttl=60)
+    scene.turns.finish(scene.start("a"), Outcome(State.COMPLETED, ANSWER))
+    assert scene.history() == []
+    scene.assert_all_will_expire()
+
+
+def test_answers_of_every_character(scene: Scene) -> None:
+    answer = 'é☃😀\x00\x1f"\\/\u2028\n{"children":{}} @id@ %s'
+    claim = scene.start("a", reply=True)
+    scene.turns.finish(claim, Outcome(State.COMPLETED, answer), [json.dumps(answer)], after=1, text=answer)
+    assert scene.turns.status("a").answer == answer
+    assert scene.events("a")[1][3] == answer
+    assert json.loads(scene.history()[0]) == answer
+    assert json.loads(str(scene.client.get(scene.keys.celery_result("a"))))["result"] == answer
+
+
+@pytest.mark.parametrize("state", ENDS)
+def test_nothing_is_left_for_ever(stage: Stage, state: State) -> None:
+    scene = stage.open(history_ttl=600, result_ttl=60, events_ttl=30, failed_ttl=90)
+    claim = scene.start("a", reply=True)
+    scene.turns.finish(claim, Outcome(state, ANSWER, code="x", message="y"), pair("a"), after=1, text="x")
+    scene.assert_all_will_expire(histories_last=False)
+    lives = {key: round(scene.client.pttl(key) / 1000) for key in scene.client.keys("*")}
+    assert lives[scene.keys.turn("a")] == (90 if state is State.FAILED else 60)
+    assert lives[scene.keys.events("a")] == 30
+    assert lives[scene.keys.turns("foo")] == 90
+    assert lives[scene.keys.history("foo")] == 600
+    assert lives[scene.keys.celery_result("a")] == 60
+
+
+def test_a_history_is_kept_for_ever_by_default(scene: Scene) -> None:
+    scene.complete(scene.start("a"))
+    assert scene.client.ttl(scene.keys.history("foo")) == -1
+    scene.assert_all_will_expire()
+
+
+@pytest.mark.parametrize("reply", [True, False])
+def test_a_plain_celery_app_gets_its_result_when_it_asked(scene: Scene, reply: bool) -> None:
+    scene.complete(scene.start("a", reply=reply))
+    assert scene.client.exists(scene.keys.celery_result("a")) == reply
+
+
+def test_work_is_finished_without_memory(cramped: tuple[Scene, Memory]) -> None:
+    scene, memory = cramped
+    claim = scene.start("a", reply=True)
+    scene.submit("b")
+    memory.fill()
+    assert scene.complete(claim) is State.COMPLETED
+    assert scene.complete(scene.claim("b")) is State.COMPLETED
+    assert scene.history() == pairs(["a", "b"])
+    scene.assert_idle()
+
+
+def test_the_turns_of_a_session_may_go_to_different_queues(scene: Scene) -> None:
+    claim = scene.start("a")
+    scene.submit("b", options=Options(queue="batch"))
+    scene.complete(claim)
+    assert (scene.queue("chat"), scene.queue("batch")) == ([], ["b"])

@@ -1,0 +1,456 @@
+"""The real scripts against a small plain model, in any order of events that hypothesis can think of.
+
+A rule that lacks something to work on makes it first: hypothesis leaves rules out of an example at random, and would else
+hardly ever come as far as the end of a turn.
+
+`HYPOTHESIS_PROFILE=long` looks for longer.
+"""
+
+import itertools
+import os
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import pytest
+import redis
+from hypothesis import HealthCheck, Phase
+from hypothesis import settings as profile
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+
+from tests.scripts.scene import Scene, pair, pairs
+from turns.errors import TurnConflict
+from turns.settings import Settings
+from turns.states import TRANSITIONS, State
+from turns.store import Outcome, TurnStore
+from turns.wire import QUEUES, Claim, Options
+
+_ANY: dict[str, Any] = {"deadline": None, "suppress_health_check": list(HealthCheck), "report_multiple_bugs": False}
+profile.register_profile("quick", phases=(Phase.generate,), max_examples=200, stateful_step_count=40, **_ANY)
+profile.register_profile("ci", derandomize=True, database=None, max_examples=150, stateful_step_count=40, **_ANY)
+profile.register_profile("long", print_blob=True, max_examples=3_000, stateful_step_count=100, **_ANY)
+
+SESSIONS = ("foo", "tenant/bar")
+CHANCES = 3
+_sessions = st.sampled_from(SESSIONS)
+_queues = st.sampled_from(QUEUES)
+_pick = st.integers(0, 10)
+
+
+@dataclass
+class Turn:
+    """What the model knows of one turn."""
+
+    id: str
+    session: str
+    question: str
+    options: Options
+    state: State = State.QUEUED
+    attempts: int = 0
+    forgiven: int = 0
+    events: list[str] = field(default_factory=list)
+    gone: int = 0
+    """Events of an earlier life, before a retry."""
+
+    @property
+    def over(self) -> bool:
+        return self.attempts - self.forgiven >= CHANCES
+
+
+@dataclass
+class Session:
+    """A session's unfinished turns in the order they are to run, and the turns in its history."""
+
+    line: list[Turn] = field(default_factory=list)
+    phase: str = "dispatched"
+    owner: str = ""
+    history: list[str] = field(default_factory=list)
+
+
+class Turns(RuleBasedStateMachine):
+    """Rules are what callers, workers and misfortune do; after each, what is stored is compared with the model."""
+
+    url: ClassVar[str]
+
+    @initialize()
+    def start(self) -> None:
+        self.client: Any = redis.Redis.from_url(self.url, decode_responses=True)
+        self.client.flushdb()
+        # Time passes when a rule says so, and not because the machine is slow.
+        slow = {"lease_seconds": 3_600, "dispatch_grace_seconds": 3_600}
+        self.turns = TurnStore(Settings(redis_url=self.url, max_attempts=CHANCES, history_ttl=600, **slow))
+        self.scene = Scene(self.turns, self.client)
+        self.sessions = {name: Session() for name in SESSIONS}
+        self.known: dict[str, Turn] = {}
+        self.claims: list[Claim] = []
+        self.closed: dict[str, str] = {}
+        self.returned: set[str] = set()
+        self.popped: list[str] = []
+        self.numbers = itertools.count(1)
+        self.accepted = 0
+        self.ends = dict.fromkeys((state for state in State if state.ended), 0)
+
+    # What callers do.
+
+    @rule(session=_sessions, queue=_queues, stream=st.booleans(), reply=st.booleans())
+    def submit(self, session: str, queue: str, stream: bool, reply: bool) -> None:
+        self._submit(session, queue, stream, reply)
+
+    def _submit(self, session: str, queue: str = "chat", stream: bool = True, reply: bool = False) -> None:
+        turn = Turn(f"t{next(self.numbers)}", session, "what?", Options(queue=queue, stream=stream))
+        line = self.sessions[session].line
+        done = self.turns.submit(turn.id, session, turn.question, turn.options, reply=reply)
+        assert (done.fresh, done.place, done.state) == (True, len(line), State.QUEUED)
+        if not line:
+            self.sessions[session].phase = "dispatched"
+        line.append(turn)
+        self.known[turn.id] = turn
+        self.accepted += 1
+
+    @rule(pick=_pick)
+    def submit_again(self, pick: int) -> None:
+        turn = self._turn(pick)
+        done = self.turns.submit(turn.id, turn.session, turn.question, turn.options)
+        assert (done.fresh, done.state) == (False, turn.state)
+        with pytest.raises(TurnConflict):
+            self.turns.submit(turn.id, turn.session, "something else", turn.options)
+
+    @rule(pick=_pick)
+    def cancel(self, pick: int) -> None:
+        turn = self._turn(pick)
+        if turn.state.ended:
+            assert self.turns.cancel(turn.id) is turn.state
+        else:
+            assert self.turns.cancel(turn.id) is State.CANCELLED
+            self._end(turn, State.CANCELLED)
+
+    @rule(pick=_pick)
+    def retry(self, pick: int) -> None:
+        turn = self._turn(pick)
+        assert self.turns.retry(turn.id) is (State.QUEUED if turn.state is State.FAILED else turn.state)
+        if turn.state is not State.FAILED:
+            return
+        self._move(turn, State.QUEUED)
+        self.ends[State.FAILED] -= 1
+        turn.gone, turn.events = turn.gone + len(turn.events), []
+        turn.forgiven = turn.attempts
+        self.closed.pop(turn.id, None)
+        session = self.sessions[turn.session]
+        session.line.append(turn)
+        if len(session.line) == 1:
+            session.phase = "dispatched"
+
+    @rule(session=_sessions, really=_pick)
+    def erase(self, session: str, really: int) -> None:
+        if really < 7:
+            return
+        mine = [turn for turn in self.known.values() if turn.session == session]
+        assert self.turns.erase(session) == (len(mine), 2 * len(self.sessions[session].history))
+        for turn in mine:
+            del self.known[turn.id]
+            if not turn.state.ended:
+                self.ends[State.CANCELLED] += 1
+        self.sessions[session] = Session()
+
+    # What workers do.
+
+    @rule(pick=_pick, twice=st.booleans(), keep=st.booleans(), worker=st.sampled_from(("w1", "w2")))
+    def claim(self, pick: int, twice: bool, keep: bool, worker: str) -> None:
+        """Claim by one of the dispatches at hand; perhaps with the reply lost, perhaps to come again as a double."""
+        self._pop()
+        if not self.popped:
+            return
+        id = self.popped[-1 - pick % len(self.popped)]
+        if not keep:
+            self.popped.remove(id)
+        nonce = f"n{next(self.numbers)}"
+        reply = self.turns.claim(id, worker, nonce)
+        turn = self.known.get(id)
+        if turn is None:
+            assert reply == "unknown"
+            return
+        session = self.sessions[turn.session]
+        if turn not in session.line[:1] or session.phase != "dispatched":
+            assert reply == "stale"
+            return
+        self._claimed(turn, session, reply, nonce)
+        if twice:
+            again = self.turns.claim(id, worker, nonce)
+            assert isinstance(reply, Claim)
+            assert isinstance(again, Claim)
+            assert (again.token, again.sequence, again.window) == (reply.token, reply.sequence, reply.window)
+
+    def _pop(self) -> None:
+        """Take one dispatch off each queue; a double that was kept stays at hand for a while."""
+        self.popped = self.popped[-8:] + [id for queue in QUEUES if (id := self.scene.pop(queue))]
+
+    def _claimed(self, turn: Turn, session: Session, reply: Claim | str, nonce: str) -> None:
+        assert isinstance(reply, Claim)
+        self._move(turn, State.RUNNING)
+        turn.attempts += 1
+        if turn.options.stream:
+            turn.events.append(f"started {turn.attempts}")
+        session.phase, session.owner = "running", f"{turn.attempts}:{nonce}"
+        assert (reply.token, reply.chances) == (session.owner, CHANCES - turn.attempts + turn.forgiven)
+        assert (reply.question, reply.options, reply.session) == (turn.question, turn.options, turn.session)
+        assert reply.sequence == turn.gone + len(turn.events)
+        assert [element.decode() for element in reversed(reply.window)] == pairs(session.history)[-40:]
+        self.claims.append(reply)
+
+    @rule()
+    def renew(self) -> None:
+        words = self.turns.renew("w1", self.claims)
+        for claim, word in zip(self.claims, words, strict=True):
+            turn = self.known.get(claim.id)
+            cancelled = turn is not None and turn.state is State.CANCELLED
+            assert word == ("kept" if self._owns(claim) else "cancelled" if cancelled else "lost")
+
+    @rule(pick=_pick, texts=st.integers(0, 3), twice=st.booleans(), out_of_step=st.booleans())
+    def emit(self, pick: int, texts: int, twice: bool, out_of_step: bool) -> None:
+        claim = self._claim(pick)
+        turn = self.known.get(claim.id)
+        after = 0 if turn is None else turn.gone + len(turn.events) - out_of_step
+        reply = self.turns.emit(claim, after, ["x"] * texts)
+        if not self._owns(claim):
+            assert reply is None
+            return
+        assert turn is not None
+        if not out_of_step:
+            turn.events += ["text x"] * texts
+        assert reply == turn.gone + len(turn.events)
+        if twice and texts:
+            assert self.turns.emit(claim, after, ["x"] * texts) == reply
+
+    @rule(
+        pick=_pick,
+        state=st.sampled_from((State.COMPLETED, State.COMPLETED, State.INCOMPLETE, State.FAILED)),
+        rest=st.booleans(),
+        twice=st.booleans(),
+    )
+    def finish(self, pick: int, state: State, rest: bool, twice: bool) -> None:
+        """By the owner or by a worker that lost the turn; perhaps with the reply lost."""
+        claim = self._claim(pick)
+        turn = self.known.get(claim.id)
+        after = 0 if turn is None else turn.gone + len(turn.events)
+        owns = self._owns(claim)
+        messages = pair(claim.id) if state.answered else []
+        outcome = Outcome(state, "x" if state.answered else "", code="" if state.answered else "internal", message="no")
+        reply = self.turns.finish(claim, outcome, messages, after=after, text="x" if rest else "")
+        assert reply is (state if owns else self._closed(claim))
+        if not owns:
+            return
+        assert turn is not None
+        if rest:
+            turn.events.append("text x")
+        if state.answered:
+            self.sessions[turn.session].history.append(turn.id)
+        self._end(turn, state)
+        self.closed[turn.id] = claim.token
+        if twice:
+            assert self.turns.finish(claim, outcome, messages, after=after, text="x" if rest else "") is state
+
+    @rule(pick=_pick, delay=st.sampled_from((0.0, 600.0)), forgive=st.booleans(), twice=st.booleans())
+    def requeue(self, pick: int, delay: float, forgive: bool, twice: bool) -> None:
+        claim = self._claim(pick)
+        if claim.token in self.returned:
+            before = self.scene.picture()
+            self.turns.requeue(claim, delay, forgive=forgive)
+            assert self.scene.picture() == before
+            return
+        owns = self._owns(claim)
+        assert self.turns.requeue(claim, delay, forgive=forgive) is owns
+        if not owns:
+            return
+        turn = self.known[claim.id]
+        self._move(turn, State.QUEUED)
+        turn.forgiven += forgive
+        self.sessions[turn.session].phase = "delayed" if delay else "dispatched"
+        self.returned.add(claim.token)
+        if twice:
+            assert self.turns.requeue(claim, delay, forgive=forgive) is True
+
+    # What happens to them.
+
+    @rule()
+    def lose_dispatches(self) -> None:
+        self._pop()
+        self.popped = []
+
+    @rule(queue=_queues)
+    def lose_a_queue(self, queue: str) -> None:
+        self.client.delete(queue)
+
+    @rule(session=_sessions)
+    def pass_time_and_sweep(self, session: str) -> None:
+        """Until the session is due, and whoever works on it has lost the lease."""
+        home = self.sessions[session]
+        self.scene.make_due(session)
+        if home.line and home.phase == "running":
+            self.client.hset(self.scene.keys.session(session), "lease", 1)
+        dispatches = self._dispatches(home)
+        done = self.turns.sweep()
+        assert done.seen == (1 if home.line else 0)
+        if not home.line:
+            return
+        head = home.line[0]
+        if home.phase == "delayed":
+            assert done.retried == 1
+            home.phase = "dispatched"
+        elif home.phase == "running" and head.over:
+            assert done.failed == 1
+            self._end(head, State.FAILED)
+        elif home.phase == "running":
+            assert done.recovered == 1
+            self._move(head, State.QUEUED)
+            home.phase = "dispatched"
+        else:
+            assert done.redispatched == self._dispatches(home) - dispatches
+
+    @rule()
+    def sweep(self) -> None:
+        assert self.turns.sweep().seen == 0
+
+    # The model's own moves.
+
+    def _turn(self, pick: int) -> Turn:
+        """A turn, rather a young one."""
+        if not self.known:
+            self._submit(SESSIONS[pick % 2])
+        return list(self.known.values())[-1 - pick % len(self.known)]
+
+    def _claim(self, pick: int) -> Claim:
+        """A claim, rather a young one; it may be a zombie's."""
+        if not self.claims or (pick % 3 and not self._owns(self.claims[-1])):
+            self._take(SESSIONS[pick % 2])
+        return self.claims[-1 - pick % len(self.claims)]
+
+    def _owns(self, claim: Claim) -> bool:
+        turn = self.known.get(claim.id)
+        if turn is None:
+            return False
+        session = self.sessions[turn.session]
+        return session.line[:1] == [turn] and session.phase == "running" and session.owner == claim.token
+
+    def _closed(self, claim: Claim) -> State | None:
+        """The outcome that a turn's last owner may hear again."""
+        turn = self.known.get(claim.id)
+        return turn.state if turn is not None and self.closed.get(turn.id) == claim.token else None
+
+    def _dispatches(self, session: Session) -> int:
+        return self.turns.status(session.line[0].id).dispatches if session.line else 0
+
+    def _move(self, turn: Turn, state: State) -> None:
+        assert state in TRANSITIONS[turn.state]
+        turn.state = state
+
+    def _end(self, turn: Turn, state: State) -> None:
+        self._move(turn, state)
+        turn.events.append(f"ended {state}")
+        self.ends[state] += 1
+        session = self.sessions[turn.session]
+        if session.line[0] is turn:
+            session.phase, session.owner = "dispatched", ""
+        session.line.remove(turn)
+
+    # What always holds.
+
+    @invariant()
+    def all_is_as_the_model_has_it(self) -> None:
+        self._each_session_stands_where_the_model_has_it()
+        self._at_most_one_turn_of_a_session_runs()
+        self._each_turn_is_recorded_as_the_model_has_it()
+        self._events_have_no_gaps()
+        self._histories_are_whole_pairs_in_order_each_once()
+        self._the_counters_add_up()
+        self._workers_own_what_they_hold()
+
+    def _each_session_stands_where_the_model_has_it(self) -> None:
+        for name, session in self.sessions.items():
+            seat = self.scene.seat(name)
+            due = self.client.zscore(self.scene.keys.due, name)
+            assert self.scene.waiting(name) == [turn.id for turn in session.line[1:]]
+            assert (due is not None) == bool(session.line)
+            if not session.line:
+                assert seat == {}
+                continue
+            assert (seat["head"], seat["phase"]) == (session.line[0].id, session.phase)
+            running = session.phase == "running"
+            assert running == ("owner" in seat) == ("worker" in seat) == ("lease" in seat)
+            assert not running or seat["owner"] == session.owner
+        assert self.client.zcard(self.scene.keys.due) == sum(bool(s.line) for s in self.sessions.values())
+
+    def _at_most_one_turn_of_a_session_runs(self) -> None:
+        for session in self.sessions.values():
+            running = [turn for turn in session.line if turn.state is State.RUNNING]
+            assert running == session.line[: len(running)]
+            assert len(running) == (session.phase == "running" and bool(session.line))
+
+    def _each_turn_is_recorded_as_the_model_has_it(self) -> None:
+        pipeline = self.client.pipeline(transaction=False)
+        for id in self.known:
+            pipeline.hmget(self.scene.keys.turn(id), "state", "attempts", "code")
+            pipeline.pttl(self.scene.keys.turn(id))
+        found = iter(pipeline.execute())
+        for turn in self.known.values():
+            state, attempts, code = next(found)
+            assert (state, int(attempts), code is not None) == (turn.state, turn.attempts, turn.state is State.FAILED)
+            assert (next(found) > 0) == turn.state.ended
+
+    def _events_have_no_gaps(self) -> None:
+        pipeline = self.client.pipeline(transaction=False)
+        for id in self.known:
+            pipeline.xrange(self.scene.keys.events(id))
+        for turn, entries in zip(self.known.values(), pipeline.execute(), strict=True):
+            assert [name for name, _ in entries] == [f"{turn.gone + place}-0" for place in range(1, len(entries) + 1)]
+            kinds = [f"{e['type']} {e['attempt'] if e['type'] == 'started' else e['data']}" for _, e in entries]
+            assert kinds == turn.events
+
+    def _histories_are_whole_pairs_in_order_each_once(self) -> None:
+        for name, session in self.sessions.items():
+            assert self.scene.history(name) == pairs(session.history)
+
+    def _the_counters_add_up(self) -> None:
+        counts = self.turns.stats()
+        unfinished = sum(len(session.line) for session in self.sessions.values())
+        assert counts.get("open", 0) == unfinished
+        assert counts.get("accepted", 0) == self.accepted == unfinished + sum(self.ends.values())
+        assert {state: counts.get(state, 0) for state in self.ends} == self.ends
+        assert set(self.turns.failed()) == {id for id, turn in self.known.items() if turn.state is State.FAILED}
+
+    def _workers_own_what_they_hold(self) -> None:
+        owned = {name for key in self.client.keys(self.scene.keys.owned("*")) for name in self.client.smembers(key)}
+        assert owned == {name for name, s in self.sessions.items() if s.line and s.phase == "running"}
+
+    # In the end.
+
+    def teardown(self) -> None:
+        """Whatever has happened: sweeps and claims bring every accepted turn to its end, in order."""
+        if not hasattr(self, "turns"):
+            return
+        for name, session in self.sessions.items():
+            while session.line:
+                assert self.scene.complete(self._take(name)) is State.COMPLETED
+                session.history.append(session.line[0].id)
+                self._end(session.line[0], State.COMPLETED)
+        self.all_is_as_the_model_has_it()
+        self.scene.assert_idle(*SESSIONS)
+        self.scene.assert_all_will_expire(histories_last=False)
+        self.client.close()
+
+    def _take(self, name: str) -> Claim:
+        """See to it that the session's head runs, and return its owner's claim."""
+        session = self.sessions[name]
+        if not session.line:
+            self._submit(name)
+        if session.phase == "delayed":
+            self.pass_time_and_sweep(name)
+        if session.phase == "dispatched":
+            turn, nonce = session.line[0], f"n{next(self.numbers)}"
+            self._claimed(turn, session, self.turns.claim(turn.id, "w1", nonce), nonce)
+        return next(claim for claim in self.claims if claim.session == name and self._owns(claim))
+
+
+@pytest.mark.timeout(7_200)
+def test_the_scripts_do_as_the_model(redis_url: str) -> None:
+    machine = type("BoundTurns", (Turns,), {"url": redis_url})
+    run_state_machine_as_test(machine, settings=profile.get_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci")))

@@ -1,0 +1,33 @@
+"""What a mutant once survived."""
+
+from tests.scripts.scene import Scene
+from turns.store import Call
+
+_ABSENCE_MS = 100_000
+
+
+def _call_the_roll(scene: Scene) -> int:
+    return scene.turns.run(Call("muster", (_ABSENCE_MS, 0), int))
+
+
+def test_a_worker_that_is_missed_for_a_moment_keeps_its_leases(scene: Scene) -> None:
+    scene.client.hset(scene.keys.workers, "w1", "{}")
+    scene.start("a")
+    assert [_call_the_roll(scene) for _ in range(3)] == [0, 0, 0]
+    scene.client.zincrby(scene.keys.missing, -_ABSENCE_MS / 2, "w1")
+    assert _call_the_roll(scene) == 0
+    scene.client.zincrby(scene.keys.missing, -_ABSENCE_MS / 2, "w1")
+    assert _call_the_roll(scene) == 1
+
+
+def test_a_broken_record_does_not_keep_other_sessions_waiting(scene: Scene) -> None:
+    scene.start("broken", session="broken")
+    scene.start("sound", session="sound")
+    scene.expire_lease("sound")
+    scene.client.delete(scene.keys.session("broken"))
+    scene.client.set(scene.keys.session("broken"), "not a hash")
+    scene.make_due("broken")
+    assert scene.turns.sweep().recovered == 1
+    assert scene.stat("broken") == 1
+    assert scene.pop() == "sound"
+    assert scene.turns.sweep().seen == 0

@@ -1,0 +1,203 @@
+"""notify, conclude, remind, resend: what becomes of a webhook between a turn's end and its delivery."""
+
+import json
+from typing import Any
+
+import pytest
+import redis
+
+from turns.errors import UnknownTurn
+from turns.settings import Settings
+from turns.states import State
+from turns.store import Outcome
+from turns.webhooks import Notice, Undelivered, WebhookStore
+from turns.wire import Claim, Options
+
+URL = "https://hooks.example.com/x"
+
+
+@pytest.fixture
+def store(redis_url: str) -> WebhookStore:
+    return WebhookStore(Settings(redis_url=redis_url, webhook_seconds=60, max_attempts=1))
+
+
+def _ask(store: WebhookStore, id: str = "a", **webhook: str) -> None:
+    store.submit(id, "foo", "hi", Options(webhook=webhook))
+
+
+def _end(store: WebhookStore, state: State = State.COMPLETED, id: str = "a") -> None:
+    claim = store.claim(id, "w", "n")
+    assert isinstance(claim, Claim)
+    store.finish(claim, Outcome(state, answer="yes" if state.answered else "", code="" if state.answered else "internal"))
+
+
+def _cancelled(store: WebhookStore) -> None:
+    _ask(store, url=URL, key="k")
+    store.cancel("a")
+
+
+def _posted(client: Any) -> list[str]:
+    """Turns whose Celery message is in the queue, oldest first."""
+    return [json.loads(json.loads(raw)["body"])[0][0] for raw in reversed(client.lrange("webhooks", 0, -1))]
+
+
+def _take(store: WebhookStore) -> Notice:
+    notice = store.notify("a")
+    assert notice
+    return notice
+
+
+def _known(store: WebhookStore) -> Undelivered:
+    known = store.look_up("a")
+    assert known
+    return known
+
+
+@pytest.mark.parametrize("state", [State.COMPLETED, State.FAILED, State.INCOMPLETE])
+def test_an_end_is_noted_and_sent_off(store: WebhookStore, client: redis.Redis, state: State) -> None:
+    _ask(store, url=URL, key="k")
+    assert store.look_up("a") is None
+    _end(store, state)
+    assert _posted(client) == ["a"]
+    notice = _take(store)
+    assert (notice.turn, notice.type, notice.url, notice.key, notice.attempt) == ("a", f"response.{state}", URL, "k", 1)
+    assert notice.created == store.status("a").finished
+    assert notice.event.startswith("evt_a_")
+    told = json.loads(notice.body())
+    assert told == {
+        "id": notice.event,
+        "object": "event",
+        "created_at": int(notice.created),
+        "type": notice.type,
+        "data": {"id": "a"},
+    }
+
+
+def test_a_cancelled_turn_and_a_lost_one_are_told_too(store: WebhookStore, client: Any) -> None:
+    _cancelled(store)
+    assert _take(store).type == "response.cancelled"
+    _ask(store, "b", url=URL)
+    store.claim("b", "w", "n")
+    client.hset(store.keys.session("foo"), "lease", 1)
+    client.zadd(store.keys.due, {"foo": 1})
+    store.sweep()
+    notice = store.notify("b")
+    assert notice
+    assert notice.type == "response.failed"
+
+
+def test_the_message_is_one_that_celery_reads(store: WebhookStore, client: Any) -> None:
+    _cancelled(store)
+    message = json.loads(client.lindex("webhooks", 0))
+    assert message["headers"]["task"] == "workers.notify"
+    assert message["headers"]["id"] == message["properties"]["delivery_tag"]
+    assert message["properties"]["delivery_info"] == {"exchange": "", "routing_key": "webhooks"}
+    assert URL not in json.dumps(message)
+
+
+def test_without_a_webhook_nothing_is_noted(store: WebhookStore, client: Any) -> None:
+    store.submit("a", "foo", "hi", Options(metadata={"note": '"webhook":{"url":"x"}'}, instructions='{"webhook":1}'))
+    _end(store)
+    assert not client.exists("webhooks", store.keys.webhooks, store.keys.webhook("a"))
+
+
+def test_it_is_taken_once(store: WebhookStore) -> None:
+    _cancelled(store)
+    assert store.notify("a")
+    assert store.notify("a") is None
+    assert store.notify("nothing") is None
+
+
+def test_a_delivery_leaves_nothing(store: WebhookStore, client: Any) -> None:
+    _cancelled(store)
+    notice = _take(store)
+    assert store.conclude(notice) == "delivered"
+    assert store.conclude(notice) == "superseded"
+    assert not client.exists(store.keys.webhooks, store.keys.webhook("a"), store.keys.undelivered)
+    assert store.stats()["webhooks_delivered"] == 1
+    with pytest.raises(UnknownTurn):
+        store.resend("a")
+
+
+def test_a_failed_attempt_is_repeated_when_its_time_comes(store: WebhookStore, client: Any) -> None:
+    _cancelled(store)
+    first = _take(store)
+    assert store.conclude(first, "http_500", 30) == "waiting"
+    assert store.conclude(first, "http_500", 30) == "superseded"
+    assert (_known(store).phase, _known(store).reason) == ("waiting", "http_500")
+    client.delete("webhooks")
+    assert store.remind() == (0, 0)
+    client.zadd(store.keys.webhooks, {"a": 1})
+    assert store.remind() == (1, 1)
+    assert _posted(client) == ["a"]
+    second = _take(store)
+    assert (second.event, second.attempt) == (first.event, 2)
+
+
+def test_an_attempt_that_is_taken_for_lost_has_nothing_to_tell(store: WebhookStore, client: Any) -> None:
+    _cancelled(store)
+    lost = _take(store)
+    client.zadd(store.keys.webhooks, {"a": 1})
+    assert store.remind() == (1, 1)
+    assert store.conclude(lost) == "superseded"
+    again = _take(store)
+    assert store.conclude(lost, "timeout", 0) == "superseded"
+    assert store.conclude(again) == "delivered"
+
+
+def test_a_message_that_still_stands_in_its_queue_is_not_doubled(store: WebhookStore, client: Any) -> None:
+    _cancelled(store)
+    client.zadd(store.keys.webhooks, {"a": 1})
+    assert store.remind() == (1, 0)
+    assert _posted(client) == ["a"]
+    client.delete("webhooks")
+    client.zadd(store.keys.webhooks, {"a": 1})
+    assert store.remind() == (1, 1)
+
+
+@pytest.mark.parametrize("delay", [-1, 61])
+def test_it_is_given_up_and_can_be_sent_again(store: WebhookStore, client: Any, delay: float) -> None:
+    _cancelled(store)
+    notice = _take(store)
+    assert store.conclude(notice, "http_410", delay) == "given_up"
+    assert store.undelivered() == ["a"]
+    assert store.undelivered(given_up=False) == []
+    assert 0 < client.pttl(store.keys.webhook("a")) <= store.settings.failed_ttl * 1000
+    client.delete("webhooks")
+    store.resend("a")
+    store.resend("a")
+    assert _posted(client) == ["a"]
+    assert store.undelivered() == []
+    assert store.undelivered(given_up=False) == ["a"]
+    assert _take(store).event == notice.event
+
+
+def test_nothing_is_kept_for_ever(store: WebhookStore, client: Any) -> None:
+    _cancelled(store)
+    assert client.pttl(store.keys.webhook("a")) > 0
+    client.delete(store.keys.webhook("a"))
+    client.zadd(store.keys.webhooks, {"a": 1})
+    assert store.remind() == (1, 0)
+    assert not client.exists(store.keys.webhooks)
+
+
+def test_a_turn_that_runs_again_is_told_again(store: WebhookStore) -> None:
+    _ask(store, url=URL)
+    _end(store, State.FAILED)
+    failed = _take(store)
+    store.retry("a")
+    _end(store)
+    again = _take(store)
+    assert (failed.type, again.type, again.attempt) == ("response.failed", "response.completed", 1)
+    assert failed.event != again.event
+    assert store.conclude(failed) == "superseded"
+    assert store.conclude(again) == "delivered"
+
+
+def test_an_erased_session_tells_nothing(store: WebhookStore, client: Any) -> None:
+    _cancelled(store)
+    store.conclude(_take(store), "http_410", -1)
+    store.erase("foo")
+    assert store.undelivered() == []
+    assert store.look_up("a") is None
+    assert store.notify("a") is None

@@ -1,0 +1,126 @@
+"""Keys, their entries, and where webhooks may go."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import standardwebhooks
+from pydantic import SecretStr
+
+from turns.access import Keyring, Limits, key_hash, key_id, new_key, new_secret, secret_bytes
+from turns.errors import SettingError
+from turns.settings import Settings
+from workers.addresses import PrivateAddress, check_host, read_networks
+from workers.postman import backoff, signature
+
+HASH = "a" * 64
+
+
+def _ring(text: str) -> Keyring:
+    return Keyring(Settings(api_keys=SecretStr(text)))
+
+
+def test_a_key_is_found_by_what_it_is_and_kept_by_its_hash() -> None:
+    key = new_key("shop", "acme", Limits(requests_per_minute=5), "https://a.example/x")
+    assert key.text not in json.dumps(key.entry)
+    ring = _ring(json.dumps({key.digest: key.entry, HASH: {"name": "other"}}))
+    found = ring.find(key.text)
+    assert found
+    id, entry = found
+    assert (id, entry.tenant, entry.limits.requests_per_minute) == (key_id(key_hash(key.text)), "acme", 5)
+    assert ring.by_id(id) is entry
+    assert entry.webhook
+    assert len(secret_bytes(entry.webhook.secret)) == 24
+    assert [ring.find(text) for text in ("", "tsk_", key.text[:-1], key.text + " ", key.digest, HASH)] == [None] * 6
+    assert ring.by_id("nothing") is None
+
+
+def test_no_two_keys_are_alike() -> None:
+    keys = {new_key("a").text for _ in range(100)}
+    assert len(keys) == 100
+    assert all(re.fullmatch(r"tsk_[\w-]{43}", key) for key in keys)
+
+
+def test_the_default_tenant_is_default() -> None:
+    found = _ring(json.dumps({HASH: {"name": "x"}})).by_id(key_id(HASH))
+    assert found
+    assert found.tenant == "default"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{", "JSON"),
+        ("[]", "object"),
+        ('{"short": {"name": "x"}}', "match"),
+        (f'{{"{HASH}": {{}}}}', "name"),
+        (f'{{"{HASH}": {{"name": "x", "tenant": "a/b"}}}}', "tenant"),
+        (f'{{"{HASH}": {{"name": "x", "colour": "red"}}}}', "colour"),
+        (f'{{"{HASH}": {{"name": "x", "limits": {{"requests_per_minute": 0}}}}}}', "limits.requests_per_minute"),
+        (f'{{"{HASH}": {{"name": "x", "webhook": {{"url": "mailto:s3cret"}}}}}}', "webhook.url"),
+    ],
+)
+def test_what_is_wrong_is_named_and_not_shown(text: str, said: str) -> None:
+    with pytest.raises(SettingError, match=r"TURNSTILE_API_KEYS is not valid") as told:
+        _ring(text)
+    assert said in str(told.value)
+    assert not {"red", "s3cret", HASH} & set(re.findall(r"\w+", str(told.value)))
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match="TURNSTILE_API_KEYS_FILE"):
+        Keyring(Settings(api_keys_file=str(tmp_path / "nothing.json")))
+
+
+@pytest.mark.parametrize("wishes", [{"name": ""}, {"name": "x", "tenant": "a/b"}, {"name": "x", "webhook_url": "ftp://x"}])
+def test_a_key_of_a_wrong_form_is_not_made(wishes: dict[str, str]) -> None:
+    with pytest.raises(SettingError, match="The key is not valid"):
+        new_key(**wishes)  # type: ignore[arg-type]  # texts all of them
+
+
+def test_a_secret_that_is_none_signs_nothing() -> None:
+    assert [secret_bytes(SecretStr(text)) for text in ("", "whsec_", "whsec_x")] == [b"", b"", b""]
+
+
+def test_the_signature_is_that_of_standard_webhooks() -> None:
+    secret = new_secret()
+    headers = signature(secret_bytes(SecretStr(secret)), "evt_1", '{"a":"é"}', 1_700_000_000)
+    signed = standardwebhooks.Webhook(secret)
+    assert headers["webhook-id"] == "evt_1"
+    with pytest.raises(standardwebhooks.WebhookVerificationError, match="too old"):
+        signed.verify('{"a":"é"}', headers)
+
+
+def test_waits_double_up_to_an_hour() -> None:
+    assert all(0.8 <= backoff(1, 1) <= 1.2 for _ in range(50))
+    assert 6.4 <= backoff(4, 1) <= 9.6
+    assert 2_880 <= backoff(1_000, 1) <= 4_320
+
+
+PRIVATE = (
+    "127.0.0.1", "10.1.2.3", "192.168.0.1", "172.16.0.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "224.0.0.1",
+    "255.255.255.255", "[::1]", "[::]", "[fe80::1]", "[fd00::1]", "[::ffff:127.0.0.1]", "[::ffff:10.0.0.1]", "[ff02::1]",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("host", PRIVATE)
+def test_private_addresses_are_refused(host: str) -> None:
+    with pytest.raises(PrivateAddress):
+        check_host(f"http://{host}/x", [])
+
+
+def test_public_addresses_names_and_allowed_networks_are_not() -> None:
+    for host in ("93.184.216.34", "[2606:2800:220:1::1]", "hooks.example.com"):
+        check_host(f"https://{host}/x", [])
+    networks = read_networks("10.0.0.0/8, fd00::/8")
+    check_host("http://10.1.2.3/x", networks)
+    check_host("http://[fd00::1]/x", networks)
+    with pytest.raises(PrivateAddress):
+        check_host("http://127.0.0.1/x", networks)
+
+
+@pytest.mark.parametrize("text", ["10.0.0.0/99", "nonsense", "10.0.0.1/8"])
+def test_networks_of_a_wrong_form_are_named(text: str) -> None:
+    with pytest.raises(SettingError, match="TURNSTILE_WEBHOOK_NETWORKS is not valid"):
+        Settings.load({"TURNSTILE_WEBHOOK_NETWORKS": text})

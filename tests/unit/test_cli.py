@@ -1,0 +1,126 @@
+"""The command line costs nothing until a command runs, and says in one line what went wrong."""
+
+import subprocess
+import sys
+
+import click
+import pytest
+import redis
+from click.testing import CliRunner
+
+from deploy.embedded import ServerNotStarted
+from producers.cli import exit_status, main
+from producers.terminal import Terminal
+from turns import errors
+
+COMMANDS = ("up", "demo", "ask", "chat", "history", "status", "cancel", "failed", "retry", "erase", "doctor", "stats")
+
+
+def modules_after(statement: str) -> set[str]:
+    script = f"import sys; {statement}; print(*sys.modules)"
+    return set(subprocess.run([sys.executable, "-c", script], capture_output=True, check=True, text=True).stdout.split())
+
+
+def test_the_command_line_imports_next_to_nothing() -> None:
+    loaded = modules_after("import producers.cli")
+    assert not loaded & {"langchain_core", "celery", "kombu", "redis", "pydantic", "rich", "prompt_toolkit", "asyncio"}
+
+
+@pytest.mark.parametrize("module", ["client", "conversation", "doctor"])
+def test_who_asks_pays_for_neither_langchain_nor_celery(module: str) -> None:
+    loaded = modules_after(f"import producers.{module}")
+    assert not loaded & {"langchain_core", "celery", "kombu", "openai"}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(command: str) -> None:
+    result = CliRunner().invoke(main, [command, "--help"])
+    assert result.exit_code == 0
+    assert "Usage:" in result.output
+
+
+def test_the_help_tells_the_exit_statuses() -> None:
+    output = CliRunner().invoke(main, ["--help"]).output
+    assert set(COMMANDS) <= set(output.split())
+    assert "3  Redis does not answer" in output
+
+
+@pytest.mark.parametrize("arguments", [["nonsense"], ["ask", "foo"], ["ask", "foo", "hi", "--queue", "none"], ["status"]])
+def test_wrong_usage_is_told(arguments: list[str]) -> None:
+    assert CliRunner().invoke(main, arguments).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (errors.SettingError("x"), 2),
+        (errors.InvalidTurn("x", "session"), 2),
+        (errors.TurnConflict("x"), 2),
+        (errors.QueueUnreachable("x"), 3),
+        (redis.ResponseError("x"), 3),
+        (errors.TurnFailed("worker_lost", "x"), 1),
+        (errors.TurnCancelled("x"), 1),
+        (errors.TurnNotFinished("x"), 1),
+        (errors.UnknownTurn("x"), 1),
+        (errors.TooManyWaiting("x"), 1),
+        (ServerNotStarted("x"), 1),
+        (ZeroDivisionError(), None),
+        (KeyError("x"), None),
+    ],
+)
+def test_errors_have_their_exit_status(error: Exception, status: int | None) -> None:
+    assert exit_status(error) == status
+
+
+def test_a_defect_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("producers.cli._client", broken)
+    assert isinstance(CliRunner().invoke(main, ["stats"]).exception, ZeroDivisionError)
+
+
+def test_escape_sequences_never_reach_a_persons_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    terminal = Terminal()
+    terminal.interactive = True
+    terminal.line("a\x1b]0;title\x07b\x9bc\rd\te\nf")
+    assert capsys.readouterr().out == "a]0;titlebcd\te\nf\n"
+
+
+def test_programs_get_every_character(capsys: pytest.CaptureFixture[str]) -> None:
+    Terminal().line("a\x1b[1mb")
+    assert capsys.readouterr().out == "a\x1b[1mb\n"
+
+
+def test_a_broken_character_is_no_reason_to_stop(capsys: pytest.CaptureFixture[str]) -> None:
+    Terminal().line("a\ud800b")
+    assert capsys.readouterr().out == "a?b\n"
+
+
+def test_a_label_has_colours_for_people_only(capsys: pytest.CaptureFixture[str]) -> None:
+    terminal = Terminal()
+    label = click.style("ok", "green")
+    terminal.result(" fine", {}, label)
+    terminal.interactive = True
+    terminal.result(" fine", {}, label)
+    assert capsys.readouterr().out == f"ok fine\n{label} fine\n"
+
+
+def test_a_line_that_is_begun_is_ended_once(capsys: pytest.CaptureFixture[str]) -> None:
+    terminal = Terminal()
+    terminal.end_line()
+    terminal.write("a")
+    terminal.end_line()
+    terminal.end_line()
+    assert capsys.readouterr().out == "a\n"
+
+
+def test_notices_are_for_people_only(capsys: pytest.CaptureFixture[str]) -> None:
+    terminal = Terminal()
+    terminal.notice("still waiting")
+    terminal.complain("it broke")
+    assert capsys.readouterr().err == "it broke\n"
+
+
+def test_the_group_is_what_the_console_script_runs() -> None:
+    assert isinstance(main, click.Group)

@@ -1,0 +1,89 @@
+"""What people are shown of records, histories and counters."""
+
+import json
+from typing import Any
+
+import pytest
+
+from producers import views
+from producers.transcript import HistoryMessage, read_history
+from turns.states import State
+from turns.wire import Options, Record
+
+
+def record(**more: Any) -> Record:
+    blank: dict[str, Any] = dict.fromkeys(Record.__dataclass_fields__)
+    known = {"id": "t", "session": "s", "question": "How are you?", "options": Options(), "attempts": 1, "created": 1.0}
+    return Record(**{**blank, **known, "state": State.QUEUED, "place": 0, **more})
+
+
+def element(kind: str, content: Any, **more: Any) -> bytes:
+    return json.dumps({"type": kind, "data": {"content": content, **more}, "turnstile": {"turn": "t1"}}).encode()
+
+
+def test_a_record_is_shown_without_what_is_not_known() -> None:
+    text = views.record_text(record(state=State.COMPLETED, answer="Fine.", usage={"input_tokens": 3, "details": {}}))
+    assert "answer    Fine." in text
+    assert "tokens    input_tokens 3" in text
+    assert "None" not in text
+    assert "started" not in text
+
+
+@pytest.mark.parametrize(
+    ("known", "text"),
+    [
+        ({"place": 0}, "queued, next in its session"),
+        ({"place": 2}, "queued, 2 before it in its session"),
+        ({"state": State.RUNNING}, "running"),
+        ({"state": State.FAILED, "code": "worker_lost", "message": "Gone."}, "failed: worker_lost: Gone."),
+    ],
+)
+def test_a_state_says_what_else_there_is_to_know(known: dict[str, Any], text: str) -> None:
+    assert views.state_text(record(**known)) == text
+
+
+def test_a_record_is_json() -> None:
+    shown = json.loads(json.dumps(views.record_json(record())))
+    assert (shown["id"], shown["state"], shown["options"]["queue"]) == ("t", "queued", "chat")
+
+
+def test_the_parts_of_a_question_that_are_no_text_are_named() -> None:
+    question: list[dict[str, Any]] = [
+        {"type": "text", "text": "Look:"},
+        {"type": "image_url", "image_url": {"url": "https://example.org"}},
+    ]
+    assert views.question_text(question) == "Look: [image_url]"
+
+
+def test_a_history_is_read_oldest_first_with_its_roles() -> None:
+    elements = [
+        element("chat", "as you like", role="critic"),
+        element("tool", "42"),
+        element("ai", [{"type": "text", "text": "It is "}, "so"]),
+        element("human", "Is it?"),
+        element("system", "Be brief."),
+    ]
+    messages = read_history(elements)
+    assert [(message.role, message.text) for message in messages] == [
+        ("system", "Be brief."),
+        ("user", "Is it?"),
+        ("assistant", "It is so"),
+        ("tool", "42"),
+        ("critic", "as you like"),
+    ]
+    assert {message.turn for message in messages} == {"t1"}
+
+
+def test_chunks_that_others_stored_are_messages() -> None:
+    assert read_history([element("AIMessageChunk", "hi")]) == [HistoryMessage("assistant", "hi", "t1")]
+
+
+@pytest.mark.parametrize(
+    "broken", [b"{", b"[]", b"null", b'{"type": "ai"}', b'{"type": "ai", "data": {"content": 3}}', b"[" * 50_000, b"\xff"]
+)
+def test_what_does_not_parse_is_passed_over(broken: bytes) -> None:
+    assert [message.text for message in read_history([broken, element("ai", "hi"), broken])] == ["hi"]
+
+
+def test_a_message_from_elsewhere_has_no_turn() -> None:
+    assert read_history([b'{"type": "human", "data": {"content": "hi"}}']) == [HistoryMessage("user", "hi", None)]

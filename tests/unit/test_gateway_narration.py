@@ -1,0 +1,140 @@
+"""What is told of a turn, without a turn."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from producers.http.chat import _Teller
+from producers.http.errors import ApiError
+from producers.http.narration import Narrator
+from turns.states import State
+from turns.wire import Event, Options, Record
+
+RUNNING = Record(
+    id="resp_1", session="foo", state=State.RUNNING, queue="chat", place=0, attempts=1, dispatches=1, sequence=1,
+    created=1.0, started=2.0, finished=None, question="hi", options=Options(), answer=None, usage=None, model=None,
+    code=None, message=None,
+)  # fmt: skip
+BEGINNING = ["response.created", "response.queued"]
+OPENING = ["response.output_item.added", "response.content_part.added"]
+CLOSING = ["response.output_text.done", "response.content_part.done", "response.output_item.done"]
+
+
+def ended(state: State, **more: Any) -> Record:
+    """The record at the end."""
+    return replace(RUNNING, state=state, finished=3.0, **more)
+
+
+def tell(record: Record, *events: tuple[str, int, str]) -> list[dict[str, Any]]:
+    """All that is told of these events."""
+    narrator = Narrator(RUNNING, "foo", "a-model")
+    told = list(narrator.begin())
+    for sequence, (kind, attempt, data) in enumerate(events, 1):
+        told += narrator.tell(Event(sequence, kind, attempt, data), record if kind == "ended" else None)
+    assert [event["sequence_number"] for event in told] == list(range(len(told)))
+    return told
+
+
+def kinds(told: list[dict[str, Any]]) -> list[str]:
+    """The events' types."""
+    return [event["type"] for event in told]
+
+
+def test_an_answer() -> None:
+    told = tell(
+        ended(State.COMPLETED, answer="hello"),
+        ("started", 1, ""), ("text", 1, "hel"), ("text", 1, "lo"), ("ended", 1, "completed"),
+    )  # fmt: skip
+    delta = "response.output_text.delta"
+    assert kinds(told) == [*BEGINNING, "response.in_progress", *OPENING, delta, delta, *CLOSING, "response.completed"]
+    assert told[-1]["response"]["output"] == [told[-2]["item"]]
+    assert told[-2]["item"]["content"][0]["text"] == "hello"
+
+
+def test_an_answer_that_was_not_streamed() -> None:
+    told = tell(ended(State.COMPLETED, answer="hello"), ("ended", 1, "completed"))
+    assert kinds(told) == [*BEGINNING, *OPENING, "response.output_text.delta", *CLOSING, "response.completed"]
+
+
+def test_an_empty_answer_is_an_item_too() -> None:
+    told = tell(ended(State.COMPLETED, answer=""), ("started", 1, ""), ("ended", 1, "completed"))
+    assert kinds(told) == [*BEGINNING, "response.in_progress", *OPENING, *CLOSING, "response.completed"]
+    assert told[-1]["response"]["output"][0]["content"][0]["text"] == ""
+
+
+def test_a_second_attempt_opens_an_item_of_its_own() -> None:
+    told = tell(
+        ended(State.COMPLETED, answer="hello", attempts=2),
+        ("started", 1, ""), ("text", 1, "he"), ("started", 2, ""), ("text", 2, "hello"), ("ended", 2, "completed"),
+    )  # fmt: skip
+    items = [(e["output_index"], e["item"]["id"], e["item"]["status"]) for e in told if e["type"].endswith("item.done")]
+    assert items == [(0, "msg_1", "incomplete"), (1, "msg_1_a2", "completed")]
+    assert [item["id"] for item in told[-1]["response"]["output"]] == ["msg_1_a2"]
+    assert kinds(told).count("response.in_progress") == 1
+
+
+def test_an_attempt_without_text_leaves_no_item() -> None:
+    told = tell(
+        ended(State.COMPLETED, answer="hello", attempts=2),
+        ("started", 1, ""), ("started", 2, ""), ("text", 2, "hello"), ("ended", 2, "completed"),
+    )  # fmt: skip
+    assert [e["output_index"] for e in told if e["type"] == "response.output_item.added"] == [0]
+
+
+@pytest.mark.parametrize(
+    ("state", "last", "status"),
+    [
+        (State.INCOMPLETE, "response.incomplete", "incomplete"),
+        (State.FAILED, "response.failed", "failed"),
+        (State.CANCELLED, "response.incomplete", "cancelled"),
+    ],
+)
+def test_other_ends(state: State, last: str, status: str) -> None:
+    told = tell(ended(state, code="model_timeout"), ("started", 1, ""), ("text", 1, "he"), ("ended", 1, str(state)))
+    assert kinds(told)[-4:] == [*CLOSING, last]
+    assert told[-1]["response"]["status"] == status
+    assert told[-2]["item"]["status"] == "incomplete"
+    assert (told[-1]["response"]["error"] is not None) == (state is State.FAILED)
+
+
+def test_a_turn_that_was_queued_again_has_still_failed_once() -> None:
+    told = tell(replace(RUNNING, state=State.QUEUED), ("started", 1, ""), ("ended", 1, "failed"))
+    assert told[-1]["type"] == "response.failed"
+    assert told[-1]["response"]["status"] == "failed"
+
+
+def test_a_turn_whose_events_are_gone() -> None:
+    narrator = Narrator(ended(State.COMPLETED, answer="hello"), "foo", "a-model")
+    told = [*narrator.begin(), *narrator.retell(ended(State.COMPLETED, answer="hello"))]
+    assert kinds(told)[2:6] == ["response.in_progress", *OPENING, "response.output_text.delta"]
+    assert told[-1]["type"] == "response.completed"
+
+
+def test_chunks_go_on_where_a_second_attempt_says_the_same() -> None:
+    teller = _Teller(RUNNING, "a-model")
+    assert b'"hello wo"' in teller.write("hello wo")
+    teller.restart()
+    assert teller.write("hello") == b""
+    assert b'"rld"' in teller.write(" world")
+    assert teller.end(ended(State.COMPLETED, answer="hello world"), usage=False).endswith(b"data: [DONE]\n\n")
+
+
+@pytest.mark.parametrize("second", ["goodbye", "hello wood"])
+def test_chunks_cannot_take_back_what_they_told(second: str) -> None:
+    teller = _Teller(RUNNING, "a-model")
+    teller.write("hello world")
+    teller.restart()
+    with pytest.raises(ApiError) as error:
+        teller.write(second)
+    assert error.value.code == "started_again"
+
+
+def test_chunks_tell_when_a_second_answer_is_shorter() -> None:
+    teller = _Teller(RUNNING, "a-model")
+    teller.write("hello world")
+    teller.restart()
+    teller.write("hello")
+    with pytest.raises(ApiError) as error:
+        teller.end(ended(State.COMPLETED, answer="hello"), usage=False)
+    assert error.value.code == "started_again"

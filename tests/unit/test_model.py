@@ -1,0 +1,115 @@
+"""The model's request arguments, its reading of streams, and its connection pool."""
+
+import json
+from typing import Any
+
+import openai
+import pytest
+
+from turns.settings import Settings
+from workers.model import OPENAI_URL, build_model, call_options, close_model, merged, parsed
+
+
+def text(content: str, **delta: Any) -> dict[str, Any]:
+    return {"choices": [{"index": 0, "delta": {"content": content, **delta}, "finish_reason": None}]}
+
+
+def end(reason: str = "stop") -> dict[str, Any]:
+    return {"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]}
+
+
+def contents(chunks: list[dict[str, Any]]) -> list[Any]:
+    return [chunk["choices"][0]["delta"].get("content") if chunk["choices"] else None for chunk in chunks]
+
+
+def test_neighbouring_text_is_merged_and_nothing_else() -> None:
+    tool = {"choices": [{"index": 0, "delta": {"content": "", "tool_calls": [{"index": 0}]}, "finish_reason": None}]}
+    usage: dict[str, Any] = {"choices": [], "usage": {"total_tokens": 3}}
+    chunks = list(merged([text("", role="assistant"), text("a"), text("b"), tool, text("c"), end(), usage]))
+    assert contents(chunks) == ["ab", "", "c", None, None]
+    assert chunks[0]["choices"][0]["delta"]["role"] == "assistant"
+
+
+def test_a_refusal_is_text() -> None:
+    refusal = {"choices": [{"index": 0, "delta": {"refusal": "No."}, "finish_reason": None}]}
+    assert contents(list(merged([refusal, end()]))) == ["No.", None]
+
+
+def test_other_lines_of_a_stream_are_passed_over() -> None:
+    lines = [b": keepalive", b"", b"event: x\r", b'data: {"a": 1}\r', b"data:{}", b"id: 3", b"data: [DONE]", b"data: {}"]
+    chunks = list(parsed(lines))
+    assert chunks[:2] == [{"a": 1}, {}]
+    assert len(chunks) == 3
+
+
+@pytest.mark.parametrize("line", [b"data: [1]", b"data: <html>", b"data:"])
+def test_a_line_that_is_no_object_is_an_error(line: bytes) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011  # json's error is one, and all that is promised
+        list(parsed([line]))
+
+
+def test_options_become_call_arguments() -> None:
+    schema = {"type": "json_schema", "name": "n", "schema": {"type": "object"}, "strict": True, "description": None}
+    options = {"model": "m", "temperature": 0.0, "max_output_tokens": 9, "instructions": "x", "text": {"format": schema}}
+    wanted = {"type": "json_schema", "json_schema": {"name": "n", "schema": {"type": "object"}, "strict": True}}
+    assert call_options(options) == {
+        "model": "m",
+        "temperature": 0.0,
+        "max_completion_tokens": 9,
+        "extra_body": {"response_format": wanted},
+    }
+
+
+@pytest.mark.parametrize("options", [{}, {"model": None, "text": None}, {"text": {}}, {"metadata": {"a": "b"}}])
+def test_options_that_say_nothing_change_nothing(options: dict[str, Any]) -> None:
+    assert call_options(options) == {}
+
+
+@pytest.fixture
+def proxied(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.setenv("NO_PROXY", "")
+
+
+def proxies(client: openai.AsyncOpenAI) -> int:
+    return len([transport for transport in client._client._mounts.values() if transport is not None])
+
+
+@pytest.mark.usefixtures("proxied")
+@pytest.mark.parametrize("url", ["http://127.0.0.1:80/v1", "http://localhost:80/v1", "http://[::1]:80/v1"])
+async def test_this_machine_is_reached_without_a_proxy(url: str) -> None:
+    model = build_model(Settings(), url)
+    assert proxies(model.root_async_client) == 0
+    await close_model(model)
+
+
+@pytest.mark.usefixtures("proxied")
+async def test_the_world_is_reached_through_the_proxy() -> None:
+    model = build_model(Settings())
+    assert str(model.root_async_client.base_url).rstrip("/") == OPENAI_URL
+    assert proxies(model.root_async_client) > 0
+    await close_model(model)
+
+
+async def test_the_model_is_set_up_from_the_settings() -> None:
+    settings = Settings.model_validate(
+        {
+            "openai_api_key": "sk-1",
+            "openai_base_url": "http://127.0.0.1:1/v1",
+            "model": "m",
+            "temperature": 0.5,
+            "max_output_tokens": 7,
+            "model_timeout": 33,
+            "concurrency": 700,
+        }
+    )
+    model = build_model(settings)
+    client = model.root_async_client
+    assert (model.model_name, model.temperature, model.max_tokens) == ("m", 0.5, 7)
+    assert (client.api_key, str(client.base_url), client.max_retries) == ("sk-1", "http://127.0.0.1:1/v1/", 0)
+    assert client._client._transport.limits.max_connections >= 700
+    assert client._client.timeout.read == 33
+    assert "sk-1" not in repr(model)
+    assert json.loads(json.dumps(model._default_params))["max_completion_tokens"] == 7
+    await close_model(model)

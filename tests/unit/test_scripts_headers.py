@@ -1,0 +1,247 @@
+"""Every script's header agrees with its body, its parts, and the store that reads its reply."""
+
+import inspect
+import re
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import pytest
+
+from turns import rates, store, webhooks
+from turns.keys import Keys
+from turns.scripts import NAMES, build, header
+from turns.settings import Settings
+
+_FOLDER = files("turns").joinpath("lua")
+PARTS = tuple(sorted(file.name.removesuffix(".lua") for file in _FOLDER.joinpath("parts").iterdir()))
+MOST_LINES = 60
+COUNTING = ("describe", "erase", "muster", "remind", "status", "sweep")
+"""Scripts that answer with counts or a record, not with a word."""
+
+# What a script calls a key, and how its header writes it.
+_PATTERNS = {name: name for name, value in vars(Keys).items() if isinstance(value, property)} | {
+    "conversation": "conversation:<session>",
+    "session": "session:<session>", "mailbox": "mailbox:<session>", "turns": "turns:<session>", "turn": "turn:<id>",
+    "events": "events:<id>", "owned": "owned:<worker>", "history": "message_store:<session>",
+    "celery_result": "celery-task-meta-<id>", "orders": "orders:<worker>", "wake": "wake:<id>",
+    "webhook": "webhook:<id>", "rate": "rate:<key>",
+}  # fmt: skip
+
+
+@cache
+def _source(name: str) -> str:
+    return _FOLDER.joinpath(f"{name}.lua").read_text(encoding="utf-8")
+
+
+@cache
+def _code(name: str) -> str:
+    """The file without its comments."""
+    return re.sub(r"(?m)^\s*--.*$", "", _source(name))
+
+
+def _words(name: str, label: str) -> list[str]:
+    return header(_source(name), label).split()
+
+
+def _whole(name: str) -> str:
+    return "\n".join([*(_code(f"parts/{part}") for part in _words(name, "USES")), _code(name)])
+
+
+def test_every_file_is_a_script_or_a_part() -> None:
+    found = {file.name.removesuffix(".lua") for file in _FOLDER.iterdir() if file.name.endswith(".lua")}
+    assert found == set(NAMES)
+
+
+@pytest.mark.parametrize("name", [*NAMES, *(f"parts/{part}" for part in PARTS)])
+def test_no_file_is_long(name: str) -> None:
+    assert len(_source(name).splitlines()) <= MOST_LINES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_header_is_whole(name: str) -> None:
+    first = _source(name).splitlines()[0]
+    assert re.match(r"-- [A-Z].*", first)
+    assert not re.match(r"-- [A-Z]{4}", first)
+    for label in ("KEYS", "ARGV", "RETURN"):
+        assert header(_source(name), label)
+    labels = re.findall(r"(?m)^-- ([A-Z]{4,})\b", _source(name))
+    assert labels == [label for label in ("USES", "FLAGS", "KEYS", "ARGV", "RETURN") if label in labels]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_flags_are_redis_own(name: str) -> None:
+    assert set(_words(name, "FLAGS")) <= {"allow-oom", "no-writes"}
+    source = build(Settings())[name].source
+    assert source.startswith("#!lua")
+    assert ("flags=" in source.splitlines()[0]) == bool(_words(name, "FLAGS"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_keys_are_those_that_are_used(name: str) -> None:
+    listed = set(re.sub(r";? channels?\b", " ", header(_source(name), "KEYS")).replace("…", "").split())
+    code = _whole(name)
+    used = {_PATTERNS[key] for key in re.findall(r"\bkey\.(\w+)", code)}
+    if "'LPUSH', queue," in code:
+        used.add("<queue>")
+    assert listed == used
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_channels_are_told_from_keys(name: str) -> None:
+    text = header(_source(name), "KEYS")
+    stored, _, channels = text.partition(";")
+    for pattern in ("orders:<worker>", "wake:<id>"):
+        assert pattern not in stored
+        assert (pattern in channels) == (f"key.{pattern.partition(':')[0]}" in _whole(name))
+    assert re.fullmatch(r"( channel [^ ]+| channels( [^ ]+){2,})?", channels)
+
+
+def _calls(code: str) -> set[str]:
+    return {part for part in PARTS if re.search(rf"(?<!function )\b{part}\(", code)}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_parts_are_those_that_are_used_each_after_what_it_needs(name: str) -> None:
+    parts = _words(name, "USES")
+    assert len(parts) == len(set(parts))
+    needed, reached = _calls(_code(name)), set[str]()
+    while needed - reached:
+        reached |= needed
+        needed = {call for part in reached for call in _calls(_code(f"parts/{part}"))}
+    assert set(parts) == reached
+    for place, part in enumerate(parts):
+        assert _calls(_code(f"parts/{part}")) <= set(parts[:place])
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_part_says_how_it_is_called(part: str) -> None:
+    signature = re.search(rf"local function {part}\((.*?)\)", _source(f"parts/{part}"))
+    assert signature
+    assert _source(f"parts/{part}").startswith(f"-- {part}({signature[1]})")
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_part_is_used(part: str) -> None:
+    assert any(part in _words(name, "USES") for name in NAMES)
+
+
+@pytest.mark.parametrize("name", [*NAMES, *(f"parts/{part}" for part in PARTS)])
+def test_the_clock_is_the_only_time(name: str) -> None:
+    assert ("'TIME'" in _code(name)) == (name == "parts/clock")
+    assert "os." not in _code(name)
+
+
+def _below_the_locals(name: str) -> str:
+    """The code after the first run of `local` lines."""
+    lines = _code(name).strip().splitlines()
+    while lines and lines[0].startswith("local ") and not lines[0].startswith("local function"):
+        lines.pop(0)
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_arguments_have_names(name: str) -> None:
+    below = _below_the_locals(name)
+    assert "KEYS[" not in _code(name)
+    bare = [line for line in below.splitlines() if "ARGV[" in line]
+    # Lists of any length are walked with an index that is no number.
+    assert not [line for line in bare if re.search(r"ARGV\[\d", line)]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_as_many_arguments_as_are_read(name: str) -> None:
+    arguments = re.sub(r"\([^)]*\)…?|\S+…", "", header(_source(name), "ARGV").partition(":")[0]).split()
+    code = _code(name)
+    bound = re.search(r"local ([\w, ]+) = unpack\(ARGV", code)
+    if bound:
+        assert bound[1].split(", ") == arguments
+    else:
+        assert {int(index) for index in re.findall(r"ARGV\[(\d+)\]", code)} == set(range(1, len(arguments) + 1))
+
+
+def _returned(code: str) -> set[str]:
+    """The words in quotes that a script answers with."""
+    return (
+        set(re.findall(r"return \{ '(\w+)'", code))
+        | set(re.findall(r"\bword = '(\w+)'", code))
+        | set(re.findall(r"local reply = \{ '(\w+)'", code))
+    )
+
+
+def _promised(name: str) -> set[str]:
+    return {alternative.split()[0].rstrip(",") for alternative in header(_source(name), "RETURN").split("|")}
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in COUNTING])
+def test_the_words_are_those_that_are_promised(name: str) -> None:
+    assert _returned(_code(name)) == _promised(name)
+
+
+@pytest.mark.parametrize("name", COUNTING)
+def test_counts_have_no_words(name: str) -> None:
+    assert _returned(_code(name)) == set()
+
+
+# The words that the store passes on as they are, or reads as "all else".
+_PASSED_ON = {
+    "claim": {"stale", "unknown"}, "renew": {"kept", "cancelled", "lost"},
+    "conclude": {"delivered", "waiting", "given_up", "superseded"},
+}  # fmt: skip
+_ALL_ELSE = {
+    "submit": {"full"}, "requeue": {"requeued", "replay"}, "emit": {"superseded"}, "finish": {"finished", "replay"},
+    "cancel": {"cancelled"}, "retry": {"accepted"}, "forget": {"forgotten"}, "converse": {"again"},
+    "notify": {"stale"}, "resend": {"sent"}, "admit": {"refused"},
+    "follow": {"accepted", "again", "conflict", "full_session", "full"},
+}  # fmt: skip
+
+
+def _operation(name: str) -> Any:
+    """The operation of this name, on whichever store has it."""
+    owners = (store._Operations, webhooks._Operations, rates.AsyncRateStore)
+    return next(vars(owner)[name] for owner in owners if name in vars(owner))
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in COUNTING])
+def test_the_store_reads_every_word(name: str) -> None:
+    readers = {
+        "submit": "_read_submit",
+        "follow": "_read_follow",
+        "converse": "_read_converse",
+        "finish": "_read_finish",
+        "cancel": "_read_ended",
+        "retry": "_read_ended",
+    }
+    reader = readers.get(name)
+    owner = store._Operations if reader is None or hasattr(store._Operations, reader) else store
+    function = getattr(owner, reader) if reader else _operation(name)._describe
+    handled = set(re.findall(r'b"(\w+)"', inspect.getsource(function)))
+    assert handled | _PASSED_ON.get(name, set()) | _ALL_ELSE.get(name, set()) == _promised(name)
+    assert not handled & (_PASSED_ON.get(name, set()) | _ALL_ELSE.get(name, set()))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_constants_that_are_used_exist(name: str) -> None:
+    prelude = build(Settings())[name].source.split("\n", 3)
+    for table, line in (("key", prelude[1]), ("rule", prelude[2])):
+        used = set(re.findall(rf"\b{table}\.(\w+)", _whole(name)))
+        assert used <= set(re.findall(r"[{,] (\w+) = ", line))
+
+
+def test_every_constant_is_used() -> None:
+    _, keys, rules, _ = build(Settings())["submit"].source.split("\n", 3)
+    code = "".join(_whole(name) for name in NAMES)
+    for table, line in (("key", keys), ("rule", rules)):
+        without_texts = re.sub(r"\[==\[.*?\]==\]|\"[^\"]*\"", "", line)
+        assert set(re.findall(r"[{,] (\w+) = ", without_texts)) == set(re.findall(rf"\b{table}\.(\w+)", code))
+
+
+def test_no_name_leaks_out_of_a_script() -> None:
+    for name in [*NAMES, *(f"parts/{part}" for part in PARTS)]:
+        assert not re.search(r"(?m)^\s*function ", _code(name))
+
+
+def test_settings_make_different_scripts() -> None:
+    plain, other = build(Settings()), build(Settings(key_prefix="other:"))
+    assert all(plain[name].sha != other[name].sha for name in NAMES)
+    assert plain == build(Settings())

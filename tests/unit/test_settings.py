@@ -1,0 +1,163 @@
+"""Settings: validated when they are loaded, and a bad one is named."""
+
+import pytest
+from pydantic import SecretStr, ValidationError
+
+from turns.errors import SettingError
+from turns.settings import Settings
+
+FIELDS = tuple(Settings.model_fields)
+
+BAD = {
+    "key_prefix": ("", "a b", "x" * 65, "é"),
+    "history_prefix": ("a b", "a*", "turnstile:", "turnstile:session:", "turn"),
+    "history_ttl": ("0", "-1", "x", "nan", "inf", "1e10"),
+    "result_ttl": ("0", "nan"),
+    "failed_ttl": ("0", "inf"),
+    "events_ttl": ("-5", "soon"),
+    "window_messages": ("-1", "1.5", "10001"),
+    "window_tokens": ("-1", "many"),
+    "max_question_bytes": ("0", "1e9"),
+    "max_body_bytes": ("0", "big"),
+    "max_waiting_per_session": ("0",),
+    "max_waiting": ("0", "99999999"),
+    "lease_seconds": ("0.4", "3601", "nan"),
+    "dispatch_grace_seconds": ("0.1", "nan"),
+    "sweep_seconds": ("0", "61"),
+    "max_attempts": ("0", "101", "two"),
+    "turn_seconds": ("0", "nan"),
+    "retry_base_seconds": ("0",),
+    "retry_max_seconds": ("0", "inf"),
+    "concurrency": ("0", "10001", "2.5"),
+    "shutdown_seconds": ("-1", "nan"),
+    "intake_queue": ("a b", "x" * 65),
+    "chain": ("nocolon", "a:b:c", "a b:c", ":x", "x:"),
+    "model": ("x" * 201,),
+    "temperature": ("-0.1", "2.1", "hot", "nan"),
+    "max_output_tokens": ("0",),
+    "model_timeout": ("0",),
+    "show_content": ("maybe", "2"),
+    "log_level": ("info", "TRACE"),
+}
+
+
+def test_the_defaults_are_good() -> None:
+    settings = Settings.load({})
+    assert settings == Settings()
+    assert settings.offline
+    assert (settings.key_prefix, settings.history_prefix) == ("turnstile:", "message_store:")
+
+
+@pytest.mark.parametrize(("field", "value"), [(f, v) for f, values in BAD.items() for v in values if v])
+def test_a_bad_value_names_its_variable(field: str, value: str) -> None:
+    variable = Settings.variable(field)
+    with pytest.raises(SettingError, match=rf"^{variable} is not valid: .+\.$"):
+        Settings.load({variable: value})
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_every_field_has_a_variable_and_says_what_it_is(field: str) -> None:
+    description = Settings.model_fields[field].description
+    assert description is not None
+    assert description.strip().endswith(".")
+    assert Settings.variable(field).isupper()
+
+
+def test_no_two_fields_share_a_variable() -> None:
+    assert len({Settings.variable(field) for field in FIELDS}) == len(FIELDS)
+
+
+def test_the_variables_that_others_know_have_no_prefix() -> None:
+    plain = {Settings.variable(field) for field in FIELDS if not Settings.variable(field).startswith("TURNSTILE_")}
+    assert {"REDIS_URL", "OPENAI_API_KEY", "OPENAI_BASE_URL"} <= plain
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_empty_is_unset(field: str) -> None:
+    assert Settings.load({Settings.variable(field): ""}) == Settings()
+
+
+@pytest.mark.parametrize("name", ["TURNSTILE_LEASE_SECOND", "TURNSTILE_", "TURNSTILE_lease_seconds", "TURNSTILE_REDIS_URL"])
+def test_an_unknown_variable_is_named(name: str) -> None:
+    with pytest.raises(SettingError, match=rf"^{name} is not a setting"):
+        Settings.load({name: "1"})
+    with pytest.raises(SettingError, match=rf"^{name} is not a setting"):
+        Settings.load({name: ""})
+
+
+def test_variables_of_others_are_none_of_our_business() -> None:
+    assert Settings.load({"PATH": "/bin", "LEASE_SECONDS": "x", "turnstile_model": "y", "model": "z"}) == Settings()
+
+
+def test_values_are_read_as_what_they_are() -> None:
+    loaded = Settings.load(
+        {
+            "REDIS_URL": "redis://h/1",
+            "OPENAI_API_KEY": "sk",
+            "TURNSTILE_MAX_ATTEMPTS": "3",
+            "TURNSTILE_LEASE_SECONDS": "0.5",
+            "TURNSTILE_SHOW_CONTENT": "true",
+            "TURNSTILE_HISTORY_TTL": "60",
+            "TURNSTILE_CHAIN": "my.chains:bot",
+        }
+    )
+    assert loaded == Settings(
+        redis_url="redis://h/1",
+        openai_api_key=SecretStr("sk"),
+        max_attempts=3,
+        lease_seconds=0.5,
+        show_content=True,
+        history_ttl=60,
+        chain="my.chains:bot",
+    )
+    assert not loaded.offline
+
+
+def test_the_environment_is_read_when_nothing_else_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TURNSTILE_MODEL", "from-the-environment")
+    assert Settings.load().model == "from-the-environment"
+
+
+@pytest.mark.parametrize(("key", "url", "offline"), [("", "", True), ("k", "", False), ("", "http://x", False)])
+def test_offline_is_neither_key_nor_server(key: str, url: str, offline: bool) -> None:
+    assert Settings(openai_api_key=SecretStr(key), openai_base_url=url).offline is offline
+
+
+def test_secrets_are_not_shown() -> None:
+    secrets = [name for name, field in Settings.model_fields.items() if field.annotation is SecretStr]
+    assert "openai_api_key" in secrets
+    for field in secrets:
+        loaded = Settings.load({Settings.variable(field): "hunter2"})
+        assert "hunter2" not in repr(loaded)
+        assert "hunter2" not in str(loaded.model_dump())
+
+
+def test_a_bad_value_is_not_quoted() -> None:
+    with pytest.raises(SettingError) as caught:
+        Settings.load({"TURNSTILE_LEASE_SECONDS": "hunter2"})
+    assert "hunter2" not in str(caught.value)
+    assert caught.value.__suppress_context__
+
+
+@pytest.mark.parametrize(
+    ("key", "history"), [("turnstile:", "t"), ("a:", "a:"), ("app:", "app:turn:"), ("app:history:", "app:")]
+)
+def test_no_session_s_history_can_lie_on_a_key_of_the_queue(key: str, history: str) -> None:
+    with pytest.raises(SettingError, match=r"TURNSTILE_HISTORY_PREFIX .*TURNSTILE_KEY_PREFIX"):
+        Settings.load({"TURNSTILE_KEY_PREFIX": key, "TURNSTILE_HISTORY_PREFIX": history})
+
+
+def test_the_default_is_held_against_the_other_prefix_too() -> None:
+    with pytest.raises(SettingError, match=r"^TURNSTILE_HISTORY_PREFIX"):
+        Settings.load({"TURNSTILE_KEY_PREFIX": "message_store:"})
+
+
+def test_prefixes_that_are_apart() -> None:
+    assert Settings(key_prefix="app:queue:", history_prefix="app:history:").history_prefix == "app:history:"
+
+
+def test_settings_cannot_be_changed_or_misspelt() -> None:
+    with pytest.raises(ValidationError):
+        Settings().model = "other"  # type: ignore[misc]  # that it is frozen is the point
+    with pytest.raises(ValidationError):
+        Settings(modell="x")  # type: ignore[call-arg]  # that it is refused is the point

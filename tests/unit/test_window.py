@@ -1,0 +1,193 @@
+"""A window holds the newest messages that fit, in a form that a model's server accepts."""
+
+from collections.abc import Iterator, Sequence
+from typing import overload
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage, trim_messages
+from langchain_core.messages.utils import count_tokens_approximately
+
+from memory.codec import encode
+from memory.window import Window, fit
+
+HI, HELLO, HOW, FINE = HumanMessage("hi"), AIMessage("hello"), HumanMessage("how are you"), AIMessage("fine")
+RULE = SystemMessage("be brief")
+
+
+def call(*ids: str, invalid: tuple[str, ...] = ()) -> AIMessage:
+    return AIMessage(
+        content="",
+        tool_calls=[{"name": "look", "args": {}, "id": one} for one in ids],
+        invalid_tool_calls=[
+            {"type": "invalid_tool_call", "name": "look", "args": "{", "id": one, "error": None} for one in invalid
+        ],
+    )
+
+
+def result(one: str) -> ToolMessage:
+    return ToolMessage("seen", tool_call_id=one)
+
+
+def newest_first(*messages: BaseMessage) -> list[str]:
+    return [encode(message) for message in reversed(messages)]
+
+
+class OnlyTheNewest(Sequence[str]):
+    """A history of a million elements that fails when more than `reach` of them are touched."""
+
+    def __init__(self, reach: int) -> None:
+        self.reach = reach
+
+    def __len__(self) -> int:
+        return 1_000_000
+
+    @overload
+    def __getitem__(self, place: int) -> str: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[str]: ...
+    def __getitem__(self, place: int | slice) -> str | Sequence[str]:
+        raise NotImplementedError
+
+    def __iter__(self) -> Iterator[str]:
+        for place in range(self.reach):
+            yield encode(HELLO if place % 2 == 0 else HI)
+        raise AssertionError("touched an element beyond the window")
+
+
+def test_messages_come_oldest_first() -> None:
+    assert fit(newest_first(HI, HELLO, HOW, FINE), 10) == Window([HI, HELLO, HOW, FINE], broken=0)
+
+
+def test_an_empty_history_is_an_empty_window() -> None:
+    assert fit([], 10) == Window([], broken=0)
+
+
+def test_a_window_of_nothing_is_empty() -> None:
+    assert fit(newest_first(HI, HELLO), 0) == Window([], broken=0)
+
+
+def test_only_the_newest_messages_are_looked_at() -> None:
+    assert len(fit(OnlyTheNewest(40), 40).messages) == 40
+
+
+def test_after_a_cut_the_window_starts_on_a_human_message() -> None:
+    assert fit(newest_first(HI, HELLO, HOW, FINE), 3).messages == [HOW, FINE]
+
+
+def test_a_whole_history_may_open_with_a_greeting() -> None:
+    assert fit(newest_first(HELLO, HOW, FINE), 4).messages == [HELLO, HOW, FINE]
+
+
+def test_a_greeting_goes_when_something_before_it_may_be_missing() -> None:
+    assert fit(newest_first(HELLO, HOW, FINE), 3).messages == [HOW, FINE]
+
+
+def test_a_window_without_a_human_message_is_empty() -> None:
+    assert fit(newest_first(HI, *[FINE] * 10), 5).messages == []
+
+
+def test_tokens_are_cut_from_the_old_end() -> None:
+    budget = count_tokens_approximately([HOW, FINE])
+    assert fit(newest_first(HI, HELLO, HOW, FINE), 10, budget).messages == [HOW, FINE]
+    assert fit(newest_first(HI, HELLO, HOW, FINE), 10, budget - 1).messages == []
+
+
+def test_the_stored_count_is_what_counts() -> None:
+    elements = [element.replace('"tokens":', '"tokens":1000') for element in newest_first(HI, HELLO)]
+    assert fit(elements, 10, 999).messages == []
+    assert fit(elements, 10, 0).messages == [HI, HELLO]
+
+
+def test_a_question_larger_than_the_budget_leaves_an_empty_window() -> None:
+    assert fit(newest_first(HI, HELLO, HumanMessage("x" * 10_000)), 10, 100).messages == []
+
+
+def test_broken_elements_are_passed_over_and_counted() -> None:
+    elements = newest_first(HI, HELLO, HOW, FINE)
+    assert fit([b"{", *elements[:2], "not json", *elements[2:]], 10) == Window([HI, HELLO, HOW, FINE], broken=2)
+
+
+@pytest.mark.parametrize(
+    "calls",
+    [
+        [call("a"), result("a")],
+        [call("a", "b"), result("b"), result("a")],
+        [call("a", invalid=("b",)), result("a"), result("b")],
+    ],
+    ids=["one", "two in any order", "one that did not parse"],
+)
+def test_a_call_and_its_results_stay_together(calls: list[BaseMessage]) -> None:
+    found = fit(newest_first(HI, *calls, FINE), 10).messages
+    assert [message.type for message in found] == [message.type for message in (HI, *calls, FINE)]
+
+
+@pytest.mark.parametrize(
+    "fragment",
+    [
+        [result("a")],
+        [call("a")],
+        [call("a", "b"), result("a")],
+        [call("a"), result("b")],
+        [call("a"), FINE, result("a")],
+        [call(invalid=("a",))],
+    ],
+    ids=["result alone", "call alone", "a result missing", "a wrong result", "apart", "did not parse, alone"],
+)
+def test_half_a_call_goes_and_the_rest_stays(fragment: list[BaseMessage]) -> None:
+    found = fit(newest_first(HI, *fragment, HOW), 10).messages
+    assert found == [HI, *[message for message in fragment if message is FINE], HOW]
+
+
+def test_a_second_result_of_the_same_call_does_not_show() -> None:
+    found = fit(newest_first(HI, call("a"), result("a"), result("x"), result("a"), FINE), 10).messages
+    assert found == [HI, call("a"), result("a"), FINE]
+
+
+def test_a_broken_call_takes_its_result_with_it() -> None:
+    elements: list[str | bytes] = [*newest_first(HI, call("a"), result("a"), FINE)]
+    elements[2] = b"{"
+    assert fit(elements, 10) == Window([HI, FINE], broken=1)
+
+
+def test_system_messages_stay_where_they_stand() -> None:
+    assert fit(newest_first(HI, HELLO, RULE, HOW, FINE), 10).messages == [HI, HELLO, RULE, HOW, FINE]
+
+
+def test_a_system_message_before_the_first_human_one_survives_the_cut() -> None:
+    assert fit(newest_first(HI, RULE, HELLO, HOW, FINE), 4).messages == [RULE, HOW, FINE]
+
+
+STEP = st.sampled_from([[HI], [FINE], [RULE], [result("a")], [call("a")], [call("a"), result("a")], [HOW, FINE]])
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # busy machines are slow
+@given(st.lists(STEP, max_size=12), st.integers(0, 20), st.integers(0, 60))
+def test_every_window_is_one_that_a_server_accepts(steps: list[list[BaseMessage]], most: int, tokens: int) -> None:
+    history = [message for step in steps for message in step]
+    found = fit(newest_first(*history), most, tokens).messages
+    assert len(found) <= most
+    assert not tokens or count_tokens_approximately(found) <= tokens
+    spoken = [message for message in found if message.type != "system"]
+    whole = most > len(history) and (not tokens or count_tokens_approximately(history) <= tokens)
+    assert whole or not spoken or spoken[0].type == "human"
+    for place, message in enumerate(found):
+        if isinstance(message, AIMessage) and message.tool_calls:
+            assert isinstance(found[place + 1], ToolMessage)
+        if isinstance(message, ToolMessage):
+            assert isinstance(found[place - 1], AIMessage)
+            assert place > 0
+
+
+TURN = st.tuples(st.text(max_size=60), st.text(max_size=60)).map(lambda turn: [HumanMessage(turn[0]), AIMessage(turn[1])])
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # busy machines are slow
+@given(st.lists(TURN, max_size=10), st.integers(1, 200))
+def test_a_plain_conversation_is_cut_as_langchain_cuts_it(turns: list[list[BaseMessage]], tokens: int) -> None:
+    history = [message for turn in turns for message in turn]
+    trimmed = trim_messages(
+        history, max_tokens=tokens, token_counter=count_tokens_approximately, strategy="last", start_on="human"
+    )
+    assert fit(newest_first(*history), len(history) + 1, tokens).messages == trimmed

@@ -1,0 +1,1 @@
+"""What needs node, Chromium or a model server of others: `make test-web`."""

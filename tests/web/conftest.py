@@ -1,0 +1,118 @@
+"""One gateway with its worker and its model for the whole run, and a way for scripts in node to disturb them."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from deploy.embedded import EmbeddedServer
+from tests.gateways import Gateway
+from tests.processes import Worker, offline_model
+from turns.access import Limits, new_key
+
+FOLDER = Path(__file__).parent
+_NODE_SECONDS = 600
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Collected only when asked for: what these tests need is more than `make test` sets up."""
+    asked = any(Path(argument.split("::")[0]).resolve().is_relative_to(FOLDER) for argument in config.args)
+    return None if asked else collection_path.is_relative_to(FOLDER) or None
+
+
+def program(*names: str) -> str:
+    """The path of the first of these programs that there is; the test fails when there is none."""
+    found = next((path for name in names if (path := shutil.which(name))), None)
+    assert found, f"{names[0]} is missing: install it (Debian: apt-get install nodejs npm chromium)"
+    return found
+
+
+def browser() -> str:
+    """The path of a Chromium."""
+    return program("chromium", "chromium-browser", "google-chrome")
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """A gateway that takes keys, one that takes none, and the worker behind both."""
+
+    gateway: Gateway
+    guarded: Gateway
+    worker: Worker
+    key: str
+
+
+class Controls:
+    """A small server through which a script in node disturbs the stack: POST /gateway/kill, /gateway/start, /worker/kill …"""
+
+    def __init__(self, stack: Stack) -> None:
+        actions: dict[str, Callable[[], object]] = {
+            "/gateway/kill": stack.gateway.kill,
+            "/gateway/start": stack.gateway.start,
+            "/worker/kill": stack.worker.kill,
+            "/worker/start": stack.worker.start,
+        }
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                actions[self.path]()
+                self.send_response(204)
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+
+
+@pytest.fixture(scope="session")
+def stack(server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """The stack, running."""
+    folder = tmp_path_factory.mktemp("stack")
+    key = new_key("tests", "acme", Limits(requests_per_minute=100_000))
+    env = {"TURNSTILE_SWEEP_SECONDS": "0.2", "TURNSTILE_RETRY_BASE_SECONDS": "0.2"}
+    with offline_model("--tokens-per-second", "60") as model:
+        worker = Worker(server.url, folder, 20, OPENAI_BASE_URL=model, **env)
+        guarded = Gateway(server.url, folder, TURNSTILE_API_KEYS=json.dumps({key.digest: key.entry}), **env)
+        with worker, Gateway(server.url, folder, **env) as gateway, guarded:
+            yield Stack(gateway, guarded, worker, key.text)
+
+
+@pytest.fixture(scope="session")
+def node(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., None]]:
+    """Runs a file of node's tests against the stack; the test fails as they do, with their output."""
+    controls = Controls(stack)
+    thread = threading.Thread(target=controls.server.serve_forever, args=(0.05,))
+    thread.start()
+    pictures = Path(os.environ.get("SCREENSHOTS") or tmp_path_factory.mktemp("pictures"))
+    env = {
+        **os.environ,
+        "BASE_URL": stack.gateway.url,
+        "GUARDED_URL": stack.guarded.url,
+        "API_KEY": stack.key,
+        "CONTROL_URL": controls.url,
+        "SCREENSHOTS": str(pictures),
+    }
+
+    def run(name: str, **more: str) -> None:
+        command = [program("node"), "--test", "--test-reporter=spec", str(FOLDER / name)]
+        done = subprocess.run(command, env={**env, **more}, cwd=FOLDER, capture_output=True, text=True, timeout=_NODE_SECONDS)
+        sys.stdout.write(done.stdout + done.stderr)
+        assert done.returncode == 0, f"{done.stdout[-6000:]}\n{done.stderr[-2000:]}"
+
+    assert (FOLDER / "node_modules").is_dir(), "run `npm ci` in tests/web, or `make test-web`"
+    try:
+        yield run
+    finally:
+        controls.server.shutdown()
+        thread.join()
+        controls.server.server_close()

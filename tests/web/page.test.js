@@ -1,0 +1,257 @@
+import assert from "node:assert/strict";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { after, afterEach, before, test } from "node:test";
+
+import { chromium } from "playwright-core";
+
+import { API_KEY, BASE_URL, CHROMIUM, GUARDED_URL, SCREENSHOTS, control, until } from "./stack.js";
+
+const FLAGS = [
+  "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+  "--disable-component-update", "--disable-sync",
+];
+const PHONE = { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true, deviceScaleFactor: 2 };
+
+let profile;
+let browser;
+const opened = [];
+const complaints = [];
+
+before(async () => {
+  profile = await mkdtemp(path.join(tmpdir(), "page-"));
+  browser = await chromium.launch({ executablePath: CHROMIUM, headless: true, args: FLAGS, env: { ...process.env, HOME: profile } });
+});
+after(async () => {
+  await browser.close();
+  await rm(profile, { recursive: true, force: true });
+});
+afterEach(async () => {
+  for (const context of opened.splice(0)) await context.close();
+  assert.deepEqual(complaints.splice(0), []);
+});
+
+async function visit(url = BASE_URL, options = {}) {
+  const context = await browser.newContext(options);
+  opened.push(context);
+  const page = await context.newPage();
+  page.on("pageerror", (error) => complaints.push(String(error)));
+  page.on("console", (line) => {
+    if (line.type() === "error" && !/Failed to load resource|ERR_/.test(line.text())) complaints.push(line.text());
+  });
+  page.on("request", (request) => {
+    if (!request.url().startsWith(url)) complaints.push(`reached out to ${request.url()}`);
+  });
+  await page.goto(url);
+  return page;
+}
+
+async function ask(page, text) {
+  await page.getByLabel("Your question").fill(text);
+  await page.keyboard.press("Enter");
+}
+
+const answers = (page) => page.locator(".message.answer");
+const bodies = (page) => page.locator(".message .body").allTextContents();
+const settled = (page, count) =>
+  until(async () => (await answers(page).count()) === count && (await page.locator('[aria-busy="true"]').count()) === 0,
+    `${count} answers are there`);
+const picture = (page, name) => page.screenshot({ path: path.join(SCREENSHOTS, `${name}.png`) });
+
+test("an answer comes while it is written, and is there after a reload", async () => {
+  const page = await visit();
+  await picture(page, "empty");
+  await ask(page, "Tell me about turnstiles [[tokens_per_second=12]]");
+  const body = answers(page).first().locator(".body");
+  const lengths = new Set();
+  await until(async () => {
+    const text = await body.textContent();
+    if (text) lengths.add(text.length);
+    return (await page.locator('[aria-busy="true"]').count()) === 0;
+  }, "the answer is whole");
+  assert.ok(lengths.size > 2, "the text grew");
+  const before = await bodies(page);
+  await page.reload();
+  await until(async () => (await page.locator(".message").count()) === 2, "the history is there");
+  assert.deepEqual(await bodies(page), before);
+  assert.equal(await page.title(), "Turnstile");
+  await picture(page, "desktop");
+});
+
+test("questions that wait are shown with their place, in order, and can be cancelled", async () => {
+  const page = await visit();
+  await ask(page, "First [[latency=60]]");
+  await ask(page, "Second");
+  await ask(page, "Third");
+  await page.getByText("Waiting: 1 before it").waitFor();
+  await page.getByText("Waiting: 2 before it").waitFor();
+  await picture(page, "queued");
+  const third = answers(page).nth(2);
+  await third.getByRole("button", { name: "Cancel" }).click();
+  await third.getByText("Cancelled").waitFor();
+  await answers(page).nth(0).getByRole("button", { name: "Cancel" }).click();
+  await settled(page, 3);
+  assert.equal(await answers(page).nth(0).locator(".state").textContent(), "Cancelled");
+  assert.equal(await answers(page).nth(1).locator(".state").count(), 0);
+  assert.ok(await answers(page).nth(1).locator(".body").textContent());
+  await page.reload();
+  await until(async () => (await page.locator(".message").count()) === 2, "only what was answered is in the history");
+});
+
+test("a reload in the middle resumes the answer and what waits behind it", async () => {
+  const page = await visit();
+  await ask(page, "Tell me a story [[tokens_per_second=6]]");
+  await ask(page, "And another");
+  await until(async () => (await answers(page).first().locator(".body").textContent()).length > 5, "the answer has begun");
+  await page.reload();
+  await settled(page, 2);
+  const texts = await bodies(page);
+  assert.equal(texts.length, 4);
+  await page.reload();
+  await until(async () => (await page.locator(".message").count()) === 4, "the history is there");
+  assert.deepEqual(await bodies(page), texts);
+});
+
+test("the stream goes on after the gateway was gone", async () => {
+  const page = await visit();
+  await ask(page, "Tell me a long story [[tokens_per_second=5]]");
+  await until(async () => (await answers(page).first().locator(".body").textContent()).length > 5, "the answer has begun");
+  await control("/gateway/kill");
+  await page.getByText("Connection lost").waitFor();
+  await ask(page, "Asked while it was gone");
+  await control("/gateway/start");
+  await settled(page, 2);
+  assert.equal(await page.getByText("Connection lost").count(), 0);
+  const texts = await bodies(page);
+  await page.reload();
+  await until(async () => (await page.locator(".message").count()) === 4, "the history is there");
+  assert.deepEqual(await bodies(page), texts);
+});
+
+test("the stream goes on after the network was gone", async () => {
+  const page = await visit();
+  await ask(page, "Tell me a long story [[tokens_per_second=6]]");
+  await until(async () => (await answers(page).first().locator(".body").textContent()).length > 5, "the answer has begun");
+  await page.context().setOffline(true);
+  await ask(page, "Asked offline");
+  await page.getByText("Connection lost").waitFor();
+  await page.context().setOffline(false);
+  await settled(page, 2);
+  assert.equal((await bodies(page)).length, 4);
+});
+
+test("a lost worker's answer is begun anew, and not doubled", async () => {
+  const page = await visit();
+  await ask(page, "Tell me a long story [[tokens_per_second=6]]");
+  const body = answers(page).first().locator(".body");
+  await until(async () => (await body.textContent()).length > 5, "the answer has begun");
+  await control("/worker/kill");
+  await control("/worker/start");
+  await settled(page, 1);
+  const text = await body.textContent();
+  await page.reload();
+  await until(async () => (await page.locator(".message").count()) === 2, "the history is there");
+  assert.equal((await bodies(page))[1], text);
+});
+
+test("conversations are kept apart, listed, and deleted", async () => {
+  const page = await visit();
+  await ask(page, "About apples");
+  await settled(page, 1);
+  await page.getByRole("button", { name: "New conversation" }).click();
+  await ask(page, "About pears");
+  await settled(page, 1);
+  const list = page.getByRole("navigation").getByRole("listitem");
+  assert.equal(await list.count(), 2);
+  await page.getByRole("button", { name: "About apples", exact: true }).click();
+  await page.locator(".message.user", { hasText: "About apples" }).waitFor();
+  assert.equal(await page.locator(".message.user", { hasText: "About pears" }).count(), 0);
+  page.on("dialog", (dialog) => dialog.accept());
+  await page.getByRole("button", { name: "Delete conversation: About apples" }).click();
+  await until(async () => (await list.count()) === 1, "it is gone");
+  assert.equal(await page.locator(".message").count(), 0);
+});
+
+test("a failure is told", async () => {
+  const page = await visit();
+  await ask(page, "Fail [[fail=400]]");
+  await page.getByText(/^Failed: /).waitFor();
+  await ask(page, "And now?");
+  await settled(page, 2);
+  assert.ok(await answers(page).nth(1).locator(".body").textContent());
+});
+
+test("text is text: nothing of an answer or a question becomes markup", async () => {
+  const page = await visit();
+  await ask(page, "<img src=x onerror=alert(1)><b>bold</b>");
+  await settled(page, 1);
+  assert.equal(await page.locator("#log img, #log b").count(), 0);
+  const shown = await page.evaluate(async () => {
+    const { render } = await import("/static/text.js");
+    const box = document.createElement("div");
+    const text = "# Title\n\nSome **bold**, `code <b>` and [a link](https://example.com/x) [bad](javascript:alert(1)) <i>x</i>\n\n- one\n- two\n\n```js\nlet a = '<u>';\n```";
+    box.append(...render(text));
+    return box.innerHTML;
+  });
+  assert.equal(shown, '<h3>Title</h3><p>Some <strong>bold</strong>, <code>code &lt;b&gt;</code> and '
+    + '<a href="https://example.com/x" rel="noopener noreferrer nofollow" target="_blank">a link</a> [bad](javascript:alert(1)) '
+    + "&lt;i&gt;x&lt;/i&gt;</p><ul><li>one</li><li>two</li></ul><pre><code>let a = '&lt;u&gt;';</code></pre>");
+});
+
+test("a key is asked for, kept for the tab, and asked for again when it is wrong", async () => {
+  const page = await visit(GUARDED_URL);
+  await ask(page, "Hello");
+  const dialog = page.getByRole("dialog", { name: "API key" });
+  await dialog.getByLabel("Key").fill("wrong");
+  await dialog.getByRole("button", { name: "Use this key" }).click();
+  await dialog.getByText("not known").waitFor();
+  await picture(page, "key");
+  await dialog.getByLabel("Key").fill(API_KEY);
+  await page.keyboard.press("Enter");
+  await settled(page, 1);
+  assert.ok(await answers(page).first().locator(".body").textContent());
+  await page.reload();
+  await until(async () => (await page.locator(".message").count()) === 2, "the history is there");
+  assert.equal(await dialog.count(), 0);
+  assert.equal(await page.evaluate(() => Object.values(localStorage).join().includes("tsk_")), false);
+});
+
+test("on a phone, in the dark", async () => {
+  const page = await visit(BASE_URL, { ...PHONE, colorScheme: "dark" });
+  await ask(page, "What fits on a phone?");
+  await settled(page, 1);
+  assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 390);
+  assert.notEqual(await page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor), "rgb(255, 255, 255)");
+  await picture(page, "phone-dark");
+  const menu = page.getByRole("button", { name: "Conversations" });
+  await menu.click();
+  assert.equal(await menu.getAttribute("aria-expanded"), "true");
+  await page.getByRole("button", { name: "What fits on a phone?", exact: true }).waitFor();
+  await page.waitForTimeout(300);
+  await picture(page, "phone-menu");
+});
+
+test("on a phone, in the light, and on a desktop in the dark", async () => {
+  const phone = await visit(BASE_URL, PHONE);
+  await ask(phone, "What fits on a phone?");
+  await settled(phone, 1);
+  await picture(phone, "phone");
+  const desktop = await visit(BASE_URL, { colorScheme: "dark" });
+  await ask(desktop, "And in the dark?");
+  await settled(desktop, 1);
+  await picture(desktop, "desktop-dark");
+});
+
+test("the keyboard is enough", async () => {
+  const page = await visit();
+  await page.keyboard.press("Tab");
+  assert.equal(await page.evaluate(() => document.activeElement.textContent), "Skip to the question");
+  await page.keyboard.press("Enter");
+  await page.keyboard.type("Two lines");
+  await page.keyboard.press("Shift+Enter");
+  await page.keyboard.type("in one question");
+  await page.keyboard.press("Enter");
+  await settled(page, 1);
+  assert.equal((await bodies(page))[0], "Two lines\nin one question");
+});

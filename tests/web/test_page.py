@@ -1,0 +1,12 @@
+"""The chat page in a real Chromium."""
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.web.conftest import browser
+
+
+@pytest.mark.timeout(600)
+def test_the_page(node: Callable[..., None]) -> None:
+    node("page.test.js", CHROMIUM=browser())

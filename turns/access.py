@@ -1,0 +1,180 @@
+"""Who may ask: API keys, of which only hashes are kept.
+
+    {"<sha256 of the key, hex>": {"tenant": "acme", "name": "web shop",
+     "limits": {"requests_per_minute": 600, "max_body_bytes": 100000},
+     "webhook": {"url": "https://…", "secret": "whsec_…"}}}
+
+Everything in an entry may be left out but its name.
+"""
+
+import base64
+import hashlib
+import hmac
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from time import monotonic
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, TypeAdapter, ValidationError
+
+from turns.errors import SettingError
+from turns.settings import Settings
+
+DEFAULT_TENANT = "default"
+SECRET_PREFIX = "whsec_"  # noqa: S105 - what secrets begin with
+
+_KEY_PREFIX = "tsk_"
+_KEY_BYTES = 32
+_ID_LENGTH = 16
+_LOOK_SECONDS = 1.0
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Limits(_Entry):
+    """What one key may do; None: no limit but the gateway's own."""
+
+    requests_per_minute: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
+    max_body_bytes: Annotated[int, Field(ge=1)] | None = None
+
+
+class Webhook(_Entry):
+    """Where the ends of a key's background responses are told; without `secret`, TURNSTILE_WEBHOOK_SECRET signs."""
+
+    url: Annotated[str, Field(pattern=r"^https?://[^\s/]+", max_length=2_000)]
+    secret: SecretStr = SecretStr("")
+
+
+class ApiKey(_Entry):
+    """One entry: the tenant that a key speaks for, and what it may do."""
+
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    tenant: Annotated[str, Field(pattern=r"^[A-Za-z0-9._@+~=:-]{1,200}$")] = DEFAULT_TENANT
+    limits: Limits = Limits()
+    webhook: Webhook | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """A key just made: `text` is shown once and kept nowhere; `digest` and `entry` go into TURNSTILE_API_KEYS."""
+
+    text: str
+    digest: str
+    entry: dict[str, Any]
+
+
+_ENTRIES = TypeAdapter(dict[Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")], ApiKey])
+
+
+def key_hash(key: str) -> str:
+    """What is kept of a key. Keys are 256 random bits, so that one plain SHA-256 cannot be turned around."""
+    return hashlib.sha256(key.encode(errors="surrogateescape")).hexdigest()
+
+
+def key_id(digest: str) -> str:
+    """What names a key, by its hash, in Redis and in logs."""
+    return digest[:_ID_LENGTH]
+
+
+def new_secret() -> str:
+    """A secret to sign webhooks with, in the form that Standard Webhooks asks for."""
+    return SECRET_PREFIX + base64.b64encode(secrets.token_bytes(24)).decode()
+
+
+def secret_bytes(secret: SecretStr) -> bytes:
+    """What a `whsec_…` secret signs with; empty when there is none, or it is no base64."""
+    try:
+        return base64.b64decode(secret.get_secret_value().removeprefix(SECRET_PREFIX) + "==")
+    except ValueError:
+        return b""
+
+
+def new_key(name: str, tenant: str = DEFAULT_TENANT, limits: Limits | None = None, webhook_url: str = "") -> NewKey:
+    """Make a key and its entry; with `webhook_url`, a secret to sign with too.
+
+    Raises:
+        SettingError: the name, the tenant or the URL has a wrong form.
+    """
+    webhook = {"url": webhook_url, "secret": new_secret()} if webhook_url else None
+    given = {"name": name, "tenant": tenant, "limits": limits or Limits(), "webhook": webhook}
+    text = _KEY_PREFIX + secrets.token_urlsafe(_KEY_BYTES)
+    digest = key_hash(text)
+    checked = _check(json.dumps({digest: given}, default=lambda limits: limits.model_dump()), "The key")[digest]
+    entry = checked.model_dump(exclude_defaults=True) | {"tenant": tenant}
+    return NewKey(text, digest, entry | ({"webhook": webhook} if webhook else {}))
+
+
+class Keyring:
+    """All keys of the settings and of the keys' file; the file is read again when it has changed.
+
+    Raises:
+        SettingError: the entries, or the file, cannot be read. Once running, a file gone bad changes nothing.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._given = _check(settings.api_keys.get_secret_value(), Settings.variable("api_keys"))
+        self._file = Path(settings.api_keys_file) if settings.api_keys_file else None
+        self._stamp = (0, 0)
+        self._looked = monotonic()
+        self._keys: Mapping[str, ApiKey] = self._given
+        if self._file:
+            self._read(self._file)
+
+    @property
+    def enforced(self) -> bool:
+        """Whether a key is asked for at all: keys are set, or a file for them, be it empty."""
+        return bool(self._given or self._file)
+
+    def find(self, key: str) -> tuple[str, ApiKey] | None:
+        """The id and the entry of a key, or None. Takes as long for a near miss as for any other."""
+        self._look()
+        wanted, found = key_hash(key), None
+        for digest, entry in self._keys.items():
+            if hmac.compare_digest(digest, wanted):
+                found = key_id(digest), entry
+        return found
+
+    def by_id(self, id: str) -> ApiKey | None:
+        """The entry of a key, by its id."""
+        self._look()
+        return next((entry for digest, entry in self._keys.items() if key_id(digest) == id), None)
+
+    def _look(self) -> None:
+        if self._file and monotonic() - self._looked > _LOOK_SECONDS:
+            self._looked = monotonic()
+            try:
+                self._read(self._file)
+            except SettingError:
+                return
+
+    def _read(self, file: Path) -> None:
+        variable = Settings.variable("api_keys_file")
+        try:
+            stat = file.stat()
+            stamp = (stat.st_mtime_ns, stat.st_size)
+            if stamp != self._stamp:
+                self._keys = {**self._given, **_check(file.read_text(encoding="utf-8"), variable)}
+                self._stamp = stamp
+        except (OSError, UnicodeError) as error:
+            raise SettingError(f"{variable}: {file} cannot be read ({type(error).__name__}).") from None
+
+
+def _check(text: str, where: str) -> dict[str, ApiKey]:
+    try:
+        return _ENTRIES.validate_json(text) if text.strip() else {}
+    except ValidationError as error:
+        first: Any = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"][1:] if part != "[key]")
+        raise SettingError(f"{where} is not valid: {field + ': ' if field else ''}{first['msg']}.") from None
+
+
+@cache
+def keyring(settings: Settings) -> Keyring:
+    """The keys of these settings, read once in this process."""
+    return Keyring(settings)

@@ -1,0 +1,113 @@
+"""Everything that can go wrong with a turn, as one tree.
+
+    TurnstileError
+    ├── SettingError            a setting is missing or wrong; the message names the variable
+    ├── QueueUnreachable        Redis does not answer, or is still loading
+    ├── TurnRefused             the turn was not accepted; nothing was stored
+    │   ├── InvalidTurn         session id, turn id, question or option of a wrong form or size
+    │   ├── TooManyWaiting      the session's, or the whole queue's, cap on waiting turns is reached
+    │   ├── QueueMemoryFull     Redis is over maxmemory; running turns still finish
+    │   ├── TurnConflict        the turn id, or the id of a new session, is taken by something else
+    │   └── TurnNotEnded        what is asked for has to wait for the end of a turn
+    ├── UnknownTurn             no such turn, or its record has expired
+    ├── UnknownSession          nothing is known of such a session
+    ├── TurnNotFinished         the time-out passed first; the turn goes on
+    └── TurnEnded               the turn ended without an answer
+        ├── TurnFailed          carries `code` and a message safe to show
+        └── TurnCancelled
+
+Messages say what to do next, and never hold a question or an answer.
+"""
+
+from typing import ClassVar
+
+
+class TurnstileError(Exception):
+    """The base of every error that Turnstile raises."""
+
+
+class SettingError(TurnstileError):
+    """A setting is missing or wrong; the message names the environment variable."""
+
+
+class QueueUnreachable(TurnstileError):
+    """Redis does not answer."""
+
+
+class TurnRefused(TurnstileError):
+    """The turn was not accepted, and nothing was stored."""
+
+    code: ClassVar[str] = "refused"
+
+
+class InvalidTurn(TurnRefused):
+    """The session id, turn id, question or an option has a wrong form or size.
+
+    `param` names the one that is wrong.
+    """
+
+    code = "invalid"
+
+    def __init__(self, message: str, param: str) -> None:
+        super().__init__(message)
+        self.param = param
+
+
+class TooManyWaiting(TurnRefused):
+    """A cap on waiting turns is reached: try again later."""
+
+    code = "too_many_waiting"
+
+
+class QueueMemoryFull(TurnRefused):
+    """Redis is over its `maxmemory` and takes no new work; accepted turns still finish."""
+
+    code = "queue_memory_full"
+
+
+class TurnConflict(TurnRefused):
+    """The turn id was already used for another question or session."""
+
+    code = "turn_conflict"
+
+
+class TurnNotEnded(TurnRefused):
+    """What is asked for has to wait for the end of a turn: try again then."""
+
+    code = "turn_not_ended"
+
+
+class UnknownSession(TurnstileError):
+    """Nothing is known of such a session: it was never used, was erased, or has expired."""
+
+
+class UnknownTurn(TurnstileError):
+    """There is no such turn: never accepted, erased, or its record has expired."""
+
+
+class TurnNotFinished(TurnstileError, TimeoutError):
+    """The time-out passed before the turn ended; the turn itself goes on."""
+
+
+class TurnEnded(TurnstileError):
+    """The turn ended without an answer."""
+
+
+class TurnFailed(TurnEnded):
+    """The turn failed for good. `code` is a word for programs; the message is for people.
+
+    Codes: `model_timeout`, `model_unreachable`, `model_overloaded`, `rate_limited`, `invalid_request`, `authentication`,
+    `context_too_long`, `content_filter`, `chain_error`, `deadline_exceeded`, `worker_lost`, `internal`.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(code, message)
+        self.code = code
+        self.message = message
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.message}"
+
+
+class TurnCancelled(TurnEnded):
+    """The turn was cancelled before it had an answer."""

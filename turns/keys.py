@@ -1,0 +1,108 @@
+"""Every key in Redis, built here and nowhere else.
+
+A script that meets a session or a turn whose name its caller cannot know (the next one in a mailbox, an overdue one) gets
+the prefix as a key and appends the name; so all patterns still stand on this page.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The keys of one deployment: `prefix` before the queue's, `history_prefix` before the histories."""
+
+    prefix: str = "turnstile:"
+    history_prefix: str = "message_store:"
+
+    def history(self, session: str = "") -> str:
+        """LIST, newest message first, in langchain_community's layout."""
+        return f"{self.history_prefix}{session}"
+
+    def conversation(self, session: str = "") -> str:
+        """HASH: what a session is called: when it was begun, its metadata. Lives as long as the history."""
+        return f"{self.prefix}conversation:{session}"
+
+    def session(self, session: str = "") -> str:
+        """HASH: the turn at the head, its phase, owner and lease; gone when the session is idle."""
+        return f"{self.prefix}session:{session}"
+
+    def mailbox(self, session: str = "") -> str:
+        """LIST: ids of the waiting turns, oldest first."""
+        return f"{self.prefix}mailbox:{session}"
+
+    def turns(self, session: str = "") -> str:
+        """ZSET turn → ms of its acceptance, then of its end: the session's turns that can still be looked up."""
+        return f"{self.prefix}turns:{session}"
+
+    def turn(self, turn: str = "") -> str:
+        """HASH: one turn's question, options, state and outcome."""
+        return f"{self.prefix}turn:{turn}"
+
+    def events(self, turn: str = "") -> str:
+        """STREAM: what happened to one turn; entry ids are `<sequence>-0`, from 1."""
+        return f"{self.prefix}events:{turn}"
+
+    def webhook(self, turn: str = "") -> str:
+        """HASH: a turn's end that a webhook is still to be told of."""
+        return f"{self.prefix}webhook:{turn}"
+
+    def rate(self, key: str = "") -> str:
+        """STRING, ms: until when an API key's requests are spent."""
+        return f"{self.prefix}rate:{key}"
+
+    def owned(self, worker: str = "") -> str:
+        """SET: the sessions that one worker holds a lease on."""
+        return f"{self.prefix}owned:{worker}"
+
+    def orders(self, worker: str = "") -> str:
+        """Channel: ids of turns that one worker must drop at once."""
+        return f"{self.prefix}orders:{worker}"
+
+    def wake(self, turn: str = "") -> str:
+        """Channel: something happened to one turn."""
+        return f"{self.prefix}wake:{turn}"
+
+    @property
+    def due(self) -> str:
+        """ZSET session → ms: when to look at it again; every session that is not idle has one entry."""
+        return f"{self.prefix}due"
+
+    @property
+    def audit(self) -> str:
+        """STRING: set while no worker need look for sessions that lack their due entry."""
+        return f"{self.prefix}audit"
+
+    @property
+    def failed(self) -> str:
+        """ZSET turn → ms: turns that gave up."""
+        return f"{self.prefix}failed"
+
+    @property
+    def webhooks(self) -> str:
+        """ZSET turn → ms: when to look at a webhook again."""
+        return f"{self.prefix}webhooks"
+
+    @property
+    def undelivered(self) -> str:
+        """ZSET turn → ms: webhooks that were given up."""
+        return f"{self.prefix}undelivered"
+
+    @property
+    def stats(self) -> str:
+        """HASH: exact counters."""
+        return f"{self.prefix}stats"
+
+    @property
+    def workers(self) -> str:
+        """HASH worker → JSON: who is at work."""
+        return f"{self.prefix}workers"
+
+    @property
+    def missing(self) -> str:
+        """ZSET worker → ms: since when nobody listens to its orders."""
+        return f"{self.prefix}missing"
+
+    @staticmethod
+    def celery_result(turn: str = "") -> str:
+        """STRING and channel: where a plain Celery app waits for its result."""
+        return f"celery-task-meta-{turn}"

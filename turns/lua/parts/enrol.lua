@@ -1,0 +1,13 @@
+-- enrol(id, session, queue, question, options, stream, reply, fingerprint, now) → place. Write a new turn's record, and
+-- enqueue the turn.
+local function enrol(id, session, queue, question, options, stream, reply, fingerprint, now)
+  local turns = key.turns .. session
+  redis.call('HSET', key.turn .. id, 'session', session, 'queue', queue, 'question', question, 'options', options,
+    'stream', stream, 'reply', reply, 'fingerprint', fingerprint, 'state', 'queued', 'created', now, 'attempts', 0, 'forgiven', 0)
+  redis.call('ZADD', turns, now, id)
+  redis.call('ZREMRANGEBYSCORE', turns, '-inf', now - rule.failed_ttl)
+  redis.call('PEXPIRE', turns, rule.failed_ttl)
+  redis.call('HINCRBY', key.stats, 'accepted', 1)
+  redis.call('HINCRBY', key.stats, 'open', 1)
+  return enqueue(session, id, now)
+end

@@ -1,0 +1,23 @@
+-- Keep many leases at once: one call for all turns of a process.
+-- USES   clock
+-- FLAGS  allow-oom
+-- KEYS   session:<session>… turn:<id>… owned:<worker> due
+-- ARGV   worker (session id token)…
+-- RETURN kept | cancelled | lost, one word for each turn, in order
+local worker, now, words = ARGV[1], clock(), {}
+local owned = key.owned .. worker
+for i = 2, #ARGV, 3 do
+  local session, id, token = ARGV[i], ARGV[i + 1], ARGV[i + 2]
+  local home, turn = key.session .. session, key.turn .. id
+  local word = 'lost'
+  if redis.call('HGET', home, 'owner') == token then
+    redis.call('HSET', home, 'lease', now + rule.lease)
+    redis.call('ZADD', key.due, now + rule.lease, session)
+    word = 'kept'
+  elseif redis.call('HGET', turn, 'state') == 'cancelled' then
+    word = 'cancelled'
+  end
+  words[#words + 1] = word
+end
+redis.call('PEXPIRE', owned, rule.owned_ttl)
+return words

@@ -1,0 +1,59 @@
+-- Look at sessions that are overdue, at most `limit`, and set them going again.
+-- USES   clock patient note ahead dispatch release reply post announce settle
+-- FLAGS  allow-oom
+-- KEYS   due stats session:<session>… turn:<id>… mailbox:<session>… owned:<worker>… failed events:<id>…
+--        webhook:<id>… webhooks undelivered celery-task-meta-<id>… turns:<session>… <queue>…; channel wake:<id>
+-- ARGV   limit
+-- RETURN seen retried redispatched recovered failed: how many of each
+local limit, now = ARGV[1], clock()
+local patience = patient(now)
+local retried, redispatched, recovered, failed = 0, 0, 0, 0
+
+local empty = {}
+for queue in rule.queues:gmatch('%S+') do empty[queue] = redis.call('LLEN', queue) == 0 end
+
+local overdue = redis.call('ZRANGEBYSCORE', key.due, '-inf', now, 'LIMIT', 0, limit)
+local function look(session)
+  local seat = redis.call('HMGET', key.session .. session, 'head', 'phase', 'sent', 'lease', 'worker')
+  local id, phase, lease = seat[1], seat[2], tonumber(seat[4] or 0)
+  local known = redis.call('HMGET', key.turn .. (id or ''), 'session', 'attempts', 'forgiven', 'queue')
+  if not id or not known[1] then
+    release(session, now)
+  elseif phase == 'delayed' then
+    retried = retried + 1
+    dispatch(session, id, now)
+  elseif phase == 'dispatched' then
+    local before = ahead(known[4], seat[3])
+    if before == 0 or empty[known[4]] then
+      redispatched = redispatched + 1
+      dispatch(session, id, now)
+    else
+      redis.call('ZADD', key.due, now + rule.grace + before * rule.pace, session)
+    end
+  elseif lease > now or patience > now then
+    redis.call('ZADD', key.due, math.max(lease, patience), session)
+  else
+    redis.call('SREM', key.owned .. seat[5], session)
+    if known[2] - known[3] >= rule.max_attempts then
+      failed = failed + 1
+      settle(id, session, now, 'failed', { code = 'worker_lost', message = 'The turn ended its worker each time it was started.' })
+      release(session, now)
+    else
+      recovered = recovered + 1
+      redis.call('HSET', key.turn .. id, 'state', 'queued')
+      dispatch(session, id, now)
+    end
+  end
+end
+local broken = 0
+for _, session in ipairs(overdue) do
+  -- A record that somebody else has broken must not keep all others waiting.
+  if not pcall(look, session) then
+    broken = broken + 1
+    redis.call('ZADD', key.due, now + rule.repair, session)
+  end
+end
+for name, count in pairs({ retried = retried, redispatched = redispatched, recovered = recovered, broken = broken }) do
+  if count > 0 then redis.call('HINCRBY', key.stats, name, count) end
+end
+return { #overdue, retried, redispatched, recovered, failed }

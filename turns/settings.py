@@ -1,0 +1,203 @@
+"""The one place that reads the environment.
+
+Each field of `Settings` is one environment variable; `Settings.variable(field)` tells its name. Every value is validated
+when the settings are loaded, and a bad one is named.
+"""
+
+import os
+from collections.abc import Mapping
+from functools import cache
+from ipaddress import ip_network
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator
+
+from turns.errors import SettingError
+
+_PLAIN = {
+    "xdg_data_home": "XDG_DATA_HOME",
+    "redis_url": "REDIS_URL",
+    "openai_api_key": "OPENAI_API_KEY",
+    "openai_base_url": "OPENAI_BASE_URL",
+}
+
+
+def _networks(text: str) -> str:
+    for part in filter(None, text.replace(" ", "").split(",")):
+        ip_network(part)
+    return text
+
+
+Seconds = Annotated[float, Field(gt=0, le=30 * 86_400, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1, le=10_000_000)]
+
+
+class Settings(BaseModel):
+    """Everything that can be set, with its default. Durations are seconds, sizes are bytes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    redis_url: str = Field(
+        "",
+        description="Queue and history: `redis://`, `rediss://`, `unix://`, or `sentinel://host:port,…/db?master=name`. "
+        "Unset: the server that `turnstile up` runs, else `redis://localhost:6379/0`.",
+    )
+    openai_api_key: SecretStr = Field(
+        SecretStr(""),
+        description="Key for the model's API. Unset, and no base URL: the offline stand-in model.",
+    )
+    openai_base_url: str = Field(
+        "", description="Any server that speaks OpenAI's API, for instance `http://localhost:8000/v1`."
+    )
+
+    key_prefix: str = Field("turnstile:", pattern=r"^[A-Za-z0-9._:-]{1,64}$", description="Before every key of the queue.")
+    history_prefix: str = Field(
+        "message_store:",
+        pattern=r"^[A-Za-z0-9._:-]{1,64}$",
+        validate_default=True,
+        description="Before the session in the key of a history.",
+    )
+    history_ttl: Seconds | None = Field(None, description="How long a history is kept after its last turn. Unset: for ever.")
+    result_ttl: Seconds = Field(86_400, description="How long a finished turn can be looked up.")
+    failed_ttl: Seconds = Field(604_800, description="How long a failed turn can be looked up and retried.")
+    events_ttl: Seconds = Field(3_600, description="How long a finished turn's stream can be read again.")
+
+    window_messages: Annotated[int, Field(ge=0, le=10_000)] = Field(
+        40, description="Newest messages of the history that go into the prompt."
+    )
+    window_tokens: Annotated[int, Field(ge=0, le=10_000_000)] = Field(
+        0, description="Most tokens of history in the prompt, counted approximately. 0: no limit."
+    )
+
+    max_question_bytes: Count = Field(262_144, description="Largest question, in UTF-8.")
+    max_body_bytes: Count = Field(8_388_608, description="Largest request that the gateway takes.")
+    max_waiting_per_session: Count = Field(1_000, description="Most turns waiting in one session.")
+    max_waiting: Count = Field(200_000, description="Most unfinished turns in all.")
+
+    lease_seconds: Annotated[float, Field(ge=0.5, le=3_600)] = Field(
+        8, description="A worker that is silent for this long has lost its turns."
+    )
+    dispatch_grace_seconds: Annotated[float, Field(ge=0.2, le=3_600)] = Field(
+        5, description="A dispatch that nobody claimed is looked at again after this long."
+    )
+    sweep_seconds: Annotated[float, Field(ge=0.05, le=60)] = Field(
+        0.5, description="How often each worker looks for overdue sessions."
+    )
+    max_attempts: Annotated[int, Field(ge=1, le=100)] = Field(
+        5, description="Times a turn is started before it fails for good."
+    )
+    turn_seconds: Seconds = Field(600, description="Deadline of a turn from its first start, all attempts together.")
+    retry_base_seconds: Annotated[float, Field(gt=0, le=3_600)] = Field(
+        1, description="Wait before the first retry of a failed model call, or webhook; doubles each time, with jitter."
+    )
+    retry_max_seconds: Annotated[float, Field(gt=0, le=86_400)] = Field(
+        60, description="Longest wait between retries, also when the model's server asks for more."
+    )
+
+    concurrency: Annotated[int, Field(ge=1, le=10_000)] = Field(100, description="Turns at once in one worker process.")
+    shutdown_seconds: Annotated[float, Field(ge=0, le=3_600)] = Field(
+        8, description="What running turns get to finish after SIGTERM before they are given back."
+    )
+    intake_queue: str = Field(
+        "celery",
+        pattern=r"^[A-Za-z0-9._-]{1,64}$",
+        description="Where plain Celery apps send `workers.answer`.",
+    )
+
+    chain: str = Field(
+        "",
+        pattern=r"^$|^[A-Za-z_][\w.]*:[A-Za-z_]\w*$",
+        description="Your own Runnable, as `package.module:name`. Unset: the default chain.",
+    )
+    model: str = Field("gpt-4o-mini", min_length=1, max_length=200, description="Model of the default chain.")
+    system_prompt: str = Field("You're an assistant。", description="System prompt of the default chain.")
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = Field(
+        None, description="Sampling temperature of the default chain. Unset: the model's own."
+    )
+    max_output_tokens: Count | None = Field(None, description="Most tokens in an answer. Unset: the model's own limit.")
+    model_timeout: Seconds = Field(120, description="Longest wait for the model's server, a call.")
+
+    api_keys: SecretStr = Field(
+        SecretStr(""),
+        description="Who may use the gateway, as JSON: key hash → tenant, name, limits, webhook (`turnstile key` makes one). "
+        "Neither this nor a file: the gateway answers this machine only.",
+    )
+    api_keys_file: str = Field(
+        "",
+        pattern=r"^$|^/.+$",
+        description="The same JSON in a file, read again when it changes; a full path. Used beside TURNSTILE_API_KEYS.",
+    )
+    webhook_allow: str = Field(
+        "",
+        description="Hosts that `metadata.webhook_url` may name, comma-separated: `hooks.example.com`, `*.example.com`, "
+        "`localhost:8080`. Unset: no request may name one.",
+    )
+    webhook_networks: Annotated[str, AfterValidator(_networks)] = Field(
+        "", description="Private networks that webhooks may go to, comma-separated: `10.0.0.0/8`. Unset: public addresses only."
+    )
+    webhook_secret: SecretStr = Field(
+        SecretStr(""), description="Signs the webhooks of keys that have no secret of their own: `whsec_` and base64."
+    )
+    webhook_seconds: Seconds = Field(86_400, description="How long a webhook is tried before it is given up.")
+
+    show_content: bool = Field(False, description="Show questions and answers in Flower and in logs.")
+    log_level: str = Field(
+        "INFO",
+        pattern=r"^(DEBUG|INFO|WARNING|ERROR)$",
+        description="Least severe log line to show; the Procfile gives it to `--loglevel`.",
+    )
+    health_file: str = Field(
+        "",
+        pattern=r"^$|^/.+$",
+        description="File that a healthy worker touches, for a probe to look at its age; a full path. Unset: none.",
+    )
+    data_dir: str = Field("", description="Where the embedded server keeps its data. Unset: the user's data folder.")
+
+    xdg_data_home: str = Field("", description="The system's own setting for the user's data folder.")
+
+    @field_validator("history_prefix")
+    @classmethod
+    def _apart(cls, prefix: str, others: ValidationInfo) -> str:
+        """A session's name is the caller's choice: no name may make a history's key one of the queue's."""
+        queue = str(others.data.get("key_prefix", ""))
+        if queue and (prefix.startswith(queue) or queue.startswith(prefix)):
+            raise ValueError("it must not begin like TURNSTILE_KEY_PREFIX, nor that one like it")
+        return prefix
+
+    @classmethod
+    def variable(cls, field: str) -> str:
+        """The environment variable behind a field: `redis_url` → `REDIS_URL`, `model` → `TURNSTILE_MODEL`."""
+        return _PLAIN.get(field, f"TURNSTILE_{field.upper()}")
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str] | None = None) -> "Settings":
+        """Read and validate the environment; empty variables count as unset.
+
+        Raises:
+            SettingError: a value does not fit, or a `TURNSTILE_` variable is not known (a typing error, most likely).
+        """
+        environ = os.environ if environ is None else environ
+        names = {cls.variable(field): field for field in cls.model_fields}
+        unknown = sorted(name for name in environ if name.startswith("TURNSTILE_") and name not in names)
+        if unknown:
+            raise SettingError(f"{unknown[0]} is not a setting of Turnstile; the README lists them all.")
+        try:
+            return cls.model_validate({names[name]: value for name, value in environ.items() if name in names and value})
+        except ValidationError as error:
+            raise SettingError(_explain(error)) from None
+
+    @property
+    def offline(self) -> bool:
+        """Whether the offline stand-in model answers, because neither key nor base URL is set."""
+        return not self.openai_api_key.get_secret_value() and not self.openai_base_url
+
+
+def _explain(error: ValidationError) -> str:
+    first: Any = error.errors()[0]
+    return f"{Settings.variable(str(first['loc'][0]))} is not valid: {first['msg']}."
+
+
+@cache
+def settings() -> Settings:
+    """The process's settings, read once."""
+    return Settings.load()

@@ -1,0 +1,47 @@
+"""The states of a turn, and which may follow which."""
+
+from enum import StrEnum
+
+
+class State(StrEnum):
+    """Where a turn stands."""
+
+    QUEUED = "queued"
+    """Accepted; waits in its session's mailbox, for a worker, or for its next attempt."""
+    RUNNING = "running"
+    """A worker holds its lease and asks the model."""
+    COMPLETED = "completed"
+    """Question and answer are in the history."""
+    INCOMPLETE = "incomplete"
+    """As completed, but the model stopped before the end of its answer."""
+    FAILED = "failed"
+    """Gave up; the history is untouched. An operator may retry it."""
+    CANCELLED = "cancelled"
+    """Called off; the history is untouched."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more happens by itself."""
+        return self not in (State.QUEUED, State.RUNNING)
+
+    @property
+    def answered(self) -> bool:
+        """Whether there is an answer."""
+        return self in (State.COMPLETED, State.INCOMPLETE)
+
+
+TRANSITIONS: dict[State, dict[State, str]] = {
+    State.QUEUED: {State.RUNNING: "claim", State.CANCELLED: "cancel"},
+    State.RUNNING: {
+        State.QUEUED: "requeue, sweep",
+        State.COMPLETED: "finish",
+        State.INCOMPLETE: "finish",
+        State.FAILED: "finish, sweep",
+        State.CANCELLED: "cancel",
+    },
+    State.COMPLETED: {},
+    State.INCOMPLETE: {},
+    State.FAILED: {State.QUEUED: "retry"},
+    State.CANCELLED: {},
+}
+"""State → the states that may follow, each with the scripts that make the move."""

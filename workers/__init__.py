@@ -1,0 +1,1 @@
+"""Who answers: the Celery app and its process."""

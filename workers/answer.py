@@ -1,0 +1,73 @@
+"""The task `workers.answer`: a dispatch arrives, and a turn is worked on."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import uuid4
+
+from celery import Task
+from celery.exceptions import Ignore, Retry
+from celery.result import AsyncResult
+
+from turns.errors import InvalidTurn, TurnFailed
+from turns.settings import settings
+from turns.states import State
+from turns.store import Outcome, TurnStore
+from turns.wire import TASK, Options, Question
+from workers import process
+from workers.app import app
+from workers.report import REQUEUED, Report
+
+_UNSUPPORTED = ("countdown", "eta", "expires", "link", "link_error")
+
+
+class AnswerTask(Task):  # type: ignore[type-arg]  # generic only in its stubs
+    """Sends by submitting a turn, so that `.delay()` keeps the order like everything else."""
+
+    Request = "workers.requests:DispatchRequest"
+
+    def apply_async(  # type: ignore[override]  # the stubs spell out every option
+        self,
+        args: Sequence[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        task_id: str | None = None,
+        queue: str = "chat",
+        **options: object,
+    ) -> AsyncResult[Any]:
+        """Submit the turn.
+
+        Raises:
+            TurnRefused: it was not accepted; InvalidTurn also for options that turns do not have, such as `countdown`.
+        """
+        for name in _UNSUPPORTED:
+            if options.get(name):
+                raise InvalidTurn(f"Turns run in the order asked, and end in their history: {name} does not apply.", param=name)
+        turn = task_id or str(uuid4())
+        _submit(turn, queue, *(args or ()), **(kwargs or {}))
+        return self.AsyncResult(turn)
+
+
+def _submit(turn: str, queue: str, session_id: str, question: Question) -> None:
+    TurnStore(settings()).submit(turn, session_id, question, Options(queue=queue), reply=True)
+
+
+@app.task(bind=True, base=AnswerTask, name=TASK, ignore_result=True, throws=(TurnFailed,))
+def answer(self: AnswerTask, session_id: str, question: Question | None = None) -> str:
+    """Work on the turn that has this task's id.
+
+    What comes back is for Flower; the answer itself goes from the worker to Redis.
+    """
+    wants_result = not self.request.ignore_result
+    return _tell(self, process.runtime().perform(self.request.id, session_id, question, reply=wants_result))
+
+
+def _tell(task: AnswerTask, report: Report) -> str:
+    outcome = report.outcome or Outcome(State.FAILED)
+    if report.word == State.FAILED:
+        raise TurnFailed(outcome.code, outcome.message)
+    if report.word == State.CANCELLED:
+        task.send_event("task-revoked", terminated=True, signum="", expired=False)
+    if report.word == REQUEUED:
+        raise Retry("another attempt follows")
+    if report.word in (State.COMPLETED, State.INCOMPLETE):
+        return outcome.answer if settings().show_content else report.word
+    raise Ignore

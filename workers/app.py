@@ -1,0 +1,93 @@
+"""The Celery app: `celery -A workers.app worker`."""
+
+import logging
+import sys
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from celery import Celery, signals
+from kombu import Queue
+
+from turns.connection import SOCKET_OPTIONS, SentinelAddress, server_url
+from turns.errors import SettingError
+from turns.settings import Settings, settings
+from turns.wire import NOTICE_QUEUE, NOTICE_TASK, QUEUES, TASK
+from workers import process
+from workers.broker import EagerAMQP, bear_full_memory
+from workers.events import PacedEvents
+
+
+def broker(url: str) -> tuple[str, dict[str, Any]]:
+    """The URL as Celery reads it, and the transport options that belong to it."""
+    options: dict[str, Any] = {**SOCKET_OPTIONS, "retry_on_timeout": True}
+    if url.startswith("unix://"):
+        return f"redis+socket://{url.removeprefix('unix://')}", options
+    if not url.startswith("sentinel://"):
+        return url, options
+    address = SentinelAddress.parse(url)
+    login = f"{quote(address.username or '')}:{quote(address.password)}@" if address.password else ""
+    hosts = ";".join(f"sentinel://{login}{host}:{port}/{address.db}" for host, port in address.hosts)
+    return hosts, {**options, "master_name": address.master, "sentinel_kwargs": SOCKET_OPTIONS}
+
+
+def configuration(chosen: Settings) -> dict[str, Any]:
+    """Celery's configuration for these settings."""
+    url, transport = broker(server_url(chosen))
+    return {
+        "broker_url": url,
+        # A dispatch that is lost is sent again by the sweep, so Celery need not remember what it handed out.
+        "broker_transport_options": {**transport, "ack_emulation": False},
+        "broker_connection_retry_on_startup": True,
+        "broker_connection_max_retries": None,
+        # While it fails over, Redis refuses every write: wait, do not die.
+        "broker_channel_error_retry": True,
+        "result_backend": url,
+        "result_backend_transport_options": transport,
+        "result_expires": round(chosen.result_ttl),
+        "redis_socket_timeout": SOCKET_OPTIONS["socket_timeout"],
+        "redis_socket_connect_timeout": SOCKET_OPTIONS["socket_connect_timeout"],
+        "redis_socket_keepalive": True,
+        "redis_backend_health_check_interval": SOCKET_OPTIONS["health_check_interval"],
+        "accept_content": ["json"],
+        "task_serializer": "json",
+        "result_serializer": "json",
+        "event_serializer": "json",
+        "task_acks_late": False,
+        "task_queues": [Queue(name, routing_key=name) for name in (*QUEUES, NOTICE_QUEUE)],
+        "task_default_queue": chosen.intake_queue,
+        "task_routes": {TASK: {"queue": chosen.intake_queue}, NOTICE_TASK: {"queue": NOTICE_QUEUE}},
+        "worker_pool": "threads",
+        "worker_concurrency": chosen.concurrency,
+        "worker_prefetch_multiplier": 1,
+        "worker_disable_prefetch": True,
+        "worker_send_task_events": True,
+        "worker_cancel_long_running_tasks_on_connection_loss": False,
+        "worker_max_tasks_per_child": None,
+        "timezone": "UTC",
+    }
+
+
+def _settings() -> Settings:
+    try:
+        chosen = settings()
+        server_url(chosen)
+        return chosen
+    except SettingError as error:
+        if "celery" in (Path(sys.argv[0]).stem, Path(sys.argv[0]).parent.name):
+            process.stop_with(str(error))
+        raise
+
+
+bear_full_memory()
+app = Celery("turnstile", amqp=EagerAMQP, include=["workers.answer", "workers.webhooks"])
+app.conf.update(configuration(_settings()))
+app.steps["consumer"].add(PacedEvents)
+
+# One line a request, with the model's address, is the HTTP client's idea of INFO.
+logging.getLogger("httpx2").setLevel(logging.WARNING)
+
+signals.worker_init.connect(lambda sender=None, **_: process.check(sender), weak=False)
+signals.worker_ready.connect(lambda **_: process.ready(), weak=False)
+signals.worker_shutting_down.connect(lambda **_: process.drain(), weak=False)
+signals.worker_shutdown.connect(lambda **_: process.stop(), weak=False)

@@ -1,0 +1,173 @@
+"""One attempt at one turn: from the claim to its end."""
+
+import asyncio
+import logging
+from time import monotonic
+from typing import Any, cast
+
+from langchain_core.messages import BaseMessage, convert_to_messages
+from langchain_core.runnables import Runnable
+
+from memory.codec import encode
+from memory.turn import OpenTurn, opened, transcript
+from memory.window import fit
+from turns.errors import QueueUnreachable
+from turns.settings import Settings
+from turns.states import State
+from turns.store import AsyncTurnStore, Outcome
+from turns.wire import Claim, dumps
+from workers.chain import ChainResult, run_chain
+from workers.failures import Failure, backoff, classify
+from workers.report import LOST, REQUEUED, Report
+from workers.stream import TextStream
+
+log = logging.getLogger(__name__)
+
+_DEADLINE = Failure("deadline_exceeded", "The turn did not end before its deadline.", retryable=False)
+_UNREADABLE = Failure("invalid_request", "`history` and `before` must be messages: `role` and `content`.", retryable=False)
+_FILTERED = Failure("content_filter", "The model's content filter stopped the answer.", retryable=False)
+_MODEL_OPTIONS = ("model", "instructions", "temperature", "top_p", "max_output_tokens", "response_format")
+_COMMIT_SECONDS = 600.0
+_COMMIT_PAUSE_SECONDS = 0.5
+
+
+class Attempt:
+    """A claimed turn at work. `run` tells how it went; `drop` stops it from outside."""
+
+    def __init__(self, claim: Claim, chain: Runnable[Any, Any], store: AsyncTurnStore) -> None:
+        self.claim = claim
+        self._chain = chain
+        self._store = store
+        self._settings: Settings = store.settings
+        self._task: asyncio.Task[Any] | None = None
+        self._dropped = ""
+        self._stream = TextStream(store, claim) if claim.stream else None
+
+    def drop(self, why: str) -> None:
+        """Stop the model's call, and do not commit; to be said again as long as it goes on all the same.
+
+        Nothing happens once the answer is being committed.
+        """
+        if self._task:
+            self._dropped = self._dropped or why
+            self._task.cancel()
+
+    async def run(self) -> Report:
+        """Ask the chain and commit what it says."""
+        try:
+            window = self._window()
+        except Exception:  # LangChain's readers raise whatever a strange message leads them to, and quote it
+            return await self._after_failure(_UNREADABLE)
+        opening = OpenTurn(self.claim.session, self.claim.id, window, history_prefix=self._settings.history_prefix)
+        self._task = asyncio.current_task()
+        try:
+            with opened(opening):
+                result = await self._ask(opening)
+        except asyncio.CancelledError:
+            return await self._after_drop()
+        except Exception as error:
+            if self._dropped:
+                return await self._after_drop()
+            self._task = None
+            return await self._after_failure(_DEADLINE if isinstance(error, _DeadlinePassed) else classify(error))
+        self._task = None
+        if result.finish_reason == "content_filter":
+            return await self._after_failure(_FILTERED)
+        return await self._commit(opening, result)
+
+    def _window(self) -> list[BaseMessage]:
+        return [*self._history(), *convert_to_messages(self.claim.options.before)]
+
+    def _history(self) -> list[BaseMessage]:
+        if self.claim.options.history is not None:
+            return convert_to_messages(self.claim.options.history)
+        window = fit(self.claim.window, self._settings.window_messages, self._settings.window_tokens)
+        if window.broken:
+            log.warning("session %s: %d broken elements in its history", self.claim.session, window.broken)
+        return window.messages
+
+    async def _ask(self, opening: OpenTurn) -> ChainResult:
+        deadline = asyncio.timeout(self._remaining())
+        try:
+            async with deadline:
+                return await run_chain(
+                    self._chain,
+                    cast("str | list[str | dict[str, Any]]", self.claim.question),
+                    opening.window,
+                    self.claim.session,
+                    self._model_options(),
+                    self._stream.write if self._stream else None,
+                )
+        except TimeoutError:
+            if deadline.expired():
+                raise _DeadlinePassed from None
+            raise
+
+    def _model_options(self) -> dict[str, Any]:
+        return {name: value for name in _MODEL_OPTIONS if (value := getattr(self.claim.options, name)) is not None}
+
+    def _remaining(self) -> float:
+        allowed = self.claim.options.deadline_seconds or self._settings.turn_seconds
+        return max(0.0, allowed - (self.claim.now - self.claim.started))
+
+    async def _after_drop(self) -> Report:
+        task = asyncio.current_task()
+        if not self._dropped or task is None:
+            raise asyncio.CancelledError
+        while task.uncancel():
+            pass
+        self._task = None
+        if self._dropped != "shutdown":
+            return Report(self._dropped)
+        return await self._requeue(0, forgive=True)
+
+    async def _after_failure(self, failure: Failure) -> Report:
+        if failure.retryable and self.claim.chances > 0:
+            delay = backoff(self.claim.attempt, self._settings, failure.retry_after)
+            if delay < self._remaining():
+                log.info("turn %s: %s, again in %.1f s", self.claim.id, failure.code, delay)
+                return await self._requeue(delay)
+        log.info("turn %s: failed with %s", self.claim.id, failure.code)
+        return await self._finish(Outcome(State.FAILED, code=failure.code, message=failure.message), [])
+
+    async def _commit(self, opening: OpenTurn, result: ChainResult) -> Report:
+        state = State.INCOMPLETE if result.finish_reason == "length" else State.COMPLETED
+        messages = self._transcript(opening, result) if self.claim.options.store else []
+        now = round(self.claim.now * 1000)
+        try:
+            elements = [encode(m, self.claim.id, now, place=place) for place, m in enumerate(messages[:-1])]
+            elements += [encode(m, self.claim.id, now, attempt=self.claim.attempt) for m in messages[-1:]]
+            dumps(result.usage)
+        except (TypeError, ValueError) as error:
+            return await self._after_failure(classify(error))
+        outcome = Outcome(state, answer=result.text, usage=result.usage, model=str(result.model or ""))
+        return await self._finish(outcome, elements)
+
+    def _transcript(self, opening: OpenTurn, result: ChainResult) -> list[BaseMessage]:
+        return [*convert_to_messages(self.claim.options.before), *transcript(opening, self.claim.question, result.message)]
+
+    async def _requeue(self, delay: float, *, forgive: bool = False) -> Report:
+        if self._stream:
+            await self._stream.close()
+        kept = await self._insist(lambda: self._store.requeue(self.claim, delay, forgive=forgive))
+        return Report(REQUEUED if kept else LOST)
+
+    async def _finish(self, outcome: Outcome, elements: list[str]) -> Report:
+        after, text = await self._stream.close() if self._stream else (0, "")
+        state = await self._insist(lambda: self._store.finish(self.claim, outcome, elements, after=after, text=text))
+        return Report(state, outcome) if state else Report(LOST)
+
+    async def _insist(self, call: Any) -> Any:
+        # The answer is paid for: an outage is waited out, and the fence decides whether it still counts.
+        end = monotonic() + _COMMIT_SECONDS
+        while True:
+            try:
+                return await call()
+            except QueueUnreachable:
+                if monotonic() > end:
+                    raise
+                await asyncio.sleep(_COMMIT_PAUSE_SECONDS)
+
+
+class _DeadlinePassed(Exception):
+    pass

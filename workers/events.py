@@ -1,0 +1,67 @@
+"""The consumer's loop: events for Flower go out together, and a free slot is filled at once.
+
+Celery sends events nearly one by one, and a message for each costs more than all else in it. And with
+`worker_disable_prefetch` it fetches the next task only when its loop turns for some other reason.
+"""
+
+import socket
+from contextlib import suppress
+from typing import Any
+
+from celery import bootsteps
+from celery.worker.consumer.events import Events
+from celery.worker.state import reserved_requests
+
+_PACE_SECONDS = 0.25
+_MOST = 200
+
+
+class PacedEvents(bootsteps.StartStopStep):
+    """Flushes the worker's task events every quarter of a second, or when there are many; wakes a loop that was full."""
+
+    requires = (Events,)
+
+    def __init__(self, parent: Any, **options: Any) -> None:
+        super().__init__(parent, **options)
+        self._timer: Any = None
+        self._ends: tuple[socket.socket, ...] = ()
+        self._busy = False
+        self._look = lambda: self._note(parent)
+
+    def _note(self, parent: Any) -> None:
+        """Whether half of the slots are taken, or more: then all may be, before the loop looks again."""
+        self._busy = 2 * len(reserved_requests) >= parent.pool.num_processes
+
+    def start(self, parent: Any) -> None:
+        """Take the flushing over from the consumer."""
+        dispatcher = parent.event_dispatcher
+        if not parent.hub or not dispatcher:
+            return
+        hearing, calling = self._ends = socket.socketpair()
+        for end in self._ends:
+            end.setblocking(False)
+        parent.hub.add_reader(hearing, hearing.recv, 4096)
+        parent.hub.on_tick.add(self._look)
+
+        def wake() -> None:
+            # The event of a turn's end comes when its slot is free already; the loop may be asleep since all were taken.
+            if self._busy:
+                with suppress(OSError):
+                    calling.send(b"\0")
+
+        dispatcher.on_send_buffered = wake
+        dispatcher.buffer_limit = _MOST
+        self._timer = parent.timer.call_repeatedly(_PACE_SECONDS, dispatcher.flush)
+
+    def stop(self, parent: Any) -> None:
+        """Send what is left."""
+        timer, self._timer = self._timer, None
+        if not timer:
+            return
+        timer.cancel()
+        parent.event_dispatcher.on_send_buffered = None
+        parent.hub.on_tick.discard(self._look)
+        parent.hub.remove_reader(self._ends[0])
+        for end in self._ends:
+            end.close()
+        parent.event_dispatcher.flush()

@@ -1,0 +1,104 @@
+"""The turns that this process holds: their leases are renewed, and a turn that is taken away is dropped at once."""
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+import redis
+
+from turns.errors import QueueUnreachable
+from turns.store import AsyncTurnStore
+from turns.wire import Claim
+
+log = logging.getLogger(__name__)
+
+_RECONNECT_SECONDS = 0.1
+
+
+class Held(Protocol):
+    """A turn at work."""
+
+    claim: Claim
+
+    def drop(self, why: str) -> None:
+        """Stop working on it; `why` is `cancelled`, `lost` or `shutdown`."""
+
+
+class LeaseKeeper:
+    """Renews all leases of one process in one call, four times within a lease, and listens for orders to drop a turn."""
+
+    def __init__(self, store: AsyncTurnStore, worker: str) -> None:
+        self._store = store
+        self._worker = worker
+        self._held: dict[str, Held] = {}
+        self.listening = asyncio.Event()
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    @contextmanager
+    def hold(self, turn: Held) -> Iterator[None]:
+        """Keep a turn's lease for the block. An earlier attempt at the same turn that is still here has lost it."""
+        id = turn.claim.id
+        if earlier := self._held.get(id):
+            earlier.drop("lost")
+        self._held[id] = turn
+        try:
+            yield
+        finally:
+            if self._held.get(id) is turn:
+                del self._held[id]
+
+    def drop_all(self, why: str) -> None:
+        """Drop every turn."""
+        for turn in list(self._held.values()):
+            turn.drop(why)
+
+    async def keep(self) -> None:
+        """Renew for ever. An outage is ridden out: a turn may still be ours when Redis is back."""
+        lease = self._store.settings.lease_seconds
+        pause = lease / 4
+        while True:
+            await asyncio.sleep(pause)
+            try:
+                await self.renew()
+                pause = lease / 4
+            except QueueUnreachable as error:
+                log.warning("cannot renew leases: %s", error)
+                pause = lease / 40
+
+    async def renew(self) -> None:
+        """Renew every lease once, and drop the turns that are no longer ours."""
+        held = list(self._held.values())
+        if not held:
+            return
+        words = await self._store.renew(self._worker, [turn.claim for turn in held])
+        for turn, word in zip(held, words, strict=True):
+            if word != "kept" and self._held.get(turn.claim.id) is turn:
+                turn.drop(word)
+
+    async def listen(self) -> None:
+        """Drop turns as soon as somebody cancels them. What is missed while disconnected, the next renewal finds.
+
+        The connection is also how others see that this process lives: see `muster`.
+        """
+        while True:
+            try:
+                await self._listen()
+            except (redis.RedisError, OSError) as error:
+                log.debug("orders: %s", type(error).__name__)
+                await asyncio.sleep(_RECONNECT_SECONDS)
+
+    async def _listen(self) -> None:
+        async with self._store.client.pubsub(ignore_subscribe_messages=True) as orders:
+            await orders.subscribe(self._store.keys.orders(self._worker))
+            await orders.get_message(ignore_subscribe_messages=False, timeout=5.0)
+            self.listening.set()
+            while True:
+                # The time-out lets redis-py check the connection's health.
+                message = await orders.get_message(timeout=5.0)
+                turn = self._held.get(message["data"].decode()) if message else None
+                if turn:
+                    turn.drop("cancelled")

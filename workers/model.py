@@ -1,0 +1,317 @@
+"""The model of the default chain: langchain's ChatOpenAI over one aiohttp pool, sized to the process.
+
+`ChatOpenAI` talks to OpenAI's API through the `openai` package, which rebuilds every message of a request and every chunk
+of an answer as a typed object, and prepares each request anew. That is most of what a call costs, growing with each
+message (bench/parts.py measures it), and nothing here uses the types. So its `chat.completions` is replaced by one that
+hands the same dictionaries over as they are; connections, keys, errors and time-outs stay the package's.
+"""
+
+import asyncio
+import ipaddress
+import json
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Self, cast
+from urllib.parse import urlsplit
+
+import httpx2
+import openai
+from langchain_core.callbacks import AsyncCallbackManager, AsyncCallbackManagerForLLMRun
+from langchain_core.globals import get_llm_cache
+from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.outputs import ChatResult
+from langchain_core.utils.utils import LC_ID_PREFIX
+from langchain_core.utils.uuid import uuid7
+from langchain_openai import ChatOpenAI
+from pydantic import SecretStr
+
+from turns.settings import Settings
+
+OPENAI_URL = "https://api.openai.com/v1"
+CONNECT_SECONDS = 10.0
+KEEPALIVE_SECONDS = 30.0
+FLUSH_SECONDS = 0.1
+DRAIN_SECONDS = 0.2
+
+Chunk = dict[str, Any]
+
+
+class LoopChatOpenAI(ChatOpenAI):
+    """ChatOpenAI that reads an answer on the loop; langchain's own hands each one to a thread, at ten times the cost."""
+
+    async def _agenerate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,  # noqa: ARG002 - langchain's signature
+        **kwargs: Any,
+    ) -> ChatResult:
+        answer = await self.async_client.create(**self._get_request_payload(messages, stop=stop, **kwargs))
+        return self._create_chat_result(answer)
+
+    async def answer(self, messages: list[BaseMessage]) -> AIMessage:
+        """What `ainvoke` would return, without the bookkeeping of callbacks: for when `unobserved` says so."""
+        result = await self._agenerate(messages)
+        [generation] = result.generations
+        message = cast("AIMessage", generation.message)
+        message.id = message.id or f"{LC_ID_PREFIX}-{uuid7()}-0"
+        told = {**(generation.generation_info or {}), **message.response_metadata}
+        message.response_metadata = {**(result.llm_output or {}), **told}
+        return message
+
+    @property
+    def unobserved(self) -> bool:
+        """Whether nobody would see or change a call: no callbacks, tracers, cache, or other form of output."""
+        if self.callbacks or self.cache is not None or self.output_version not in (None, "v0"):
+            return False
+        return get_llm_cache() is None and not AsyncCallbackManager.configure(verbose=self.verbose).handlers
+
+
+def build_model(settings: Settings, base_url: str | None = None) -> LoopChatOpenAI:
+    """The model that the settings describe, at `base_url` if that is given (the offline stand-in's).
+
+    It opens its connections when first used, on the event loop of that use, and belongs to that loop. It does not
+    retry: a turn does. `close_model` ends it.
+    """
+    url = base_url or settings.openai_base_url or OPENAI_URL
+    key = settings.openai_api_key.get_secret_value() or "none"
+    http = _http_client(settings, url)
+    client = openai.AsyncOpenAI(base_url=url, api_key=key, max_retries=0, http_client=http)
+    return LoopChatOpenAI(
+        model=settings.model,
+        temperature=settings.temperature,
+        max_tokens=settings.max_output_tokens,
+        base_url=url,
+        api_key=SecretStr(key),
+        async_client=Completions(client, http),
+        root_async_client=client,
+        max_retries=0,
+        stream_usage=True,
+        stream_chunk_timeout=0,
+    )
+
+
+async def close_model(model: ChatOpenAI) -> None:
+    """Close the model's connections."""
+    await model.root_async_client.close()
+
+
+def _http_client(settings: Settings, url: str) -> httpx2.AsyncClient:
+    connect = min(settings.model_timeout, CONNECT_SECONDS)
+    connections = max(100, 2 * settings.concurrency)
+    return openai.DefaultAioHttpClient(
+        limits=httpx2.Limits(
+            max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=KEEPALIVE_SECONDS
+        ),
+        timeout=httpx2.Timeout(settings.model_timeout, connect=connect, pool=connect),
+        trust_env=not _on_this_machine(url),
+    )
+
+
+def _on_this_machine(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def call_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """A turn's options as ChatOpenAI's call arguments, for `bind`.
+
+    Known: `model`, `temperature`, `top_p`, `max_output_tokens`, and `text` (`{"format": …}`, as in the Responses API) or
+    `response_format` (as in Chat Completions). Others are not the model's, and are left out.
+    """
+    arguments = {name: options[name] for name in ("model", "temperature", "top_p") if options.get(name) is not None}
+    if options.get("max_output_tokens") is not None:
+        arguments["max_completion_tokens"] = options["max_output_tokens"]
+    wanted = options.get("response_format") or _response_format((options.get("text") or {}).get("format"))
+    if wanted:
+        # As a plain argument, langchain would send it through the SDK's parsing helpers.
+        arguments["extra_body"] = {"response_format": wanted}
+    return arguments
+
+
+def _response_format(wanted: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    if wanted is None or wanted.get("type") != "json_schema":
+        return wanted
+    schema = {name: value for name, value in wanted.items() if name != "type" and value is not None}
+    return {"type": "json_schema", "json_schema": schema}
+
+
+class Completions:
+    """Stands in for the SDK's `chat.completions`: dictionaries in, dictionaries out."""
+
+    def __init__(self, client: openai.AsyncOpenAI, http: httpx2.AsyncClient) -> None:
+        self._client = client
+        self._http = http
+        self._url = client.base_url.join("chat/completions")
+        self._headers = {name: value for name, value in client.default_headers.items() if isinstance(value, str)}
+
+    async def create(self, *, extra_body: Mapping[str, Any] | None = None, **body: Any) -> "dict[str, Any] | Deltas":
+        """POST a chat completion.
+
+        Raises:
+            openai.APIError: as the SDK's own method.
+        """
+        body.update(extra_body or {})
+        response = await self._send(body, stream=bool(body.get("stream")))
+        return Deltas(response) if body.get("stream") else _checked(response)
+
+    async def _send(self, body: Mapping[str, Any], *, stream: bool) -> httpx2.Response:
+        content = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+        request = self._http.build_request("POST", self._url, headers=self._headers, content=content)
+        try:
+            response = await self._http.send(request, stream=stream)
+            if not response.is_success:
+                await response.aread()
+        except httpx2.TimeoutException as error:
+            raise openai.APITimeoutError(request) from error
+        except httpx2.RequestError as error:
+            raise openai.APIConnectionError(request=request) from error
+        if not response.is_success:
+            raise self._client._make_status_error_from_response(response)
+        return response
+
+
+def _checked(response: httpx2.Response) -> dict[str, Any]:
+    try:
+        answer = json.loads(response.content)
+    except ValueError:
+        answer = None
+    if not isinstance(answer, dict) or not (answer.get("choices") or answer.get("error")):
+        raise openai.APIConnectionError(message="The answer is no completion.", request=response.request)
+    if answer.get("error"):
+        raise _reported(answer["error"], response.request)
+    for choice in answer["choices"]:
+        _speak_refusal(choice.get("message"))
+    return answer
+
+
+def _reported(error: object, request: httpx2.Request) -> openai.APIError:
+    return openai.APIError("The model's server reported an error.", request, body=error)
+
+
+def _speak_refusal(message: dict[str, Any] | None) -> None:
+    """A refusal is an answer like any other; langchain would drop it."""
+    if message and message.get("refusal") and not message.get("content"):
+        message["content"] = message["refusal"]
+
+
+class Deltas:
+    """A streamed completion, chunk by chunk.
+
+    Text that arrived together comes as one chunk, and after the first text at most one read is made in `FLUSH_SECONDS`:
+    what comes after a chunk costs the same however few tokens it holds. Use it as a context manager; leaving it drops
+    the connection.
+    """
+
+    def __init__(self, response: httpx2.Response) -> None:
+        self._response = response
+        self._ended = False
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._response.aclose()
+
+    async def __aiter__(self) -> AsyncIterator[Chunk]:
+        """Yield chunks.
+
+        Raises:
+            openai.APIError: the connection broke, went silent, or the server reported an error.
+        """
+        request = self._response.request
+        try:
+            async for chunk in self._chunks():
+                if chunk.get("error"):
+                    raise _reported(chunk["error"], request)
+                yield chunk
+        except httpx2.TimeoutException as error:
+            raise openai.APITimeoutError(request) from error
+        except (httpx2.RequestError, ValueError) as error:
+            raise openai.APIConnectionError(request=request) from error
+        if not self._ended:
+            raise openai.APIConnectionError(message="The answer broke off.", request=request)
+
+    async def _chunks(self) -> AsyncIterator[Chunk]:
+        reads, rest, heard = self._response.aiter_bytes(), b"", False
+        async for data in reads:
+            *lines, rest = (rest + data).split(b"\n")
+            finished = False
+            for chunk in merged(parsed(lines)):
+                finished |= chunk is _DONE
+                if chunk is not _DONE:
+                    heard |= any((choice.get("delta") or {}).get("content") for choice in chunk.get("choices") or ())
+                    self._ended |= any(choice.get("finish_reason") for choice in chunk.get("choices") or ())
+                    yield chunk
+            if finished:
+                self._ended = True
+                await _drain(reads)
+                return
+            if heard:
+                await asyncio.sleep(FLUSH_SECONDS)
+
+
+_DONE: Chunk = {"done": True}
+
+
+async def _drain(reads: AsyncIterator[bytes]) -> None:
+    """Read to the end of the body: only then can the connection be used again."""
+    try:
+        async with asyncio.timeout(DRAIN_SECONDS):
+            async for _ in reads:
+                pass
+    except (TimeoutError, httpx2.RequestError):
+        return
+
+
+def parsed(lines: Iterable[bytes]) -> Iterator[Chunk]:
+    """The JSON of server-sent `data:` lines, with `_DONE` for the closing one.
+
+    Raises:
+        ValueError: a line does not hold a JSON object.
+    """
+    for line in lines:
+        name, _, value = line.strip().partition(b":")
+        if name != b"data":
+            continue
+        if value.strip() == b"[DONE]":
+            yield _DONE
+            return
+        chunk = json.loads(value)
+        if not isinstance(chunk, dict):
+            raise ValueError("not an object")
+        yield chunk
+
+
+def merged(chunks: Iterable[Chunk]) -> Iterator[Chunk]:
+    """The same chunks, neighbours that hold nothing but text put together."""
+    held: list[Chunk] = []
+    for chunk in chunks:
+        for choice in chunk.get("choices") or ():
+            _speak_refusal(choice.get("delta"))
+        if held and not _is_text(chunk):
+            yield _joined(held)
+            held = []
+        if _is_text(chunk):
+            held.append(chunk)
+        else:
+            yield chunk
+    if held:
+        yield _joined(held)
+
+
+def _is_text(chunk: Chunk) -> bool:
+    choices: Sequence[Any] = chunk.get("choices") or ()
+    if len(choices) != 1 or chunk.get("usage") or choices[0].get("finish_reason") or choices[0].get("logprobs"):
+        return False
+    delta = choices[0].get("delta") or {}
+    return isinstance(delta.get("content"), str) and not delta.get("tool_calls") and not delta.get("function_call")
+
+
+def _joined(chunks: list[Chunk]) -> Chunk:
+    first = chunks[0]
+    if len(chunks) > 1:
+        first["choices"][0]["delta"]["content"] = "".join(chunk["choices"][0]["delta"]["content"] for chunk in chunks)
+    return first

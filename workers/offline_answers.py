@@ -1,0 +1,136 @@
+"""What the offline stand-in says, and how OpenAI's API writes it down.
+
+It is no language model: it greets, remembers names out of the messages it is sent, and repeats everything else.
+"""
+
+import json
+import re
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+MODEL = "offline-stand-in"
+MOST_EVENTS = 256
+
+_ASKS_NAME = re.compile(r"\b(?:what['\u2019]?s|what is|know|remember|tell me|say)\s+my\s+name\b|\bwho am i\b", re.IGNORECASE)
+_GIVES_NAME = re.compile(
+    r"\bmy name(?:['\u2019]s| is)\s+(?P<plain>[^\W_][\w'\u2019-]*)"
+    r"|\b(?:i['\u2019]?m|i am|call me)\s+(?P<short>[^\W_][\w'\u2019-]*)(?=\s*(?:$|[.,;:!?()\n]|(?:and|from|by)\b))",
+    re.IGNORECASE,
+)
+_NO_NAME = re.compile(
+    r"an?|afraid|alone|angry|back|better|bored|busy|cold|confused|curious|done|fine|from|glad|going|good|great|happy"
+    r"|here|home|hungry|ill|in|late|lost|new|not?|off|ok|okay|on|out|ready|right|sad|sick|so|sorry|sure|the|there"
+    r"|tired|well|wrong",
+    re.IGNORECASE,
+)
+_PIECE = re.compile(r"\s*\S{1,12}|\s+$")
+
+Message = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One answer, cut into tokens. `finish_reason` is OpenAI's: `stop`, `length` or `content_filter`."""
+
+    pieces: Sequence[str]
+    finish_reason: str
+    prompt_tokens: int
+
+    @property
+    def usage(self) -> dict[str, int]:
+        """Plain counts of word pieces, in the form of OpenAI's `usage`."""
+        counted = len(self.pieces)
+        return {
+            "prompt_tokens": self.prompt_tokens,
+            "completion_tokens": counted,
+            "total_tokens": self.prompt_tokens + counted,
+        }
+
+
+def text_of(content: Any) -> str:
+    """The text of a message's content: a string, or a list of parts of which only the text ones count."""
+    if isinstance(content, list):
+        return "".join(part.get("text") or "" for part in content if isinstance(part, dict))
+    return content if isinstance(content, str) else ""
+
+
+def last_question(messages: Sequence[Message]) -> str:
+    """The text of the newest user message, or an empty string."""
+    return next((text_of(message.get("content")) for message in reversed(messages) if message.get("role") == "user"), "")
+
+
+def answer(messages: Sequence[Message], question: str, most_tokens: int | None = None) -> Answer:
+    """Answer `question`, which stands at the end of `messages`; stop with `length` after `most_tokens`."""
+    earlier = [text_of(message.get("content")) for message in messages if message.get("role") == "user"][:-1]
+    pieces = _PIECE.findall(_reply(question, earlier))
+    prompt_tokens = sum(len(_PIECE.findall(text_of(message.get("content")))) for message in messages)
+    if most_tokens is not None and len(pieces) > most_tokens:
+        return Answer(pieces[:most_tokens], "length", prompt_tokens)
+    return Answer(pieces, "stop", prompt_tokens)
+
+
+def _reply(question: str, earlier: Sequence[str]) -> str:
+    if _ASKS_NAME.search(question):
+        name = next(filter(None, map(_given_name, (question, *reversed(earlier)))), None)
+        return f"Your name is {name}." if name else "I don't know your name: you have not told me."
+    if name := _given_name(question):
+        return f"Hello {name}! How can I help you today?"
+    return f"You said: {question}"
+
+
+def _given_name(text: str) -> str | None:
+    names = [found["plain"] or found["short"] for found in _GIVES_NAME.finditer(text)]
+    names = [name.rstrip("'\u2019-") for name in names if not _NO_NAME.fullmatch(name)]
+    return names[-1][0].upper() + names[-1][1:] if names else None
+
+
+def completion(told: Answer) -> bytes:
+    """The body of a `chat.completion`."""
+    message = {"role": "assistant", "content": "".join(told.pieces), "refusal": None}
+    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": told.finish_reason}
+    return _dump({**_envelope("chat.completion"), "choices": [choice], "usage": told.usage})
+
+
+def events(told: Answer, include_usage: bool) -> list[bytes]:
+    """The server-sent events of a streamed completion, the closing `[DONE]` last; at most about `MOST_EVENTS`."""
+    return list(_events(told, include_usage))
+
+
+def _events(told: Answer, include_usage: bool) -> Iterator[bytes]:
+    envelope = _envelope("chat.completion.chunk")
+    if include_usage:
+        envelope["usage"] = None
+    yield _event(envelope, {"role": "assistant", "content": ""})
+    step = 1 + len(told.pieces) // MOST_EVENTS
+    for start in range(0, len(told.pieces), step):
+        yield _event(envelope, {"content": "".join(told.pieces[start : start + step])})
+    yield _event(envelope, {}, told.finish_reason)
+    if include_usage:
+        yield b"data: " + _dump({**envelope, "choices": [], "usage": told.usage}) + b"\n\n"
+    yield b"data: [DONE]\n\n"
+
+
+def _event(envelope: Mapping[str, Any], delta: Mapping[str, str], finish_reason: str | None = None) -> bytes:
+    choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
+    return b"data: " + _dump({**envelope, "choices": [choice]}) + b"\n\n"
+
+
+def _envelope(kind: str) -> dict[str, Any]:
+    return {"id": f"chatcmpl-{uuid.uuid4().hex}", "object": kind, "created": int(time.time()), "model": MODEL}
+
+
+def failure(message: str, kind: str, code: str | None) -> bytes:
+    """The body of an error, in OpenAI's form."""
+    return _dump({"error": {"message": message, "type": kind, "param": None, "code": code}})
+
+
+def models() -> bytes:
+    """The body of the list of models."""
+    return _dump({"object": "list", "data": [{"id": MODEL, "object": "model", "created": 0, "owned_by": "turnstile"}]})
+
+
+def _dump(value: Mapping[str, Any]) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode()

@@ -1,0 +1,206 @@
+"""The process's asyncio side: one event loop in a thread of its own, on which every turn of the process runs."""
+
+import asyncio
+import gc
+import logging
+import os
+import secrets
+import socket
+import threading
+from collections.abc import Callable, Coroutine
+from concurrent.futures import CancelledError, ThreadPoolExecutor
+from contextlib import AsyncExitStack, suppress
+from functools import partial
+from time import time
+from typing import Any, cast
+
+import redis
+import uvloop
+from langchain_core.runnables import Runnable
+from redis.exceptions import OutOfMemoryError
+
+from turns.connection import close_async
+from turns.errors import QueueUnreachable
+from turns.settings import Settings
+from turns.store import AsyncTurnStore
+from turns.wire import Question, dumps
+from workers import intake
+from workers.attempt import Attempt
+from workers.chain import close_chain, load_chain
+from workers.health import touch
+from workers.leases import LeaseKeeper
+from workers.offline import OfflineModel
+from workers.postman import Postman
+from workers.report import LOST, STALE, Report
+from workers.sweep import sweep_for_ever
+from workers.tasks import end_all
+
+log = logging.getLogger(__name__)
+
+Chore = Callable[[], Coroutine[Any, Any, None]]
+
+_GARBAGE = (5_000, 20, 20)
+_BEAT_SECONDS = 2.0
+_START_SECONDS = 60.0
+_THREADS_SECONDS = 1.0
+_LISTEN_SECONDS = 10.0
+_REST_SECONDS = 1.0
+_SIGN_OFF_SECONDS = 2.0
+_AGAIN_SECONDS = 1.0
+_LEAVE_AFTER = 5
+
+
+class Runtime:
+    """Everything a worker process needs to answer: start it once, `perform` from any thread, stop it at the end."""
+
+    def __init__(self, settings: Settings, concurrency: int) -> None:
+        self._settings = settings.model_copy(update={"concurrency": concurrency})
+        self._concurrency = concurrency
+        self.name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+        self._store = AsyncTurnStore(settings)
+        self._leases = LeaseKeeper(self._store, self.name)
+        self.ready = threading.Event()
+        self._chain: Runnable[Any, Any] | None = None
+        self._postman: Postman | None = None
+        self._loop = uvloop.new_event_loop()
+        self._executor = ThreadPoolExecutor(concurrency, thread_name_prefix="chain")
+        self._thread = threading.Thread(target=self._run_loop, name="turns", daemon=True)
+        self._resources = AsyncExitStack()
+        self._chores: list[asyncio.Task[None]] = []
+        self._working: set[asyncio.Task[Any]] = set()
+
+    def start(self) -> None:
+        """Load the chain and start the loop. Raises SettingError when the chain cannot be loaded."""
+        self._loop.set_default_executor(self._executor)
+        self._thread.start()
+        self._call(self._open(), _START_SECONDS)
+        # What start-up has made stays: collections need not look at it again.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(*_GARBAGE)
+
+    def perform(self, id: str, session: str, question: Question | None, *, reply: bool) -> Report:
+        """Work on a dispatched turn until this attempt is over, and tell how it went. Blocks; for a pool's thread."""
+        try:
+            return asyncio.run_coroutine_threadsafe(self._perform(id, session, question, reply), self._loop).result()
+        except CancelledError:
+            return Report(LOST)
+
+    def notify(self, turn: str) -> None:
+        """Deliver a turn's webhook, soon; for any thread."""
+        self._loop.call_soon_threadsafe(self._notify, turn)
+
+    def drain(self) -> None:
+        """Take nothing new; running turns get `shutdown_seconds`, then they are given back."""
+        self._loop.call_soon_threadsafe(self._drain)
+
+    def give_back(self) -> None:
+        """Take nothing new, and give back all running turns now."""
+        self._loop.call_soon_threadsafe(self._give_back)
+
+    def stop(self) -> bool:
+        """Close all connections, once no turn runs. False when a chain still blocks a thread."""
+        self._call(self._close(), self._settings.shutdown_seconds + _START_SECONDS)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(_START_SECONDS)
+        # A thread cannot be stopped; joining it in another one lets us leave without it.
+        ending = threading.Thread(target=self._executor.shutdown, kwargs={"cancel_futures": True}, daemon=True)
+        ending.start()
+        ending.join(_THREADS_SECONDS)
+        return not ending.is_alive()
+
+    def _run_loop(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_forever()
+
+    def _call(self, coroutine: Coroutine[Any, Any, None], seconds: float) -> None:
+        asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(seconds)
+
+    async def _open(self) -> None:
+        base_url = None
+        if self._settings.offline and not self._settings.chain:
+            base_url = (await self._resources.enter_async_context(OfflineModel(port=0))).base_url
+            log.warning("no OPENAI_API_KEY and no OPENAI_BASE_URL: the offline stand-in answers, not a model")
+        self._chain = load_chain(self._settings, base_url)
+        self._resources.push_async_callback(close_chain, self._chain)
+        self._postman = Postman(self._settings)
+        self._resources.push_async_callback(self._postman.close)
+        chores: list[Chore] = [
+            self._postman.remind_for_ever,
+            self._leases.keep,
+            self._leases.listen,
+            partial(sweep_for_ever, self._store),
+            partial(intake.take_for_ever, self._store),
+            self._beat,
+        ]
+        self._chores = [asyncio.create_task(_keep_at(chore)) for chore in chores]
+        try:
+            await asyncio.wait_for(self._leases.listening.wait(), _LISTEN_SECONDS)
+        except TimeoutError:
+            log.warning("Redis does not answer yet; waiting for it")
+
+    def _notify(self, turn: str) -> None:
+        if self._postman:
+            self._postman.notify(turn)
+
+    async def _perform(self, id: str, session: str, question: Question | None, reply: bool) -> Report:
+        nonce = secrets.token_hex(8)
+        claim = await self._store.claim(id, self.name, nonce)
+        if claim == "unknown" and question is not None:
+            await intake.submit(self._store, intake.Message(id, session, question, reply))
+            claim = await self._store.claim(id, self.name, nonce)
+        if isinstance(claim, str) or self._chain is None:
+            return Report(STALE)
+        attempt = Attempt(claim, self._chain, self._store)
+        task = cast("asyncio.Task[Any]", asyncio.current_task())
+        self._working.add(task)
+        task.add_done_callback(self._working.discard)
+        with self._leases.hold(attempt):
+            return await attempt.run()
+
+    def _drain(self) -> None:
+        self._loop.call_later(self._settings.shutdown_seconds, self._give_back)
+
+    def _give_back(self, times: int = 0) -> None:
+        # Not once for all: a claim may be under way, and a chain may swallow a cancellation, as redis-py does.
+        self._leases.drop_all("shutdown")
+        if times >= _LEAVE_AFTER:
+            # Redis takes nothing back: others will find that our leases have run out.
+            for task in list(self._working):
+                task.cancel()
+        self._loop.call_later(_AGAIN_SECONDS, self._give_back, times + 1)
+
+    async def _close(self) -> None:
+        await end_all(self._chores)
+        try:
+            async with asyncio.timeout(_SIGN_OFF_SECONDS):
+                await self._store.client.hdel(self._store.keys.workers, self.name)
+        except (redis.RedisError, OSError):
+            log.debug("could not sign off")
+        await self._resources.aclose()
+        await close_async(self._store.url)
+
+    async def _beat(self) -> None:
+        """Tell the world that this process is at work, and the health probe that its loop and Redis are."""
+        started = time()
+        while True:
+            facts = {"host": socket.gethostname(), "pid": os.getpid(), "started": started, "seen": time()}
+            facts |= {"running": len(self._leases), "concurrency": self._concurrency}
+            try:
+                with suppress(OutOfMemoryError):
+                    await self._store.client.hset(self._store.keys.workers, self.name, dumps(facts))
+                if self.ready.is_set():
+                    touch(self._settings)
+            except (QueueUnreachable, redis.RedisError, OSError) as error:
+                log.debug("heartbeat: %s", type(error).__name__)
+            await asyncio.sleep(_BEAT_SECONDS)
+
+
+async def _keep_at(chore: Chore) -> None:
+    """Do a chore for ever. A worker that renews or sweeps no more would look alive, so no error may end it."""
+    while True:
+        try:
+            await chore()
+        except Exception as error:
+            log.error("a chore failed with %s, and starts again", type(error).__name__)
+        await asyncio.sleep(_REST_SECONDS)
