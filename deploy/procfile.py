@@ -8,7 +8,7 @@ becomes the command of that name, with this installation's programs first on the
 import os
 import re
 import sys
-from importlib.resources import files
+from importlib.metadata import files
 from pathlib import Path
 
 from turns.errors import SettingError
@@ -33,9 +33,17 @@ def parse(text: str) -> dict[str, str]:
     return found
 
 
+def path() -> Path:
+    """Where the Procfile of this installation is: beside the packages in a checkout, else where pip has put it."""
+    beside = Path(__file__).parents[1] / "Procfile"
+    if beside.is_file():
+        return beside
+    return Path(next(file for file in files("turnstile") or () if file.name == "Procfile").locate())
+
+
 def commands() -> dict[str, str]:
     """The commands of the Procfile that came with this installation."""
-    return parse((files("deploy") / "Procfile").read_text(encoding="utf-8"))
+    return parse(path().read_text(encoding="utf-8"))
 
 
 def command(name: str) -> str:

@@ -160,10 +160,21 @@ def test_the_image_is_pinned_unprivileged_and_without_secrets(instructions: list
     assert not any(word in stated for word in ("KEY", "PASSWORD", "TOKEN", "SECRET", "REDIS_URL"))
 
 
-def test_the_procfile_is_installed_with_the_package() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    assert "Procfile" in project["tool"]["setuptools"]["package-data"]["deploy"]
-    assert (ROOT / "deploy" / "Procfile").samefile(ROOT / "Procfile")
+def test_the_procfile_is_installed_with_the_package(tmp_path: Path, instructions: list[tuple[str, str]]) -> None:
+    source, prefix = tmp_path / "source", tmp_path / "prefix"
+    source.mkdir()
+    for name in copied(instructions):
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        copy(ROOT / name, source / name)
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "-q", "--no-index", "--no-deps"]
+    subprocess.run([*pip, "--no-build-isolation", "--ignore-installed", "--prefix", prefix, source], check=True)
+    (site,) = prefix.glob("lib/python*/site-packages")
+    shutil.rmtree(source)
+    run = [sys.executable, "-c", "from deploy import procfile; print(procfile.path()); print(*procfile.commands())"]
+    environment = {**os.environ, "PYTHONPATH": str(site)}
+    found = subprocess.run(run, env=environment, cwd=tmp_path, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert Path(found[0]).is_relative_to(prefix)
+    assert found[1].split() == list(procfile.commands())
 
 
 def directives() -> dict[str, str]:
