@@ -14,6 +14,8 @@ from langchain_core.messages.ai import InputTokenDetails, OutputTokenDetails
 from langchain_core.messages.utils import count_tokens_approximately, message_chunk_to_message
 from pydantic_core import to_jsonable_python
 
+from turns.wire import loads
+
 MARK = "turnstile"
 TYPES = frozenset({"human", "ai", "system", "tool", "function", "chat"})
 
@@ -67,7 +69,7 @@ def encode(
 def decode(element: bytes | str) -> Stored | None:
     """The message in an element, whoever wrote it; None when there is none to be had."""
     try:
-        content = json.loads(element.decode() if isinstance(element, bytes) else element)
+        content = loads(element)
         message = ordinary(content) or plain(messages_from_dict([content])[0])
         if message.type not in TYPES:
             return None

@@ -22,6 +22,7 @@ from redis.backoff import ExponentialWithJitterBackoff
 from redis.retry import Retry
 
 from turns.errors import SettingError
+from turns.multiplexer import Multiplexer
 from turns.settings import Settings
 from turns.sockets import mended
 
@@ -154,22 +155,34 @@ def connect(url: str) -> redis.Redis:
     return sentinel.master_for(address.master, **address.credentials(), **options)  # type: ignore[no-any-return, no-untyped-call]  # untyped in redis-py
 
 
-_async_clients: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, redis.asyncio.Redis]] = WeakKeyDictionary()
+_reached: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, tuple[redis.asyncio.Redis, Multiplexer]]] = WeakKeyDictionary()
 
 
 def connect_async(url: str) -> redis.asyncio.Redis:
     """The running loop's client for this URL, on a pool of its own; replies are bytes."""
-    clients = _async_clients.setdefault(asyncio.get_running_loop(), {})
-    if url not in clients:
-        clients[url] = client = _new_async(url)
+    return _reach(url)[0]
+
+
+def multiplexer(url: str) -> Multiplexer:
+    """The running loop's multiplexer for this URL."""
+    return _reach(url)[1]
+
+
+def _reach(url: str) -> tuple[redis.asyncio.Redis, Multiplexer]:
+    servers = _reached.setdefault(asyncio.get_running_loop(), {})
+    if url not in servers:
+        client = _new_async(url)
         kind = cast("type", client.connection_pool.connection_class)
         client.connection_pool.connection_class = mended(kind)
-    return clients[url]
+        servers[url] = client, Multiplexer(client.connection_pool)
+    return servers[url]
 
 
 async def close_async(url: str) -> None:
-    """Close the running loop's client for this URL."""
-    client = _async_clients.get(asyncio.get_running_loop(), {}).pop(url, None)
+    """Close the running loop's connections to this URL."""
+    client, multiplexer = _reached.get(asyncio.get_running_loop(), {}).pop(url, (None, None))
+    if multiplexer is not None:
+        await multiplexer.close()
     if client is not None:
         await client.aclose()
         await client.connection_pool.disconnect()

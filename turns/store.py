@@ -15,7 +15,7 @@ import redis.asyncio
 from redis.exceptions import BusyLoadingError, NoScriptError, OutOfMemoryError, ReadOnlyError, ResponseError
 
 from turns import wire
-from turns.connection import LONGEST_BLOCK_SECONDS, connect, connect_async, server_url
+from turns.connection import LONGEST_BLOCK_SECONDS, connect, connect_async, multiplexer, server_url
 from turns.errors import (
     QueueMemoryFull,
     QueueUnreachable,
@@ -92,6 +92,8 @@ class Call(Generic[T]):
     name: str
     args: Sequence[str | int | float | bytes]
     read: Callable[[Any], T]
+    blocks: bool = False
+    """Whether it waits at the server: then it needs a connection of its own."""
 
 
 class operation(Generic[P, T]):  # noqa: N801 - used as a decorator
@@ -346,7 +348,7 @@ class _Operations:
         """The events after a sequence; waits for the first one, `seconds` at most."""
         block = max(1, round(min(seconds, LONGEST_BLOCK_SECONDS) * 1000))
         args = ("COUNT", 1000, "BLOCK", block, "STREAMS", self.keys.events(id), f"{after}-0")
-        return Call("XREAD", args, _read_stream)
+        return Call("XREAD", args, _read_stream, blocks=True)
 
     @operation
     def stats(self) -> Call[dict[str, int]]:
@@ -406,12 +408,14 @@ class AsyncTurnStore(_Operations):
 
     async def _send(self, call: Call[Any]) -> Any:
         script = self.scripts.get(call.name)
-        if script is None:
+        if call.blocks:
             return await self.client.execute_command(call.name, *call.args)  # type: ignore[no-untyped-call]  # untyped in redis-py
+        if script is None:
+            return await multiplexer(self.url).execute(call.name, *call.args)
         try:
-            return await self.client.evalsha(script.sha, 0, *call.args)
+            return await multiplexer(self.url).execute("EVALSHA", script.sha, 0, *call.args)
         except NoScriptError:
-            return await self.client.eval(script.source, 0, *call.args)
+            return await multiplexer(self.url).execute("EVAL", script.source, 0, *call.args)
 
 
 def _flag(value: bool) -> str:

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Self
 
+from pydantic_core import from_json
+
 from turns.errors import InvalidTurn, TurnCancelled, TurnFailed
 from turns.states import State
 
@@ -28,6 +30,14 @@ _TURN = re.compile(r"[A-Za-z0-9_-]{1,100}")
 def dumps(value: Any) -> str:
     """Compact JSON; text stays readable."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def loads(text: str | bytes) -> Any:
+    """As json.loads, in half the time. Raises ValueError."""
+    try:
+        return from_json(text)
+    except ValueError:
+        return json.loads(text)  # which also reads an escaped half of a surrogate pair
 
 
 def whole(text: str) -> str:
@@ -140,7 +150,7 @@ class Options:
     def decode(cls, text: str | bytes) -> Self:
         """Read what `encode` wrote; names that this version does not know are passed over."""
         known = {f.name for f in fields(cls)}
-        return cls(**{k: v for k, v in json.loads(text or "{}").items() if k in known})
+        return cls(**{k: v for k, v in loads(text or "{}").items() if k in known})
 
 
 def _is_message(message: object) -> bool:
@@ -187,7 +197,7 @@ class Claim:
             attempt=int(attempt),
             chances=int(chances),
             sequence=int(sequence),
-            question=json.loads(text(question)),
+            question=loads(text(question)),
             options=Options.decode(text(options)),
             stream=stream == b"1",
             created=int(created) / 1000,
@@ -238,7 +248,7 @@ class Record:
             created=int(record["created"]) / 1000,
             started=_seconds(record, "started"),
             finished=_seconds(record, "finished"),
-            question=json.loads(record["question"]),
+            question=loads(record["question"]),
             options=Options.decode(record["options"]),
             answer=record.get("answer", "" if State(record["state"]).answered else None),
             usage=json.loads(record["usage"]) if "usage" in record else None,

@@ -8,7 +8,6 @@ hands the same dictionaries over as they are; connections, keys, errors and time
 
 import asyncio
 import ipaddress
-import json
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Self, cast
 from urllib.parse import urlsplit
@@ -17,14 +16,17 @@ import httpx2
 import openai
 from langchain_core.callbacks import AsyncCallbackManager, AsyncCallbackManagerForLLMRun
 from langchain_core.globals import get_llm_cache
-from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.language_models import LanguageModelInput
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_core.outputs import ChatResult
 from langchain_core.utils.utils import LC_ID_PREFIX
 from langchain_core.utils.uuid import uuid7
 from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
+from pydantic_core import to_json
 
 from turns.settings import Settings
+from turns.wire import loads
 
 OPENAI_URL = "https://api.openai.com/v1"
 CONNECT_SECONDS = 10.0
@@ -48,6 +50,23 @@ class LoopChatOpenAI(ChatOpenAI):
         answer = await self.async_client.create(**self._get_request_payload(messages, stop=stop, **kwargs))
         return self._create_chat_result(answer)
 
+    def _get_request_payload(
+        self, input_: LanguageModelInput, *, stop: list[str] | None = None, **kwargs: Any
+    ) -> dict[str, Any]:
+        """As langchain's own, which looks at each letter of an answer for a block of audio."""
+        messages = self._convert_input(input_).to_messages()
+        roles = [_ROLES.get(type(message)) if _is_plain(message) else None for message in messages]
+        unusual = [message for message, role in zip(messages, roles, strict=True) if not role]
+        payload = super()._get_request_payload(unusual, stop=stop, **kwargs)
+        if "messages" not in payload:
+            return super()._get_request_payload(messages, stop=stop, **kwargs)
+        converted = iter(payload["messages"])
+        payload["messages"] = [
+            {"content": message.content, "role": role} if role else next(converted)
+            for message, role in zip(messages, roles, strict=True)
+        ]
+        return payload
+
     async def answer(self, messages: list[BaseMessage]) -> AIMessage:
         """What `ainvoke` would return, without the bookkeeping of callbacks: for when `unobserved` says so."""
         result = await self._agenerate(messages)
@@ -64,6 +83,17 @@ class LoopChatOpenAI(ChatOpenAI):
         if self.callbacks or self.cache is not None or self.output_version not in (None, "v0"):
             return False
         return get_llm_cache() is None and not AsyncCallbackManager.configure(verbose=self.verbose).handlers
+
+
+_ROLES: dict[type[BaseMessage], str] = {HumanMessage: "user", AIMessage: "assistant"}
+_TOLD = {"name", "tool_calls", "function_call", "audio"}
+
+
+def _is_plain(message: BaseMessage) -> bool:
+    """Whether a request says nothing of a message but its role and its text."""
+    if type(message.content) is not str or message.name is not None or not _TOLD.isdisjoint(message.additional_kwargs):
+        return False
+    return not (isinstance(message, AIMessage) and (message.tool_calls or message.invalid_tool_calls))
 
 
 def build_model(settings: Settings, base_url: str | None = None) -> LoopChatOpenAI:
@@ -145,7 +175,11 @@ class Completions:
         self._client = client
         self._http = http
         self._url = client.base_url.join("chat/completions")
-        self._headers = {name: value for name, value in client.default_headers.items() if isinstance(value, str)}
+        # Put together once: merging them anew costs more than sending a request.
+        headers = {name: value for name, value in client.default_headers.items() if isinstance(value, str)}
+        sample = http.build_request("POST", self._url, headers=headers)
+        self._headers = [(name, value) for name, value in sample.headers.raw if name.lower() != b"content-length"]
+        self._extensions = sample.extensions
 
     async def create(self, *, extra_body: Mapping[str, Any] | None = None, **body: Any) -> "dict[str, Any] | Deltas":
         """POST a chat completion.
@@ -157,9 +191,12 @@ class Completions:
         response = await self._send(body, stream=bool(body.get("stream")))
         return Deltas(response) if body.get("stream") else _checked(response)
 
-    async def _send(self, body: Mapping[str, Any], *, stream: bool) -> httpx2.Response:
-        content = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
-        request = self._http.build_request("POST", self._url, headers=self._headers, content=content)
+    async def _send(self, payload: Mapping[str, Any], *, stream: bool) -> httpx2.Response:
+        content = to_json(payload)
+        headers = [*self._headers, (b"Content-Length", str(len(content)).encode())]
+        body = httpx2.ByteStream(content)
+        request = httpx2.Request("POST", self._url, headers=headers, stream=body, extensions=self._extensions)
+        request.read()
         try:
             response = await self._http.send(request, stream=stream)
             if not response.is_success:
@@ -175,7 +212,7 @@ class Completions:
 
 def _checked(response: httpx2.Response) -> dict[str, Any]:
     try:
-        answer = json.loads(response.content)
+        answer = loads(response.content)
     except ValueError:
         answer = None
     if not isinstance(answer, dict) or not (answer.get("choices") or answer.get("error")):
@@ -279,7 +316,7 @@ def parsed(lines: Iterable[bytes]) -> Iterator[Chunk]:
         if value.strip() == b"[DONE]":
             yield _DONE
             return
-        chunk = json.loads(value)
+        chunk = loads(value)
         if not isinstance(chunk, dict):
             raise ValueError("not an object")
         yield chunk

@@ -5,6 +5,19 @@ from typing import Any
 
 import openai
 import pytest
+from langchain_core.messages import (
+    AIMessage,
+    AIMessageChunk,
+    BaseMessage,
+    ChatMessage,
+    FunctionMessage,
+    HumanMessage,
+    InvalidToolCall,
+    SystemMessage,
+    ToolCall,
+    ToolMessage,
+)
+from langchain_openai import ChatOpenAI
 
 from turns.settings import Settings
 from workers.model import OPENAI_URL, build_model, call_options, close_model, merged, parsed
@@ -58,6 +71,40 @@ def test_options_become_call_arguments() -> None:
         "max_completion_tokens": 9,
         "extra_body": {"response_format": wanted},
     }
+
+
+CALL = {"name": "look", "args": {"n": 1}, "id": "c1"}
+SAID: list[BaseMessage] = [
+    SystemMessage("Be brief"),
+    HumanMessage("Hi! I'm bob"),
+    AIMessage("Hello", additional_kwargs={"refusal": None}, response_metadata={"model_name": "m"}, id="a1"),
+    HumanMessage("With a name", name="bob"),
+    HumanMessage("Named otherwise", additional_kwargs={"name": "bob"}),
+    HumanMessage([{"type": "text", "text": "parts"}, {"type": "image_url", "image_url": {"url": "data:,"}}]),
+    AIMessage("", tool_calls=[ToolCall(name="look", args={"n": 1}, id="c1")]),
+    ToolMessage("found", tool_call_id="c1"),
+    AIMessage("", additional_kwargs={"tool_calls": [{"id": "c2", "type": "function", "function": CALL, "index": 0}]}),
+    AIMessage("", invalid_tool_calls=[InvalidToolCall(type="invalid_tool_call", name="look", args="{", id="c3", error=None)]),
+    AIMessage("old", additional_kwargs={"function_call": {"name": "look", "arguments": "{}"}}),
+    AIMessage("heard", additional_kwargs={"audio": {"id": "u1", "data": "…"}}),
+    AIMessage([{"type": "text", "text": "parts", "annotations": []}, {"type": "reasoning", "reasoning": "…"}]),
+    AIMessageChunk(content="a chunk"),
+    FunctionMessage(content="f", name="look"),
+    ChatMessage(content="as whoever", role="critic"),
+]
+
+
+@pytest.mark.parametrize("name", ["gpt-4o-mini", "o3"])
+async def test_a_request_says_what_langchains_own_would(name: str) -> None:
+    model = build_model(Settings(model=name, temperature=0.5, max_output_tokens=7), "http://127.0.0.1:1/v1")
+    for messages in (SAID, SAID[:3], SAID[1:2], []):
+        for more in ({}, {"stop": ["x"]}, {"extra_body": {"a": 1}}):
+            wanted = ChatOpenAI._get_request_payload(model, messages, **more)
+            found = model._get_request_payload(messages, **more)
+            assert found == wanted
+            assert json.dumps(found) == json.dumps(wanted)
+    assert model._get_request_payload("only a text") == ChatOpenAI._get_request_payload(model, "only a text")
+    await close_model(model)
 
 
 @pytest.mark.parametrize("options", [{}, {"model": None, "text": None}, {"text": {}}, {"metadata": {"a": "b"}}])

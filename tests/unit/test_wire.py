@@ -11,7 +11,19 @@ from hypothesis import strategies as st
 
 from turns.errors import InvalidTurn
 from turns.states import State
-from turns.wire import Claim, Event, Options, Question, Record, check_session, check_turn, encode_question, fingerprint
+from turns.wire import (
+    Claim,
+    Event,
+    Options,
+    Question,
+    Record,
+    check_session,
+    check_turn,
+    dumps,
+    encode_question,
+    fingerprint,
+    loads,
+)
 
 _PART = st.from_regex(r"[A-Za-z0-9._@+~=:-]{1,200}", fullmatch=True)
 _JSON = st.recursive(
@@ -262,3 +274,28 @@ def test_messages_that_are_none_are_refused(messages: list[Any]) -> None:
         Options(history=messages)
     with pytest.raises(InvalidTurn, match="role"):
         Options(before=messages)
+
+
+_ANY_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(codec=None)),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(_ANY_JSON)
+def test_json_is_read_as_the_standard_library_reads_it(value: Any) -> None:
+    text = json.dumps(value)  # every letter escaped, halves of surrogate pairs too
+    assert repr(loads(text)) == repr(loads(text.encode())) == repr(json.loads(text))
+
+
+@given(_JSON)
+def test_json_with_readable_letters_is_read_as_well(value: Any) -> None:
+    text = dumps(value)
+    assert repr(loads(text)) == repr(json.loads(text))
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1] 2", b"\xff", "nope", "[1,]"])
+def test_what_is_no_json_is_a_value_error(text: str | bytes) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011  # json's error is one, and all that is promised
+        loads(text)
