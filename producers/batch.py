@@ -53,6 +53,10 @@ class Line:
             what = f"`{min(unknown)}` is not known" if unknown else "`session` and `question` are required"
             raise InvalidTurn(f"line {number}: {what}", param="line")
         options = {"queue": "batch", "stream": False, **{name: content[name] for name in names & _OPTIONS}}
+        try:
+            Options(**options)
+        except InvalidTurn as error:
+            raise InvalidTurn(f"line {number}: {error}", param="line") from None
         id = content.get("id") or f"batch-{hashlib.sha256(f'{number}:{text}'.encode()).hexdigest()[:32]}"
         return cls(number, id, content["session"], content["question"], options)
 

@@ -201,6 +201,7 @@ def batch(terminal: "Terminal", source: Path, target: Path, at_once: int) -> Non
 
     A line is a JSON object with `session` and `question`, and may have an `id` and options (`model`, `instructions`, …).
     Answers come in the order in which they are ready. Run it again to go on after an interruption: nothing is asked twice.
+    Exit status 1 when a line was refused, failed or was cancelled: OUT.jsonl says which.
     The same line at the same place in any file is the same question; give lines an `id` of their own to ask anew.
     """
     from producers import batch
@@ -208,6 +209,8 @@ def batch(terminal: "Terminal", source: Path, target: Path, at_once: int) -> Non
 
     counts = batch.run_with_progress(settings(), source, target, at_once)
     terminal.result(", ".join(f"{count} {state}" for state, count in counts.items()) or "nothing to do", counts)
+    if counts.keys() - {"completed", "incomplete"}:
+        raise SystemExit(1)
 
 
 @main.command()

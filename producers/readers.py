@@ -110,13 +110,19 @@ class TextReader(Reader[Piece]):
         self._heard = self._shown
         self._void = False
         self._closing = False
+        self._attempt: int | None = None
         self.step = self._events.step
 
     def take(self, reply: Sequence[Event] | Record) -> Sequence[Piece]:
         """See Reader."""
         if self._closing and isinstance(reply, Record):
             return self._close(reply)
-        pieces = self._pieces(self._events.take(reply))
+        events = self._events.take(reply)
+        if self._lost_track(events):
+            self._events = EventReader()
+            self.step = self._events.step
+            return ()
+        pieces = self._pieces(events)
         self.step = self._events.step
         if self._events.left:
             self._heard = self._events.after >= self._events.left.sequence
@@ -124,6 +130,15 @@ class TextReader(Reader[Piece]):
         if self.step is None:
             self._closing, self.step = True, Look()
         return pieces
+
+    def _lost_track(self, events: Sequence[Event]) -> bool:
+        """Whether an attempt goes on whose start was never seen: a failover has lost events that were handed out."""
+        for event in events:
+            if event.type != "started" and self._attempt not in (None, event.attempt):
+                self._attempt = None
+                return True
+            self._attempt = event.attempt
+        return False
 
     def _pieces(self, events: Sequence[Event]) -> list[Piece]:
         pieces: list[Piece] = []

@@ -18,7 +18,7 @@ import redis
 import redis.asyncio
 import redis.asyncio.sentinel
 import redis.sentinel
-from redis.backoff import ExponentialWithJitterBackoff
+from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
 from redis.retry import Retry
 
 from turns.errors import SettingError
@@ -120,6 +120,11 @@ def _retry(kind: Any = Retry) -> Any:
     return kind(ExponentialWithJitterBackoff(base=0.05, cap=1.0), retries=6)
 
 
+def sentinel_options(kind: Any = Retry) -> dict[str, Any]:
+    """How a sentinel is asked: when it is silent the next one is, soon; the call as a whole is tried again."""
+    return {"socket_timeout": 1, "socket_connect_timeout": 1, "retry": kind(NoBackoff(), 0)}
+
+
 def _socket_options(url: str) -> dict[str, Any]:
     local = url.startswith("unix:")
     return {name: value for name, value in SOCKET_OPTIONS.items() if not (local and name in _TCP_ONLY)}
@@ -150,7 +155,7 @@ def connect(url: str) -> redis.Redis:
     if not url.startswith("sentinel:"):
         return redis.Redis(connection_pool=_pool(redis.BlockingConnectionPool, url, options))
     address = SentinelAddress.parse(url)
-    sentinel = redis.sentinel.Sentinel(address.hosts, sentinel_kwargs={**SOCKET_OPTIONS})  # type: ignore[no-untyped-call]  # untyped
+    sentinel = redis.sentinel.Sentinel(address.hosts, sentinel_kwargs=sentinel_options())  # type: ignore[no-untyped-call]  # untyped
     options |= {**_POOL, "connection_pool_class": _SentinelPool}
     return sentinel.master_for(address.master, **address.credentials(), **options)  # type: ignore[no-any-return, no-untyped-call]  # untyped in redis-py
 
@@ -186,6 +191,9 @@ async def close_async(url: str) -> None:
     if client is not None:
         await client.aclose()
         await client.connection_pool.disconnect()
+        manager = getattr(client.connection_pool, "sentinel_manager", None)
+        for sentinel in manager.sentinels if manager else ():
+            await sentinel.aclose()
 
 
 def _new_async(url: str) -> redis.asyncio.Redis:
@@ -193,6 +201,7 @@ def _new_async(url: str) -> redis.asyncio.Redis:
     if not url.startswith("sentinel:"):
         return redis.asyncio.Redis(connection_pool=_pool(redis.asyncio.BlockingConnectionPool, url, options))
     address = SentinelAddress.parse(url)
-    sentinel = redis.asyncio.sentinel.Sentinel(address.hosts, sentinel_kwargs={**SOCKET_OPTIONS})  # type: ignore[no-untyped-call]  # untyped
+    asking = sentinel_options(redis.asyncio.retry.Retry)
+    sentinel = redis.asyncio.sentinel.Sentinel(address.hosts, sentinel_kwargs=asking)  # type: ignore[no-untyped-call]  # untyped
     options |= {**_POOL, "connection_pool_class": _AsyncSentinelPool}
     return sentinel.master_for(address.master, **address.credentials(), **options)  # type: ignore[no-any-return]  # untyped in redis-py

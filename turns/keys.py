@@ -6,12 +6,14 @@ the prefix as a key and appends the name; so all patterns still stand on this pa
 
 from dataclasses import dataclass
 
+_USUAL = "turnstile:"
+
 
 @dataclass(frozen=True, slots=True)
 class Keys:
     """The keys of one deployment: `prefix` before the queue's, `history_prefix` before the histories."""
 
-    prefix: str = "turnstile:"
+    prefix: str = _USUAL
     history_prefix: str = "message_store:"
 
     def history(self, session: str = "") -> str:
@@ -101,6 +103,10 @@ class Keys:
     def missing(self) -> str:
         """ZSET worker → ms: since when nobody listens to its orders."""
         return f"{self.prefix}missing"
+
+    def queue(self, name: str = "") -> str:
+        """LIST: Celery's messages, oldest last. With the default prefix its name alone, as Celery names it."""
+        return name if self.prefix == _USUAL else f"{self.prefix}queue:{name}"
 
     @staticmethod
     def celery_result(turn: str = "") -> str:

@@ -80,6 +80,7 @@ def _prelude(settings: Settings) -> str:
         "webhook": keys.webhook(),
         "rate": keys.rate(),
         "history": keys.history(),
+        "queue": keys.queue(),
         "celery_result": keys.celery_result(),
         "due": keys.due,
         "failed": keys.failed,

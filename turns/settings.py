@@ -4,15 +4,19 @@ Each field of `Settings` is one environment variable; `Settings.variable(field)`
 when the settings are loaded, and a bad one is named.
 """
 
+import base64
 import os
+import re
 from collections.abc import Mapping
 from functools import cache
 from ipaddress import ip_network
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 
 from turns.errors import SettingError
+from turns.wire import NOTICE_QUEUE, QUEUES
 
 _PLAIN = {
     "xdg_data_home": "XDG_DATA_HOME",
@@ -26,6 +30,35 @@ def _networks(text: str) -> str:
     for part in filter(None, text.replace(" ", "").split(",")):
         ip_network(part)
     return text
+
+
+def _web_address(text: str) -> str:
+    parts = urlsplit(text)
+    if text and (
+        parts.port == 0 or parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment
+    ):
+        raise ValueError("write http://host or https://host, with a port and a path where there are any")
+    return text
+
+
+def _hosts(text: str) -> str:
+    for part in filter(None, text.replace(" ", "").split(",")):
+        if not re.fullmatch(r"(\*\.)?[A-Za-z0-9._-]+(:\d{1,5})?|\[[0-9A-Fa-f:.]+\](:\d{1,5})?", part):
+            raise ValueError("write hosts, comma-separated: hooks.example.com, *.example.com, localhost:8080")
+    return text
+
+
+def _signing_secret(secret: SecretStr) -> SecretStr:
+    text = secret.get_secret_value()
+    if text and not (text.startswith("whsec_") and len(base64.b64decode(text[6:] + "==", validate=False)) >= 16):
+        raise ValueError("it is whsec_ and the base64 of 16 bytes or more")
+    return secret
+
+
+def _not_ours(name: str) -> str:
+    if name in (*QUEUES, NOTICE_QUEUE):
+        raise ValueError("that queue holds Turnstile's own messages: name another")
+    return name
 
 
 Seconds = Annotated[float, Field(gt=0, le=30 * 86_400, allow_inf_nan=False)]
@@ -46,11 +79,15 @@ class Settings(BaseModel):
         SecretStr(""),
         description="Key for the model's API. Unset, and no base URL: the offline stand-in model.",
     )
-    openai_base_url: str = Field(
+    openai_base_url: Annotated[str, AfterValidator(_web_address)] = Field(
         "", description="Any server that speaks OpenAI's API, for instance `http://localhost:8000/v1`."
     )
 
-    key_prefix: str = Field("turnstile:", pattern=r"^[A-Za-z0-9._:-]{1,64}$", description="Before every key of the queue.")
+    key_prefix: str = Field(
+        "turnstile:",
+        pattern=r"^[A-Za-z0-9._:-]{1,64}$",
+        description="Before every key of the queue, and where it is not this one, before Celery's queues too.",
+    )
     history_prefix: str = Field(
         "message_store:",
         pattern=r"^[A-Za-z0-9._:-]{1,64}$",
@@ -98,10 +135,10 @@ class Settings(BaseModel):
     shutdown_seconds: Annotated[float, Field(ge=0, le=3_600)] = Field(
         8, description="What running turns get to finish after SIGTERM before they are given back."
     )
-    intake_queue: str = Field(
+    intake_queue: Annotated[str, AfterValidator(_not_ours)] = Field(
         "celery",
         pattern=r"^[A-Za-z0-9._-]{1,64}$",
-        description="Where plain Celery apps send `workers.answer`.",
+        description="Where plain Celery apps send `workers.answer`; not a queue that workers of their own read.",
     )
 
     chain: str = Field(
@@ -109,7 +146,7 @@ class Settings(BaseModel):
         pattern=r"^$|^[A-Za-z_][\w.]*:[A-Za-z_]\w*$",
         description="Your own Runnable, as `package.module:name`. Unset: the default chain.",
     )
-    model: str = Field("gpt-4o-mini", min_length=1, max_length=200, description="Model of the default chain.")
+    model: str = Field("gpt-4o-mini", pattern=r"^\S{1,200}$", description="Model of the default chain.")
     system_prompt: str = Field("You're an assistant。", description="System prompt of the default chain.")
     temperature: Annotated[float, Field(ge=0, le=2)] | None = Field(
         None, description="Sampling temperature of the default chain. Unset: the model's own."
@@ -127,7 +164,7 @@ class Settings(BaseModel):
         pattern=r"^$|^/.+$",
         description="The same JSON in a file, read again when it changes; a full path. Used beside TURNSTILE_API_KEYS.",
     )
-    webhook_allow: str = Field(
+    webhook_allow: Annotated[str, AfterValidator(_hosts)] = Field(
         "",
         description="Hosts that `metadata.webhook_url` may name, comma-separated: `hooks.example.com`, `*.example.com`, "
         "`localhost:8080`. Unset: no request may name one.",
@@ -135,7 +172,7 @@ class Settings(BaseModel):
     webhook_networks: Annotated[str, AfterValidator(_networks)] = Field(
         "", description="Private networks that webhooks may go to, comma-separated: `10.0.0.0/8`. Unset: public addresses only."
     )
-    webhook_secret: SecretStr = Field(
+    webhook_secret: Annotated[SecretStr, AfterValidator(_signing_secret)] = Field(
         SecretStr(""), description="Signs the webhooks of keys that have no secret of their own: `whsec_` and base64."
     )
     webhook_seconds: Seconds = Field(86_400, description="How long a webhook is tried before it is given up.")
@@ -151,7 +188,11 @@ class Settings(BaseModel):
         pattern=r"^$|^/.+$",
         description="File that a healthy worker touches, for a probe to look at its age; a full path. Unset: none.",
     )
-    data_dir: str = Field("", description="Where the embedded server keeps its data. Unset: the user's data folder.")
+    data_dir: str = Field(
+        "",
+        pattern=r"^$|^[/~].*$",
+        description="Where the embedded server keeps its data; a full path. Unset: the user's data folder.",
+    )
 
     xdg_data_home: str = Field("", description="The system's own setting for the user's data folder.")
 
@@ -194,7 +235,7 @@ class Settings(BaseModel):
 
 def _explain(error: ValidationError) -> str:
     first: Any = error.errors()[0]
-    return f"{Settings.variable(str(first['loc'][0]))} is not valid: {first['msg']}."
+    return f"{Settings.variable(str(first['loc'][0]))} is not valid: {first['msg'].removeprefix('Value error, ')}."
 
 
 @cache

@@ -351,6 +351,11 @@ class _Operations:
         return Call("XREAD", args, _read_stream, blocks=True)
 
     @operation
+    def now(self) -> Call[float]:
+        """The server's clock, the only one that counts: seconds since the epoch."""
+        return Call("TIME", (), lambda reply: int(reply[0]) + int(reply[1]) / 1e6)
+
+    @operation
     def stats(self) -> Call[dict[str, int]]:
         """The exact counters, by name."""
         return Call("HGETALL", (self.keys.stats,), _read_counts)

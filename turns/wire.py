@@ -131,6 +131,10 @@ class Options:
 
     def __post_init__(self) -> None:
         """Raise InvalidTurn, naming the option, when one does not fit."""
+        for kinds, what, names in _FORMS:
+            for name in names:
+                value = getattr(self, name)
+                _check(value is None or (isinstance(value, kinds) and (type(value) is bool) == (kinds is bool)), name, what)
         _check(self.queue in QUEUES, "queue", f"one of {', '.join(QUEUES)}")
         _check(self.temperature is None or 0 <= self.temperature <= 2, "temperature", "between 0 and 2")
         _check(self.top_p is None or 0 <= self.top_p <= 1, "top_p", "between 0 and 1")
@@ -151,6 +155,16 @@ class Options:
         """Read what `encode` wrote; names that this version does not know are passed over."""
         known = {f.name for f in fields(cls)}
         return cls(**{k: v for k, v in loads(text or "{}").items() if k in known})
+
+
+_FORMS: tuple[tuple[Any, str, tuple[str, ...]], ...] = (
+    (bool, "true or false", ("stream", "store")),
+    (str, "text", ("queue", "model", "instructions")),
+    (int, "a whole number", ("max_output_tokens",)),
+    ((int, float), "a number", ("temperature", "top_p", "deadline_seconds")),
+    (dict, "an object", ("response_format", "metadata", "webhook", "request")),
+    (list, "a list", ("history", "before")),
+)
 
 
 def _is_message(message: object) -> bool:

@@ -13,7 +13,7 @@ from turns.settings import settings
 from turns.states import State
 from turns.store import Outcome, TurnStore
 from turns.wire import TASK, Options, Question
-from workers import process
+from workers import intake, process
 from workers.app import app
 from workers.report import REQUEUED, Report
 
@@ -42,12 +42,13 @@ class AnswerTask(Task):  # type: ignore[type-arg]  # generic only in its stubs
             if options.get(name):
                 raise InvalidTurn(f"Turns run in the order asked, and end in their history: {name} does not apply.", param=name)
         turn = task_id or str(uuid4())
-        _submit(turn, queue, *(args or ()), **(kwargs or {}))
+        _submit(turn, queue, args or (), kwargs or {})
         return self.AsyncResult(turn)
 
 
-def _submit(turn: str, queue: str, session_id: str, question: Question) -> None:
-    TurnStore(settings()).submit(turn, session_id, question, Options(queue=queue), reply=True)
+def _submit(turn: str, queue: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+    session, question = intake.bind(turn, args, kwargs)
+    TurnStore(settings()).submit(turn, session, question, Options(queue=queue), reply=True)
 
 
 @app.task(bind=True, base=AnswerTask, name=TASK, ignore_result=True, throws=(TurnFailed,))

@@ -9,8 +9,9 @@ from urllib.parse import quote
 from celery import Celery, signals
 from kombu import Queue
 
-from turns.connection import SOCKET_OPTIONS, SentinelAddress, server_url
+from turns.connection import SOCKET_OPTIONS, SentinelAddress, sentinel_options, server_url
 from turns.errors import SettingError
+from turns.keys import Keys
 from turns.settings import Settings, settings
 from turns.wire import NOTICE_QUEUE, NOTICE_TASK, QUEUES, TASK
 from workers import process
@@ -28,16 +29,17 @@ def broker(url: str) -> tuple[str, dict[str, Any]]:
     address = SentinelAddress.parse(url)
     login = f"{quote(address.username or '')}:{quote(address.password)}@" if address.password else ""
     hosts = ";".join(f"sentinel://{login}{host}:{port}/{address.db}" for host, port in address.hosts)
-    return hosts, {**options, "master_name": address.master, "sentinel_kwargs": SOCKET_OPTIONS}
+    return hosts, {**options, "master_name": address.master, "sentinel_kwargs": sentinel_options()}
 
 
 def configuration(chosen: Settings) -> dict[str, Any]:
     """Celery's configuration for these settings."""
     url, transport = broker(server_url(chosen))
+    queues = {"global_keyprefix": prefix} if (prefix := Keys(chosen.key_prefix).queue()) else {}
     return {
         "broker_url": url,
         # A dispatch that is lost is sent again by the sweep, so Celery need not remember what it handed out.
-        "broker_transport_options": {**transport, "ack_emulation": False},
+        "broker_transport_options": {**transport, **queues, "ack_emulation": False},
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
         # While it fails over, Redis refuses every write: wait, do not die.

@@ -65,7 +65,7 @@ class Attempt:
                 result = await self._ask(opening)
         except asyncio.CancelledError:
             return await self._after_drop()
-        except Exception as error:
+        except (Exception, SystemExit, KeyboardInterrupt) as error:  # a chain must not end the worker
             if self._dropped:
                 return await self._after_drop()
             self._task = None
@@ -123,7 +123,9 @@ class Attempt:
 
     async def _after_failure(self, failure: Failure) -> Report:
         if failure.retryable and self.claim.chances > 0:
-            delay = backoff(self.claim.attempt, self._settings, failure.retry_after)
+            # Attempts that were forgiven say nothing of how long the model has been failing.
+            tried = max(1, self._settings.max_attempts - self.claim.chances)
+            delay = backoff(tried, self._settings, failure.retry_after)
             if delay < self._remaining():
                 log.info("turn %s: %s, again in %.1f s", self.claim.id, failure.code, delay)
                 return await self._requeue(delay)

@@ -21,7 +21,7 @@ from turns.errors import SettingError
 from turns.settings import Settings
 from turns.wire import whole
 from workers.default_chain import default_chain
-from workers.model import build_model, call_options, close_model
+from workers.model import build_model, call_options, check_name, close_model
 
 Chain = Runnable[Any, Any]
 Question = str | list[str | dict[str, Any]]
@@ -53,11 +53,20 @@ def load_chain(settings: Settings, base_url: str | None = None) -> Chain:
     return default_chain(settings.system_prompt, build_model(settings, base_url))
 
 
+async def check_chain(chain: Chain) -> None:
+    """Ask the default chain's server whether it has the model. Raises SettingError."""
+    for model in _own_models(chain):
+        await check_name(model)
+
+
 async def close_chain(chain: Chain) -> None:
     """Close the connections of the default chain; a user's chain looks after its own."""
-    for step in getattr(chain, "steps", ()):
-        if isinstance(step, ChatOpenAI) and step.root_async_client:
-            await close_model(step)
+    for model in _own_models(chain):
+        await close_model(model)
+
+
+def _own_models(chain: Chain) -> list[ChatOpenAI]:
+    return [step for step in getattr(chain, "steps", ()) if isinstance(step, ChatOpenAI) and step.root_async_client]
 
 
 def _user_chain(setting: str) -> Chain:

@@ -8,8 +8,10 @@ import asyncio
 import base64
 import json
 import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from time import monotonic
+from typing import Any, Self, cast
 
 import redis
 
@@ -20,9 +22,12 @@ from turns.wire import TASK, Question
 log = logging.getLogger(__name__)
 
 _BATCH = 100
+# Where kombu puts messages that were sent with a priority.
+_PRIORITIES = tuple(f"\x06\x16{step}" for step in (9, 6, 3))
 _BLOCK_SECONDS = 2
 _PAUSE_SECONDS = 0.25
 _OUTAGE_SECONDS = 1.0
+_REST = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,39 +41,46 @@ class Message:
 
     @classmethod
     def decode(cls, raw: bytes | str) -> Self | None:
-        """Read a Celery message (protocol 2, JSON); None when it is not for `workers.answer`.
+        """Read a Celery message (protocol 2); None when it is not for `workers.answer`.
 
         Raises:
-            InvalidTurn: it is, but its arguments are not `(session_id, question)`; `param` is its task id.
+            InvalidTurn: it is, but no turn can be made of it; `param` is its task id.
         """
         try:
             message = json.loads(raw)
             headers = message["headers"]
             if headers["task"] != TASK:
                 return None
-            id, args = str(headers["id"]), _arguments(message)
+            id = str(headers["id"])
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None
-        try:
-            session, question = _bind(*args)
-        except TypeError:
-            raise InvalidTurn("workers.answer takes (session_id, question).", param=id) from None
-        return cls(id, session, question, reply=not headers.get("ignore_result"))
+        for name in ("eta", "expires"):
+            if headers.get(name):
+                raise InvalidTurn(f"Turns run in the order asked, and end in their history: {name} does not apply.", param=id)
+        return cls(id, *bind(id, *_arguments(id, message)), reply=not headers.get("ignore_result"))
 
 
-def _arguments(message: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
-    body = message["body"]
-    if message["properties"].get("body_encoding") == "base64":
-        body = base64.b64decode(body)
-    args, kwargs, _embed = json.loads(body)
-    return args, kwargs
+def _arguments(id: str, message: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+    try:
+        body = message["body"]
+        if message["properties"].get("body_encoding") == "base64":
+            body = base64.b64decode(body)
+        args, kwargs, _embed = json.loads(body)
+        return args, kwargs
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise InvalidTurn("Send workers.answer as plain JSON: serializer='json', without compression.", param=id) from None
 
 
-def _bind(args: list[Any], kwargs: dict[str, Any]) -> tuple[str, Question]:
+def bind(id: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[str, Question]:
+    """The session id and the question among a task's arguments. Raises InvalidTurn."""
+
     def answer(session_id: str, question: Question) -> tuple[str, Question]:
         return session_id, question
 
-    return answer(*args, **kwargs)
+    try:
+        return answer(*args, **kwargs)
+    except TypeError:
+        raise InvalidTurn("workers.answer takes (session_id, question).", param=id) from None
 
 
 async def take_for_ever(store: AsyncTurnStore) -> None:
@@ -78,8 +90,10 @@ async def take_for_ever(store: AsyncTurnStore) -> None:
         try:
             # Moved onto itself: waits for a message without taking it.
             await store.client.blmove(queue, queue, _BLOCK_SECONDS, "RIGHT", "RIGHT")
+            began = monotonic()
             if not await take(store):
-                await asyncio.sleep(_PAUSE_SECONDS)
+                # Others' messages may stand there by the thousand: looking through them must not become the main job.
+                await asyncio.sleep(max(_PAUSE_SECONDS, _REST * (monotonic() - began)))
         except QueueMemoryFull:
             await asyncio.sleep(_OUTAGE_SECONDS)
         except (QueueUnreachable, redis.RedisError, OSError) as error:
@@ -90,17 +104,33 @@ async def take_for_ever(store: AsyncTurnStore) -> None:
 async def take(store: AsyncTurnStore) -> int:
     """Submit the oldest messages that are there; how many left the queue. Other tasks' messages stay."""
     queue = store.settings.intake_queue
-    taken = 0
-    for raw in reversed(await store.client.lrange(queue, -_BATCH, -1)):
-        try:
-            message = Message.decode(raw)
-            if message is None:
-                continue
-            await submit(store, message)
-        except InvalidTurn as error:
-            await refuse(store, error.param, error)
-        taken += await store.client.lrem(queue, -1, raw)  # type: ignore[arg-type]  # redis-py takes bytes
-    return taken
+    return sum([await _take(store, queue + mark) for mark in ("", *_PRIORITIES)])
+
+
+async def _take(store: AsyncTurnStore, queue: str) -> int:
+    # Each look is one snapshot from the oldest message on; two put together could have a gap, and so break the order.
+    most = _BATCH
+    while True:
+        seen = cast("list[bytes]", await store.client.lrange(queue, -most, -1))
+        found = [(raw, message) for raw in reversed(seen) if (message := _read(raw))]
+        if found or len(seen) < most:
+            return sum([await _accept(store, queue, raw, message) for raw, message in found])
+        most *= 10
+
+
+def _read(raw: bytes) -> Message | InvalidTurn | None:
+    try:
+        return Message.decode(raw)
+    except InvalidTurn as error:
+        return error
+
+
+async def _accept(store: AsyncTurnStore, queue: str, raw: bytes, message: Message | InvalidTurn) -> int:
+    if isinstance(message, InvalidTurn):
+        await refuse(store, message.param, message)
+    else:
+        await submit(store, message)
+    return int(await store.client.lrem(queue, -1, raw))  # type: ignore[arg-type]  # redis-py takes bytes
 
 
 async def submit(store: AsyncTurnStore, message: Message) -> None:

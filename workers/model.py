@@ -8,6 +8,7 @@ hands the same dictionaries over as they are; connections, keys, errors and time
 
 import asyncio
 import ipaddress
+import logging
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Self, cast
 from urllib.parse import urlsplit
@@ -25,16 +26,20 @@ from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 from pydantic_core import to_json
 
+from turns.errors import SettingError
 from turns.settings import Settings
 from turns.wire import loads
 
 OPENAI_URL = "https://api.openai.com/v1"
 CONNECT_SECONDS = 10.0
+CHECK_SECONDS = 3.0
 KEEPALIVE_SECONDS = 30.0
 FLUSH_SECONDS = 0.1
 DRAIN_SECONDS = 0.2
 
 Chunk = dict[str, Any]
+
+log = logging.getLogger(__name__)
 
 
 class LoopChatOpenAI(ChatOpenAI):
@@ -118,6 +123,22 @@ def build_model(settings: Settings, base_url: str | None = None) -> LoopChatOpen
         stream_usage=True,
         stream_chunk_timeout=0,
     )
+
+
+async def check_name(model: ChatOpenAI) -> None:
+    """Ask the model's server whether it has the model; any answer but a plain no is for the turns to find out.
+
+    Raises:
+        SettingError: it says that it has none of that name.
+    """
+    try:
+        await model.root_async_client.with_options(timeout=CHECK_SECONDS).models.retrieve(model.model_name)
+    except openai.NotFoundError as error:
+        if error.code == "model_not_found":
+            host = urlsplit(str(model.root_async_client.base_url)).hostname
+            raise SettingError(f"TURNSTILE_MODEL: {host} has no model {model.model_name}.") from None
+    except openai.APIError as error:
+        log.warning("the model's server could not be asked for its model: %s", type(error).__name__)
 
 
 async def close_model(model: ChatOpenAI) -> None:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import AsyncExitStack, suppress
 from functools import partial
-from time import time
 from typing import Any, cast
 
 import redis
@@ -26,7 +25,7 @@ from turns.store import AsyncTurnStore
 from turns.wire import Question, dumps
 from workers import intake
 from workers.attempt import Attempt
-from workers.chain import close_chain, load_chain
+from workers.chain import check_chain, close_chain, load_chain
 from workers.health import touch
 from workers.leases import LeaseKeeper
 from workers.offline import OfflineModel
@@ -111,7 +110,12 @@ class Runtime:
 
     def _run_loop(self) -> None:
         asyncio.set_event_loop(self._loop)
-        self._loop.run_forever()
+        while True:
+            try:
+                return self._loop.run_forever()
+            except (SystemExit, KeyboardInterrupt) as error:
+                # asyncio lets these out of a task, over all others; whoever awaits the task is told as well.
+                log.error("a chain raised %s", type(error).__name__)
 
     def _call(self, coroutine: Coroutine[Any, Any, None], seconds: float) -> None:
         asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(seconds)
@@ -123,6 +127,8 @@ class Runtime:
             log.warning("no OPENAI_API_KEY and no OPENAI_BASE_URL: the offline stand-in answers, not a model")
         self._chain = load_chain(self._settings, base_url)
         self._resources.push_async_callback(close_chain, self._chain)
+        if not (self._settings.chain or self._settings.offline):
+            await check_chain(self._chain)
         self._postman = Postman(self._settings)
         self._resources.push_async_callback(self._postman.close)
         chores: list[Chore] = [
@@ -182,11 +188,11 @@ class Runtime:
 
     async def _beat(self) -> None:
         """Tell the world that this process is at work, and the health probe that its loop and Redis are."""
-        started = time()
+        facts: dict[str, Any] = {"host": socket.gethostname(), "pid": os.getpid(), "concurrency": self._concurrency}
         while True:
-            facts = {"host": socket.gethostname(), "pid": os.getpid(), "started": started, "seen": time()}
-            facts |= {"running": len(self._leases), "concurrency": self._concurrency}
             try:
+                now = await self._store.now()
+                facts |= {"started": facts.get("started", now), "seen": now, "running": len(self._leases)}
                 with suppress(OutOfMemoryError):
                     await self._store.client.hset(self._store.keys.workers, self.name, dumps(facts))
                 if self.ready.is_set():

@@ -1,5 +1,6 @@
 """Chains that behave badly, each in its own way."""
 
+import asyncio
 import os
 import signal
 from pathlib import Path
@@ -31,7 +32,23 @@ def _raise(inputs: dict[str, Any]) -> str:
     raise RuntimeError(inputs["question"])
 
 
+def _exit(inputs: dict[str, Any]) -> str:
+    """Would end any program that called it."""
+    if inputs["question"] == "exit":
+        raise SystemExit(3)
+    return f"heard {inputs['question']}"
+
+
+async def _exit_in_a_task(inputs: dict[str, Any]) -> str:
+    async def task() -> str:
+        return _exit(inputs)
+
+    return await asyncio.create_task(task())
+
+
 blocking = RunnableLambda(_block)
+exiting = RunnableLambda(_exit)
+exiting_in_a_task = RunnableLambda(_exit_in_a_task)
 deadly = RunnableLambda(_die)
 raising = RunnableLambda(_raise)
 not_a_chain = 42

@@ -16,8 +16,8 @@ from turns.store import TurnStore
 
 STREAMS = 2_000
 AT_ONCE = 100
-# The commands' pool, the pub/sub connection, and this test's own.
-MOST_CONNECTIONS = 64 + 1 + 3
+# The multiplexer, the pub/sub connection, and this test's own.
+MOST_CONNECTIONS = 1 + 1 + 3
 
 
 class Reader:

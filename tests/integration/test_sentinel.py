@@ -1,13 +1,15 @@
 """Behind Sentinel: queue, history and events move to the replica when the primary dies, and nobody restarts anything."""
 
+import asyncio
 import itertools
 import json
+import socket
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from producers.client import ChatClient
+from producers.client import AsyncChatClient, ChatClient
 from tests.chaos.cluster import Cluster
 from tests.processes import Worker, offline_model
 from tests.support import wait_until
@@ -55,6 +57,29 @@ def _answered(store: TurnStore, session: str) -> list[str]:
     elements = [json.loads(element) for element in reversed(store.history(session))]
     assert [element["type"] for element in elements] == ["human", "ai"] * (len(elements) // 2)
     return [element["turnstile"]["turn"] for element in elements[::2]]
+
+
+@pytest.mark.timeout(240)
+def test_a_sentinel_that_is_silent_holds_nobody_up(tmp_path: Path) -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as silent,
+        offline_model() as model_url,
+        Cluster(tmp_path) as cluster,
+        Worker(url := _before(cluster.url, silent.getsockname()[1]), tmp_path, OPENAI_BASE_URL=model_url),
+    ):
+        client = ChatClient(url)
+        assert client.ask("foo", "hello").result(timeout=30) == "You said: hello"
+
+        async def ask() -> str:
+            async with AsyncChatClient(url) as awaited:
+                return await (await awaited.ask("foo", "and again")).result(timeout=30)
+
+        assert asyncio.run(ask()) == "You said: and again"
+
+
+def _before(url: str, port: int) -> str:
+    """The cluster's URL with another sentinel before its own."""
+    return url.replace("sentinel://", f"sentinel://127.0.0.1:{port},")
 
 
 def test_a_primary_without_its_replica_refuses_turns_when_told_to(tmp_path: Path) -> None:

@@ -3,8 +3,10 @@
 import json
 import signal
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 from pathlib import Path
+from threading import Thread
 from urllib.request import urlopen
 
 import pytest
@@ -275,6 +277,62 @@ def test_a_chain_that_raises_fails_its_turn_without_telling_tales(tmp_path: Path
         assert "a-secret-word" not in (record.message or "") + worker.text()
 
 
+@pytest.mark.parametrize("name", ["exiting", "exiting_in_a_task"])
+def test_a_chain_that_would_end_the_process_ends_its_turn_alone(tmp_path: Path, redis_url: str, name: str) -> None:
+    turns = TurnStore(Settings(redis_url=redis_url))
+    with Worker(redis_url, tmp_path, TURNSTILE_CHAIN=f"tests.chains.odd:{name}") as worker:
+        turns.submit("exits", "foo", "exit")
+        turns.submit("after", "foo", "hello")
+        assert ended(turns, "after").answer == "heard hello"
+        record = turns.status("exits")
+        assert (record.state, record.code, record.attempts) == (State.FAILED, "chain_error", 1)
+        assert worker.stop() == 0
+
+
+def test_deployments_with_prefixes_of_their_own_share_a_server(tmp_path: Path, redis_url: str) -> None:
+    chain = "tests.chains.odd:blocking"
+    settings = Settings(redis_url=redis_url, key_prefix="a:", history_prefix="ha:")
+    turns = TurnStore(settings)
+    with (
+        Worker(redis_url, tmp_path, TURNSTILE_CHAIN=chain, TURNSTILE_KEY_PREFIX="b:", TURNSTILE_HISTORY_PREFIX="hb:"),
+        Worker(redis_url, tmp_path, TURNSTILE_CHAIN=chain),
+        Worker(redis_url, tmp_path, TURNSTILE_CHAIN=chain, TURNSTILE_KEY_PREFIX="a:", TURNSTILE_HISTORY_PREFIX="ha:"),
+    ):
+        for n in range(20):
+            turns.submit(f"t{n}", f"s{n}", "hello", Options(queue="batch" if n % 2 else "chat"))
+        for n in range(20):
+            assert ended(turns, f"t{n}").dispatches == 1
+    assert turns.stats()["completed"] == 20
+
+
+class _KnowsNoModel(BaseHTTPRequestHandler):
+    """A model's server on which nobody has a model of that name."""
+
+    def do_GET(self) -> None:
+        """Refuse."""
+        text = json.dumps({"error": {"message": "No.", "type": "invalid_request_error", "code": "model_not_found"}}).encode()
+        self.send_response(404)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the base class's name
+        """Nothing."""
+
+
+def test_a_model_that_its_server_does_not_know_stops_the_worker(tmp_path: Path, redis_url: str) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _KnowsNoModel) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        worker = Worker(redis_url, tmp_path, OPENAI_BASE_URL=f"http://127.0.0.1:{server.server_port}/v1")
+        worker.start(ready=False)
+        assert worker.process
+        assert worker.process.wait(60) == 2
+        server.shutdown()
+    lines = [line for line in worker.text().splitlines() if line.startswith("turnstile: ")]
+    assert len(lines) == 1
+    assert "TURNSTILE_MODEL" in lines[0]
+
+
 def test_the_seeds_own_chain_commits_atomically(tmp_path: Path, redis_url: str, model: str) -> None:
     turns = TurnStore(Settings(redis_url=redis_url))
     chain = "tests.chains.seed:chain_with_history"
@@ -296,6 +354,8 @@ def test_the_seeds_own_chain_commits_atomically(tmp_path: Path, redis_url: str, 
     [
         ("TURNSTILE_CHAIN", "no.such.module:chain", "TURNSTILE_CHAIN"),
         ("TURNSTILE_CHAIN", "tests.chains.odd:not_a_chain", "TURNSTILE_CHAIN"),
+        ("TURNSTILE_MODEL", "two words", "TURNSTILE_MODEL"),
+        ("OPENAI_BASE_URL", "nonsense", "OPENAI_BASE_URL"),
         ("TURNSTILE_LEASE_SECONDS", "soon", "TURNSTILE_LEASE_SECONDS"),
         ("TURNSTILE_LEASES", "1", "TURNSTILE_LEASES"),
         ("REDIS_URL", "http://localhost", "REDIS_URL"),

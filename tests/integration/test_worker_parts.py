@@ -18,6 +18,7 @@ from turns.settings import Settings
 from turns.states import State
 from turns.store import AsyncTurnStore, Call
 from turns.wire import Claim, Options
+from workers import attempt as attempt_module
 from workers import intake
 from workers.attempt import Attempt
 from workers.leases import LeaseKeeper
@@ -341,6 +342,26 @@ async def test_text_whose_fate_is_unknown_at_the_end_is_not_lost(flaky: Flaky, f
     assert (await flaky.status("a")).answer == "one two"
 
 
+async def test_the_wait_for_a_retry_counts_from_the_latest_start_over(flaky: Flaky, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[int] = []
+
+    def backoff(tries: int, *_: object) -> float:
+        tried.append(tries)
+        return 0.01
+
+    async def speak() -> AsyncIterator[str]:
+        yield "well "
+        raise ConnectionError
+
+    monkeypatch.setattr(attempt_module, "backoff", backoff)
+    claim = await started(flaky, "a")
+    for _ in range(3):
+        await flaky.requeue(claim, forgive=True)
+        claim = await claimed(flaky, "a")
+    await Attempt(claim, chain(speak), flaky).run()
+    assert (claim.attempt, tried) == (4, [1])
+
+
 async def test_a_stream_stops_when_its_turn_is_taken(flaky: Flaky) -> None:
     claim = await started(flaky, "a")
     await taken_over(flaky, claim)
@@ -368,6 +389,44 @@ async def test_plain_celery_messages_become_turns_in_their_order(flaky: Flaky) -
     assert await flaky.client.llen("celery") == 0
     assert [(await flaky.status(id)).place for id in ids] == [0, 1, 2]
     assert await intake.take(flaky) == 0
+
+
+async def test_messages_of_others_do_not_hide_ours(flaky: Flaky) -> None:
+    with Celery("stranger", broker=flaky.url) as stranger:
+        for _ in range(2 * intake._BATCH + 1):
+            stranger.send_task("theirs", queue="celery")
+    ids = _send(flaky, "one", "two")
+    assert await intake.take(flaky) == 2
+    assert [(await flaky.status(id)).place for id in ids] == [0, 1]
+    assert await flaky.client.llen("celery") == 2 * intake._BATCH + 1
+
+
+async def test_messages_with_a_priority_are_found(flaky: Flaky) -> None:
+    with Celery("stranger", broker=flaky.url) as stranger:
+        ids = [str(stranger.send_task("workers.answer", args=["foo", "hi"], priority=n).id) for n in (0, 9, 3)]
+    assert await intake.take(flaky) == 3
+    assert all([(await flaky.status(id)).state is State.QUEUED for id in ids])
+
+
+@pytest.mark.parametrize(
+    ("how", "word"),
+    [
+        ({"serializer": "pickle"}, "JSON"),
+        ({"compression": "gzip"}, "JSON"),
+        ({"countdown": 60}, "eta"),
+        ({"expires": 60}, "expires"),
+        ({"args": ["foo"]}, "session_id, question"),
+        ({"args": ["no session", "hi"]}, "session id"),
+    ],
+    ids=str,
+)
+async def test_what_no_turn_can_be_made_of_is_refused_to_its_sender(flaky: Flaky, how: dict[str, Any], word: str) -> None:
+    with Celery("stranger", broker=flaky.url, backend=flaky.url) as stranger:
+        sent = stranger.send_task("workers.answer", **{"args": ["foo", "hi"], **how})
+        assert await intake.take(flaky) == 1
+        with pytest.raises(Exception, match=word):
+            sent.get(timeout=30)
+    assert await flaky.client.llen("celery") == 0
 
 
 async def test_a_message_nested_too_deep_to_read_does_not_hold_up_the_others(flaky: Flaky) -> None:

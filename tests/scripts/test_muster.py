@@ -1,6 +1,7 @@
 """muster: a worker that nobody hears loses its leases."""
 
 from tests.scripts.scene import AN_HOUR_MS, Scene
+from turns.store import Call
 
 
 def _at_work(scene: Scene, worker: str) -> None:
@@ -80,9 +81,17 @@ def test_calls_that_come_too_soon_do_nothing(scene: Scene) -> None:
     scene.start("t1")
     _call_the_roll(scene, times=1)
     _pass_time(scene)
-    scene.client.hincrby(scene.keys.stats, "called", AN_HOUR_MS)
-    assert scene.turns.muster() == 0
+    scene.client.hset(scene.keys.stats, "called", int(scene.turns.now() * 1000))
+    assert scene.turns.run(Call("muster", (0, AN_HOUR_MS), int)) == 0
     assert scene.client.zcard(scene.keys.missing) == 1
+
+
+def test_a_clock_that_was_set_back_does_not_stop_the_roll(scene: Scene) -> None:
+    _at_work(scene, "w1")
+    scene.start("t1")
+    _call_the_roll(scene, times=1)
+    _pass_time(scene, -AN_HOUR_MS)
+    assert _call_the_roll(scene, times=3) == 1
 
 
 def test_a_late_commit_of_the_lost_worker_is_refused(scene: Scene) -> None:

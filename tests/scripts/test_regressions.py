@@ -31,3 +31,24 @@ def test_a_broken_record_does_not_keep_other_sessions_waiting(scene: Scene) -> N
     assert scene.stat("broken") == 1
     assert scene.pop() == "sound"
     assert scene.turns.sweep().seen == 0
+
+
+def test_a_broken_record_ends_neither_the_roll_nor_renewals(scene: Scene) -> None:
+    scene.client.hset(scene.keys.workers, "w1", "{}")
+    broken, sound = scene.start("broken", session="broken"), scene.start("sound", session="sound")
+    scene.client.delete(scene.keys.session("broken"))
+    scene.client.set(scene.keys.session("broken"), "not a hash")
+    assert scene.turns.renew("w1", [broken, sound]) == ["lost", "kept"]
+    _call_the_roll(scene)
+    scene.client.zincrby(scene.keys.missing, -_ABSENCE_MS, "w1")
+    assert _call_the_roll(scene) == 1
+
+
+def test_an_id_whose_record_has_expired_begins_anew(scene: Scene) -> None:
+    scene.complete(scene.start("a"))
+    scene.client.delete(scene.keys.turn("a"))
+    claim = scene.start("a")
+    scene.complete(claim)
+    assert [sequence for sequence, *_ in scene.events("a")] == [1, 2]
+    assert len(scene.history()) == 4
+    scene.assert_idle("foo")

@@ -68,10 +68,6 @@ def test_a_model_that_cannot_be_reached_fails() -> None:
     assert (check.verdict, check.detail) == (FAIL, "127.0.0.1:1 does not answer")
 
 
-def test_an_address_that_is_no_web_address_is_not_opened() -> None:
-    assert check_model(Settings(openai_base_url="file:///etc/hostname")).verdict is FAIL
-
-
 def test_a_password_in_an_address_is_not_shown() -> None:
     check = check_model(Settings(openai_base_url="http://user:sesame@127.0.0.1:1/v1"))
     assert "sesame" not in check.detail

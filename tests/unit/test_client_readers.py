@@ -205,3 +205,14 @@ def test_pauses_grow_and_a_reply_ends_them() -> None:
     assert pauses[-1] == 1
     patience.answered()
     assert patience.bear(OUTAGE) == pauses[0]
+
+
+def test_text_whose_beginning_a_failover_has_lost_is_read_again_from_the_start() -> None:
+    reader = TextReader()
+    reader.take([started(1), text(2, "one "), text(3, "two ")])
+    assert reader.take([text(4, "drei", attempt=2)]) == ()
+    assert wants(reader) == Read(0)
+    pieces = reader.take(
+        [started(1, attempt=2), text(2, "eins ", 2), text(3, "zwei ", 2), text(4, "drei", 2), ended(5, attempt=2)]
+    )
+    assert [(str(piece), piece.starts_over) for piece in pieces] == [("eins ", True), ("zwei ", False), ("drei", False)]

@@ -11,7 +11,7 @@ _KEYS = Keys()
 _NAMED = tuple(
     name
     for name, member in inspect.getmembers(Keys, inspect.isfunction)
-    if not name.startswith("_") and name not in ("celery_result", "history")
+    if not name.startswith("_") and name not in ("celery_result", "history", "queue")
 )
 _SINGLE = tuple(name for name, _ in inspect.getmembers(Keys, lambda member: isinstance(member, property)))
 
@@ -26,6 +26,11 @@ def _key(kind: str, name: str) -> str:
 def test_the_seed_s_history_is_where_it_was() -> None:
     assert _KEYS.history("foo") == "message_store:foo"
     assert _KEYS.celery_result("x") == "celery-task-meta-x"
+
+
+def test_deployments_on_one_server_have_queues_of_their_own() -> None:
+    assert _KEYS.queue("chat") == "chat"
+    assert Keys("a:").queue("chat") == "a:queue:chat"
 
 
 def test_the_keys_by_their_names() -> None:

@@ -30,9 +30,13 @@ BAD = {
     "retry_max_seconds": ("0", "inf"),
     "concurrency": ("0", "10001", "2.5"),
     "shutdown_seconds": ("-1", "nan"),
-    "intake_queue": ("a b", "x" * 65),
+    "intake_queue": ("a b", "x" * 65, "chat", "batch", "webhooks"),
     "chain": ("nocolon", "a:b:c", "a b:c", ":x", "x:"),
-    "model": ("x" * 201,),
+    "model": ("x" * 201, "two words", " "),
+    "openai_base_url": ("nonsense", "file:///etc/hostname", "http://", "ftp://h/v1", "http://h/v1?a=b", "http://h:port/v1"),
+    "webhook_allow": ("!!", "http://host", "host/path", "a?b"),
+    "webhook_secret": ("x", "whsec_", "whsec_c2hvcnQ=", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
+    "data_dir": ("data", "./data"),
     "temperature": ("-0.1", "2.1", "hot", "nan"),
     "max_output_tokens": ("0",),
     "model_timeout": ("0",),
@@ -127,9 +131,10 @@ def test_secrets_are_not_shown() -> None:
     secrets = [name for name, field in Settings.model_fields.items() if field.annotation is SecretStr]
     assert "openai_api_key" in secrets
     for field in secrets:
-        loaded = Settings.load({Settings.variable(field): "hunter2"})
-        assert "hunter2" not in repr(loaded)
-        assert "hunter2" not in str(loaded.model_dump())
+        secret = "whsec_aHVudGVyMmh1bnRlcjJodW50ZXIy"
+        loaded = Settings.load({Settings.variable(field): secret})
+        assert secret not in repr(loaded)
+        assert secret not in str(loaded.model_dump())
 
 
 def test_a_bad_value_is_not_quoted() -> None:
@@ -154,6 +159,15 @@ def test_the_default_is_held_against_the_other_prefix_too() -> None:
 
 def test_prefixes_that_are_apart() -> None:
     assert Settings(key_prefix="app:queue:", history_prefix="app:history:").history_prefix == "app:history:"
+
+
+def test_addresses_hosts_and_secrets_of_a_good_form() -> None:
+    for url in ("http://localhost:8000/v1", "https://api.example.com", "http://[::1]:80/v1", "http://user:word@host/v1"):
+        assert Settings(openai_base_url=url).openai_base_url == url
+    hosts = "hooks.example.com, *.example.com, localhost:8080, [::1]:80"
+    assert Settings(webhook_allow=hosts).webhook_allow == hosts
+    for secret in ("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_aHVudGVyMmh1bnRlcjI9PT09PT0"):
+        assert Settings(webhook_secret=SecretStr(secret)).webhook_secret.get_secret_value() == secret
 
 
 def test_settings_cannot_be_changed_or_misspelt() -> None:

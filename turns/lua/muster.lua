@@ -7,13 +7,14 @@
 -- RETURN released: how many leases were ended
 local absence, pause, now = tonumber(ARGV[1]), tonumber(ARGV[2]), clock()
 local called = tonumber(redis.call('HGET', key.stats, 'called') or 0)
-if now - called < pause then return 0 end
+if called <= now and now - called < pause then return 0 end
 redis.call('HSET', key.stats, 'called', now)
 
 local function let_go(worker)
   local released = 0
   for _, session in ipairs(redis.call('SMEMBERS', key.owned .. worker)) do
-    if redis.call('HGET', key.session .. session, 'worker') == worker then
+    -- A record that somebody else has broken must not keep all others waiting: hence the pcall.
+    if redis.pcall('HGET', key.session .. session, 'worker') == worker then
       redis.call('HSET', key.session .. session, 'lease', now)
       redis.call('ZADD', key.due, now, session)
       released = released + 1
@@ -31,7 +32,7 @@ for _, worker in ipairs(redis.call('HKEYS', key.workers)) do
   local since = redis.call('ZSCORE', key.missing, worker)
   if listeners > 0 then
     if since then redis.call('ZREM', key.missing, worker) end
-  elseif not since or now - called > absence * 4 then
+  elseif not since or tonumber(since) > now or now - called > absence * 4 then
     redis.call('ZADD', key.missing, now, worker)
   elseif now - since >= absence then
     released = released + let_go(worker)

@@ -1,6 +1,6 @@
 -- Accept a turn; idempotent by its id. Refused by the server itself when it is out of memory.
 -- USES   clock ahead dispatch enqueue enrol
--- KEYS   turn:<id> turns:<session> session:<session> mailbox:<session> due stats <queue>
+-- KEYS   turn:<id> turns:<session> session:<session> mailbox:<session> due stats events:<id> <queue>
 -- ARGV   id session queue question options stream reply fingerprint
 -- RETURN accepted place | again state place | conflict | full_session | full
 local id, session, queue, question, options, stream, reply, fingerprint = unpack(ARGV)

@@ -10,7 +10,7 @@ local patience = patient(now)
 local retried, redispatched, recovered, failed = 0, 0, 0, 0
 
 local empty = {}
-for queue in rule.queues:gmatch('%S+') do empty[queue] = redis.call('LLEN', queue) == 0 end
+for queue in rule.queues:gmatch('%S+') do empty[queue] = redis.call('LLEN', key.queue .. queue) == 0 end
 
 local overdue = redis.call('ZRANGEBYSCORE', key.due, '-inf', now, 'LIMIT', 0, limit)
 local function look(session)
@@ -36,7 +36,7 @@ local function look(session)
     redis.call('SREM', key.owned .. seat[5], session)
     if known[2] - known[3] >= rule.max_attempts then
       failed = failed + 1
-      settle(id, session, now, 'failed', { code = 'worker_lost', message = 'The turn ended its worker each time it was started.' })
+      settle(id, session, now, 'failed', { code = 'worker_lost', message = 'Each time it was started, the turn ended its worker, or its history could not be read.' })
       release(session, now)
     else
       recovered = recovered + 1

@@ -9,7 +9,7 @@ local function dispatch(session, id, now)
     -- The question is JSON already; as part of a string in the message it is escaped once more.
     names.question = cjson.encode(redis.call('HGET', turn, 'question')):sub(2, -2)
   end
-  redis.call('LPUSH', queue, (rule.envelope:gsub('@(%l+)@', names)))
+  redis.call('LPUSH', key.queue .. queue, (rule.envelope:gsub('@(%l+)@', names)))
   redis.call('HSET', home, 'head', id, 'phase', 'dispatched', 'sent', sent)
   redis.call('HDEL', home, 'owner', 'lease', 'worker')
   redis.call('HINCRBY', turn, 'dispatches', 1)

@@ -3,7 +3,7 @@ local function post(id, now)
   local job, queue = key.webhook .. id, rule.notices
   local sent = redis.call('HINCRBY', job, 'sent', 1)
   local name = redis.call('HGET', job, 'event') .. '-' .. sent
-  redis.call('LPUSH', queue, (rule.notice:gsub('@(%l+)@', { id = name, turn = id, queue = queue, tag = name })))
+  redis.call('LPUSH', key.queue .. queue, (rule.notice:gsub('@(%l+)@', { id = name, turn = id, queue = queue, tag = name })))
   redis.call('HSET', job, 'phase', 'sent')
   redis.call('ZADD', key.webhooks, now + rule.grace, id)
 end

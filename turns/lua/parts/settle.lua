@@ -8,7 +8,7 @@ local function settle(id, session, now, state, fields)
   note(id, 'ended', known[2], state)
   local ttl = state == 'failed' and rule.failed_ttl or rule.result_ttl
   redis.call('PEXPIRE', turn, ttl)
-  redis.call('PEXPIRE', key.events .. id, rule.events_ttl)
+  redis.call('PEXPIRE', key.events .. id, math.min(rule.events_ttl, ttl))
   redis.call('ZADD', key.turns .. session, now, id)
   redis.call('PEXPIRE', key.turns .. session, rule.failed_ttl)
   redis.call('HINCRBY', key.stats, state, 1)
