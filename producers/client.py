@@ -5,7 +5,8 @@
         print(piece, end="")
 
 Errors are those of `turns.errors`. Reading waits out an outage of Redis until the reader's time-out (without one, for a
-minute); everything else raises QueueUnreachable after a few seconds.
+minute); everything else raises QueueUnreachable: after a few seconds when nobody answers there, after half a minute when a
+connection stands and nothing comes.
 """
 
 import asyncio

@@ -37,7 +37,8 @@ SOCKET_OPTIONS: dict[str, Any] = {
     "health_check_interval": 15,
 }
 # A blocking read must end before the socket's time-out, or it looks like a dead server.
-LONGEST_BLOCK_SECONDS = 5.0
+LONGEST_BLOCK_SECONDS = 4.0
+_CALL_SECONDS = 5.0
 _PROBE_SECONDS = 0.5
 _POOL = {"max_connections": 64, "timeout": 30}
 _TCP_ONLY = ("socket_keepalive",)
@@ -151,7 +152,7 @@ def connect(url: str) -> redis.Redis:
 
     Threads beyond the pool's size wait for a connection; redis-py's own pool would raise.
     """
-    options = {**_socket_options(url), "retry": _retry()}
+    options = {**_socket_options(url), "socket_timeout": _CALL_SECONDS, "retry": _retry()}
     if not url.startswith("sentinel:"):
         return redis.Redis(connection_pool=_pool(redis.BlockingConnectionPool, url, options))
     address = SentinelAddress.parse(url)

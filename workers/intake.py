@@ -15,7 +15,7 @@ from typing import Any, Self, cast
 
 import redis
 
-from turns.errors import InvalidTurn, QueueMemoryFull, QueueUnreachable, TurnRefused
+from turns.errors import InvalidTurn, QueueMemoryFull, QueueUnreachable, TooManyWaiting, TurnRefused
 from turns.store import AsyncTurnStore
 from turns.wire import TASK, Question
 
@@ -112,9 +112,9 @@ async def _take(store: AsyncTurnStore, queue: str) -> int:
     most = _BATCH
     while True:
         seen = cast("list[bytes]", await store.client.lrange(queue, -most, -1))
-        found = [(raw, message) for raw in reversed(seen) if (message := _read(raw))]
-        if found or len(seen) < most:
-            return sum([await _accept(store, queue, raw, message) for raw, message in found])
+        taken = await _accept_all(store, queue, [(raw, message) for raw in reversed(seen) if (message := _read(raw))])
+        if taken or len(seen) < most:
+            return taken
         most *= 10
 
 
@@ -123,6 +123,19 @@ def _read(raw: bytes) -> Message | InvalidTurn | None:
         return Message.decode(raw)
     except InvalidTurn as error:
         return error
+
+
+async def _accept_all(store: AsyncTurnStore, queue: str, found: list[tuple[bytes, Message | InvalidTurn]]) -> int:
+    taken, full = 0, set[str]()
+    for raw, message in found:
+        if isinstance(message, Message) and message.session in full:
+            continue
+        try:
+            taken += await _accept(store, queue, raw, message)
+        except TooManyWaiting:
+            # It stays where it is until there is room, and so do those of its session behind it.
+            full.add(message.session if isinstance(message, Message) else "")
+    return taken
 
 
 async def _accept(store: AsyncTurnStore, queue: str, raw: bytes, message: Message | InvalidTurn) -> int:
@@ -134,10 +147,14 @@ async def _accept(store: AsyncTurnStore, queue: str, raw: bytes, message: Messag
 
 
 async def submit(store: AsyncTurnStore, message: Message) -> None:
-    """Submit one message's turn; a refusal goes to where its sender waits. Raises QueueMemoryFull, QueueUnreachable."""
+    """Submit one message's turn; a refusal goes to where its sender waits.
+
+    Raises:
+        TooManyWaiting, QueueMemoryFull, QueueUnreachable: it may be submitted later.
+    """
     try:
         await store.submit(message.id, message.session, message.question, reply=message.reply)
-    except QueueMemoryFull:
+    except (TooManyWaiting, QueueMemoryFull):
         raise
     except TurnRefused as error:
         await refuse(store, message.id, error)

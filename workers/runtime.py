@@ -19,7 +19,7 @@ from langchain_core.runnables import Runnable
 from redis.exceptions import OutOfMemoryError
 
 from turns.connection import close_async
-from turns.errors import QueueUnreachable
+from turns.errors import QueueUnreachable, TooManyWaiting
 from turns.settings import Settings
 from turns.store import AsyncTurnStore
 from turns.wire import Question, dumps
@@ -153,7 +153,10 @@ class Runtime:
         nonce = secrets.token_hex(8)
         claim = await self._store.claim(id, self.name, nonce)
         if claim == "unknown" and question is not None:
-            await intake.submit(self._store, intake.Message(id, session, question, reply))
+            try:
+                await intake.submit(self._store, intake.Message(id, session, question, reply))
+            except TooManyWaiting as error:  # its message has left its queue, and cannot wait there
+                await intake.refuse(self._store, id, error)
             claim = await self._store.claim(id, self.name, nonce)
         if isinstance(claim, str) or self._chain is None:
             return Report(STALE)

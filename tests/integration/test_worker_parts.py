@@ -401,6 +401,23 @@ async def test_messages_of_others_do_not_hide_ours(flaky: Flaky) -> None:
     assert await flaky.client.llen("celery") == 2 * intake._BATCH + 1
 
 
+async def test_messages_wait_in_their_queue_for_room_in_their_session(redis_url: str) -> None:
+    store = Flaky(Settings(redis_url=redis_url, max_waiting_per_session=2))
+    ids = _send(store, "one", "two", "three", "four", "five")
+    with Celery("stranger", broker=redis_url) as stranger:
+        other = str(stranger.send_task("workers.answer", args=["bar", "hi"]).id)
+    assert await intake.take(store) == 4
+    assert (await store.status(other)).place == 0
+    assert await intake.take(store) == 0
+    await store.cancel(ids[1])
+    assert await intake.take(store) == 1
+    assert [(await store.status(id)).place for id in (ids[0], *ids[2:4])] == [0, 1, 2]
+    await store.cancel(ids[0])
+    assert await intake.take(store) == 1
+    assert (await store.status(ids[4])).place == 2
+    await close_async(redis_url)
+
+
 async def test_messages_with_a_priority_are_found(flaky: Flaky) -> None:
     with Celery("stranger", broker=flaky.url) as stranger:
         ids = [str(stranger.send_task("workers.answer", args=["foo", "hi"], priority=n).id) for n in (0, 9, 3)]
