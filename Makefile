@@ -61,17 +61,28 @@ check: $(VENV)/.dev ## Format, lint, types, import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-chaos: $(VENV)/.dev ## Faults of every class, half an hour long; writes docs/reliability.md
-	$(BIN)/python -m tests.chaos run --seed $(or $(SEED),1) --runs 8 --faults 200 --seconds 120 --publish
+CHAOS := $(BIN)/python -m tests.chaos
+RECOVERY := $(CHAOS) run --workers 4 --publish
 
-reliability: chaos ## As chaos, and every other figure of docs/reliability.md, an hour long
-	$(BIN)/python -m tests.chaos run --seed $(or $(SEED),1) --faults 60 --seconds 150 --workers 4 --only KILL_WORKER --publish
-	$(BIN)/python -m tests.chaos run --seed $(or $(SEED),1) --faults 10 --seconds 110 --workers 4 --only FREEZE_WORKER --publish --add
-	$(BIN)/python -m tests.chaos run --seed $(or $(SEED),1) --faults 60 --seconds 90 --workers 4 --only LOSE_DISPATCH --publish --add
-	$(BIN)/python -m tests.chaos starvation --publish
-	$(BIN)/python -m tests.chaos backlog --publish
-	$(BIN)/python -m tests.chaos failover --publish
-	$(BIN)/python -m tests.chaos plain --publish
+chaos: $(VENV)/.dev ## Faults of every class, half an hour long; writes docs/reliability.md
+	$(CHAOS) run --seed $(or $(SEED),1) --runs 6 --faults 300 --seconds 130 --publish
+
+reliability: explore mutants chaos ## As chaos, and every other figure of docs/reliability.md, two hours long
+	$(MAKE) recoveries
+	$(CHAOS) starvation --publish
+	$(CHAOS) backlog --publish
+	$(CHAOS) failover --publish
+	$(CHAOS) plain --publish
+
+recoveries: $(VENV)/.dev ## How soon turns go on after a fault, one class of faults a run
+	$(RECOVERY) --only KILL_WORKER --faults 60 --seconds 150
+	$(RECOVERY) --only FREEZE_WORKER --faults 10 --seconds 110 --add
+	$(RECOVERY) --only SILENCE_WORKER --faults 10 --seconds 110 --add
+	$(RECOVERY) --only LOSE_DISPATCH --faults 60 --seconds 90 --add
+	$(RECOVERY) --only KILL_SERVER --faults 20 --seconds 140 --add
+	$(RECOVERY) --only KILL_ALL --faults 8 --seconds 60 --add
+
+.PHONY: recoveries
 
 $(VENV)-rivals/.done $(VENV)-arq/.done: $(VENV)-%/.done: bench/requirements-%.txt
 	$(PYTHON) -m venv $(VENV)-$*

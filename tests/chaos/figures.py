@@ -48,6 +48,7 @@ def _lines(value: Any) -> str:
 def write(data: Data, page: Path = PAGE) -> None:
     """Put each section's table between its two markers in the page."""
     text = page.read_text()
+    data = {**data, "proofs": None}
     for name, table in _TABLES.items():
         body = "\n".join(table(data[name])) if name in data else "Not measured yet."
         marks = f"<!-- {name} -->", f"<!-- end {name} -->"
@@ -108,6 +109,22 @@ def _totals(runs: Sequence[Data], faults: int) -> list[str]:
             f"{dispatches / turns:.2f} dispatches for each turn."
         ),
     ]
+
+
+def proofs(_: object) -> list[str]:
+    """What the pages beside this one came to: states explored, mutants killed."""
+    pages = {"exploration.md": "states", "mutants.md": "mutants"}
+    found = [_line_with(ROOT / "docs" / page, word) for page, word in pages.items()]
+    return [
+        f"Every interleaving in small scopes ([exploration.md](exploration.md)): {found[0]}",
+        "",
+        f"Deliberate faults in scripts and workers ([mutants.md](mutants.md)): {found[1]}",
+    ]
+
+
+def _line_with(page: Path, word: str) -> str:
+    """The first line of a page that begins with a number and speaks of `word`."""
+    return next(line for line in page.read_text().splitlines() if line[:1].isdigit() and word in line)
 
 
 def recovery(runs: Sequence[Data]) -> list[str]:
@@ -184,6 +201,7 @@ def _row(*cells: str) -> str:
 
 
 _TABLES: dict[str, Callable[[Any], list[str]]] = {
+    "proofs": proofs,
     "storm": storm,
     "recovery": recovery,
     "plain": plain,
