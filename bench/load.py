@@ -1,5 +1,6 @@
 """One measurement: give a contestant a pile of turns, and watch it work them off."""
 
+import itertools
 import time
 from dataclasses import dataclass
 
@@ -23,40 +24,28 @@ class Sample:
 def measure(who: Contestant, turns: int, latency: float, seconds: float = 60.0, sessions: list[str] | None = None) -> Sample:
     """Work off `turns`, or as many as get done in `seconds`.
 
-    The rate is that after the first quarter of the answers, when the worker is full; with a model that answers at once, that of
-    all turns from the first enqueued to the last stored. CPU is that of all turns.
+    The rate is that of all turns, from the first enqueued to the last answered, less the one wait for the model that nobody can
+    avoid. CPU is that of all turns; where a measurement is cut off, it holds what was begun, too.
     """
     bench = who.bench
     names = sessions or who.fill(turns)
     idle, base = who.usage(), bench.answered()
     who.ask(names, question(latency))
     began, done, peak = time.monotonic(), 0, idle.memory
-    marks: list[tuple[float, int]] = []
-    for step in range(10**9):
+    for step in itertools.count():
         done = bench.answered() - base
-        now = time.monotonic()
-        if done >= turns // 4:
-            marks.append((now, done))
+        took = time.monotonic() - began
         if step % _MEMORY_EVERY == 0:
             peak = max(peak, who.usage().memory)
         if done >= turns:
+            cpu = _settled(who) - idle.cpu
             break
-        if now - began > seconds:
+        if took > seconds:
             cpu = who.usage().cpu - idle.cpu
             who.discard()
-            return Sample(_rate(marks, began, done), cpu / max(done, 1), peak - idle.memory, done)
+            break
         time.sleep(_POLL_SECONDS)
-    cpu = _settled(who) - idle.cpu
-    if not latency:
-        marks = []
-        began += 2 * _POLL_SECONDS
-    return Sample(_rate(marks, began, done), cpu / max(done, 1), peak - idle.memory, done)
-
-
-def _rate(marks: list[tuple[float, int]], began: float, done: int) -> float:
-    if len(marks) > 1 and marks[-1][1] > marks[0][1]:
-        return (marks[-1][1] - marks[0][1]) / (marks[-1][0] - marks[0][0])
-    return done / (time.monotonic() - began)
+    return Sample(done / (took - latency), cpu / max(done, 1), peak - idle.memory, done)
 
 
 def _settled(who: Contestant) -> float:
