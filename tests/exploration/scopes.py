@@ -14,7 +14,7 @@ SMALL = (
 
 FULL = (
     Scope("three turns of one session", {"A": 3}, cancels=True, fails=True),
-    Scope("two sessions, three turns", {"A": 2, "B": 1}),
+    Scope("two sessions, three turns", {"A": 2, "B": 1}, cancels=True),
     Scope("two sessions, cancels and requeues", {"A": 1, "B": 1}, cancels=True, delays=True),
     Scope("two turns, everything", {"A": 2}, forgiven=1, cancels=True, fails=True, delays=True, deaf=True, early=True),
 )
