@@ -9,9 +9,9 @@ from fastapi.responses import JSONResponse, Response
 from producers.http import rendering, shapes, streams
 from producers.http.callers import CONVERSATION, RESPONSE, Calling
 from producers.http.content import read_messages, split_question
-from producers.http.desk import AtDesk, Desk, gone
+from producers.http.desk import AtDesk, Desk
 from producers.http.errors import NO_RETRY, ApiError, documented
-from producers.http.following import ended, follow, look
+from producers.http.following import follow, look
 from producers.http.requests import ChatRequest
 from producers.http.responses import IdempotencyKey
 from producers.readers import EventReader
@@ -55,12 +55,12 @@ async def create(
     home = caller.session(session, "metadata.session_id") if session else caller.session(CONVERSATION + name)
     submitted = await desk.store.submit(RESPONSE + name, home, question, options)
     record = await desk.store.status(submitted.id)
-    attend = desk.attending(record.id, keyed=idempotency_key is not None)
+    keyed = idempotency_key is not None
     if body.stream:
         usage = bool(body.stream_options and body.stream_options.include_usage)
-        return streams.EventStream(_chunks(desk, record, usage), attend)
+        return streams.EventStream(_chunks(desk, record, usage), desk.attending(record.id, keyed))
     if not record.state.ended:
-        record = await attend(ended(desk.store, desk.watch, record.id), gone(request.receive))
+        record = await desk.outcome(record.id, keyed, request.receive)
     if not record.state.answered:
         raise _failure(record)
     return JSONResponse(rendering.completion(record, desk.settings.model))

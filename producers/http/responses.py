@@ -10,9 +10,9 @@ from fastapi.responses import JSONResponse, Response
 from producers.http import rendering, shapes, streams
 from producers.http.callers import CONVERSATION, RESPONSE, Caller, Calling
 from producers.http.content import read_items, split_question
-from producers.http.desk import AtDesk, Desk, gone
+from producers.http.desk import AtDesk, Desk
 from producers.http.errors import ApiError, documented, invalid, unsupported
-from producers.http.following import ended, follow, look
+from producers.http.following import follow, look
 from producers.http.hooks import webhook
 from producers.http.narration import Narrator
 from producers.http.paging import Limit, Order, cut
@@ -43,12 +43,12 @@ async def create(
     key = _key(body, idempotency_key)
     submitted = await _submit(desk, caller, body, key)
     record = await desk.store.status(submitted.id)
-    attend = desk.attending(record.id, keyed=key is not None)
+    keyed = key is not None
     if body.stream:
         told = narrate(desk, caller, record, None)
-        return streams.EventStream(told) if body.background else streams.EventStream(told, attend)
+        return streams.EventStream(told) if body.background else streams.EventStream(told, desk.attending(record.id, keyed))
     if not body.background and not record.state.ended:
-        record = await attend(ended(desk.store, desk.watch, record.id), gone(request.receive))
+        record = await desk.outcome(record.id, keyed, request.receive)
     return JSONResponse(_shown(desk, caller, record))
 
 

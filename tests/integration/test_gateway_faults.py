@@ -3,7 +3,7 @@
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -58,16 +58,15 @@ def check_whole(events: list[dict[str, Any]], answer: str) -> None:
     assert "".join(last) == answer
 
 
-@pytest.mark.parametrize("gently", [True, False])
-def test_a_gateway_that_restarts_in_the_middle_of_a_stream(gateway: Gateway, worker: Worker, gently: bool) -> None:
+def broken_stream(gateway: Gateway, body: dict[str, Any], end: Callable[[], None]) -> list[dict[str, Any]]:
+    """The events of a new stream up to where it breaks, because the gateway ends after the first text."""
     seen: list[dict[str, Any]] = []
     broken: list[BaseException] = []
     reading = threading.Event()
 
     def run() -> None:
-        body = {"input": SLOW, "stream": True}
         try:
-            with gateway.http() as http, http.stream("POST", "/v1/responses", json=body) as answer:
+            with gateway.http() as http, http.stream("POST", "/v1/responses", json={**body, "stream": True}) as answer:
                 for event in read_events(answer.iter_lines()):
                     seen.append(event)
                     if event["type"] == "response.output_text.delta":
@@ -78,11 +77,16 @@ def test_a_gateway_that_restarts_in_the_middle_of_a_stream(gateway: Gateway, wor
     reader = threading.Thread(target=run)
     reader.start()
     wait_until(reading.is_set, "text has come")
-    gateway.stop() if gently else gateway.kill()
+    end()
     reader.join()
     assert broken, "the stream ended as if it were whole"
+    return seen
+
+
+@pytest.mark.parametrize("gently", [True, False])
+def test_a_gateway_that_restarts_in_the_middle_of_a_stream(gateway: Gateway, worker: Worker, gently: bool) -> None:
+    seen = broken_stream(gateway, {"input": SLOW, "background": True}, gateway.stop if gently else gateway.kill)
     gateway.start()
-    # The client did not go away, the gateway did: the turn went on.
     id = seen[0]["response"]["id"]
     after = seen[-1]["sequence_number"]
     with gateway.sdk() as sdk:
@@ -141,23 +145,55 @@ def test_redis_goes_away_and_comes_back(tmp_path: Path) -> None:
             assert sdk.responses.create(input="hello").output_text == "You said: hello"
 
 
-def test_a_gateway_that_stops_while_a_client_waits(gateway: Gateway, worker: Worker, redis_url: str) -> None:
+def test_a_foreground_stream_that_the_gateway_breaks_off_is_cancelled(gateway: Gateway, worker: Worker, redis_url: str) -> None:
+    seen = broken_stream(gateway, {"input": SLOW}, gateway.stop)
+    assert TurnStore(Settings(redis_url=redis_url)).status(seen[0]["response"]["id"]).state is State.CANCELLED
+
+
+@pytest.mark.parametrize("path", ["responses", "chat/completions"])
+@pytest.mark.parametrize("keyed", [True, False])
+def test_a_gateway_that_stops_while_a_client_waits(
+    gateway: Gateway, worker: Worker, redis_url: str, path: str, keyed: bool
+) -> None:
     store = TurnStore(Settings(redis_url=redis_url))
+    question = f"{LONG} [[latency=4]]"
+    asked = {"input": question} if path == "responses" else {"messages": [{"role": "user", "content": question}]}
+    headers = {"idempotency-key": "one"} if keyed else {}
     answers: list[httpx.Response] = []
-    body = {"input": f"{LONG} [[latency=4]]", "conversation": "foo"}
 
     def wait() -> None:
         with gateway.http() as http:
-            answers.append(http.post("/v1/responses", json=body))
+            answers.append(http.post(f"/v1/{path}", json=asked, headers=headers))
 
     waiting = threading.Thread(target=wait)
     waiting.start()
     wait_until(lambda: store.stats().get("claimed", 0), "the turn runs")
     gateway.stop()
     waiting.join()
-    assert answers[0].status_code == 503
+    assert (answers[0].status_code, answers[0].headers["retry-after"]) == (503, "1")
     assert answers[0].json()["error"]["code"] == "restarting"
-    wait_until(lambda: store.stats().get("completed", 0), "the turn went on")
+    # A repeat with the key finds the turn; one without asks anew.
+    end = "completed" if keyed else "cancelled"
+    wait_until(lambda: store.stats().get(end, 0), f"the turn is {end}")
+
+
+def test_a_question_is_asked_once_over_a_restart(gateway: Gateway, worker: Worker, redis_url: str) -> None:
+    store = TurnStore(Settings(redis_url=redis_url))
+    answers: list[str] = []
+
+    def ask() -> None:
+        with gateway.sdk(max_retries=10) as sdk:
+            answers.append(sdk.responses.create(input=f"{LONG} [[latency=2]]", conversation="foo").output_text)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    wait_until(lambda: store.stats().get("claimed", 0), "the turn runs")
+    gateway.stop()
+    gateway.start()
+    asking.join()
+    assert answers == [f"You said: {LONG}"]
+    wait_until(lambda: not store.stats().get("open", 0), "nothing runs")
+    assert len(store.history("foo")) == 2
 
 
 def test_redis_that_hangs_is_no_reason_to_hang(tmp_path: Path) -> None:
