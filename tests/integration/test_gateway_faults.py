@@ -1,9 +1,11 @@
 """Gateways, workers and Redis that go away in the middle of a stream."""
 
+import json
 import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from deploy.embedded import EmbeddedServer
 from tests.gateways import Gateway, read_events
 from tests.processes import Worker
 from tests.support import wait_until
+from turns.access import Limits, NewKey, new_key
 from turns.settings import Settings
 from turns.states import State
 from turns.store import TurnStore
@@ -197,19 +200,29 @@ def test_a_question_is_asked_once_over_a_restart(gateway: Gateway, worker: Worke
 
 
 def test_redis_that_hangs_is_no_reason_to_hang(tmp_path: Path) -> None:
+    keys = [new_key("free"), new_key("limited", limits=Limits(requests_per_minute=100))]
+    entries = json.dumps({key.digest: key.entry for key in keys})
     with (
         EmbeddedServer(tmp_path / "server", append_only=False) as server,
-        Gateway(server.url, tmp_path) as gateway,
+        Gateway(server.url, tmp_path, TURNSTILE_API_KEYS=entries) as gateway,
         gateway.http() as http,
+        ThreadPoolExecutor() as pool,
     ):
+
+        def ask(key: NewKey) -> httpx.Response:
+            headers = {"authorization": f"Bearer {key.text}"}
+            return http.post("/v1/responses", json={"input": "hi", "background": True}, headers=headers, timeout=25)
+
         assert http.get("/readyz").status_code == 200
         os.kill(server.pid, signal.SIGSTOP)
         try:
             assert http.get("/readyz").status_code == 503
-            answer = http.post("/v1/responses", json={"input": "hi", "background": True}, timeout=60)
+            answers = list(pool.map(ask, keys))
         finally:
             os.kill(server.pid, signal.SIGCONT)
-        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "queue_unreachable")
+        for answer in answers:
+            assert (answer.status_code, answer.json()["error"]["code"]) == (503, "queue_unreachable")
+            assert int(answer.headers["retry-after"]) >= 1
         wait_until(lambda: http.get("/readyz").status_code == 200, "the gateway is ready again")
 
 
