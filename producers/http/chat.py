@@ -13,7 +13,7 @@ from producers.http.desk import AtDesk, Desk
 from producers.http.errors import NO_RETRY, ApiError, documented
 from producers.http.following import follow, look
 from producers.http.requests import ChatRequest
-from producers.http.responses import IdempotencyKey
+from producers.http.responses import IdempotencyKey, own_key
 from producers.readers import EventReader
 from turns.errors import UnknownTurn
 from turns.states import State
@@ -49,13 +49,14 @@ async def create(
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Answer the last message. A client that goes away cancels it."""
-    name = caller.key("chat", idempotency_key)
+    key = own_key(body.metadata, idempotency_key)
+    name = caller.key("chat", key)
     session = x_session_id or (body.metadata or {}).get(SESSION)
     question, options = _asked(body, stateless=session is None)
     home = caller.session(session, "metadata.session_id") if session else caller.session(CONVERSATION + name)
     submitted = await desk.store.submit(RESPONSE + name, home, question, options)
     record = await desk.store.status(submitted.id)
-    keyed = idempotency_key is not None
+    keyed = key is not None
     if body.stream:
         usage = bool(body.stream_options and body.stream_options.include_usage)
         return streams.EventStream(_chunks(desk, record, usage), desk.attending(record.id, keyed))

@@ -1,6 +1,6 @@
 """/v1/responses: a response is a turn."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
@@ -40,7 +40,7 @@ async def create(
     request: Request, body: ResponseRequest, desk: AtDesk, caller: Calling, idempotency_key: IdempotencyKey = None
 ) -> Response:
     """Ask. Without `background` the call waits for the answer, and a client that goes away cancels it."""
-    key = _key(body, idempotency_key)
+    key = own_key(body.metadata, idempotency_key)
     submitted = await _submit(desk, caller, body, key)
     record = await desk.store.status(submitted.id)
     keyed = key is not None
@@ -52,11 +52,11 @@ async def create(
     return JSONResponse(_shown(desk, caller, record))
 
 
-def _key(body: ResponseRequest, header: str | None) -> str | None:
+def own_key(metadata: Mapping[str, str] | None, header: str | None) -> str | None:
     """What tells a repeated request from a new one; None when the client gave nothing."""
     if header:
         return f"key\0{header}"
-    message = (body.metadata or {}).get(MESSAGE_ID)
+    message = (metadata or {}).get(MESSAGE_ID)
     return f"message\0{message}" if message else None
 
 

@@ -94,13 +94,12 @@ def test_what_fails_is_an_error(sdk: openai.OpenAI, fault: str, status: int, cod
     assert broken.value.code == code
 
 
-def test_repeats_are_the_same_completion(sdk: openai.OpenAI, session: str) -> None:
+@pytest.mark.parametrize("by_header", [True, False])
+def test_repeats_are_the_same_completion(sdk: openai.OpenAI, session: str, by_header: bool) -> None:
+    named: Any = {"extra_headers": {"Idempotency-Key": session}} if by_header else {"metadata": {"client_message_id": session}}
+
     def ask(text: str) -> str:
-        return sdk.chat.completions.create(
-            model=MODEL,
-            messages=[{"role": "user", "content": text}],
-            extra_headers={"Idempotency-Key": session},
-        ).id
+        return str(sdk.chat.completions.create(model=MODEL, messages=[{"role": "user", "content": text}], **named).id)
 
     with ThreadPoolExecutor(4) as pool:
         assert len(set(pool.map(ask, ["hello there"] * 4))) == 1
