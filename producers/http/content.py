@@ -46,7 +46,10 @@ def split_question(messages: list[Message], param: str) -> tuple[list[Message], 
     """The messages before the last, and the last one's content: the question. Raises ApiError when no user asks it."""
     if not messages or messages[-1]["role"] != "user":
         raise invalid(param, f"The last of `{param}` must be a message with the role `user`: the question.", "no_question")
-    return messages[:-1], messages[-1]["content"]
+    question = messages[-1]["content"]
+    if isinstance(question, str):
+        _text(question, f"{param}[{len(messages) - 1}].content")
+    return messages[:-1], question
 
 
 _Reader = Callable[[Mapping[str, Any], str], Part]
@@ -61,15 +64,23 @@ def _message(item: Mapping[str, Any], param: str, readers: Mapping[str, _Reader]
     for name in ("tool_calls", "function_call", "audio"):
         if item.get(name):
             raise unsupported(f"{param}.{name}")
-    content = _content(item.get("content"), f"{param}.content", readers)
+    content = _refusal(item, param) if _said_nothing(item) else _content(item.get("content"), f"{param}.content", readers)
     if role != "user" and not isinstance(content, str):
         raise invalid(f"{param}.content", f"`{param}.content`: a message of the role `{role}` is text.", "invalid_value")
     return {"role": role, "content": content}
 
 
+def _said_nothing(item: Mapping[str, Any]) -> bool:
+    return item["role"] == "assistant" and item.get("content") in (None, "", [])
+
+
+def _refusal(item: Mapping[str, Any], param: str) -> str:
+    return _string(item, "refusal", param) if item.get("refusal") else ""
+
+
 def _content(content: Any, param: str, readers: Mapping[str, _Reader]) -> str | list[Part]:
     if isinstance(content, str):
-        return _text(content, param)
+        return content
     if not isinstance(content, list) or not content:
         raise invalid(param, f"`{param}` must be a text, or a list of parts.", "invalid_value")
     parts = [_part(part, f"{param}[{n}]", readers) for n, part in enumerate(content)]

@@ -35,6 +35,32 @@ def test_stateless(sdk: openai.OpenAI, stack: Stack) -> None:
     assert stack.store.history(stack.store.status(turn).session) == []
 
 
+@pytest.mark.parametrize(
+    "empty",
+    [
+        {"role": "assistant", "content": ""},
+        {"role": "assistant", "content": None},
+        {"role": "assistant", "content": []},
+        {"role": "assistant", "content": None, "refusal": "I'm sorry, I cannot help with that."},
+        {"role": "assistant", "content": "", "refusal": None, "annotations": []},
+        {"role": "system", "content": ""},
+        {"role": "user", "content": ""},
+    ],
+)
+def test_only_the_question_must_say_something(sdk: openai.OpenAI, empty: Any) -> None:
+    messages: Any = [{"role": "user", "content": "I'm kate"}, empty, {"role": "user", "content": "What's my name?"}]
+    answer = sdk.chat.completions.create(model=MODEL, messages=messages)
+    assert answer.choices[0].message.content == "Your name is Kate."
+
+
+def test_a_refusal_given_back_is_what_the_assistant_said(stack: Stack, sdk: openai.OpenAI) -> None:
+    refused: Any = {"role": "assistant", "content": None, "refusal": "I'm sorry."}
+    hi: Any = {"role": "user", "content": "hi"}
+    answer = sdk.chat.completions.create(model=MODEL, messages=[hi, refused, hi])
+    options = stack.store.status(f"resp_{answer.id.removeprefix('chatcmpl-')}").options
+    assert options.history == [hi, {"role": "assistant", "content": "I'm sorry."}]
+
+
 def test_streamed(sdk: openai.OpenAI) -> None:
     chunks = list(
         sdk.chat.completions.create(
