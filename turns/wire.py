@@ -15,6 +15,9 @@ from turns.states import State
 Question = str | list[dict[str, Any]]
 """A text, or content parts as in OpenAI's chat messages (`{"type": "text", "text": …}`, `{"type": "image_url", …}`)."""
 
+MOST_QUESTION_BYTES = 16_777_216
+"""Of a question with its pictures and files, as JSON."""
+
 TASK = "workers.answer"
 ORIGIN = "turnstile"
 """Whose message a dispatch is."""
@@ -70,16 +73,23 @@ def check_turn(turn: str) -> str:
 
 
 def encode_question(question: Question, max_bytes: int) -> str:
-    """The question as JSON text, or InvalidTurn: empty, too large, not text, or not a list of content parts."""
+    """The question as JSON text, or InvalidTurn: empty, too large, not text, or not a list of content parts.
+
+    `max_bytes` is for what is text in it; with pictures and files a question has at most MOST_QUESTION_BYTES.
+    """
     if not _well_formed(question):
         raise InvalidTurn("A question is a text, or a list of content parts that each have a `type`.", param="question")
     text = _encode(question, "question")
-    size = len(text.encode())
-    if size > max_bytes:
-        raise InvalidTurn(
-            f"The question has {size:,} bytes; TURNSTILE_MAX_QUESTION_BYTES allows {max_bytes:,}.", param="question"
-        )
+    told = text if isinstance(question, str) else _encode([p for p in question if p["type"] == "text"], "question")
+    _check_size("The question's text", told, max_bytes, "TURNSTILE_MAX_QUESTION_BYTES allows")
+    _check_size("The question", text, MOST_QUESTION_BYTES, "the most that is taken is")
     return text
+
+
+def _check_size(what: str, text: str, most: int, limit: str) -> None:
+    size = len(text.encode())
+    if size > most:
+        raise InvalidTurn(f"{what} has {size:,} bytes; {limit} {most:,}.", param="question")
 
 
 def _encode(value: object, param: str) -> str:

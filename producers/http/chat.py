@@ -10,12 +10,12 @@ from producers.http import rendering, shapes, streams
 from producers.http.callers import CONVERSATION, RESPONSE, Calling
 from producers.http.content import read_messages, split_question
 from producers.http.desk import AtDesk, Desk
-from producers.http.errors import NO_RETRY, ApiError, documented
+from producers.http.errors import NO_RETRY, ApiError, documented, invalid
 from producers.http.following import follow, look
 from producers.http.requests import ChatRequest
 from producers.http.responses import IdempotencyKey, own_key
 from producers.readers import EventReader
-from turns.errors import UnknownTurn
+from turns.errors import InvalidTurn, UnknownTurn
 from turns.states import State
 from turns.wire import Options, Question, Record
 
@@ -54,8 +54,7 @@ async def create(
     session = x_session_id or (body.metadata or {}).get(SESSION)
     question, options = _asked(body, stateless=session is None)
     home = caller.session(session, "metadata.session_id") if session else caller.session(CONVERSATION + name)
-    submitted = await desk.store.submit(RESPONSE + name, home, question, options)
-    record = await desk.store.status(submitted.id)
+    record = await _accepted(desk, RESPONSE + name, home, question, options)
     keyed = key is not None
     if body.stream:
         usage = bool(body.stream_options and body.stream_options.include_usage)
@@ -65,6 +64,14 @@ async def create(
     if not record.state.answered:
         raise _failure(record)
     return JSONResponse(rendering.completion(record, desk.settings.model))
+
+
+async def _accepted(desk: Desk, id: str, session: str, question: Question, options: Options) -> Record:
+    try:
+        await desk.store.submit(id, session, question, options)
+    except InvalidTurn as error:
+        raise invalid("messages", str(error), "invalid_value") from None
+    return await desk.store.status(id)
 
 
 def _asked(body: ChatRequest, stateless: bool) -> tuple[Question, Options]:

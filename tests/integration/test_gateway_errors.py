@@ -195,6 +195,17 @@ def test_too_large(http: httpx.Client) -> None:
     error_of(http.post("/v1/responses", content=iter([b"x" * 5_000_000] * 2)), 413)
     error = error_of(http.post("/v1/responses", json={"input": "x" * 300_000}), 400)
     assert (error["param"], "TURNSTILE_MAX_QUESTION_BYTES" in error["message"]) == ("input", True)
+    chat = {"messages": [{"role": "user", "content": "x" * 300_000}]}
+    assert error_of(http.post("/v1/chat/completions", json=chat), 400)["param"] == "messages"
+
+
+def test_large_pictures_are_no_large_questions(sdk: openai.OpenAI) -> None:
+    picture = f"data:image/png;base64,{'iVBORw0KGgo=' * 100_000}"
+    parts: Any = [{"type": "input_text", "text": "What is this?"}, {"type": "input_image", "image_url": picture}]
+    assert sdk.responses.create(input=[{"role": "user", "content": parts}]).output_text == "You said: What is this?"
+    shown: Any = [{"type": "text", "text": "What is this?"}, {"type": "image_url", "image_url": {"url": picture}}]
+    answer = sdk.chat.completions.create(model="gpt-4o-mini", messages=[{"role": "user", "content": shown}])
+    assert answer.choices[0].message.content == "You said: What is this?"
 
 
 def test_large_but_allowed(sdk: openai.OpenAI) -> None:
