@@ -64,7 +64,7 @@ class Conversation:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a turn ends. `usage` counts tokens; `code` and `message` say why it failed."""
+    """How a turn ends. `usage` counts tokens; `code` and `message` say why it failed. `code` REFUSAL: the answer is one."""
 
     state: State
     answer: str = ""

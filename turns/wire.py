@@ -22,6 +22,8 @@ TASK = "workers.answer"
 ORIGIN = "turnstile"
 """Whose message a dispatch is."""
 QUEUES = ("chat", "batch")
+REFUSAL = "refusal"
+"""The code of a turn whose answer says why there is none; it is completed like any other."""
 NOTICE_TASK = "workers.notify"
 NOTICE_QUEUE = "webhooks"
 

@@ -15,7 +15,7 @@ from turns.errors import QueueUnreachable
 from turns.settings import Settings
 from turns.states import State
 from turns.store import AsyncTurnStore, Outcome
-from turns.wire import Claim, dumps
+from turns.wire import REFUSAL, Claim, dumps
 from workers.chain import ChainResult, run_chain
 from workers.failures import Failure, backoff, classify
 from workers.report import LOST, REQUEUED, Report
@@ -142,7 +142,8 @@ class Attempt:
             dumps(result.usage)
         except (TypeError, ValueError) as error:
             return await self._after_failure(classify(error))
-        outcome = Outcome(state, answer=result.text, usage=result.usage, model=str(result.model or ""))
+        code = REFUSAL if result.refusal else ""
+        outcome = Outcome(state, answer=result.text, usage=result.usage, model=str(result.model or ""), code=code)
         return await self._finish(outcome, elements)
 
     def _transcript(self, opening: OpenTurn, result: ChainResult) -> list[BaseMessage]:

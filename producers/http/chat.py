@@ -17,7 +17,7 @@ from producers.http.responses import IdempotencyKey, own_key
 from producers.readers import EventReader
 from turns.errors import InvalidTurn, UnknownTurn
 from turns.states import State
-from turns.wire import Options, Question, Record
+from turns.wire import REFUSAL, Options, Question, Record
 
 router = APIRouter(prefix="/v1/chat/completions", tags=["Chat"])
 
@@ -122,11 +122,15 @@ class _Teller:
         new, self._told = self._text[len(self._told) :], max(self._told, self._text, key=len)
         return self.chunk({"content": new}) if new else b""
 
+    def _write_whole(self, record: Record) -> bytes:
+        refused = record.code == REFUSAL and not self._told
+        return self.chunk({"refusal": record.answer}) if refused else self.write(record.answer or "")
+
     def end(self, record: Record, usage: bool) -> bytes:
         """The last chunks."""
         if not record.state.answered:
             raise _failure(record)
-        last = b"" if self._text or not record.answer else self.write(record.answer)
+        last = b"" if self._text or not record.answer else self._write_whole(record)
         if self._text != self._told:
             raise _started_again()
         last += self.chunk({}, rendering.finish_reason(record.state))

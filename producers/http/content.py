@@ -203,10 +203,17 @@ def output_text(text: str) -> Part:
     return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
 
 
+def refusal(text: str) -> Part:
+    """What the model said in place of an answer."""
+    return {"type": "refusal", "refusal": text}
+
+
 def _show_part(part: Mapping[str, Any], text_kind: str) -> Part | None:
     match part:
         case {"type": "text", "text": str(text)}:
             return output_text(text) if text_kind == "output_text" else {"type": "input_text", "text": text}
+        case {"type": "refusal", "refusal": str(text)}:
+            return refusal(text)
         case {"type": "image_url", "image_url": {"url": str(url), **more}}:
             return {"type": "input_image", "image_url": url, "detail": more.get("detail", "auto"), "file_id": None}
         case {"type": "file", "file": dict(file)}:

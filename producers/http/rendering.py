@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from producers.http.callers import CONVERSATION, RESPONSE
-from producers.http.content import output_text, shown_item
+from producers.http.content import output_text, refusal, shown_item
 from turns.states import State
-from turns.wire import Record
+from turns.wire import REFUSAL, Record
 
 POSITION = "turnstile_position"
 """In the metadata of a response that waits: how many turns of its conversation come before it."""
@@ -98,15 +98,19 @@ def _own(turn: str) -> str:
     return CONVERSATION + turn.removeprefix(RESPONSE)
 
 
-def message(record: Record, attempt: int, status: str, text: str | None) -> dict[str, Any]:
-    """The answer as an output item; `text` None: it has no content yet."""
-    content = [] if text is None else [output_text(text)]
+def part(text: str, refused: bool) -> dict[str, Any]:
+    """What an answer consists of."""
+    return refusal(text) if refused else output_text(text)
+
+
+def message(record: Record, attempt: int, status: str, *content: dict[str, Any]) -> dict[str, Any]:
+    """The answer as an output item."""
     return {
         "id": output_id(record.id, attempt),
         "type": "message",
         "role": "assistant",
         "status": status,
-        "content": content,
+        "content": list(content),
     }
 
 
@@ -120,7 +124,7 @@ def _output(record: Record) -> list[dict[str, Any]]:
     if not record.state.answered:
         return []
     status = "completed" if record.state is State.COMPLETED else "incomplete"
-    return [message(record, record.attempts, status, record.answer or "")]
+    return [message(record, record.attempts, status, part(record.answer or "", record.code == REFUSAL))]
 
 
 def _usage(usage: Mapping[str, Any] | None) -> dict[str, Any] | None:
@@ -142,6 +146,8 @@ def _usage(usage: Mapping[str, Any] | None) -> dict[str, Any] | None:
 def completion(record: Record, model: str) -> dict[str, Any]:
     """An answered turn as a chat completion."""
     said: dict[str, Any] = {"role": "assistant", "content": record.answer or "", "refusal": None, "annotations": []}
+    if record.code == REFUSAL:
+        said |= {"content": None, "refusal": record.answer}
     choice = {"index": 0, "message": said, "logprobs": None, "finish_reason": finish_reason(record.state)}
     return {
         **completion_head(record, model, "chat.completion"),

@@ -74,6 +74,16 @@ def test_a_second_attempt_opens_an_item_of_its_own() -> None:
     assert kinds(told).count("response.in_progress") == 1
 
 
+def test_text_that_was_told_stays_text_when_a_second_attempt_refuses() -> None:
+    told = tell(
+        ended(State.COMPLETED, answer="no", attempts=2, code="refusal"),
+        ("started", 1, ""), ("text", 1, "he"), ("started", 2, ""), ("ended", 2, "completed"),
+    )  # fmt: skip
+    said = [kind.removeprefix("response.") for kind in kinds(told) if "output_text" in kind or "refusal" in kind]
+    assert said == ["output_text.delta", "output_text.done", "refusal.delta", "refusal.done"]
+    assert told[-1]["response"]["output"] == [told[-2]["item"]]
+
+
 def test_an_attempt_without_text_leaves_no_item() -> None:
     told = tell(
         ended(State.COMPLETED, answer="hello", attempts=2),
