@@ -30,7 +30,6 @@ _FAILURES = {
     "rate_limited": 429,
     "invalid_request": 400,
     "context_too_long": 400,
-    "content_filter": 400,
     "model_timeout": 504,
     "deadline_exceeded": 504,
     "model_unreachable": 502,
@@ -61,6 +60,7 @@ async def create(
         return streams.EventStream(_chunks(desk, record, usage), desk.attending(record.id, keyed))
     if not record.state.ended:
         record = await desk.outcome(record.id, keyed, request.receive)
+    record = rendering.as_told(record)
     if not record.state.answered:
         raise _failure(record)
     return JSONResponse(rendering.completion(record, desk.settings.model))
@@ -128,12 +128,13 @@ class _Teller:
 
     def end(self, record: Record, usage: bool) -> bytes:
         """The last chunks."""
+        record = rendering.as_told(record)
         if not record.state.answered:
             raise _failure(record)
         last = b"" if self._text or not record.answer else self._write_whole(record)
         if self._text != self._told:
             raise _started_again()
-        last += self.chunk({}, rendering.finish_reason(record.state))
+        last += self.chunk({}, rendering.finish_reason(record))
         if usage:
             last += streams.data({**self._head, "choices": [], "usage": rendering.chat_usage(record)})
         return last + streams.data("[DONE]")

@@ -88,14 +88,18 @@ class Narrator:
         self._item, self._text = None, []
 
     def _end(self, state: State, attempt: int, record: Record) -> Iterator[Told]:
-        if state.answered and self._item is None:
+        stands = record.state is state
+        if stands:
+            record = rendering.as_told(record)
+            state = record.state
+        if state.answered and self._item is None and record.answer is not None:
             self._refused = record.code == REFUSAL
             yield from self._open(attempt)
             if record.answer:
                 yield from self._write(record.answer, attempt)
         done = state is State.COMPLETED
         yield from self._close("completed" if done else "incomplete", record.answer if state.answered else None)
-        if record.state is state:
+        if stands:
             body = rendering.response(record, self._session, self._model)
         else:  # an operator has queued it again since
             body = rendering.snapshot(record, self._session, self._model, state.value)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from producers.http.callers import CONVERSATION, RESPONSE
@@ -17,8 +18,8 @@ _CODES = {
     "rate_limited": "rate_limit_exceeded",
     "invalid_request": "invalid_prompt",
     "context_too_long": "invalid_prompt",
-    "content_filter": "invalid_prompt",
 }
+_FILTERED = "content_filter"
 _ITEM_ID = re.compile(r"msg_(?P<turn>.+?)(?:_[ia]\d+)?")
 
 
@@ -38,14 +39,21 @@ def turn_part(item: str) -> str | None:
     return found["turn"] if found else None
 
 
+def as_told(record: Record) -> Record:
+    """The record in the API's words: what a content filter stopped has not failed, it is incomplete."""
+    filtered = record.state is State.FAILED and record.code == _FILTERED
+    return replace(record, state=State.INCOMPLETE) if filtered else record
+
+
 def response(record: Record, session: str, model: str) -> dict[str, Any]:
     """A response as it is now. `session` is the caller's name for it, `model` the one that answers by default."""
+    record = as_told(record)
     body = snapshot(record, session, model, _STATUS.get(record.state, record.state.value))
     body["output"] = _output(record)
     body["completed_at"] = record.finished if record.state is State.COMPLETED else None
     body["usage"] = _usage(record.usage)
     if record.state is State.INCOMPLETE:
-        body["incomplete_details"] = {"reason": "max_output_tokens"}
+        body["incomplete_details"] = {"reason": _FILTERED if record.code == _FILTERED else "max_output_tokens"}
     if record.state is State.FAILED:
         code = record.code or "internal"
         body["error"] = {"code": _CODES.get(code, "server_error"), "message": record.message or "", "type": code, "param": None}
@@ -121,10 +129,10 @@ def input_items(record: Record) -> list[dict[str, Any]]:
 
 
 def _output(record: Record) -> list[dict[str, Any]]:
-    if not record.state.answered:
+    if not record.state.answered or record.answer is None:
         return []
     status = "completed" if record.state is State.COMPLETED else "incomplete"
-    return [message(record, record.attempts, status, part(record.answer or "", record.code == REFUSAL))]
+    return [message(record, record.attempts, status, part(record.answer, record.code == REFUSAL))]
 
 
 def _usage(usage: Mapping[str, Any] | None) -> dict[str, Any] | None:
@@ -148,7 +156,7 @@ def completion(record: Record, model: str) -> dict[str, Any]:
     said: dict[str, Any] = {"role": "assistant", "content": record.answer or "", "refusal": None, "annotations": []}
     if record.code == REFUSAL:
         said |= {"content": None, "refusal": record.answer}
-    choice = {"index": 0, "message": said, "logprobs": None, "finish_reason": finish_reason(record.state)}
+    choice = {"index": 0, "message": said, "logprobs": None, "finish_reason": finish_reason(record)}
     return {
         **completion_head(record, model, "chat.completion"),
         "choices": [choice],
@@ -168,9 +176,11 @@ def completion_head(record: Record, model: str, kind: str) -> dict[str, Any]:
     }
 
 
-def finish_reason(state: State) -> str:
+def finish_reason(record: Record) -> str:
     """Why an answer ended, in the words of chat completions."""
-    return "length" if state is State.INCOMPLETE else "stop"
+    if record.code == _FILTERED:
+        return _FILTERED
+    return "length" if record.state is State.INCOMPLETE else "stop"
 
 
 def chat_usage(record: Record) -> dict[str, Any]:

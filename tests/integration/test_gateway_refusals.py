@@ -1,4 +1,4 @@
-"""Answers that are none: the model refuses, or a filter stops it. As OpenAI tells them."""
+"""Answers that are none, because the model refuses or a filter stops it, as OpenAI tells them."""
 
 from typing import Any
 
@@ -59,3 +59,35 @@ def test_a_refusal_is_in_the_history_all_the_same(sdk: openai.OpenAI, session: s
         answer: Any = sdk.responses.create(input=question, conversation=session, stream=stream)
         list(answer) if stream else None
     assert sdk.responses.create(input="What's my name?", conversation=session).output_text == "Your name is Ann."
+
+
+class TestFiltered:
+    """What the provider's filter stops is incomplete, and not in the history."""
+
+    QUESTION = "do harm [[finish=content_filter]]"
+    ASKED: Any = [{"role": "user", "content": QUESTION}]  # noqa: RUF012 - read only
+
+    def test_a_response(self, sdk: openai.OpenAI, session: str) -> None:
+        response = sdk.responses.create(input=self.QUESTION, conversation=session)
+        assert (response.status, response.output_text, response.error) == ("incomplete", REFUSED, None)
+        assert response.incomplete_details
+        assert response.incomplete_details.reason == "content_filter"
+        assert response.usage
+        assert list(sdk.conversations.items.list(session)) == []
+        assert sdk.responses.retrieve(response.id).to_dict() == response.to_dict()
+
+    def test_a_stream_of_events(self, sdk: openai.OpenAI) -> None:
+        events: list[Any] = list(sdk.responses.create(input=self.QUESTION, stream=True))
+        assert events[-1].type == "response.incomplete"
+        assert events[-1].response.output_text == REFUSED == "".join(getattr(event, "delta", "") for event in events)
+        assert events[-2].item == events[-1].response.output[0]
+        again = list(sdk.responses.retrieve(events[-1].response.id, stream=True))
+        assert again[-1].to_dict() == events[-1].to_dict()
+
+    def test_completions(self, sdk: openai.OpenAI) -> None:
+        [choice] = sdk.chat.completions.create(model=MODEL, messages=self.ASKED).choices
+        assert (choice.message.content, choice.finish_reason) == (REFUSED, "content_filter")
+        chunks = list(sdk.chat.completions.create(model=MODEL, messages=self.ASKED, stream=True))
+        assert chunks[-1].choices[0].finish_reason == "content_filter"
+        with pytest.raises(openai.ContentFilterFinishReasonError):
+            sdk.chat.completions.parse(model=MODEL, messages=self.ASKED, response_format=Recipe)

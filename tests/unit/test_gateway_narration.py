@@ -108,6 +108,12 @@ def test_other_ends(state: State, last: str, status: str) -> None:
     assert (told[-1]["response"]["error"] is not None) == (state is State.FAILED)
 
 
+def test_what_a_filter_refused_outright_has_no_item() -> None:
+    told = tell(ended(State.FAILED, code="content_filter", message="No."), ("started", 1, ""), ("ended", 1, "failed"))
+    assert kinds(told) == [*BEGINNING, "response.in_progress", "response.incomplete"]
+    assert (told[-1]["response"]["status"], told[-1]["response"]["output"]) == ("incomplete", [])
+
+
 def test_a_turn_that_was_queued_again_has_still_failed_once() -> None:
     told = tell(replace(RUNNING, state=State.QUEUED), ("started", 1, ""), ("ended", 1, "failed"))
     assert told[-1]["type"] == "response.failed"

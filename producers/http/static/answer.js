@@ -20,11 +20,12 @@ export function message(role, text) {
 const MEANINGS = {
   completed: ["", false],
   cancelled: ["Cancelled", false],
-  incomplete: ["The answer was cut off: it reached its length limit.", true],
+  max_output_tokens: ["The answer was cut off: it reached its length limit.", true],
+  content_filter: ["The answer was cut off by the model's content filter.", true],
 };
 
 function outcome(response) {
-  return MEANINGS[response.status] ?? [`Failed: ${response.error?.message ?? response.status}`, true];
+  return MEANINGS[response.incomplete_details?.reason ?? response.status] ?? [`Failed: ${response.error?.message ?? response.status}`, true];
 }
 
 /** An answer that is on its way: its text, its state, and the button that cancels it. `onCancel` is called for that.
