@@ -80,6 +80,13 @@ class Desk:
                 return error.record
             raise
 
+    async def end_of(self, id: str, receive: Callable[[], Awaitable[Any]]) -> None:
+        """Return when a turn that is another request's has ended; this client, or the gateway, may leave it before."""
+        try:
+            await while_there(ended(self.store, self.watch, id), gone(receive))
+        except asyncio.CancelledError:
+            raise _Restarting from None
+
     def attending(self, id: str, keyed: bool) -> Callable[[Awaitable[T], Awaitable[None]], Awaitable[T]]:
         """As `while_there`, for a client that waits for turn `id`.
 

@@ -1,19 +1,14 @@
 """Conversations through the gateway, by OpenAI's own SDK."""
 
-from collections.abc import Iterable
 from typing import Any
 
 import httpx
 import openai
 import pytest
 
+from tests.gateways import texts_of
 from tests.integration.conftest import Stack
 from tests.support import wait_until
-
-
-def texts_of(items: Iterable[Any]) -> list[str]:
-    """The texts of items."""
-    return [item.content[0].text for item in items]
 
 
 def test_begin_read_change_and_delete(sdk: openai.OpenAI) -> None:
