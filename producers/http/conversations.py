@@ -14,9 +14,9 @@ from producers.http.errors import ApiError, documented, missing
 from producers.http.paging import History, Limit, Order, listed
 from producers.http.requests import ConversationRequest, ConversationUpdate, ItemsRequest
 from producers.http.responses import IdempotencyKey, Include
-from turns.errors import UnknownSession
+from turns.errors import TurnConflict, UnknownSession
 from turns.store import Conversation
-from turns.wire import dumps
+from turns.wire import dumps, fingerprint
 
 router = APIRouter(prefix="/v1/conversations", tags=["Conversations"])
 
@@ -91,17 +91,31 @@ async def delete(conversation_id: str, desk: AtDesk, caller: Calling) -> Respons
     return JSONResponse({"id": conversation_id, "object": "conversation.deleted", "deleted": True})
 
 
-@router.post("/{conversation_id}/items", responses=documented(_ITEMS, 404, 413), response_class=JSONResponse)
+async def _agree(desk: Desk, name: str, elements: list[dict[str, Any]]) -> None:
+    """Let a repeat's elements be those of the first time, which are not added again. Raises TurnConflict for others."""
+    now, mine = elements[0]["turnstile"]["at"], fingerprint(name, dumps([element["data"] for element in elements]), "")
+    at, _, first = (await desk.store.once(name, f"{now} {mine}")).partition(" ")
+    if first != mine:
+        raise TurnConflict("This idempotency key was used with other items.")
+    for element in elements:
+        element["turnstile"]["at"] = int(at)
+
+
+@router.post("/{conversation_id}/items", responses=documented(_ITEMS, 404, 413, 422), response_class=JSONResponse)
 async def create_items(
     conversation_id: str,
     body: ItemsRequest,
     desk: AtDesk,
     caller: Calling,
     include: Include = None,  # noqa: ARG001  # the SDKs' parameter
+    idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Add messages without asking anything."""
     session = _session(caller, conversation_id)
-    elements = _stored(caller, body.items, None, at=round(time.time() * 1000))
+    key = idempotency_key and f"{session}\0{idempotency_key}"
+    elements = _stored(caller, body.items, key, at=round(time.time() * 1000))
+    if key:
+        await _agree(desk, caller.key("items", key), elements)
     await desk.store.amend(session, None, [dumps(element) for element in elements])
     history = History(desk.store, session)
     items = [(await history.find(element["turnstile"]["item"]))[1] for element in elements]

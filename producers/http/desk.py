@@ -16,8 +16,8 @@ from turns.connection import close_async
 from turns.errors import InvalidTurn, QueueUnreachable, TurnstileError, UnknownTurn
 from turns.settings import Settings
 from turns.states import State
-from turns.store import AsyncTurnStore, Call
-from turns.wire import Record, check_turn
+from turns.store import AsyncTurnStore, Call, operation
+from turns.wire import Record, check_turn, text
 
 T = TypeVar("T")
 
@@ -38,6 +38,12 @@ class PromptStore(AsyncTurnStore):
                 return await super().run(call)
         except TimeoutError:
             raise QueueUnreachable(f"Redis did not answer within {ANSWER_SECONDS:g} seconds.") from None
+
+    @operation
+    def once(self, name: str, value: str) -> Call[str]:
+        """What was first given under a name: `value`, or what had been given before. Kept as long as a finished turn."""
+        args = (self.keys.once(name), value, "PX", round(self.settings.result_ttl * 1000), "NX", "GET")
+        return Call("SET", args, lambda reply: value if reply is None else text(reply))
 
 
 class Desk:

@@ -30,6 +30,15 @@ def test_a_repeated_request_is_the_same_response(sdk: openai.OpenAI, session: st
     assert refused.value.response.headers["x-should-retry"] == "false"
 
 
+def test_a_deleted_response_is_not_asked_again(sdk: openai.OpenAI, session: str) -> None:
+    asked: Any = {"input": "hello there", "conversation": session, "extra_headers": {"Idempotency-Key": session}}
+    sdk.responses.delete(sdk.responses.create(**asked).id)
+    with pytest.raises(openai.UnprocessableEntityError) as refused:
+        sdk.responses.create(**asked)
+    assert refused.value.code == "idempotency_conflict"
+    assert len(list(sdk.conversations.items.list(session))) == 2
+
+
 def test_the_clients_own_message_id_is_a_key_too(sdk: openai.OpenAI, session: str) -> None:
     mark = {"client_message_id": session}
     first, again = (sdk.responses.create(input="hello there", metadata=mark, background=True) for _ in range(2))
