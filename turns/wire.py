@@ -243,6 +243,8 @@ class Record:
     queue: str
     place: int
     """0 at the head of its session, then 1 and up; always 0 once it runs."""
+    first_place: int
+    """The place that it was accepted at."""
     attempts: int
     dispatches: int
     sequence: int
@@ -268,6 +270,7 @@ class Record:
             state=State(record["state"]),
             queue=record["queue"],
             place=int(reply[0]),
+            first_place=int(record.get("place", 0)),
             attempts=int(record["attempts"]),
             dispatches=int(record.get("dispatches", 0)),
             sequence=int(record.get("sequence", 0)),

@@ -34,7 +34,7 @@ class Narrator:
     def begin(self) -> Iterator[Told]:
         """Before anything has happened."""
         for kind in ("created", "queued"):
-            yield self._lifecycle(kind, State.QUEUED.value)
+            yield self._lifecycle(kind, State.QUEUED.value, self._record.first_place)
 
     def tell(self, event: Event, record: Record | None = None) -> Iterator[Told]:
         """One event of the turn; `record` is the turn's own once it has ended."""
@@ -106,8 +106,8 @@ class Narrator:
         # There is no event of its own for a cancelled response that clients know.
         yield self._event(f"response.{_ENDS.get(state, 'incomplete')}", {"response": body})
 
-    def _lifecycle(self, kind: str, status: str) -> Told:
-        body = rendering.snapshot(self._record, self._session, self._model, status)
+    def _lifecycle(self, kind: str, status: str, place: int | None = None) -> Told:
+        body = rendering.snapshot(self._record, self._session, self._model, status, place)
         return self._event(f"response.{kind}", {"response": body})
 
     def _said(self, step: str, content: Mapping[str, Any]) -> Told:

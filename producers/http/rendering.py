@@ -48,7 +48,9 @@ def as_told(record: Record) -> Record:
 def response(record: Record, session: str, model: str) -> dict[str, Any]:
     """A response as it is now. `session` is the caller's name for it, `model` the one that answers by default."""
     record = as_told(record)
-    body = snapshot(record, session, model, _STATUS.get(record.state, record.state.value))
+    place = record.place if record.state is State.QUEUED else None
+    body = snapshot(record, session, model, _STATUS.get(record.state, record.state.value), place)
+    body["model"] = record.model or body["model"]
     body["output"] = _output(record)
     body["completed_at"] = record.finished if record.state is State.COMPLETED else None
     body["usage"] = _usage(record.usage)
@@ -60,12 +62,10 @@ def response(record: Record, session: str, model: str) -> dict[str, Any]:
     return body
 
 
-def snapshot(record: Record, session: str, model: str, status: str) -> dict[str, Any]:
-    """A response without what it does not have yet."""
+def snapshot(record: Record, session: str, model: str, status: str, place: int | None = None) -> dict[str, Any]:
+    """A response without what it does not have from the beginning; `place` while it waits."""
     options, asked = record.options, record.options.request
-    metadata = dict(options.metadata)
-    if status == State.QUEUED and record.state is State.QUEUED:
-        metadata[POSITION] = str(record.place)
+    metadata = dict(options.metadata) | ({} if place is None else {POSITION: str(place)})
     return {
         "id": record.id,
         "object": "response",
@@ -80,7 +80,7 @@ def snapshot(record: Record, session: str, model: str, status: str) -> dict[str,
         "max_output_tokens": options.max_output_tokens,
         "max_tool_calls": None,
         "metadata": metadata,
-        "model": record.model or options.model or model,
+        "model": options.model or model,
         "output": [],
         "parallel_tool_calls": True,
         "previous_response_id": asked.get("previous_response_id"),

@@ -102,6 +102,24 @@ def test_every_replay_is_the_same_from_every_point(sdk: openai.OpenAI, http: htt
     assert events_of(http, response.id, 10_000) == []
 
 
+def test_a_replay_is_what_was_told_live(stack: Stack, sdk: openai.OpenAI, http: httpx.Client, session: str) -> None:
+    first = sdk.responses.create(input=HANGS, background=True, conversation=session)
+    running(stack.store, first.id)
+    body = {"input": LONG, "conversation": session, "stream": True}
+    live: list[dict[str, Any]] = []
+    with http.stream("POST", "/v1/responses", json=body) as answer:
+        for event in read_events(answer.iter_lines()):
+            live.append(event)
+            if event["type"] == "response.queued":
+                sdk.responses.cancel(first.id)
+    begun, ended = live[0]["response"], live[-1]["response"]
+    assert begun["metadata"] == {"turnstile_position": "1"}
+    assert ended["model"] != begun["model"]
+    assert events_of(http, begun["id"]) == live
+    stack.store.client.delete(stack.store.keys.events(begun["id"]))
+    assert events_of(http, begun["id"])[:5] == live[:5]
+
+
 def test_many_readers_are_told_the_same(sdk: openai.OpenAI, http: httpx.Client) -> None:
     response = sdk.responses.create(input=f"{LONG} {SLOW}", background=True)
     with ThreadPoolExecutor(20) as pool:

@@ -12,7 +12,7 @@ from turns.states import State
 from turns.wire import Event, Options, Record
 
 RUNNING = Record(
-    id="resp_1", session="foo", state=State.RUNNING, queue="chat", place=0, attempts=1, dispatches=1, sequence=1,
+    id="resp_1", session="foo", state=State.RUNNING, queue="chat", place=0, first_place=0, attempts=1, dispatches=1, sequence=1,
     created=1.0, started=2.0, finished=None, question="hi", options=Options(), answer=None, usage=None, model=None,
     code=None, message=None,
 )  # fmt: skip
