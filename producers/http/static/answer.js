@@ -71,7 +71,7 @@ export class Answer {
   tell(event) {
     if (this.ended) return;
     if (event.type === "response.in_progress" || event.type === "response.output_item.added") this.start();
-    if (event.type === "response.output_text.delta") this.write(this.text + event.delta);
+    if (["response.output_text.delta", "response.refusal.delta"].includes(event.type)) this.write(this.text + event.delta);
     if (event.type === "error") this.end(event.message, true);
     if (["response.completed", "response.failed", "response.incomplete"].includes(event.type)) this.settle(event.response);
   }
@@ -85,7 +85,7 @@ export class Answer {
 
   settle(response) {
     const parts = response.output[0]?.content;
-    if (parts) this.write(parts.map((part) => part.text ?? "").join(""));
+    if (parts) this.write(parts.map((part) => part.text ?? part.refusal ?? "").join(""));
     this.end(...outcome(response));
   }
 
