@@ -302,4 +302,4 @@ def test_models(sdk: openai.OpenAI) -> None:
 def test_health(http: httpx.Client) -> None:
     assert http.get("/healthz").json() == {"status": "ok"}
     assert http.get("/readyz").json() == {"status": "ok"}
-    assert "swagger" in http.get("/docs").text
+    assert "/static/docs.js" in http.get("/docs").text

@@ -127,6 +127,21 @@ test("a refusal and a filtered answer are shown", async () => {
   assert.equal((await bodies(page))[1], "You said: Do harm");
 });
 
+for (const [name, options] of [["docs", {}], ["docs-dark", { colorScheme: "dark" }], ["docs-phone", PHONE]]) {
+  test(`the API is documented without help from elsewhere: ${name}`, async () => {
+    const page = await visit(`${BASE_URL}/`, options);
+    await page.goto(`${BASE_URL}/docs`);
+    await page.locator('#calls[aria-busy="false"]').waitFor();
+    const create = page.locator("details", { hasText: "POST/v1/responses " });
+    await create.locator("summary").first().click();
+    await create.getByText("previous_response_id").waitFor();
+    await picture(page, name);
+    await page.getByRole("link", { name: "ResponseObject" }).first().click();
+    await page.locator("#ResponseObject").getByText("incomplete_details").waitFor();
+    assert.equal(await page.evaluate(() => document.documentElement.scrollWidth > window.innerWidth), false);
+  });
+}
+
 test("a reload in the middle resumes the answer and what waits behind it", async () => {
   const page = await visit();
   await ask(page, "Tell me a story [[tokens_per_second=6]]");
