@@ -1,6 +1,7 @@
 """/v1/conversations: a conversation is a session."""
 
 import time
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body
@@ -62,6 +63,13 @@ async def _described(desk: Desk, caller: Caller, id: str) -> Conversation:
         raise missing("conversation_id", "Conversation", id) from None
 
 
+async def _amend(desk: Desk, caller: Caller, id: str, metadata: dict[str, str] | None, messages: Sequence[str] = ()) -> None:
+    try:
+        await desk.store.amend(_session(caller, id), metadata, messages)
+    except UnknownSession:
+        raise missing("conversation_id", "Conversation", id) from None
+
+
 def _session(caller: Caller, id: str) -> str:
     try:
         return caller.session(id)
@@ -78,8 +86,7 @@ async def retrieve(conversation_id: str, desk: AtDesk, caller: Calling) -> Respo
 @router.post("/{conversation_id}", responses=documented(_CONVERSATION, 404, 413), response_class=JSONResponse)
 async def update(conversation_id: str, body: ConversationUpdate, desk: AtDesk, caller: Calling) -> Response:
     """Put other metadata in place of what it has."""
-    session = _session(caller, conversation_id)
-    await desk.store.amend(session, body.metadata or {})
+    await _amend(desk, caller, conversation_id, body.metadata or {})
     return JSONResponse(_shown(caller, await _described(desk, caller, conversation_id)))
 
 
@@ -116,7 +123,7 @@ async def create_items(
     elements = _stored(caller, body.items, key, at=round(time.time() * 1000))
     if key:
         await _agree(desk, caller.key("items", key), elements)
-    await desk.store.amend(session, None, [dumps(element) for element in elements])
+    await _amend(desk, caller, conversation_id, None, [dumps(element) for element in elements])
     history = History(desk.store, session)
     items = [(await history.find(element["turnstile"]["item"]))[1] for element in elements]
     return JSONResponse(listed(items, has_more=False))

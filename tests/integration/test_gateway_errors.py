@@ -60,6 +60,7 @@ WRONG_RESPONSES = [
     wrong_response("instructions", input="hi", instructions=["be brief"]),
     wrong_response("tools", input="hi", tools=[{"type": "web_search"}]),
     wrong_response("tool_choice", input="hi", tool_choice="required"),
+    wrong_response("tool_choice", input="hi", tool_choice={}),
     wrong_response("reasoning", input="hi", reasoning={"effort": "low"}),
     wrong_response("include", input="hi", include=["reasoning.encrypted_content"]),
     wrong_response("prompt", input="hi", prompt={"id": "p"}),
@@ -113,6 +114,7 @@ WRONG_CHATS: list[tuple[dict[str, Any], str]] = [
     ({"messages": [HI], "response_format": {"type": "xml"}}, "response_format.type"),
     ({"messages": [HI], "max_tokens": -1}, "max_tokens"),
     ({"messages": [HI], "metadata": {"session_id": "a/b"}}, "metadata.session_id"),
+    ({"messages": [HI], "store": True}, "store"),
     ({"messages": [HI], "surprise": 1}, "surprise"),
 ]
 
@@ -212,6 +214,15 @@ def test_large_but_allowed(sdk: openai.OpenAI) -> None:
     earlier: Any = [{"role": "user", "content": "x" * 200_000}, {"role": "assistant", "content": "y" * 200_000}] * 10
     answer = sdk.chat.completions.create(model="gpt-4o-mini", messages=[*earlier, {"role": "user", "content": "hi"}])
     assert answer.choices[0].message.content == "You said: hi"
+
+
+@pytest.mark.parametrize("reasoning", [None, {}, {"effort": None, "summary": None}])
+def test_what_asks_for_nothing_is_let_through(http: httpx.Client, reasoning: Any) -> None:
+    body = {"input": "hi", "reasoning": reasoning, "parallel_tool_calls": False, "tool_choice": "none"}
+    answer = http.post("/v1/responses", json=body).json()
+    assert (answer["status"], answer["parallel_tool_calls"], answer["tool_choice"]) == ("completed", False, "none")
+    chat = http.post("/v1/chat/completions", json={"messages": [HI], "store": False, "tool_choice": "none"})
+    assert chat.status_code == 200
 
 
 def test_an_unknown_item(sdk: openai.OpenAI, session: str) -> None:
