@@ -118,6 +118,8 @@ class Options:
     """Whether the model is asked to stream and the text is written to the turn's events as it comes."""
     queue: str = "chat"
     """`chat`, or `batch` for work that nobody sits and waits for."""
+    name: str | None = None
+    """Who asks, where the model is to know."""
     model: str | None = None
     instructions: str | None = None
     """In place of the system prompt, for this turn."""
@@ -171,7 +173,7 @@ class Options:
 
 _FORMS: tuple[tuple[Any, str, tuple[str, ...]], ...] = (
     (bool, "true or false", ("stream", "store")),
-    (str, "text", ("queue", "model", "instructions")),
+    (str, "text", ("queue", "name", "model", "instructions")),
     (int, "a whole number", ("max_output_tokens",)),
     ((int, float), "a number", ("temperature", "top_p", "deadline_seconds")),
     (dict, "an object", ("response_format", "metadata", "webhook", "request")),

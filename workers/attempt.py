@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 _DEADLINE = Failure("deadline_exceeded", "The turn did not end before its deadline.", retryable=False)
 _UNREADABLE = Failure("invalid_request", "`history` and `before` must be messages: `role` and `content`.", retryable=False)
 _FILTERED = Failure("content_filter", "The model's content filter stopped the answer.", retryable=False)
-_MODEL_OPTIONS = ("model", "instructions", "temperature", "top_p", "max_output_tokens", "response_format")
+_MODEL_OPTIONS = ("name", "model", "instructions", "temperature", "top_p", "max_output_tokens", "response_format")
 _COMMIT_SECONDS = 600.0
 _COMMIT_PAUSE_SECONDS = 0.5
 
@@ -145,7 +145,8 @@ class Attempt:
         return await self._finish(_outcome(result), elements)
 
     def _transcript(self, opening: OpenTurn, result: ChainResult) -> list[BaseMessage]:
-        return [*convert_to_messages(self.claim.options.before), *transcript(opening, self.claim.question, result.message)]
+        options, question = self.claim.options, self.claim.question
+        return [*convert_to_messages(options.before), *transcript(opening, question, result.message, options.name)]
 
     async def _requeue(self, delay: float, *, forgive: bool = False) -> Report:
         if self._stream:

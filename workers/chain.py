@@ -1,7 +1,8 @@
 """The chain that answers: the default one, or the user's own Runnable, and how a turn calls it.
 
-A chain takes `{"question": str | list of content parts, "history": list of messages}`, and `instructions` where a turn
-brings its own; the session id stands in `config["configurable"]["session_id"]`. It gives a message or a string.
+A chain takes `{"question": str | list of content parts, "history": list of messages}`, `instructions` where a turn brings
+its own, and `name` where it tells who asks; the session id stands in `config["configurable"]["session_id"]`. It gives a message
+or a string.
 """
 
 import importlib
@@ -127,8 +128,7 @@ async def run_chain(
     """
     options = options or {}
     inputs: dict[str, Any] = {"question": question, "history": list(history)}
-    if options.get("instructions"):
-        inputs["instructions"] = options["instructions"]
+    inputs |= {name: options[name] for name in ("instructions", "name") if options.get(name)}
     arguments = call_options(options)
     config: RunnableConfig = {"configurable": {**_configurable(options), "session_id": session_id}}
     bound = _bound(chain, arguments) if arguments else chain

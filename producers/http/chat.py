@@ -75,14 +75,16 @@ async def _accepted(desk: Desk, id: str, session: str, question: Question, optio
 
 
 def _asked(body: ChatRequest, stateless: bool) -> tuple[Question, Options]:
-    earlier, question = split_question(read_messages(body.messages), "messages")
+    messages = read_messages(body.messages)
+    earlier, question = split_question(messages, "messages")
+    name = messages[-1].get("name")
     opening = 0
     while opening < len(earlier) and earlier[opening]["role"] in ("system", "developer"):
         opening += 1
     instructions = "\n\n".join(message["content"] for message in earlier[:opening]) or None
     if stateless:
-        return question, body.options(instructions=instructions, history=earlier[opening:], store=False)
-    return question, body.options(instructions=instructions)
+        return question, body.options(name=name, instructions=instructions, history=earlier[opening:], store=False)
+    return question, body.options(name=name, instructions=instructions)
 
 
 def _failure(record: Record) -> ApiError:

@@ -39,7 +39,12 @@ def _read_item(item: Mapping[str, Any], param: str) -> Message:
 
 def read_messages(messages: Sequence[Mapping[str, Any]]) -> list[Message]:
     """Messages of a chat completion, checked. Raises ApiError."""
-    return [_message(message, f"messages[{n}]", _CHAT_PARTS) for n, message in enumerate(messages)]
+    return [_read_message(message, f"messages[{n}]") for n, message in enumerate(messages)]
+
+
+def _read_message(message: Mapping[str, Any], param: str) -> Message:
+    read = _message(message, param, _CHAT_PARTS)
+    return {**read, "name": _string(message, "name", param)} if message.get("name") is not None else read
 
 
 def split_question(messages: list[Message], param: str) -> tuple[list[Message], str | list[Part]]:

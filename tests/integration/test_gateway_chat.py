@@ -86,6 +86,19 @@ def test_a_stream_ends_with_done(http: httpx.Client) -> None:
     assert all("usage" not in chunk for chunk in read_events(iter(answer.text.splitlines())))
 
 
+def test_names_reach_the_model(stack: Stack, sdk: openai.OpenAI, session: str) -> None:
+    messages: Any = [
+        {"role": "user", "content": "hi", "name": "ann"},
+        {"role": "assistant", "content": "hello", "name": "tea_bot"},
+        {"role": "user", "content": "and me?", "name": "bob"},
+    ]
+    alone = sdk.chat.completions.create(model=MODEL, messages=messages)
+    options = stack.store.status(f"resp_{alone.id.removeprefix('chatcmpl-')}").options
+    assert (options.history, options.name) == (messages[:2], "bob")
+    sdk.chat.completions.create(model=MODEL, messages=messages, metadata={"session_id": session})
+    assert b'"name":"bob"' in stack.store.history(session)[-1]
+
+
 @pytest.mark.parametrize("by_header", [True, False])
 def test_with_a_session_the_last_message_is_a_turn_of_it(sdk: openai.OpenAI, session: str, by_header: bool) -> None:
     named: dict[str, Any] = {"extra_headers": {"X-Session-Id": session}} if by_header else {"metadata": {"session_id": session}}

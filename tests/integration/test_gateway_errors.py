@@ -115,6 +115,7 @@ WRONG_CHATS: list[tuple[dict[str, Any], str]] = [
     ({"messages": [HI], "max_tokens": -1}, "max_tokens"),
     ({"messages": [HI], "metadata": {"session_id": "a/b"}}, "metadata.session_id"),
     ({"messages": [HI], "store": True}, "store"),
+    ({"messages": [{**HI, "name": 5}]}, "messages[0].name"),
     ({"messages": [HI], "surprise": 1}, "surprise"),
 ]
 

@@ -143,7 +143,13 @@ async def test_a_fault_wears_off_after_its_times(chain: Chain, offline: OfflineM
     assert (offline.stats.failed, offline.stats.completed) == (2, 1)
 
 
-@pytest.mark.parametrize("streamed", [True, False])
+@BOTH
+async def test_the_model_is_told_who_asks(chain: Chain, offline: OfflineModel, streamed: bool) -> None:
+    await ask(chain, "hello", streamed, name="bob")
+    assert offline.seen[0]["messages"][-1] == {"role": "user", "content": "hello", "name": "bob"}
+
+
+@BOTH
 async def test_a_refusal_is_told_from_an_answer(chain: Chain, streamed: bool) -> None:
     refused = await ask(chain, "hello [[finish=refusal]]", streamed)
     assert (refused.text, refused.refusal) == ("You said: hello", True)
