@@ -56,14 +56,17 @@ def opened(turn: OpenTurn) -> Iterator[OpenTurn]:
         current.reset(token)
 
 
-def transcript(turn: OpenTurn, question: str | list[Any], answer: BaseMessage | str) -> list[BaseMessage]:
+def transcript(
+    turn: OpenTurn, question: str | list[Any], answer: BaseMessage | str, name: str | None = None
+) -> list[BaseMessage]:
     """What a turn adds to the history: what its chain staged, else the question and the answer.
 
     Args:
         question: text, or a list of content parts.
         answer: what the chain returned.
+        name: who asked.
     """
     if turn.staged:
         return list(turn.staged)
     said = AIMessage(content=answer) if isinstance(answer, str) else plain(answer)
-    return [HumanMessage(content=question), said]
+    return [HumanMessage(content=question, name=name), said]

@@ -36,6 +36,7 @@ class Wishes(TypedDict, total=False):
 
     stream: bool
     queue: str
+    name: str | None
     model: str | None
     instructions: str | None
     temperature: float | None

@@ -45,7 +45,7 @@ def build(settings: Settings) -> FastAPI:
         yield
         await app.state.desk.close()
 
-    app = Gateway(title="Turnstile", version="1", description=_ABOUT, lifespan=lifespan, redoc_url=None)
+    app = Gateway(title="Turnstile", version="1", description=_ABOUT, lifespan=lifespan, docs_url=None, redoc_url=None)
     for part in (responses, conversations, chat, models, health, page):
         app.include_router(part.router)
     errors.install(app)

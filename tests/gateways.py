@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -11,10 +11,13 @@ from typing import Any, Self
 
 import httpx
 import openai
+from openai.types.responses import Response
 
 from deploy.embedded import free_port
 from tests.processes import environment, launch
 from tests.support import wait_until
+from turns.states import State
+from turns.store import TurnStore
 
 
 class Gateway:
@@ -84,3 +87,25 @@ def read_events(lines: Iterator[str]) -> Iterator[dict[str, Any]]:
     for line in lines:
         if line.startswith("data: ") and line != "data: [DONE]":
             yield json.loads(line.removeprefix("data: "))
+
+
+def ended(sdk: openai.OpenAI, id: str) -> Response:
+    """The response, once it has ended."""
+
+    def look() -> Response | None:
+        response = sdk.responses.retrieve(id)
+        return None if response.status in ("queued", "in_progress") else response
+
+    response = wait_until(look, "the response has ended")
+    assert response
+    return response
+
+
+def running(store: TurnStore, id: str) -> None:
+    """Wait until a worker has it."""
+    wait_until(lambda: store.status(id).state is State.RUNNING, "the turn runs")
+
+
+def texts_of(items: Iterable[Any]) -> list[str]:
+    """The texts of items."""
+    return [item.content[0].text for item in items]

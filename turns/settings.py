@@ -106,7 +106,9 @@ class Settings(BaseModel):
         0, description="Most tokens of history in the prompt, counted approximately. 0: no limit."
     )
 
-    max_question_bytes: Count = Field(262_144, description="Largest question, in UTF-8.")
+    max_question_bytes: Count = Field(
+        262_144, description="Largest text of a question, in UTF-8; with its pictures and files a question has at most 16 MiB."
+    )
     max_body_bytes: Count = Field(8_388_608, description="Largest request that the gateway takes.")
     max_waiting_per_session: Count = Field(1_000, description="Most turns waiting in one session.")
     max_waiting: Count = Field(200_000, description="Most unfinished turns in all.")

@@ -64,7 +64,7 @@ class Conversation:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a turn ends. `usage` counts tokens; `code` and `message` say why it failed."""
+    """How a turn ends. `usage` counts tokens; `code` and `message` say why it failed. `code` REFUSAL: the answer is one."""
 
     state: State
     answer: str = ""
@@ -279,7 +279,7 @@ class _Operations:
 
     @operation
     def forget(self, id: str) -> Call[bool]:
-        """Forget one turn that has ended; False when there is none. What it added to the history stays.
+        """Forget one turn that has ended; False when there is none. What it added to the history stays, and its id is taken.
 
         Raises:
             TurnNotEnded: cancel it first.

@@ -15,10 +15,15 @@ from turns.states import State
 Question = str | list[dict[str, Any]]
 """A text, or content parts as in OpenAI's chat messages (`{"type": "text", "text": …}`, `{"type": "image_url", …}`)."""
 
+MOST_QUESTION_BYTES = 16_777_216
+"""Of a question with its pictures and files, as JSON."""
+
 TASK = "workers.answer"
 ORIGIN = "turnstile"
 """Whose message a dispatch is."""
 QUEUES = ("chat", "batch")
+REFUSAL = "refusal"
+"""The code of a turn whose answer says why there is none; it is completed like any other."""
 NOTICE_TASK = "workers.notify"
 NOTICE_QUEUE = "webhooks"
 
@@ -70,16 +75,23 @@ def check_turn(turn: str) -> str:
 
 
 def encode_question(question: Question, max_bytes: int) -> str:
-    """The question as JSON text, or InvalidTurn: empty, too large, not text, or not a list of content parts."""
+    """The question as JSON text, or InvalidTurn: empty, too large, not text, or not a list of content parts.
+
+    `max_bytes` is for what is text in it; with pictures and files a question has at most MOST_QUESTION_BYTES.
+    """
     if not _well_formed(question):
         raise InvalidTurn("A question is a text, or a list of content parts that each have a `type`.", param="question")
     text = _encode(question, "question")
-    size = len(text.encode())
-    if size > max_bytes:
-        raise InvalidTurn(
-            f"The question has {size:,} bytes; TURNSTILE_MAX_QUESTION_BYTES allows {max_bytes:,}.", param="question"
-        )
+    told = text if isinstance(question, str) else _encode([p for p in question if p["type"] == "text"], "question")
+    _check_size("The question's text", told, max_bytes, "TURNSTILE_MAX_QUESTION_BYTES allows")
+    _check_size("The question", text, MOST_QUESTION_BYTES, "the most that is taken is")
     return text
+
+
+def _check_size(what: str, text: str, most: int, limit: str) -> None:
+    size = len(text.encode())
+    if size > most:
+        raise InvalidTurn(f"{what} has {size:,} bytes; {limit} {most:,}.", param="question")
 
 
 def _encode(value: object, param: str) -> str:
@@ -106,6 +118,8 @@ class Options:
     """Whether the model is asked to stream and the text is written to the turn's events as it comes."""
     queue: str = "chat"
     """`chat`, or `batch` for work that nobody sits and waits for."""
+    name: str | None = None
+    """Who asks, where the model is to know."""
     model: str | None = None
     instructions: str | None = None
     """In place of the system prompt, for this turn."""
@@ -159,7 +173,7 @@ class Options:
 
 _FORMS: tuple[tuple[Any, str, tuple[str, ...]], ...] = (
     (bool, "true or false", ("stream", "store")),
-    (str, "text", ("queue", "model", "instructions")),
+    (str, "text", ("queue", "name", "model", "instructions")),
     (int, "a whole number", ("max_output_tokens",)),
     ((int, float), "a number", ("temperature", "top_p", "deadline_seconds")),
     (dict, "an object", ("response_format", "metadata", "webhook", "request")),
@@ -231,6 +245,8 @@ class Record:
     queue: str
     place: int
     """0 at the head of its session, then 1 and up; always 0 once it runs."""
+    first_place: int
+    """The place that it was accepted at."""
     attempts: int
     dispatches: int
     sequence: int
@@ -256,6 +272,7 @@ class Record:
             state=State(record["state"]),
             queue=record["queue"],
             place=int(reply[0]),
+            first_place=int(record.get("place", 0)),
             attempts=int(record["attempts"]),
             dispatches=int(record.get("dispatches", 0)),
             sequence=int(record.get("sequence", 0)),

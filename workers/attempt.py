@@ -15,7 +15,7 @@ from turns.errors import QueueUnreachable
 from turns.settings import Settings
 from turns.states import State
 from turns.store import AsyncTurnStore, Outcome
-from turns.wire import Claim, dumps
+from turns.wire import REFUSAL, Claim, dumps
 from workers.chain import ChainResult, run_chain
 from workers.failures import Failure, backoff, classify
 from workers.report import LOST, REQUEUED, Report
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 _DEADLINE = Failure("deadline_exceeded", "The turn did not end before its deadline.", retryable=False)
 _UNREADABLE = Failure("invalid_request", "`history` and `before` must be messages: `role` and `content`.", retryable=False)
 _FILTERED = Failure("content_filter", "The model's content filter stopped the answer.", retryable=False)
-_MODEL_OPTIONS = ("model", "instructions", "temperature", "top_p", "max_output_tokens", "response_format")
+_MODEL_OPTIONS = ("name", "model", "instructions", "temperature", "top_p", "max_output_tokens", "response_format")
 _COMMIT_SECONDS = 600.0
 _COMMIT_PAUSE_SECONDS = 0.5
 
@@ -71,8 +71,6 @@ class Attempt:
             self._task = None
             return await self._after_failure(_DEADLINE if isinstance(error, _DeadlinePassed) else classify(error))
         self._task = None
-        if result.finish_reason == "content_filter":
-            return await self._after_failure(_FILTERED)
         return await self._commit(opening, result)
 
     def _window(self) -> list[BaseMessage]:
@@ -133,8 +131,8 @@ class Attempt:
         return await self._finish(Outcome(State.FAILED, code=failure.code, message=failure.message), [])
 
     async def _commit(self, opening: OpenTurn, result: ChainResult) -> Report:
-        state = State.INCOMPLETE if result.finish_reason == "length" else State.COMPLETED
-        messages = self._transcript(opening, result) if self.claim.options.store else []
+        filtered = result.finish_reason == "content_filter"
+        messages = self._transcript(opening, result) if self.claim.options.store and not filtered else []
         now = round(self.claim.now * 1000)
         try:
             elements = [encode(m, self.claim.id, now, place=place) for place, m in enumerate(messages[:-1])]
@@ -142,11 +140,13 @@ class Attempt:
             dumps(result.usage)
         except (TypeError, ValueError) as error:
             return await self._after_failure(classify(error))
-        outcome = Outcome(state, answer=result.text, usage=result.usage, model=str(result.model or ""))
-        return await self._finish(outcome, elements)
+        if filtered:
+            log.info("turn %s: failed with %s", self.claim.id, _FILTERED.code)
+        return await self._finish(_outcome(result), elements)
 
     def _transcript(self, opening: OpenTurn, result: ChainResult) -> list[BaseMessage]:
-        return [*convert_to_messages(self.claim.options.before), *transcript(opening, self.claim.question, result.message)]
+        options, question = self.claim.options, self.claim.question
+        return [*convert_to_messages(options.before), *transcript(opening, question, result.message, options.name)]
 
     async def _requeue(self, delay: float, *, forgive: bool = False) -> Report:
         if self._stream:
@@ -169,6 +169,15 @@ class Attempt:
                 if monotonic() > end:
                     raise
                 await asyncio.sleep(_COMMIT_PAUSE_SECONDS)
+
+
+def _outcome(result: ChainResult) -> Outcome:
+    about: dict[str, Any] = {"answer": result.text, "usage": result.usage, "model": str(result.model or "")}
+    if result.finish_reason == "content_filter":
+        return Outcome(State.FAILED, **about, code=_FILTERED.code, message=_FILTERED.message)
+    if result.finish_reason == "length":
+        return Outcome(State.INCOMPLETE, **about)
+    return Outcome(State.COMPLETED, **about, code=REFUSAL if result.refusal else "")
 
 
 class _DeadlinePassed(Exception):

@@ -1,7 +1,8 @@
 """The chain that answers: the default one, or the user's own Runnable, and how a turn calls it.
 
-A chain takes `{"question": str | list of content parts, "history": list of messages}`, and `instructions` where a turn
-brings its own; the session id stands in `config["configurable"]["session_id"]`. It gives a message or a string.
+A chain takes `{"question": str | list of content parts, "history": list of messages}`, `instructions` where a turn brings
+its own, and `name` where it tells who asks; the session id stands in `config["configurable"]["session_id"]`. It gives a message
+or a string.
 """
 
 import importlib
@@ -19,7 +20,7 @@ from langchain_openai.chat_models.base import BaseChatOpenAI
 
 from turns.errors import SettingError
 from turns.settings import Settings
-from turns.wire import whole
+from turns.wire import REFUSAL, whole
 from workers.default_chain import default_chain
 from workers.model import build_model, call_options, check_name, close_model
 
@@ -33,13 +34,17 @@ class ChainOutputError(TypeError):
 
 @dataclass(frozen=True, slots=True)
 class ChainResult:
-    """What a chain answered. `usage` is langchain's `usage_metadata`: counts of tokens."""
+    """What a chain answered. `usage` is langchain's `usage_metadata`: counts of tokens.
+
+    `refusal`: the text says why there is no answer, and none of it was streamed.
+    """
 
     message: AIMessage
     text: str
     usage: dict[str, Any] | None
     model: str | None
     finish_reason: str | None
+    refusal: bool = False
 
 
 def load_chain(settings: Settings, base_url: str | None = None) -> Chain:
@@ -123,14 +128,13 @@ async def run_chain(
     """
     options = options or {}
     inputs: dict[str, Any] = {"question": question, "history": list(history)}
-    if options.get("instructions"):
-        inputs["instructions"] = options["instructions"]
+    inputs |= {name: options[name] for name in ("instructions", "name") if options.get(name)}
     arguments = call_options(options)
     config: RunnableConfig = {"configurable": {**_configurable(options), "session_id": session_id}}
     bound = _bound(chain, arguments) if arguments else chain
     if on_text is None:
         return _result(_message(await bound.ainvoke(inputs, config)))
-    return _result(await _streamed(bound, inputs, config, on_text))
+    return await _streamed(bound, inputs, config, on_text)
 
 
 def _configurable(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -149,14 +153,25 @@ def _bound(chain: Chain, arguments: Mapping[str, Any]) -> Chain:
 
 async def _streamed(
     chain: Chain, inputs: Mapping[str, Any], config: RunnableConfig, on_text: Callable[[str], object]
-) -> AIMessage:
+) -> ChainResult:
     pieces: list[Any] = []
+    told = False
     async for piece in chain.astream(inputs, config):
         pieces.append(piece)
-        if text := piece if isinstance(piece, str) else _text(piece):
+        text = piece if isinstance(piece, str) else _text(piece)
+        if text and (told or not _refuses(piece)):
+            told = True
             on_text(text)
     if not pieces:
         raise ChainOutputError("The chain gave nothing.")
+    return _result(_put_together(pieces), told)
+
+
+def _refuses(piece: Any) -> bool:
+    return bool(getattr(piece, "response_metadata", {}).get("finish_reason") == REFUSAL)
+
+
+def _put_together(pieces: list[Any]) -> AIMessage:
     if len(pieces) == 1 or not any(isinstance(piece, BaseMessage) for piece in pieces):
         return _message(pieces[0] if len(pieces) == 1 else "".join(pieces))
     first, *others = map(_chunk, pieces)
@@ -185,7 +200,7 @@ def _message(output: Any) -> AIMessage:
     return output
 
 
-def _result(message: AIMessage) -> ChainResult:
+def _result(message: AIMessage, told: bool = False) -> ChainResult:
     about = message.response_metadata
     if isinstance(message.content, str):
         message.content = whole(message.content)
@@ -195,4 +210,5 @@ def _result(message: AIMessage) -> ChainResult:
         usage=dict(message.usage_metadata) if message.usage_metadata else None,
         model=about.get("model_name") or about.get("model"),
         finish_reason=about.get("finish_reason") or about.get("stop_reason"),
+        refusal=_refuses(message) and not told,
     )

@@ -20,7 +20,7 @@ class QuestionPrompt(BaseMessagePromptTemplate):
         return ["question"]
 
     def format_messages(self, **kwargs: Any) -> list[BaseMessage]:
-        return [HumanMessage(kwargs["question"])]
+        return [HumanMessage(kwargs["question"], name=kwargs.get("name"))]
 
 
 class DefaultChain(RunnableSequence[Any, Any]):
@@ -41,7 +41,7 @@ class DefaultChain(RunnableSequence[Any, Any]):
         prompt = self.first
         assert isinstance(prompt, ChatPromptTemplate)
         instructions = inputs.get("instructions", prompt.partial_variables["instructions"])
-        return [SystemMessage(instructions), *inputs["history"], HumanMessage(inputs["question"])]
+        return [SystemMessage(instructions), *inputs["history"], HumanMessage(inputs["question"], name=inputs.get("name"))]
 
 
 def default_chain(instructions: str, model: LoopChatOpenAI) -> DefaultChain:

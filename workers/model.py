@@ -29,6 +29,7 @@ from pydantic_core import to_json
 from turns.errors import SettingError
 from turns.settings import Settings
 from turns.wire import loads
+from workers.refusals import HeldRefusal, speak_refusal
 
 OPENAI_URL = "https://api.openai.com/v1"
 CONNECT_SECONDS = 10.0
@@ -241,18 +242,12 @@ def _checked(response: httpx2.Response) -> dict[str, Any]:
     if answer.get("error"):
         raise _reported(answer["error"], response.request)
     for choice in answer["choices"]:
-        _speak_refusal(choice.get("message"))
+        speak_refusal(choice)
     return answer
 
 
 def _reported(error: object, request: httpx2.Request) -> openai.APIError:
     return openai.APIError("The model's server reported an error.", request, body=error)
-
-
-def _speak_refusal(message: dict[str, Any] | None) -> None:
-    """A refusal is an answer like any other; langchain would drop it."""
-    if message and message.get("refusal") and not message.get("content"):
-        message["content"] = message["refusal"]
 
 
 class Deltas:
@@ -265,6 +260,7 @@ class Deltas:
 
     def __init__(self, response: httpx2.Response) -> None:
         self._response = response
+        self._refusal = HeldRefusal()
         self._ended = False
 
     async def __aenter__(self) -> Self:
@@ -297,7 +293,7 @@ class Deltas:
         async for data in reads:
             *lines, rest = (rest + data).split(b"\n")
             finished = False
-            for chunk in merged(parsed(lines)):
+            for chunk in merged(map(self._refusal.hold, parsed(lines))):
                 finished |= chunk is _DONE
                 if chunk is not _DONE:
                     heard |= any((choice.get("delta") or {}).get("content") for choice in chunk.get("choices") or ())
@@ -305,6 +301,8 @@ class Deltas:
                     yield chunk
             if finished:
                 self._ended = True
+                for chunk in self._refusal.rest():
+                    yield chunk
                 await _drain(reads)
                 return
             if heard:
@@ -347,8 +345,6 @@ def merged(chunks: Iterable[Chunk]) -> Iterator[Chunk]:
     """The same chunks, neighbours that hold nothing but text put together."""
     held: list[Chunk] = []
     for chunk in chunks:
-        for choice in chunk.get("choices") or ():
-            _speak_refusal(choice.get("delta"))
         if held and not _is_text(chunk):
             yield _joined(held)
             held = []

@@ -33,11 +33,21 @@ Message = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One answer, cut into tokens. `finish_reason` is OpenAI's: `stop`, `length` or `content_filter`."""
+    """One answer, cut into tokens. `finish_reason` is OpenAI's (`stop`, `length`, `content_filter`), or says: a `refusal`."""
 
     pieces: Sequence[str]
     finish_reason: str
     prompt_tokens: int
+
+    @property
+    def kind(self) -> str:
+        """Where its text stands in a message."""
+        return "refusal" if self.finish_reason == "refusal" else "content"
+
+    @property
+    def told_reason(self) -> str:
+        """The finish reason in OpenAI's words."""
+        return "stop" if self.finish_reason == "refusal" else self.finish_reason
 
     @property
     def usage(self) -> dict[str, int]:
@@ -89,8 +99,8 @@ def _given_name(text: str) -> str | None:
 
 def completion(told: Answer) -> bytes:
     """The body of a `chat.completion`."""
-    message = {"role": "assistant", "content": "".join(told.pieces), "refusal": None}
-    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": told.finish_reason}
+    message = {"role": "assistant", "content": None, "refusal": None, told.kind: "".join(told.pieces)}
+    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": told.told_reason}
     return _dump({**_envelope("chat.completion"), "choices": [choice], "usage": told.usage})
 
 
@@ -106,8 +116,8 @@ def _events(told: Answer, include_usage: bool) -> Iterator[bytes]:
     yield _event(envelope, {"role": "assistant", "content": ""})
     step = 1 + len(told.pieces) // MOST_EVENTS
     for start in range(0, len(told.pieces), step):
-        yield _event(envelope, {"content": "".join(told.pieces[start : start + step])})
-    yield _event(envelope, {}, told.finish_reason)
+        yield _event(envelope, {told.kind: "".join(told.pieces[start : start + step])})
+    yield _event(envelope, {}, told.told_reason)
     if include_usage:
         yield b"data: " + _dump({**envelope, "choices": [], "usage": told.usage}) + b"\n\n"
     yield b"data: [DONE]\n\n"

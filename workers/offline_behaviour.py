@@ -26,11 +26,11 @@ FAILURES = {
 class Behaviour:
     """How a request is answered.
 
-    `latency`: seconds before the first token. `tokens_per_second`: 0 for all at once. `fail`: a status or code (one of
-    `FAILURES`). `retry_after`: seconds, told with a failure. `finish`: a finish reason to claim. `hang`: never answer.
-    `stall`: stop half-way through the answer. `drop`: close the connection half-way. `refuse`: reset the connection
-    at once. `times`: only the first so many requests with the same `key` (the question itself, if there is none) are
-    met with a fault; 0 for all.
+    `latency`: seconds before the first token. `tokens_per_second`: 0 for all at once. `fail`: a status or code (one
+    of `FAILURES`). `retry_after`: seconds, told with a failure. `finish`: a finish reason to claim; `refusal`: the
+    answer is one. `hang`: never answer. `stall`: stop half-way through the answer. `drop`: close the connection
+    half-way. `refuse`: reset the connection at once. `times`: only the first so many requests with the same `key`
+    (the question itself, if there is none) are met with a fault; 0 for all.
     """
 
     latency: float = 0.0

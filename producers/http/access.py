@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from producers.http.callers import CALLER, Caller
+from producers.http.desk import PromptStore
 from producers.http.errors import ApiError
 from turns.access import DEFAULT_TENANT, ApiKey, keyring
 from turns.rates import Admission, AsyncRateStore
@@ -32,6 +33,10 @@ class Pass:
     headers: list[Header] = field(default_factory=list)
 
 
+class _Rates(PromptStore, AsyncRateStore):
+    """The counted requests, as promptly as the gateway's other calls."""
+
+
 class Gate:
     """Lets requests in, or raises ApiError; those let in know their caller.
 
@@ -42,7 +47,7 @@ class Gate:
     def __init__(self, settings: Settings) -> None:
         self._keys = keyring(settings)
         self._max_bytes = settings.max_body_bytes
-        self._rates = AsyncRateStore(settings)
+        self._rates = _Rates(settings)
         if not self._keys.enforced:
             log.warning("no API keys are set (TURNSTILE_API_KEYS): this gateway answers this machine only")
 

@@ -9,15 +9,15 @@ from fastapi.responses import JSONResponse, Response
 from producers.http import rendering, shapes, streams
 from producers.http.callers import CONVERSATION, RESPONSE, Calling
 from producers.http.content import read_messages, split_question
-from producers.http.desk import AtDesk, Desk, gone
-from producers.http.errors import NO_RETRY, ApiError, documented
-from producers.http.following import ended, follow, look
+from producers.http.desk import AtDesk, Desk
+from producers.http.errors import NO_RETRY, ApiError, documented, invalid
+from producers.http.following import follow, look
 from producers.http.requests import ChatRequest
-from producers.http.responses import IdempotencyKey
+from producers.http.responses import IdempotencyKey, own_key
 from producers.readers import EventReader
-from turns.errors import UnknownTurn
+from turns.errors import InvalidTurn, UnknownTurn
 from turns.states import State
-from turns.wire import Options, Question, Record
+from turns.wire import REFUSAL, Options, Question, Record
 
 router = APIRouter(prefix="/v1/chat/completions", tags=["Chat"])
 
@@ -30,7 +30,6 @@ _FAILURES = {
     "rate_limited": 429,
     "invalid_request": 400,
     "context_too_long": 400,
-    "content_filter": 400,
     "model_timeout": 504,
     "deadline_exceeded": 504,
     "model_unreachable": 502,
@@ -49,32 +48,43 @@ async def create(
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Answer the last message. A client that goes away cancels it."""
-    name = caller.key("chat", idempotency_key)
+    key = own_key(body.metadata, idempotency_key)
+    name = caller.key("chat", key)
     session = x_session_id or (body.metadata or {}).get(SESSION)
     question, options = _asked(body, stateless=session is None)
     home = caller.session(session, "metadata.session_id") if session else caller.session(CONVERSATION + name)
-    submitted = await desk.store.submit(RESPONSE + name, home, question, options)
-    record = await desk.store.status(submitted.id)
-    attend = desk.attending(record.id, keyed=idempotency_key is not None)
+    record = await _accepted(desk, RESPONSE + name, home, question, options)
+    keyed = key is not None
     if body.stream:
         usage = bool(body.stream_options and body.stream_options.include_usage)
-        return streams.EventStream(_chunks(desk, record, usage), attend)
+        return streams.EventStream(_chunks(desk, record, usage), desk.attending(record.id, keyed))
     if not record.state.ended:
-        record = await attend(ended(desk.store, desk.watch, record.id), gone(request.receive))
+        record = await desk.outcome(record.id, keyed, request.receive)
+    record = rendering.as_told(record)
     if not record.state.answered:
         raise _failure(record)
     return JSONResponse(rendering.completion(record, desk.settings.model))
 
 
+async def _accepted(desk: Desk, id: str, session: str, question: Question, options: Options) -> Record:
+    try:
+        await desk.store.submit(id, session, question, options)
+    except InvalidTurn as error:
+        raise invalid("messages", str(error), "invalid_value") from None
+    return await desk.store.status(id)
+
+
 def _asked(body: ChatRequest, stateless: bool) -> tuple[Question, Options]:
-    earlier, question = split_question(read_messages(body.messages), "messages")
+    messages = read_messages(body.messages)
+    earlier, question = split_question(messages, "messages")
+    name = messages[-1].get("name")
     opening = 0
     while opening < len(earlier) and earlier[opening]["role"] in ("system", "developer"):
         opening += 1
     instructions = "\n\n".join(message["content"] for message in earlier[:opening]) or None
     if stateless:
-        return question, body.options(instructions=instructions, history=earlier[opening:], store=False)
-    return question, body.options(instructions=instructions)
+        return question, body.options(name=name, instructions=instructions, history=earlier[opening:], store=False)
+    return question, body.options(name=name, instructions=instructions)
 
 
 def _failure(record: Record) -> ApiError:
@@ -114,14 +124,19 @@ class _Teller:
         new, self._told = self._text[len(self._told) :], max(self._told, self._text, key=len)
         return self.chunk({"content": new}) if new else b""
 
+    def _write_whole(self, record: Record) -> bytes:
+        refused = record.code == REFUSAL and not self._told
+        return self.chunk({"refusal": record.answer}) if refused else self.write(record.answer or "")
+
     def end(self, record: Record, usage: bool) -> bytes:
         """The last chunks."""
+        record = rendering.as_told(record)
         if not record.state.answered:
             raise _failure(record)
-        last = b"" if self._text or not record.answer else self.write(record.answer)
+        last = b"" if self._text or not record.answer else self._write_whole(record)
         if self._text != self._told:
             raise _started_again()
-        last += self.chunk({}, rendering.finish_reason(record.state))
+        last += self.chunk({}, rendering.finish_reason(record))
         if usage:
             last += streams.data({**self._head, "choices": [], "usage": rendering.chat_usage(record)})
         return last + streams.data("[DONE]")

@@ -39,14 +39,22 @@ def _read_item(item: Mapping[str, Any], param: str) -> Message:
 
 def read_messages(messages: Sequence[Mapping[str, Any]]) -> list[Message]:
     """Messages of a chat completion, checked. Raises ApiError."""
-    return [_message(message, f"messages[{n}]", _CHAT_PARTS) for n, message in enumerate(messages)]
+    return [_read_message(message, f"messages[{n}]") for n, message in enumerate(messages)]
+
+
+def _read_message(message: Mapping[str, Any], param: str) -> Message:
+    read = _message(message, param, _CHAT_PARTS)
+    return {**read, "name": _string(message, "name", param)} if message.get("name") is not None else read
 
 
 def split_question(messages: list[Message], param: str) -> tuple[list[Message], str | list[Part]]:
     """The messages before the last, and the last one's content: the question. Raises ApiError when no user asks it."""
     if not messages or messages[-1]["role"] != "user":
         raise invalid(param, f"The last of `{param}` must be a message with the role `user`: the question.", "no_question")
-    return messages[:-1], messages[-1]["content"]
+    question = messages[-1]["content"]
+    if isinstance(question, str):
+        _text(question, f"{param}[{len(messages) - 1}].content")
+    return messages[:-1], question
 
 
 _Reader = Callable[[Mapping[str, Any], str], Part]
@@ -61,15 +69,23 @@ def _message(item: Mapping[str, Any], param: str, readers: Mapping[str, _Reader]
     for name in ("tool_calls", "function_call", "audio"):
         if item.get(name):
             raise unsupported(f"{param}.{name}")
-    content = _content(item.get("content"), f"{param}.content", readers)
+    content = _refusal(item, param) if _said_nothing(item) else _content(item.get("content"), f"{param}.content", readers)
     if role != "user" and not isinstance(content, str):
         raise invalid(f"{param}.content", f"`{param}.content`: a message of the role `{role}` is text.", "invalid_value")
     return {"role": role, "content": content}
 
 
+def _said_nothing(item: Mapping[str, Any]) -> bool:
+    return item["role"] == "assistant" and item.get("content") in (None, "", [])
+
+
+def _refusal(item: Mapping[str, Any], param: str) -> str:
+    return _string(item, "refusal", param) if item.get("refusal") else ""
+
+
 def _content(content: Any, param: str, readers: Mapping[str, _Reader]) -> str | list[Part]:
     if isinstance(content, str):
-        return _text(content, param)
+        return content
     if not isinstance(content, list) or not content:
         raise invalid(param, f"`{param}` must be a text, or a list of parts.", "invalid_value")
     parts = [_part(part, f"{param}[{n}]", readers) for n, part in enumerate(content)]
@@ -192,10 +208,17 @@ def output_text(text: str) -> Part:
     return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
 
 
+def refusal(text: str) -> Part:
+    """What the model said in place of an answer."""
+    return {"type": "refusal", "refusal": text}
+
+
 def _show_part(part: Mapping[str, Any], text_kind: str) -> Part | None:
     match part:
         case {"type": "text", "text": str(text)}:
             return output_text(text) if text_kind == "output_text" else {"type": "input_text", "text": text}
+        case {"type": "refusal", "refusal": str(text)}:
+            return refusal(text)
         case {"type": "image_url", "image_url": {"url": str(url), **more}}:
             return {"type": "input_image", "image_url": url, "detail": more.get("detail", "auto"), "file_id": None}
         case {"type": "file", "file": dict(file)}:

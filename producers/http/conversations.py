@@ -1,6 +1,7 @@
 """/v1/conversations: a conversation is a session."""
 
 import time
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body
@@ -14,9 +15,9 @@ from producers.http.errors import ApiError, documented, missing
 from producers.http.paging import History, Limit, Order, listed
 from producers.http.requests import ConversationRequest, ConversationUpdate, ItemsRequest
 from producers.http.responses import IdempotencyKey, Include
-from turns.errors import UnknownSession
+from turns.errors import TurnConflict, UnknownSession
 from turns.store import Conversation
-from turns.wire import dumps
+from turns.wire import dumps, fingerprint
 
 router = APIRouter(prefix="/v1/conversations", tags=["Conversations"])
 
@@ -62,6 +63,13 @@ async def _described(desk: Desk, caller: Caller, id: str) -> Conversation:
         raise missing("conversation_id", "Conversation", id) from None
 
 
+async def _amend(desk: Desk, caller: Caller, id: str, metadata: dict[str, str] | None, messages: Sequence[str] = ()) -> None:
+    try:
+        await desk.store.amend(_session(caller, id), metadata, messages)
+    except UnknownSession:
+        raise missing("conversation_id", "Conversation", id) from None
+
+
 def _session(caller: Caller, id: str) -> str:
     try:
         return caller.session(id)
@@ -78,8 +86,7 @@ async def retrieve(conversation_id: str, desk: AtDesk, caller: Calling) -> Respo
 @router.post("/{conversation_id}", responses=documented(_CONVERSATION, 404, 413), response_class=JSONResponse)
 async def update(conversation_id: str, body: ConversationUpdate, desk: AtDesk, caller: Calling) -> Response:
     """Put other metadata in place of what it has."""
-    session = _session(caller, conversation_id)
-    await desk.store.amend(session, body.metadata or {})
+    await _amend(desk, caller, conversation_id, body.metadata or {})
     return JSONResponse(_shown(caller, await _described(desk, caller, conversation_id)))
 
 
@@ -91,18 +98,32 @@ async def delete(conversation_id: str, desk: AtDesk, caller: Calling) -> Respons
     return JSONResponse({"id": conversation_id, "object": "conversation.deleted", "deleted": True})
 
 
-@router.post("/{conversation_id}/items", responses=documented(_ITEMS, 404, 413), response_class=JSONResponse)
+async def _agree(desk: Desk, name: str, elements: list[dict[str, Any]]) -> None:
+    """Let a repeat's elements be those of the first time, which are not added again. Raises TurnConflict for others."""
+    now, mine = elements[0]["turnstile"]["at"], fingerprint(name, dumps([element["data"] for element in elements]), "")
+    at, _, first = (await desk.store.once(name, f"{now} {mine}")).partition(" ")
+    if first != mine:
+        raise TurnConflict("This idempotency key was used with other items.")
+    for element in elements:
+        element["turnstile"]["at"] = int(at)
+
+
+@router.post("/{conversation_id}/items", responses=documented(_ITEMS, 404, 413, 422), response_class=JSONResponse)
 async def create_items(
     conversation_id: str,
     body: ItemsRequest,
     desk: AtDesk,
     caller: Calling,
     include: Include = None,  # noqa: ARG001  # the SDKs' parameter
+    idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Add messages without asking anything."""
     session = _session(caller, conversation_id)
-    elements = _stored(caller, body.items, None, at=round(time.time() * 1000))
-    await desk.store.amend(session, None, [dumps(element) for element in elements])
+    key = idempotency_key and f"{session}\0{idempotency_key}"
+    elements = _stored(caller, body.items, key, at=round(time.time() * 1000))
+    if key:
+        await _agree(desk, caller.key("items", key), elements)
+    await _amend(desk, caller, conversation_id, None, [dumps(element) for element in elements])
     history = History(desk.store, session)
     items = [(await history.find(element["turnstile"]["item"]))[1] for element in elements]
     return JSONResponse(listed(items, has_more=False))

@@ -2,20 +2,22 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Request
 
 from producers.http.callers import Caller
-from producers.http.errors import ApiError, ClientGone, missing
+from producers.http.errors import NO_RETRY, ApiError, ClientGone, missing
+from producers.http.following import ended
 from producers.watch import Watch, watch_at
 from turns.connection import close_async
 from turns.errors import InvalidTurn, QueueUnreachable, TurnstileError, UnknownTurn
 from turns.settings import Settings
-from turns.store import AsyncTurnStore, Call
-from turns.wire import Record, check_turn
+from turns.states import State
+from turns.store import AsyncTurnStore, Call, operation
+from turns.wire import Record, check_turn, text
 
 T = TypeVar("T")
 
@@ -37,6 +39,12 @@ class PromptStore(AsyncTurnStore):
         except TimeoutError:
             raise QueueUnreachable(f"Redis did not answer within {ANSWER_SECONDS:g} seconds.") from None
 
+    @operation
+    def once(self, name: str, value: str) -> Call[str]:
+        """What was first given under a name: `value`, or what had been given before. Kept as long as a finished turn."""
+        args = (self.keys.once(name), value, "PX", round(self.settings.result_ttl * 1000), "NX", "GET")
+        return Call("SET", args, lambda reply: value if reply is None else text(reply))
+
 
 class Desk:
     """One process's way to the queue, and who waits at it."""
@@ -45,7 +53,8 @@ class Desk:
         self.settings = settings
         self.store = PromptStore(settings)
         self._waiting: Counter[str] = Counter()
-        self._errands: set[asyncio.Task[None]] = set()
+        self._attending: set[asyncio.Task[Any]] = set()
+        self._errands: set[asyncio.Task[Any]] = set()
 
     @property
     def watch(self) -> Watch:
@@ -53,7 +62,9 @@ class Desk:
         return watch_at(self.store.url, self.store.keys)
 
     async def close(self) -> None:
-        """End what is under way, and the connections."""
+        """End what is under way, and the connections; requests that were cut short are answered first."""
+        if self._attending:
+            await asyncio.wait({*self._attending}, timeout=_CLOSE_SECONDS)
         await _put_down({*self._errands})
         closing = asyncio.ensure_future(self.watch.close())
         await asyncio.wait({closing}, timeout=_CLOSE_SECONDS)
@@ -66,15 +77,35 @@ class Desk:
         except (InvalidTurn, UnknownTurn):
             raise missing(param, "Response", id) from None
 
+    async def outcome(self, id: str, keyed: bool, receive: Callable[[], Awaitable[Any]]) -> Record:
+        """The record of a turn, once it has ended, for a client that waits as `attending` has it."""
+        try:
+            return await self.attending(id, keyed)(ended(self.store, self.watch, id), gone(receive))
+        except _Restarting as error:
+            if error.record and error.record.state is not State.CANCELLED:
+                return error.record
+            raise
+
+    async def end_of(self, id: str, receive: Callable[[], Awaitable[Any]]) -> None:
+        """Return when a turn that is another request's has ended; this client, or the gateway, may leave it before."""
+        try:
+            await while_there(ended(self.store, self.watch, id), gone(receive))
+        except asyncio.CancelledError:
+            raise _Restarting from None
+
     def attending(self, id: str, keyed: bool) -> Callable[[Awaitable[T], Awaitable[None]], Awaitable[T]]:
-        """As `while_there`, for a client that waits for turn `id`; when it goes away first, the turn is cancelled."""
+        """As `while_there`, for a client that waits for turn `id`.
+
+        When the client goes away first, the turn is cancelled; when the gateway does, too, unless a key leads a repeat to it.
+        """
 
         async def attend(what: Awaitable[T], leaving: Awaitable[None]) -> T:
+            self._note_attending()
             self._waiting[id] += 1
             try:
                 return await while_there(what, leaving)
             except asyncio.CancelledError:
-                raise ApiError(503, "The gateway is restarting; ask again.", None, "restarting", {"retry-after": "1"}) from None
+                raise _Restarting() if keyed else await self._withdraw(id) from None
             except ClientGone:
                 self._send(self._abandon(id, RETURN_SECONDS if keyed else 0))
                 raise
@@ -85,16 +116,44 @@ class Desk:
 
         return attend
 
+    def _note_attending(self) -> None:
+        task = asyncio.current_task()
+        assert task
+        self._attending.add(task)
+        task.add_done_callback(self._attending.discard)
+
+    async def _withdraw(self, id: str) -> "_Restarting":
+        """Cancel a turn that a repeat would ask a second time; where that is not known to be done, none must come."""
+        cancelling = self._send(self._cancel(id))
+        await asyncio.wait({cancelling}, timeout=_CLOSE_SECONDS)
+        record = cancelling.result() if cancelling.done() else None
+        return _Restarting(record, {"retry-after": "1"} if record else NO_RETRY)
+
+    async def _cancel(self, id: str) -> Record | None:
+        with suppress(TurnstileError):
+            await self.store.cancel(id)
+            return await self.store.status(id)
+        return None
+
     async def _abandon(self, id: str, seconds: float) -> None:
         await asyncio.sleep(seconds)
         if id not in self._waiting:
-            with suppress(TurnstileError):
-                await self.store.cancel(id)
+            await self._cancel(id)
 
-    def _send(self, errand: Coroutine[Any, Any, None]) -> None:
+    def _send(self, errand: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         task = asyncio.create_task(errand)
         self._errands.add(task)
         task.add_done_callback(self._errands.discard)
+        return task
+
+
+class _Restarting(ApiError):
+    """The gateway ends before the turn that a client waits for, or just after: then it has ended as `record` says."""
+
+    def __init__(self, record: Record | None = None, headers: Mapping[str, str] | None = None) -> None:
+        told = headers or {"retry-after": "1"}
+        super().__init__(503, "The gateway is restarting; ask again.", None, "restarting", told)
+        self.record = record
 
 
 async def _desk(request: Request) -> Desk:

@@ -89,7 +89,7 @@ def translate(error: TurnstileError) -> ApiError:
         case UnknownTurn():
             return ApiError(404, str(error), "response_id", "not_found")
         case UnknownSession():
-            return ApiError(404, str(error), "conversation_id", "not_found")
+            return ApiError(404, "There is no such conversation any more.", "conversation_id", "not_found")
         case QueueMemoryFull():
             return ApiError(503, str(error), None, error.code, {"retry-after": "10"})
         case QueueUnreachable():

@@ -9,9 +9,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from producers.http import rendering
-from producers.http.content import output_text
 from turns.states import State
-from turns.wire import Event, Record
+from turns.wire import REFUSAL, Event, Record
 
 _ENDS = {State.COMPLETED: "completed", State.FAILED: "failed"}
 Told = dict[str, Any]
@@ -29,12 +28,13 @@ class Narrator:
         self._item: str | None = None
         self._attempt = 0
         self._text: list[str] = []
+        self._refused = False
         self._working = False
 
     def begin(self) -> Iterator[Told]:
         """Before anything has happened."""
         for kind in ("created", "queued"):
-            yield self._lifecycle(kind, State.QUEUED.value)
+            yield self._lifecycle(kind, State.QUEUED.value, self._record.first_place)
 
     def tell(self, event: Event, record: Record | None = None) -> Iterator[Told]:
         """One event of the turn; `record` is the turn's own once it has ended."""
@@ -66,43 +66,54 @@ class Narrator:
         if self._item is None:
             yield from self._open(attempt)
         self._text.append(text)
-        yield self._event("response.output_text.delta", {**self._place(), "delta": text, "logprobs": []})
+        yield self._said("delta", {"delta": text})
 
     def _open(self, attempt: int) -> Iterator[Told]:
         self._attempt = attempt
         self._index += 1
         self._item = rendering.output_id(self._record.id, attempt)
-        added = rendering.message(self._record, attempt, "in_progress", None)
+        added = rendering.message(self._record, attempt, "in_progress")
         yield self._event("response.output_item.added", {"output_index": self._index, "item": added})
-        yield self._event("response.content_part.added", {**self._place(), "part": output_text("")})
+        yield self._event("response.content_part.added", {**self._place(), "part": rendering.part("", self._refused)})
 
     def _close(self, status: str, answer: str | None = None) -> Iterator[Told]:
         if self._item is None:
             return
         text = "".join(self._text) if answer is None else answer
-        yield self._event("response.output_text.done", {**self._place(), "text": text, "logprobs": []})
-        yield self._event("response.content_part.done", {**self._place(), "part": output_text(text)})
-        item = rendering.message(self._record, self._attempt, status, text)
+        yield self._said("done", {"refusal" if self._refused else "text": text})
+        part = rendering.part(text, self._refused)
+        yield self._event("response.content_part.done", {**self._place(), "part": part})
+        item = rendering.message(self._record, self._attempt, status, part)
         yield self._event("response.output_item.done", {"output_index": self._index, "item": item})
         self._item, self._text = None, []
 
     def _end(self, state: State, attempt: int, record: Record) -> Iterator[Told]:
-        if state.answered and self._item is None:
+        stands = record.state is state
+        if stands:
+            record = rendering.as_told(record)
+            state = record.state
+        if state.answered and self._item is None and record.answer is not None:
+            self._refused = record.code == REFUSAL
             yield from self._open(attempt)
             if record.answer:
                 yield from self._write(record.answer, attempt)
         done = state is State.COMPLETED
         yield from self._close("completed" if done else "incomplete", record.answer if state.answered else None)
-        if record.state is state:
+        if stands:
             body = rendering.response(record, self._session, self._model)
         else:  # an operator has queued it again since
             body = rendering.snapshot(record, self._session, self._model, state.value)
         # There is no event of its own for a cancelled response that clients know.
         yield self._event(f"response.{_ENDS.get(state, 'incomplete')}", {"response": body})
 
-    def _lifecycle(self, kind: str, status: str) -> Told:
-        body = rendering.snapshot(self._record, self._session, self._model, status)
+    def _lifecycle(self, kind: str, status: str, place: int | None = None) -> Told:
+        body = rendering.snapshot(self._record, self._session, self._model, status, place)
         return self._event(f"response.{kind}", {"response": body})
+
+    def _said(self, step: str, content: Mapping[str, Any]) -> Told:
+        if self._refused:
+            return self._event(f"response.refusal.{step}", {**self._place(), **content})
+        return self._event(f"response.output_text.{step}", {**self._place(), **content, "logprobs": []})
 
     def _place(self) -> dict[str, Any]:
         return {"item_id": self._item, "output_index": self._index, "content_index": 0}

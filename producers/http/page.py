@@ -1,4 +1,4 @@
-"""The chat page at `/`: plain files, served as they are, allowed to reach nothing but this gateway."""
+"""The chat page at `/` and the API's own at `/docs`: plain files, served as they are, allowed to reach this gateway only."""
 
 import hashlib
 from dataclasses import dataclass
@@ -51,6 +51,12 @@ def _file(name: str, content: bytes) -> File:
 async def index(request: Request) -> Response:
     """The page."""
     return _serve(request, "index.html")
+
+
+@router.api_route("/docs", methods=_METHODS)
+async def docs(request: Request) -> Response:
+    """The documentation of the API."""
+    return _serve(request, "docs.html")
 
 
 @router.api_route("/static/{name}", methods=_METHODS)

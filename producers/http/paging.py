@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from fastapi import Query
 
 from producers.http import rendering
-from producers.http.content import shown_item, shown_role
+from producers.http.content import refusal, shown_item, shown_role
 from producers.http.errors import missing
 from turns import wire
 from turns.store import AsyncTurnStore
@@ -101,6 +101,8 @@ def _item(element: bytes, place: int) -> Item | None:
         mark = content.get("turnstile")
         if not isinstance(said, str | list):
             return None
+        if isinstance(said, str) and (content["data"].get("response_metadata") or {}).get("finish_reason") == wire.REFUSAL:
+            said = [refusal(said)]
         item = shown_item(_id(mark if isinstance(mark, dict) else {}, role, element, place), role, said)
         whole: Item = json.loads(wire.whole(wire.dumps(item)))
         return whole

@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from producers.http.callers import CONVERSATION, RESPONSE
-from producers.http.content import output_text, shown_item
+from producers.http.content import output_text, refusal, shown_item
 from turns.states import State
-from turns.wire import Record
+from turns.wire import REFUSAL, Record
 
 POSITION = "turnstile_position"
 """In the metadata of a response that waits: how many turns of its conversation come before it."""
@@ -17,8 +18,8 @@ _CODES = {
     "rate_limited": "rate_limit_exceeded",
     "invalid_request": "invalid_prompt",
     "context_too_long": "invalid_prompt",
-    "content_filter": "invalid_prompt",
 }
+_FILTERED = "content_filter"
 _ITEM_ID = re.compile(r"msg_(?P<turn>.+?)(?:_[ia]\d+)?")
 
 
@@ -38,26 +39,33 @@ def turn_part(item: str) -> str | None:
     return found["turn"] if found else None
 
 
+def as_told(record: Record) -> Record:
+    """The record in the API's words: what a content filter stopped has not failed, it is incomplete."""
+    filtered = record.state is State.FAILED and record.code == _FILTERED
+    return replace(record, state=State.INCOMPLETE) if filtered else record
+
+
 def response(record: Record, session: str, model: str) -> dict[str, Any]:
     """A response as it is now. `session` is the caller's name for it, `model` the one that answers by default."""
-    body = snapshot(record, session, model, _STATUS.get(record.state, record.state.value))
+    record = as_told(record)
+    place = record.place if record.state is State.QUEUED else None
+    body = snapshot(record, session, model, _STATUS.get(record.state, record.state.value), place)
+    body["model"] = record.model or body["model"]
     body["output"] = _output(record)
     body["completed_at"] = record.finished if record.state is State.COMPLETED else None
     body["usage"] = _usage(record.usage)
     if record.state is State.INCOMPLETE:
-        body["incomplete_details"] = {"reason": "max_output_tokens"}
+        body["incomplete_details"] = {"reason": _FILTERED if record.code == _FILTERED else "max_output_tokens"}
     if record.state is State.FAILED:
         code = record.code or "internal"
         body["error"] = {"code": _CODES.get(code, "server_error"), "message": record.message or "", "type": code, "param": None}
     return body
 
 
-def snapshot(record: Record, session: str, model: str, status: str) -> dict[str, Any]:
-    """A response without what it does not have yet."""
+def snapshot(record: Record, session: str, model: str, status: str, place: int | None = None) -> dict[str, Any]:
+    """A response without what it does not have from the beginning; `place` while it waits."""
     options, asked = record.options, record.options.request
-    metadata = dict(options.metadata)
-    if status == State.QUEUED and record.state is State.QUEUED:
-        metadata[POSITION] = str(record.place)
+    metadata = dict(options.metadata) | ({} if place is None else {POSITION: str(place)})
     return {
         "id": record.id,
         "object": "response",
@@ -72,9 +80,9 @@ def snapshot(record: Record, session: str, model: str, status: str) -> dict[str,
         "max_output_tokens": options.max_output_tokens,
         "max_tool_calls": None,
         "metadata": metadata,
-        "model": record.model or options.model or model,
+        "model": options.model or model,
         "output": [],
-        "parallel_tool_calls": True,
+        "parallel_tool_calls": asked.get("parallel_tool_calls", True),
         "previous_response_id": asked.get("previous_response_id"),
         "prompt_cache_key": asked.get("prompt_cache_key"),
         "reasoning": {"effort": None, "summary": None},
@@ -83,7 +91,7 @@ def snapshot(record: Record, session: str, model: str, status: str) -> dict[str,
         "store": options.store,
         "temperature": options.temperature,
         "text": {"format": asked.get("text") or {"type": "text"}},
-        "tool_choice": "auto",
+        "tool_choice": asked.get("tool_choice", "auto"),
         "tools": [],
         "top_logprobs": 0,
         "top_p": options.top_p,
@@ -98,15 +106,19 @@ def _own(turn: str) -> str:
     return CONVERSATION + turn.removeprefix(RESPONSE)
 
 
-def message(record: Record, attempt: int, status: str, text: str | None) -> dict[str, Any]:
-    """The answer as an output item; `text` None: it has no content yet."""
-    content = [] if text is None else [output_text(text)]
+def part(text: str, refused: bool) -> dict[str, Any]:
+    """What an answer consists of."""
+    return refusal(text) if refused else output_text(text)
+
+
+def message(record: Record, attempt: int, status: str, *content: dict[str, Any]) -> dict[str, Any]:
+    """The answer as an output item."""
     return {
         "id": output_id(record.id, attempt),
         "type": "message",
         "role": "assistant",
         "status": status,
-        "content": content,
+        "content": list(content),
     }
 
 
@@ -117,10 +129,10 @@ def input_items(record: Record) -> list[dict[str, Any]]:
 
 
 def _output(record: Record) -> list[dict[str, Any]]:
-    if not record.state.answered:
+    if not record.state.answered or record.answer is None:
         return []
     status = "completed" if record.state is State.COMPLETED else "incomplete"
-    return [message(record, record.attempts, status, record.answer or "")]
+    return [message(record, record.attempts, status, part(record.answer, record.code == REFUSAL))]
 
 
 def _usage(usage: Mapping[str, Any] | None) -> dict[str, Any] | None:
@@ -142,7 +154,9 @@ def _usage(usage: Mapping[str, Any] | None) -> dict[str, Any] | None:
 def completion(record: Record, model: str) -> dict[str, Any]:
     """An answered turn as a chat completion."""
     said: dict[str, Any] = {"role": "assistant", "content": record.answer or "", "refusal": None, "annotations": []}
-    choice = {"index": 0, "message": said, "logprobs": None, "finish_reason": finish_reason(record.state)}
+    if record.code == REFUSAL:
+        said |= {"content": None, "refusal": record.answer}
+    choice = {"index": 0, "message": said, "logprobs": None, "finish_reason": finish_reason(record)}
     return {
         **completion_head(record, model, "chat.completion"),
         "choices": [choice],
@@ -162,9 +176,11 @@ def completion_head(record: Record, model: str, kind: str) -> dict[str, Any]:
     }
 
 
-def finish_reason(state: State) -> str:
+def finish_reason(record: Record) -> str:
     """Why an answer ended, in the words of chat completions."""
-    return "length" if state is State.INCOMPLETE else "stop"
+    if record.code == _FILTERED:
+        return _FILTERED
+    return "length" if record.state is State.INCOMPLETE else "stop"
 
 
 def chat_usage(record: Record) -> dict[str, Any]:

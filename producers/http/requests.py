@@ -45,7 +45,8 @@ Schema = Annotated[dict[str, Any], AfterValidator(_check_schema)]
 class Body(BaseModel):
     """A request's body, or the part of one at `where`.
 
-    `idle` names parameters that are not supported, with the values that ask for nothing.
+    `idle` names parameters that are not supported, with the values that ask for nothing; those that are fields too are shown
+    again.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, populate_by_name=True)
@@ -58,9 +59,14 @@ class Body(BaseModel):
         if not isinstance(data, dict):
             return data
         for name in data.keys() & cls.idle.keys():
-            if data[name] is not None and data[name] not in cls.idle[name]:
+            asked = _without_nulls(data[name])
+            if asked is not None and asked not in cls.idle[name]:
                 raise unsupported(cls.where + name)
-        return {name: value for name, value in data.items() if name not in cls.idle}
+        return {name: value for name, value in data.items() if name not in cls.idle or name in cls.model_fields}
+
+
+def _without_nulls(value: Any) -> Any:
+    return {name: one for name, one in value.items() if one is not None} if isinstance(value, dict) else value
 
 
 class PlainFormat(BaseModel):
@@ -127,7 +133,7 @@ class ResponseRequest(Body):
         "include": ([], ["message.input_image.image_url"]),
         "max_tool_calls": (),
         "prompt": (),
-        "reasoning": (),
+        "reasoning": ({},),
     }
 
     input: str | list[Item]
@@ -145,6 +151,8 @@ class ResponseRequest(Body):
     max_output_tokens: Tokens | None = None
     text: TextConfig | None = None
     truncation: Literal["auto", "disabled"] | None = None
+    parallel_tool_calls: bool | None = None
+    tool_choice: Literal["auto", "none"] | None = None
     user: str | None = None
     safety_identifier: str | None = None
     prompt_cache_key: str | None = None
@@ -168,6 +176,8 @@ class ResponseRequest(Body):
             "previous_response_id": self.previous_response_id,
             "text": self.text.format.model_dump(by_alias=True) if self.text and self.text.format else None,
             "truncation": self.truncation,
+            "parallel_tool_calls": self.parallel_tool_calls,
+            "tool_choice": self.tool_choice,
             "user": self.user,
             "safety_identifier": self.safety_identifier,
             "prompt_cache_key": self.prompt_cache_key,
@@ -182,7 +192,7 @@ class ResponseRequest(Body):
             store=self.store is not False,
             before=before,
             metadata=self.metadata or {},
-            request={name: value for name, value in shown.items() if value},
+            request={name: value for name, value in shown.items() if value is not None},
         )
 
     def _response_format(self) -> dict[str, Any] | None:
@@ -235,6 +245,7 @@ class ChatRequest(Body):
         "reasoning_effort": (),
         "seed": (),
         "stop": ([],),
+        "store": (False,),
         "verbosity": ("medium",),
         "web_search_options": (),
     }
@@ -249,7 +260,6 @@ class ChatRequest(Body):
     max_completion_tokens: Tokens | None = None
     response_format: Annotated[PlainFormat | ChatSchemaFormat, Field(discriminator="type")] | None = None
     metadata: Metadata | None = None
-    store: bool | None = None
     user: str | None = None
     safety_identifier: str | None = None
     prompt_cache_key: str | None = None

@@ -1,6 +1,7 @@
 """/v1/responses: a response is a turn."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
@@ -10,17 +11,16 @@ from fastapi.responses import JSONResponse, Response
 from producers.http import rendering, shapes, streams
 from producers.http.callers import CONVERSATION, RESPONSE, Caller, Calling
 from producers.http.content import read_items, split_question
-from producers.http.desk import AtDesk, Desk, gone
+from producers.http.desk import AtDesk, Desk
 from producers.http.errors import ApiError, documented, invalid, unsupported
-from producers.http.following import ended, follow, look
+from producers.http.following import follow, look
 from producers.http.hooks import webhook
 from producers.http.narration import Narrator
 from producers.http.paging import Limit, Order, cut
 from producers.http.requests import ResponseRequest
 from producers.readers import EventReader
-from turns.errors import UnknownTurn
-from turns.store import Submitted
-from turns.wire import Record
+from turns.errors import TurnConflict, TurnNotEnded, UnknownTurn
+from turns.wire import Options, Question, Record
 
 router = APIRouter(prefix="/v1/responses", tags=["Responses"])
 
@@ -35,32 +35,31 @@ _STREAMED = {"text/event-stream": {"schema": {"type": "string", "description": "
 _ANSWERS: dict[str, Any] = {"model": shapes.ResponseObject, "content": _STREAMED}
 
 
-@router.post("", responses=documented(_ANSWERS, 404, 409, 413, 422), response_class=JSONResponse)
+@router.post("", responses=documented(_ANSWERS, 404, 413, 422), response_class=JSONResponse)
 async def create(
     request: Request, body: ResponseRequest, desk: AtDesk, caller: Calling, idempotency_key: IdempotencyKey = None
 ) -> Response:
     """Ask. Without `background` the call waits for the answer, and a client that goes away cancels it."""
-    key = _key(body, idempotency_key)
-    submitted = await _submit(desk, caller, body, key)
-    record = await desk.store.status(submitted.id)
-    attend = desk.attending(record.id, keyed=key is not None)
+    key = own_key(body.metadata, idempotency_key)
+    record = await desk.store.status(await _submit(request, desk, caller, body, key))
+    keyed = key is not None
     if body.stream:
         told = narrate(desk, caller, record, None)
-        return streams.EventStream(told) if body.background else streams.EventStream(told, attend)
+        return streams.EventStream(told) if body.background else streams.EventStream(told, desk.attending(record.id, keyed))
     if not body.background and not record.state.ended:
-        record = await attend(ended(desk.store, desk.watch, record.id), gone(request.receive))
+        record = await desk.outcome(record.id, keyed, request.receive)
     return JSONResponse(_shown(desk, caller, record))
 
 
-def _key(body: ResponseRequest, header: str | None) -> str | None:
+def own_key(metadata: Mapping[str, str] | None, header: str | None) -> str | None:
     """What tells a repeated request from a new one; None when the client gave nothing."""
     if header:
         return f"key\0{header}"
-    message = (body.metadata or {}).get(MESSAGE_ID)
+    message = (metadata or {}).get(MESSAGE_ID)
     return f"message\0{message}" if message else None
 
 
-async def _submit(desk: Desk, caller: Caller, body: ResponseRequest, key: str | None) -> Submitted:
+async def _submit(request: Request, desk: Desk, caller: Caller, body: ResponseRequest, key: str | None) -> str:
     before, question = split_question(read_items(body.input, "input"), "input")
     hook = webhook(desk.settings, caller, body.metadata or {}, background=bool(body.background))
     options = replace(body.options(before), webhook=hook)
@@ -68,9 +67,42 @@ async def _submit(desk: Desk, caller: Caller, body: ResponseRequest, key: str | 
     id, fresh = RESPONSE + name, caller.session(CONVERSATION + name)
     if body.previous_response_id is None:
         session = fresh if body.conversation_id is None else caller.session(body.conversation_id)
-        return await desk.store.submit(id, session, question, options)
-    previous = await _previous(desk, caller, body.previous_response_id)
-    return await desk.store.follow(id, previous.id, fresh, question, options)
+        await desk.store.submit(id, session, question, options)
+    elif not (key and await _asked_before(desk, id, question, options)):
+        await _follow(
+            desk,
+            caller,
+            body.previous_response_id,
+            lambda previous: desk.store.follow(id, previous, fresh, question, options),
+            request.receive,
+        )
+    return id
+
+
+async def _asked_before(desk: Desk, id: str, question: Question, options: Options) -> bool:
+    """Whether a repeat finds its turn; then what it followed may be gone. Raises TurnConflict when it is another one."""
+    try:
+        record = await desk.store.status(id)
+    except UnknownTurn:
+        return False
+    if (record.question, record.options) != (question, Options.decode(options.encode())):
+        raise TurnConflict("This idempotency key was used with another request.")
+    return True
+
+
+async def _follow(
+    desk: Desk, caller: Caller, id: str, accept: Callable[[str], Awaitable[object]], receive: Callable[[], Awaitable[Any]]
+) -> None:
+    """Have a turn accepted after response `id`. While that runs and others follow it, the fork has no place yet: wait."""
+    while True:
+        previous = await _previous(desk, caller, id)
+        try:
+            await accept(previous.id)
+        except (TurnNotEnded, UnknownTurn):
+            with suppress(UnknownTurn):
+                await desk.end_of(previous.id, receive)
+        else:
+            return
 
 
 async def _previous(desk: Desk, caller: Caller, id: str) -> Record:

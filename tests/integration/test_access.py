@@ -101,6 +101,8 @@ def test_one_tenants_things_do_not_exist_for_another(gateway: Gateway, acme: New
         lambda: theirs.conversations.items.list(conversation.id),
         lambda: theirs.conversations.items.retrieve(item.id or "", conversation_id=conversation.id),
         lambda: theirs.conversations.delete(conversation.id),
+        lambda: theirs.conversations.update(conversation.id, metadata={}),
+        lambda: theirs.conversations.items.create(conversation.id, items=[{"type": "message", "role": "user", "content": "?"}]),
         lambda: theirs.conversations.retrieve(f"acme/{conversation.id}"),
         lambda: theirs.responses.retrieve(response.id),
         lambda: theirs.responses.retrieve(response.id, stream=True),
@@ -113,6 +115,7 @@ def test_one_tenants_things_do_not_exist_for_another(gateway: Gateway, acme: New
             attempt()
         assert refused.value.status_code == 404, refused.value
         assert "secret" not in str(refused.value)
+        assert "other/" not in str(refused.value)
     assert mine.responses.retrieve(response.id).status == "queued"
 
 

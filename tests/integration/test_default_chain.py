@@ -29,7 +29,9 @@ class Listener(AsyncCallbackHandler):
 
 
 @pytest.mark.parametrize(
-    "more", [{}, {"instructions": "{Brief}"}, {"question": [{"type": "text", "text": "Whats my name"}]}], ids=str
+    "more",
+    [{}, {"instructions": "{Brief}"}, {"name": "bob"}, {"question": [{"type": "text", "text": "Whats my name"}]}],
+    ids=str,
 )
 async def test_both_ways_ask_and_answer_the_same(more: dict[str, Any]) -> None:
     listener = Listener()

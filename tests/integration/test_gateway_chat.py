@@ -35,6 +35,32 @@ def test_stateless(sdk: openai.OpenAI, stack: Stack) -> None:
     assert stack.store.history(stack.store.status(turn).session) == []
 
 
+@pytest.mark.parametrize(
+    "empty",
+    [
+        {"role": "assistant", "content": ""},
+        {"role": "assistant", "content": None},
+        {"role": "assistant", "content": []},
+        {"role": "assistant", "content": None, "refusal": "I'm sorry, I cannot help with that."},
+        {"role": "assistant", "content": "", "refusal": None, "annotations": []},
+        {"role": "system", "content": ""},
+        {"role": "user", "content": ""},
+    ],
+)
+def test_only_the_question_must_say_something(sdk: openai.OpenAI, empty: Any) -> None:
+    messages: Any = [{"role": "user", "content": "I'm kate"}, empty, {"role": "user", "content": "What's my name?"}]
+    answer = sdk.chat.completions.create(model=MODEL, messages=messages)
+    assert answer.choices[0].message.content == "Your name is Kate."
+
+
+def test_a_refusal_given_back_is_what_the_assistant_said(stack: Stack, sdk: openai.OpenAI) -> None:
+    refused: Any = {"role": "assistant", "content": None, "refusal": "I'm sorry."}
+    hi: Any = {"role": "user", "content": "hi"}
+    answer = sdk.chat.completions.create(model=MODEL, messages=[hi, refused, hi])
+    options = stack.store.status(f"resp_{answer.id.removeprefix('chatcmpl-')}").options
+    assert options.history == [hi, {"role": "assistant", "content": "I'm sorry."}]
+
+
 def test_streamed(sdk: openai.OpenAI) -> None:
     chunks = list(
         sdk.chat.completions.create(
@@ -58,6 +84,19 @@ def test_a_stream_ends_with_done(http: httpx.Client) -> None:
     answer = http.post("/v1/chat/completions", json=body)
     assert answer.text.endswith("data: [DONE]\n\n")
     assert all("usage" not in chunk for chunk in read_events(iter(answer.text.splitlines())))
+
+
+def test_names_reach_the_model(stack: Stack, sdk: openai.OpenAI, session: str) -> None:
+    messages: Any = [
+        {"role": "user", "content": "hi", "name": "ann"},
+        {"role": "assistant", "content": "hello", "name": "tea_bot"},
+        {"role": "user", "content": "and me?", "name": "bob"},
+    ]
+    alone = sdk.chat.completions.create(model=MODEL, messages=messages)
+    options = stack.store.status(f"resp_{alone.id.removeprefix('chatcmpl-')}").options
+    assert (options.history, options.name) == (messages[:2], "bob")
+    sdk.chat.completions.create(model=MODEL, messages=messages, metadata={"session_id": session})
+    assert b'"name":"bob"' in stack.store.history(session)[-1]
 
 
 @pytest.mark.parametrize("by_header", [True, False])
@@ -94,13 +133,12 @@ def test_what_fails_is_an_error(sdk: openai.OpenAI, fault: str, status: int, cod
     assert broken.value.code == code
 
 
-def test_repeats_are_the_same_completion(sdk: openai.OpenAI, session: str) -> None:
+@pytest.mark.parametrize("by_header", [True, False])
+def test_repeats_are_the_same_completion(sdk: openai.OpenAI, session: str, by_header: bool) -> None:
+    named: Any = {"extra_headers": {"Idempotency-Key": session}} if by_header else {"metadata": {"client_message_id": session}}
+
     def ask(text: str) -> str:
-        return sdk.chat.completions.create(
-            model=MODEL,
-            messages=[{"role": "user", "content": text}],
-            extra_headers={"Idempotency-Key": session},
-        ).id
+        return str(sdk.chat.completions.create(model=MODEL, messages=[{"role": "user", "content": text}], **named).id)
 
     with ThreadPoolExecutor(4) as pool:
         assert len(set(pool.map(ask, ["hello there"] * 4))) == 1

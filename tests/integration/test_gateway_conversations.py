@@ -1,19 +1,15 @@
 """Conversations through the gateway, by OpenAI's own SDK."""
 
-from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
 import openai
 import pytest
 
+from tests.gateways import texts_of
 from tests.integration.conftest import Stack
 from tests.support import wait_until
-
-
-def texts_of(items: Iterable[Any]) -> list[str]:
-    """The texts of items."""
-    return [item.content[0].text for item in items]
 
 
 def test_begin_read_change_and_delete(sdk: openai.OpenAI) -> None:
@@ -82,6 +78,22 @@ def test_messages_are_added_without_a_question(sdk: openai.OpenAI, session: str)
     assert texts_of(added.data) == ["I'm iris", "Noted."]
     assert [i.id for i in sdk.conversations.items.list(session, order="asc")][-2:] == [i.id for i in added.data]
     assert sdk.responses.create(input="What's my name?", conversation=session).output_text == "Your name is Iris."
+
+
+def test_messages_that_are_added_again_under_a_key_are_there_once(sdk: openai.OpenAI, session: str) -> None:
+    def add(text: str, key: str) -> list[str | None]:
+        items: Any = [{"role": "user", "content": text}, {"role": "assistant", "content": "Noted."}]
+        added = sdk.conversations.items.create(session, items=items, extra_headers={"Idempotency-Key": key})
+        return [item.id for item in added.data]
+
+    sdk.responses.create(input="hello there", conversation=session)
+    with ThreadPoolExecutor(4) as pool:
+        ids = list(pool.map(lambda _: add("I'm iris", "one"), range(4)))
+    assert ids[1:] == ids[:3]
+    assert add("I'm iris", "two") != ids[0]
+    assert len(list(sdk.conversations.items.list(session))) == 6
+    with pytest.raises(openai.UnprocessableEntityError):
+        add("I'm jane", "one")
 
 
 def test_messages_from_elsewhere_are_items_too(stack: Stack, sdk: openai.OpenAI, session: str) -> None:

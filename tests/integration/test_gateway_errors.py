@@ -28,6 +28,8 @@ WRONG_RESPONSES = [
     wrong_response("input[1].role", input=[HI, {"role": "tool", "content": "hi"}]),
     wrong_response("input[0].content", input=[{"role": "user"}]),
     wrong_response("input[0].content", input=[{"role": "user", "content": []}]),
+    wrong_response("input[1].content", input=[HI, {"role": "user", "content": " "}]),
+    wrong_response("input[0].content", input=[{"role": "user", "content": [{"type": "input_text", "text": ""}]}]),
     wrong_response("input[0].content[0].type", input=[{"role": "user", "content": [{"type": "hologram"}]}]),
     wrong_response("input[0].content[0].type", input=[{"role": "user", "content": ["hi"]}]),
     wrong_response("input[0].content[0].text", input=[{"role": "user", "content": [{"type": "input_text"}]}]),
@@ -58,6 +60,7 @@ WRONG_RESPONSES = [
     wrong_response("instructions", input="hi", instructions=["be brief"]),
     wrong_response("tools", input="hi", tools=[{"type": "web_search"}]),
     wrong_response("tool_choice", input="hi", tool_choice="required"),
+    wrong_response("tool_choice", input="hi", tool_choice={}),
     wrong_response("reasoning", input="hi", reasoning={"effort": "low"}),
     wrong_response("include", input="hi", include=["reasoning.encrypted_content"]),
     wrong_response("prompt", input="hi", prompt={"id": "p"}),
@@ -100,6 +103,8 @@ WRONG_CHATS: list[tuple[dict[str, Any], str]] = [
     ({"messages": [{"role": "tool", "content": "x", "tool_call_id": "c"}, HI]}, "messages[0].role"),
     ({"messages": [{"role": "assistant", "content": "x", "tool_calls": [{"id": "c"}]}, HI]}, "messages[0].tool_calls"),
     ({"messages": [{"role": "user", "content": [{"type": "input_text", "text": "hi"}]}]}, "messages[0].content[0].type"),
+    ({"messages": [HI, {"role": "user", "content": ""}]}, "messages[1].content"),
+    ({"messages": [{"role": "assistant", "content": None, "refusal": 5}, HI]}, "messages[0].refusal"),
     ({"messages": [HI], "n": 2}, "n"),
     ({"messages": [HI], "stop": ["."]}, "stop"),
     ({"messages": [HI], "seed": 1}, "seed"),
@@ -109,6 +114,8 @@ WRONG_CHATS: list[tuple[dict[str, Any], str]] = [
     ({"messages": [HI], "response_format": {"type": "xml"}}, "response_format.type"),
     ({"messages": [HI], "max_tokens": -1}, "max_tokens"),
     ({"messages": [HI], "metadata": {"session_id": "a/b"}}, "metadata.session_id"),
+    ({"messages": [HI], "store": True}, "store"),
+    ({"messages": [{**HI, "name": 5}]}, "messages[0].name"),
     ({"messages": [HI], "surprise": 1}, "surprise"),
 ]
 
@@ -191,12 +198,32 @@ def test_too_large(http: httpx.Client) -> None:
     error_of(http.post("/v1/responses", content=iter([b"x" * 5_000_000] * 2)), 413)
     error = error_of(http.post("/v1/responses", json={"input": "x" * 300_000}), 400)
     assert (error["param"], "TURNSTILE_MAX_QUESTION_BYTES" in error["message"]) == ("input", True)
+    chat = {"messages": [{"role": "user", "content": "x" * 300_000}]}
+    assert error_of(http.post("/v1/chat/completions", json=chat), 400)["param"] == "messages"
+
+
+def test_large_pictures_are_no_large_questions(sdk: openai.OpenAI) -> None:
+    picture = f"data:image/png;base64,{'iVBORw0KGgo=' * 100_000}"
+    parts: Any = [{"type": "input_text", "text": "What is this?"}, {"type": "input_image", "image_url": picture}]
+    assert sdk.responses.create(input=[{"role": "user", "content": parts}]).output_text == "You said: What is this?"
+    shown: Any = [{"type": "text", "text": "What is this?"}, {"type": "image_url", "image_url": {"url": picture}}]
+    answer = sdk.chat.completions.create(model="gpt-4o-mini", messages=[{"role": "user", "content": shown}])
+    assert answer.choices[0].message.content == "You said: What is this?"
 
 
 def test_large_but_allowed(sdk: openai.OpenAI) -> None:
     earlier: Any = [{"role": "user", "content": "x" * 200_000}, {"role": "assistant", "content": "y" * 200_000}] * 10
     answer = sdk.chat.completions.create(model="gpt-4o-mini", messages=[*earlier, {"role": "user", "content": "hi"}])
     assert answer.choices[0].message.content == "You said: hi"
+
+
+@pytest.mark.parametrize("reasoning", [None, {}, {"effort": None, "summary": None}])
+def test_what_asks_for_nothing_is_let_through(http: httpx.Client, reasoning: Any) -> None:
+    body = {"input": "hi", "reasoning": reasoning, "parallel_tool_calls": False, "tool_choice": "none"}
+    answer = http.post("/v1/responses", json=body).json()
+    assert (answer["status"], answer["parallel_tool_calls"], answer["tool_choice"]) == ("completed", False, "none")
+    chat = http.post("/v1/chat/completions", json={"messages": [HI], "store": False, "tool_choice": "none"})
+    assert chat.status_code == 200
 
 
 def test_an_unknown_item(sdk: openai.OpenAI, session: str) -> None:

@@ -1,9 +1,11 @@
 """Gateways, workers and Redis that go away in the middle of a stream."""
 
+import json
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from deploy.embedded import EmbeddedServer
 from tests.gateways import Gateway, read_events
 from tests.processes import Worker
 from tests.support import wait_until
+from turns.access import Limits, NewKey, new_key
 from turns.settings import Settings
 from turns.states import State
 from turns.store import TurnStore
@@ -58,16 +61,15 @@ def check_whole(events: list[dict[str, Any]], answer: str) -> None:
     assert "".join(last) == answer
 
 
-@pytest.mark.parametrize("gently", [True, False])
-def test_a_gateway_that_restarts_in_the_middle_of_a_stream(gateway: Gateway, worker: Worker, gently: bool) -> None:
+def broken_stream(gateway: Gateway, body: dict[str, Any], end: Callable[[], None]) -> list[dict[str, Any]]:
+    """The events of a new stream up to where it breaks, because the gateway ends after the first text."""
     seen: list[dict[str, Any]] = []
     broken: list[BaseException] = []
     reading = threading.Event()
 
     def run() -> None:
-        body = {"input": SLOW, "stream": True}
         try:
-            with gateway.http() as http, http.stream("POST", "/v1/responses", json=body) as answer:
+            with gateway.http() as http, http.stream("POST", "/v1/responses", json={**body, "stream": True}) as answer:
                 for event in read_events(answer.iter_lines()):
                     seen.append(event)
                     if event["type"] == "response.output_text.delta":
@@ -78,11 +80,16 @@ def test_a_gateway_that_restarts_in_the_middle_of_a_stream(gateway: Gateway, wor
     reader = threading.Thread(target=run)
     reader.start()
     wait_until(reading.is_set, "text has come")
-    gateway.stop() if gently else gateway.kill()
+    end()
     reader.join()
     assert broken, "the stream ended as if it were whole"
+    return seen
+
+
+@pytest.mark.parametrize("gently", [True, False])
+def test_a_gateway_that_restarts_in_the_middle_of_a_stream(gateway: Gateway, worker: Worker, gently: bool) -> None:
+    seen = broken_stream(gateway, {"input": SLOW, "background": True}, gateway.stop if gently else gateway.kill)
     gateway.start()
-    # The client did not go away, the gateway did: the turn went on.
     id = seen[0]["response"]["id"]
     after = seen[-1]["sequence_number"]
     with gateway.sdk() as sdk:
@@ -141,39 +148,81 @@ def test_redis_goes_away_and_comes_back(tmp_path: Path) -> None:
             assert sdk.responses.create(input="hello").output_text == "You said: hello"
 
 
-def test_a_gateway_that_stops_while_a_client_waits(gateway: Gateway, worker: Worker, redis_url: str) -> None:
+def test_a_foreground_stream_that_the_gateway_breaks_off_is_cancelled(gateway: Gateway, worker: Worker, redis_url: str) -> None:
+    seen = broken_stream(gateway, {"input": SLOW}, gateway.stop)
+    assert TurnStore(Settings(redis_url=redis_url)).status(seen[0]["response"]["id"]).state is State.CANCELLED
+
+
+@pytest.mark.parametrize("path", ["responses", "chat/completions"])
+@pytest.mark.parametrize("keyed", [True, False])
+def test_a_gateway_that_stops_while_a_client_waits(
+    gateway: Gateway, worker: Worker, redis_url: str, path: str, keyed: bool
+) -> None:
     store = TurnStore(Settings(redis_url=redis_url))
+    question = f"{LONG} [[latency=4]]"
+    asked = {"input": question} if path == "responses" else {"messages": [{"role": "user", "content": question}]}
+    headers = {"idempotency-key": "one"} if keyed else {}
     answers: list[httpx.Response] = []
-    body = {"input": f"{LONG} [[latency=4]]", "conversation": "foo"}
 
     def wait() -> None:
         with gateway.http() as http:
-            answers.append(http.post("/v1/responses", json=body))
+            answers.append(http.post(f"/v1/{path}", json=asked, headers=headers))
 
     waiting = threading.Thread(target=wait)
     waiting.start()
     wait_until(lambda: store.stats().get("claimed", 0), "the turn runs")
     gateway.stop()
     waiting.join()
-    assert answers[0].status_code == 503
+    assert (answers[0].status_code, answers[0].headers["retry-after"]) == (503, "1")
     assert answers[0].json()["error"]["code"] == "restarting"
-    wait_until(lambda: store.stats().get("completed", 0), "the turn went on")
+    # A repeat with the key finds the turn; one without asks anew.
+    end = "completed" if keyed else "cancelled"
+    wait_until(lambda: store.stats().get(end, 0), f"the turn is {end}")
+
+
+def test_a_question_is_asked_once_over_a_restart(gateway: Gateway, worker: Worker, redis_url: str) -> None:
+    store = TurnStore(Settings(redis_url=redis_url))
+    answers: list[str] = []
+
+    def ask() -> None:
+        with gateway.sdk(max_retries=10) as sdk:
+            answers.append(sdk.responses.create(input=f"{LONG} [[latency=2]]", conversation="foo").output_text)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    wait_until(lambda: store.stats().get("claimed", 0), "the turn runs")
+    gateway.stop()
+    gateway.start()
+    asking.join()
+    assert answers == [f"You said: {LONG}"]
+    wait_until(lambda: not store.stats().get("open", 0), "nothing runs")
+    assert len(store.history("foo")) == 2
 
 
 def test_redis_that_hangs_is_no_reason_to_hang(tmp_path: Path) -> None:
+    keys = [new_key("free"), new_key("limited", limits=Limits(requests_per_minute=100))]
+    entries = json.dumps({key.digest: key.entry for key in keys})
     with (
         EmbeddedServer(tmp_path / "server", append_only=False) as server,
-        Gateway(server.url, tmp_path) as gateway,
+        Gateway(server.url, tmp_path, TURNSTILE_API_KEYS=entries) as gateway,
         gateway.http() as http,
+        ThreadPoolExecutor() as pool,
     ):
+
+        def ask(key: NewKey) -> httpx.Response:
+            headers = {"authorization": f"Bearer {key.text}"}
+            return http.post("/v1/responses", json={"input": "hi", "background": True}, headers=headers, timeout=25)
+
         assert http.get("/readyz").status_code == 200
         os.kill(server.pid, signal.SIGSTOP)
         try:
             assert http.get("/readyz").status_code == 503
-            answer = http.post("/v1/responses", json={"input": "hi", "background": True}, timeout=60)
+            answers = list(pool.map(ask, keys))
         finally:
             os.kill(server.pid, signal.SIGCONT)
-        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "queue_unreachable")
+        for answer in answers:
+            assert (answer.status_code, answer.json()["error"]["code"]) == (503, "queue_unreachable")
+            assert int(answer.headers["retry-after"]) >= 1
         wait_until(lambda: http.get("/readyz").status_code == 200, "the gateway is ready again")
 
 

@@ -1,17 +1,14 @@
 """Responses through the gateway: OpenAI's own SDK, a real worker, the stand-in model."""
 
 import threading
-from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from typing import Any
 
 import httpx
 import openai
 import pytest
-from openai.types.responses import Response
 
-from tests.gateways import read_events
+from tests.gateways import ended, read_events, running, texts_of
 from tests.integration.conftest import Stack
 from tests.support import wait_until
 from turns.states import State
@@ -24,28 +21,6 @@ FULL = [
     "response.content_part.added", "response.output_text.delta", "response.output_text.done",
     "response.content_part.done", "response.output_item.done", "response.completed",
 ]  # fmt: skip
-
-
-def ended(sdk: openai.OpenAI, id: str) -> Response:
-    """The response, once it has ended."""
-
-    def look() -> Response | None:
-        response = sdk.responses.retrieve(id)
-        return None if response.status in ("queued", "in_progress") else response
-
-    response = wait_until(look, "the response has ended")
-    assert response
-    return response
-
-
-def running(stack: Stack, id: str) -> None:
-    """Wait until a worker has it."""
-    wait_until(lambda: stack.store.status(id).state is State.RUNNING, "the turn runs")
-
-
-def texts_of(items: Iterable[Any]) -> list[str]:
-    """The texts of items."""
-    return [item.content[0].text for item in items]
 
 
 def events_of(http: httpx.Client, id: str, after: int | None = None) -> list[dict[str, Any]]:
@@ -127,6 +102,24 @@ def test_every_replay_is_the_same_from_every_point(sdk: openai.OpenAI, http: htt
     assert events_of(http, response.id, 10_000) == []
 
 
+def test_a_replay_is_what_was_told_live(stack: Stack, sdk: openai.OpenAI, http: httpx.Client, session: str) -> None:
+    first = sdk.responses.create(input=HANGS, background=True, conversation=session)
+    running(stack.store, first.id)
+    body = {"input": LONG, "conversation": session, "stream": True}
+    live: list[dict[str, Any]] = []
+    with http.stream("POST", "/v1/responses", json=body) as answer:
+        for event in read_events(answer.iter_lines()):
+            live.append(event)
+            if event["type"] == "response.queued":
+                sdk.responses.cancel(first.id)
+    begun, ended = live[0]["response"], live[-1]["response"]
+    assert begun["metadata"] == {"turnstile_position": "1"}
+    assert ended["model"] != begun["model"]
+    assert events_of(http, begun["id"]) == live
+    stack.store.client.delete(stack.store.keys.events(begun["id"]))
+    assert events_of(http, begun["id"])[:5] == live[:5]
+
+
 def test_many_readers_are_told_the_same(sdk: openai.OpenAI, http: httpx.Client) -> None:
     response = sdk.responses.create(input=f"{LONG} {SLOW}", background=True)
     with ThreadPoolExecutor(20) as pool:
@@ -147,7 +140,7 @@ def test_a_turn_from_elsewhere_is_a_response_too(stack: Stack, sdk: openai.OpenA
 
 def test_cancel_while_it_runs(stack: Stack, sdk: openai.OpenAI, http: httpx.Client) -> None:
     response = sdk.responses.create(input=HANGS, background=True)
-    running(stack, response.id)
+    running(stack.store, response.id)
     told: list[dict[str, Any]] = []
     reader = threading.Thread(target=lambda: told.extend(events_of(http, response.id)))
     reader.start()
@@ -160,7 +153,7 @@ def test_cancel_while_it_runs(stack: Stack, sdk: openai.OpenAI, http: httpx.Clie
 
 def test_cancel_while_it_waits(stack: Stack, sdk: openai.OpenAI, session: str) -> None:
     first = sdk.responses.create(input=HANGS, background=True, conversation=session)
-    running(stack, first.id)
+    running(stack.store, first.id)
     second = sdk.responses.create(input="never asked", background=True, conversation=session)
     assert second.status == "queued"
     assert sdk.responses.cancel(second.id).status == "cancelled"
@@ -175,7 +168,7 @@ def test_cancel_of_an_ended_response_leaves_it(sdk: openai.OpenAI) -> None:
 
 def test_a_busy_conversation_waits_its_turn(stack: Stack, sdk: openai.OpenAI, session: str) -> None:
     first = sdk.responses.create(input=HANGS, background=True, conversation=session)
-    running(stack, first.id)
+    running(stack.store, first.id)
     waiting = [sdk.responses.create(input=f"I'm {name}", background=True, conversation=session) for name in ("ann", "zoe")]
     assert [response.metadata for response in waiting] == [{"turnstile_position": "1"}, {"turnstile_position": "2"}]
     sdk.responses.cancel(first.id)
@@ -196,33 +189,6 @@ def test_two_requests_at_once_on_one_conversation(sdk: openai.OpenAI, session: s
     assert roles == ["user", "assistant", "user", "assistant"]
 
 
-def test_a_repeated_request_is_the_same_response(sdk: openai.OpenAI, session: str) -> None:
-    def ask(text: str, key: str) -> Response:
-        return sdk.responses.create(input=text, background=True, extra_headers={"Idempotency-Key": key})
-
-    first = ask("hello there", session)
-    assert ask("hello there", session).id == first.id
-    assert ask("hello there", f"{session}-other").id != first.id
-    with pytest.raises(openai.UnprocessableEntityError) as refused:
-        ask("something else", session)
-    assert refused.value.param == "idempotency_key"
-    assert refused.value.response.headers["x-should-retry"] == "false"
-
-
-def test_the_clients_own_message_id_is_a_key_too(sdk: openai.OpenAI, session: str) -> None:
-    mark = {"client_message_id": session}
-    first, again = (sdk.responses.create(input="hello there", metadata=mark, background=True) for _ in range(2))
-    assert again.id == first.id
-    assert len(list(sdk.conversations.items.list(ended_conversation(sdk, first.id)))) == 2
-
-
-def ended_conversation(sdk: openai.OpenAI, id: str) -> str:
-    """The conversation of a response that has ended."""
-    conversation = ended(sdk, id).conversation
-    assert conversation
-    return conversation.id
-
-
 def test_a_client_that_leaves_cancels_what_it_waited_for(stack: Stack, http: httpx.Client, session: str) -> None:
     body = {"input": HANGS, "conversation": session}
     with pytest.raises(httpx.ReadTimeout):
@@ -239,53 +205,6 @@ def test_a_client_that_leaves_a_background_response_does_not(stack: Stack, sdk: 
         first = next(iter(stream))
     assert first.type == "response.created"
     assert ended(sdk, first.response.id).output_text == f"You said: {LONG}"
-
-
-def test_a_lost_connection_can_be_tried_again_with_the_same_key(stack: Stack, http: httpx.Client, session: str) -> None:
-    body = {"input": f"{LONG} [[latency=2]]", "conversation": session}
-    headers = {"Idempotency-Key": session}
-    with suppress(httpx.ReadTimeout):
-        http.post("/v1/responses", json=body, headers=headers, timeout=0.5)
-    answer = http.post("/v1/responses", json=body, headers=headers).json()
-    assert answer["status"] == "completed"
-    assert stack.store.status(answer["id"]).dispatches == 1
-
-
-def test_follow_a_response(sdk: openai.OpenAI) -> None:
-    first = sdk.responses.create(input="Hi! I'm bob")
-    second = sdk.responses.create(input="What's my name?", previous_response_id=first.id)
-    assert second.output_text == "Your name is Bob."
-    assert second.previous_response_id == first.id
-    assert second.conversation == first.conversation
-
-
-def test_follow_a_response_that_is_not_the_last(sdk: openai.OpenAI) -> None:
-    first = sdk.responses.create(input="Hi! I'm bob")
-    sdk.responses.create(input="I'm carl, by the way", previous_response_id=first.id)
-    branch = sdk.responses.create(input="What's my name?", previous_response_id=first.id)
-    assert branch.output_text == "Your name is Bob."
-    assert branch.conversation
-    assert first.conversation
-    assert branch.conversation.id != first.conversation.id
-    texts = texts_of(sdk.conversations.items.list(branch.conversation.id, order="asc"))
-    assert texts == ["Hi! I'm bob", "Hello Bob! How can I help you today?", "What's my name?", "Your name is Bob."]
-
-
-def test_follow_a_response_that_still_runs(stack: Stack, sdk: openai.OpenAI) -> None:
-    first = sdk.responses.create(input="Hi! I'm bob. [[latency=0.7]]", background=True)
-    second = sdk.responses.create(input="What's my name?", previous_response_id=first.id)
-    assert second.output_text == "Your name is Bob."
-    assert second.conversation == sdk.responses.retrieve(first.id).conversation
-
-
-def test_a_response_that_follows_can_be_repeated(sdk: openai.OpenAI, session: str) -> None:
-    first = sdk.responses.create(input="Hi! I'm bob")
-    again = [
-        sdk.responses.create(input="What's my name?", previous_response_id=first.id, extra_headers={"Idempotency-Key": session})
-        for _ in range(2)
-    ]
-    assert again[0].to_dict() == again[1].to_dict()
-    assert again[0].conversation == first.conversation
 
 
 def test_messages_that_come_with_the_question(sdk: openai.OpenAI) -> None:
@@ -367,7 +286,7 @@ def test_delete_a_response(sdk: openai.OpenAI, session: str) -> None:
 
 def test_delete_a_response_that_runs(stack: Stack, sdk: openai.OpenAI) -> None:
     response = sdk.responses.create(input=HANGS, background=True)
-    running(stack, response.id)
+    running(stack.store, response.id)
     sdk.responses.delete(response.id)
     with pytest.raises(openai.NotFoundError):
         sdk.responses.cancel(response.id)
@@ -383,4 +302,4 @@ def test_models(sdk: openai.OpenAI) -> None:
 def test_health(http: httpx.Client) -> None:
     assert http.get("/healthz").json() == {"status": "ok"}
     assert http.get("/readyz").json() == {"status": "ok"}
-    assert "swagger" in http.get("/docs").text
+    assert "/static/docs.js" in http.get("/docs").text

@@ -44,7 +44,7 @@ async def chain(offline: OfflineModel) -> AsyncIterator[Chain]:
 async def ask(chain: Chain, question: Any, streamed: bool = False, history: Any = (), **options: Any) -> ChainResult:
     heard: list[str] = []
     result = await run_chain(chain, question, history, "foo", options, heard.append if streamed else None)
-    assert not streamed or "".join(heard) == result.text
+    assert not streamed or "".join(heard) == ("" if result.refusal else result.text)
     return result
 
 
@@ -141,6 +141,19 @@ async def test_a_fault_wears_off_after_its_times(chain: Chain, offline: OfflineM
             await ask(chain, "hello [[fail=503 times=2]]")
     assert (await ask(chain, "hello [[fail=503 times=2]]")).text == "You said: hello"
     assert (offline.stats.failed, offline.stats.completed) == (2, 1)
+
+
+@BOTH
+async def test_the_model_is_told_who_asks(chain: Chain, offline: OfflineModel, streamed: bool) -> None:
+    await ask(chain, "hello", streamed, name="bob")
+    assert offline.seen[0]["messages"][-1] == {"role": "user", "content": "hello", "name": "bob"}
+
+
+@BOTH
+async def test_a_refusal_is_told_from_an_answer(chain: Chain, streamed: bool) -> None:
+    refused = await ask(chain, "hello [[finish=refusal]]", streamed)
+    assert (refused.text, refused.refusal) == ("You said: hello", True)
+    assert not (await ask(chain, "hello", streamed)).refusal
 
 
 async def test_a_content_filter_is_a_finish_reason(chain: Chain) -> None:

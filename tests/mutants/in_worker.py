@@ -41,8 +41,8 @@ WORKER = (
     _worker(
         "drops while committing",
         "an answer that is paid for is thrown away",
-        "        self._task = None\n        if result.finish_reason",
-        "        if result.finish_reason",
+        "        self._task = None\n        return await self._commit",
+        "        return await self._commit",
         module="attempt",
     ),
     _worker(

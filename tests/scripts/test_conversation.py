@@ -96,6 +96,18 @@ def test_forget_one_turn(scene: Scene) -> None:
     assert scene.history() == pair("a")
 
 
+def test_the_id_of_a_forgotten_turn_is_taken_for_a_time(scene: Scene) -> None:
+    scene.complete(scene.start("a"))
+    scene.turns.forget("a")
+    for session in ("foo", "bar"):
+        with pytest.raises(TurnConflict):
+            scene.turns.submit("a", session, "a")
+    for call in (scene.turns.status, scene.turns.cancel, scene.turns.retry):
+        with pytest.raises(UnknownTurn):
+            call("a")
+    assert scene.client.pttl(scene.keys.turn("a")) > 0
+
+
 def test_a_failed_turn_that_is_forgotten_leaves_the_list(scene: Scene) -> None:
     scene.fail(scene.start("a"))
     scene.turns.forget("a")

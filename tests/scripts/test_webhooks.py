@@ -53,6 +53,14 @@ def _known(store: WebhookStore) -> Undelivered:
     return known
 
 
+def test_what_a_content_filter_stopped_is_incomplete(store: WebhookStore) -> None:
+    _ask(store, url=URL, key="k")
+    claim = store.claim("a", "w", "n")
+    assert isinstance(claim, Claim)
+    store.finish(claim, Outcome(State.FAILED, code="content_filter"))
+    assert json.loads(_take(store).body())["type"] == "response.incomplete"
+
+
 @pytest.mark.parametrize("state", [State.COMPLETED, State.FAILED, State.INCOMPLETE])
 def test_an_end_is_noted_and_sent_off(store: WebhookStore, client: redis.Redis, state: State) -> None:
     _ask(store, url=URL, key="k")

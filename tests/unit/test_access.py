@@ -101,6 +101,8 @@ def test_waits_double_up_to_an_hour() -> None:
 PRIVATE = (
     "127.0.0.1", "10.1.2.3", "192.168.0.1", "172.16.0.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "224.0.0.1",
     "255.255.255.255", "[::1]", "[::]", "[fe80::1]", "[fd00::1]", "[::ffff:127.0.0.1]", "[::ffff:10.0.0.1]", "[ff02::1]",
+    "[64:ff9b::127.0.0.1]", "[64:ff9b::a9fe:a9fe]", "[64:ff9b::]", "[64:ff9b:1::5db8:d822]", "[2002:a00:1::]", "[::10.0.0.1]",
+    "[::ffff:0:10.0.0.1]", "[fec0::1]",
 )  # fmt: skip
 
 
@@ -110,10 +112,15 @@ def test_private_addresses_are_refused(host: str) -> None:
         check_host(f"http://{host}/x", [])
 
 
+PUBLIC = ("93.184.216.34", "[2606:2800:220:1::1]", "[64:ff9b::93.184.216.34]", "[2002:5db8:d822::1]", "hooks.example.com")
+
+
 def test_public_addresses_names_and_allowed_networks_are_not() -> None:
-    for host in ("93.184.216.34", "[2606:2800:220:1::1]", "hooks.example.com"):
+    for host in PUBLIC:
         check_host(f"https://{host}/x", [])
-    networks = read_networks("10.0.0.0/8, fd00::/8")
+    networks = read_networks("10.0.0.0/8, fd00::/8, ::1/128, 64:ff9b:1::/48")
+    check_host("http://[::1]/x", networks)
+    check_host("http://[64:ff9b:1::a00:1]/x", networks)
     check_host("http://10.1.2.3/x", networks)
     check_host("http://[fd00::1]/x", networks)
     with pytest.raises(PrivateAddress):

@@ -12,7 +12,7 @@ from turns.states import State
 from turns.wire import Event, Options, Record
 
 RUNNING = Record(
-    id="resp_1", session="foo", state=State.RUNNING, queue="chat", place=0, attempts=1, dispatches=1, sequence=1,
+    id="resp_1", session="foo", state=State.RUNNING, queue="chat", place=0, first_place=0, attempts=1, dispatches=1, sequence=1,
     created=1.0, started=2.0, finished=None, question="hi", options=Options(), answer=None, usage=None, model=None,
     code=None, message=None,
 )  # fmt: skip
@@ -74,6 +74,16 @@ def test_a_second_attempt_opens_an_item_of_its_own() -> None:
     assert kinds(told).count("response.in_progress") == 1
 
 
+def test_text_that_was_told_stays_text_when_a_second_attempt_refuses() -> None:
+    told = tell(
+        ended(State.COMPLETED, answer="no", attempts=2, code="refusal"),
+        ("started", 1, ""), ("text", 1, "he"), ("started", 2, ""), ("ended", 2, "completed"),
+    )  # fmt: skip
+    said = [kind.removeprefix("response.") for kind in kinds(told) if "output_text" in kind or "refusal" in kind]
+    assert said == ["output_text.delta", "output_text.done", "refusal.delta", "refusal.done"]
+    assert told[-1]["response"]["output"] == [told[-2]["item"]]
+
+
 def test_an_attempt_without_text_leaves_no_item() -> None:
     told = tell(
         ended(State.COMPLETED, answer="hello", attempts=2),
@@ -96,6 +106,12 @@ def test_other_ends(state: State, last: str, status: str) -> None:
     assert told[-1]["response"]["status"] == status
     assert told[-2]["item"]["status"] == "incomplete"
     assert (told[-1]["response"]["error"] is not None) == (state is State.FAILED)
+
+
+def test_what_a_filter_refused_outright_has_no_item() -> None:
+    told = tell(ended(State.FAILED, code="content_filter", message="No."), ("started", 1, ""), ("ended", 1, "failed"))
+    assert kinds(told) == [*BEGINNING, "response.in_progress", "response.incomplete"]
+    assert (told[-1]["response"]["status"], told[-1]["response"]["output"]) == ("incomplete", [])
 
 
 def test_a_turn_that_was_queued_again_has_still_failed_once() -> None:

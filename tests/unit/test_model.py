@@ -43,11 +43,6 @@ def test_neighbouring_text_is_merged_and_nothing_else() -> None:
     assert chunks[0]["choices"][0]["delta"]["role"] == "assistant"
 
 
-def test_a_refusal_is_text() -> None:
-    refusal = {"choices": [{"index": 0, "delta": {"refusal": "No."}, "finish_reason": None}]}
-    assert contents(list(merged([refusal, end()]))) == ["No.", None]
-
-
 def test_other_lines_of_a_stream_are_passed_over() -> None:
     lines = [b": keepalive", b"", b"event: x\r", b'data: {"a": 1}\r', b"data:{}", b"id: 3", b"data: [DONE]", b"data: {}"]
     chunks = list(parsed(lines))

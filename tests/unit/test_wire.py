@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from turns.errors import InvalidTurn
 from turns.states import State
 from turns.wire import (
+    MOST_QUESTION_BYTES,
     Claim,
     Event,
     Options,
@@ -153,6 +154,17 @@ def test_what_cannot_be_stored_is_refused_and_not_quoted(question: Question) -> 
         encode_question(question, 10_000_000)
     assert "secret" not in str(caught.value)
     assert caught.value.__suppress_context__
+
+
+def test_pictures_do_not_count_as_text() -> None:
+    def question(text: str, picture: str) -> list[dict[str, Any]]:
+        return [{"type": "text", "text": text}, {"type": "image_url", "image_url": {"url": picture}}]
+
+    assert encode_question(question("What is this?", "x" * MOST), MOST)
+    with pytest.raises(InvalidTurn, match="TURNSTILE_MAX_QUESTION_BYTES allows 1,000"):
+        encode_question(question("x" * MOST, "x"), MOST)
+    with pytest.raises(InvalidTurn, match="16,777,216"):
+        encode_question(question("What is this?", "x" * MOST_QUESTION_BYTES), MOST)
 
 
 @pytest.mark.parametrize("character", ["a", "é", "☃", "😀", '"', "\n"])

@@ -99,6 +99,49 @@ test("questions that wait are shown with their place, in order, and can be cance
   await until(async () => (await page.locator(".message").count()) === 2, "only what was answered is in the history");
 });
 
+test("a question that waits has its place at once after a reload", async () => {
+  const page = await visit();
+  await ask(page, "First [[latency=60]]");
+  await ask(page, "Second");
+  await page.getByText("Waiting: 1 before it").waitFor();
+  // Nothing is asked for a second time.
+  await page.addInitScript(() => {
+    const later = window.setTimeout;
+    window.setTimeout = (act, ms, ...more) => (ms === 2000 ? 0 : later(act, ms, ...more));
+  });
+  await page.reload();
+  await page.getByText("Waiting: 1 before it").waitFor();
+  await answers(page).nth(0).getByRole("button", { name: "Cancel" }).click();
+  await settled(page, 2);
+});
+
+test("a refusal and a filtered answer are shown", async () => {
+  const page = await visit();
+  await ask(page, "Do harm [[finish=refusal]]");
+  await ask(page, "Do more [[finish=content_filter]]");
+  await settled(page, 2);
+  assert.deepEqual((await bodies(page)).filter((_, n) => n % 2), ["You said: Do harm", "You said: Do more"]);
+  await page.getByText("content filter").waitFor();
+  await page.reload();
+  await until(async () => (await page.locator(".message").count()) === 2, "the refusal is in the history");
+  assert.equal((await bodies(page))[1], "You said: Do harm");
+});
+
+for (const [name, options] of [["docs", {}], ["docs-dark", { colorScheme: "dark" }], ["docs-phone", PHONE]]) {
+  test(`the API is documented without help from elsewhere: ${name}`, async () => {
+    const page = await visit(`${BASE_URL}/`, options);
+    await page.goto(`${BASE_URL}/docs`);
+    await page.locator('#calls[aria-busy="false"]').waitFor();
+    const create = page.locator("details", { hasText: "POST/v1/responses " });
+    await create.locator("summary").first().click();
+    await create.getByText("previous_response_id").waitFor();
+    await picture(page, name);
+    await page.getByRole("link", { name: "ResponseObject" }).first().click();
+    await page.locator("#ResponseObject").getByText("incomplete_details").waitFor();
+    assert.equal(await page.evaluate(() => document.documentElement.scrollWidth > window.innerWidth), false);
+  });
+}
+
 test("a reload in the middle resumes the answer and what waits behind it", async () => {
   const page = await visit();
   await ask(page, "Tell me a story [[tokens_per_second=6]]");

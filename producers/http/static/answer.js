@@ -20,11 +20,12 @@ export function message(role, text) {
 const MEANINGS = {
   completed: ["", false],
   cancelled: ["Cancelled", false],
-  incomplete: ["The answer was cut off: it reached its length limit.", true],
+  max_output_tokens: ["The answer was cut off: it reached its length limit.", true],
+  content_filter: ["The answer was cut off by the model's content filter.", true],
 };
 
 function outcome(response) {
-  return MEANINGS[response.status] ?? [`Failed: ${response.error?.message ?? response.status}`, true];
+  return MEANINGS[response.incomplete_details?.reason ?? response.status] ?? [`Failed: ${response.error?.message ?? response.status}`, true];
 }
 
 /** An answer that is on its way: its text, its state, and the button that cancels it. `onCancel` is called for that.
@@ -70,7 +71,7 @@ export class Answer {
   tell(event) {
     if (this.ended) return;
     if (event.type === "response.in_progress" || event.type === "response.output_item.added") this.start();
-    if (event.type === "response.output_text.delta") this.write(this.text + event.delta);
+    if (["response.output_text.delta", "response.refusal.delta"].includes(event.type)) this.write(this.text + event.delta);
     if (event.type === "error") this.end(event.message, true);
     if (["response.completed", "response.failed", "response.incomplete"].includes(event.type)) this.settle(event.response);
   }
@@ -84,7 +85,7 @@ export class Answer {
 
   settle(response) {
     const parts = response.output[0]?.content;
-    if (parts) this.write(parts.map((part) => part.text ?? "").join(""));
+    if (parts) this.write(parts.map((part) => part.text ?? part.refusal ?? "").join(""));
     this.end(...outcome(response));
   }
 

@@ -67,6 +67,8 @@ class View {
       if (!response) return;
       sessions.named(this.session, question.key, response.id);
       answer.accepted(response);
+    } else {
+      this.locate(answer);
     }
     if (answer.cancelled) await this.cancel(answer);
     this.waiting.add(answer);
@@ -110,10 +112,14 @@ class View {
       if (answer.started || answer.ended) continue;
       this.waiting.add(answer);
       await new Promise((resolve) => setTimeout(resolve, PLACE_MS));
-      const now = await call(`/v1/responses/${answer.id}`).catch(() => null);
-      if (now?.status === "queued") answer.place(now);
+      await this.locate(answer);
     }
     this.watching = false;
+  }
+
+  async locate(answer) {
+    const now = await call(`/v1/responses/${answer.id}`).catch(() => null);
+    if (now?.status === "queued") answer.place(now);
   }
 }
 
@@ -128,7 +134,7 @@ function ask(text) {
 }
 
 function contents(item) {
-  return item.content.map((part) => part.text ?? `[${part.type}]`).join("");
+  return item.content.map((part) => part.text ?? part.refusal ?? `[${part.type}]`).join("");
 }
 
 /** Whether an item of the history belongs to a response. */

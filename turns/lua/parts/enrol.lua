@@ -11,5 +11,7 @@ local function enrol(id, session, queue, question, options, stream, reply, finge
   redis.call('PEXPIRE', turns, rule.failed_ttl)
   redis.call('HINCRBY', key.stats, 'accepted', 1)
   redis.call('HINCRBY', key.stats, 'open', 1)
-  return enqueue(session, id, now)
+  local place = enqueue(session, id, now)
+  redis.call('HSET', key.turn .. id, 'place', place)
+  return place
 end

@@ -1,0 +1,54 @@
+"""A gateway that ends while somebody waits at it, at the moments that no client can bring about."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from deploy.embedded import free_port
+from producers.http.desk import Desk
+from producers.http.errors import ApiError
+from tests.hands import Hand
+from turns.settings import Settings
+from turns.states import State
+
+
+@pytest.fixture
+async def desk(settings: Settings) -> AsyncIterator[Desk]:
+    desk = Desk(settings)
+    yield desk
+    await desk.close()
+
+
+class Client:
+    """One that does not go away; `there` is set when it is waited for."""
+
+    def __init__(self) -> None:
+        self.there = asyncio.Event()
+
+    async def stay(self) -> Any:
+        self.there.set()
+        await asyncio.Event().wait()
+
+
+async def test_a_turn_that_has_just_ended_is_answered(desk: Desk, settings: Settings) -> None:
+    hand, client = Hand(settings), Client()
+    hand.store.submit("resp_1", "foo", "hi")
+    waiting = asyncio.create_task(desk.outcome("resp_1", False, client.stay))
+    await client.there.wait()
+    hand.answer(hand.take(), "hello")
+    waiting.cancel()
+    record = await waiting
+    assert (record.state, record.answer) == (State.COMPLETED, "hello")
+
+
+async def test_nothing_is_to_be_repeated_when_it_is_not_known_what_became_of_the_turn() -> None:
+    client, desk = Client(), Desk(Settings(redis_url=f"redis://127.0.0.1:{free_port(8190)}"))
+    waiting = asyncio.ensure_future(desk.attending("resp_1", False)(client.stay(), client.stay()))
+    await client.there.wait()
+    waiting.cancel()
+    with pytest.raises(ApiError) as told:
+        await waiting
+    assert told.value.response().headers["x-should-retry"] == "false"
+    await desk.close()
