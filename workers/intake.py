@@ -128,13 +128,14 @@ def _read(raw: bytes) -> Message | InvalidTurn | None:
 async def _accept_all(store: AsyncTurnStore, queue: str, found: list[tuple[bytes, Message | InvalidTurn]]) -> int:
     taken, full = 0, set[str]()
     for raw, message in found:
-        if isinstance(message, Message) and message.session in full:
+        session = message.session if isinstance(message, Message) else ""
+        if session in full:
             continue
         try:
             taken += await _accept(store, queue, raw, message)
         except TooManyWaiting:
             # It stays where it is until there is room, and so do those of its session behind it.
-            full.add(message.session if isinstance(message, Message) else "")
+            full.add(session)
     return taken
 
 

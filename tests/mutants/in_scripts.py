@@ -6,6 +6,7 @@ from tests.mutants.mutant import Mutant
 _USERS = {
     "parts/dispatch": "sweep",
     "parts/enqueue": "submit",
+    "parts/enrol": "submit",
     "parts/release": "finish",
     "parts/settle": "finish",
     "parts/clock": "sweep",
@@ -134,8 +135,8 @@ SCRIPTS = (
     _script(
         "renew ignores the token",
         "a worker keeps the lease of a turn that it lost",
-        "if redis.call('HGET', home, 'owner') == token then",
-        "if redis.call('HGET', home, 'owner') then",
+        "if redis.pcall('HGET', home, 'owner') == token then",
+        "if redis.pcall('HGET', home, 'owner') then",
         script="renew",
     ),
     _script(
@@ -253,9 +254,23 @@ SCRIPTS = (
     _script(
         "muster takes what has moved on",
         "a dead worker's list ends the leases of its successors",
-        "if redis.call('HGET', key.session .. session, 'worker') == worker then",
+        "if redis.pcall('HGET', key.session .. session, 'worker') == worker then",
         "if redis.call('EXISTS', key.session .. session) == 1 then",
         script="muster",
+    ),
+    _script(
+        "muster trusts a clock that was set back",
+        "after a failover nobody's death is noticed for as long as clocks differ",
+        "if called <= now and now - called < pause then return 0 end",
+        "if now - called < pause then return 0 end",
+        script="muster",
+    ),
+    _script(
+        "an id begins anew beside its old events",
+        "a turn whose record had expired is in the history twice, or never ends",
+        "  redis.call('DEL', key.events .. id)\n",
+        "",
+        script="parts/enrol",
     ),
     _script(
         "submit is not idempotent",

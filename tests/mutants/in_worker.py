@@ -3,6 +3,7 @@
 from tests.mutants.mutant import Mutant
 
 _PARTS = "tests/integration/test_worker_parts.py"
+_MULTIPLEXER = "tests/integration/test_multiplexer.py"
 
 
 def _worker(name: str, breaks: str, old: str, new: str, *, module: str) -> Mutant:
@@ -111,24 +112,62 @@ WORKER = (
     _worker(
         "intake removes before submit",
         "a refused or failed submit loses the question",
-        "            await submit(store, message)\n        except InvalidTurn",
-        "            await store.client.lrem(queue, -1, raw)  # type: ignore[arg-type]\n"
-        "            await submit(store, message)\n        except InvalidTurn",
+        "        await submit(store, message)\n    return",
+        "        await store.client.lrem(queue, -1, raw)  # type: ignore[arg-type]\n"
+        "        await submit(store, message)\n    return",
         module="intake",
     ),
     _worker(
         "intake never removes",
         "a question is submitted again for ever",
-        "taken += await store.client.lrem(queue, -1, raw)",
-        "taken += 0 * await store.client.llen(queue)",
+        "return int(await store.client.lrem(queue, -1, raw))",
+        "return 0 * int(await store.client.llen(queue))",
         module="intake",
     ),
     _worker(
         "intake newest first",
         "plain Celery's questions run in the wrong order",
-        "for raw in reversed(await store.client.lrange(queue, -_BATCH, -1)):",
-        "for raw in await store.client.lrange(queue, -_BATCH, -1):",
+        "for raw in reversed(seen) if",
+        "for raw in seen if",
         module="intake",
+    ),
+    _worker(
+        "intake refuses what only has to wait",
+        "a plain Celery app's question is dropped because its session is full",
+        "    except (TooManyWaiting, QueueMemoryFull):\n        raise\n",
+        "    except QueueMemoryFull:\n        raise\n",
+        module="intake",
+    ),
+    _worker(
+        "intake looks no further than others' messages",
+        "a hundred messages of other tasks hide ours for ever",
+        "if taken or len(seen) < most:",
+        "if True:",
+        module="intake",
+    ),
+    Mutant(
+        "multiplexer forgets what was under way",
+        "a cut connection fails every call on it",
+        "turns/multiplexer.py",
+        "if command.failures > RETRIES:",
+        "if command.failures:",
+        (_MULTIPLEXER,),
+    ),
+    Mutant(
+        "multiplexer gives replies to the wrong callers",
+        "one turn's answer is taken for another's",
+        "turns/multiplexer.py",
+        "command = self._sent.popleft()",
+        "command = self._sent.pop()",
+        (_MULTIPLEXER,),
+    ),
+    Mutant(
+        "multiplexer never leaves a silent connection",
+        "a half-open connection stops a worker for good",
+        "turns/multiplexer.py",
+        "if self._sent and self._replies == heard else 0",
+        "if not self._sent and self._replies == heard else 0",
+        (_MULTIPLEXER,),
     ),
     _worker(
         "sweep stops after one batch",
