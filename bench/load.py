@@ -24,8 +24,8 @@ class Sample:
 def measure(who: Contestant, turns: int, latency: float, seconds: float = 60.0, sessions: list[str] | None = None) -> Sample:
     """Work off `turns`, or as many as get done in `seconds`.
 
-    The rate is that of all turns, from the first enqueued to the last answered, less the one wait for the model that nobody can
-    avoid. CPU is that of all turns; where a measurement is cut off, it holds what was begun, too.
+    The rate is that of all turns, from the first enqueued to the last answered, waits for the model included. CPU is that of
+    all turns; where a measurement is cut off, it holds what was begun, too.
     """
     bench = who.bench
     names = sessions or who.fill(turns)
@@ -45,7 +45,7 @@ def measure(who: Contestant, turns: int, latency: float, seconds: float = 60.0, 
             who.discard()
             break
         time.sleep(_POLL_SECONDS)
-    return Sample(done / (took - latency), cpu / max(done, 1), peak - idle.memory, done)
+    return Sample(done / took, cpu / max(done, 1), peak - idle.memory, done)
 
 
 def _settled(who: Contestant) -> float:
