@@ -18,6 +18,7 @@ SESSIONS = 25
 ROUNDS = 4
 MANY = 100_000
 _BATCH = 500
+_MANY_SECONDS = 8.0
 
 
 def lengths(bench: Bench) -> tuple[Table, float]:
@@ -90,11 +91,13 @@ def extremes(bench: Bench) -> Table:
         took = time.monotonic() - began
         size = (who.client.info("memory")["used_memory"] - before) / MANY
         base = who.store.stats()
-        many = measure(who, 10**6, 0, 8, sessions=["one-more"])
+        done, used = who.bench.answered(), who.usage().cpu
+        time.sleep(_MANY_SECONDS)
+        done, used = who.bench.answered() - done, who.usage().cpu - used
         table.add(
-            f"{MANY:,} sessions with one turn each, the first 8 s",
-            f"{many.rate:.0f}",
-            f"{many.cpu * 1000:.2f}",
+            f"{MANY:,} sessions with one turn each, {_MANY_SECONDS:.0f} s of them",
+            f"{done / _MANY_SECONDS:.0f}",
+            f"{used / done * 1000:.2f}",
             _dispatches(who, base),
         )
         table.notes.append(

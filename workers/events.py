@@ -12,12 +12,12 @@ from celery import bootsteps
 from celery.worker.consumer.events import Events
 from celery.worker.state import reserved_requests
 
-_PACE_SECONDS = 0.25
+_PACE_SECONDS = 0.5
 _MOST = 200
 
 
 class PacedEvents(bootsteps.StartStopStep):
-    """Flushes the worker's task events every quarter of a second, or when there are many; wakes a loop that was full."""
+    """Flushes the worker's task events twice a second, or when there are many; wakes a loop that was full."""
 
     requires = (Events,)
 

@@ -11,12 +11,12 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from time import monotonic
-from typing import Any, Self, cast
+from typing import Any, Self
 
 import redis
 
 from turns.errors import InvalidTurn, QueueMemoryFull, QueueUnreachable, TooManyWaiting, TurnRefused
-from turns.store import AsyncTurnStore
+from turns.store import AsyncTurnStore, Call
 from turns.wire import TASK, Question
 
 log = logging.getLogger(__name__)
@@ -111,7 +111,7 @@ async def _take(store: AsyncTurnStore, queue: str) -> int:
     # Each look is one snapshot from the oldest message on; two put together could have a gap, and so break the order.
     most = _BATCH
     while True:
-        seen = cast("list[bytes]", await store.client.lrange(queue, -most, -1))
+        seen: list[bytes] = await store.run(Call("LRANGE", (queue, -most, -1), list))
         taken = await _accept_all(store, queue, [(raw, message) for raw in reversed(seen) if (message := _read(raw))])
         if taken or len(seen) < most:
             return taken
