@@ -1,4 +1,4 @@
-"""One gateway with one worker and the stand-in model, for all tests that do not break them."""
+"""One gateway with one worker and the stand-in model, for all tests that do not break them; and what breaks connections."""
 
 import itertools
 from collections.abc import Iterator
@@ -10,6 +10,7 @@ import openai
 import pytest
 
 from deploy.embedded import EmbeddedServer
+from tests.chaos.proxy import FaultProxy, ProxyThread
 from tests.gateways import Gateway
 from tests.processes import Worker
 from turns.settings import Settings
@@ -62,3 +63,16 @@ def _names() -> Iterator[int]:
 def session(_names: Iterator[int]) -> str:
     """A session that no other test uses."""
     return f"session-{next(_names)}"
+
+
+@pytest.fixture
+def proxies() -> Iterator[ProxyThread]:
+    """A thread for proxies, running."""
+    with ProxyThread() as thread:
+        yield thread
+
+
+@pytest.fixture
+def proxy(proxies: ProxyThread, redis_url: str) -> FaultProxy:
+    """A proxy in front of the test's server."""
+    return proxies.open(int(redis_url.rpartition(":")[2].partition("/")[0]))

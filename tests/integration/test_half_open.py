@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from producers.client import AsyncChatClient, ChatClient
-from tests.chaos.proxy import FaultProxy, ProxyThread
+from tests.chaos.proxy import FaultProxy
 from tests.processes import Worker, offline_model
 from tests.support import wait_until
 from turns.errors import QueueUnreachable, TurnNotFinished
@@ -31,19 +31,6 @@ def _at_work(worker: Worker) -> Iterator[Worker]:
         yield worker
     finally:
         worker.kill()
-
-
-@pytest.fixture
-def proxies() -> Iterator[ProxyThread]:
-    """A thread for proxies, running."""
-    with ProxyThread() as thread:
-        yield thread
-
-
-@pytest.fixture
-def proxy(proxies: ProxyThread, redis_url: str) -> FaultProxy:
-    """A proxy in front of the test's server."""
-    return proxies.open(int(redis_url.rpartition(":")[2].partition("/")[0]))
 
 
 @pytest.fixture

@@ -1,14 +1,14 @@
 """Many calls over one connection: order, coalescing, faults of the connection, and who is told what."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
 import redis
 import uvloop
 
-from tests.chaos.proxy import FaultProxy, ProxyThread
+from tests.chaos.proxy import FaultProxy
 from tests.support import wait_until
 from turns import multiplexer as module
 from turns.connection import close_async, multiplexer
@@ -32,19 +32,6 @@ def run(new_loop: NewLoop, url: str, work: Work) -> None:
 
     with asyncio.Runner(loop_factory=new_loop) as runner:
         runner.run(all_of_it())
-
-
-@pytest.fixture
-def proxies() -> Iterator[ProxyThread]:
-    """A thread for proxies, running."""
-    with ProxyThread() as thread:
-        yield thread
-
-
-@pytest.fixture
-def proxy(proxies: ProxyThread, redis_url: str) -> FaultProxy:
-    """A proxy in front of the test's server."""
-    return proxies.open(int(redis_url.rpartition(":")[2].partition("/")[0]))
 
 
 @pytest.fixture
