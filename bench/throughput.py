@@ -42,13 +42,13 @@ class Level:
 
 LEVELS = (
     Level(500, EVERYONE, 0, 1_000, 150, 2),
-    Level(500, EVERYONE, LATENCY, 3_000, 500, 1),
+    Level(500, EVERYONE, LATENCY, 2_500, 500, 1),
     Level(1, EVERYONE, LATENCY, 2, 2, 1),
     Level(1, EVERYONE, 0, 100, 30, 1),
     Level(50, (*EVERYONE, Prefork), LATENCY, 100, 100, 1),
     Level(50, (*EVERYONE, Prefork), 0, 400, 120, 1),
     Level(2_000, MANY, 0, 1_000, 150, 1),
-    Level(2_000, MANY, LATENCY, 6_000, 2_000, 1),
+    Level(2_000, MANY, LATENCY, 4_000, 2_000, 1),
 )
 
 Results = dict[tuple[int, float], dict[str, list[Sample]]]
