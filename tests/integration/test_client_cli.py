@@ -264,7 +264,9 @@ class OnATerminal:
     def __init__(self, redis_url: str, *arguments: str) -> None:
         self._fingers, screen = pty.openpty()
         fcntl.ioctl(screen, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
-        command = [sys.executable, "-c", "from producers.cli import main; main()", *arguments]
+        # Whoever runs the tests in the background may have Ctrl-C ignored, and that is inherited.
+        heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+        command = [sys.executable, "-c", f"{heard}; from producers.cli import main; main()", *arguments]
         env = environment({"REDIS_URL": redis_url, "TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1"})
         self.process = subprocess.Popen(
             command, env=env, stdin=screen, stdout=screen, stderr=screen, start_new_session=True, close_fds=True
