@@ -1,11 +1,102 @@
-"""The health file: touched while the process's loop runs and Redis answers, so that a probe costs one `stat`."""
+"""A worker's health, defined in one place: parts that must make progress, watched by a thread that depends on none of them.
 
+The health file is touched only while every part is fresh, so that a probe costs one `stat`; the same judgement goes into the
+roll for `turnstile doctor`.
+"""
+
+import logging
+import threading
+from collections.abc import Callable
 from pathlib import Path
+from time import monotonic
 
-from turns.settings import Settings
+log = logging.getLogger(__name__)
+
+Beat = Callable[[], None]
+
+_WATCH_SECONDS = 1.0
 
 
-def touch(settings: Settings) -> None:
-    """Touch the health file, where one is set."""
-    if settings.health_file:
-        Path(settings.health_file).touch()
+class Part:
+    """Something that must go on: it beats at each step, and is stale after `patience` seconds without a beat."""
+
+    def __init__(self, name: str, patience: float) -> None:
+        self.name = name
+        self._patience = patience
+        self._last = monotonic()
+
+    def beat(self) -> None:
+        """Tell of progress; from any thread."""
+        self._last = monotonic()
+
+    @property
+    def age(self) -> float:
+        """Seconds since the last beat."""
+        return monotonic() - self._last
+
+    @property
+    def stale(self) -> bool:
+        """Whether the part has made no progress for longer than its patience."""
+        return self.age > self._patience
+
+
+class Health:
+    """The parts of one process and their judgement. The file is touched only after `ready`."""
+
+    def __init__(self, file: str = "", *, pace: float = _WATCH_SECONDS) -> None:
+        self._file = Path(file) if file else None
+        self._pace = pace
+        self._parts: dict[str, Part] = {}
+        self._ready, self._ended = threading.Event(), threading.Event()
+        self._told: set[str] = set()
+        self._refused = False
+        self._thread = threading.Thread(target=self._watch, name="health", daemon=True)
+
+    def part(self, name: str, patience: float) -> Part:
+        """Return the part of this name, new and fresh when there was none."""
+        return self._parts.setdefault(name, Part(name, patience))
+
+    def retire(self, *names: str) -> None:
+        """Judge these parts no longer: they end before the process does."""
+        for name in names:
+            self._parts.pop(name, None)
+
+    def stale(self) -> list[str]:
+        """The names of the parts that make no progress."""
+        return [part.name for part in list(self._parts.values()) if part.stale]
+
+    def start(self) -> None:
+        """Start watching."""
+        self._thread.start()
+
+    def ready(self) -> None:
+        """Let the file be touched from now on."""
+        self._ready.set()
+        self._look()
+
+    def stop(self) -> None:
+        """Stop watching."""
+        self._ended.set()
+
+    def _watch(self) -> None:
+        while not self._ended.wait(self._pace):
+            self._look()
+
+    def _look(self) -> None:
+        stale = set(self.stale())
+        if hung := stale - self._told:
+            log.error("no progress: %s", ", ".join(sorted(hung)))
+        if back := self._told - stale:
+            log.warning("progress again: %s", ", ".join(sorted(back)))
+        self._told = stale
+        if self._file and self._ready.is_set() and not stale:
+            self._touch(self._file)
+
+    def _touch(self, file: Path) -> None:
+        try:
+            file.touch()
+            self._refused = False
+        except OSError as error:
+            if not self._refused:
+                log.error("TURNSTILE_HEALTH_FILE cannot be touched: %s", error.strerror)
+            self._refused = True

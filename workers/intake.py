@@ -18,6 +18,7 @@ import redis
 from turns.errors import InvalidTurn, QueueMemoryFull, QueueUnreachable, TooManyWaiting, TurnRefused
 from turns.store import AsyncTurnStore, Call
 from turns.wire import TASK, Question
+from workers.health import Beat
 
 log = logging.getLogger(__name__)
 
@@ -83,15 +84,17 @@ def bind(id: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[str, 
         raise InvalidTurn("workers.answer takes (session_id, question).", param=id) from None
 
 
-async def take_for_ever(store: AsyncTurnStore) -> None:
-    """Submit such messages as they come."""
+async def take_for_ever(store: AsyncTurnStore, beat: Beat) -> None:
+    """Submit such messages as they come; `beat` after each look."""
     queue = store.settings.intake_queue
     while True:
         try:
             # Moved onto itself: waits for a message without taking it.
             await store.client.blmove(queue, queue, _BLOCK_SECONDS, "RIGHT", "RIGHT")
             began = monotonic()
-            if not await take(store):
+            taken = await take(store)
+            beat()
+            if not taken:
                 # Others' messages may stand there by the thousand: looking through them must not become the main job.
                 await asyncio.sleep(max(_PAUSE_SECONDS, _REST * (monotonic() - began)))
         except QueueMemoryFull:

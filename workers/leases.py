@@ -11,6 +11,7 @@ import redis
 from turns.errors import QueueUnreachable
 from turns.store import AsyncTurnStore
 from turns.wire import Claim
+from workers.health import Beat
 
 log = logging.getLogger(__name__)
 
@@ -56,14 +57,15 @@ class LeaseKeeper:
         for turn in list(self._held.values()):
             turn.drop(why)
 
-    async def keep(self) -> None:
-        """Renew for ever. An outage is ridden out: a turn may still be ours when Redis is back."""
+    async def keep(self, beat: Beat) -> None:
+        """Renew for ever. An outage is ridden out: a turn may still be ours when Redis is back. `beat` after each renewal."""
         lease = self._store.settings.lease_seconds
         pause = lease / 4
         while True:
             await asyncio.sleep(pause)
             try:
                 await self.renew()
+                beat()
                 pause = lease / 4
             except QueueUnreachable as error:
                 log.warning("cannot renew leases: %s", error)
@@ -79,19 +81,19 @@ class LeaseKeeper:
             if word != "kept" and self._held.get(turn.claim.id) is turn:
                 turn.drop(word)
 
-    async def listen(self) -> None:
+    async def listen(self, beat: Beat) -> None:
         """Drop turns as soon as somebody cancels them. What is missed while disconnected, the next renewal finds.
 
         The connection is also how others see that this process lives: see `muster`.
         """
         while True:
             try:
-                await self._listen()
+                await self._listen(beat)
             except (redis.RedisError, OSError) as error:
                 log.debug("orders: %s", type(error).__name__)
                 await asyncio.sleep(_RECONNECT_SECONDS)
 
-    async def _listen(self) -> None:
+    async def _listen(self, beat: Beat) -> None:
         async with self._store.client.pubsub(ignore_subscribe_messages=True) as orders:
             await orders.subscribe(self._store.keys.orders(self._worker))
             await orders.get_message(ignore_subscribe_messages=False, timeout=5.0)
@@ -99,6 +101,7 @@ class LeaseKeeper:
             while True:
                 # The time-out lets redis-py check the connection's health.
                 message = await orders.get_message(timeout=5.0)
+                beat()
                 turn = self._held.get(message["data"].decode()) if message else None
                 if turn:
                     turn.drop("cancelled")

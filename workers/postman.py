@@ -20,6 +20,7 @@ from turns.errors import QueueUnreachable
 from turns.settings import Settings
 from turns.webhooks import AsyncWebhookStore, Notice
 from workers.addresses import PrivateAddress, PublicResolver, check_host, read_networks
+from workers.health import Beat
 from workers.tasks import end_all
 
 log = logging.getLogger(__name__)
@@ -57,12 +58,13 @@ class Postman:
             errand = self._errands[turn] = asyncio.create_task(self._run(turn))
             errand.add_done_callback(lambda _: self._errands.pop(turn, None))
 
-    async def remind_for_ever(self) -> None:
-        """Send off again what is overdue, as often as workers sweep; an outage is waited out."""
+    async def remind_for_ever(self, beat: Beat) -> None:
+        """Send off again what is overdue, as often as workers sweep; an outage is waited out. `beat` after each round."""
         while True:
             await asyncio.sleep(self._settings.sweep_seconds * random.uniform(0.8, 1.2))  # noqa: S311 - no secret
             try:
                 await self.store.remind(_LIMIT)
+                beat()
             except (QueueUnreachable, redis.RedisError, OSError) as error:
                 log.debug("webhooks: %s", type(error).__name__)
 

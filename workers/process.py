@@ -55,7 +55,7 @@ def check(sender: Any) -> None:
 def ready() -> None:
     """At worker_ready: tell the health probe."""
     if _current and _current[0] == os.getpid():
-        _current[1].ready.set()
+        _current[1].health.ready()
 
 
 def drain() -> None:

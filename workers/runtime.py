@@ -7,10 +7,9 @@ import os
 import secrets
 import socket
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import AsyncExitStack, suppress
-from functools import partial
 from typing import Any, cast
 
 import redis
@@ -26,7 +25,7 @@ from turns.wire import Question, dumps
 from workers import intake
 from workers.attempt import Attempt
 from workers.chain import check_chain, close_chain, load_chain
-from workers.health import touch
+from workers.health import Beat, Health
 from workers.leases import LeaseKeeper
 from workers.offline import OfflineModel
 from workers.postman import Postman
@@ -36,13 +35,14 @@ from workers.tasks import end_all
 
 log = logging.getLogger(__name__)
 
-Chore = Callable[[], Coroutine[Any, Any, None]]
+Chore = Callable[[Beat], Coroutine[Any, Any, None]]
 
 _GARBAGE = (5_000, 20, 20)
 _BEAT_SECONDS = 2.0
 _START_SECONDS = 60.0
 _THREADS_SECONDS = 1.0
 _LISTEN_SECONDS = 10.0
+_PATIENCE_SECONDS = 10.0
 _REST_SECONDS = 1.0
 _SIGN_OFF_SECONDS = 2.0
 _AGAIN_SECONDS = 1.0
@@ -58,7 +58,7 @@ class Runtime:
         self.name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         self._store = AsyncTurnStore(settings)
         self._leases = LeaseKeeper(self._store, self.name)
-        self.ready = threading.Event()
+        self.health = Health(settings.health_file)
         self._chain: Runnable[Any, Any] | None = None
         self._postman: Postman | None = None
         self._loop = uvloop.new_event_loop()
@@ -99,6 +99,7 @@ class Runtime:
 
     def stop(self) -> bool:
         """Close all connections, once no turn runs. False when a chain still blocks a thread."""
+        self.health.stop()
         self._call(self._close(), self._settings.shutdown_seconds + _START_SECONDS)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(_START_SECONDS)
@@ -131,19 +132,26 @@ class Runtime:
             await check_chain(self._chain)
         self._postman = Postman(self._settings)
         self._resources.push_async_callback(self._postman.close)
-        chores: list[Chore] = [
-            self._postman.remind_for_ever,
-            self._leases.keep,
-            self._leases.listen,
-            partial(sweep_for_ever, self._store),
-            partial(intake.take_for_ever, self._store),
-            self._beat,
-        ]
-        self._chores = [asyncio.create_task(_keep_at(chore)) for chore in chores]
+        self._chores = [asyncio.create_task(_keep_at(chore, beat)) for chore, beat in self._plan(self._postman)]
+        self.health.start()
         try:
             await asyncio.wait_for(self._leases.listening.wait(), _LISTEN_SECONDS)
         except TimeoutError:
             log.warning("Redis does not answer yet; waiting for it")
+
+    def _plan(self, postman: Postman) -> Iterator[tuple[Chore, Beat]]:
+        """What goes on beside the turns: each chore with how it tells of its progress."""
+        plan: list[tuple[str, float, Chore]] = [
+            ("loop", 0, _turn_for_ever),
+            ("enrolled", 0, self._enrol),
+            ("renewing", self._settings.lease_seconds, self._leases.keep),
+            ("subscribed", 5, self._leases.listen),
+            ("sweeping", 0, lambda beat: sweep_for_ever(self._store, beat)),
+            ("intake", 20, lambda beat: intake.take_for_ever(self._store, beat)),
+            ("webhooks", 3 * self._settings.sweep_seconds, postman.remind_for_ever),
+        ]
+        for name, own, chore in plan:
+            yield chore, self.health.part(name, _PATIENCE_SECONDS + own).beat
 
     def _notify(self, turn: str) -> None:
         if self._postman:
@@ -189,27 +197,37 @@ class Runtime:
         await self._resources.aclose()
         await close_async(self._store.url)
 
-    async def _beat(self) -> None:
-        """Tell the world that this process is at work, and the health probe that its loop and Redis are."""
+    async def _enrol(self, beat: Beat) -> None:
+        """Tell others that this process is at work, and which of its parts are not."""
         facts: dict[str, Any] = {"host": socket.gethostname(), "pid": os.getpid(), "concurrency": self._concurrency}
         while True:
             try:
                 now = await self._store.now()
-                facts |= {"started": facts.get("started", now), "seen": now, "running": len(self._leases)}
+                facts |= {
+                    "started": facts.get("started", now),
+                    "seen": now,
+                    "running": len(self._leases),
+                    "stale": self.health.stale(),
+                }
                 with suppress(OutOfMemoryError):
                     await self._store.client.hset(self._store.keys.workers, self.name, dumps(facts))
-                if self.ready.is_set():
-                    touch(self._settings)
+                beat()
             except (QueueUnreachable, redis.RedisError, OSError) as error:
                 log.debug("heartbeat: %s", type(error).__name__)
             await asyncio.sleep(_BEAT_SECONDS)
 
 
-async def _keep_at(chore: Chore) -> None:
+async def _turn_for_ever(beat: Beat) -> None:
+    while True:
+        beat()
+        await asyncio.sleep(_BEAT_SECONDS / 2)
+
+
+async def _keep_at(chore: Chore, beat: Beat) -> None:
     """Do a chore for ever. A worker that renews or sweeps no more would look alive, so no error may end it."""
     while True:
         try:
-            await chore()
+            await chore(beat)
         except Exception as error:
             log.error("a chore failed with %s, and starts again", type(error).__name__)
         await asyncio.sleep(_REST_SECONDS)

@@ -9,6 +9,7 @@ import redis
 
 from turns.errors import QueueUnreachable
 from turns.store import AsyncTurnStore
+from workers.health import Beat
 
 log = logging.getLogger(__name__)
 
@@ -18,10 +19,10 @@ _AUDIT_SECONDS = 300
 _SCAN = 1000
 
 
-async def sweep_for_ever(store: AsyncTurnStore) -> None:
+async def sweep_for_ever(store: AsyncTurnStore, beat: Beat) -> None:
     """Call the roll five times a second, and sweep every `sweep_seconds` and whenever somebody is missing.
 
-    A little apart from the other workers. An outage is waited out.
+    A little apart from the other workers. An outage is waited out. `beat` after each round that Redis answered.
     """
     pause = store.settings.sweep_seconds
     following = 0.0
@@ -33,6 +34,7 @@ async def sweep_for_ever(store: AsyncTurnStore) -> None:
                 following = monotonic() + _apart(pause) - _ROLL_SECONDS / 2
                 await sweep(store)
                 await audit(store)
+            beat()
         except (QueueUnreachable, redis.RedisError, OSError) as error:
             log.warning("cannot sweep: %s", error)
 

@@ -147,7 +147,7 @@ async def test_a_turn_that_was_taken_away_is_dropped_and_not_committed(flaky: Fl
 
 async def test_an_order_to_drop_is_obeyed_at_once(flaky: Flaky) -> None:
     keeper, claim = LeaseKeeper(flaky, "w1"), await started(flaky, "a")
-    listening = asyncio.create_task(keeper.listen())
+    listening = asyncio.create_task(keeper.listen(lambda: None))
     await keeper.listening.wait()
     attempt, task, model = await hanging(flaky, claim)
     with keeper.hold(attempt):
