@@ -133,6 +133,8 @@ class RedisChatMessageHistory(BaseChatMessageHistory):
             pipeline.lpush(self.key, *[encode(message) for message in messages])
             if self.ttl:
                 pipeline.expire(self.key, self.ttl)
+            else:  # one who wrote before may have given it a time to live
+                pipeline.persist(self.key)
 
     def _refuse_in_turn(self) -> None:
         if self._turn():

@@ -124,6 +124,9 @@ async def test_the_async_face_sets_the_time_to_live_too(async_url: str, client: 
 def test_without_a_time_to_live_a_history_stays(redis_url: str, client: redis.Redis) -> None:
     RedisChatMessageHistory("foo", url=redis_url).add_user_message("hi")
     assert client.ttl("message_store:foo") == -1
+    client.expire("message_store:foo", 5)
+    RedisChatMessageHistory("foo", url=redis_url).add_user_message("there")
+    assert client.ttl("message_store:foo") == -1
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from tests.mutants.mutant import Mutant
 _USERS = {
     "parts/dispatch": "sweep",
     "parts/enqueue": "submit",
+    "parts/keep": "keep",
     "parts/enrol": "submit",
     "parts/release": "finish",
     "parts/settle": "finish",
@@ -68,6 +69,20 @@ SCRIPTS = (
         "redis.call('SREM', key.owned .. seat[3], session)\n",
         "",
         script="finish",
+    ),
+    _script(
+        "another's time to live stays",
+        "a history vanishes as one process was told, while others add to it",
+        "    if busy or rule.history_ttl == 0 then\n      redis.call('PERSIST', name)\n    else\n",
+        "    if rule.history_ttl > 0 then\n",
+        script="parts/keep",
+    ),
+    _script(
+        "a history expires under a turn",
+        "an answer that takes longer than the time to live finds its session gone",
+        "if busy or rule.history_ttl == 0 then",
+        "if rule.history_ttl == 0 then",
+        script="parts/keep",
     ),
     _script(
         "emit without fence",

@@ -1,8 +1,9 @@
 -- Cancel a turn: one that waits leaves the mailbox; one that runs is fenced, its worker told, and the session moves on.
--- USES   clock note ahead dispatch release reply post announce settle
+-- USES   clock note ahead dispatch keep release reply post announce settle
 -- FLAGS  allow-oom
 -- KEYS   turn:<id> turns:<session> session:<session> mailbox:<session> owned:<worker> due stats failed events:<id>
---        webhook:<id> webhooks undelivered celery-task-meta-<id> <queue>; channels orders:<worker> wake:<id>
+--        webhook:<id> webhooks undelivered message_store:<session> conversation:<session> celery-task-meta-<id> <queue>;
+--        channels orders:<worker> wake:<id>
 -- ARGV   id
 -- RETURN cancelled | ended state | unknown
 local id = ARGV[1]

@@ -1,6 +1,6 @@
 -- Say something of a session without a turn: its metadata, and messages for its history. With `fingerprint` the session is
 -- begun; without, there must be one. No message is added twice: each is one of a kind.
--- USES   clock present
+-- USES   clock present keep
 -- KEYS   conversation:<session> message_store:<session> session:<session> turns:<session>
 -- ARGV   session fingerprint metadata (history element)…: empty metadata leaves them as they are
 -- RETURN done | again | conflict | unknown
@@ -19,8 +19,5 @@ if metadata ~= '' then redis.call('HSET', home, 'metadata', metadata) end
 for i = 4, #ARGV do
   if not redis.call('LPOS', history, ARGV[i], 'MAXLEN', 1000) then redis.call('LPUSH', history, ARGV[i]) end
 end
-if rule.history_ttl > 0 then
-  redis.call('PEXPIRE', home, rule.history_ttl)
-  redis.call('PEXPIRE', history, rule.history_ttl)
-end
+keep(session, redis.call('EXISTS', key.session .. session) == 1)
 return { 'done' }

@@ -1,6 +1,6 @@
 -- End a turn: history, record, final event, counters, and the release of the next turn, all in one; only the owner may.
 -- A repeat by the same owner gets the first outcome again.
--- USES   clock note ahead dispatch release reply post announce settle
+-- USES   clock note ahead dispatch keep release reply post announce settle
 -- FLAGS  allow-oom
 -- KEYS   turn:<id> turns:<session> session:<session> mailbox:<session> owned:<worker> due stats failed events:<id>
 --        message_store:<session> conversation:<session> celery-task-meta-<id> webhook:<id> webhooks undelivered
@@ -19,10 +19,6 @@ if seat[1] ~= id or seat[2] ~= token then return { 'superseded' } end
 
 if text ~= '' and (known[5] or '0') == after then note(id, 'text', known[4], text) end
 for i = 11, #ARGV do redis.call('LPUSH', history, ARGV[i]) end
-if #ARGV > 10 and rule.history_ttl > 0 then
-  redis.call('PEXPIRE', history, rule.history_ttl)
-  redis.call('PEXPIRE', key.conversation .. session, rule.history_ttl)
-end
 redis.call('SREM', key.owned .. seat[3], session)
 
 local fields = { closed = token }

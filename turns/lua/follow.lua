@@ -1,7 +1,8 @@
 -- Accept a turn that follows another one: in the same session as long as nothing else follows there, else in a new one,
 -- `branch`, with the history up to that other turn. Idempotent by its id.
--- USES   clock ahead dispatch enqueue enrol mark newer
--- KEYS   turn:<id> turns:<session> session:<session> mailbox:<session> message_store:<session> due stats events:<id> <queue>
+-- USES   clock ahead dispatch keep enqueue enrol mark newer
+-- KEYS   turn:<id> turns:<session> session:<session> mailbox:<session> message_store:<session>
+--        conversation:<session> due stats events:<id> <queue>
 -- ARGV   id previous branch queue question options stream reply fingerprint
 -- RETURN accepted place session | again state place session | conflict | unknown | unended | full_session | full
 local id, previous, branch, queue, question, options, stream, reply, fingerprint = unpack(ARGV)

@@ -1,6 +1,7 @@
 -- Put a failed turn back at the end of its session, with all its chances.
--- USES   clock ahead dispatch enqueue
--- KEYS   turn:<id> session:<session> mailbox:<session> events:<id> celery-task-meta-<id> due stats failed <queue>
+-- USES   clock ahead dispatch keep enqueue
+-- KEYS   turn:<id> session:<session> mailbox:<session> events:<id> celery-task-meta-<id> due stats failed
+--        message_store:<session> conversation:<session> <queue>
 -- ARGV   id
 -- RETURN accepted place | ended state | unknown
 local id = ARGV[1]

@@ -1,6 +1,7 @@
 -- Accept a turn; idempotent by its id. Refused by the server itself when it is out of memory.
--- USES   clock ahead dispatch enqueue enrol
--- KEYS   turn:<id> turns:<session> session:<session> mailbox:<session> due stats events:<id> <queue>
+-- USES   clock ahead dispatch keep enqueue enrol
+-- KEYS   turn:<id> turns:<session> session:<session> mailbox:<session> due stats events:<id>
+--        message_store:<session> conversation:<session> <queue>
 -- ARGV   id session queue question options stream reply fingerprint
 -- RETURN accepted place | again state place | conflict | full_session | full
 local id, session, queue, question, options, stream, reply, fingerprint = unpack(ARGV)

@@ -1,8 +1,9 @@
 -- Look at sessions that are overdue, at most `limit`, and set them going again.
--- USES   clock patient note ahead dispatch release reply post announce settle
+-- USES   clock patient note ahead dispatch keep release reply post announce settle
 -- FLAGS  allow-oom
 -- KEYS   due stats session:<session>… turn:<id>… mailbox:<session>… owned:<worker>… failed events:<id>…
---        webhook:<id>… webhooks undelivered celery-task-meta-<id>… turns:<session>… <queue>…; channel wake:<id>
+--        webhook:<id>… webhooks undelivered message_store:<session>… conversation:<session>… celery-task-meta-<id>…
+--        turns:<session>… <queue>…; channel wake:<id>
 -- ARGV   limit
 -- RETURN seen retried redispatched recovered failed: how many of each
 local limit, now = ARGV[1], clock()

@@ -4,6 +4,7 @@ local function release(session, now)
   repeat
     following = redis.call('LPOP', key.mailbox .. session)
   until not following or redis.call('EXISTS', key.turn .. following) == 1
+  keep(session, following)
   if following then
     return dispatch(session, following, now)
   end
