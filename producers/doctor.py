@@ -87,7 +87,7 @@ def _facts(reply: Any) -> dict[str, str]:
 
 def check_reach(store: TurnStore) -> Check:
     """Whether Redis answers, and how fast."""
-    where = store.url.rpartition("@")[2]
+    where = str(store.address)
     try:
         took = [_ping(store) for _ in range(_PINGS)]
     except TurnstileError as error:

@@ -1,17 +1,12 @@
-"""How this process reaches Redis: one shared pool for each URL, with time-outs on everything.
-
-URLs: `redis://`, `rediss://` and `unix://` as redis-py reads them, and
-`sentinel://[user:password@]host[:port][,host[:port]…][/db][?master=name]`.
-"""
+"""How this process reaches Redis: one shared pool for each URL, with time-outs on everything."""
 
 import asyncio
 import socket
 import sys
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, cast
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
 import redis
@@ -21,14 +16,13 @@ import redis.sentinel
 from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
 from redis.retry import Retry
 
-from turns.errors import SettingError
+from turns.address import Address, parse
 from turns.multiplexer import Multiplexer
 from turns.settings import Settings
 from turns.sockets import mended
 
 RUNTIME_FILE = "redis.url"
 DEFAULT_URL = "redis://localhost:6379/0"
-SCHEMES = ("redis", "rediss", "unix", "sentinel")
 
 SOCKET_OPTIONS: dict[str, Any] = {
     "socket_timeout": 10,
@@ -44,45 +38,6 @@ _POOL = {"max_connections": 64, "timeout": 30}
 _TCP_ONLY = ("socket_keepalive",)
 
 
-@dataclass(frozen=True, slots=True)
-class SentinelAddress:
-    """A `sentinel://` URL, taken apart."""
-
-    hosts: tuple[tuple[str, int], ...]
-    master: str
-    db: int
-    username: str | None
-    password: str | None
-
-    @classmethod
-    def parse(cls, url: str) -> "SentinelAddress":
-        """Raises SettingError when a part has the wrong form."""
-        try:
-            parts = urlsplit(url)
-            credentials, _, hosts = parts.netloc.rpartition("@")
-            username, _, password = credentials.partition(":")
-            return cls(
-                hosts=tuple(_host(host) for host in hosts.split(",")),
-                master=parse_qs(parts.query).get("master", ["mymaster"])[0],
-                db=int(parts.path.strip("/") or 0),
-                username=unquote(username) or None,
-                password=unquote(password) or None,
-            )
-        except ValueError:
-            raise SettingError("REDIS_URL is not valid: write sentinel://host:26379,host:26379/0?master=mymaster.") from None
-
-    def credentials(self) -> dict[str, Any]:
-        """The arguments that name the database and who asks."""
-        return {"db": self.db, "username": self.username, "password": self.password}
-
-
-def _host(text: str) -> tuple[str, int]:
-    name, _, port = text.partition(":")
-    if not name:
-        raise ValueError(text)
-    return name, int(port or 26379)
-
-
 def data_folder(settings: Settings) -> Path:
     """Where the embedded server keeps its data and `turnstile up` says how to reach it."""
     if settings.data_dir:
@@ -94,16 +49,8 @@ def data_folder(settings: Settings) -> Path:
 
 
 def server_url(settings: Settings) -> str:
-    """The server to use: the one that is set, else the one `turnstile up` runs, else localhost's.
-
-    Raises:
-        SettingError: the URL's scheme is none that we speak.
-    """
-    url = settings.redis_url or _running_url(data_folder(settings) / RUNTIME_FILE) or DEFAULT_URL
-    scheme, mark, _ = url.partition("://")
-    if not mark or scheme not in SCHEMES:
-        raise SettingError(f"REDIS_URL is not valid: it must start with one of {', '.join(SCHEMES)} and ://.")
-    return url
+    """The server to use: the one that is set, else the one `turnstile up` runs, else localhost's."""
+    return settings.redis_url or _running_url(data_folder(settings) / RUNTIME_FILE) or DEFAULT_URL
 
 
 def _running_url(file: Path) -> str:
@@ -121,21 +68,27 @@ def _retry(kind: Any = Retry) -> Any:
     return kind(ExponentialWithJitterBackoff(base=0.05, cap=1.0), retries=6)
 
 
-def sentinel_options(kind: Any = Retry) -> dict[str, Any]:
+def sentinel_options(address: Address, kind: Any = Retry) -> dict[str, Any]:
     """How a sentinel is asked: when it is silent the next one is, soon; the call as a whole is tried again."""
-    return {"socket_timeout": 1, "socket_connect_timeout": 1, "retry": kind(NoBackoff(), 0)}
+    security = {"ssl": True, **address.security()} if address.tls else {}
+    return {"socket_timeout": 1, "socket_connect_timeout": 1, "retry": kind(NoBackoff(), 0), **security}
 
 
-def _socket_options(url: str) -> dict[str, Any]:
-    local = url.startswith("unix:")
-    return {name: value for name, value in SOCKET_OPTIONS.items() if not (local and name in _TCP_ONLY)}
-
-
-def _pool(kind: Any, url: str, options: dict[str, Any]) -> Any:
-    try:
-        return kind.from_url(url, **_POOL, **options)
-    except ValueError:
-        raise SettingError("REDIS_URL is not valid: write redis://[user:password@]host[:port][/db].") from None
+def _connected(library: Any, address: Address, sentinel_pool: type, own: dict[str, Any]) -> Any:
+    """A client of redis-py's sync or async face; both take the same arguments."""
+    options = {**address.login(), **address.security(), **SOCKET_OPTIONS, **_POOL, **own}
+    if address.master:
+        asking = sentinel_options(address, type(own["retry"]))
+        sentinel = library.sentinel.Sentinel(address.hosts, sentinel_kwargs=asking)
+        return sentinel.master_for(address.master, ssl=bool(address.tls), connection_pool_class=sentinel_pool, **options)
+    if address.hosts:
+        host, port = address.hosts[0]
+        kind = library.SSLConnection if address.tls else library.Connection
+        options |= {"host": host, "port": port, "connection_class": kind}
+    else:
+        options = {name: value for name, value in options.items() if name not in _TCP_ONLY}
+        options |= {"path": address.path, "connection_class": library.UnixDomainSocketConnection}
+    return library.Redis(connection_pool=library.BlockingConnectionPool(**options))
 
 
 class _SentinelPool(redis.sentinel.SentinelConnectionPool, redis.BlockingConnectionPool):
@@ -152,13 +105,8 @@ def connect(url: str) -> redis.Redis:
 
     Threads beyond the pool's size wait for a connection; redis-py's own pool would raise.
     """
-    options = {**_socket_options(url), "socket_timeout": _CALL_SECONDS, "retry": _retry()}
-    if not url.startswith("sentinel:"):
-        return redis.Redis(connection_pool=_pool(redis.BlockingConnectionPool, url, options))
-    address = SentinelAddress.parse(url)
-    sentinel = redis.sentinel.Sentinel(address.hosts, sentinel_kwargs=sentinel_options())  # type: ignore[no-untyped-call]  # untyped
-    options |= {**_POOL, "connection_pool_class": _SentinelPool}
-    return sentinel.master_for(address.master, **address.credentials(), **options)  # type: ignore[no-any-return, no-untyped-call]  # untyped in redis-py
+    own = {"socket_timeout": _CALL_SECONDS, "retry": _retry()}
+    return cast("redis.Redis", _connected(redis, parse(url), _SentinelPool, own))
 
 
 _reached: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, tuple[redis.asyncio.Redis, Multiplexer]]] = WeakKeyDictionary()
@@ -177,7 +125,8 @@ def multiplexer(url: str) -> Multiplexer:
 def _reach(url: str) -> tuple[redis.asyncio.Redis, Multiplexer]:
     servers = _reached.setdefault(asyncio.get_running_loop(), {})
     if url not in servers:
-        client = _new_async(url)
+        own = {"retry": _retry(redis.asyncio.retry.Retry)}
+        client = _connected(redis.asyncio, parse(url), _AsyncSentinelPool, own)
         kind = cast("type", client.connection_pool.connection_class)
         client.connection_pool.connection_class = mended(kind)
         servers[url] = client, Multiplexer(client.connection_pool)
@@ -195,14 +144,3 @@ async def close_async(url: str) -> None:
         manager = getattr(client.connection_pool, "sentinel_manager", None)
         for sentinel in manager.sentinels if manager else ():
             await sentinel.aclose()
-
-
-def _new_async(url: str) -> redis.asyncio.Redis:
-    options = {**_socket_options(url), "retry": _retry(redis.asyncio.retry.Retry)}
-    if not url.startswith("sentinel:"):
-        return redis.asyncio.Redis(connection_pool=_pool(redis.asyncio.BlockingConnectionPool, url, options))
-    address = SentinelAddress.parse(url)
-    asking = sentinel_options(redis.asyncio.retry.Retry)
-    sentinel = redis.asyncio.sentinel.Sentinel(address.hosts, sentinel_kwargs=asking)  # type: ignore[no-untyped-call]  # untyped
-    options |= {**_POOL, "connection_pool_class": _AsyncSentinelPool}
-    return sentinel.master_for(address.master, **address.credentials(), **options)  # type: ignore[no-any-return]  # untyped in redis-py

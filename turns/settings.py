@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 
+from turns.address import parse
 from turns.errors import SettingError
 from turns.wire import NOTICE_QUEUE, QUEUES
 
@@ -24,6 +25,12 @@ _PLAIN = {
     "openai_api_key": "OPENAI_API_KEY",
     "openai_base_url": "OPENAI_BASE_URL",
 }
+
+
+def _server(url: str) -> str:
+    if url:
+        parse(url)
+    return url
 
 
 def _networks(text: str) -> str:
@@ -70,9 +77,10 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    redis_url: str = Field(
+    redis_url: Annotated[str, AfterValidator(_server)] = Field(
         "",
-        description="Queue and history: `redis://`, `rediss://`, `unix://`, or `sentinel://host:port,…/db?master=name`. "
+        description="Queue and history: `redis://`, `rediss://`, `unix://`, or `sentinel://host:port,…/db?master=name`; "
+        "TLS takes `ssl_ca_certs` and its like in the query. "
         "Unset: the server that `turnstile up` runs, else `redis://localhost:6379/0`.",
     )
     openai_api_key: SecretStr = Field(

@@ -5,6 +5,7 @@ be repeated by the same caller, because redis-py repeats a call whose reply was 
 """
 
 import json
+import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,6 +16,7 @@ import redis.asyncio
 from redis.exceptions import BusyLoadingError, NoScriptError, OutOfMemoryError, ReadOnlyError, ResponseError
 
 from turns import wire
+from turns.address import Address, parse
 from turns.connection import LONGEST_BLOCK_SECONDS, connect, connect_async, multiplexer, server_url
 from turns.errors import (
     QueueMemoryFull,
@@ -118,6 +120,7 @@ class _Operations:
     def __init__(self, settings: Settings, url: str | None = None) -> None:
         self.settings = settings
         self.url = url or server_url(settings)
+        self.address = parse(self.url)
         self.keys = Keys(settings.key_prefix, settings.history_prefix)
         self.scripts = build(settings)
 
@@ -384,7 +387,7 @@ class TurnStore(_Operations):
         try:
             return call.read(self._send(call))
         except redis.RedisError as error:
-            raise _translate(error, self.url) from error
+            raise _translate(error, self.address) from error
 
     def _send(self, call: Call[Any]) -> Any:
         script = self.scripts.get(call.name)
@@ -409,7 +412,7 @@ class AsyncTurnStore(_Operations):
         try:
             return call.read(await self._send(call))
         except redis.RedisError as error:
-            raise _translate(error, self.url) from error
+            raise _translate(error, self.address) from error
 
     async def _send(self, call: Call[Any]) -> Any:
         script = self.scripts.get(call.name)
@@ -469,14 +472,15 @@ def _read_counts(reply: Any) -> dict[str, int]:
     return {wire.text(name): int(value) for name, value in pairs}
 
 
-def _translate(error: redis.RedisError, url: str) -> Exception:
-    where = url.rpartition("@")[2].rpartition("//")[2].partition("?")[0]
+def _translate(error: redis.RedisError, where: Address) -> Exception:
     if isinstance(error, OutOfMemoryError):
         return QueueMemoryFull("Redis is over its maxmemory and takes no new turns; running turns still finish. Try later.")
     if isinstance(error, BusyLoadingError):
         return QueueUnreachable(f"Redis at {where} is still loading its data; try again in a moment.")
     if isinstance(error, (redis.AuthenticationError, redis.exceptions.AuthorizationError)):
         return QueueUnreachable(f"Redis at {where} refuses the login: check the user and password in REDIS_URL.")
+    if isinstance(error.__context__, ssl.SSLError):
+        return QueueUnreachable(f"TLS with Redis at {where} fails: check the scheme and the ssl_ parameters of REDIS_URL.")
     if isinstance(error, (redis.ConnectionError, redis.TimeoutError)):
         return QueueUnreachable(f"Redis at {where} does not answer. Is it running? Set REDIS_URL, or run `turnstile up`.")
     if isinstance(error, ReadOnlyError) or str(error).startswith(_UNWRITABLE):

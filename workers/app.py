@@ -9,7 +9,8 @@ from urllib.parse import quote
 from celery import Celery, signals
 from kombu import Queue
 
-from turns.connection import SOCKET_OPTIONS, SentinelAddress, sentinel_options, server_url
+from turns.address import Address, bracketed, parse
+from turns.connection import SOCKET_OPTIONS, sentinel_options, server_url
 from turns.errors import SettingError
 from turns.keys import Keys
 from turns.settings import Settings, settings
@@ -17,27 +18,31 @@ from turns.wire import NOTICE_QUEUE, NOTICE_TASK, QUEUES, TASK
 from workers import process
 from workers.broker import EagerAMQP, bear_full_memory
 from workers.events import PacedEvents
+from workers.queues import show_in_flower
 
 
-def broker(url: str) -> tuple[str, dict[str, Any]]:
-    """The URL as Celery reads it, and the transport options that belong to it."""
+def broker(address: Address) -> tuple[str, dict[str, Any]]:
+    """The address as Celery reads it, and the transport options that belong to it."""
     options: dict[str, Any] = {**SOCKET_OPTIONS, "retry_on_timeout": True}
-    if url.startswith("unix://"):
-        return f"redis+socket://{url.removeprefix('unix://')}", options
-    if not url.startswith("sentinel://"):
-        return url, options
-    address = SentinelAddress.parse(url)
-    login = f"{quote(address.username or '')}:{quote(address.password)}@" if address.password else ""
-    hosts = ";".join(f"sentinel://{login}{host}:{port}/{address.db}" for host, port in address.hosts)
-    return hosts, {**options, "master_name": address.master, "sentinel_kwargs": sentinel_options()}
+    login = f"{quote(address.username or '', safe='')}:{quote(address.password or '', safe='')}@"
+    login = "" if login == ":@" else login
+    if not address.hosts:
+        return f"redis+socket://{login}{quote(address.path)}?virtual_host={address.db}", options
+    scheme = "sentinel" if address.master else "rediss" if address.tls else "redis"
+    urls = [f"{scheme}://{login}{bracketed(host)}:{port}/{address.db}" for host, port in address.hosts]
+    if address.master:
+        options |= {"master_name": address.master, "sentinel_kwargs": sentinel_options(address)}
+    return ";".join(urls), options
 
 
 def configuration(chosen: Settings) -> dict[str, Any]:
     """Celery's configuration for these settings."""
-    url, transport = broker(server_url(chosen))
+    address = parse(server_url(chosen))
+    url, transport = broker(address)
     queues = {"global_keyprefix": prefix} if (prefix := Keys(chosen.key_prefix).queue()) else {}
     return {
         "broker_url": url,
+        "broker_use_ssl": address.security(),
         # A dispatch that is lost is sent again by the sweep, so Celery need not remember what it handed out.
         "broker_transport_options": {**transport, **queues, "ack_emulation": False},
         "broker_connection_retry_on_startup": True,
@@ -45,11 +50,12 @@ def configuration(chosen: Settings) -> dict[str, Any]:
         # While it fails over, Redis refuses every write: wait, do not die.
         "broker_channel_error_retry": True,
         "result_backend": url,
+        "redis_backend_use_ssl": address.security(),
         "result_backend_transport_options": transport,
         "result_expires": round(chosen.result_ttl),
         "redis_socket_timeout": SOCKET_OPTIONS["socket_timeout"],
         "redis_socket_connect_timeout": SOCKET_OPTIONS["socket_connect_timeout"],
-        "redis_socket_keepalive": True,
+        "redis_socket_keepalive": bool(address.hosts),
         "redis_backend_health_check_interval": SOCKET_OPTIONS["health_check_interval"],
         "accept_content": ["json"],
         "task_serializer": "json",
@@ -72,9 +78,7 @@ def configuration(chosen: Settings) -> dict[str, Any]:
 
 def _settings() -> Settings:
     try:
-        chosen = settings()
-        server_url(chosen)
-        return chosen
+        return settings()
     except SettingError as error:
         if "celery" in (Path(sys.argv[0]).stem, Path(sys.argv[0]).parent.name):
             process.stop_with(str(error))
@@ -82,6 +86,7 @@ def _settings() -> Settings:
 
 
 bear_full_memory()
+show_in_flower()
 app = Celery("turnstile", amqp=EagerAMQP, include=["workers.answer", "workers.webhooks"])
 app.conf.update(configuration(_settings()))
 app.steps["consumer"].add(PacedEvents)

@@ -9,6 +9,7 @@ with ProxyThread() as thread:
 
 import asyncio
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Callable, Coroutine
@@ -80,9 +81,9 @@ class _Link:
 
 
 class FaultProxy:
-    """One listening port that leads to a server on loopback. `port` is where to connect."""
+    """One listening port that leads to a server on loopback. `port` is where to connect, over TLS if that is given."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, target: int) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, target: int, tls: ssl.SSLContext | None = None) -> None:
         self.port = 0
         self.target = target
         self.deaf = False
@@ -90,12 +91,13 @@ class FaultProxy:
         self._delay = 0.0
         self._silent = False
         self._loop = loop
+        self._tls = tls
         self._links: set[_Link] = set()
         self._server: asyncio.Server | None = None
 
     async def start(self) -> None:
         """Listen on a free port."""
-        self._server = await asyncio.start_server(self._accept, HOST, 0)
+        self._server = await asyncio.start_server(self._accept, HOST, 0, ssl=self._tls)
         self.port = self._server.sockets[0].getsockname()[1]
 
     def heal(self) -> None:
@@ -179,9 +181,9 @@ class ProxyThread:
         self._thread.join()
         self._loop.close()
 
-    def open(self, target: int) -> FaultProxy:
+    def open(self, target: int, tls: ssl.SSLContext | None = None) -> FaultProxy:
         """A new proxy in front of a port."""
-        proxy = FaultProxy(self._loop, target)
+        proxy = FaultProxy(self._loop, target, tls)
         self._call(proxy.start())
         self._proxies.append(proxy)
         return proxy

@@ -13,7 +13,6 @@ from deploy.embedded import HOST, EmbeddedServer
 from turns.connection import (
     DEFAULT_URL,
     RUNTIME_FILE,
-    SentinelAddress,
     close_async,
     connect,
     connect_async,
@@ -23,36 +22,6 @@ from turns.connection import (
 from turns.errors import QueueUnreachable, SettingError
 from turns.settings import Settings
 from turns.store import AsyncTurnStore, TurnStore
-
-
-@pytest.mark.parametrize(
-    ("url", "expected"),
-    [
-        ("sentinel://h", SentinelAddress((("h", 26379),), "mymaster", 0, None, None)),
-        ("sentinel://h:1/", SentinelAddress((("h", 1),), "mymaster", 0, None, None)),
-        ("sentinel://a:1,b:2,c/3?master=m", SentinelAddress((("a", 1), ("b", 2), ("c", 26379)), "m", 3, None, None)),
-        ("sentinel://:p%40ss@h/2", SentinelAddress((("h", 26379),), "mymaster", 2, None, "p@ss")),
-        ("sentinel://u:p@ss@h,i", SentinelAddress((("h", 26379), ("i", 26379)), "mymaster", 0, "u", "p@ss")),
-        ("sentinel://us%3Aer:p%2F@h", SentinelAddress((("h", 26379),), "mymaster", 0, "us:er", "p/")),
-    ],
-)
-def test_a_sentinel_address(url: str, expected: SentinelAddress) -> None:
-    assert SentinelAddress.parse(url) == expected
-
-
-@pytest.mark.parametrize(
-    "url",
-    ["sentinel://", "sentinel://h:x", "sentinel://h/x", "sentinel://a,,b", "sentinel://:secret@", "sentinel://u:secret@:1"],
-)
-def test_a_bad_sentinel_address_is_named_and_not_quoted(url: str) -> None:
-    with pytest.raises(SettingError, match=r"^REDIS_URL is not valid") as caught:
-        SentinelAddress.parse(url)
-    assert "secret" not in str(caught.value)
-    assert caught.value.__suppress_context__
-
-
-def test_credentials() -> None:
-    assert SentinelAddress.parse("sentinel://u:p@h/4").credentials() == {"db": 4, "username": "u", "password": "p"}
 
 
 def test_sentinels_are_asked_for_the_master() -> None:
@@ -120,22 +89,12 @@ def test_a_server_that_has_gone_does_not_count(tmp_path: Path) -> None:
     assert server_url(_running(tmp_path, "no url at all")) == DEFAULT_URL
 
 
-@pytest.mark.parametrize(
-    "url",
-    ["http://h", "localhost:6379", "h", "://", "redis:/h", "sentinel", "redis+tls://h", "[", "secret@h", "REDIS://h"],
-)
-def test_a_scheme_that_we_do_not_speak(url: str) -> None:
-    with pytest.raises(SettingError, match=r"^REDIS_URL is not valid: it must start with one of redis, rediss") as caught:
-        server_url(Settings(redis_url=url))
-    assert "secret" not in str(caught.value)
-
-
-@pytest.mark.parametrize("url", ["redis://h:port", "redis://:se/cret@h", "redis://[h", "redis://h/0?socket_timeout=x"])
-def test_a_bad_address_is_named_and_not_quoted(url: str) -> None:
-    with pytest.raises(SettingError, match=r"^REDIS_URL is not valid") as caught:
-        TurnStore(Settings(redis_url=url))
-    assert not [part for part in ("cret", "port\b", "timeout") if part in str(caught.value)]
-    assert caught.value.__suppress_context__
+def test_a_bad_address_is_told_at_once() -> None:
+    with pytest.raises(SettingError, match=r"^REDIS_URL is not valid"):
+        Settings(redis_url="http://h")
+    for face in (TurnStore, AsyncTurnStore):
+        with pytest.raises(SettingError, match=r"^REDIS_URL is not valid"):
+            face(Settings(), "redis://h:port")
 
 
 @pytest.mark.parametrize("url", ["redis://h", "rediss://h:1/2", "unix:///run/redis.sock", "sentinel://h,i/0?master=m"])
@@ -162,7 +121,7 @@ def closed_port() -> int:
     return port
 
 
-@pytest.mark.parametrize("form", ["redis://u:secret@{}/0", "redis://{}/0?password=secret", "redis://:se@cret@{}"])
+@pytest.mark.parametrize("form", ["redis://u:secret@{}/0", "redis://{}/0?password=secret", "redis://:se%40cret@{}"])
 def test_nobody_answers(closed_port: int, form: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("turns.connection._retry", _never)
     where = f"127.0.0.1:{closed_port}"
