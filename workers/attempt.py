@@ -15,7 +15,7 @@ from turns.errors import QueueUnreachable
 from turns.settings import Settings
 from turns.states import State
 from turns.store import AsyncTurnStore, Outcome
-from turns.wire import REFUSAL, Claim, dumps
+from turns.wire import REFUSAL, Claim, dumps, whole
 from workers.chain import ChainResult, run_chain
 from workers.failures import Failure, backoff, classify
 from workers.report import LOST, REQUEUED, Report
@@ -59,19 +59,20 @@ class Attempt:
         except Exception:  # LangChain's readers raise whatever a strange message leads them to, and quote it
             return await self._after_failure(_UNREADABLE)
         opening = OpenTurn(self.claim.session, self.claim.id, window, history_prefix=self._settings.history_prefix)
-        self._task = asyncio.current_task()
+        with opened(opening):
+            # A task of its own: a chain may cancel the one it runs in, or raise what only ends tasks.
+            asked = self._task = asyncio.create_task(self._ask(opening))
         try:
-            with opened(opening):
-                result = await self._ask(opening)
-        except asyncio.CancelledError:
-            return await self._after_drop()
-        except (Exception, SystemExit, KeyboardInterrupt) as error:  # a chain must not end the worker
-            if self._dropped:
-                return await self._after_drop()
+            await asyncio.wait([asked])
+        finally:
             self._task = None
-            return await self._after_failure(_DEADLINE if isinstance(error, _DeadlinePassed) else classify(error))
-        self._task = None
-        return await self._commit(opening, result)
+            asked.cancel()
+        error = asyncio.CancelledError() if asked.cancelled() else asked.exception()
+        if error is None:
+            return await self._commit(opening, asked.result())
+        if self._dropped:
+            return await self._after_drop()
+        return await self._after_failure(_DEADLINE if isinstance(error, _DeadlinePassed) else classify(error))
 
     def _window(self) -> list[BaseMessage]:
         return [*self._history(), *convert_to_messages(self.claim.options.before)]
@@ -109,12 +110,6 @@ class Attempt:
         return max(0.0, allowed - (self.claim.now - self.claim.started))
 
     async def _after_drop(self) -> Report:
-        task = asyncio.current_task()
-        if not self._dropped or task is None:
-            raise asyncio.CancelledError
-        while task.uncancel():
-            pass
-        self._task = None
         if self._dropped != "shutdown":
             return Report(self._dropped)
         return await self._requeue(0, forgive=True)
@@ -132,17 +127,19 @@ class Attempt:
 
     async def _commit(self, opening: OpenTurn, result: ChainResult) -> Report:
         filtered = result.finish_reason == "content_filter"
-        messages = self._transcript(opening, result) if self.claim.options.store and not filtered else []
-        now = round(self.claim.now * 1000)
         try:
-            elements = [encode(m, self.claim.id, now, place=place) for place, m in enumerate(messages[:-1])]
-            elements += [encode(m, self.claim.id, now, attempt=self.claim.attempt) for m in messages[-1:]]
-            dumps(result.usage)
-        except (TypeError, ValueError) as error:
+            elements = self._elements(opening, result) if self.claim.options.store and not filtered else []
+            dumps(result.usage).encode()
+        except Exception as error:  # an answer holds whatever its chain has put there
             return await self._after_failure(classify(error))
         if filtered:
             log.info("turn %s: failed with %s", self.claim.id, _FILTERED.code)
         return await self._finish(_outcome(result), elements)
+
+    def _elements(self, opening: OpenTurn, result: ChainResult) -> list[str]:
+        messages, now = self._transcript(opening, result), round(self.claim.now * 1000)
+        elements = [encode(m, self.claim.id, now, place=place) for place, m in enumerate(messages[:-1])]
+        return elements + [encode(m, self.claim.id, now, attempt=self.claim.attempt) for m in messages[-1:]]
 
     def _transcript(self, opening: OpenTurn, result: ChainResult) -> list[BaseMessage]:
         options, question = self.claim.options, self.claim.question
@@ -172,7 +169,7 @@ class Attempt:
 
 
 def _outcome(result: ChainResult) -> Outcome:
-    about: dict[str, Any] = {"answer": result.text, "usage": result.usage, "model": str(result.model or "")}
+    about: dict[str, Any] = {"answer": result.text, "usage": result.usage, "model": whole(str(result.model or ""))}
     if result.finish_reason == "content_filter":
         return Outcome(State.FAILED, **about, code=_FILTERED.code, message=_FILTERED.message)
     if result.finish_reason == "length":

@@ -1,7 +1,7 @@
 """One gateway with one worker and the stand-in model, for all tests that do not break them; and what breaks connections."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,9 @@ import pytest
 from deploy.embedded import EmbeddedServer
 from tests.chaos.proxy import FaultProxy, ProxyThread
 from tests.gateways import Gateway
+from tests.integration.parts import Flaky
 from tests.processes import Worker
+from turns.connection import close_async
 from turns.settings import Settings
 from turns.store import TurnStore
 
@@ -76,3 +78,11 @@ def proxies() -> Iterator[ProxyThread]:
 def proxy(proxies: ProxyThread, redis_url: str) -> FaultProxy:
     """A proxy in front of the test's server."""
     return proxies.open(int(redis_url.rpartition(":")[2].partition("/")[0]))
+
+
+@pytest.fixture
+async def flaky(redis_url: str) -> AsyncIterator[Flaky]:
+    """A store whose calls can go wrong."""
+    store = Flaky(Settings(redis_url=redis_url, max_attempts=2, retry_base_seconds=0.01))
+    yield store
+    await close_async(store.url)

@@ -1,108 +1,23 @@
 """A worker's parts on a real server, with replies that get lost, turns that are taken away and outages at the worst moment."""
 
 import asyncio
-import itertools
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
-from celery import Celery
-from langchain_core.runnables import RunnableGenerator
 
+from tests.integration.parts import Flaky, chain, claimed, hello, make_due, says, started, taken_over, texts
 from tests.support import wait_until_async
-from turns.connection import close_async
-from turns.errors import QueueUnreachable
-from turns.settings import Settings
 from turns.states import State
-from turns.store import AsyncTurnStore, Call
+from turns.store import AsyncTurnStore
 from turns.wire import Claim, Options
 from workers import attempt as attempt_module
-from workers import intake
 from workers.attempt import Attempt
 from workers.leases import LeaseKeeper
 from workers.report import LOST, REQUEUED
 from workers.sweep import audit, sweep
-
-T = TypeVar("T")
-Speak = Callable[[], AsyncIterator[str]]
-
-_nonces = itertools.count(1)
-
-
-class Flaky(AsyncTurnStore):
-    """A store whose calls can go wrong: `refused` ones never reach the server, of `unheard` ones the reply is lost."""
-
-    def __init__(self, settings: Settings) -> None:
-        super().__init__(settings)
-        self.calls: list[str] = []
-        self.refused: dict[str, int] = {}
-        self.unheard: dict[str, int] = {}
-        self.meanwhile: Callable[[], None] = lambda: None
-
-    async def run(self, call: Call[T]) -> T:
-        """Make a call, and let it go wrong as often as it shall."""
-        self.calls.append(call.name)
-        self._spend(self.refused, call.name)
-        result = await super().run(call)
-        self.meanwhile()
-        self._spend(self.unheard, call.name)
-        return result
-
-    def _spend(self, left: dict[str, int], name: str) -> None:
-        if left.get(name):
-            left[name] -= 1
-            raise QueueUnreachable("It does not answer.")
-
-
-@pytest.fixture
-async def flaky(redis_url: str) -> AsyncIterator[Flaky]:
-    store = Flaky(Settings(redis_url=redis_url, max_attempts=2, retry_base_seconds=0.01))
-    yield store
-    await close_async(store.url)
-
-
-def chain(speak: Speak) -> RunnableGenerator[Any, str]:
-    """A chain that says what `speak` yields."""
-
-    async def transform(inputs: AsyncIterator[Any]) -> AsyncIterator[str]:
-        async for _ in inputs:
-            async for piece in speak():
-                yield piece
-
-    return RunnableGenerator(transform)
-
-
-async def hello() -> AsyncIterator[str]:
-    yield "hello"
-
-
-async def claimed(store: AsyncTurnStore, id: str, worker: str = "w1") -> Claim:
-    claim = await store.claim(id, worker, f"nonce-{next(_nonces)}")
-    assert isinstance(claim, Claim), claim
-    return claim
-
-
-async def started(store: AsyncTurnStore, id: str, session: str = "foo") -> Claim:
-    await store.submit(id, session, f"question {id}")
-    return await claimed(store, id)
-
-
-async def taken_over(store: AsyncTurnStore, claim: Claim) -> Claim:
-    """The lease runs out, and another worker claims the turn."""
-    await store.client.hset(store.keys.session(claim.session), "lease", "1")
-    await make_due(store, claim.session)
-    await store.sweep()
-    return await claimed(store, claim.id, "w2")
-
-
-async def make_due(store: AsyncTurnStore, *sessions: str) -> None:
-    await store.client.zadd(store.keys.due, dict.fromkeys(sessions, 1))
-
-
-async def texts(store: AsyncTurnStore, id: str) -> list[str]:
-    return [event.data for event in await store.events(id) if event.type == "text"]
 
 
 class Hanging:
@@ -207,16 +122,9 @@ async def test_an_answer_that_is_being_committed_is_not_dropped(flaky: Flaky) ->
     attempt = Attempt(await started(flaky, "a"), chain(hello), flaky)
     flaky.refused["finish"] = 1
     task = asyncio.create_task(attempt.run())
-    await wait_until_async(_says(lambda: "finish" in flaky.calls), "the commit has begun")
+    await wait_until_async(says(lambda: "finish" in flaky.calls), "the commit has begun")
     attempt.drop("shutdown")
     assert (await task).word == State.COMPLETED
-
-
-def _says(what: Callable[[], bool]) -> Callable[[], Awaitable[bool]]:
-    async def ask() -> bool:
-        return what()
-
-    return ask
 
 
 async def test_a_turn_that_is_given_back_at_shutdown_costs_no_attempt(flaky: Flaky) -> None:
@@ -246,7 +154,7 @@ async def test_a_chain_that_swallows_a_cancellation_is_dropped_all_the_same(flak
     claim = await started(flaky, "a")
     attempt = Attempt(claim, chain(speak), flaky)
     task = asyncio.create_task(attempt.run())
-    await wait_until_async(_says(lambda: "emit" in flaky.calls), "the chain speaks")
+    await wait_until_async(says(lambda: "emit" in flaky.calls), "the chain speaks")
     attempt.drop("shutdown")
     await swallowed.wait()
     attempt.drop("shutdown")
@@ -319,9 +227,9 @@ async def test_text_is_written_once_though_replies_are_lost(flaky: Flaky, fault:
 
     async def speak() -> AsyncIterator[str]:
         yield "one "
-        await wait_until_async(_says(lambda: "emit" in flaky.calls), "the first piece was sent")
+        await wait_until_async(says(lambda: "emit" in flaky.calls), "the first piece was sent")
         yield "two "
-        await wait_until_async(_says(lambda: flaky.calls.count("emit") >= 3), "both pieces were sent")
+        await wait_until_async(says(lambda: flaky.calls.count("emit") >= 3), "both pieces were sent")
         yield "three"
 
     await Attempt(await started(flaky, "a"), chain(speak), flaky).run()
@@ -334,7 +242,7 @@ async def test_text_whose_fate_is_unknown_at_the_end_is_not_lost(flaky: Flaky, f
 
     async def speak() -> AsyncIterator[str]:
         yield "one "
-        await wait_until_async(_says(lambda: "emit" in flaky.calls), "the first piece was sent")
+        await wait_until_async(says(lambda: "emit" in flaky.calls), "the first piece was sent")
         yield "two"
 
     await Attempt(await started(flaky, "a"), chain(speak), flaky).run()
@@ -368,7 +276,7 @@ async def test_a_stream_stops_when_its_turn_is_taken(flaky: Flaky) -> None:
 
     async def speak() -> AsyncIterator[str]:
         yield "one "
-        await wait_until_async(_says(lambda: "emit" in flaky.calls), "the first piece was sent")
+        await wait_until_async(says(lambda: "emit" in flaky.calls), "the first piece was sent")
         for word in ("two ", "three "):
             await asyncio.sleep(0.1)
             yield word
@@ -376,93 +284,6 @@ async def test_a_stream_stops_when_its_turn_is_taken(flaky: Flaky) -> None:
     assert (await Attempt(claim, chain(speak), flaky).run()).word == LOST
     assert flaky.calls.count("emit") == 1
     assert await texts(flaky, "a") == []
-
-
-def _send(flaky: Flaky, *questions: str) -> list[str]:
-    with Celery("stranger", broker=flaky.url) as stranger:
-        return [str(stranger.send_task("workers.answer", args=["foo", question]).id) for question in questions]
-
-
-async def test_plain_celery_messages_become_turns_in_their_order(flaky: Flaky) -> None:
-    ids = _send(flaky, "one", "two", "three")
-    assert await intake.take(flaky) == 3
-    assert await flaky.client.llen("celery") == 0
-    assert [(await flaky.status(id)).place for id in ids] == [0, 1, 2]
-    assert await intake.take(flaky) == 0
-
-
-async def test_messages_of_others_do_not_hide_ours(flaky: Flaky) -> None:
-    with Celery("stranger", broker=flaky.url) as stranger:
-        for _ in range(2 * intake._BATCH + 1):
-            stranger.send_task("theirs", queue="celery")
-    ids = _send(flaky, "one", "two")
-    assert await intake.take(flaky) == 2
-    assert [(await flaky.status(id)).place for id in ids] == [0, 1]
-    assert await flaky.client.llen("celery") == 2 * intake._BATCH + 1
-
-
-async def test_messages_wait_in_their_queue_for_room_in_their_session(redis_url: str) -> None:
-    store = Flaky(Settings(redis_url=redis_url, max_waiting_per_session=2))
-    ids = _send(store, "one", "two", "three", "four", "five")
-    with Celery("stranger", broker=redis_url) as stranger:
-        other = str(stranger.send_task("workers.answer", args=["bar", "hi"]).id)
-    assert await intake.take(store) == 4
-    assert (await store.status(other)).place == 0
-    assert await intake.take(store) == 0
-    await store.cancel(ids[1])
-    assert await intake.take(store) == 1
-    assert [(await store.status(id)).place for id in (ids[0], *ids[2:4])] == [0, 1, 2]
-    await store.cancel(ids[0])
-    assert await intake.take(store) == 1
-    assert (await store.status(ids[4])).place == 2
-    await close_async(redis_url)
-
-
-async def test_messages_with_a_priority_are_found(flaky: Flaky) -> None:
-    with Celery("stranger", broker=flaky.url) as stranger:
-        ids = [str(stranger.send_task("workers.answer", args=["foo", "hi"], priority=n).id) for n in (0, 9, 3)]
-    assert await intake.take(flaky) == 3
-    assert all([(await flaky.status(id)).state is State.QUEUED for id in ids])
-
-
-@pytest.mark.parametrize(
-    ("how", "word"),
-    [
-        ({"serializer": "pickle"}, "JSON"),
-        ({"compression": "gzip"}, "JSON"),
-        ({"countdown": 60}, "eta"),
-        ({"expires": 60}, "expires"),
-        ({"args": ["foo"]}, "session_id, question"),
-        ({"args": ["no session", "hi"]}, "session id"),
-    ],
-    ids=str,
-)
-async def test_what_no_turn_can_be_made_of_is_refused_to_its_sender(flaky: Flaky, how: dict[str, Any], word: str) -> None:
-    with Celery("stranger", broker=flaky.url, backend=flaky.url) as stranger:
-        sent = stranger.send_task("workers.answer", **{"args": ["foo", "hi"], **how})
-        assert await intake.take(flaky) == 1
-        with pytest.raises(Exception, match=word):
-            sent.get(timeout=30)
-    assert await flaky.client.llen("celery") == 0
-
-
-async def test_a_message_nested_too_deep_to_read_does_not_hold_up_the_others(flaky: Flaky) -> None:
-    await flaky.client.lpush("celery", "[" * 100_000 + "]" * 100_000)
-    (id,) = _send(flaky, "one")
-    assert await intake.take(flaky) == 1
-    assert (await flaky.status(id)).state is State.QUEUED
-
-
-@pytest.mark.parametrize("fault", ["refused", "unheard"])
-async def test_a_plain_celery_message_stays_until_it_is_a_turn(flaky: Flaky, fault: str) -> None:
-    (id,) = _send(flaky, "one")
-    getattr(flaky, fault)["submit"] = 1
-    with pytest.raises(QueueUnreachable):
-        await intake.take(flaky)
-    assert await flaky.client.llen("celery") == 1
-    assert await intake.take(flaky) == 1
-    assert (await flaky.status(id)).state is State.QUEUED
-    assert (await flaky.stats())["accepted"] == 1
 
 
 async def test_one_sweep_finds_all_that_is_overdue(flaky: Flaky) -> None:

@@ -1,0 +1,91 @@
+"""A worker's parts on a real server, for tests: a store whose calls go wrong, and chains and claims made by hand."""
+
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, TypeVar
+
+from langchain_core.runnables import RunnableGenerator
+
+from turns.errors import QueueUnreachable
+from turns.settings import Settings
+from turns.store import AsyncTurnStore, Call
+from turns.wire import Claim
+
+T = TypeVar("T")
+Speak = Callable[[], AsyncIterator[str]]
+
+_nonces = itertools.count(1)
+
+
+class Flaky(AsyncTurnStore):
+    """A store whose calls can go wrong: `refused` ones never reach the server, of `unheard` ones the reply is lost."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self.calls: list[str] = []
+        self.refused: dict[str, int] = {}
+        self.unheard: dict[str, int] = {}
+        self.meanwhile: Callable[[], None] = lambda: None
+
+    async def run(self, call: Call[T]) -> T:
+        """Make a call, and let it go wrong as often as it shall."""
+        self.calls.append(call.name)
+        self._spend(self.refused, call.name)
+        result = await super().run(call)
+        self.meanwhile()
+        self._spend(self.unheard, call.name)
+        return result
+
+    def _spend(self, left: dict[str, int], name: str) -> None:
+        if left.get(name):
+            left[name] -= 1
+            raise QueueUnreachable("It does not answer.")
+
+
+def chain(speak: Speak) -> RunnableGenerator[Any, str]:
+    """A chain that says what `speak` yields."""
+
+    async def transform(inputs: AsyncIterator[Any]) -> AsyncIterator[str]:
+        async for _ in inputs:
+            async for piece in speak():
+                yield piece
+
+    return RunnableGenerator(transform)
+
+
+async def hello() -> AsyncIterator[str]:
+    yield "hello"
+
+
+async def claimed(store: AsyncTurnStore, id: str, worker: str = "w1") -> Claim:
+    claim = await store.claim(id, worker, f"nonce-{next(_nonces)}")
+    assert isinstance(claim, Claim), claim
+    return claim
+
+
+async def started(store: AsyncTurnStore, id: str, session: str = "foo") -> Claim:
+    await store.submit(id, session, f"question {id}")
+    return await claimed(store, id)
+
+
+async def taken_over(store: AsyncTurnStore, claim: Claim) -> Claim:
+    """The lease runs out, and another worker claims the turn."""
+    await store.client.hset(store.keys.session(claim.session), "lease", "1")
+    await make_due(store, claim.session)
+    await store.sweep()
+    return await claimed(store, claim.id, "w2")
+
+
+async def make_due(store: AsyncTurnStore, *sessions: str) -> None:
+    await store.client.zadd(store.keys.due, dict.fromkeys(sessions, 1))
+
+
+async def texts(store: AsyncTurnStore, id: str) -> list[str]:
+    return [event.data for event in await store.events(id) if event.type == "text"]
+
+
+def says(what: Callable[[], bool]) -> Callable[[], Awaitable[bool]]:
+    async def ask() -> bool:
+        return what()
+
+    return ask
