@@ -43,12 +43,12 @@ class TurnRefused(TurnstileError):
 class InvalidTurn(TurnRefused):
     """The session id, turn id, question or an option has a wrong form or size.
 
-    `param` names the one that is wrong.
+    `param` names the one that is wrong; a Celery caller, who gets the message alone, has it empty.
     """
 
     code = "invalid"
 
-    def __init__(self, message: str, param: str) -> None:
+    def __init__(self, message: str, param: str = "") -> None:
         super().__init__(message)
         self.param = param
 

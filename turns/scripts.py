@@ -14,7 +14,7 @@ from turns.wire import NOTICE_QUEUE, QUEUES, envelope, notice
 
 NAMES = (
     "submit", "follow", "claim", "renew", "emit", "finish", "requeue", "cancel", "sweep", "muster", "status", "retry", "forget",
-    "erase", "converse", "describe", "notify", "conclude", "remind", "resend", "admit",
+    "erase", "refuse", "converse", "describe", "notify", "conclude", "remind", "resend", "admit",
 )  # fmt: skip
 _PATIENCE_MS = 3_000
 _REPAIR_MS = 60_000

@@ -24,6 +24,7 @@ from turns.errors import (
     TooManyWaiting,
     TurnConflict,
     TurnNotEnded,
+    TurnRefused,
     UnknownSession,
     UnknownTurn,
 )
@@ -245,9 +246,21 @@ class _Operations:
         return Call("requeue", args, lambda reply: bool(reply[0] != b"superseded"))
 
     @operation
-    def cancel(self, id: str) -> Call[State]:
-        """Cancel a turn; the state that stands: `cancelled`, or the end that came first. Raises UnknownTurn."""
-        return Call("cancel", (id,), partial(_read_ended, id, State.CANCELLED))
+    def refuse(self, ids: Sequence[str], error: TurnRefused) -> Call[bool]:
+        """Tell plain Celery apps, who wait for the results of these task ids, why the first is no turn.
+
+        False: there is a turn of that id, and its result stays.
+        """
+        args = [part for id in ids for part in (id, wire.refusal(id, error))]
+        return Call("refuse", args, lambda reply: bool(reply[0] != b"taken"))
+
+    @operation
+    def cancel(self, id: str, *, revoked: bool = False) -> Call[State]:
+        """Cancel a turn; the state that stands: `cancelled`, or the end that came first. Raises UnknownTurn.
+
+        `revoked`: a Celery caller that waits for it gets TaskRevokedError.
+        """
+        return Call("cancel", (id, _flag(revoked)), partial(_read_ended, id, State.CANCELLED))
 
     @operation
     def retry(self, id: str) -> Call[State]:

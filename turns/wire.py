@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from pydantic_core import from_json
 
-from turns.errors import InvalidTurn, TurnCancelled, TurnFailed
+from turns.errors import InvalidTurn, TurnCancelled, TurnFailed, TurnRefused
 from turns.states import State
 
 Question = str | list[dict[str, Any]]
@@ -324,6 +324,12 @@ class Event:
 def text(value: bytes | int | str) -> str:
     """A reply's element as text."""
     return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def refusal(id: str, error: TurnRefused) -> str:
+    """The result, in Celery's form, of a task that was not accepted as a turn."""
+    result = {"exc_type": type(error).__name__, "exc_message": [str(error)], "exc_module": "turns.errors"}
+    return json.dumps({"task_id": id, "status": "FAILURE", "result": result, "traceback": None, "children": []})
 
 
 def envelope(*, show_content: bool = False) -> str:

@@ -8,16 +8,15 @@ from celery import Task
 from celery.exceptions import Ignore, Retry
 from celery.result import AsyncResult
 
-from turns.errors import InvalidTurn, TurnFailed
+from turns.errors import TurnFailed
 from turns.settings import settings
 from turns.states import State
 from turns.store import Outcome, TurnStore
 from turns.wire import TASK, Options, Question
-from workers import intake, process
+from workers import process
 from workers.app import app
+from workers.messages import UNSUPPORTED, bind, unsupported
 from workers.report import REQUEUED, Report
-
-_UNSUPPORTED = ("countdown", "eta", "expires", "link", "link_error")
 
 
 class AnswerTask(Task):  # type: ignore[type-arg]  # generic only in its stubs
@@ -38,27 +37,26 @@ class AnswerTask(Task):  # type: ignore[type-arg]  # generic only in its stubs
         Raises:
             TurnRefused: it was not accepted; InvalidTurn also for options that turns do not have, such as `countdown`.
         """
-        for name in _UNSUPPORTED:
+        for name in UNSUPPORTED:
             if options.get(name):
-                raise InvalidTurn(f"Turns run in the order asked, and end in their history: {name} does not apply.", param=name)
+                raise unsupported(name)
         turn = task_id or str(uuid4())
         _submit(turn, queue, args or (), kwargs or {})
         return self.AsyncResult(turn)
 
 
 def _submit(turn: str, queue: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
-    session, question = intake.bind(turn, args, kwargs)
+    session, question = bind(args, kwargs)
     TurnStore(settings()).submit(turn, session, question, Options(queue=queue), reply=True)
 
 
 @app.task(bind=True, base=AnswerTask, name=TASK, ignore_result=True, throws=(TurnFailed,))
-def answer(self: AnswerTask, session_id: str, question: Question | None = None) -> str:
+def answer(self: AnswerTask, session_id: str, question: Question | None = None) -> str:  # noqa: ARG001 - what callers give
     """Work on the turn that has this task's id.
 
     What comes back is for Flower; the answer itself goes from the worker to Redis.
     """
-    wants_result = not self.request.ignore_result
-    return _tell(self, process.runtime().perform(self.request.id, session_id, question, reply=wants_result))
+    return _tell(self, process.runtime().perform(self.request.id))
 
 
 def _tell(task: AnswerTask, report: Report) -> str:

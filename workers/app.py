@@ -15,9 +15,10 @@ from turns.errors import SettingError
 from turns.keys import Keys
 from turns.settings import Settings, settings
 from turns.wire import NOTICE_QUEUE, NOTICE_TASK, QUEUES, TASK
-from workers import process
+from workers import process, revoke  # noqa: F401 - takes the place of Celery's own commands
 from workers.broker import EagerAMQP, bear_full_memory
 from workers.events import PacedEvents
+from workers.own import keep_to_dispatches
 from workers.queues import show_in_flower
 
 
@@ -87,6 +88,7 @@ def _settings() -> Settings:
 
 bear_full_memory()
 show_in_flower()
+keep_to_dispatches()
 app = Celery("turnstile", amqp=EagerAMQP, include=["workers.answer", "workers.webhooks"])
 app.conf.update(configuration(_settings()))
 app.steps["consumer"].add(PacedEvents)

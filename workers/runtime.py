@@ -10,6 +10,8 @@ import threading
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import AsyncExitStack, suppress
+from functools import partial
+from traceback import extract_tb
 from typing import Any, cast
 
 import redis
@@ -18,14 +20,14 @@ from langchain_core.runnables import Runnable
 from redis.exceptions import OutOfMemoryError
 
 from turns.connection import close_async
-from turns.errors import QueueUnreachable, TooManyWaiting
+from turns.errors import QueueUnreachable
 from turns.settings import Settings
 from turns.store import AsyncTurnStore
-from turns.wire import Question, dumps
-from workers import intake
+from turns.wire import dumps
 from workers.attempt import Attempt
 from workers.chain import check_chain, close_chain, load_chain
 from workers.health import Beat, Health
+from workers.intake import Intake
 from workers.leases import LeaseKeeper
 from workers.offline import OfflineModel
 from workers.postman import Postman
@@ -78,10 +80,10 @@ class Runtime:
         gc.freeze()
         gc.set_threshold(*_GARBAGE)
 
-    def perform(self, id: str, session: str, question: Question | None, *, reply: bool) -> Report:
+    def perform(self, id: str) -> Report:
         """Work on a dispatched turn until this attempt is over, and tell how it went. Blocks; for a pool's thread."""
         try:
-            return asyncio.run_coroutine_threadsafe(self._perform(id, session, question, reply), self._loop).result()
+            return asyncio.run_coroutine_threadsafe(self._perform(id), self._loop).result()
         except CancelledError:
             return Report(LOST)
 
@@ -111,11 +113,12 @@ class Runtime:
 
     def _run_loop(self) -> None:
         asyncio.set_event_loop(self._loop)
+        self._loop.set_exception_handler(_report)
         while True:
             try:
                 return self._loop.run_forever()
-            except (SystemExit, KeyboardInterrupt) as error:
-                # asyncio lets these out of a task, over all others; whoever awaits the task is told as well.
+            except BaseException as error:
+                # asyncio lets SystemExit and KeyboardInterrupt out of a task, over all others; its awaiter is told as well.
                 log.error("a chain raised %s", type(error).__name__)
 
     def _call(self, coroutine: Coroutine[Any, Any, None], seconds: float) -> None:
@@ -141,13 +144,17 @@ class Runtime:
 
     def _plan(self, postman: Postman) -> Iterator[tuple[Chore, Beat]]:
         """What goes on beside the turns: each chore with how it tells of its progress."""
+        intake = Intake(self._store)
         plan: list[tuple[str, float, Chore]] = [
             ("loop", 0, _turn_for_ever),
             ("enrolled", 0, self._enrol),
             ("renewing", self._settings.lease_seconds, self._leases.keep),
             ("subscribed", 5, self._leases.listen),
             ("sweeping", 0, lambda beat: sweep_for_ever(self._store, beat)),
-            ("intake", 20, lambda beat: intake.take_for_ever(self._store, beat)),
+            *(
+                ("intake" if not n else f"intake {n}", 20, partial(intake.take_for_ever, q))
+                for n, q in enumerate(intake.queues)
+            ),
             ("webhooks", 3 * self._settings.sweep_seconds, postman.remind_for_ever),
         ]
         for name, own, chore in plan:
@@ -157,15 +164,8 @@ class Runtime:
         if self._postman:
             self._postman.notify(turn)
 
-    async def _perform(self, id: str, session: str, question: Question | None, reply: bool) -> Report:
-        nonce = secrets.token_hex(8)
-        claim = await self._store.claim(id, self.name, nonce)
-        if claim == "unknown" and question is not None:
-            try:
-                await intake.submit(self._store, intake.Message(id, session, question, reply))
-            except TooManyWaiting as error:  # its message has left its queue, and cannot wait there
-                await intake.refuse(self._store, id, error)
-            claim = await self._store.claim(id, self.name, nonce)
+    async def _perform(self, id: str) -> Report:
+        claim = await self._store.claim(id, self.name, secrets.token_hex(8))
         if isinstance(claim, str) or self._chain is None:
             return Report(STALE)
         attempt = Attempt(claim, self._chain, self._store)
@@ -221,6 +221,13 @@ async def _turn_for_ever(beat: Beat) -> None:
     while True:
         beat()
         await asyncio.sleep(_BEAT_SECONDS / 2)
+
+
+def _report(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Say what went wrong behind everybody's back, and where. What asyncio itself would log quotes the chain's arguments."""
+    error = context.get("exception")
+    frames = extract_tb(error.__traceback__)[-1:] if isinstance(error, BaseException) else ()
+    log.error("left behind on the loop: %s %s", type(error).__name__, "".join(f"{f.filename}:{f.lineno}" for f in frames))
 
 
 async def _keep_at(chore: Chore, beat: Beat) -> None:

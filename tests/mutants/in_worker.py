@@ -42,8 +42,8 @@ WORKER = (
     _worker(
         "drops while committing",
         "an answer that is paid for is thrown away",
-        "        self._task = None\n        return await self._commit",
-        "        return await self._commit",
+        "            self._task = None\n            asked.cancel()\n",
+        "            asked.cancel()\n",
         module="attempt",
     ),
     _worker(
@@ -84,8 +84,8 @@ WORKER = (
     _worker(
         "a broken stream is committed",
         "half an answer is kept as a whole one",
-        "            return await self._after_failure(_DEADLINE if isinstance(error, _DeadlinePassed) else classify(error))\n",
-        '            return await self._finish(Outcome(State.COMPLETED, answer=""), [])\n',
+        "        return await self._after_failure(_DEADLINE if isinstance(error, _DeadlinePassed) else classify(error))\n",
+        '        return await self._finish(Outcome(State.COMPLETED, answer=""), [])\n',
         module="attempt",
     ),
     _worker(
@@ -108,42 +108,6 @@ WORKER = (
         "            self.lost = sequence is None\n",
         "",
         module="stream",
-    ),
-    _worker(
-        "intake removes before submit",
-        "a refused or failed submit loses the question",
-        "        await submit(store, message)\n    return",
-        "        await store.client.lrem(queue, -1, raw)  # type: ignore[arg-type]\n"
-        "        await submit(store, message)\n    return",
-        module="intake",
-    ),
-    _worker(
-        "intake never removes",
-        "a question is submitted again for ever",
-        "return int(await store.client.lrem(queue, -1, raw))",
-        "return 0 * int(await store.client.llen(queue))",
-        module="intake",
-    ),
-    _worker(
-        "intake newest first",
-        "plain Celery's questions run in the wrong order",
-        "for raw in reversed(seen) if",
-        "for raw in seen if",
-        module="intake",
-    ),
-    _worker(
-        "intake refuses what only has to wait",
-        "a plain Celery app's question is dropped because its session is full",
-        "    except (TooManyWaiting, QueueMemoryFull):\n        raise\n",
-        "    except QueueMemoryFull:\n        raise\n",
-        module="intake",
-    ),
-    _worker(
-        "intake looks no further than others' messages",
-        "a hundred messages of other tasks hide ours for ever",
-        "if taken or len(seen) < most:",
-        "if True:",
-        module="intake",
     ),
     Mutant(
         "multiplexer forgets what was under way",

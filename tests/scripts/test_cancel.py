@@ -1,5 +1,6 @@
 """cancel: cancelled, ended, unknown."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -116,6 +117,16 @@ def test_a_turn_whose_lease_ran_out_can_be_cancelled(scene: Scene) -> None:
     scene.turns.cancel("a")
     assert scene.turns.sweep().seen == 0
     scene.assert_idle()
+
+
+@pytest.mark.parametrize(("revoked", "word"), [(True, "TaskRevokedError"), (False, "TurnCancelled")])
+def test_a_celery_caller_is_told_how(scene: Scene, revoked: bool, word: str) -> None:
+    scene.submit("a", reply=True)
+    assert scene.turns.cancel("a", revoked=revoked) is State.CANCELLED
+    told = json.loads(scene.client.get(scene.keys.celery_result("a")))
+    assert (told["status"], told["result"]["exc_type"]) == ("REVOKED" if revoked else "FAILURE", word)
+    assert scene.turns.cancel("a", revoked=not revoked) is State.CANCELLED
+    assert json.loads(scene.client.get(scene.keys.celery_result("a"))) == told
 
 
 def test_turns_are_cancelled_without_memory(cramped: tuple[Scene, Memory]) -> None:

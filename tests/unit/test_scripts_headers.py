@@ -187,6 +187,7 @@ _PASSED_ON = {
     "conclude": {"delivered", "waiting", "given_up", "superseded"},
 }  # fmt: skip
 _ALL_ELSE = {
+    "refuse": {"refused"},
     "submit": {"full"}, "requeue": {"requeued", "replay"}, "emit": {"superseded"}, "finish": {"finished", "replay"},
     "cancel": {"cancelled"}, "retry": {"accepted"}, "forget": {"forgotten"}, "converse": {"again"},
     "notify": {"stale"}, "resend": {"sent"}, "admit": {"refused"},

@@ -4,9 +4,9 @@
 -- KEYS   turn:<id> turns:<session> session:<session> mailbox:<session> owned:<worker> due stats failed events:<id>
 --        webhook:<id> webhooks undelivered message_store:<session> conversation:<session> celery-task-meta-<id> <queue>;
 --        channels orders:<worker> wake:<id>
--- ARGV   id
+-- ARGV   id revoked
 -- RETURN cancelled | ended state | unknown
-local id = ARGV[1]
+local id, revoked = unpack(ARGV)
 local turn, now = key.turn .. id, clock()
 local known = redis.call('HMGET', turn, 'session', 'state')
 local session, state = known[1], known[2]
@@ -18,7 +18,7 @@ if seat[2] and seat[1] == id then
   redis.call('SREM', key.owned .. seat[2], session)
   redis.call('PUBLISH', key.orders .. seat[2], id)
 end
-settle(id, session, now, 'cancelled', {})
+settle(id, session, now, 'cancelled', { revoked = revoked ~= '' and revoked or nil })
 if seat[1] == id then
   release(session, now)
 else

@@ -3,6 +3,9 @@ local function reply(id, state, fields)
   local result = { task_id = id, status = 'FAILURE', traceback = cjson.null, children = {}, date_done = cjson.null }
   if state == 'completed' or state == 'incomplete' then
     result.status, result.result = 'SUCCESS', fields.answer or ''
+  elseif fields.revoked then
+    result.status = 'REVOKED'
+    result.result = { exc_type = 'TaskRevokedError', exc_message = { 'revoked' }, exc_module = 'celery.exceptions' }
   else
     local kind = state == 'cancelled' and 'TurnCancelled' or 'TurnFailed'
     local words = { fields.code or state, fields.message or 'The turn was cancelled.' }

@@ -1,0 +1,19 @@
+-- Tell plain Celery apps that a turn was not accepted, and so none of the tasks that were to follow it. Where there is a turn
+-- of that id, its result stays. Bounded by the number of ids given.
+-- FLAGS  allow-oom
+-- KEYS   turn:<id>… celery-task-meta-<id>… stats
+-- ARGV   id result (other result)…
+-- RETURN refused | taken
+local id, result = unpack(ARGV)
+if redis.call('EXISTS', key.turn .. id) == 1 then return { 'taken' } end
+local told = redis.call('TYPE', key.celery_result .. id).ok == 'string' and redis.call('GET', key.celery_result .. id)
+if told == result then return { 'refused' } end
+
+for i = 1, #ARGV, 2 do
+  if redis.call('EXISTS', key.turn .. ARGV[i]) == 0 then
+    redis.call('SET', key.celery_result .. ARGV[i], ARGV[i + 1], 'PX', rule.result_ttl)
+    redis.call('PUBLISH', key.celery_result .. ARGV[i], ARGV[i + 1])
+  end
+end
+redis.call('HINCRBY', key.stats, 'refused', 1)
+return { 'refused' }
