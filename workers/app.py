@@ -16,7 +16,7 @@ from turns.keys import Keys
 from turns.settings import Settings, settings
 from turns.wire import NOTICE_QUEUE, NOTICE_TASK, QUEUES, TASK
 from workers import process, revoke  # noqa: F401 - takes the place of Celery's own commands
-from workers.broker import EagerAMQP, bear_full_memory
+from workers.broker import TRANSPORT_OPTIONS, EagerAMQP, mend_transport
 from workers.events import PacedEvents
 from workers.own import keep_to_dispatches
 from workers.queues import show_in_flower
@@ -24,7 +24,7 @@ from workers.queues import show_in_flower
 
 def broker(address: Address) -> tuple[str, dict[str, Any]]:
     """The address as Celery reads it, and the transport options that belong to it."""
-    options: dict[str, Any] = {**SOCKET_OPTIONS, "retry_on_timeout": True}
+    options: dict[str, Any] = {**SOCKET_OPTIONS, **TRANSPORT_OPTIONS}
     login = f"{quote(address.username or '', safe='')}:{quote(address.password or '', safe='')}@"
     login = "" if login == ":@" else login
     if not address.hosts:
@@ -67,6 +67,7 @@ def configuration(chosen: Settings) -> dict[str, Any]:
         "task_default_queue": chosen.intake_queue,
         "task_routes": {TASK: {"queue": chosen.intake_queue}, NOTICE_TASK: {"queue": NOTICE_QUEUE}},
         "worker_pool": "threads",
+        "worker_consumer": "workers.consumer:Consumer",
         "worker_concurrency": chosen.concurrency,
         "worker_prefetch_multiplier": 1,
         "worker_disable_prefetch": True,
@@ -86,7 +87,7 @@ def _settings() -> Settings:
         raise
 
 
-bear_full_memory()
+mend_transport()
 show_in_flower()
 keep_to_dispatches()
 app = Celery("turnstile", amqp=EagerAMQP, include=["workers.answer", "workers.webhooks"])

@@ -1,29 +1,58 @@
-"""Celery's own connection to Redis, made to bear a full memory, and to come back soon after an outage."""
+"""Celery's own connections to Redis, made to outlive a full memory, refusals, and the loss of any one of them.
+
+Parts of kombu's Redis transport are replaced: `Channel._queue_bind`, `_brpop_start`, `_brpop_read`, `MultiChannelPoller.get`.
+"""
 
 from contextlib import suppress
-from typing import Any, Self
+from queue import Empty
+from time import monotonic
+from typing import Any, Protocol, Self
 
 import kombu
 from celery.app.amqp import AMQP
 from kombu.transport import redis
-from redis.exceptions import OutOfMemoryError
+from redis.connection import get_default_socket_keepalive_options
+from redis.exceptions import OutOfMemoryError, ReadOnlyError, ResponseError
+
+# No `retry_on_timeout`: with it, a subscription that was lost is read for ever by the thread that must consume.
+# A BRPOP that is silent is given up after 5 to 9 s, a subscription after 12.
+TRANSPORT_OPTIONS: dict[str, Any] = {
+    "socket_timeout": 5,
+    "socket_keepalive_options": get_default_socket_keepalive_options(),
+    "health_check_interval": 4,
+}
 
 _Channel: Any = redis.Channel  # its stubs leave out what transports override
-_bind = _Channel._queue_bind
+_Poller: Any = redis.MultiChannelPoller
+_bind, _start, _read, _get = _Channel._queue_bind, _Channel._brpop_start, _Channel._brpop_read, _Poller.get
 
 
-class _Connection(kombu.Connection):
+class Listener(Protocol):
+    """Somebody who wants to know how the fetching of tasks goes."""
+
+    def answered(self) -> None:
+        """Redis has answered: with a task, or that there is none."""
+
+    def refused(self, error: Exception) -> float:
+        """Redis has refused; returns how many seconds to wait before the next try."""
+
+
+class BrokerConnection(kombu.Connection):
+    """A connection that is tried again every second at least, and tells its `listener` how the fetching goes."""
+
+    listener: Listener | None = None
+
     def ensure_connection(self, *args: Any, **options: Any) -> Self:
-        # Celery asks for no pace, and kombu's own grows to 30 s: a worker would sleep on long after Redis is back.
+        """As kombu's, whose own pace grows to 30 s: a worker would sleep on long after Redis is back."""
         pace = {"interval_start": 0.2, "interval_step": 0.2, "interval_max": 1}
         super().ensure_connection(*args, **{**pace, **options})
         return self
 
 
 class EagerAMQP(AMQP):
-    """Celery's messaging, over connections that are tried again every second at least."""
+    """Celery's messaging over such connections."""
 
-    Connection = _Connection
+    Connection = BrokerConnection
 
 
 def _bind_if_there_is_room(channel: Any, *names: Any) -> None:
@@ -33,6 +62,45 @@ def _bind_if_there_is_room(channel: Any, *names: Any) -> None:
         _bind(channel, *names)
 
 
-def bear_full_memory() -> None:
-    """Let workers consume while Redis is over its `maxmemory`, also those that start then."""
+def _start_after_rest(channel: Any, timeout: float | None = None) -> None:
+    if monotonic() >= getattr(channel, "rest_until", 0.0):
+        _start(channel, timeout)
+
+
+def _read_or_rest(channel: Any, **options: Any) -> Any:
+    listener = getattr(channel.connection.client, "listener", None)
+    try:
+        found = _read(channel, **options)
+    except Empty:
+        if listener:
+            listener.answered()
+        raise
+    except ReadOnlyError:
+        # A primary no longer: every connection is to move.
+        raise
+    except ResponseError as error:
+        if not listener:
+            raise
+        channel.rest_until = monotonic() + listener.refused(error)
+        # The next one may lead elsewhere: Sentinel, or a name's address, is asked anew.
+        channel.client.connection.disconnect()
+        raise Empty from None
+    if listener:
+        listener.answered()
+    return found
+
+
+def _get_and_check(poller: Any, callback: Any, timeout: float | None = None) -> Any:
+    # Flower hears events without an event loop, and there kombu would never miss them.
+    if monotonic() >= getattr(poller, "check_at", 0.0):
+        poller.check_at = monotonic() + TRANSPORT_OPTIONS["health_check_interval"]
+        poller.maybe_check_subclient_health()
+    return _get(poller, callback, timeout)
+
+
+def mend_transport() -> None:
+    """Replace what is told above, for every connection of this process."""
     _Channel._queue_bind = _bind_if_there_is_room
+    _Channel._brpop_start = _start_after_rest
+    _Channel._brpop_read = _read_or_rest
+    _Poller.get = _get_and_check
