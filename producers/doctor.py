@@ -22,7 +22,7 @@ from turns.store import Call, TurnStore
 OPENAI_URL = "https://api.openai.com/v1"
 OLDEST_MAJOR = 7
 MODEL_SECONDS = 5.0
-WORKER_SILENT_SECONDS = 20.0
+WORKER_SILENT_SECONDS = 8.0
 
 _PINGS = 5
 _SLOW_MS = 20.0
@@ -156,25 +156,51 @@ _SERVER_CHECKS: tuple[Callable[[Mapping[str, str]], Check], ...] = (
 
 
 def check_workers(store: TurnStore) -> Check:
-    """Whether somebody is there to answer."""
-    alive = living_workers(store)
-    if not alive:
-        advice = "Start some: `turnstile up`, or `celery -A workers.app worker`."
-        return Check("workers", Verdict.FAIL, "none is at work", advice)
-    running = sum(int(facts.get("running", 0)) for facts in alive.values())
-    room = sum(int(facts.get("concurrency", 0)) for facts in alive.values())
-    return Check("workers", Verdict.OK, f"{len(alive)} at work, {running} of {room} turns at once")
+    """Whether somebody is there to answer, and whose parts hang."""
+    roll = called_roll(store)
+    hung = {name: ", ".join(facts["stale"]) for name, facts in roll.items() if facts["stale"]}
+    at_work = [facts for name, facts in roll.items() if name not in hung]
+    running = sum(int(facts.get("running", 0)) for facts in at_work)
+    room = sum(int(facts.get("concurrency", 0)) for facts in at_work)
+    detail = f"{len(at_work)} at work, {running} of {room} turns at once" if at_work else "none is at work"
+    detail += "".join(f"; {name} makes no progress: {parts}" for name, parts in sorted(hung.items()))
+    if hung:
+        advice = "Restart it; SIGUSR1 writes its threads' stacks into its log. While Redis is away, wait."
+        return Check("workers", Verdict.WARN if at_work else Verdict.FAIL, detail, advice)
+    if not at_work:
+        return Check("workers", Verdict.FAIL, detail, "Start some: `turnstile up`, or `celery -A workers.app worker`.")
+    return Check("workers", Verdict.OK, detail)
 
 
 def living_workers(store: TurnStore) -> dict[str, dict[str, Any]]:
-    """The workers that were seen of late, each with what it says of itself."""
+    """The workers that are at work, each with what it says of itself."""
+    return {name: facts for name, facts in called_roll(store).items() if not facts["stale"]}
+
+
+def called_roll(store: TurnStore) -> dict[str, dict[str, Any]]:
+    """All workers that are there, each with what it says of itself; `stale` names the parts that hang.
+
+    Its loop writes this down: a worker that has written nothing for a while, and whose connection is open, hangs as a whole.
+    """
     found = store.run(Call("HGETALL", (store.keys.workers,), _pairs))
     now = store.now()
-    said = {name: json.loads(facts) for name, facts in found.items()}
-    return {name: facts for name, facts in said.items() if abs(now - facts["seen"]) < WORKER_SILENT_SECONDS}
+    said = {name: {"stale": [], **json.loads(facts)} for name, facts in found.items()}
+    silent = [name for name, facts in said.items() if abs(now - facts["seen"]) >= WORKER_SILENT_SECONDS]
+    listening = _listening(store, silent)
+    for name in silent:
+        said[name]["stale"] = ["loop"]
+    return {name: facts for name, facts in said.items() if name not in silent or name in listening}
 
 
-def _pairs(reply: Any) -> dict[str, bytes]:
+def _listening(store: TurnStore, workers: list[str]) -> set[str]:
+    if not workers:
+        return set()
+    channels = [store.keys.orders(name) for name in workers]
+    found = store.run(Call("PUBSUB", ("NUMSUB", *channels), _pairs))
+    return {name for name, channel in zip(workers, channels, strict=True) if int(found.get(channel, 0))}
+
+
+def _pairs(reply: Any) -> dict[str, Any]:
     pairs = reply.items() if isinstance(reply, dict) else zip(reply[::2], reply[1::2], strict=True)
     return {name.decode(): value for name, value in pairs}
 

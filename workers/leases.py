@@ -39,6 +39,10 @@ class LeaseKeeper:
     def __len__(self) -> int:
         return len(self._held)
 
+    def claims(self) -> list[Claim]:
+        """What is held now; for any thread."""
+        return [turn.claim for turn in list(self._held.values())]
+
     @contextmanager
     def hold(self, turn: Held) -> Iterator[None]:
         """Keep a turn's lease for the block. An earlier attempt at the same turn that is still here has lost it."""

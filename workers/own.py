@@ -6,6 +6,7 @@ A message from elsewhere never reaches Celery, which would log its arguments, sh
 
 import json
 import logging
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -23,7 +24,6 @@ _OWN = frozenset((*QUEUES, NOTICE_QUEUE))
 _WRONG = InvalidTurn("This queue takes the task workers.answer alone, as JSON: send other tasks to another queue.", "queue")
 _Channel: Any = redis.Channel  # their stubs leave out what transports override
 _Transport: Any = redis.Transport
-_read = _Channel._brpop_read
 _deliver = _Transport._deliver
 
 
@@ -35,16 +35,19 @@ def turns() -> TurnStore:
 
 def keep_to_dispatches() -> None:
     """Let workers of this process consume nothing but dispatches from the queues of the scripts."""
-    _Channel._brpop_read = _read_if_json
+    _Channel._brpop_read = _if_json(_Channel._brpop_read)
     _Transport._deliver = _deliver_if_ours
 
 
-def _read_if_json(channel: Any, **options: Any) -> Any:
-    try:
-        return _read(channel, **options)
-    except (ValueError, RecursionError):
-        log.warning("a message that is not JSON was dropped from a queue of Turnstile's own")
-        return True
+def _if_json(read: Callable[..., Any]) -> Callable[..., Any]:
+    def read_if_json(channel: Any, **options: Any) -> Any:
+        try:
+            return read(channel, **options)
+        except (ValueError, RecursionError):
+            log.warning("a message that is not JSON was dropped from a queue of Turnstile's own")
+            return True
+
+    return read_if_json
 
 
 def _deliver_if_ours(transport: Any, message: Any, queue: str) -> None:

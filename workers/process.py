@@ -4,15 +4,15 @@ import logging
 import os
 import sys
 import threading
+from argparse import ArgumentParser
+from collections.abc import Sequence
 from typing import Any
 
 from turns.errors import SettingError
 from turns.settings import settings
+from workers.ending import Ending
 
 log = logging.getLogger(__name__)
-
-# Pools that patch the standard library fight with the runtime's own thread.
-_FOREIGN_POOLS = ("gevent", "eventlet")
 
 _lock = threading.Lock()
 _current: Any = None
@@ -36,20 +36,31 @@ def check(sender: Any) -> None:
     """At worker_init: stop with one clear line when a setting, the pool or the chain is no good."""
     global _concurrency
     _concurrency = int(sender.concurrency or settings().concurrency)
-    pool = getattr(sender.pool_cls, "__module__", "")
     try:
-        if any(name in pool for name in _FOREIGN_POOLS):
-            raise SettingError("Run the worker with -P threads (the default here): other green-thread pools do not work.")
-        if "prefork" in pool:
-            _concurrency = 1
-        else:
-            runtime()
+        check_pool(sender, sys.argv[1:])
+        Ending(runtime(), settings().shutdown_seconds).start()
     except SettingError as error:
         stop_with(str(error))
     except Exception as error:
         # Celery would log it, and go on without a runtime.
         log.exception("cannot start")
         stop_with(f"the worker cannot start: {type(error).__name__}: {error}")
+
+
+def check_pool(sender: Any, arguments: Sequence[str]) -> None:
+    """Raise SettingError for a pool that turns cannot run in. Celery takes `-P prefork` for the default, so ours."""
+    asked = ArgumentParser(add_help=False, exit_on_error=False)
+    asked.add_argument("-P", "--pool")
+    named = asked.parse_known_args(arguments)[0].pool or "threads"
+    kind = getattr(sender.pool_cls, "__module__", None) or str(sender.pool_cls)
+    if named != "threads" or "thread" not in kind:
+        raise SettingError(
+            "Run the worker with -P threads, the default here: its turns share one event loop, which other pools lack."
+        )
+    if sender.options.get("autoscale"):
+        raise SettingError(
+            "Run the worker without --autoscale: idle threads cost nothing, so set -c to the most turns at once."
+        )
 
 
 def ready() -> None:

@@ -22,8 +22,8 @@ from redis.exceptions import OutOfMemoryError
 from turns.connection import close_async
 from turns.errors import QueueUnreachable
 from turns.settings import Settings
-from turns.store import AsyncTurnStore
-from turns.wire import dumps
+from turns.store import AsyncTurnStore, TurnStore
+from turns.wire import Claim, dumps
 from workers.attempt import Attempt
 from workers.chain import check_chain, close_chain, load_chain
 from workers.health import Beat, Health
@@ -46,9 +46,10 @@ _THREADS_SECONDS = 1.0
 _LISTEN_SECONDS = 10.0
 _PATIENCE_SECONDS = 10.0
 _REST_SECONDS = 1.0
-_SIGN_OFF_SECONDS = 2.0
+_SIGN_OFF_SECONDS = 1.0
 _AGAIN_SECONDS = 1.0
-_LEAVE_AFTER = 5
+_LEAVE_AFTER = 2
+_ABANDON_SECONDS = 0.7
 
 
 class Runtime:
@@ -69,6 +70,7 @@ class Runtime:
         self._resources = AsyncExitStack()
         self._chores: list[asyncio.Task[None]] = []
         self._working: set[asyncio.Task[Any]] = set()
+        self._draining = threading.Event()
 
     def start(self) -> None:
         """Load the chain and start the loop. Raises SettingError when the chain cannot be loaded."""
@@ -93,11 +95,29 @@ class Runtime:
 
     def drain(self) -> None:
         """Take nothing new; running turns get `shutdown_seconds`, then they are given back."""
+        if self._draining.is_set():
+            return
+        self._draining.set()
+        self.health.retire("main", "consuming")
         self._loop.call_soon_threadsafe(self._drain)
 
     def give_back(self) -> None:
         """Take nothing new, and give back all running turns now."""
         self._loop.call_soon_threadsafe(self._give_back)
+
+    def abandon(self) -> str:
+        """Give back from another thread what is still held here; returns what is known of the reason."""
+        held = self._leases.claims()
+        giving = threading.Thread(target=self._requeue, args=(held,), daemon=True)
+        giving.start()
+        giving.join(_ABANDON_SECONDS)
+        return ", ".join([f"{len(held)} turns do not end", *(f"{name} hangs" for name in self.health.stale())])
+
+    def _requeue(self, held: list[Claim]) -> None:
+        store = TurnStore(self._settings)
+        with suppress(QueueUnreachable):
+            for claim in held:
+                store.requeue(claim, forgive=True)
 
     def stop(self) -> bool:
         """Close all connections, once no turn runs. False when a chain still blocks a thread."""

@@ -49,11 +49,11 @@ def purpose(entry: dict[str, str]) -> str:
 def test_each_connection_may_be_killed_one_after_another(store: TurnStore, client: redis.Redis, worker: Worker) -> None:
     answers(store, "at first")
     seen = set()
-    for round in (1, 2):
+    for time in (1, 2):
         for id, entry in connections(client).items():
             seen.add(entry["cmd"])
-            client.execute_command("CLIENT", "KILL", "ID", id)
-            answers(store, f"after {purpose(entry)} was killed, round {round}")
+            client.client_kill_filter(_id=id)
+            answers(store, f"after {purpose(entry)} was killed, time {time}")
     assert {"brpop", "psubscribe", "subscribe", "blmove"} <= seen
     assert worker.stop() == 0
 
@@ -63,7 +63,7 @@ def test_subscriptions_may_be_killed_again_and_again(store: TurnStore, client: r
     for _ in range(5):
         for id, entry in connections(client).items():
             if entry["cmd"] in ("psubscribe", "subscribe"):
-                client.execute_command("CLIENT", "KILL", "ID", id)
+                client.client_kill_filter(_id=id)
         answers(store, "although no subscription is left")
     assert worker.stop() == 0
 

@@ -1,0 +1,38 @@
+"""Chains that hang, each in another way, when they are asked to."""
+
+import asyncio
+import time
+from typing import Any
+
+from langchain_core.runnables import RunnableLambda
+
+_LONG = 3_600
+
+
+async def _block_loop(inputs: dict[str, Any]) -> str:
+    """Blocks the loop that all turns of the process run on."""
+    if inputs["question"] == "hang":
+        time.sleep(_LONG)  # noqa: ASYNC251 - the fault
+    return f"heard {inputs['question']}"
+
+
+async def _swallow(inputs: dict[str, Any]) -> str:
+    """Goes on however often it is cancelled."""
+    while inputs["question"] == "hang":
+        try:
+            await asyncio.sleep(_LONG)
+        except asyncio.CancelledError:
+            continue
+    return f"heard {inputs['question']}"
+
+
+def _block_thread(inputs: dict[str, Any]) -> str:
+    """Blocks a thread of the pool."""
+    if inputs["question"] == "hang":
+        time.sleep(_LONG)
+    return f"heard {inputs['question']}"
+
+
+blocks_loop = RunnableLambda(_block_loop)
+swallows = RunnableLambda(_swallow)
+blocks_thread = RunnableLambda(_block_thread)

@@ -1,0 +1,71 @@
+"""A worker's end: a thread of its own hears the signals beside Celery, and ends the process in time whatever hangs."""
+
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from time import monotonic
+from typing import Protocol
+
+log = logging.getLogger(__name__)
+
+# Promised are 5 s after the grace.
+_MARGIN_SECONDS = 3.5
+_EX_FAILURE = 1
+_WARM, _COLD = (signal.SIGTERM, signal.SIGINT), (signal.SIGQUIT,)
+
+
+class Work(Protocol):
+    """What is to be ended."""
+
+    def drain(self) -> None:
+        """Take nothing new; running turns get their grace."""
+
+    def abandon(self) -> str:
+        """Give back what can be given back by others than those who hang; returns who hangs."""
+
+
+class Ending:
+    """Leaves at the deadline, unless the process has ended by then: `grace` after a first signal, at once after SIGQUIT.
+
+    The interpreter's signal handlers run in the main thread, and only when that comes back from where it is; what they are
+    about is written to a socket at once.
+    """
+
+    def __init__(self, work: Work, grace: float) -> None:
+        self._work, self._grace = work, grace
+        self._hearing, self._telling = socket.socketpair()
+        self._deadline: float | None = None
+
+    def start(self) -> None:
+        """Listen; to be called in the main thread."""
+        self._telling.setblocking(False)
+        signal.set_wakeup_fd(self._telling.fileno(), warn_on_full_buffer=False)
+        threading.Thread(target=self._watch, name="ending", daemon=True).start()
+
+    def _watch(self) -> None:
+        while self._deadline is None or monotonic() < self._deadline:
+            self._hearing.settimeout(self._deadline and max(0.01, self._deadline - monotonic()))
+            try:
+                number = self._hearing.recv(1)[0]
+            except TimeoutError:
+                break
+            self._hear(number)
+        self._leave()
+
+    def _hear(self, number: int) -> None:
+        again = number == signal.SIGINT and self._deadline is not None
+        if number not in (*_WARM, *_COLD):
+            return
+        if self._deadline is None:
+            self._work.drain()
+        grace = 0 if again or number in _COLD else self._grace
+        deadline = monotonic() + grace + _MARGIN_SECONDS
+        self._deadline = min(deadline, self._deadline or deadline)
+
+    def _leave(self) -> None:
+        log.error("the worker cannot end: %s; leaving", self._work.abandon() or "something hangs")
+        sys.stderr.flush()
+        os._exit(_EX_FAILURE)
