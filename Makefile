@@ -65,7 +65,7 @@ CHAOS := $(BIN)/python -m tests.chaos
 RECOVERY := $(CHAOS) run --workers 4 --publish
 
 chaos: $(VENV)/.dev ## Faults of every class, half an hour long; writes docs/reliability.md
-	$(CHAOS) run --seed $(or $(SEED),1) --runs 6 --faults 300 --seconds 130 --publish
+	$(CHAOS) run --seed $(or $(SEED),1) --runs 8 --faults 350 --seconds 140 --publish
 
 reliability: explore mutants chaos ## As chaos, and every other figure of docs/reliability.md, two hours long
 	$(MAKE) recoveries
@@ -80,6 +80,10 @@ recoveries: $(VENV)/.dev ## How soon turns go on after a fault, one class of fau
 	$(RECOVERY) --only SILENCE_WORKER --faults 10 --seconds 110 --add
 	$(RECOVERY) --only LOSE_DISPATCH --faults 60 --seconds 90 --add
 	$(RECOVERY) --only KILL_SERVER --faults 20 --seconds 140 --add
+	$(RECOVERY) --only STOP_SERVER --faults 12 --seconds 150 --add
+	$(RECOVERY) --only KILL_CONNECTION --faults 150 --seconds 90 --add
+	$(RECOVERY) --only CLOSE_AT_SERVER --faults 100 --seconds 90 --add
+	$(RECOVERY) --only CLOSE_AT_CLIENT --faults 100 --seconds 90 --add
 	$(RECOVERY) --only KILL_ALL --faults 8 --seconds 60 --add
 
 .PHONY: recoveries

@@ -12,8 +12,8 @@ from typing import Any
 
 from tests.chaos import failover, figures, measures, plain
 from tests.chaos.faults import Kind
-from tests.chaos.harness import Size
 from tests.chaos.result import Result, run
+from tests.chaos.scene import Size
 from tests.processes import offline_model
 
 Arguments = argparse.Namespace

@@ -6,11 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
 
+from tests.chaos.journal import Attempt
 from tests.chaos.record import Entry, visible
 from turns.errors import UnknownTurn
 from turns.states import State
 from turns.store import TurnStore
 from turns.wire import Event, Record
+
+_MOST_TAKEN = 3
 
 
 @dataclass(slots=True)
@@ -102,17 +105,37 @@ def check_history(session: str, turns: Sequence[str], entries: Mapping[str, Entr
 def _check_turn(entry: Entry, remains: Remains, found: Findings) -> None:
     record = remains.records.get(entry.turn)
     stored = entry.turn in remains.histories.get(entry.session, ())
+    if entry.misread:
+        found.others.append(f"{entry.turn}: {entry.misread}")
     if record is None:
         if entry.accepted is not None:
             found.lost.append(entry.turn)
         elif stored:
             found.others.append(f"{entry.turn} is in its history without a record")
-    elif record.state is not State.COMPLETED or not stored:
-        found.lost.append(entry.turn)
-    else:
-        if visible(entry.turn) not in (record.answer or ""):
+    elif record.state.ended and not record.state.answered and stored:
+        found.others.append(f"{entry.turn} is in its history though it is {record.state}")
+    elif record.state.answered and stored:
+        if visible(entry.turn) not in (record.answer or "") and not entry.odd:
             found.others.append(f"the answer of {entry.turn} is not whole")
         _check_events(record, remains.events.get(entry.turn, ()), found)
+    elif not _may_end_so(entry, record):
+        found.lost.append(entry.turn)
+
+
+def _may_end_so(entry: Entry, record: Record) -> bool:
+    """Whether a turn that is not in its history need not be there: called off, or strange from the beginning."""
+    allowed = (State.CANCELLED,) if entry.revoked else ()
+    return record.state in ((*allowed, State.CANCELLED, State.FAILED) if entry.odd else allowed)
+
+
+def burnt(attempts: Iterable[Attempt]) -> list[str]:
+    """Name the turns that were taken from the same worker several times: it was alive, and its work came to nothing."""
+    taken = Counter((attempt.turn, attempt.worker) for attempt in attempts if attempt.how == "taken")
+    return [
+        f"{turn} was taken from worker {worker} {count} times"
+        for (turn, worker), count in taken.items()
+        if count >= _MOST_TAKEN
+    ]
 
 
 def _check_events(record: Record, events: Sequence[Event], found: Findings) -> None:

@@ -1,23 +1,38 @@
-"""The processes of a run: workers and producers, each behind a proxy of its own, started again after each kill."""
+"""The processes of a run, each behind a proxy: workers, producers, a gateway, Flower; started again after each kill."""
 
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Protocol
 
+import httpx
 import redis
 
-from tests.chaos.proxy import FaultProxy, ProxyThread
-from tests.processes import ROOT, Worker, environment
+from deploy.embedded import free_port
+from tests.chaos.proxy import FaultProxy
+from tests.chaos.rights import Role, url
+from tests.gateways import Gateway
+from tests.processes import Worker, environment, launch
 from tests.support import wait_until
 from turns.keys import Keys
 
 READY_SECONDS = 90.0
-_STOP_SECONDS = 120.0
+STOP_SECONDS = 120.0
+_DOOM_SECONDS = 120.0
+
+
+class Placed(Protocol):
+    """Whatever has a proxy and a process."""
+
+    proxy: FaultProxy
+
+    @property
+    def pid(self) -> int:
+        """The process's id, when it is a worker's; else 0."""
 
 
 class Post:
@@ -26,13 +41,24 @@ class Post:
     def __init__(self, proxy: FaultProxy, folder: Path, concurrency: int, settings: dict[str, str]) -> None:
         self.proxy = proxy
         self.busy = threading.Lock()
-        url = f"redis://127.0.0.1:{proxy.port}/0"
-        self._worker = Worker(url, folder, concurrency, **settings)
+        self._health = folder / f"health-{proxy.port}"
+        settings = {**settings, "TURNSTILE_HEALTH_FILE": str(self._health)}
+        self._worker = Worker(url(Role.WORKER, proxy.port), folder, concurrency, **settings)
 
     @property
     def pid(self) -> int:
         """The process's id."""
         return self._worker.pid
+
+    @property
+    def code(self) -> int | None:
+        """What the process ended with; None while it runs."""
+        return self._worker.process.poll() if self._worker.process else None
+
+    @property
+    def health_age(self) -> float:
+        """Seconds since the process last touched its health file."""
+        return time.time() - self._health.stat().st_mtime if self._health.exists() else float("inf")
 
     def start(self) -> None:
         """Start a process, without waiting for it."""
@@ -69,26 +95,29 @@ class Post:
 class ProducerPost:
     """A producer's place: its proxy, its record, and its process of the moment."""
 
-    def __init__(self, proxy: FaultProxy, folder: Path, name: str, seed: int, pause: float, sessions: list[str]) -> None:
+    pid = 0
+
+    def __init__(
+        self, proxy: FaultProxy, folder: Path, name: str, address: str, seed: int, pause: float, sessions: list[str]
+    ) -> None:
         self.proxy = proxy
         self.record = folder / f"{name}.jsonl"
         self.busy = threading.Lock()
         self._log = folder / f"{name}.log"
-        url = f"redis://127.0.0.1:{proxy.port}/0"
-        words = [url, str(self.record), name, str(seed), str(pause), *sessions]
+        words = [address, str(self.record), name, str(seed), str(pause), *sessions]
         self._command = [sys.executable, "-m", "tests.chaos.producer", *words]
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start a process, without waiting for it."""
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen(self._command, env=environment({}), cwd=ROOT, stdout=log, stderr=log)
+            self._process = launch(self._command, env=environment({}), stdout=log, stderr=log)
 
     def doom(self) -> None:
         """Have the process kill itself around its next submission, and wait for that."""
         assert self._process
         self._process.send_signal(signal.SIGUSR1)
-        self._process.wait(_STOP_SECONDS)
+        self._process.wait(_DOOM_SECONDS)
 
     def kill(self) -> None:
         """End the process with signal 9."""
@@ -100,19 +129,87 @@ class ProducerPost:
         """Whether the process has begun to submit, or an earlier one had."""
         return self.record.exists() and self.record.stat().st_size > 0
 
-    def end(self) -> None:
-        """Have the process end after the turn at hand; a process that died of its own is started to take up the rest."""
-        deadline = time.monotonic() + _STOP_SECONDS
-        while self._process and time.monotonic() < deadline:
+    def end(self, deadline: float) -> list[str]:
+        """Have the process end after the turn at hand; one that died of its own is started to take up the rest.
+
+        Return what is wrong when it does not end: what it waits for never comes.
+        """
+        while self._process and (left := deadline - time.monotonic()) > 0:
             self._process.terminate()
-            code = self._process.wait(_STOP_SECONDS)
-            if code == 0:
-                return
-            self.start()
-            time.sleep(1)
-        raise AssertionError(f"a producer does not end: {self._log.read_text()[-2000:]}")
+            with suppress(subprocess.TimeoutExpired):
+                if self._process.wait(left) == 0:
+                    return []
+                self.start()
+                time.sleep(1)
+        self.kill()
+        return [f"producer {self.record.stem} does not end: {self._log.read_text()[-500:]}"]
 
 
-def open_posts(thread: ProxyThread, port: int, count: int, make: Callable[[FaultProxy], Post]) -> list[Post]:
-    """`count` workers' places in front of a server."""
-    return [make(thread.open(port)) for _ in range(count)]
+class GatewayPost:
+    """The gateway's place."""
+
+    pid = 0
+
+    def __init__(self, proxy: FaultProxy, folder: Path, settings: dict[str, str]) -> None:
+        self.proxy = proxy
+        self.busy = threading.Lock()
+        self._gateway = Gateway(url(Role.GATEWAY, proxy.port), folder, **settings)
+        self.url = self._gateway.url
+
+    def start(self) -> None:
+        """Start a process, and wait until it answers."""
+        self._gateway.start()
+
+    def kill(self) -> None:
+        """End the process with signal 9."""
+        if self._gateway.process:
+            self._gateway.kill()
+
+    def is_ready(self) -> bool:
+        """Whether it says that it can work."""
+        with suppress(httpx.TransportError):
+            return httpx.get(f"{self.url}/readyz", timeout=5).status_code == 200
+        return False
+
+
+class FlowerPost:
+    """Flower's place."""
+
+    pid = 0
+
+    def __init__(self, proxy: FaultProxy, folder: Path) -> None:
+        self.proxy = proxy
+        port = free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        self._log = folder / "flower.log"
+        self._command = [sys.executable, "-m", "celery", "-A", "workers.app", "flower", "--address=127.0.0.1", f"--port={port}"]
+        self._env = environment({"REDIS_URL": url(Role.FLOWER, proxy.port), "FLOWER_UNAUTHENTICATED_API": "true"})
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start the process, without waiting for it."""
+        with self._log.open("ab") as log:
+            self._process = launch(self._command, env=self._env, stdout=log, stderr=log)
+
+    def kill(self) -> None:
+        """End the process with signal 9."""
+        if self._process:
+            self._process.kill()
+            self._process.wait()
+
+    def is_up(self) -> bool:
+        """Whether it answers."""
+        with suppress(httpx.TransportError):
+            return httpx.get(f"{self.url}/healthcheck", timeout=5).is_success
+        return False
+
+    def state(self, turn: str) -> str:
+        """What it says of a task; nothing while it does not know it, or does not answer."""
+        with suppress(httpx.TransportError, ValueError):
+            return str(httpx.get(f"{self.url}/api/task/info/{turn}", timeout=5).json().get("state", ""))
+        return ""
+
+    def revoke(self, turn: str, *, terminate: bool) -> None:
+        """Have it revoke a task."""
+        with suppress(httpx.TransportError):
+            httpx.post(f"{self.url}/api/task/revoke/{turn}", params={"terminate": str(terminate).lower()}, timeout=10)

@@ -11,8 +11,14 @@ class Kind(StrEnum):
 
     KILL_WORKER = "worker killed (signal 9)"
     FREEZE_WORKER = "worker frozen past its lease, then awake again"
+    KILL_PRODUCER = "producer killed (signal 9) around submit"
+    KILL_GATEWAY = "gateway killed (signal 9) and restarted"
+    OTHER_SETTINGS = "a process with other settings joins for a while"
     KILL_SERVER = "Redis killed (signal 9) and restarted"
+    STOP_SERVER = "Redis stopped (SIGSTOP) and continued"
     KILL_ALL = "everything killed at once and restarted"
+    FILL_MEMORY = "memory full (maxmemory)"
+    TAKE_RIGHT = "a right taken away and given back (ACL)"
     CUT_WORKER = "a worker's connections cut"
     DEAFEN_WORKER = "a worker's requests done, replies dropped"
     SILENCE_WORKER = "a worker's connections half-open"
@@ -20,40 +26,60 @@ class Kind(StrEnum):
     CUT_PRODUCER = "a producer's connections cut"
     DEAFEN_PRODUCER = "a producer's requests done, replies dropped"
     SILENCE_PRODUCER = "a producer's connections half-open"
-    KILL_PRODUCER = "producer killed (signal 9) around submit"
+    KILL_CONNECTION = "one connection killed by the server"
+    CLOSE_AT_SERVER = "one connection closed at the server, open at the client"
+    CLOSE_AT_CLIENT = "one connection closed at the client, open at the server"
+    HOLD_CONNECTION = "one connection silent for a while, then carried on or reset"
     LOSE_DISPATCH = "dispatch lost"
     DOUBLE_DISPATCH = "dispatch doubled"
     STALE_DISPATCH = "old dispatch sent again"
-    FILL_MEMORY = "memory full (maxmemory)"
+    ODD_MESSAGE = "strange Celery message"
+    REVOKE = "turn revoked (Celery, Flower)"
 
+
+ONE_CONNECTION = (Kind.KILL_CONNECTION, Kind.CLOSE_AT_SERVER, Kind.CLOSE_AT_CLIENT, Kind.HOLD_CONNECTION)
 
 _WEIGHTS = {
-    Kind.KILL_WORKER: 6,
-    Kind.FREEZE_WORKER: 1,
-    Kind.KILL_SERVER: 2.5,
-    Kind.KILL_ALL: 0.3,
-    Kind.CUT_WORKER: 14,
-    Kind.DEAFEN_WORKER: 14,
-    Kind.SILENCE_WORKER: 1,
-    Kind.SLOW_WORKER: 2,
-    Kind.CUT_PRODUCER: 8,
-    Kind.DEAFEN_PRODUCER: 12,
-    Kind.SILENCE_PRODUCER: 2,
-    Kind.KILL_PRODUCER: 6,
-    Kind.LOSE_DISPATCH: 14,
-    Kind.DOUBLE_DISPATCH: 14,
-    Kind.STALE_DISPATCH: 6,
-    Kind.FILL_MEMORY: 2,
+    Kind.KILL_WORKER: 4,
+    Kind.FREEZE_WORKER: 0.7,
+    Kind.KILL_PRODUCER: 3,
+    Kind.KILL_GATEWAY: 1.5,
+    Kind.OTHER_SETTINGS: 1.5,
+    Kind.KILL_SERVER: 1.5,
+    Kind.STOP_SERVER: 2,
+    Kind.KILL_ALL: 0.2,
+    Kind.FILL_MEMORY: 1.5,
+    Kind.TAKE_RIGHT: 9,
+    Kind.CUT_WORKER: 4,
+    Kind.DEAFEN_WORKER: 4,
+    Kind.SILENCE_WORKER: 0.7,
+    Kind.SLOW_WORKER: 1.5,
+    Kind.CUT_PRODUCER: 3,
+    Kind.DEAFEN_PRODUCER: 4,
+    Kind.SILENCE_PRODUCER: 1.5,
+    Kind.KILL_CONNECTION: 16,
+    Kind.CLOSE_AT_SERVER: 10,
+    Kind.CLOSE_AT_CLIENT: 10,
+    Kind.HOLD_CONNECTION: 10,
+    Kind.LOSE_DISPATCH: 4,
+    Kind.DOUBLE_DISPATCH: 4,
+    Kind.STALE_DISPATCH: 2,
+    Kind.ODD_MESSAGE: 18,
+    Kind.REVOKE: 14,
 }
 _SECONDS = {
     Kind.FREEZE_WORKER: (8.5, 11.0),
+    Kind.OTHER_SETTINGS: (4.0, 10.0),
     Kind.KILL_SERVER: (0.0, 2.0),
+    Kind.STOP_SERVER: (0.5, 12.0),
+    Kind.FILL_MEMORY: (0.5, 3.0),
+    Kind.TAKE_RIGHT: (0.3, 3.0),
     Kind.DEAFEN_WORKER: (0.05, 0.6),
     Kind.SILENCE_WORKER: (1.0, 10.0),
     Kind.SLOW_WORKER: (1.0, 5.0),
     Kind.DEAFEN_PRODUCER: (0.05, 0.6),
     Kind.SILENCE_PRODUCER: (0.5, 6.0),
-    Kind.FILL_MEMORY: (0.5, 3.0),
+    Kind.HOLD_CONNECTION: (0.5, 15.0),
 }
 
 
@@ -65,6 +91,11 @@ class Fault:
     kind: Kind
     target: int
     seconds: float
+
+    @property
+    def chosen(self) -> random.Random:
+        """Where all else that the fault leaves open is drawn from."""
+        return random.Random(self.target)
 
 
 def plan(seed: int, count: int, seconds: float, only: Sequence[Kind] = ()) -> list[Fault]:
@@ -78,4 +109,4 @@ def plan(seed: int, count: int, seconds: float, only: Sequence[Kind] = ()) -> li
 
 
 def _draw(chosen: random.Random, kind: Kind, at: float) -> Fault:
-    return Fault(at, kind, chosen.randrange(1_000), chosen.uniform(*_SECONDS.get(kind, (0.0, 0.0))))
+    return Fault(at, kind, chosen.randrange(1_000_000), chosen.uniform(*_SECONDS.get(kind, (0.0, 0.0))))

@@ -35,6 +35,11 @@ class Attempt:
     how: str = ""
 
 
+def is_at(attempt: Attempt, pid: int) -> bool:
+    """Whether it is this process's."""
+    return attempt.worker.split("-")[-2] == str(pid)
+
+
 @dataclass(slots=True)
 class Journal:
     """What the log tells: every attempt in order, and each thing that must not happen, in words."""

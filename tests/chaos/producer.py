@@ -4,7 +4,8 @@ SIGUSR1 dooms it: it kills itself before, during or after its next submission.
 
 It submits one turn after the other, to a session drawn each time, and notes before and after each what it knows. A turn
 whose fate is unknown is submitted again under its id, also by the process that comes after one that was killed; now and
-then such a turn is given up instead, and may then have been accepted or not.
+then such a turn is given up instead, and may then have been accepted or not. Those who follow their turns do so in threads,
+and note what was wrong with what they read.
 """
 
 import os
@@ -13,36 +14,29 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
-from celery import Celery
-from kombu.exceptions import OperationalError
-from redis.exceptions import RedisError
+from tests.chaos.callers import TRANSIENT, Caller, caller
+from tests.chaos.record import Entry, Record, read
+from turns.errors import QueueMemoryFull
 
-from tests.chaos.record import Entry, Record, question, read
-from turns.errors import QueueMemoryFull, QueueUnreachable
-from turns.settings import Settings
-from turns.store import TurnStore
-from turns.wire import TASK
-
-Submit = Callable[[str, str], None]
-
-CELERY = "celery"
 _ABANDONED_SHARE = 0.2
 _PAUSE_SECONDS = 0.2
 # A submission takes one to a few milliseconds.
 _DOOM_SECONDS = 0.01
+_FOLLOWERS = 64
 
 
 class Producer:
     """Submits turns in one thread, `pause` seconds apart on average."""
 
-    def __init__(self, submit: Submit, path: Path, name: str, seed: str, pause: float, sessions: list[str]) -> None:
+    def __init__(self, caller: Caller, path: Path, name: str, seed: str, pause: float, sessions: list[str]) -> None:
         before = read([path])
-        self._submit = submit
+        self._caller = caller
+        self._followers = ThreadPoolExecutor(_FOLLOWERS)
         self._record = Record(path)
         self._number = len(before)
         self._name, self._pause, self._sessions = name, pause, sessions
@@ -66,12 +60,13 @@ class Producer:
             self._number += 1
             self._bring(f"{self._name}-{self._number}", self._random.choice(self._sessions))
             time.sleep(min(self._random.expovariate(1 / self._pause), 10 * self._pause))
+        self._followers.shutdown()
 
     def _take_up(self, entry: Entry) -> None:
         if self._random.random() < _ABANDONED_SHARE:
-            self._record.note("abandoned", entry.turn, entry.session, time.time())
+            self._record.note("abandoned", entry.name, entry.session, time.time())
         else:
-            self._bring(entry.turn, entry.session)
+            self._bring(entry.name, entry.session)
 
     def _bring(self, turn: str, session: str) -> None:
         self._record.note("sent", turn, session, time.time())
@@ -83,11 +78,20 @@ class Producer:
         if self._doomed:
             time.sleep(_DOOM_SECONDS)
         self._record.note("accepted", turn, session, time.time())
+        self._followers.submit(self._follow, turn, session)
+
+    def _follow(self, turn: str, session: str) -> None:
+        try:
+            wrong = self._caller.follow(turn)
+        except Exception as error:  # whatever it is, a reader has not got its stream
+            wrong = f"a reader got {type(error).__name__}"
+        if wrong:
+            self._record.note("misread", turn, session, time.time(), wrong)
 
     def _accepted(self, turn: str, session: str) -> bool:
-        with suppress(QueueUnreachable, OperationalError, RedisError):
+        with suppress(*TRANSIENT):
             try:
-                self._submit(turn, session)
+                self._caller.submit(turn, session)
             except QueueMemoryFull:
                 self._record.note("refused", turn, session, time.time())
             else:
@@ -95,32 +99,9 @@ class Producer:
         return False
 
 
-def by_store(url: str) -> Submit:
-    """Submits as our own clients do."""
-    store = TurnStore(Settings(redis_url=url))
-
-    def submit(turn: str, session: str) -> None:
-        store.submit(turn, session, question(turn))
-
-    return submit
-
-
-def by_celery(url: str) -> Submit:
-    """Sends tasks as a plain Celery app does that knows nothing of us."""
-    timeouts = {"socket_timeout": 5, "socket_connect_timeout": 5, "socket_keepalive": True}
-    app = Celery("plain", broker=url)
-    app.conf.update(broker_transport_options=timeouts, task_ignore_result=True)
-
-    def submit(turn: str, session: str) -> None:
-        app.send_task(TASK, args=[session, question(turn)], task_id=turn, retry=False)
-
-    return submit
-
-
 def main(url: str, path: str, name: str, seed: str, pause: str, *sessions: str) -> None:
     """Run until SIGTERM."""
-    submit = by_celery(url) if name.startswith(CELERY) else by_store(url)
-    producer = Producer(submit, Path(path), name, seed, float(pause), list(sessions))
+    producer = Producer(caller(name, url), Path(path), name, seed, float(pause), list(sessions))
     signal.signal(signal.SIGTERM, producer.end)
     signal.signal(signal.SIGUSR1, producer.doom)
     producer.run()

@@ -28,13 +28,17 @@ _RESET = struct.pack("ii", 1, 0)
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
-class _Link:
-    """One client's connection and ours to the server."""
+class Link:
+    """One client's connection and ours to the server; each can be broken apart from all others."""
 
     def __init__(self, proxy: "FaultProxy", client: Streams, server: Streams | None) -> None:
         self._proxy = proxy
         self._client, self._server = client, server
+        self._open = asyncio.Event()
+        self._open.set()
         self.dead = server is None
+        self.port = server[1].get_extra_info("sockname")[1] if server else 0
+        """Ours towards the server: there `CLIENT LIST` calls the connection by it."""
 
     async def carry(self) -> None:
         """Carry bytes both ways until one side ends; a dead link swallows everything, the end included."""
@@ -44,6 +48,8 @@ class _Link:
         ways = [self._requests(*self._server), self._replies(*self._server)]
         tasks = [asyncio.create_task(way) for way in ways]
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        if not self.dead:
+            await self._open.wait()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -58,21 +64,44 @@ class _Link:
         for _, writer in filter(None, (self._client, self._server)):
             _reset(writer)
 
+    def close_at_server(self) -> None:
+        """Half-open: the server has closed, and the client never hears of it."""
+        self.dead = True
+        if self._server:
+            _reset(self._server[1])
+
+    def close_at_client(self) -> None:
+        """Half-open: the client is gone, and the server does not hear of it for a while."""
+        self.dead = True
+        _reset(self._client[1])
+
+    def hold(self) -> None:
+        """Carry nothing either way; what comes is kept."""
+        self._open.clear()
+
+    def go_on(self) -> None:
+        """Carry what was kept, and go on."""
+        self._open.set()
+
     async def _requests(self, _: asyncio.StreamReader, server: asyncio.StreamWriter) -> None:
         reader = self._client[0]
         while not self.dead and (data := await _read(reader)):
-            await self._proxy.linger()
+            await self._linger()
             if not self.dead:
                 server.write(data)
 
     async def _replies(self, server: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
         writer = self._client[1]
         while not self.dead and (data := await _read(server)):
-            await self._proxy.linger()
+            await self._linger()
             if self._proxy.deaf:
                 return
             if not self.dead:
                 writer.write(data)
+
+    async def _linger(self) -> None:
+        await self._proxy.linger()
+        await self._open.wait()
 
     async def _swallow(self) -> None:
         while await _read(self._client[0]):
@@ -92,7 +121,7 @@ class FaultProxy:
         self._silent = False
         self._loop = loop
         self._tls = tls
-        self._links: set[_Link] = set()
+        self._links: set[Link] = set()
         self._server: asyncio.Server | None = None
 
     async def start(self) -> None:
@@ -102,31 +131,36 @@ class FaultProxy:
 
     def heal(self) -> None:
         """Carry everything again; connections that were swallowed stay dead."""
-        self._do(lambda: self._set(deaf=False, delay=0.0, silent=False))
+        self.do(lambda: self._set(deaf=False, delay=0.0, silent=False))
 
     def cut(self) -> None:
         """Reset every connection."""
-        self._do(self._cut)
+        self.do(self._cut)
 
     def slow_down(self, seconds: float) -> None:
         """Hold every chunk of bytes back for so long, each way."""
-        self._do(lambda: self._set(delay=seconds))
+        self.do(lambda: self._set(delay=seconds))
 
     def swallow_replies(self) -> None:
         """Forward requests, swallow their replies and cut."""
-        self._do(lambda: self._set(deaf=True))
+        self.do(lambda: self._set(deaf=True))
 
     def go_silent(self) -> None:
         """Half-open: all connections stay, and nothing arrives any more, on either side, for ever; new ones likewise."""
-        self._do(self._kill_links)
+        self.do(self._kill_links)
+
+    def link(self, port: int) -> Link | None:
+        """The connection that the server sees from this port, if it is one of ours."""
+        return next((link for link in list(self._links) if link.port == port), None)
+
+    def do(self, what: Callable[[], None]) -> None:
+        """Do something to a link, in the proxies' thread."""
+        self._loop.call_soon_threadsafe(what)
 
     async def linger(self) -> None:
         """Wait as long as the link is slow."""
         if self._delay:
             await asyncio.sleep(self._delay)
-
-    def _do(self, what: Callable[[], None]) -> None:
-        self._loop.call_soon_threadsafe(what)
 
     def _set(self, deaf: bool | None = None, delay: float | None = None, silent: bool | None = None) -> None:
         self.deaf = self.deaf if deaf is None else deaf
@@ -148,7 +182,7 @@ class FaultProxy:
         except OSError:
             _reset(writer)
             return
-        link = _Link(self, (reader, writer), server)
+        link = Link(self, (reader, writer), server)
         self._links.add(link)
         # asyncio's streams report a cancelled handler as an error.
         with suppress(asyncio.CancelledError):

@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from producers.http.callers import RESPONSE, Caller
+
 MODEL_FAULTS = {
     "model hangs": "hang times=1",
     "model fails": "fail=500 times=1",
@@ -17,12 +19,18 @@ MODEL_FAULTS = {
     "model stalls": "stall times=1",
     "model refuses": "refuse times=1",
 }
-_MODEL_FAULT_SHARE = 0.1
+_MODEL_FAULT_SHARE = 0.05
+WEB = "web"
+"""How names begin that are idempotency keys at the gateway."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One turn as its producers saw it: when it was first sent, and when an acceptance came back (None: none did)."""
+    """One turn as its producers saw it: when it was first sent, and when an acceptance came back (None: none did).
+
+    `revoked`: somebody has called it off, so it may end as cancelled. `odd`: it came in a strange message, so it may end
+    anyhow, or not be accepted at all. `misread`: what was wrong with it for a reader that followed it to its end.
+    """
 
     turn: str
     session: str
@@ -30,6 +38,15 @@ class Entry:
     accepted: float | None = None
     refusals: int = 0
     abandoned: bool = False
+    name: str = ""
+    revoked: bool = False
+    odd: bool = False
+    misread: str = ""
+
+
+def stored_id(name: str) -> str:
+    """The turn's id: its producer's name for it, but where the gateway makes an id of that name."""
+    return RESPONSE + Caller().key("response", f"key\0{name}") if name.startswith(WEB) else name
 
 
 def question(turn: str) -> str:
@@ -58,24 +75,32 @@ class Record:
     def __init__(self, path: Path) -> None:
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
 
-    def note(self, fact: str, turn: str, session: str, at: float) -> None:
-        """Write `sent`, `accepted`, `refused` or `abandoned`."""
-        os.write(self._file, (json.dumps([fact, turn, session, at]) + "\n").encode())
+    def note(self, fact: str, turn: str, session: str, at: float, more: str = "") -> None:
+        """Write `sent`, `accepted`, `refused`, `abandoned`, `revoked`, `odd` or `misread`."""
+        os.write(self._file, (json.dumps([fact, turn, session, at, more]) + "\n").encode())
 
 
 def read(paths: Iterable[Path]) -> dict[str, Entry]:
-    """All turns of all producers, by id."""
+    """All turns of all producers, by id. A file whose facts are of turns in others comes after those."""
     entries: dict[str, Entry] = {}
     for path in paths:
         for line in path.read_text().splitlines() if path.exists() else ():
-            fact, turn, session, at = json.loads(line)
-            entries[turn] = _add(entries.get(turn) or Entry(turn, session, at), fact, at)
+            fact, name, session, at, more = json.loads(line)
+            turn = stored_id(name)
+            entries[turn] = _add(entries.get(turn) or Entry(turn, session, at, name=name), fact, at, more)
     return entries
 
 
-def _add(entry: Entry, fact: str, at: float) -> Entry:
-    if fact == "accepted" and entry.accepted is None:
-        return replace(entry, accepted=at)
+def _add(entry: Entry, fact: str, at: float, more: str) -> Entry:
+    if fact == "accepted":
+        return replace(entry, accepted=at if entry.accepted is None else entry.accepted)
     if fact == "refused":
         return replace(entry, refusals=entry.refusals + 1)
-    return replace(entry, abandoned=True) if fact == "abandoned" else entry
+    if fact == "misread":
+        return replace(entry, misread=more)
+    return replace(
+        entry,
+        abandoned=entry.abandoned or fact == "abandoned",
+        revoked=entry.revoked or fact == "revoked",
+        odd=entry.odd or fact == "odd",
+    )

@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.chaos import journal, record
-from tests.chaos.checker import Findings, check, collect
-from tests.chaos.faults import Kind
-from tests.chaos.harness import LEASE_SECONDS, Size, Stage, Struck, faults_of
-from tests.chaos.journal import Attempt
+from tests.chaos.checker import Findings, burnt, check, collect
+from tests.chaos.faults import ONE_CONNECTION, Kind
+from tests.chaos.harness import Stage, faults_of
+from tests.chaos.journal import Attempt, is_at
+from tests.chaos.scene import LEASE_SECONDS, Size, Struck
 
-_SERVER_WIDE = (Kind.KILL_SERVER, Kind.KILL_ALL)
+_SERVER_WIDE = (Kind.KILL_SERVER, Kind.STOP_SERVER, Kind.KILL_ALL)
 _TURN_WIDE = (Kind.LOSE_DISPATCH,)
 
 
@@ -38,10 +39,11 @@ def run(seed: int, size: Size, folder: Path, model_url: str) -> Result:
     """One run, judged."""
     calls = _model_calls(model_url)
     with Stage(folder, model_url, seed, size) as stage:
+        scene = stage.scene
         stage.run(faults_of(seed, size))
-        entries = record.read(producer.record for producer in stage.producers)
-        remains = collect(stage.store, entries.values())
-    log = journal.read(stage.server.folder, LEASE_SECONDS)
+        entries = record.read(scene.records)
+        remains = collect(scene.store, entries.values())
+    log = journal.read(scene.server.folder, LEASE_SECONDS)
     model = Counter(record.model_fault(entry.turn) for entry in entries.values() if entry.turn in remains.records)
     model.pop("", None)
     return Result(
@@ -52,9 +54,9 @@ def run(seed: int, size: Size, folder: Path, model_url: str) -> Result:
         dispatches=sum(found.dispatches for found in remains.records.values()),
         model_calls=_model_calls(model_url) - calls,
         seconds=size.seconds,
-        faults=dict(Counter(struck.kind for struck in stage.struck) + model),
-        findings=check(entries, remains, log.violations),
-        recoveries=recoveries(stage.struck, log.attempts),
+        faults=dict(Counter(struck.kind for struck in scene.struck) + model),
+        findings=check(entries, remains, [*stage.wrong, *log.violations, *burnt(log.attempts)]),
+        recoveries=recoveries(scene.struck, log.attempts),
     )
 
 
@@ -67,7 +69,8 @@ def recoveries(struck: Iterable[Struck], attempts: Sequence[Attempt]) -> dict[st
     """By class of fault: seconds from the fault to the next attempt of each turn that it stopped.
 
     A fault of the whole server counts from the moment when everything is up again, to the next claim of any turn. When
-    another such fault came upon a recovery, or its dispatch was lost again, it is not counted.
+    another such fault came upon a recovery, or its dispatch was lost again, it is not counted. One connection of a worker
+    counts to the worker's own next claim.
     """
     faults = list(struck)
     by_turn: dict[str, list[Attempt]] = {}
@@ -98,6 +101,9 @@ def _spans(
     elif fault.kind in _TURN_WIDE:
         following = [attempt for attempt in by_turn.get(fault.turn, ()) if attempt.claimed >= fault.began]
         yield from ((first.turn, fault.began, first.claimed) for first in following[:1])
+    elif fault.kind in ONE_CONNECTION:
+        following = [attempt for attempt in attempts if attempt.claimed > fault.began and is_at(attempt, fault.pid)]
+        yield from ((first.turn, fault.began, first.claimed) for first in sorted(following, key=lambda a: a.claimed)[:1])
     elif fault.pid:
         for stopped in _stopped(fault, attempts):
             following = [attempt for attempt in by_turn[stopped.turn] if attempt.claimed > stopped.claimed]
@@ -106,6 +112,5 @@ def _spans(
 
 def _stopped(fault: Struck, attempts: Iterable[Attempt]) -> Iterator[Attempt]:
     for attempt in attempts:
-        ours = attempt.worker.split("-")[-2] == str(fault.pid)
-        if ours and attempt.how == "taken" and attempt.claimed <= fault.began < (attempt.ended or 0):
+        if is_at(attempt, fault.pid) and attempt.how == "taken" and attempt.claimed <= fault.began < (attempt.ended or 0):
             yield attempt

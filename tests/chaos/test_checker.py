@@ -1,6 +1,7 @@
 """The checker finds what is wrong: a storm that cannot fail proves nothing."""
 
 import json
+import random
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,16 +10,20 @@ import pytest
 
 from deploy.embedded import EmbeddedServer
 from tests.chaos import journal
-from tests.chaos.checker import Findings, Remains, check, collect, history_turns
+from tests.chaos.checker import Findings, Remains, burnt, check, collect, history_turns
 from tests.chaos.faults import Kind, plan
 from tests.chaos.figures import percentile, upper_bound
-from tests.chaos.harness import LEASE_SECONDS, Struck
+from tests.chaos.finale import log_faults
+from tests.chaos.hits import HITS
 from tests.chaos.journal import Attempt
+from tests.chaos.odd import SECRET, draw
 from tests.chaos.record import Entry, question
 from tests.chaos.result import recoveries
+from tests.chaos.scene import LEASE_SECONDS, Struck
 from tests.hands import Hand, element
 from turns.keys import Keys
 from turns.settings import Settings
+from turns.states import State
 from turns.store import TurnStore
 
 TURNS = ("t1", "t2", "t3")
@@ -104,6 +109,66 @@ def test_half_an_answer_is_told(remains: Remains) -> None:
     assert "the answer of t2 is not whole" in _judge(replace(remains, records=records)).others
 
 
+def test_a_revoked_turn_ends_as_cancelled_or_as_completed_and_not_in_between(remains: Remains) -> None:
+    entries = {**ENTRIES, "t2": replace(ENTRIES["t2"], revoked=True)}
+    without = replace(remains, histories={"s1": ["t1", "t3"]})
+    ended = {state: {**remains.records, "t2": replace(remains.records["t2"], state=state)} for state in State}
+    assert check(entries, remains, []).clean
+    assert check(entries, replace(without, records=ended[State.CANCELLED]), []).clean
+    assert _judge(replace(without, records=ended[State.CANCELLED])).lost == ["t2"]
+    for state in (State.COMPLETED, State.FAILED, State.QUEUED, State.RUNNING):
+        assert check(entries, replace(without, records=ended[state]), []).lost == ["t2"]
+    kept = check(entries, replace(remains, records=ended[State.CANCELLED]), [])
+    assert kept.others == ["t2 is in its history though it is cancelled"]
+
+
+def test_a_strange_message_may_fail_but_leaves_nothing_half_done(remains: Remains) -> None:
+    entries = {**ENTRIES, "t2": replace(ENTRIES["t2"], accepted=None, odd=True)}
+    records = {**remains.records, "t2": replace(remains.records["t2"], state=State.FAILED)}
+    assert check(entries, replace(remains, histories={"s1": ["t1", "t3"]}, records=records), []).clean
+    assert not check(entries, replace(remains, records=records), []).clean
+    queued = {**remains.records, "t2": replace(remains.records["t2"], state=State.QUEUED)}
+    assert check(entries, replace(remains, histories={"s1": ["t1", "t3"]}, records=queued), []).lost == ["t2"]
+
+
+def test_a_stream_that_was_not_whole_is_told(remains: Remains) -> None:
+    entries = {**ENTRIES, "t2": replace(ENTRIES["t2"], misread="a gap")}
+    assert check(entries, remains, []).others == ["t2: a gap"]
+
+
+def test_a_counter_of_open_turns_that_is_not_back_at_nothing_is_told(remains: Remains, store: TurnStore) -> None:
+    store.client.hincrby(store.keys.stats, "open", -3)
+    assert _judge(collect(store, ENTRIES.values())).others == ["the counter of open turns says -3"]
+
+
+def test_a_turn_taken_from_the_same_worker_again_and_again_is_told() -> None:
+    attempts = [Attempt("s1", "t1", f"{n}:a", "host-7-x", claimed=n, ended=n + 1, how="taken") for n in range(3)]
+    assert burnt(attempts) == ["t1 was taken from worker host-7-x 3 times"]
+    assert burnt([*attempts[:2], replace(attempts[2], worker="host-8-x")]) == []
+
+
+def test_a_log_that_floods_or_tells_what_was_said_is_told(tmp_path: Path) -> None:
+    log = tmp_path / "worker-1.log"
+    line = "[2026-01-01 00:00:0{},123: ERROR/MainProcess] consumer: no permission"
+    log.write_text("\n".join(line.format(n % 3) for n in range(30)))
+    assert log_faults(log) == []
+    log.write_text("\n".join(line.format(n % 3) for n in range(60)))
+    assert log_faults(log)[0].startswith("worker-1.log has 60 warnings in 3 seconds: [2026-01-01")
+    log.write_text(f"[2026-01-01 00:00:00,123: ERROR/MainProcess] cannot decode {SECRET}")
+    assert log_faults(log)[0].startswith("worker-1.log tells what was said")
+
+
+def test_strange_messages_are_of_every_kind_and_the_same_for_a_seed() -> None:
+    drawn = [draw(random.Random(seed), ["s1"]) for seed in range(500)]
+    assert len({message.queue for message in drawn}) == 6
+    assert {bool(message.session) for message in drawn} == {True, False}
+    assert draw(random.Random(3), ["s1"]).raw.split(b"expires")[0] == drawn[3].raw.split(b"expires")[0]
+
+
+def test_every_class_of_faults_does_something() -> None:
+    assert set(HITS) == set(Kind)
+
+
 def test_half_a_turn_in_a_history_is_strange() -> None:
     elements = [element("human", "?", "t1"), element("ai", "!", "t1"), element("human", "?", "t2")]
     assert history_turns([text.encode() for text in reversed(elements)]) == ["t1", "?t2"]
@@ -168,6 +233,13 @@ def test_recovery_is_from_the_fault_to_the_next_attempt() -> None:
     assert recoveries([killed], [first, other, second]) == {Kind.KILL_WORKER: [1.0]}
     outage = Struck(Kind.KILL_SERVER, 2_500, 2_600)
     assert Kind.KILL_WORKER not in recoveries([killed, outage], [first, other, second])
+
+
+def test_one_connection_of_a_worker_counts_until_that_worker_takes_a_turn() -> None:
+    mine = Attempt("s1", "t1", "1:a", "host-7-x", claimed=4_000, ended=5_000, how="finished")
+    other = Attempt("s2", "t2", "1:c", "host-8-x", claimed=3_000, ended=9_000, how="finished")
+    assert recoveries([Struck(Kind.KILL_CONNECTION, 2_000, 2_001, pid=7)], [other, mine]) == {Kind.KILL_CONNECTION: [2.0]}
+    assert recoveries([Struck(Kind.KILL_CONNECTION, 2_000, 2_001)], [other, mine]) == {}
 
 
 def test_a_seed_draws_the_same_faults_again() -> None:

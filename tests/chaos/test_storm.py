@@ -7,13 +7,13 @@ import pytest
 
 from tests.chaos.__main__ import replay
 from tests.chaos.faults import Kind
-from tests.chaos.harness import Size
 from tests.chaos.result import run
+from tests.chaos.scene import Size
 from tests.processes import offline_model
 
 SEED = 1
 # Killing everything takes as long as all else together, and has its place in the long run.
-SHORT = Size(faults=22, seconds=20, workers=3, producers=2, sessions=6)
+SHORT = Size(faults=34, seconds=25, workers=3, producers=2, sessions=6)
 
 
 def _clean(seed: int, size: Size, folder: Path) -> None:

@@ -1,0 +1,47 @@
+"""Turns that are revoked, as anybody can who knows Celery."""
+
+import time
+from contextlib import suppress
+
+import redis
+from celery import Celery
+from celery.result import AsyncResult
+from kombu.exceptions import OperationalError
+
+from tests.chaos import record
+from tests.chaos.faults import Fault
+from tests.chaos.scene import Scene
+from turns.errors import TurnstileError
+
+_RECENT = 30
+
+
+def revoke(scene: Scene, fault: Fault) -> None:
+    """Revoke a turn that has not ended, if there is one: by the app's control, by its result, or by Flower."""
+    chosen = fault.chosen
+    recent = list(record.read(scene.records[:-1]).values())
+    for entry in chosen.sample(sorted(recent, key=lambda entry: entry.sent)[-_RECENT:], min(_RECENT, len(recent))):
+        if _is_open(scene, entry.turn):
+            break
+    else:
+        return
+    scene.notes.note("revoked", entry.turn, entry.session, time.time())
+    with scene.noted(fault.kind, turn=entry.turn):
+        _revoke(scene, entry.turn, chosen.choice(("control", "result", "flower")), terminate=chosen.random() < 0.5)
+
+
+def _is_open(scene: Scene, turn: str) -> bool:
+    with suppress(TurnstileError, redis.RedisError):
+        return not scene.store.status(turn).state.ended
+    return False
+
+
+def _revoke(scene: Scene, turn: str, way: str, *, terminate: bool) -> None:
+    if way == "flower":
+        scene.flower.revoke(turn, terminate=terminate)
+        return
+    with Celery("revoker", broker=scene.server.url, backend=scene.server.url) as app, suppress(OperationalError, OSError):
+        if way == "control":
+            app.control.revoke(turn, terminate=terminate)
+        else:
+            AsyncResult(turn, app=app).revoke(terminate=terminate)

@@ -1,0 +1,140 @@
+"""Everything that runs in a storm: the server, the processes, and what was done to them."""
+
+import random
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from deploy.embedded import EmbeddedServer
+from tests.chaos.callers import CELERY, READER
+from tests.chaos.crew import FlowerPost, GatewayPost, Placed, Post, ProducerPost
+from tests.chaos.faults import Fault, Kind
+from tests.chaos.proxy import FaultProxy, ProxyThread
+from tests.chaos.record import WEB, Record
+from tests.chaos.rights import Role, url, write_users
+from tests.support import wait_until
+from turns.settings import Settings
+from turns.store import TurnStore
+
+LEASE_SECONDS = Settings().lease_seconds
+# Faults come a hundred times as often as in life: a turn must not be given up for meeting many.
+SETTINGS = {"TURNSTILE_MAX_ATTEMPTS": "100", "TURNSTILE_MODEL_TIMEOUT": "3", "TURNSTILE_LOG_LEVEL": "WARNING"}
+_SHARED = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How large a run is."""
+
+    faults: int = 200
+    seconds: float = 130.0
+    workers: int = 5
+    producers: int = 3
+    sessions: int = 12
+    pause: float = 0.25
+    fsync: str = "always"
+    only: tuple[Kind, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Struck:
+    """A fault that was done: from when to when (ms since the epoch), to which process, and to which turn's dispatch."""
+
+    kind: str
+    began: int
+    ended: int
+    pid: int = 0
+    turn: str = ""
+
+
+class Scene:
+    """A server, the processes around it, and a list of what was done to them."""
+
+    def __init__(self, folder: Path, model_url: str, seed: int, size: Size, proxies: ProxyThread) -> None:
+        self.folder, self.seed, self.size, self._proxies = folder, seed, size, proxies
+        self.settings = {**SETTINGS, "OPENAI_BASE_URL": model_url}
+        users = write_users(folder / "users.acl")
+        # Rewritten, the log would tell no more what happened.
+        options = {"auto-aof-rewrite-percentage": "0", "aclfile": str(users)}
+        self.server = EmbeddedServer(folder / "server", append_fsync=size.fsync, options=options)
+        self.struck: list[Struck] = []
+        self.stolen: list[bytes] = []
+        self.shared = [f"shared-{n}" for n in range(_SHARED)]
+        self.notes = Record(folder / "storm.jsonl")
+        # The others must be able to take over, or there is no recovery to measure.
+        self.absences = threading.BoundedSemaphore(max(1, size.workers // 2))
+        self.server_lock, self.rights_lock, self.guests_lock = threading.Lock(), threading.Lock(), threading.Lock()
+
+    def populate(self) -> None:
+        """Make the places of all processes, once the server runs."""
+        self.client = redis.Redis.from_url(self.server.url, socket_timeout=10, retry=Retry(NoBackoff(), 0))
+        self.store = TurnStore(Settings(redis_url=self.server.url))
+        self.posts = [Post(self.proxy(), self.folder, 20, self.settings) for _ in range(self.size.workers)]
+        self.gateway = GatewayPost(self.proxy(), self.folder, self.settings)
+        self.flower = FlowerPost(self.proxy(), self.folder)
+        names = (*(f"p{n}" for n in range(self.size.producers)), CELERY, READER, WEB)
+        self.producers = [self._producer(name) for name in names]
+
+    def _producer(self, name: str) -> ProducerPost:
+        # What breaks the connections of the gateway's clients is beyond us; its own are theirs too.
+        proxy = self.gateway.proxy if name == WEB else self.proxy()
+        address = self.gateway.url if name == WEB else url(Role.PLAIN if name == CELERY else Role.PRODUCER, proxy.port)
+        own = [f"{name}-s{n}" for n in range(self.size.sessions)]
+        sessions = own if name == CELERY else own + self.shared
+        pause = self.size.pause * (2 if name in (READER, WEB) else 1)
+        return ProducerPost(proxy, self.folder, name, address, self.seed, pause, sessions)
+
+    def proxy(self) -> FaultProxy:
+        """A new proxy in front of the server."""
+        return self._proxies.open(self.server.port)
+
+    @property
+    def placed(self) -> list[Placed]:
+        """Every process behind a proxy."""
+        return [*self.posts, *self.producers, self.gateway, self.flower]
+
+    @property
+    def records(self) -> list[Path]:
+        """The files of what was submitted, those of others' turns last."""
+        return [*(producer.record for producer in self.producers), self.folder / "storm.jsonl"]
+
+    @contextmanager
+    def noted(self, kind: Kind, pid: int = 0, turn: str = "") -> Iterator[None]:
+        """Note the block as a fault, from its beginning to its end."""
+        began = _now()
+        yield
+        self.struck.append(Struck(kind, began, _now(), pid, turn))
+
+    @contextmanager
+    def free_post(self, fault: Fault) -> Iterator[Post]:
+        """A worker that nobody is breaking, for as long as the block lasts."""
+
+        def take() -> Post | None:
+            order = random.Random(fault.target).sample(self.posts, len(self.posts))
+            return next((post for post in order if post.busy.acquire(blocking=False)), None)
+
+        post = wait_until(take, "a worker is not being broken already")
+        assert post
+        try:
+            yield post
+        finally:
+            post.busy.release()
+
+    def post(self, fault: Fault) -> Post:
+        """A worker, whoever else is breaking it."""
+        return self.posts[fault.target % len(self.posts)]
+
+    def producer(self, fault: Fault) -> ProducerPost:
+        """A producer, whoever else is breaking it."""
+        return self.producers[fault.target % len(self.producers)]
+
+
+def _now() -> int:
+    return round(time.time() * 1000)
