@@ -6,6 +6,7 @@ and the server reads once for each. Nothing that blocks the server's side (BLOCK
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,13 +17,13 @@ from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
 from redis.exceptions import AuthorizationError
 
+from turns.silence import watch_for_silence
+
 RETRIES = 6
 CONNECT_SECONDS = 5.0
-# Below a lease: a worker whose connection is half-open must be back before it loses its turns.
-SILENT_SECONDS = 5.0
-
-_TICKS = 5
-_OWN: dict[str, Any] = {"retry": Retry(NoBackoff(), 0), "health_check_interval": 0, "socket_timeout": None}
+# How a connection differs from its pool's. With a socket_timeout redis-py reads and writes under time-outs of its own, which on
+# Python 3.11 can swallow our cancellation.
+OWN: dict[str, Any] = {"retry": Retry(NoBackoff(), 0), "health_check_interval": 0, "socket_timeout": None}
 
 Word = str | int | float | bytes
 
@@ -41,8 +42,8 @@ class _Command:
 class Multiplexer:
     """Runs commands over one connection of a pool's kind; for one event loop.
 
-    A command whose connection is lost, or silent for `SILENT_SECONDS`, is sent again over a new one, `RETRIES` times; so it
-    must bear being run twice.
+    A command whose connection is lost, or silent for too long, is sent again over a new one, `RETRIES` times; so it must bear
+    being run twice. `reconnected` holds what to call when a later connection stands, perhaps to another server.
     """
 
     def __init__(self, pool: Any) -> None:
@@ -54,6 +55,8 @@ class Multiplexer:
         self._failures = 0
         self._replies = 0
         self._task: asyncio.Task[None] | None = None
+        self._connections = 0
+        self.reconnected: set[Callable[[], None]] = set()
 
     def execute(self, *words: Word) -> asyncio.Future[Any]:
         """The reply, as the parser gives it: bytes, numbers, lists, dicts.
@@ -85,12 +88,12 @@ class Multiplexer:
             self._give_up(redis.ConnectionError("The connection was closed."))
 
     async def _connected(self) -> None:
-        connection: AbstractConnection = self._pool.connection_class(**{**self._pool.connection_kwargs, **_OWN})
+        connection: AbstractConnection = self._pool.connection_class(**{**self._pool.connection_kwargs, **OWN})
         trouble: Exception | None = None
         try:
             await self._serve(connection)
         except* (redis.RedisError, OSError) as group:
-            trouble = _first(group)
+            trouble = first_error(group)
         finally:
             await connection.disconnect(nowait=True)
         if isinstance(trouble, redis.AuthenticationError | AuthorizationError):
@@ -101,10 +104,13 @@ class Multiplexer:
     async def _serve(self, connection: AbstractConnection) -> None:
         async with asyncio.timeout(CONNECT_SECONDS):
             await connection.connect()  # type: ignore[no-untyped-call]  # untyped in redis-py
+        self._connections += 1
+        for call in self.reconnected if self._connections > 1 else ():
+            call()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._write(connection))
             group.create_task(self._read(connection))
-            group.create_task(self._listen_for_silence())
+            group.create_task(watch_for_silence(lambda: bool(self._sent), lambda: self._replies))
 
     async def _write(self, connection: AbstractConnection) -> None:
         while True:
@@ -130,15 +136,6 @@ class Multiplexer:
                 command.fail(reply)
             elif not command.reply.done():
                 command.reply.set_result(reply)
-
-    async def _listen_for_silence(self) -> None:
-        # In ticks and not by the clock: a process that was stopped for a while has not waited.
-        silent = heard = 0
-        while silent < _TICKS:
-            await asyncio.sleep(SILENT_SECONDS / _TICKS)
-            silent = silent + 1 if self._sent and self._replies == heard else 0
-            heard = self._replies
-        raise redis.TimeoutError("The server is silent.")
 
     async def _after(self, trouble: Exception) -> None:
         """Keep what may be tried again, and wait a little before that."""
@@ -166,7 +163,8 @@ class Multiplexer:
         self._wanted.clear()
 
 
-def _first(group: BaseExceptionGroup[Exception]) -> Exception:
+def first_error(group: BaseExceptionGroup[Exception]) -> Exception:
+    """The first of a group's errors, those of connections as redis-py's own."""
     error: BaseException = group
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]

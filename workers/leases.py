@@ -6,16 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-import redis
-
 from turns.errors import QueueUnreachable
 from turns.store import AsyncTurnStore
+from turns.subscription import Subscription
 from turns.wire import Claim
 from workers.health import Beat
 
 log = logging.getLogger(__name__)
-
-_RECONNECT_SECONDS = 0.1
 
 
 class Held(Protocol):
@@ -88,24 +85,14 @@ class LeaseKeeper:
     async def listen(self, beat: Beat) -> None:
         """Drop turns as soon as somebody cancels them. What is missed while disconnected, the next renewal finds.
 
-        The connection is also how others see that this process lives: see `muster`.
+        The connection is also how others see that this process has died: see `muster`.
         """
-        while True:
-            try:
-                await self._listen(beat)
-            except (redis.RedisError, OSError) as error:
-                log.debug("orders: %s", type(error).__name__)
-                await asyncio.sleep(_RECONNECT_SECONDS)
+        orders = Subscription(self._store.url, self._hear)
+        orders.add(self._store.keys.orders(self._worker))
+        await orders.run(beat)
 
-    async def _listen(self, beat: Beat) -> None:
-        async with self._store.client.pubsub(ignore_subscribe_messages=True) as orders:
-            await orders.subscribe(self._store.keys.orders(self._worker))
-            await orders.get_message(ignore_subscribe_messages=False, timeout=5.0)
+    def _hear(self, kind: bytes, _: bytes, data: bytes) -> None:
+        if kind == b"subscribe":
             self.listening.set()
-            while True:
-                # The time-out lets redis-py check the connection's health.
-                message = await orders.get_message(timeout=5.0)
-                beat()
-                turn = self._held.get(message["data"].decode()) if message else None
-                if turn:
-                    turn.drop("cancelled")
+        elif kind == b"message" and (turn := self._held.get(data.decode())):
+            turn.drop("cancelled")

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from deploy.embedded import EmbeddedServer
-from producers import watch as watching
 from producers.client import AsyncChatClient, ChatClient
 from producers.line import BoundedStore
 from tests.chaos.proxy import FaultProxy, ProxyThread
 from tests.hands import Hand
 from tests.support import wait_until, wait_until_async
+from turns import silence
 from turns.errors import QueueUnreachable, TurnNotFinished, UnknownTurn
 from turns.settings import Settings
 
@@ -138,8 +138,7 @@ async def test_a_silent_connection_never_outstays_the_time_out_awaited(proxy: Fa
 async def test_a_silent_subscription_is_noticed_and_replaced(
     proxy: FaultProxy, direct: Settings, through: Settings, no_polls: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watching, "_QUIET_SECONDS", 0.1)
-    monkeypatch.setattr(watching, "_LOST_SECONDS", 0.3)
+    monkeypatch.setattr(silence, "SILENT_SECONDS", 0.5)
     async with AsyncChatClient(settings=through) as client:
         turn = await client.ask("foo", "hello")
         result = asyncio.create_task(turn.result(PATIENCE))

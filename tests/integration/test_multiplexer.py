@@ -10,7 +10,7 @@ import uvloop
 
 from tests.chaos.proxy import FaultProxy
 from tests.support import wait_until
-from turns import multiplexer as module
+from turns import silence
 from turns.connection import close_async, multiplexer
 from turns.multiplexer import Multiplexer
 
@@ -133,7 +133,7 @@ def test_a_reply_that_is_lost_is_asked_for_again(
 def test_a_silent_connection_is_left(
     new_loop: NewLoop, proxied: str, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "SILENT_SECONDS", 0.5)
+    monkeypatch.setattr(silence, "SILENT_SECONDS", 0.5)
 
     async def work(line: Multiplexer) -> None:
         await line.execute("PING")
@@ -147,7 +147,7 @@ def test_a_silent_connection_is_left(
 
 
 def test_a_server_that_is_slow_but_talks_is_kept(new_loop: NewLoop, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "SILENT_SECONDS", 0.5)
+    monkeypatch.setattr(silence, "SILENT_SECONDS", 0.5)
 
     async def work(line: Multiplexer) -> None:
         before = await line.execute("CLIENT", "ID")

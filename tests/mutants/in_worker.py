@@ -128,9 +128,9 @@ WORKER = (
     Mutant(
         "multiplexer never leaves a silent connection",
         "a half-open connection stops a worker for good",
-        "turns/multiplexer.py",
-        "if self._sent and self._replies == heard else 0",
-        "if not self._sent and self._replies == heard else 0",
+        "turns/silence.py",
+        "silent = silent + 1 if expecting()",
+        "silent = silent + 1 if not expecting()",
         (_MULTIPLEXER,),
     ),
     _worker(
