@@ -9,7 +9,7 @@ from producers.transcript import HistoryMessage
 from turns.states import State
 from turns.wire import Question, Record
 
-MOMENTS = frozenset({"called", "swept", "patience"})
+MOMENTS = frozenset({"called", "since", "grace", "patience", "swept"})
 """What the scripts remember beside their counters: times in ms, of no interest to a reader."""
 
 

@@ -104,9 +104,9 @@ class Keys:
         return f"{self.prefix}workers"
 
     @property
-    def missing(self) -> str:
-        """ZSET worker → ms: since when nobody listens to its orders."""
-        return f"{self.prefix}missing"
+    def roll(self) -> str:
+        """ZSET worker → ms: when it was last heard."""
+        return f"{self.prefix}roll"
 
     def queue(self, name: str = "") -> str:
         """LIST: Celery's messages, oldest last. With the default prefix its name alone, as Celery names it."""

@@ -16,7 +16,8 @@ NAMES = (
     "submit", "follow", "claim", "renew", "emit", "finish", "requeue", "cancel", "sweep", "muster", "status", "retry", "forget",
     "erase", "refuse", "converse", "describe", "notify", "conclude", "remind", "resend", "admit",
 )  # fmt: skip
-_PATIENCE_MS = 3_000
+# Workers call the roll ten times as often: when nobody did for so long, Redis was away.
+_SILENCE_MS = 2_000
 _REPAIR_MS = 60_000
 # Dispatches that stand before one in its queue push its second look back by this much each.
 _PACE_MS = 5
@@ -86,7 +87,7 @@ def _prelude(settings: Settings) -> str:
         "failed": keys.failed,
         "stats": keys.stats,
         "workers": keys.workers,
-        "missing": keys.missing,
+        "roll": keys.roll,
         "webhooks": keys.webhooks,
         "undelivered": keys.undelivered,
         "orders": keys.orders(),
@@ -95,11 +96,11 @@ def _prelude(settings: Settings) -> str:
     rules: dict[str, int | str] = {
         "lease": _ms(settings.lease_seconds),
         "owned_ttl": _ms(settings.lease_seconds) * 100,
-        "silence": _ms(max(settings.lease_seconds, 3 * settings.sweep_seconds)),
+        "silence": min(_SILENCE_MS, _ms(settings.lease_seconds)),
         "grace": _ms(settings.dispatch_grace_seconds),
         "pace": _PACE_MS,
         "repair": _REPAIR_MS,
-        "patience": min(_PATIENCE_MS, _ms(settings.lease_seconds)),
+        "patience": _ms(settings.lease_seconds),
         "max_attempts": settings.max_attempts,
         "max_waiting": settings.max_waiting,
         "max_waiting_per_session": settings.max_waiting_per_session,

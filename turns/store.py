@@ -38,9 +38,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _DEFAULTS = Options()
-# Shorter than this is a reconnection, not a death.
-_ABSENCE_MS = 400
-_MUSTER_PAUSE_MS = 100
+# Workers call the roll every 200 ms. Shorter than this is a busy worker that reconnects, not a death.
+_ABSENCE_MS = 600
 # What Redis answers when it refuses writes for a while, as redis-py passes it on.
 _UNWRITABLE = ("NOREPLICAS", "MISCONF", "READONLY")
 
@@ -268,14 +267,14 @@ class _Operations:
         return Call("retry", (id,), partial(_read_ended, id, State.QUEUED))
 
     @operation
-    def sweep(self, limit: int = 100) -> Call[Swept]:
-        """Set overdue sessions going again, at most `limit`."""
-        return Call("sweep", (limit,), lambda reply: Swept(*reply))
+    def sweep(self, limit: int = 100, worker: str = "") -> Call[Swept]:
+        """Set overdue sessions going again, at most `limit`. A worker that sweeps names itself: it is heard."""
+        return Call("sweep", (limit, worker), lambda reply: Swept(*reply))
 
     @operation
-    def muster(self) -> Call[int]:
-        """End the leases of workers whose connection is gone; how many."""
-        return Call("muster", (_ABSENCE_MS, _MUSTER_PAUSE_MS), int)
+    def muster(self, worker: str) -> Call[int]:
+        """Tell that a worker is alive, and end the leases of those that are dead; how many."""
+        return Call("muster", (worker, _ABSENCE_MS), int)
 
     @operation
     def status(self, id: str) -> Call[Record]:

@@ -32,7 +32,7 @@ from workers.leases import LeaseKeeper
 from workers.offline import OfflineModel
 from workers.postman import Postman
 from workers.report import LOST, STALE, Report
-from workers.sweep import sweep_for_ever
+from workers.sweep import Upkeep
 from workers.tasks import end_all
 
 log = logging.getLogger(__name__)
@@ -164,13 +164,15 @@ class Runtime:
 
     def _plan(self, postman: Postman) -> Iterator[tuple[Chore, Beat]]:
         """What goes on beside the turns: each chore with how it tells of its progress."""
-        intake = Intake(self._store)
+        intake, upkeep = Intake(self._store), Upkeep(self._store, self.name)
         plan: list[tuple[str, float, Chore]] = [
             ("loop", 0, _turn_for_ever),
             ("enrolled", 0, self._enrol),
             ("renewing", self._settings.lease_seconds, self._leases.keep),
             ("subscribed", 5, self._leases.listen),
-            ("sweeping", 0, lambda beat: sweep_for_ever(self._store, beat)),
+            ("roll", 0, upkeep.call_roll),
+            ("sweeping", 3 * self._settings.sweep_seconds, upkeep.sweep),
+            ("audit", 300, upkeep.audit),
             *(
                 ("intake" if not n else f"intake {n}", 20, partial(intake.take_for_ever, q))
                 for n, q in enumerate(intake.queues)
@@ -212,6 +214,7 @@ class Runtime:
         try:
             async with asyncio.timeout(_SIGN_OFF_SECONDS):
                 await self._store.client.hdel(self._store.keys.workers, self.name)
+                await self._store.client.zrem(self._store.keys.roll, self.name)
         except (redis.RedisError, OSError):
             log.debug("could not sign off")
         await self._resources.aclose()

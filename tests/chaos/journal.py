@@ -55,7 +55,7 @@ class _Facts:
     closed: dict[str, str] = field(default_factory=dict)
     returned: dict[str, str] = field(default_factory=dict)
     states: dict[str, Fields] = field(default_factory=dict)
-    swept: int | None = None
+    called: int | None = None
 
 
 def read(folder: Path, lease_seconds: float, keys: Keys | None = None) -> Journal:
@@ -111,8 +111,8 @@ class _Reading:
             if command[0].upper() != "HSET":
                 continue
             values = _pairs(command[2:])
-            if command[1] == self._keys.stats and "swept" in values:
-                facts.swept = int(values["swept"])
+            if command[1] == self._keys.stats and "called" in values:
+                facts.called = int(values["called"])
             elif command[1].startswith(self._keys.turn()):
                 self._note(facts, command[1].removeprefix(self._keys.turn()), values)
         return facts
@@ -158,7 +158,7 @@ class _Reading:
             return
         index = self._open.pop(session)
         attempt = self.journal.attempts[index]
-        ended = int(facts.states.get(attempt.turn, {}).get("finished", 0)) or facts.swept
+        ended = int(facts.states.get(attempt.turn, {}).get("finished", 0)) or facts.called
         how = self._manner(session, seat, attempt.turn, facts)
         self.journal.attempts[index] = replace(attempt, ended=ended, how=how)
 
@@ -170,8 +170,8 @@ class _Reading:
             return "returned"
         if facts.states.get(turn, {}).get("state") == "cancelled":
             return "cancelled"
-        if facts.swept is None or facts.swept < int(seat["lease"]):
-            self._say(session, seat, f"was taken from {token} at {facts.swept}, its lease valid until {seat['lease']}")
+        if facts.called is None or facts.called < int(seat["lease"]):
+            self._say(session, seat, f"was taken from {token} at {facts.called}, its lease valid until {seat['lease']}")
         return "taken"
 
     def _check_commit(self, session: str, elements: Sequence[str], facts: _Facts) -> None:

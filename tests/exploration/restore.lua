@@ -11,7 +11,7 @@ local function flat(value, pair)
   return unpack(found)
 end
 local function field(name, text) return name, text end
-local function score(member, moment) return moment == 'awhile' and now - 600 or moment, member end
+local function score(member, moment) return moment == 'awhile' and now - 1000 or moment, member end
 local write = {
   hash = function(name, value) redis.call('HSET', name, flat(value, field)) end,
   list = function(name, value) redis.call('RPUSH', name, unpack(value)) end,
@@ -26,6 +26,7 @@ for name, entry in pairs(cjson.decode(ARGV[1])) do
   write[entry[1]](name, entry[2])
   if entry[3] then redis.call('PEXPIRE', name, 86400000) end
 end
-redis.call('HSET', 'turnstile:stats', 'called', now - 1000)
+redis.call('HSETNX', 'turnstile:stats', 'called', now)
 redis.call('HSET', 'turnstile:workers', 'w1', '{}', 'w2', '{}')
+redis.call('ZADD', 'turnstile:roll', now - 100, 'w1', now - 100, 'w2')
 return 0

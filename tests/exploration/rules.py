@@ -117,7 +117,7 @@ def _counters(world: World) -> Iterator[str]:
 def _keys(world: World) -> Iterator[str]:
     """Nothing is stored but what keys.py names."""
     sessions, ids = world.sessions, list(world.turns())
-    known = {QUEUE, KEYS.due, KEYS.failed, KEYS.stats, KEYS.workers, KEYS.missing}
+    known = {QUEUE, KEYS.due, KEYS.failed, KEYS.stats, KEYS.workers, KEYS.roll}
     known |= {make(name) for make in (KEYS.history, KEYS.session, KEYS.mailbox, KEYS.turns) for name in sessions}
     known |= {make(id) for make in (KEYS.turn, KEYS.events, KEYS.celery_result) for id in ids}
     known |= {KEYS.owned(worker) for worker in world.owned()}

@@ -39,9 +39,7 @@ class Scope:
             "erased": {},
             "left": dict(self.rare),
         }
-        return World(
-            {"turnstile:stats": ["hash", {"passed:chat": "0", "sent:chat": "0", "swept": "9000000000000"}, False]}, around
-        )
+        return World({"turnstile:stats": ["hash", {"passed:chat": "0", "sent:chat": "0"}, False]}, around)
 
     def bounds(self) -> tuple[str, str]:
         """The bounds, and what may happen, in words."""

@@ -119,7 +119,7 @@ class World:
         owned = {name: self.data.pop(KEYS.owned(name)) for name in list(self.owned())}
         for name, entry in owned.items():
             self.data[KEYS.owned(names.get(name, name))] = entry
-        for key, kind in ((KEYS.workers, "hash"), (KEYS.missing, "zset")):
+        for key, kind in ((KEYS.workers, "hash"), (KEYS.roll, "zset")):
             self.put(key, kind, {names.get(name, name): value for name, value in self.value(key, {}).items()})
 
 
@@ -150,12 +150,14 @@ def _forget_moments(world: World, now: int) -> None:
     if KEYS.due in data:
         data[KEYS.due][1] = {session: _phase(moment, now) for session, moment in world.due.items()}
     _all(data, KEYS.failed, FUTURE)
-    _all(data, KEYS.missing, AWHILE)
+    _all(data, KEYS.roll, AWHILE)
     stats = world.stats
     kept = {name: stats[name] for name in _KEPT if name in stats}
     if _phase(stats.get("patience", PAST), now) == FUTURE:
         kept["patience"] = FUTURE
-    world.put(KEYS.stats, "hash", {**kept, "swept": FUTURE if int(stats.get("swept", FUTURE)) > 1 else PAST})
+    if stats.get("called") == PAST:
+        kept["called"] = PAST
+    world.put(KEYS.stats, "hash", kept)
 
 
 def _phase(moment: str, now: int) -> str:
@@ -204,5 +206,5 @@ def _name_workers(world: World) -> None:
     }
     registered = {name: "{}" for name in world.value(KEYS.workers, {}) if name in dead}
     world.put(KEYS.workers, "hash", registered)
-    world.put(KEYS.missing, "zset", {name: AWHILE for name in world.value(KEYS.missing, {}) if name in dead})
+    world.put(KEYS.roll, "zset", {name: AWHILE for name in world.value(KEYS.roll, {}) if name in dead})
     world.rename(names)

@@ -1,13 +1,13 @@
 -- Look at sessions that are overdue, at most `limit`, and set them going again.
 -- USES   clock patient note ahead dispatch keep release reply post announce settle
 -- FLAGS  allow-oom
--- KEYS   due stats session:<session>… turn:<id>… mailbox:<session>… owned:<worker>… failed events:<id>…
+-- KEYS   due stats roll session:<session>… turn:<id>… mailbox:<session>… owned:<worker>… failed events:<id>…
 --        webhook:<id>… webhooks undelivered message_store:<session>… conversation:<session>… celery-task-meta-<id>…
 --        turns:<session>… <queue>…; channel wake:<id>
--- ARGV   limit
+-- ARGV   limit worker: who sweeps, when it is a worker
 -- RETURN seen retried redispatched recovered failed: how many of each
 local limit, now = ARGV[1], clock()
-local patience = patient(now)
+local patience = patient(now, ARGV[2])
 local retried, redispatched, recovered, failed = 0, 0, 0, 0
 
 local empty = {}

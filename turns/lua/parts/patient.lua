@@ -1,12 +1,23 @@
--- patient(now) → ms. Until when nothing is taken from anybody. After an outage every lease has run out at once: the owners are
--- given a moment to renew, but not twice in a row, or sweeps that are always late would take nothing ever.
-local function patient(now)
-  local swept = tonumber(redis.call('HGET', key.stats, 'swept') or now)
-  local patience = tonumber(redis.call('HGET', key.stats, 'patience') or 0)
-  redis.call('HSET', key.stats, 'swept', now)
-  if now - swept > rule.silence and patience < swept then
-    patience = now + rule.patience
+-- patient(now, worker) → ms, ms. Note that a worker is heard (empty: somebody else calls); until when nothing is taken from
+-- anybody, and since when calls have come without a break. After an outage leases have run out and nobody listens yet: whoever
+-- was there before it gets as long as it lasted to come back, a lease at most. A worker that is new waits for nobody: it may
+-- stand in for one that is dead. Not twice in a row, or calls that are always late would take nothing ever.
+local function patient(now, worker)
+  local known = redis.call('HMGET', key.stats, 'called', 'since', 'grace', 'patience')
+  local called, since = tonumber(known[1] or now), tonumber(known[2] or 0)
+  local grace, patience = tonumber(known[3] or 0), tonumber(known[4] or 0)
+  local heard = worker == '' and 0 or tonumber(redis.call('ZSCORE', key.roll, worker) or now)
+  redis.call('HSET', key.stats, 'called', now)
+  if worker ~= '' then redis.call('ZADD', key.roll, now, worker) end
+  -- A clock that was set back tells nothing of how long it was.
+  local silence = called > now and rule.patience or now - called
+  if called > now or (silence > rule.silence and patience < called) then
+    since, grace = now, math.min(silence, rule.patience)
+    redis.call('HSET', key.stats, 'since', since, 'grace', grace)
+  end
+  if (heard < since or heard > now) and since + grace > patience then
+    patience = since + grace
     redis.call('HSET', key.stats, 'patience', patience)
   end
-  return patience
+  return math.min(patience, now + rule.patience), since
 end
