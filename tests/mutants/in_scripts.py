@@ -12,7 +12,7 @@ _USERS = {
     "parts/settle": "finish",
     "parts/clock": "sweep",
     "parts/note": "emit",
-    "parts/patient": "sweep",
+    "parts/patient": "muster",
 }
 _REGRESSIONS = "tests/scripts/test_regressions.py"
 _SMALL_SCOPE = "tests/exploration/test_small_scope.py::test_no_interleaving_breaks_a_rule"
@@ -255,15 +255,50 @@ SCRIPTS = (
     _script(
         "sweep has no patience",
         "after an outage every worker loses its turns at once",
-        "patience = now + rule.patience",
-        "patience = now",
+        "    patience = since + grace\n",
+        "    patience = since\n",
+        script="parts/patient",
+    ),
+    _script(
+        "patience again and again",
+        "calls that are always late never find the dead",
+        "(silence > rule.silence and patience < called)",
+        "silence > rule.silence",
+        script="parts/patient",
+    ),
+    _script(
+        "new workers wait for the dead",
+        "a worker that stands in for one that died waits for it",
+        "if (heard < since or heard > now) and since",
+        "if since",
         script="parts/patient",
     ),
     _script(
         "muster without absence",
         "a worker that reconnects loses its turns",
-        "elseif now - since >= absence then",
-        "elseif since then",
+        "'-inf', now - absence, 'LIMIT'",
+        "'-inf', now, 'LIMIT'",
+        script="muster",
+    ),
+    _script(
+        "muster takes whoever is not heard",
+        "a worker that is frozen for a moment, or busy, loses its turns",
+        "if redis.call('PUBSUB', 'NUMSUB', key.orders .. worker)[2] == 0 then",
+        "if true then",
+        script="muster",
+    ),
+    _script(
+        "muster has no patience",
+        "after a failover the first worker to come back takes the turns of all others",
+        "if patience > now or now - since < absence then return 0 end",
+        "if now - since < absence then return 0 end",
+        script="muster",
+    ),
+    _script(
+        "muster forgets who was never heard",
+        "a worker that dies as it starts stands in the roll for ever",
+        "redis.call('ZADD', key.roll, 'NX', now, worker)",
+        "redis.call('ZADD', key.roll, 'XX', now, worker)",
         script="muster",
     ),
     _script(
@@ -276,9 +311,9 @@ SCRIPTS = (
     _script(
         "muster trusts a clock that was set back",
         "after a failover nobody's death is noticed for as long as clocks differ",
-        "if called <= now and now - called < pause then return 0 end",
-        "if now - called < pause then return 0 end",
-        script="muster",
+        "called > now or (silence",
+        "(silence",
+        script="parts/patient",
     ),
     _script(
         "an id begins anew beside its old events",

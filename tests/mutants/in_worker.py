@@ -21,8 +21,8 @@ WORKER = (
     _worker(
         "orders are not heard",
         "a cancelled turn goes on until its lease is renewed",
-        '                    turn.drop("cancelled")\n',
-        "                    pass\n",
+        '            turn.drop("cancelled")\n',
+        "            pass\n",
         module="leases",
     ),
     _worker(
