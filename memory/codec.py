@@ -5,7 +5,6 @@ reader passes over: `"turnstile": {"tokens": n, "turn": id, "at": ms, "place": n
 known. Tokens are counted once, when a message is stored.
 """
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +13,7 @@ from langchain_core.messages.ai import InputTokenDetails, OutputTokenDetails
 from langchain_core.messages.utils import count_tokens_approximately, message_chunk_to_message
 from pydantic_core import to_jsonable_python
 
-from turns.wire import loads
+from turns.wire import dumps, loads_stored
 
 MARK = "turnstile"
 TYPES = frozenset({"human", "ai", "system", "tool", "function", "chat"})
@@ -46,7 +45,7 @@ def encode(
     `place` counts the messages of a turn from 0; its answer has `attempt` instead, the one that brought it, from 1.
 
     What JSON cannot hold (a tool's artifact may be any object) is written the way pydantic writes JSON: bytes as
-    base64, times as ISO 8601, anything else as its `str`.
+    base64, times as ISO 8601, anything else as its `str`, and half of a surrogate pair as U+FFFD.
 
     Raises:
         ValueError: LangChain could not read back a message of this type.
@@ -63,13 +62,13 @@ def encode(
         mark["place"] = place
     if attempt is not None:
         mark["attempt"] = attempt
-    return _dump({**message_to_dict(message), MARK: mark})
+    return dumps({**message_to_dict(message), MARK: mark}, default=_jsonable)
 
 
 def decode(element: bytes | str) -> Stored | None:
     """The message in an element, whoever wrote it; None when there is none to be had."""
     try:
-        content = loads(element)
+        content = loads_stored(element)
         message = ordinary(content) or plain(messages_from_dict([content])[0])
         if message.type not in TYPES:
             return None
@@ -141,15 +140,6 @@ def _stored(message: BaseMessage, mark: Any) -> Stored:
     if type(tokens) is not int or tokens < 0:
         tokens = count_tokens_approximately([message])
     return Stored(message, turn if isinstance(turn, str) else None, tokens)
-
-
-def _dump(element: dict[str, Any]) -> str:
-    text = json.dumps(element, ensure_ascii=False, separators=(",", ":"), default=_jsonable)
-    try:
-        text.encode()
-    except UnicodeEncodeError:  # half a surrogate pair: only an escape can carry it
-        return json.dumps(element, default=_jsonable)
-    return text
 
 
 def _jsonable(value: object) -> Any:

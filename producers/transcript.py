@@ -1,10 +1,11 @@
 """A session's history for people and programs, without LangChain."""
 
-import json
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
+
+from turns.wire import loads_stored
 
 _ROLES = {"human": "user", "ai": "assistant", "AIMessageChunk": "assistant", "HumanMessageChunk": "user"}
 
@@ -34,7 +35,7 @@ def read_history(elements: Iterable[bytes]) -> list[HistoryMessage]:
     messages = []
     for element in elements:
         with suppress(ValueError, TypeError, KeyError, AttributeError, RecursionError):
-            messages.append(_read(json.loads(element)))
+            messages.append(_read(loads_stored(element)))
     return messages[::-1]
 
 

@@ -38,6 +38,8 @@ _FALSE = ("0", "f", "false", "n", "no")
 _FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 _TLS_PARAMETERS = ("ssl_cert_reqs", "ssl_check_hostname", *_FILES)
 _PARAMETERS = ("db", "virtual_host", "username", "password", "master", *_TLS_PARAMETERS)
+_NO_MATTER = "decode_responses"
+"""LangChain's users write it; here replies are bytes, and read as such."""
 _QUOTED = re.compile(r"(?:[^\s@/#\[\]%:?&]|%[0-9A-Fa-f]{2})*")
 _HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s@/\[\]:;,%]+))(?::(\d{1,5}))?")
 
@@ -186,7 +188,7 @@ def _one_list(rest: str, between: str) -> str:
 
 def _parameters(query: str) -> dict[str, str]:
     pairs = [(name, value) for name, _, value in (part.partition("=") for part in query.split("&")) if name or value]
-    unknown = [name for name, _ in pairs if name not in _PARAMETERS]
+    unknown = [name for name, _ in pairs if name not in (*_PARAMETERS, _NO_MATTER)]
     if unknown and ("@" in query or {"username", "password"} & {name for name, _ in pairs}):
         raise ValueError(_QUOTE)  # perhaps part of a password: it must not be shown
     if unknown:

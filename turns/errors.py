@@ -9,6 +9,7 @@
     │   ├── QueueMemoryFull     Redis is over maxmemory; running turns still finish
     │   ├── TurnConflict        the turn id, or the id of a new session, is taken by something else
     │   └── TurnNotEnded        what is asked for has to wait for the end of a turn
+    ├── BrokenRecord            a key holds another type than Turnstile's: something else writes to this Redis
     ├── UnknownTurn             no such turn, or its record has expired
     ├── UnknownSession          nothing is known of such a session
     ├── TurnNotFinished         the time-out passed first; the turn goes on
@@ -81,6 +82,10 @@ class UnknownSession(TurnstileError):
     """Nothing is known of such a session: it was never used, was erased, or has expired."""
 
 
+class BrokenRecord(TurnstileError):
+    """A key of a session holds another type than Turnstile's, so it can be neither read nor written."""
+
+
 class UnknownTurn(TurnstileError):
     """There is no such turn: never accepted, erased, or its record has expired."""
 
@@ -97,7 +102,8 @@ class TurnFailed(TurnEnded):
     """The turn failed for good. `code` is a word for programs; the message is for people.
 
     Codes: `model_timeout`, `model_unreachable`, `model_overloaded`, `rate_limited`, `invalid_request`, `authentication`,
-    `context_too_long`, `content_filter`, `chain_error`, `deadline_exceeded`, `worker_lost`, `internal`.
+    `context_too_long`, `content_filter`, `chain_error`, `history_unreadable`, `deadline_exceeded`,
+    `worker_lost`, `internal`.
     """
 
     def __init__(self, code: str, message: str) -> None:

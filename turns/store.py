@@ -19,6 +19,7 @@ from turns import wire
 from turns.address import Address, parse
 from turns.connection import LONGEST_BLOCK_SECONDS, connect, connect_async, multiplexer, server_url
 from turns.errors import (
+    BrokenRecord,
     QueueMemoryFull,
     QueueUnreachable,
     TooManyWaiting,
@@ -42,6 +43,10 @@ _DEFAULTS = Options()
 _ABSENCE_MS = 600
 # What Redis answers when it refuses writes for a while, as redis-py passes it on.
 _UNWRITABLE = ("NOREPLICAS", "MISCONF", "READONLY")
+_ON_HISTORIES = ("LRANGE", "LLEN", "LREM")
+_WRONG_TYPE = (
+    "A key of Turnstile's holds another type: something else writes to this Redis. Erase the session, or move that key."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +229,9 @@ class _Operations:
         """End a turn: `messages` (stored elements, oldest first) go into the history, `text` is the stream's last piece.
 
         Returns the state that stands, or None when the turn is no longer ours.
+
+        Raises:
+            BrokenRecord: the history takes no messages; nothing was written.
         """
         usage = wire.dumps(outcome.usage) if outcome.usage else ""
         args = (
@@ -399,7 +407,7 @@ class TurnStore(_Operations):
         try:
             return call.read(self._send(call))
         except redis.RedisError as error:
-            raise _translate(error, self.address) from error
+            raise _translate(error, self.address, call.name) from error
 
     def _send(self, call: Call[Any]) -> Any:
         script = self.scripts.get(call.name)
@@ -424,7 +432,7 @@ class AsyncTurnStore(_Operations):
         try:
             return call.read(await self._send(call))
         except redis.RedisError as error:
-            raise _translate(error, self.address) from error
+            raise _translate(error, self.address, call.name) from error
 
     async def _send(self, call: Call[Any]) -> Any:
         script = self.scripts.get(call.name)
@@ -453,6 +461,8 @@ def _unknown_session(session: str) -> UnknownSession:
 def _read_converse(session: str, reply: list[Any]) -> bool:
     if reply[0] == b"unknown":
         raise _unknown_session(session)
+    if reply[0] == b"unreadable":
+        raise BrokenRecord(wire.UNREADABLE)
     if reply[0] == b"conflict":
         raise TurnConflict("There is such a session already; use a new id.")
     return bool(reply[0] == b"done")
@@ -465,6 +475,8 @@ def _read_ended(id: str, done: State, reply: list[Any]) -> State:
 
 
 def _read_finish(reply: list[Any]) -> State | None:
+    if reply[0] == b"unreadable":
+        raise BrokenRecord(wire.UNREADABLE)
     return None if reply[0] == b"superseded" else State(wire.text(reply[1]))
 
 
@@ -484,7 +496,7 @@ def _read_counts(reply: Any) -> dict[str, int]:
     return {wire.text(name): int(value) for name, value in pairs}
 
 
-def _translate(error: redis.RedisError, where: Address) -> Exception:
+def _translate(error: redis.RedisError, where: Address, name: str) -> Exception:
     if isinstance(error, OutOfMemoryError):
         return QueueMemoryFull("Redis is over its maxmemory and takes no new turns; running turns still finish. Try later.")
     if isinstance(error, BusyLoadingError):
@@ -497,4 +509,6 @@ def _translate(error: redis.RedisError, where: Address) -> Exception:
         return QueueUnreachable(f"Redis at {where} does not answer. Is it running? Set REDIS_URL, or run `turnstile up`.")
     if isinstance(error, ReadOnlyError) or str(error).startswith(_UNWRITABLE):
         return QueueUnreachable(f"Redis at {where} takes no writes now: it fails over, misses its replicas, or cannot log.")
+    if str(error).startswith("WRONGTYPE"):
+        return BrokenRecord(wire.UNREADABLE if name in _ON_HISTORIES else _WRONG_TYPE)
     return error if isinstance(error, ResponseError) else QueueUnreachable(f"Redis at {where}: {type(error).__name__}.")

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Self
 
@@ -24,6 +24,7 @@ ORIGIN = "turnstile"
 QUEUES = ("chat", "batch")
 REFUSAL = "refusal"
 """The code of a turn whose answer says why there is none; it is completed like any other."""
+UNREADABLE = "The history of this session cannot be read: its key holds another type. Erase the session, or move that key."
 NOTICE_TASK = "workers.notify"
 NOTICE_QUEUE = "webhooks"
 
@@ -32,9 +33,9 @@ _SESSION = re.compile(rf"(?:{_PART}/)?{_PART}")
 _TURN = re.compile(r"[A-Za-z0-9_-]{1,100}")
 
 
-def dumps(value: Any) -> str:
-    """Compact JSON; text stays readable."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+def dumps(value: Any, default: Callable[[Any], Any] | None = None) -> str:
+    """Compact JSON; text stays readable, and becomes whole."""
+    return whole(json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=default))
 
 
 def loads(text: str | bytes) -> Any:
@@ -43,6 +44,14 @@ def loads(text: str | bytes) -> Any:
         return from_json(text)
     except ValueError:
         return json.loads(text)  # which also reads an escaped half of a surrogate pair
+
+
+def loads_stored(text: str | bytes) -> Any:
+    """As `loads`, for what others may have stored: no model's server takes half of a surrogate pair, so text becomes whole."""
+    try:
+        return from_json(text)
+    except ValueError:
+        return json.loads(dumps(json.loads(text)))
 
 
 def whole(text: str) -> str:
@@ -213,11 +222,13 @@ class Claim:
     started: float
     now: float
     window: tuple[bytes, ...]
+    readable: bool = True
+    """Whether the history is one: somebody else may have put a key of another type in its place."""
 
     @classmethod
     def decode(cls, id: str, reply: Sequence[bytes | int]) -> Self:
         """Read `claim`'s reply after its first word."""
-        session, token, attempt, chances, sequence, question, options, stream, created, started, now = reply[:11]
+        session, token, attempt, chances, sequence, question, options, stream, created, started, now, readable = reply[:12]
         return cls(
             id=id,
             session=text(session),
@@ -231,7 +242,8 @@ class Claim:
             created=int(created) / 1000,
             started=int(started) / 1000,
             now=int(now) / 1000,
-            window=tuple(e for e in reply[11:] if isinstance(e, bytes)),
+            window=tuple(e for e in reply[12:] if isinstance(e, bytes)),
+            readable=bool(readable),
         )
 
 

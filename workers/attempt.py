@@ -11,11 +11,11 @@ from langchain_core.runnables import Runnable
 from memory.codec import encode
 from memory.turn import OpenTurn, opened, transcript
 from memory.window import fit
-from turns.errors import QueueUnreachable
+from turns.errors import BrokenRecord, QueueUnreachable
 from turns.settings import Settings
 from turns.states import State
 from turns.store import AsyncTurnStore, Outcome
-from turns.wire import REFUSAL, Claim, dumps, whole
+from turns.wire import REFUSAL, UNREADABLE, Claim, dumps, whole
 from workers.chain import ChainResult, run_chain
 from workers.failures import Failure, backoff, classify
 from workers.report import LOST, REQUEUED, Report
@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 
 _DEADLINE = Failure("deadline_exceeded", "The turn did not end before its deadline.", retryable=False)
 _UNREADABLE = Failure("invalid_request", "`history` and `before` must be messages: `role` and `content`.", retryable=False)
+_NO_HISTORY = Failure("history_unreadable", UNREADABLE, retryable=False)
 _FILTERED = Failure("content_filter", "The model's content filter stopped the answer.", retryable=False)
 _MODEL_OPTIONS = ("name", "model", "instructions", "temperature", "top_p", "max_output_tokens", "response_format")
 _COMMIT_SECONDS = 600.0
@@ -54,6 +55,8 @@ class Attempt:
 
     async def run(self) -> Report:
         """Ask the chain and commit what it says."""
+        if not self.claim.readable:
+            return await self._after_failure(_NO_HISTORY)
         try:
             window = self._window()
         except Exception:  # LangChain's readers raise whatever a strange message leads them to, and quote it
@@ -134,7 +137,10 @@ class Attempt:
             return await self._after_failure(classify(error))
         if filtered:
             log.info("turn %s: failed with %s", self.claim.id, _FILTERED.code)
-        return await self._finish(_outcome(result), elements)
+        try:
+            return await self._finish(_outcome(result), elements)
+        except BrokenRecord:
+            return await self._after_failure(_NO_HISTORY)
 
     def _elements(self, opening: OpenTurn, result: ChainResult) -> list[str]:
         messages, now = self._transcript(opening, result), round(self.claim.now * 1000)

@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from turns.errors import (
+    BrokenRecord,
     InvalidTurn,
     QueueMemoryFull,
     QueueUnreachable,
@@ -90,6 +91,8 @@ def translate(error: TurnstileError) -> ApiError:
             return ApiError(404, str(error), "response_id", "not_found")
         case UnknownSession():
             return ApiError(404, "There is no such conversation any more.", "conversation_id", "not_found")
+        case BrokenRecord():
+            return ApiError(500, str(error), None, "broken_record", NO_RETRY)
         case QueueMemoryFull():
             return ApiError(503, str(error), None, error.code, {"retry-after": "10"})
         case QueueUnreachable():

@@ -104,7 +104,7 @@ def _item(element: bytes, place: int) -> Item | None:
         if isinstance(said, str) and (content["data"].get("response_metadata") or {}).get("finish_reason") == wire.REFUSAL:
             said = [refusal(said)]
         item = shown_item(_id(mark if isinstance(mark, dict) else {}, role, element, place), role, said)
-        whole: Item = json.loads(wire.whole(wire.dumps(item)))
+        whole: Item = json.loads(wire.dumps(item))
         return whole
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None

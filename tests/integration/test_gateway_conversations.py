@@ -115,6 +115,21 @@ def test_half_a_character_from_elsewhere_is_shown_as_none(stack: Stack, sdk: ope
     assert texts_of(sdk.conversations.items.list(session)) == ["\U0001f600 \ufffd"]
 
 
+def test_a_history_of_another_type_is_told_in_openai_s_way(stack: Stack, sdk: openai.OpenAI, session: str) -> None:
+    sdk.responses.create(input="hello", conversation=session)
+    key = stack.store.keys.history(session)
+    stack.store.client.delete(key)
+    stack.store.client.hset(key, "not", "a list")
+    with pytest.raises(openai.InternalServerError, match="its key holds another type") as caught:
+        sdk.conversations.items.list(session)
+    assert caught.value.code == "broken_record"
+    with pytest.raises(openai.InternalServerError, match="its key holds another type"):
+        sdk.conversations.items.create(session, items=[{"role": "user", "content": "more"}])
+    failed = sdk.responses.create(input="again", conversation=session)
+    assert failed.error is not None
+    assert "its key holds another type" in failed.error.message
+
+
 def test_pictures_stay_pictures(stack: Stack, sdk: openai.OpenAI, session: str) -> None:
     picture = "data:image/png;base64,iVBORw0KGgo="
     sdk.responses.create(

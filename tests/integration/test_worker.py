@@ -11,10 +11,14 @@ from urllib.request import urlopen
 
 import pytest
 from celery import Celery
+from langchain_core.messages import AIMessage
 
 from deploy.embedded import EmbeddedServer
+from memory.history import RedisChatMessageHistory
+from producers.client import ChatClient
 from tests.processes import Worker, offline_model
 from tests.support import wait_until
+from turns.errors import BrokenRecord
 from turns.settings import Settings
 from turns.states import State
 from turns.store import TurnStore
@@ -188,6 +192,26 @@ def test_messages_for_other_tasks_are_left_alone(turns: TurnStore, url: str, ses
 def test_a_broken_history_is_read_around(turns: TurnStore, session: str) -> None:
     turns.client.lpush(turns.keys.history(session), b"\xff\xfe", "{not json", '{"type":"martian","data":{}}')
     assert ended(turns, ask(turns, session, "still there?")).answer == "You said: still there?"
+
+
+def test_half_a_character_in_a_history_costs_no_turn(turns: TurnStore, session: str) -> None:
+    cut = json.dumps({"type": "human", "data": {"content": "I'm bob \ud83d", "type": "human"}})
+    history = RedisChatMessageHistory(session, url=turns.url)
+    turns.client.lpush(turns.keys.history(session), cut)
+    history.add_messages([AIMessage("Hello \ud83d")])
+    assert ended(turns, ask(turns, session, "still there?")).answer == "You said: still there?"
+    assert [message.content for message in history.messages][:2] == ["I'm bob \ufffd", "Hello \ufffd"]
+
+
+def test_a_history_of_another_type_ends_its_own_turns_alone(turns: TurnStore, session: str) -> None:
+    turns.client.hset(turns.keys.history(session), "not", "a list")
+    asked = [ask(turns, session, "one"), ask(turns, session, "two"), ask(turns, f"{session}-beside", "three")]
+    codes = [(ended(turns, turn).code, ended(turns, turn).attempts) for turn in asked]
+    assert codes == [("history_unreadable", 1), ("history_unreadable", 1), (None, 1)]
+    with pytest.raises(BrokenRecord, match="its key holds another type"):
+        ChatClient(turns.url).history(session)
+    assert ChatClient(turns.url).erase(session) == (2, 0)
+    assert ended(turns, ask(turns, session, "four")).answer == "You said: four"
 
 
 def test_content_stays_out_of_the_log(turns: TurnStore, worker: Worker, session: str) -> None:

@@ -210,6 +210,30 @@ async def test_an_emoji_that_comes_in_halves_is_whole_everywhere(flaky: Flaky, s
     assert "".join(await texts(flaky, "a")) == (wanted if stream else "")
 
 
+async def test_a_history_of_another_type_fails_its_turns_once_and_no_others(flaky: Flaky) -> None:
+    await flaky.client.hset(flaky.keys.history("foo"), "not", "a list")
+    await flaky.submit("a", "foo", "hi")
+    await flaky.submit("b", "foo", "hi")
+    for id in ("a", "b"):
+        assert (await Attempt(await claimed(flaky, id), chain(hello), flaky).run()).word == State.FAILED
+        record = await flaky.status(id)
+        assert (record.code, record.attempts) == ("history_unreadable", 1)
+        assert str(record.message).startswith("The history of this session cannot be read: its key holds another type")
+    assert (await Attempt(await started(flaky, "c", "bar"), chain(hello), flaky).run()).word == State.COMPLETED
+
+
+async def test_a_history_that_becomes_another_type_meanwhile_fails_the_turn_once(flaky: Flaky) -> None:
+    async def speak() -> AsyncIterator[str]:
+        yield "hello"
+        await flaky.client.set(flaky.keys.history("foo"), "not a list")
+
+    await flaky.submit("b", "foo", "hi", Options(stream=True))
+    assert (await Attempt(await claimed(flaky, "b"), chain(speak), flaky).run()).word == State.FAILED
+    record = await flaky.status("b")
+    assert (record.code, record.attempts) == ("history_unreadable", 1)
+    assert await texts(flaky, "b") == ["hello"]
+
+
 @pytest.mark.parametrize("option", ["history", "before"])
 @pytest.mark.parametrize("message", [{"role": "nobody", "content": "my secret"}, {"role": "tool", "content": "my secret"}])
 async def test_messages_that_are_none_fail_the_turn_and_are_not_quoted(flaky: Flaky, option: str, message: Any) -> None:

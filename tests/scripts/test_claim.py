@@ -1,7 +1,5 @@
 """claim: claimed, stale, unknown."""
 
-import pytest
-
 from tests.scripts.conftest import Memory, Stage
 from tests.scripts.scene import Scene, pair, pairs
 from turns.states import State
@@ -121,17 +119,14 @@ def test_a_cancelled_turn_cannot_be_claimed_again_with_the_same_nonce(scene: Sce
     assert scene.state("b") is State.QUEUED
 
 
-def test_a_history_of_the_wrong_type_does_not_block_the_session(stage: Stage) -> None:
-    scene = stage.open(max_attempts=2)
+def test_a_history_of_the_wrong_type_is_told_with_the_claim(scene: Scene) -> None:
     scene.client.set(scene.keys.history("foo"), "not a list")
     scene.submit("a", "b")
-    for _ in range(2):
-        with pytest.raises(Exception, match="WRONGTYPE"):
-            scene.turns.claim("a", "w1", "n")
-        scene.expire_lease()
-        scene.turns.sweep()
-    assert scene.state("a") is State.FAILED
-    assert scene.queue()[-1] == "b"
+    claim = scene.claim("a")
+    assert (claim.readable, claim.window) == (False, ())
+    scene.fail(claim, "history_unreadable")
+    assert (scene.state("a"), scene.queue()[-1]) == (State.FAILED, "b")
+    assert scene.client.get(scene.keys.history("foo")) == "not a list"
 
 
 def test_accepted_work_is_done_without_memory(cramped: tuple[Scene, Memory]) -> None:

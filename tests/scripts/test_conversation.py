@@ -4,7 +4,7 @@ import pytest
 
 from tests.scripts.conftest import Stage
 from tests.scripts.scene import Scene, pair
-from turns.errors import TurnConflict, TurnNotEnded, UnknownSession, UnknownTurn
+from turns.errors import BrokenRecord, TurnConflict, TurnNotEnded, UnknownSession, UnknownTurn
 from turns.states import State
 
 
@@ -119,3 +119,24 @@ def test_a_turn_that_has_not_ended_is_not_forgotten(scene: Scene) -> None:
     with pytest.raises(TurnNotEnded):
         scene.turns.forget("a")
     assert scene.state("a") is State.RUNNING
+
+
+def test_a_history_of_another_type_is_a_broken_record_however_it_is_used(scene: Scene) -> None:
+    scene.client.hset(scene.keys.history("foo"), "not", "a list")
+    before = scene.picture()
+    for use in (
+        lambda: scene.turns.amend("foo", {"a": "b"}, ["{}"]),
+        lambda: scene.turns.history("foo"),
+        lambda: scene.turns.messages("foo", 0, 1),
+        lambda: scene.turns.count_messages("foo"),
+        lambda: scene.turns.drop_message("foo", b"{}"),
+    ):
+        with pytest.raises(BrokenRecord, match="The history of this session cannot be read: its key holds another type"):
+            use()
+    assert scene.picture() == before
+
+
+def test_another_key_of_another_type_is_a_broken_record_too(scene: Scene) -> None:
+    scene.client.set(scene.keys.mailbox("foo"), "not a list")
+    with pytest.raises(BrokenRecord, match="something else writes to this Redis"):
+        scene.submit("a")

@@ -142,3 +142,11 @@ def test_sessions_are_forgotten_without_memory(cramped: tuple[Scene, Memory]) ->
     scene.start("b")
     memory.fill()
     assert scene.turns.erase("foo") == (2, 2)
+
+
+def test_a_history_of_another_type_goes_too(scene: Scene) -> None:
+    scene.submit("a")
+    scene.client.set(scene.keys.history("foo"), "not a list")
+    assert scene.turns.erase("foo") == (1, 0)
+    assert not scene.client.exists(scene.keys.history("foo"))
+    assert scene.stat("open") == 0

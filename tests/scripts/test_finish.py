@@ -6,7 +6,7 @@ import pytest
 
 from tests.scripts.conftest import Memory, Stage
 from tests.scripts.scene import ANSWER, Scene, pair, pairs
-from turns.errors import TurnFailed
+from turns.errors import BrokenRecord, TurnFailed
 from turns.states import State
 from turns.store import Outcome
 from turns.wire import Options
@@ -30,6 +30,18 @@ def test_everything_is_written_at_once(scene: Scene) -> None:
     assert record.created <= record.started <= record.finished
     assert (scene.stat("completed"), scene.stat("open")) == (1, 0)
     scene.assert_idle()
+
+
+def test_nothing_is_written_where_the_history_takes_no_messages(scene: Scene) -> None:
+    claim = scene.start("a")
+    scene.submit("b")
+    scene.client.hset(scene.keys.history("foo"), "not", "a list")
+    before = scene.picture()
+    with pytest.raises(BrokenRecord, match="its key holds another type"):
+        scene.complete(claim)
+    assert scene.picture() == before
+    assert scene.fail(claim) is State.FAILED
+    assert scene.queue() == ["b"]
 
 
 def test_the_next_turn_is_released(scene: Scene) -> None:

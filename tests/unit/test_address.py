@@ -34,6 +34,7 @@ SPELLINGS = {
     "redis://h:1/3": _at(port=1, db=3),
     "redis://h?db=3": _at(db=3),
     "redis://h/1?db=3": _at(db=3),
+    "redis://h?decode_responses=true": _at(),
     "redis://:p@h": _at(password="p"),
     "redis://u:p@h": _at(username="u", password="p"),
     "redis://h?username=u&password=p": _at(username="u", password="p"),

@@ -87,3 +87,8 @@ def test_what_does_not_parse_is_passed_over(broken: bytes) -> None:
 
 def test_a_message_from_elsewhere_has_no_turn() -> None:
     assert read_history([b'{"type": "human", "data": {"content": "hi"}}']) == [HistoryMessage("user", "hi", None)]
+
+
+def test_half_a_character_of_a_history_can_be_shown() -> None:
+    [message] = read_history([b'{"type": "human", "data": {"content": "I\'m bob \\ud83d"}}'])
+    assert message.text == "I'm bob \ufffd"

@@ -24,8 +24,9 @@ from langchain_core.messages import (
 from langchain_core.messages.utils import count_tokens_approximately
 
 from memory.codec import TYPES, Stored, decode, encode, ordinary
+from turns.wire import whole
 
-TEXT = st.text(st.characters(exclude_categories=[]))
+TEXT = st.text()
 NAME = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
 SCALAR = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | TEXT
 JSON = st.recursive(SCALAR, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3))
@@ -158,9 +159,34 @@ def test_text_takes_no_more_room_than_utf8() -> None:
     assert "你好 Köln" in encode(HumanMessage("你好 Köln"))
 
 
-@pytest.mark.parametrize("text", ["\ud83d", "你好 \udc08", "\x00", "\u2028", "🐈"])
-def test_text_that_utf8_cannot_hold_survives_too(text: str) -> None:
+@pytest.mark.parametrize("text", ["\x00", "\u2028", "🐈", "\ufffd"])
+def test_unusual_text_survives(text: str) -> None:
     assert read(encode(HumanMessage(text)).encode()).message == HumanMessage(text)
+
+
+HALVES = {"\ud83d": "\ufffd", "你好 \udc08": "你好 \ufffd", "\ud83d\ude00": "\U0001f600", "\ude00\ud83d.": "\ufffd\ufffd."}
+
+
+@pytest.mark.parametrize("text", HALVES)
+def test_half_a_character_is_stored_and_read_as_none(text: str) -> None:
+    call = {"name": "f", "args": {text: [text]}, "id": "1", "type": "tool_call"}
+    said = [HumanMessage(text, name=text), AIMessage([{"type": "text", "text": text}], tool_calls=[call])]
+    said.append(ToolMessage(text, tool_call_id="1", artifact={"deep": [text]}))
+    for message in said:
+        for element in (encode(message), json.dumps(message_to_dict(message)), json.dumps(message_to_dict(message)).encode()):
+            stored = repr(read(element.encode() if isinstance(element, str) else element).message.model_dump())
+            assert stored == repr(message.model_dump()).replace(repr(text)[1:-1], HALVES[text])
+
+
+@given(st.text(st.characters(exclude_categories=[])))
+def test_any_text_is_stored_whole(text: str) -> None:
+    assert read(encode(HumanMessage(text)).encode()).message == HumanMessage(whole(text))
+
+
+@pytest.mark.parametrize("bytes_", [b"\xff", b"\xed\xa0\xbd"])
+def test_bytes_that_are_no_text_cost_one_message_at_most(bytes_: bytes) -> None:
+    element = encode(HumanMessage("a")).encode().replace(b'"a"', b'"' + bytes_ + b'"')
+    assert decode(element) in (None, read(encode(HumanMessage("\ufffd")).encode()))
 
 
 def test_a_chunk_that_langchain_community_stored_is_read_as_a_message() -> None:

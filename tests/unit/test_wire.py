@@ -262,11 +262,12 @@ def test_an_event() -> None:
 
 
 def test_a_claim() -> None:
-    reply = (b"foo", b"2:n", 2, 3, b"4", b'"hi"', b'{"model":"m"}', b"", b"1500", b"2500", 3_500, b"new", b"old")
+    reply = (b"foo", b"2:n", 2, 3, b"4", b'"hi"', b'{"model":"m"}', b"", b"1500", b"2500", 3_500, 1, b"new", b"old")
     claim = Claim.decode("a", reply)
     assert (claim.attempt, claim.chances, claim.sequence, claim.stream) == (2, 3, 4, False)
     assert (claim.created, claim.started, claim.now) == (1.5, 2.5, 3.5)
     assert (claim.question, claim.options, claim.window) == ("hi", Options(model="m"), (b"new", b"old"))
+    assert claim.readable
 
 
 @pytest.mark.parametrize(("state", "answer"), [(s, "" if s.answered else None) for s in State])

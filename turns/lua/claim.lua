@@ -1,10 +1,11 @@
 -- Take a dispatched turn: it runs, under a lease and a fresh owner token, and its question and history window come back.
 -- A repeat with the same nonce gets the first reply again.
--- USES   clock note ahead
+-- USES   clock note ahead readable
 -- FLAGS  allow-oom
 -- KEYS   turn:<id> session:<session> owned:<worker> due stats message_store:<session> events:<id>; channel wake:<id>
 -- ARGV   id worker nonce window
--- RETURN claimed session token attempt chances sequence question options stream created started now window… | stale | unknown
+-- RETURN claimed session token attempt chances sequence question options stream created started now
+--        readable window… | stale | unknown
 local id, worker, nonce, window = unpack(ARGV)
 local turn, owned, now = key.turn .. id, key.owned .. worker, clock()
 
@@ -35,8 +36,8 @@ end
 
 local record = redis.call('HMGET', turn, 'sequence', 'question', 'options', 'created', 'started')
 local reply = { 'claimed', session, attempt .. ':' .. nonce, attempt, rule.max_attempts - attempt + known[4],
-  record[1] or '0', record[2], record[3], known[5], record[4], record[5], now }
-if tonumber(window) > 0 then
+  record[1] or '0', record[2], record[3], known[5], record[4], record[5], now, readable(session) and 1 or 0 }
+if reply[#reply] == 1 and tonumber(window) > 0 then
   for _, element in ipairs(redis.call('LRANGE', key.history .. session, 0, window - 1)) do reply[#reply + 1] = element end
 end
 return reply

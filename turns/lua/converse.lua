@@ -1,12 +1,13 @@
 -- Say something of a session without a turn: its metadata, and messages for its history. With `fingerprint` the session is
 -- begun; without, there must be one. No message is added twice: each is one of a kind.
--- USES   clock present keep
+-- USES   clock present readable keep
 -- KEYS   conversation:<session> message_store:<session> session:<session> turns:<session>
 -- ARGV   session fingerprint metadata (history element)…: empty metadata leaves them as they are
--- RETURN done | again | conflict | unknown
+-- RETURN done | again | conflict | unknown | unreadable
 local session, fingerprint, metadata = unpack(ARGV, 1, 3)
 local home, history, now = key.conversation .. session, key.history .. session, clock()
 
+if #ARGV > 3 and not readable(session) then return { 'unreadable' } end
 if fingerprint == '' then
   if not present(session) then return { 'unknown' } end
 else

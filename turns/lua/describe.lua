@@ -1,5 +1,5 @@
 -- Read what a session is called: when it began (ms; that of its first message, for one that nobody began) and its metadata.
--- USES   present mark
+-- USES   present readable mark
 -- FLAGS  no-writes
 -- KEYS   conversation:<session> message_store:<session> session:<session> turns:<session>
 -- ARGV   session
@@ -7,6 +7,6 @@
 local session = ARGV[1]
 if not present(session) then return {} end
 local known = redis.call('HMGET', key.conversation .. session, 'created', 'metadata')
-local first = redis.call('LINDEX', key.history .. session, -1)
+local first = readable(session) and redis.call('LINDEX', key.history .. session, -1)
 local created = known[1] or (first and mark(first).at) or redis.call('ZRANGE', key.turns .. session, 0, 0, 'WITHSCORES')[2]
 return { tostring(created or 0), known[2] or '{}' }

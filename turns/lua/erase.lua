@@ -1,5 +1,5 @@
 -- Forget a session: history, turns, events, results. Whatever still runs for it finds no owner.
--- USES   reply
+-- USES   reply readable
 -- FLAGS  allow-oom
 -- KEYS   turns:<session> session:<session> mailbox:<session> turn:<id>… events:<id>… owned:<worker> due stats failed
 --        message_store:<session> conversation:<session> celery-task-meta-<id>… webhook:<id>…
@@ -32,7 +32,7 @@ for _, id in ipairs(ids) do
   redis.call('ZREM', key.undelivered, id)
   redis.call('PUBLISH', key.wake .. id, 'erased')
 end
-local messages = redis.call('LLEN', history)
+local messages = readable(session) and redis.call('LLEN', history) or 0
 redis.call('DEL', history, home, mailbox, turns, key.conversation .. session)
 redis.call('ZREM', key.due, session)
 return { gone, messages }

@@ -37,7 +37,7 @@ local function look(session)
     redis.call('SREM', key.owned .. seat[5], session)
     if known[2] - known[3] >= rule.max_attempts then
       failed = failed + 1
-      settle(id, session, now, 'failed', { code = 'worker_lost', message = 'Each time it was started, the turn ended its worker, or its history could not be read.' })
+      settle(id, session, now, 'failed', { code = 'worker_lost', message = 'Each time it was started, the turn ended its worker.' })
       release(session, now)
     else
       recovered = recovered + 1
