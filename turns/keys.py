@@ -84,6 +84,11 @@ class Keys:
         return f"{self.prefix}failed"
 
     @property
+    def open(self) -> str:
+        """ZSET turn → ms of its acceptance: the turns that have not ended."""
+        return f"{self.prefix}open"
+
+    @property
     def webhooks(self) -> str:
         """ZSET turn → ms: when to look at a webhook again."""
         return f"{self.prefix}webhooks"

@@ -14,7 +14,7 @@ from turns.wire import NOTICE_QUEUE, QUEUES, envelope, notice
 
 NAMES = (
     "submit", "follow", "claim", "renew", "emit", "finish", "requeue", "cancel", "sweep", "muster", "status", "retry", "forget",
-    "erase", "refuse", "converse", "describe", "notify", "conclude", "remind", "resend", "admit",
+    "erase", "refuse", "converse", "describe", "stats", "notify", "conclude", "remind", "resend", "admit",
 )  # fmt: skip
 # Workers call the roll ten times as often: when nobody did for so long, Redis was away.
 _SILENCE_MS = 2_000
@@ -85,6 +85,7 @@ def _prelude(settings: Settings) -> str:
         "celery_result": keys.celery_result(),
         "due": keys.due,
         "failed": keys.failed,
+        "open": keys.open,
         "stats": keys.stats,
         "workers": keys.workers,
         "roll": keys.roll,

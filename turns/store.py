@@ -380,8 +380,8 @@ class _Operations:
 
     @operation
     def stats(self) -> Call[dict[str, int]]:
-        """The exact counters, by name."""
-        return Call("HGETALL", (self.keys.stats,), _read_counts)
+        """The counters, by name; `open` is how many turns have not ended."""
+        return Call("stats", (), _read_counts)
 
     @operation
     def failed(self, limit: int = 100) -> Call[list[str]]:

@@ -16,7 +16,7 @@ from turns.settings import Settings
 _FOLDER = files("turns").joinpath("lua")
 PARTS = tuple(sorted(file.name.removesuffix(".lua") for file in _FOLDER.joinpath("parts").iterdir()))
 MOST_LINES = 60
-COUNTING = ("describe", "erase", "muster", "remind", "status", "sweep")
+COUNTING = ("describe", "erase", "muster", "remind", "stats", "status", "sweep")
 """Scripts that answer with counts or a record, not with a word."""
 
 # What a script calls a key, and how its header writes it.

@@ -1,37 +1,46 @@
 -- Take a dispatched turn: it runs, under a lease and a fresh owner token, and its question and history window come back.
--- A repeat with the same nonce gets the first reply again.
--- USES   clock note ahead readable
+-- A repeat with the same nonce gets the first reply again. The head that has ended already makes room for the next turn.
+-- USES   clock readable note ahead occupy send dispatch append reply post announce fulfil settled keep release complete
 -- FLAGS  allow-oom
--- KEYS   turn:<id> session:<session> owned:<worker> due stats message_store:<session> events:<id>; channel wake:<id>
+-- KEYS   turn:<id> turns:<session> session:<session> mailbox:<session> owned:<worker> due stats failed open events:<id>
+--        message_store:<session> conversation:<session> webhook:<id> webhooks undelivered celery-task-meta-<id>
+--        <queue>; channel wake:<id>
 -- ARGV   id worker nonce window
 -- RETURN claimed session token attempt chances sequence question options stream created started now
 --        readable window… | stale | unknown
 local id, worker, nonce, window = unpack(ARGV)
 local turn, owned, now = key.turn .. id, key.owned .. worker, clock()
 
-local known = redis.call('HMGET', turn, 'session', 'queue', 'attempts', 'forgiven', 'stream', 'dispatches')
-local session, queue = known[1], known[2]
+local known = redis.call('HMGET', turn, 'session', 'queue', 'attempts', 'forgiven', 'stream', 'dispatches', 'state', 'started', 'sequence')
+local session, queue, state = known[1], known[2], known[7]
 if not session then return { 'unknown' } end
 local home = key.session .. session
 local seat = redis.call('HMGET', home, 'head', 'phase', 'sent', 'owner')
 if seat[1] ~= id then return { 'stale' } end
+if state ~= 'queued' and state ~= 'running' then
+  complete(id, session, now)
+  return { 'stale' }
+end
 
 local again = seat[2] == 'running' and seat[4] == known[3] .. ':' .. nonce
 if seat[2] ~= 'dispatched' and not again then return { 'stale' } end
 
 local attempt = tonumber(known[3])
 if not again then
-  attempt = redis.call('HINCRBY', turn, 'attempts', 1)
-  redis.call('HSET', home, 'phase', 'running', 'owner', attempt .. ':' .. nonce, 'lease', now + rule.lease, 'worker', worker)
+  attempt = attempt + 1
+  -- An attempt is counted before it begins: a question that kills workers must not do so for ever.
+  redis.call('HSET', turn, 'state', 'running', 'attempts', attempt, 'started', known[8] or now)
   redis.call('ZADD', key.due, now + rule.lease, session)
-  redis.call('SADD', owned, session)
-  redis.call('PEXPIRE', owned, rule.owned_ttl)
-  redis.call('HSET', turn, 'state', 'running')
-  redis.call('HSETNX', turn, 'started', now)
+  redis.call('HSET', home, 'phase', 'running', 'owner', attempt .. ':' .. nonce, 'lease', now + rule.lease, 'worker', worker)
   redis.call('HINCRBY', key.stats, 'claimed', 1)
   -- The queue has come as far as this dispatch, unless it is an older one of a turn that was sent again.
   if known[6] - known[3] == 1 and ahead(queue, seat[3]) > 0 then redis.call('HSET', key.stats, 'passed:' .. queue, seat[3]) end
-  if known[5] == '1' then note(id, 'started', attempt, '') end
+end
+redis.call('SADD', owned, session)
+redis.call('PEXPIRE', owned, rule.owned_ttl)
+if known[5] == '1' then
+  local newest = again and redis.call('XREVRANGE', key.events .. id, '+', '-', 'COUNT', 1)[1]
+  if not newest or newest[2][4] ~= known[3] then note(id, 'started', attempt, '', known[9] or 0) end
 end
 
 local record = redis.call('HMGET', turn, 'sequence', 'question', 'options', 'created', 'started')

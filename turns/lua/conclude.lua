@@ -16,16 +16,15 @@ if reason == '' then
   redis.call('HINCRBY', key.stats, 'webhooks_delivered', 1)
   return { 'delivered' }
 end
-redis.call('HSET', job, 'reason', reason)
 if later >= 0 and now + later - known[4] <= rule.webhook_age then
-  redis.call('HSET', job, 'phase', 'waiting')
   redis.call('ZADD', key.webhooks, now + later, id)
+  redis.call('HSET', job, 'phase', 'waiting', 'reason', reason)
   return { 'waiting' }
 end
-redis.call('HSET', job, 'phase', 'given_up')
 redis.call('PEXPIRE', job, rule.failed_ttl)
-redis.call('ZREM', key.webhooks, id)
 redis.call('ZADD', key.undelivered, now, id)
 redis.call('ZREMRANGEBYSCORE', key.undelivered, '-inf', now - rule.failed_ttl)
+redis.call('HSET', job, 'phase', 'given_up', 'reason', reason)
+redis.call('ZREM', key.webhooks, id)
 redis.call('HINCRBY', key.stats, 'webhooks_given_up', 1)
 return { 'given_up' }

@@ -1,6 +1,6 @@
 -- Say something of a session without a turn: its metadata, and messages for its history. With `fingerprint` the session is
 -- begun; without, there must be one. No message is added twice: each is one of a kind.
--- USES   clock present readable keep
+-- USES   clock present readable append keep
 -- KEYS   conversation:<session> message_store:<session> session:<session> turns:<session>
 -- ARGV   session fingerprint metadata (history element)…: empty metadata leaves them as they are
 -- RETURN done | again | conflict | unknown | unreadable
@@ -11,14 +11,14 @@ if #ARGV > 3 and not readable(session) then return { 'unreadable' } end
 if fingerprint == '' then
   if not present(session) then return { 'unknown' } end
 else
-  local seen = redis.call('HGET', home, 'fingerprint')
-  if seen == fingerprint then return { 'again' } end
-  if seen or present(session) then return { 'conflict' } end
-  redis.call('HSET', home, 'fingerprint', fingerprint, 'created', now)
+  local seen = redis.call('HMGET', home, 'fingerprint', 'owed')
+  if seen[1] == fingerprint and not seen[2] then return { 'again' } end
+  if seen[1] and seen[1] ~= fingerprint or not seen[1] and present(session) then return { 'conflict' } end
+  -- Until its messages are there it is only begun: a repeat adds those that are missing.
+  redis.call('HSET', home, 'fingerprint', fingerprint, 'created', now, 'owed', 1)
 end
 if metadata ~= '' then redis.call('HSET', home, 'metadata', metadata) end
-for i = 4, #ARGV do
-  if not redis.call('LPOS', history, ARGV[i], 'MAXLEN', 1000) then redis.call('LPUSH', history, ARGV[i]) end
-end
+append(history, { unpack(ARGV, 4) }, true)
 keep(session, redis.call('EXISTS', key.session .. session) == 1)
+if fingerprint ~= '' then redis.call('HDEL', home, 'owed') end
 return { 'done' }

@@ -1,15 +1,14 @@
 -- Append pieces of the answer to a turn's stream; only the owner may. `after` is the sequence that the owner saw last, so a
--- repeat of a call whose reply was lost appends nothing twice.
+-- repeat of a call whose reply was lost appends nothing twice, and what is missing.
 -- USES   note
 -- KEYS   turn:<id> session:<session> events:<id>; channel wake:<id>
 -- ARGV   id token after text…
 -- RETURN emitted sequence | superseded
 local id, token, after = ARGV[1], ARGV[2], tonumber(ARGV[3])
-local known = redis.call('HMGET', key.turn .. id, 'session', 'sequence', 'attempts')
-if not known[1] or redis.call('HGET', key.session .. known[1], 'owner') ~= token then return { 'superseded' } end
+local known = redis.call('HMGET', key.turn .. id, 'session', 'sequence', 'attempts', 'state')
+local seat = redis.call('HMGET', key.session .. (known[1] or ''), 'head', 'owner')
+if known[4] ~= 'running' or seat[1] ~= id or seat[2] ~= token then return { 'superseded' } end
 
 local sequence = tonumber(known[2] or 0)
-if sequence == after then
-  for i = 4, #ARGV do sequence = note(id, 'text', known[3], ARGV[i]) end
-end
+for i = 4 + sequence - after, #ARGV do sequence = note(id, 'text', known[3], ARGV[i], sequence) end
 return { 'emitted', sequence }

@@ -1,17 +1,17 @@
 -- Accept a turn that follows another one: in the same session as long as nothing else follows there, else in a new one,
 -- `branch`, with the history up to that other turn. Idempotent by its id.
--- USES   clock ahead dispatch keep enqueue enrol mark newer
+-- USES   clock ahead occupy send keep enqueue enrol locate mark newer
 -- KEYS   turn:<id> turns:<session> session:<session> mailbox:<session> message_store:<session>
---        conversation:<session> due stats events:<id> <queue>
+--        conversation:<session> due stats open events:<id> <queue>
 -- ARGV   id previous branch queue question options stream reply fingerprint
 -- RETURN accepted place session | again state place session | conflict | unknown | unended | full_session | full
 local id, previous, branch, queue, question, options, stream, reply, fingerprint = unpack(ARGV)
 local now = clock()
 
-local seen = redis.call('HMGET', key.turn .. id, 'fingerprint', 'state', 'session')
+local seen = redis.call('HMGET', key.turn .. id, 'fingerprint', 'state', 'session', 'queue')
 if seen[1] then
   if seen[1] ~= fingerprint then return { 'conflict' } end
-  return { 'again', seen[2], (redis.call('LPOS', key.mailbox .. seen[3], id) or -1) + 1, seen[3] }
+  return { 'again', seen[2], locate(id, seen[3], seen[2], seen[4], now), seen[3] }
 end
 local known = redis.call('HMGET', key.turn .. previous, 'session', 'finished')
 local session, ended = known[1], tonumber(known[2])
@@ -21,7 +21,7 @@ local history = key.history .. session
 local last = redis.call('LINDEX', key.mailbox .. session, -1) or redis.call('HGET', key.session .. session, 'head')
 if last and last ~= previous and not ended then return { 'unended' } end
 if redis.call('LLEN', key.mailbox .. session) >= rule.max_waiting_per_session then return { 'full_session' } end
-if tonumber(redis.call('HGET', key.stats, 'open') or 0) >= rule.max_waiting then return { 'full' } end
+if redis.call('ZCARD', key.open) >= rule.max_waiting then return { 'full' } end
 
 local added = ended and newer(history, previous, ended) or 0
 if added > 0 or (last and last ~= previous) then

@@ -5,14 +5,21 @@
 -- ARGV   id
 -- RETURN forgotten | unended | unknown
 local id = ARGV[1]
-local known = redis.call('HMGET', key.turn .. id, 'session', 'state')
+local turn = key.turn .. id
+local known = redis.call('HMGET', turn, 'session', 'state', 'owed')
 if not known[1] then return { 'unknown' } end
-if known[2] == 'queued' or known[2] == 'running' then return { 'unended' } end
+if known[2] == 'queued' or known[2] == 'running' or known[3] then return { 'unended' } end
 
-redis.call('DEL', key.turn .. id, key.events .. id, key.celery_result .. id)
-redis.call('HSET', key.turn .. id, 'fingerprint', '')
-redis.call('PEXPIRE', key.turn .. id, rule.result_ttl)
+local names, record = {}, redis.call('HGETALL', turn)
+for place = 1, #record, 2 do
+  if record[place] ~= 'fingerprint' then names[#names + 1] = record[place] end
+end
+redis.call('HSET', turn, 'fingerprint', '')
+redis.call('PEXPIRE', turn, rule.result_ttl)
+redis.call('DEL', key.events .. id, key.celery_result .. id)
 redis.call('ZREM', key.turns .. known[1], id)
 redis.call('ZREM', key.failed, id)
+-- The record goes last: as long as it is there, a repeat starts over.
+redis.call('HDEL', turn, unpack(names))
 redis.call('PUBLISH', key.wake .. id, 'erased')
 return { 'forgotten' }

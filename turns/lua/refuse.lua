@@ -9,7 +9,8 @@ if redis.call('EXISTS', key.turn .. id) == 1 then return { 'taken' } end
 local told = redis.call('TYPE', key.celery_result .. id).ok == 'string' and redis.call('GET', key.celery_result .. id)
 if told == result then return { 'refused' } end
 
-for i = 1, #ARGV, 2 do
+-- Its own result goes last: by that a repeat tells that all is done.
+for i = #ARGV - 1, 1, -2 do
   if redis.call('EXISTS', key.turn .. ARGV[i]) == 0 then
     redis.call('SET', key.celery_result .. ARGV[i], ARGV[i + 1], 'PX', rule.result_ttl)
     redis.call('PUBLISH', key.celery_result .. ARGV[i], ARGV[i + 1])

@@ -10,7 +10,7 @@ local empty = redis.call('LLEN', key.queue .. rule.notices) == 0
 local overdue = redis.call('ZRANGEBYSCORE', key.webhooks, '-inf', now, 'LIMIT', 0, limit)
 for _, id in ipairs(overdue) do
   local phase = redis.call('HGET', key.webhook .. id, 'phase')
-  if not phase then
+  if not phase or phase == 'given_up' then
     redis.call('ZREM', key.webhooks, id)
   elseif phase == 'sent' and not empty then
     redis.call('ZADD', key.webhooks, now + rule.grace, id)

@@ -10,11 +10,12 @@ for i = 2, #ARGV, 3 do
   local session, id, token = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   local home, turn = key.session .. session, key.turn .. id
   local word = 'lost'
-  if redis.pcall('HGET', home, 'owner') == token then
+  local seat, state = redis.pcall('HMGET', home, 'head', 'owner'), redis.pcall('HGET', turn, 'state')
+  if seat[1] == id and seat[2] == token and state == 'running' then
     redis.call('HSET', home, 'lease', now + rule.lease)
     redis.call('ZADD', key.due, now + rule.lease, session)
     word = 'kept'
-  elseif redis.pcall('HGET', turn, 'state') == 'cancelled' then
+  elseif state == 'cancelled' then
     word = 'cancelled'
   end
   words[#words + 1] = word

@@ -10,7 +10,7 @@ if not phase then return { 'unknown' } end
 if phase == 'waiting' or phase == 'given_up' then
   redis.call('HSET', job, 'since', now)
   redis.call('PEXPIRE', job, rule.webhook_ttl)
-  redis.call('ZREM', key.undelivered, id)
   post(id, now)
+  redis.call('ZREM', key.undelivered, id)
 end
 return { 'sent' }

@@ -1,20 +1,25 @@
 -- Put a failed turn back at the end of its session, with all its chances.
--- USES   clock ahead dispatch keep enqueue
--- KEYS   turn:<id> session:<session> mailbox:<session> events:<id> celery-task-meta-<id> due stats failed
---        message_store:<session> conversation:<session> <queue>
+-- USES   clock note ahead occupy send dispatch append reply post announce fulfil settled keep release complete enqueue
+-- KEYS   turn:<id> turns:<session> session:<session> mailbox:<session> owned:<worker> events:<id> celery-task-meta-<id> due stats
+--        failed open message_store:<session> conversation:<session> webhook:<id> webhooks undelivered <queue>;
+--        channel wake:<id>
 -- ARGV   id
 -- RETURN accepted place | ended state | unknown
 local id = ARGV[1]
 local turn, now = key.turn .. id, clock()
-local known = redis.call('HMGET', turn, 'session', 'state', 'attempts')
-if not known[1] then return { 'unknown' } end
-if known[2] ~= 'failed' then return { 'ended', known[2] } end
+local known = redis.call('HMGET', turn, 'session', 'state', 'attempts', 'queue', 'dispatches')
+local session, state, queue = known[1], known[2], known[4]
+if not session then return { 'unknown' } end
+if state ~= 'failed' then return { 'ended', state } end
 
-redis.call('HDEL', turn, 'code', 'message', 'finished', 'started', 'closed', 'answer', 'usage', 'model')
-redis.call('HSET', turn, 'state', 'queued', 'forgiven', known[3])
-redis.call('PERSIST', turn)
+complete(id, session, now)
+local place, sent = enqueue(session, id, now, queue)
 redis.call('DEL', key.events .. id, key.celery_result .. id)
+redis.call('HDEL', turn, 'code', 'message', 'finished', 'started', 'closed', 'answer', 'usage', 'model')
+redis.call('PERSIST', turn)
+redis.call('HSET', turn, 'state', 'queued', 'forgiven', known[3], 'dispatches', (known[5] or 0) + (sent and 1 or 0))
+redis.call('ZADD', key.open, now, id)
 redis.call('ZREM', key.failed, id)
-redis.call('HINCRBY', key.stats, 'failed', -1)
-redis.call('HINCRBY', key.stats, 'open', 1)
-return { 'accepted', enqueue(known[1], id, now) }
+if tonumber(redis.call('HGET', key.stats, 'failed') or 0) > 0 then redis.call('HINCRBY', key.stats, 'failed', -1) end
+if sent then send(session, id, queue, sent) end
+return { 'accepted', place }

@@ -1,11 +1,15 @@
 -- Read a turn's record and its place: 0 at the head of its session, 1 and up behind it.
 -- FLAGS  no-writes
--- KEYS   turn:<id> mailbox:<session>
+-- KEYS   turn:<id> session:<session> mailbox:<session>
 -- ARGV   id
 -- RETURN place (field value)… | nothing for a turn that is unknown, or forgotten
 local id = ARGV[1]
-local session = redis.call('HGET', key.turn .. id, 'session')
+local known = redis.call('HMGET', key.turn .. id, 'session', 'state')
+local session, place = known[1], 0
 if not session then return {} end
+if known[2] == 'queued' and redis.call('HGET', key.session .. session, 'head') ~= id then
+  place = (redis.call('LPOS', key.mailbox .. session, id) or -1) + 1
+end
 local record = redis.call('HGETALL', key.turn .. id)
-table.insert(record, 1, (redis.call('LPOS', key.mailbox .. session, id) or -1) + 1)
+table.insert(record, 1, place)
 return record

@@ -1,7 +1,7 @@
 -- Look at sessions that are overdue, at most `limit`, and set them going again.
--- USES   clock patient note ahead dispatch keep release reply post announce settle
+-- USES   clock patient note ahead occupy send dispatch append reply post announce fulfil settled keep release complete settle
 -- FLAGS  allow-oom
--- KEYS   due stats roll session:<session>… turn:<id>… mailbox:<session>… owned:<worker>… failed events:<id>…
+-- KEYS   due stats open roll session:<session>… turn:<id>… mailbox:<session>… owned:<worker>… failed events:<id>…
 --        webhook:<id>… webhooks undelivered message_store:<session>… conversation:<session>… celery-task-meta-<id>…
 --        turns:<session>… <queue>…; channel wake:<id>
 -- ARGV   limit worker: who sweeps, when it is a worker
@@ -12,37 +12,37 @@ local retried, redispatched, recovered, failed = 0, 0, 0, 0
 
 local empty = {}
 for queue in rule.queues:gmatch('%S+') do empty[queue] = redis.call('LLEN', key.queue .. queue) == 0 end
-
 local overdue = redis.call('ZRANGEBYSCORE', key.due, '-inf', now, 'LIMIT', 0, limit)
 local function look(session)
   local seat = redis.call('HMGET', key.session .. session, 'head', 'phase', 'sent', 'lease', 'worker')
   local id, phase, lease = seat[1], seat[2], tonumber(seat[4] or 0)
-  local known = redis.call('HMGET', key.turn .. (id or ''), 'session', 'attempts', 'forgiven', 'queue')
-  if not id or not known[1] then
-    release(session, now)
+  local known = redis.call('HMGET', key.turn .. (id or ''), 'session', 'attempts', 'forgiven', 'queue', 'state')
+  if known[5] ~= 'queued' and known[5] ~= 'running' then
+    complete(id, session, now)
   elseif phase == 'delayed' then
     retried = retried + 1
-    dispatch(session, id, now)
+    dispatch(session, id, now, known[4])
   elseif phase == 'dispatched' then
     local before = ahead(known[4], seat[3])
     if before == 0 or empty[known[4]] then
       redispatched = redispatched + 1
-      dispatch(session, id, now)
+      dispatch(session, id, now, known[4])
     else
       redis.call('ZADD', key.due, now + rule.grace + before * rule.pace, session)
     end
   elseif lease > now or patience > now then
     redis.call('ZADD', key.due, math.max(lease, patience), session)
   else
-    redis.call('SREM', key.owned .. seat[5], session)
+    if seat[5] then redis.call('SREM', key.owned .. seat[5], session) end
     if known[2] - known[3] >= rule.max_attempts then
       failed = failed + 1
-      settle(id, session, now, 'failed', { code = 'worker_lost', message = 'Each time it was started, the turn ended its worker.' })
+      local why = 'Each time it was started, the turn ended its worker.'
+      settle(id, session, now, 'failed', { code = 'worker_lost', message = why }, {})
       release(session, now)
     else
       recovered = recovered + 1
       redis.call('HSET', key.turn .. id, 'state', 'queued')
-      dispatch(session, id, now)
+      dispatch(session, id, now, known[4])
     end
   end
 end

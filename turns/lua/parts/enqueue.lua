@@ -1,9 +1,14 @@
--- enqueue(session, id, now) → place. At once when the session is idle (0), else behind those who wait (1 and up).
-local function enqueue(session, id, now)
-  keep(session, true)
-  if redis.call('EXISTS', key.session .. session) == 1 then
-    return redis.call('RPUSH', key.mailbox .. session, id)
+-- enqueue(session, id, now, queue) → place sent. At the head when the session is idle (0, and the number of the dispatch that is
+-- to be sent), else behind those who wait (1 and up). A place that a script left that was cut short is taken over.
+local function enqueue(session, id, now, queue)
+  local head, mailbox = redis.call('HGET', key.session .. session, 'head'), key.mailbox .. session
+  local place, sent = 0, nil
+  if not head or head == id then
+    sent = occupy(session, id, now, queue)
+  else
+    local found = redis.call('LPOS', mailbox, id)
+    place = found and found + 1 or redis.call('RPUSH', mailbox, id)
   end
-  dispatch(session, id, now)
-  return 0
+  keep(session, true)
+  return place, sent
 end

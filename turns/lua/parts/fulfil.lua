@@ -1,0 +1,28 @@
+-- fulfil(id, session, now, ended, again). Carry out what a turn's end brings with it: history, events, counters, time to live, the
+-- result that a plain Celery app waits for, webhook. `ended` holds what the record says, with `elements` and `after` (the
+-- sequence when the end was decided); `again`: some of this was done before a script was cut short.
+local function fulfil(id, session, now, ended, again)
+  local turn, events, state = key.turn .. id, key.events .. id, ended.state
+  append(key.history .. session, ended.elements, again)
+  local sequence = tonumber(ended.sequence)
+  if ended.rest and sequence == tonumber(ended.after) then sequence = note(id, 'text', ended.attempts, ended.rest, sequence) end
+  local newest = again and redis.call('XREVRANGE', events, '+', '-', 'COUNT', 1)[1]
+  if not newest or newest[1] ~= sequence .. '-0' or newest[2][2] ~= 'ended' then
+    sequence = note(id, 'ended', ended.attempts, state, sequence)
+  end
+  local ttl = state == 'failed' and rule.failed_ttl or rule.result_ttl
+  redis.call('PEXPIRE', events, math.min(rule.events_ttl, ttl))
+  redis.call('ZADD', key.turns .. session, now, id)
+  redis.call('PEXPIRE', key.turns .. session, rule.failed_ttl)
+  -- Counted too seldom after a cut, never too often.
+  if not again then redis.call('HINCRBY', key.stats, state, 1) end
+  redis.call('ZREM', key.open, id)
+  if state == 'failed' then
+    redis.call('ZADD', key.failed, now, id)
+    redis.call('ZREMRANGEBYSCORE', key.failed, '-inf', now - rule.failed_ttl)
+  end
+  if ended.reply == '1' then redis.call('SET', key.celery_result .. id, reply(id, state, ended), 'PX', rule.result_ttl) end
+  announce(id, now, state, ended.options or '', sequence, ended.code)
+  redis.call('PEXPIRE', turn, ttl)
+  redis.call('HDEL', turn, 'owed', 'rest')
+end
