@@ -52,7 +52,6 @@ class Journal:
 class _Facts:
     """What one transaction wrote, as far as it matters for leases."""
 
-    closed: dict[str, str] = field(default_factory=dict)
     returned: dict[str, str] = field(default_factory=dict)
     states: dict[str, Fields] = field(default_factory=dict)
     called: int | None = None
@@ -97,6 +96,8 @@ class _Reading:
         self._keys, self._lease = keys, lease_ms
         self._seats: dict[str, Fields] = {}
         self._open: dict[str, int] = {}
+        self._closed: dict[str, str] = {}
+        self._cancelled: set[str] = set()
 
     def take(self, transaction: list[Command]) -> None:
         """Check one transaction's writes, then apply them."""
@@ -119,15 +120,18 @@ class _Reading:
 
     def _note(self, facts: _Facts, turn: str, values: Fields) -> None:
         if "closed" in values:
-            facts.closed[turn] = values["closed"]
+            # What was cut short is completed in a later transaction.
+            self._closed[turn] = values["closed"]
         if "returned" in values:
             facts.returned[turn] = values["returned"]
+        if values.get("state") == "cancelled":
+            self._cancelled.add(turn)
         facts.states.setdefault(turn, {}).update(values)
 
     def _apply(self, name: str, key: str, args: Sequence[str], facts: _Facts) -> None:
         session = key.removeprefix(self._keys.session())
         if name in ("LPUSH", "RPUSH") and key.startswith(self._keys.history()):
-            self._check_commit(key.removeprefix(self._keys.history()), args, facts)
+            self._check_commit(key.removeprefix(self._keys.history()), args)
         elif session == key:
             return
         elif name == "HSET":
@@ -164,21 +168,21 @@ class _Reading:
 
     def _manner(self, session: str, seat: Fields, turn: str, facts: _Facts) -> str:
         token = seat["owner"]
-        if facts.closed.get(turn) == token:
+        if self._closed.get(turn) == token:
             return "finished"
         if facts.returned.get(turn) == token:
             return "returned"
-        if facts.states.get(turn, {}).get("state") == "cancelled":
+        if turn in self._cancelled:
             return "cancelled"
         if facts.called is None or facts.called < int(seat["lease"]):
             self._say(session, seat, f"was taken from {token} at {facts.called}, its lease valid until {seat['lease']}")
         return "taken"
 
-    def _check_commit(self, session: str, elements: Sequence[str], facts: _Facts) -> None:
+    def _check_commit(self, session: str, elements: Sequence[str]) -> None:
         seat = self._seats.get(session, {})
         for element in elements:
             turn = str(json.loads(element)["turnstile"]["turn"])
-            token = facts.closed.get(turn)
+            token = self._closed.get(turn)
             if token is None or token != seat.get("owner") or turn != seat.get("head"):
                 self._say(session, seat, f"got messages of {turn} from {token or 'nobody'}")
 

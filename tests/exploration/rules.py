@@ -103,9 +103,9 @@ def _owned(world: World) -> Iterator[str]:
 
 def _counters(world: World) -> Iterator[str]:
     stats, turns = world.stats, world.turns()
-    left = sum(not State(turn["state"]).ended for turn in turns.values())
-    if int(stats.get("open", 0)) != left:
-        yield f"{stats.get('open', 0)} open, {left} not ended"
+    left = {id for id, turn in turns.items() if not State(turn["state"]).ended}
+    if (counted := set(world.value(KEYS.open, {}))) != left:
+        yield f"{counted} counted as open, {left} are"
     if int(stats.get("accepted", 0)) != sum(world.around["submitted"].values()):
         yield f"{stats.get('accepted', 0)} accepted, submitted {world.around['submitted']}"
     if not world.around["erased"]:
@@ -117,7 +117,7 @@ def _counters(world: World) -> Iterator[str]:
 def _keys(world: World) -> Iterator[str]:
     """Nothing is stored but what keys.py names."""
     sessions, ids = world.sessions, list(world.turns())
-    known = {QUEUE, KEYS.due, KEYS.failed, KEYS.stats, KEYS.workers, KEYS.roll}
+    known = {QUEUE, KEYS.due, KEYS.failed, KEYS.open, KEYS.stats, KEYS.workers, KEYS.roll}
     known |= {make(name) for make in (KEYS.history, KEYS.session, KEYS.mailbox, KEYS.turns) for name in sessions}
     known |= {make(id) for make in (KEYS.turn, KEYS.events, KEYS.celery_result) for id in ids}
     known |= {KEYS.owned(worker) for worker in world.owned()}

@@ -36,7 +36,7 @@ def _spoil(explorer: Explorer, script: str, old: str, new: str) -> None:
 
 def test_a_fault_is_told_with_the_way_there(url: str) -> None:
     with Explorer(Scope("spoiled", {"A": 1}), url) as explorer:
-        _spoil(explorer, "finish", "if seat[1] ~= id or seat[2] ~= token then", "if seat[1] ~= id then")
+        _spoil(explorer, "finish", "or seat[1] ~= id or seat[2] ~= token then", "or seat[1] ~= id then")
         with pytest.raises(Violation) as caught:
             explorer.explore()
     assert [line[5:] for line in str(caught.value).splitlines()[1:]] == [

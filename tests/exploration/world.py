@@ -15,7 +15,7 @@ PAST, FUTURE, AWHILE = "1", "9000000000000", "awhile"
 QUEUE = "chat"
 
 _MOMENTS = ("created", "started", "finished")
-_KEPT = ("accepted", "open", "completed", "failed", "cancelled", f"sent:{QUEUE}", f"passed:{QUEUE}")
+_KEPT = ("accepted", "completed", "failed", "cancelled", f"sent:{QUEUE}", f"passed:{QUEUE}")
 
 
 @dataclass(slots=True)
@@ -150,6 +150,7 @@ def _forget_moments(world: World, now: int) -> None:
     if KEYS.due in data:
         data[KEYS.due][1] = {session: _phase(moment, now) for session, moment in world.due.items()}
     _all(data, KEYS.failed, FUTURE)
+    _all(data, KEYS.open, FUTURE)
     _all(data, KEYS.roll, AWHILE)
     stats = world.stats
     kept = {name: stats[name] for name in _KEPT if name in stats}

@@ -9,12 +9,14 @@ _USERS = {
     "parts/keep": "keep",
     "parts/enrol": "submit",
     "parts/release": "finish",
-    "parts/settle": "finish",
+    "parts/fulfil": "finish",
+    "parts/occupy": "sweep",
     "parts/clock": "sweep",
     "parts/note": "emit",
     "parts/patient": "muster",
 }
 _REGRESSIONS = "tests/scripts/test_regressions.py"
+_CUTS = "tests/scripts/test_cuts.py"
 _SMALL_SCOPE = "tests/exploration/test_small_scope.py::test_no_interleaving_breaks_a_rule"
 
 
@@ -23,27 +25,31 @@ def _script(name: str, breaks: str, old: str, new: str, *, script: str) -> Mutan
     return Mutant(name, breaks, f"turns/lua/{script}.lua", old, new, tests)
 
 
+def _cut(name: str, breaks: str, old: str, new: str, *, script: str) -> Mutant:
+    """A fault that shows only when a script is cut short."""
+    return Mutant(name, breaks, f"turns/lua/{script}.lua", old, new, (_CUTS,))
+
+
 SCRIPTS = (
     _script(
         "finish without fence",
         "a worker thought dead commits over its successor",
-        "if seat[1] ~= id or seat[2] ~= token then return { 'superseded' } end",
-        "if seat[1] ~= id then return { 'superseded' } end",
+        "or seat[1] ~= id or seat[2] ~= token then return { 'superseded' } end",
+        "or seat[1] ~= id then return { 'superseded' } end",
         script="finish",
     ),
     _script(
         "history before the owner check",
         "a superseded finish still adds its messages",
-        "local home, history = key.session .. session, key.history .. session\n",
-        "local home, history = key.session .. session, key.history .. session\n"
-        "for i = 11, #ARGV do redis.call('LPUSH', history, ARGV[i]) end\n",
+        "local seat = redis.call",
+        "for i = 11, #ARGV do redis.call('LPUSH', key.history .. session, ARGV[i]) end\nlocal seat = redis.call",
         script="finish",
     ),
     _script(
         "replay not recognised in finish",
         "a repeated finish is told that it was superseded",
-        "if known[3] == token then return { 'replay', known[2] } end\n",
-        "",
+        "if known[3] == token then\n",
+        "if false then\n",
         script="finish",
     ),
     _script(
@@ -59,8 +65,8 @@ SCRIPTS = (
     _script(
         "last text said twice",
         "a reader sees the end of an answer twice",
-        "if text ~= '' and (known[5] or '0') == after then",
-        "if text ~= '' then",
+        "text ~= '' and (known[4] or '0') == after and text or nil",
+        "text ~= '' and text or nil",
         script="finish",
     ),
     _script(
@@ -87,15 +93,15 @@ SCRIPTS = (
     _script(
         "emit without fence",
         "two workers write into one stream",
-        "if not known[1] or redis.call('HGET', key.session .. known[1], 'owner') ~= token then",
-        "if not known[1] then",
+        "if known[4] ~= 'running' or seat[1] ~= id or seat[2] ~= token then",
+        "if known[4] ~= 'running' or seat[1] ~= id then",
         script="emit",
     ),
     _script(
         "emit repeats",
         "a call whose reply was lost writes its text twice",
-        "if sequence == after then",
-        "if sequence >= after then",
+        "for i = 4 + sequence - after, #ARGV do",
+        "for i = 4, #ARGV do",
         script="emit",
     ),
     _script(
@@ -108,8 +114,8 @@ SCRIPTS = (
     _script(
         "attempts not counted",
         "a question that kills workers does so for ever",
-        "attempt = redis.call('HINCRBY', turn, 'attempts', 1)",
-        "attempt = attempt + 1",
+        "'attempts', attempt, 'started'",
+        "'attempts', known[3], 'started'",
         script="claim",
     ),
     _script(
@@ -143,15 +149,15 @@ SCRIPTS = (
     _script(
         "claim leaves no mark",
         "a worker that dies keeps its turns until their leases run out",
-        "  redis.call('SADD', owned, session)\n",
+        "redis.call('SADD', owned, session)\n",
         "",
         script="claim",
     ),
     _script(
         "renew ignores the token",
         "a worker keeps the lease of a turn that it lost",
-        "if redis.pcall('HGET', home, 'owner') == token then",
-        "if redis.pcall('HGET', home, 'owner') then",
+        "if seat[1] == id and seat[2] == token and state == 'running' then",
+        "if seat[1] == id and state == 'running' then",
         script="renew",
     ),
     _script(
@@ -164,8 +170,8 @@ SCRIPTS = (
     _script(
         "requeue without fence",
         "a worker thought dead takes the turn from its successor",
-        "if seat[1] ~= token then return { 'superseded' } end\n",
-        "if not seat[2] then return { 'superseded' } end\n",
+        "seat[1] == token and seat[3] == id",
+        "seat[3] == id",
         script="requeue",
     ),
     _script(
@@ -185,22 +191,22 @@ SCRIPTS = (
     _script(
         "requeue forgives everything",
         "a turn that always fails is tried for ever",
-        "if forgive == '1' then redis.call",
-        "if forgive then redis.call",
+        "(forgive == '1' and 1 or 0)",
+        "1",
         script="requeue",
     ),
     _script(
         "cancel leaves the mailbox entry",
         "a cancelled turn runs",
-        "redis.call('LREM', key.mailbox .. session, 1, id)",
+        "redis.call('LREM', key.mailbox .. session, 0, id)",
         "redis.call('LLEN', key.mailbox .. session)",
         script="cancel",
     ),
     _script(
         "cancel holds the session",
         "the turns behind a cancelled one never run",
-        "if seat[1] == id then\n  release(session, now)\nelse",
-        "if seat[1] ~= id then",
+        "release(session, now)\nreturn",
+        "return",
         script="cancel",
     ),
     _script(
@@ -213,8 +219,8 @@ SCRIPTS = (
     _script(
         "cancel of what has ended",
         "a completed turn becomes a cancelled one",
-        "if state ~= 'queued' and state ~= 'running' then return { 'ended', state } end\n",
-        "",
+        "if state ~= 'queued' and state ~= 'running' then",
+        "if false then",
         script="cancel",
     ),
     _script(
@@ -348,34 +354,34 @@ SCRIPTS = (
         "a dispatch that is lost leaves its session waiting for ever",
         "  redis.call('ZADD', key.due, now + rule.grace + ahead(queue, sent) * rule.pace, session)\n",
         "",
-        script="parts/dispatch",
+        script="parts/occupy",
     ),
     _script(
         "dispatch without number",
         "sweeps cannot tell a long queue from a lost dispatch",
         "local sent = redis.call('HINCRBY', key.stats, 'sent:' .. queue, 1)",
         "local sent = 0",
-        script="parts/dispatch",
+        script="parts/occupy",
     ),
     _script(
         "dispatch keeps the owner",
         "a turn that was taken away can still be ended by its old worker",
-        "  redis.call('HDEL', home, 'owner', 'lease', 'worker')\n",
+        "  redis.call('HDEL', key.session .. session, 'owner', 'lease', 'worker')\n",
         "",
         script="parts/dispatch",
     ),
     _script(
         "busy session not noticed",
         "two turns of one session run at once",
-        "if redis.call('EXISTS', key.session .. session) == 1 then",
-        "if redis.call('EXISTS', key.mailbox .. session) == 1 then",
+        "if not head or head == id then",
+        "if true then",
         script="parts/enqueue",
     ),
     _script(
         "last in, first out",
         "turns of a session run in the wrong order",
-        "following = redis.call('LPOP', key.mailbox .. session)",
-        "following = redis.call('RPOP', key.mailbox .. session)",
+        "return redis.call('LINDEX', mailbox, 0)",
+        "return redis.call('LINDEX', mailbox, -1)",
         script="parts/release",
     ),
     _script(
@@ -388,16 +394,16 @@ SCRIPTS = (
     _script(
         "settle forgets the open count",
         "the queue seems full for ever",
-        "  redis.call('HINCRBY', key.stats, 'open', -1)\n",
+        "  redis.call('ZREM', key.open, id)\n",
         "",
-        script="parts/settle",
+        script="parts/fulfil",
     ),
     _script(
         "records live for ever",
         "memory fills up",
         "  redis.call('PEXPIRE', turn, ttl)\n",
         "",
-        script="parts/settle",
+        script="parts/fulfil",
     ),
     _script(
         "the clock stands still",
@@ -409,8 +415,123 @@ SCRIPTS = (
     _script(
         "event numbers skip",
         "a reader that resumes waits for an event that never was",
-        "'sequence', 1)",
-        "'sequence', 2)",
+        "place = key.events .. id, sequence + 1",
+        "place = key.events .. id, sequence + 2",
         script="parts/note",
+    ),
+    _cut(
+        "history before the record",
+        "an end that is cut short is in the history twice",
+        "  redis.call('HSET', turn, unpack(record))\n",
+        "  append(key.history .. session, elements)\n  redis.call('HSET', turn, unpack(record))\n  elements = {}\n",
+        script="parts/settle",
+    ),
+    _cut(
+        "nothing is owed",
+        "an answer whose commit is cut short never reaches the history",
+        "  if redis.call('HEXISTS', turn, 'owed') == 0 then",
+        "  if true then",
+        script="parts/settled",
+    ),
+    _cut(
+        "what was owed stays",
+        "each look at an ended turn tells its end again",
+        "  redis.call('HDEL', turn, 'owed', 'rest')\n",
+        "",
+        script="parts/fulfil",
+    ),
+    _cut(
+        "what is owed is added without a look",
+        "an end that is cut short is in the history twice",
+        "append(key.history .. session, ended.elements, again)",
+        "append(key.history .. session, ended.elements)",
+        script="parts/fulfil",
+    ),
+    _cut(
+        "the end told again",
+        "a reader sees a turn end twice",
+        "  if not newest or newest[1] ~= sequence .. '-0' or newest[2][2] ~= 'ended' then",
+        "  if true then",
+        script="parts/fulfil",
+    ),
+    _cut(
+        "the last text told again",
+        "a reader sees the end of an answer twice",
+        "if ended.rest and sequence == tonumber(ended.after) then",
+        "if ended.rest then",
+        script="parts/fulfil",
+    ),
+    _cut(
+        "an event that nobody counted",
+        "after a cut every later event of the turn is refused",
+        "  if type(added) == 'table' then",
+        "  if type(added) == 'table' and error(added.err) then",
+        script="parts/note",
+    ),
+    _cut(
+        "an ended turn is dispatched",
+        "a turn whose end was cut short runs again",
+        "  if known[5] ~= 'queued' and known[5] ~= 'running' then",
+        "  if not known[5] then",
+        script="sweep",
+    ),
+    _cut(
+        "an ended turn is claimed",
+        "a turn whose end was cut short runs again",
+        "if state ~= 'queued' and state ~= 'running' then",
+        "if false then",
+        script="claim",
+    ),
+    _cut(
+        "what has ended leaves the mailbox and runs",
+        "a turn whose cancellation was cut short runs",
+        "    if known[1] == 'queued' then",
+        "    if known[1] then",
+        script="parts/release",
+    ),
+    _cut(
+        "out of the mailbox before it is dispatched",
+        "a turn stands nowhere after a cut, and never runs",
+        "      dispatch(session, id, now, known[2])\n      redis.call('LPOP', mailbox)\n",
+        "      redis.call('LPOP', mailbox)\n      dispatch(session, id, now, known[2])\n",
+        script="parts/release",
+    ),
+    _cut(
+        "the record before the place",
+        "a turn is accepted, stands nowhere after a cut, and never runs",
+        "  local place, sent = enqueue(session, id, now, queue)\n",
+        "  redis.call('HSET', key.turn .. id, 'session', session, 'state', 'queued', 'reply', '', 'attempts', 0)\n"
+        "  local place, sent = enqueue(session, id, now, queue)\n",
+        script="parts/enrol",
+    ),
+    _cut(
+        "a head without a due entry",
+        "a dispatch that a cut has left out is never made up for",
+        "  redis.call('ZADD', key.due, now + rule.grace + ahead(queue, sent) * rule.pace, session)\n"
+        "  redis.call('HSET', key.session .. session, 'head', id, 'phase', 'dispatched', 'sent', sent)\n",
+        "  redis.call('HSET', key.session .. session, 'head', id, 'phase', 'dispatched', 'sent', sent)\n"
+        "  redis.call('ZADD', key.due, now + rule.grace + ahead(queue, sent) * rule.pace, session)\n",
+        script="parts/occupy",
+    ),
+    _cut(
+        "a replay completes nothing",
+        "an owner is told of an end that others have to complete",
+        "  complete(id, session, now)\n  return { 'replay', known[2] }",
+        "  return { 'replay', known[2] }",
+        script="finish",
+    ),
+    _cut(
+        "a session begun by half",
+        "the messages that a cut has left out are never added",
+        "if seen[1] == fingerprint and not seen[2] then",
+        "if seen[1] == fingerprint then",
+        script="converse",
+    ),
+    _cut(
+        "erase forgets its list first",
+        "a repeat of an erase that was cut short does not find the rest",
+        "local gone, messages = 0, redis.call('LLEN', history)\n",
+        "local gone, messages = 0, redis.call('LLEN', history)\nredis.call('DEL', turns, mailbox, home)\n",
+        script="erase",
     ),
 )

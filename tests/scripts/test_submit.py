@@ -125,3 +125,12 @@ def test_many_sessions_at_once(scene: Scene, server: EmbeddedServer) -> None:
     for number in range(50):
         scene.submit(f"t{number}", session=f"s{number}")
     assert scene.queue() == [f"t{number}" for number in range(50)]
+
+
+def test_a_turn_that_stands_nowhere_is_enqueued_by_its_repeat(scene: Scene) -> None:
+    scene.submit("a")
+    scene.client.delete(scene.keys.session("foo"), scene.keys.due, "chat")
+    scene.submit("a")
+    assert scene.pop() == "a"
+    scene.complete(scene.claim("a"))
+    scene.assert_idle()

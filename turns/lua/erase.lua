@@ -30,11 +30,11 @@ end
 
 local gone, messages = 0, readable(session) and redis.call('LLEN', history) or 0
 for _, id in ipairs(ids) do
-  gone = gone + redis.call('DEL', key.turn .. id)
   redis.call('DEL', key.events .. id, key.celery_result .. id, key.webhook .. id)
   redis.call('ZREM', key.open, id)
   redis.call('ZREM', key.failed, id)
   redis.call('ZREM', key.undelivered, id)
+  gone = gone + redis.call('DEL', key.turn .. id)
   redis.call('PUBLISH', key.wake .. id, 'erased')
 end
 redis.call('DEL', history, home, mailbox, key.conversation .. session)

@@ -1,0 +1,178 @@
+"""Scripts that stop half-way, as after a right that is missing, and the workers that bring what is left to rest."""
+
+import itertools
+import json
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+
+from redis.exceptions import ResponseError
+
+from tests.scripts.scene import LASTING, Scene, pair
+from turns.scripts import Script
+from turns.states import State
+from turns.store import Outcome, TurnStore
+from turns.webhooks import WebhookStore
+from turns.wire import NOTICE_QUEUE, QUEUES, Claim
+
+CUT = "the script is cut here"
+_READS = (
+    "EXISTS GET HEXISTS HGET HGETALL HKEYS HMGET LINDEX LLEN LPOS LRANGE PUBSUB SMEMBERS TIME XREVRANGE ZCARD ZRANGE"
+    " ZRANGEBYSCORE ZSCORE"
+)
+# Stands before a script's parts, which then see this table instead of the server's: after so many writes every call fails.
+_HOOK = """
+local server, left, reads = redis, %d, ' %s '
+local redis = setmetatable({}, { __index = server })
+for _, name in ipairs({ 'call', 'pcall' }) do
+  redis[name] = function(command, ...)
+    if not reads:find(' ' .. command .. ' ', 1, true) then left = left - 1 end
+    if left < 0 then error('%s') end
+    return server[name](command, ...)
+  end
+end
+"""
+_ROUNDS = 40
+
+
+def cut_after(script: Script, writes: int) -> Script:
+    """The script, to end before the write that follows so many."""
+    flags, constants, rest = script.source.split("\n", 1)[0], *_parted(script.source)
+    source = "\n".join([flags, constants, _HOOK % (writes, _READS, CUT), rest])
+    return Script(script.name, source, "0" * 40)
+
+
+def _parted(source: str) -> tuple[str, str]:
+    lines = source.split("\n", 3)
+    return "\n".join(lines[1:3]), lines[3]
+
+
+@contextmanager
+def cut(store: TurnStore, name: str, writes: int) -> Iterator[list[bool]]:
+    """A script ends after so many writes for the block; the list is no longer empty once one was cut."""
+    whole, happened = store.scripts[name], list[bool]()
+    store.scripts[name] = cut_after(whole, writes)
+    try:
+        yield happened
+    except ResponseError as error:
+        if CUT not in str(error):
+            raise
+        happened.append(True)
+    finally:
+        store.scripts[name] = whole
+
+
+def bring_to_rest(scene: Scene) -> None:
+    """Let the time pass, and workers sweep, claim and finish, until nothing is left to do."""
+    for number in range(_ROUNDS):
+        for session in scene.client.zrange(scene.keys.due, 0, -1):
+            if scene.client.hexists(scene.keys.session(session), "lease"):
+                scene.client.hset(scene.keys.session(session), "lease", 1)
+            scene.make_due(session)
+        scene.turns.sweep()
+        ids = [id for queue in QUEUES for id in iter(partial(scene.pop, queue), None)]
+        for id in ids:
+            claim = scene.turns.claim(id, "w9", f"rest{number}-{id}")
+            if isinstance(claim, Claim):
+                _answer(scene, claim)
+        if not ids and not scene.client.exists(scene.keys.due):
+            return
+    raise AssertionError("it never comes to rest")
+
+
+def _answer(scene: Scene, claim: Claim) -> None:
+    after, text = claim.sequence, "the rest" if claim.stream else ""
+    outcome = Outcome(State.COMPLETED, "an answer")
+    assert scene.turns.finish(claim, outcome, pair(claim.id), after=after, text=text) is State.COMPLETED
+
+
+def deliver_webhooks(store: WebhookStore, scene: Scene) -> Counter[str]:
+    """Let the postman deliver whatever webhooks are due; how often each turn's was."""
+    delivered: Counter[str] = Counter()
+    for _ in range(_ROUNDS):
+        if not scene.client.exists(scene.keys.webhooks):
+            return delivered
+        for raw in iter(lambda: scene.client.rpop(NOTICE_QUEUE), None):
+            id = json.loads(json.loads(raw)["body"])[0][0]
+            if notice := store.notify(id):
+                store.conclude(notice)
+                delivered[id] += 1
+        for id in scene.client.zrange(scene.keys.webhooks, 0, -1):
+            scene.client.zadd(scene.keys.webhooks, {id: 1}, xx=True)
+        store.remind()
+    raise AssertionError("some webhook is never delivered")
+
+
+def complaints(scene: Scene, *, erased: bool = False) -> Iterator[str]:
+    """Everything that is not as it should be once all is at rest; `erased`: some turns and their history may be gone."""
+    keys, client = scene.keys, scene.client
+    records = {key.removeprefix(keys.turn()): client.hgetall(key) for key in client.keys(keys.turn("*"))}
+    records = {id: record for id, record in records.items() if "session" in record}
+    for id, record in records.items():
+        yield from _of_turn(scene, id, record)
+        if record["reply"] == "1" and not (erased or client.exists(keys.celery_result(id))):
+            yield f"{id}: no result for the plain app"
+    for session in {record["session"] for record in records.values()}:
+        mine = [id for id, record in records.items() if record["session"] == session]
+        yield from _of_history(scene, session, {id: records[id] for id in mine}, erased=erased)
+    for kind in ("due", "session:*", "mailbox:*", "owned:*", "open"):
+        if left := client.keys(f"{keys.prefix}{kind}"):
+            yield f"left over: {left}"
+    yield from _of_counters(scene, Counter(record["state"] for record in records.values()), erased=erased)
+    lasting = {*LASTING, NOTICE_QUEUE, keys.workers, keys.roll, keys.undelivered}
+    forever = {key for key in client.keys("*") if client.ttl(key) == -1} - lasting
+    if forever := {key for key in forever if not key.startswith((keys.history(), keys.conversation()))}:
+        yield f"never expires: {forever}"
+
+
+def _of_turn(scene: Scene, id: str, record: dict[str, str]) -> Iterator[str]:
+    if not State(record["state"]).ended:
+        yield f"{id} was accepted and is {record['state']}"
+    if left := record.keys() & {"owed", "rest"}:
+        yield f"{id} still has {left}"
+    events = scene.turns.events(id)
+    sequences = [event.sequence for event in events]
+    if sequences != list(range(sequences[0], sequences[0] + len(sequences)) if events else []):
+        yield f"{id}: events {sequences}"
+    ends = [event.data for event in events if event.type == "ended"]
+    if events and (ends != [record["state"]] or events[-1].type != "ended"):
+        yield f"{id}: {record['state']}, told {ends}"
+    if events and record["sequence"] != str(sequences[-1]):
+        yield f"{id}: sequence {record['sequence']}, events {sequences}"
+    texts = [event.data for event in events if event.type == "text" and event.attempt == int(record["attempts"])]
+    if len(texts) != len(set(texts)):
+        yield f"{id}: text told twice: {texts}"
+
+
+def _of_history(scene: Scene, session: str, records: dict[str, dict[str, str]], *, erased: bool) -> Iterator[str]:
+    """Whole pairs, each once, in the order of acceptance: of every completed turn and of no other."""
+    said = [json.loads(element)["data"]["content"] for element in scene.history(session)]
+    order = said[::2]
+    if said[1::2] != order or len(order) != len(set(order)):
+        yield f"{session}: history {said}"
+    answered = {id for id, record in records.items() if State(record["state"]).answered}
+    told = {id for id in order if id in records}
+    if not erased and told != answered:
+        yield f"{session}: {answered} answered, {told} in the history"
+    # Ids are given in the order in which the questions were asked.
+    if order != sorted(order):
+        yield f"{session}: out of order {order}"
+
+
+def _of_counters(scene: Scene, found: Counter[str], *, erased: bool) -> Iterator[str]:
+    """A cut may cost a count, three where there were cuts before; none is too high, and none negative."""
+    counts = scene.turns.stats()
+    if counts["open"]:
+        yield f"{counts['open']} open"
+    for name in ("accepted", *(state.value for state in State if state.ended)):
+        if counts.get(name, 0) < 0:
+            yield f"{name} is {counts[name]}"
+    for state in (state for state in State if state.ended):
+        if not (erased or found[state] - 3 <= counts.get(state, 0) <= found[state]):
+            yield f"{counts.get(state, 0)} counted as {state}, {found[state]} are"
+
+
+def numbers() -> Iterator[int]:
+    """How many writes a script is let make, one more each time."""
+    return itertools.count()

@@ -1,0 +1,351 @@
+"""For every script, the situations in which it is cut: each leads there, and gives the call that is to be cut."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from tests.scripts.cutting import cut
+from tests.scripts.scene import Scene, pair
+from turns.states import State
+from turns.store import Call, Outcome
+from turns.webhooks import Notice, WebhookStore
+from turns.wire import Claim, Options
+
+HOOK = {"url": "https://example.org/hook", "key": "k"}
+Prepare = Callable[[Scene], Callable[[], Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """`erases`: what it works on may be gone afterwards."""
+
+    script: str
+    name: str
+    prepare: Prepare
+    erases: bool = False
+
+
+SITUATIONS: list[Situation] = []
+
+
+def situation(script: str, *, erases: bool = False) -> Callable[[Prepare], Prepare]:
+    """Enter a situation of a script."""
+
+    def enter(prepare: Prepare) -> Prepare:
+        SITUATIONS.append(Situation(script, prepare.__name__.strip("_"), prepare, erases))
+        return prepare
+
+    return enter
+
+
+def _hooks(scene: Scene) -> WebhookStore:
+    assert isinstance(scene.turns, WebhookStore)
+    return scene.turns
+
+
+def _options(*, stream: bool = True, webhook: bool = False) -> Options:
+    return Options(stream=stream, webhook=HOOK if webhook else {})
+
+
+@situation("submit")
+def _to_an_idle_session(scene: Scene) -> Callable[[], Any]:
+    return lambda: scene.submit("a", reply=True)
+
+
+@situation("submit")
+def _to_a_busy_session(scene: Scene) -> Callable[[], Any]:
+    scene.start("a")
+    scene.submit("b")
+    return lambda: scene.submit("c", options=_options(webhook=True))
+
+
+@situation("follow")
+def _in_its_session(scene: Scene) -> Callable[[], Any]:
+    scene.complete(scene.start("a"))
+    return lambda: scene.turns.follow("b", "a", "branch", "hi")
+
+
+@situation("follow")
+def _on_a_branch(scene: Scene) -> Callable[[], Any]:
+    for id in ("a", "b"):
+        claim = scene.start(id)
+        marked = [m.replace("}}", f'}},"turnstile":{{"turn":"{id}","at":1}}}}', 1) for m in pair(id)]
+        scene.turns.finish(claim, Outcome(State.COMPLETED, "x"), marked)
+    return lambda: scene.turns.follow("c", "a", "branch", "hi")
+
+
+def _claimed(scene: Scene, id: str) -> Callable[[], Any]:
+    return lambda: scene.turns.claim(id, "w1", "nonce")
+
+
+@situation("claim")
+def _of_a_streamed_turn(scene: Scene) -> Callable[[], Any]:
+    scene.submit("a", "b", reply=True)
+    scene.pop()
+    return _claimed(scene, "a")
+
+
+@situation("claim")
+def _of_a_second_attempt(scene: Scene) -> Callable[[], Any]:
+    scene.turns.emit(scene.start("a"), 1, ["x"])
+    scene.lose()
+    scene.pop()
+    return _claimed(scene, "a")
+
+
+@situation("claim")
+def _of_a_turn_whose_end_was_cut(scene: Scene) -> Callable[[], Any]:
+    claim = scene.start("a", reply=True, options=_options(webhook=True))
+    scene.submit("b")
+    with cut(scene.turns, "finish", 1):
+        scene.complete(claim)
+    scene.client.hset(scene.keys.session("foo"), "phase", "dispatched")
+    return _claimed(scene, "a")
+
+
+@situation("renew")
+def _of_two_leases(scene: Scene) -> Callable[[], Any]:
+    held = [scene.start(session, session=session) for session in ("a", "b")]
+    return lambda: scene.turns.renew("w1", held)
+
+
+@situation("emit")
+def _of_three_pieces(scene: Scene) -> Callable[[], Any]:
+    claim = scene.start("a")
+    return lambda: scene.turns.emit(claim, 1, ["x", "y", "z"])
+
+
+def _finishing(scene: Scene, claim: Claim, state: State, *, stream: bool) -> Callable[[], Any]:
+    if state.answered:
+        outcome, messages = Outcome(state, "an answer", {"total_tokens": 3}, "gpt"), pair(claim.id)
+    else:
+        outcome, messages = Outcome(state, code="chain_error", message="It broke."), []
+    text = "the end" if stream else ""
+    return lambda: scene.turns.finish(claim, outcome, messages, after=claim.sequence, text=text)
+
+
+@situation("finish")
+def _of_the_last_turn(scene: Scene) -> Callable[[], Any]:
+    return _finishing(scene, scene.start("a", options=_options(stream=False)), State.COMPLETED, stream=False)
+
+
+@situation("finish")
+def _with_everything(scene: Scene) -> Callable[[], Any]:
+    scene.complete(scene.start("a"))
+    claim = scene.start("b", reply=True, options=_options(webhook=True))
+    scene.submit("c", "d")
+    return _finishing(scene, claim, State.COMPLETED, stream=True)
+
+
+@situation("finish")
+def _of_a_failure(scene: Scene) -> Callable[[], Any]:
+    claim = scene.start("a", reply=True, options=_options(webhook=True))
+    scene.submit("b")
+    return _finishing(scene, claim, State.FAILED, stream=True)
+
+
+@situation("finish")
+def _of_an_end_that_was_cut(scene: Scene) -> Callable[[], Any]:
+    claim = scene.start("a", reply=True, options=_options(webhook=True))
+    scene.submit("b")
+    with cut(scene.turns, "finish", 2):
+        _finishing(scene, claim, State.COMPLETED, stream=True)()
+    return _finishing(scene, claim, State.COMPLETED, stream=True)
+
+
+@situation("requeue")
+def _at_once(scene: Scene) -> Callable[[], Any]:
+    claim = scene.start("a")
+    scene.submit("b")
+    return lambda: scene.turns.requeue(claim, forgive=True)
+
+
+@situation("requeue")
+def _with_a_delay(scene: Scene) -> Callable[[], Any]:
+    claim = scene.start("a")
+    scene.submit("b")
+    return lambda: scene.turns.requeue(claim, 60)
+
+
+@situation("cancel")
+def _of_what_runs(scene: Scene) -> Callable[[], Any]:
+    scene.start("a", reply=True, options=_options(webhook=True))
+    scene.submit("b")
+    return lambda: scene.turns.cancel("a")
+
+
+@situation("cancel")
+def _of_what_is_dispatched(scene: Scene) -> Callable[[], Any]:
+    scene.submit("a")
+    return lambda: scene.turns.cancel("a")
+
+
+@situation("cancel")
+def _of_what_waits(scene: Scene) -> Callable[[], Any]:
+    scene.start("a")
+    scene.submit("b", "c", reply=True, options=_options(webhook=True))
+    return lambda: scene.turns.cancel("b")
+
+
+@situation("sweep")
+def _of_lost_dispatches(scene: Scene) -> Callable[[], Any]:
+    for session in ("s1", "s2", "s3"):
+        scene.submit(f"{session}a", f"{session}b", session=session)
+        scene.pop()
+        scene.make_due(session)
+    return scene.turns.sweep
+
+
+@situation("sweep")
+def _of_a_lost_worker(scene: Scene) -> Callable[[], Any]:
+    scene.start("a")
+    scene.submit("b")
+    scene.expire_lease()
+    return scene.turns.sweep
+
+
+@situation("sweep")
+def _of_a_worker_that_was_lost_too_often(scene: Scene) -> Callable[[], Any]:
+    scene.start("a", reply=True, options=_options(webhook=True))
+    scene.submit("b")
+    scene.lose(times=4)
+    scene.claim(str(scene.pop()))
+    scene.expire_lease()
+    return scene.turns.sweep
+
+
+@situation("sweep")
+def _of_what_waits_for_its_retry(scene: Scene) -> Callable[[], Any]:
+    scene.turns.requeue(scene.start("a"), 60)
+    scene.make_due()
+    return scene.turns.sweep
+
+
+@situation("sweep")
+def _of_ends_that_were_cut(scene: Scene) -> Callable[[], Any]:
+    claim = scene.start("a", reply=True, options=_options(webhook=True))
+    scene.submit("b", "c", "d")
+    for id in ("b", "c"):
+        with cut(scene.turns, "cancel", 1):
+            scene.turns.cancel(id)
+    with cut(scene.turns, "finish", 1):
+        _finishing(scene, claim, State.COMPLETED, stream=True)()
+    scene.make_due()
+    return scene.turns.sweep
+
+
+@situation("muster")
+def _of_a_dead_worker(scene: Scene) -> Callable[[], Any]:
+    scene.start("a", session="s1")
+    scene.start("b", session="s2")
+    scene.client.hset(scene.keys.workers, "w1", "{}")
+    scene.client.zadd(scene.keys.roll, {"w1": 1_000_000_000_000, "w2": scene.turns.now() * 1000})
+    return lambda: scene.turns.muster("w2")
+
+
+@situation("status")
+@situation("describe")
+@situation("stats")
+def _of_anything(scene: Scene) -> Callable[[], Any]:
+    scene.start("a")
+    return lambda: (scene.turns.status("a"), scene.turns.describe("foo"), scene.turns.stats())
+
+
+@situation("retry")
+def _in_an_idle_session(scene: Scene) -> Callable[[], Any]:
+    scene.fail(scene.start("a", reply=True, options=_options(webhook=True)))
+    return lambda: scene.turns.retry("a")
+
+
+@situation("retry")
+def _in_a_busy_session(scene: Scene) -> Callable[[], Any]:
+    scene.fail(scene.start("b"))
+    scene.start("a")
+    return lambda: scene.turns.retry("b")
+
+
+@situation("retry")
+def _of_a_failure_whose_end_was_cut(scene: Scene) -> Callable[[], Any]:
+    claim = scene.start("a", reply=True, options=_options(webhook=True))
+    with cut(scene.turns, "finish", 1):
+        scene.fail(claim)
+    return lambda: scene.turns.retry("a")
+
+
+@situation("forget", erases=True)
+def _of_a_completed_turn(scene: Scene) -> Callable[[], Any]:
+    scene.complete(scene.start("a", reply=True))
+    return lambda: scene.turns.forget("a")
+
+
+@situation("erase", erases=True)
+def _of_a_busy_session(scene: Scene) -> Callable[[], Any]:
+    scene.complete(scene.start("a", reply=True, options=_options(webhook=True)))
+    scene.start("b", reply=True)
+    scene.submit("c", "d", reply=True)
+    return lambda: scene.turns.erase("foo")
+
+
+@situation("converse")
+def _of_a_new_session(scene: Scene) -> Callable[[], Any]:
+    return lambda: scene.turns.begin("foo", {"topic": "tea"}, [*pair("a"), *pair("b")])
+
+
+@situation("converse")
+def _of_a_known_session(scene: Scene) -> Callable[[], Any]:
+    scene.turns.begin("foo", {"topic": "tea"}, pair("a"))
+    return lambda: scene.turns.amend("foo", {"topic": "milk"}, pair("b"))
+
+
+def _posted(scene: Scene) -> None:
+    scene.complete(scene.start("a", options=_options(webhook=True)))
+
+
+def _taken(scene: Scene) -> Notice:
+    _posted(scene)
+    notice = _hooks(scene).notify("a")
+    assert notice
+    return notice
+
+
+@situation("notify")
+def _of_what_was_sent(scene: Scene) -> Callable[[], Any]:
+    _posted(scene)
+    return lambda: _hooks(scene).notify("a")
+
+
+@situation("conclude")
+def _of_a_delivery(scene: Scene) -> Callable[[], Any]:
+    notice = _taken(scene)
+    return lambda: _hooks(scene).conclude(notice)
+
+
+@situation("conclude")
+def _of_a_failed_attempt(scene: Scene) -> Callable[[], Any]:
+    notice = _taken(scene)
+    return lambda: _hooks(scene).conclude(notice, "http_500", 30)
+
+
+@situation("conclude")
+def _of_the_last_attempt(scene: Scene) -> Callable[[], Any]:
+    notice = _taken(scene)
+    return lambda: _hooks(scene).conclude(notice, "http_410", -1)
+
+
+@situation("remind")
+def _of_what_was_lost(scene: Scene) -> Callable[[], Any]:
+    _taken(scene)
+    scene.client.zadd(scene.keys.webhooks, {"a": 1})
+    scene.client.delete("webhooks")
+    return lambda: _hooks(scene).remind()
+
+
+@situation("resend")
+def _of_what_was_given_up(scene: Scene) -> Callable[[], Any]:
+    _hooks(scene).conclude(_taken(scene), "http_410", -1)
+    return lambda: _hooks(scene).resend("a")
+
+
+@situation("admit")
+def _of_one_request(scene: Scene) -> Callable[[], Any]:
+    return lambda: scene.turns.run(Call("admit", ("key", 10), list))

@@ -1,0 +1,49 @@
+"""Every script is cut after each of its writes. Redis undoes nothing: what is left must come to rest as if nothing had been.
+
+The caller may call again, or be gone for good; then workers go on.
+"""
+
+import pytest
+import redis
+
+from tests.scripts.cutting import bring_to_rest, complaints, cut, deliver_webhooks, numbers
+from tests.scripts.scene import Scene
+from tests.scripts.situations import SITUATIONS, Situation
+from turns.scripts import NAMES
+from turns.settings import Settings
+from turns.webhooks import WebhookStore
+
+
+def test_every_script_is_cut() -> None:
+    assert {situation.script for situation in SITUATIONS} == set(NAMES)
+
+
+@pytest.mark.parametrize("again", [True, False], ids=["called again", "caller gone"])
+@pytest.mark.parametrize("situation", SITUATIONS, ids=lambda s: f"{s.script} {s.name}")
+def test_a_cut_changes_nothing_in_the_end(situation: Situation, again: bool, redis_url: str, client: redis.Redis) -> None:
+    store = WebhookStore(Settings(redis_url=redis_url))
+    scene = Scene(store, client)
+    for writes in numbers():
+        client.flushdb()
+        call = situation.prepare(scene)
+        with cut(store, situation.script, writes) as happened:
+            call()
+        if happened and again:
+            call()
+        bring_to_rest(scene)
+        told = deliver_webhooks(store, scene)
+        found = list(complaints(scene, erased=situation.erases))
+        if not situation.erases and situation.script != "conclude":
+            found += _untold(store, scene, told)
+        assert not found, f"after {writes} writes: {found}"
+        if not happened:
+            return
+
+
+def _untold(store: WebhookStore, scene: Scene, told: dict[str, int]) -> list[str]:
+    """Turns whose end no webhook was told of, and none was given up."""
+    names = scene.client.keys(scene.keys.turn("*"))
+    records = {str(name).removeprefix(scene.keys.turn()): scene.client.hgetall(name) for name in names}
+    asked = {id for id, record in records.items() if '"webhook"' in record.get("options", "")}
+    delivered = int(store.stats().get("webhooks_delivered", 0))
+    return [id for id in asked if not told.get(id) and not store.look_up(id) and not delivered]
