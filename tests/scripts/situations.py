@@ -6,6 +6,7 @@ from typing import Any
 
 from tests.scripts.cutting import cut
 from tests.scripts.scene import Scene, pair
+from turns.errors import InvalidTurn
 from turns.states import State
 from turns.store import Call, Outcome
 from turns.webhooks import Notice, WebhookStore
@@ -284,6 +285,11 @@ def _of_a_busy_session(scene: Scene) -> Callable[[], Any]:
     scene.start("b", reply=True)
     scene.submit("c", "d", reply=True)
     return lambda: scene.turns.erase("foo")
+
+
+@situation("refuse")
+def _of_two_tasks(scene: Scene) -> Callable[[], Any]:
+    return lambda: scene.turns.refuse(["a", "b"], InvalidTurn("Not like this.", param="x"))
 
 
 @situation("converse")

@@ -7,8 +7,9 @@ import pytest
 import redis
 
 from tests.scripts.cutting import bring_to_rest, complaints, cut, deliver_webhooks, numbers
-from tests.scripts.scene import Scene
+from tests.scripts.scene import Scene, pair
 from tests.scripts.situations import SITUATIONS, Situation
+from turns.errors import InvalidTurn
 from turns.scripts import NAMES
 from turns.settings import Settings
 from turns.webhooks import WebhookStore
@@ -47,3 +48,41 @@ def _untold(store: WebhookStore, scene: Scene, told: dict[str, int]) -> list[str
     asked = {id for id, record in records.items() if '"webhook"' in record.get("options", "")}
     delivered = int(store.stats().get("webhooks_delivered", 0))
     return [id for id in asked if not told.get(id) and not store.look_up(id) and not delivered]
+
+
+@pytest.mark.parametrize("writes", range(4))
+def test_all_that_were_refused_are_told_by_the_repeat(writes: int, redis_url: str, client: redis.Redis) -> None:
+    store = WebhookStore(Settings(redis_url=redis_url))
+    error = InvalidTurn("Not like this.", param="x")
+    with cut(store, "refuse", writes) as happened:
+        store.refuse(["a", "b"], error)
+    assert happened
+    store.refuse(["a", "b"], error)
+    assert client.exists(*map(store.keys.celery_result, "ab")) == 2
+
+
+@pytest.mark.parametrize("writes", range(5))
+def test_a_session_that_was_begun_by_half_is_begun_by_the_repeat(writes: int, redis_url: str, client: redis.Redis) -> None:
+    store = WebhookStore(Settings(redis_url=redis_url))
+    messages = [*pair("a"), *pair("b")]
+    with cut(store, "converse", writes) as happened:
+        store.begin("foo", {"topic": "tea"}, messages)
+    assert happened
+    store.begin("foo", {"topic": "tea"}, messages)
+    assert [element.decode() for element in reversed(store.history("foo"))] == messages
+    assert not store.begin("foo", {"topic": "tea"}, messages)
+
+
+@pytest.mark.parametrize("writes", range(40))
+def test_an_erase_that_was_cut_is_completed_by_its_repeat(writes: int, redis_url: str, client: redis.Redis) -> None:
+    store = WebhookStore(Settings(redis_url=redis_url))
+    scene = Scene(store, client)
+    scene.complete(scene.start("a", reply=True))
+    scene.start("b", reply=True)
+    scene.submit("c", "d", reply=True)
+    with cut(store, "erase", writes):
+        store.erase("foo")
+    store.erase("foo")
+    assert client.keys("*") == [store.keys.stats]
+    bring_to_rest(scene)
+    assert not client.exists(store.keys.history("foo"), store.keys.turns("foo"))
