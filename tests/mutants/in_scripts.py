@@ -530,8 +530,8 @@ SCRIPTS = (
     _cut(
         "erase forgets its list first",
         "a repeat of an erase that was cut short does not find the rest",
-        "local gone, messages = 0, redis.call('LLEN', history)\n",
-        "local gone, messages = 0, redis.call('LLEN', history)\nredis.call('DEL', turns, mailbox, home)\n",
+        "local gone, messages = 0, readable",
+        "redis.call('DEL', turns, mailbox, home)\nlocal gone, messages = 0, readable",
         script="erase",
     ),
 )

@@ -18,7 +18,7 @@ from turns.wire import NOTICE_QUEUE, QUEUES, Claim
 
 CUT = "the script is cut here"
 _READS = (
-    "EXISTS GET HEXISTS HGET HGETALL HKEYS HMGET LINDEX LLEN LPOS LRANGE PUBSUB SMEMBERS TIME XREVRANGE ZCARD ZRANGE"
+    "EXISTS GET HEXISTS HGET HGETALL HKEYS HMGET LINDEX LLEN LPOS LRANGE PUBSUB SMEMBERS TIME TYPE XREVRANGE ZCARD ZRANGE"
     " ZRANGEBYSCORE ZSCORE"
 )
 # Stands before a script's parts, which then see this table instead of the server's: after so many writes every call fails.
