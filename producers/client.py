@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from typing import Any, Self, TypedDict, TypeVar, Unpack
 
+from producers import agreement
 from producers.line import BoundedStore
 from producers.readers import EndReader, EventReader, Look, Patience, Piece, Read, Reader, Step, TextReader
 from producers.transcript import HistoryMessage, read_history
@@ -102,7 +103,8 @@ class Turn(_Turn):
         return self._client.store.status(self.id)
 
     def cancel(self) -> State:
-        """Cancel the turn: `cancelled`, or the state in which it had ended already. Raises UnknownTurn."""
+        """Cancel the turn: `cancelled`, or the state in which it had ended already. Raises UnknownTurn, SettingError."""
+        self._client.agree()
         return self._client.store.cancel(self.id)
 
     def _follow(self, reader: Reader[T], timeout: float | None) -> Iterator[T]:
@@ -130,6 +132,11 @@ class ChatClient:
     def __init__(self, url: str | None = None, settings: Settings | None = None) -> None:
         self.store = TurnStore(settings or read_settings(), url)
         self.waiting = BoundedStore(self.store.settings, self.store.url)
+        self._agreement = agreement.of_a_client(self.store.settings)
+
+    def agree(self) -> None:
+        """Raises SettingError when histories are kept by other settings here than at the workers."""
+        self._agreement.check(self.store)
 
     def ask(self, session: str, question: Question, *, id: str | None = None, **wishes: Unpack[Wishes]) -> Turn:
         """Enqueue a question. The same `id` again, with the same question, is the same turn.
@@ -145,11 +152,13 @@ class ChatClient:
         return Turn(self, id)
 
     def history(self, session: str, limit: int | None = None) -> list[HistoryMessage]:
-        """A session's messages, oldest first; the newest `limit` of them."""
+        """A session's messages, oldest first; the newest `limit` of them. Raises SettingError: they are kept elsewhere."""
+        self.agree()
         return [] if limit == 0 else read_history(self.store.history(session, limit or 0))
 
     def erase(self, session: str) -> tuple[int, int]:
-        """Forget a session, whatever it is doing; how many turns and messages are gone."""
+        """Forget a session, whatever it is doing; how many turns and messages are gone. Raises SettingError as `history`."""
+        self.agree()
         return self.store.erase(session)
 
     def failed(self, limit: int = 100) -> list[Record]:
@@ -197,6 +206,7 @@ class AsyncTurn(_Turn):
 
     async def cancel(self) -> State:
         """See Turn.cancel."""
+        await self._client.agree()
         return await self._client.store.cancel(self.id)
 
     async def _follow(self, reader: Reader[T], seconds: float | None) -> AsyncIterator[T]:
@@ -235,6 +245,11 @@ class AsyncChatClient:
 
     def __init__(self, url: str | None = None, settings: Settings | None = None) -> None:
         self.store = AsyncTurnStore(settings or read_settings(), url)
+        self._agreement = agreement.of_a_client(self.store.settings)
+
+    async def agree(self) -> None:
+        """See ChatClient.agree."""
+        await self._agreement.check_async(self.store)
 
     async def __aenter__(self) -> Self:
         return self
@@ -263,10 +278,12 @@ class AsyncChatClient:
 
     async def history(self, session: str, limit: int | None = None) -> list[HistoryMessage]:
         """See ChatClient.history."""
+        await self.agree()
         return [] if limit == 0 else read_history(await self.store.history(session, limit or 0))
 
     async def erase(self, session: str) -> tuple[int, int]:
         """See ChatClient.erase."""
+        await self.agree()
         return await self.store.erase(session)
 
     async def failed(self, limit: int = 100) -> list[Record]:

@@ -15,6 +15,8 @@ import click
 
 from producers.terminal import Terminal
 from turns.errors import TurnstileError
+from turns.roll import REMEDY, introduce, objection, oddities
+from turns.roll import roll as read_roll
 from turns.settings import Settings
 from turns.settings import settings as read_settings
 from turns.store import Call, TurnStore
@@ -74,6 +76,7 @@ def examine(settings: Settings) -> Iterator[Check]:
         facts = store.run(Call("INFO", (), _facts))
         yield from (check(facts) for check in _SERVER_CHECKS)
         yield check_workers(store)
+        yield check_settings(store)
         yield check_turns(store)
     yield check_model(settings)
 
@@ -203,6 +206,22 @@ def _listening(store: TurnStore, workers: list[str]) -> set[str]:
 def _pairs(reply: Any) -> dict[str, Any]:
     pairs = reply.items() if isinstance(reply, dict) else zip(reply[::2], reply[1::2], strict=True)
     return {name.decode(): value for name, value in pairs}
+
+
+def check_settings(store: TurnStore) -> Check:
+    """Whether everybody who is at work, and whoever runs this, stores alike, and in one version."""
+    alive = store.run(read_roll())
+    if found := objection(store.settings, alive):
+        return Check("settings", Verdict.FAIL, found.removesuffix(f". {REMEDY}"), REMEDY)
+    if odd := oddities(store.settings, alive):
+        advice = "How a turn fares depends on the process that it meets: set them alike."
+        return Check("settings", Verdict.WARN, "; ".join(odd), advice)
+    ours = introduce(store.settings)
+    versions = sorted({f"{facts.get('version', 'older')}/{facts.get('scripts', '?')}" for facts in (ours, *alive.values())})
+    if len(versions) > 1:
+        advice = "Fine while an upgrade is rolled out; then restart those that are older."
+        return Check("settings", Verdict.WARN, f"several versions at work: {', '.join(versions)}", advice)
+    return Check("settings", Verdict.OK, f"alike, version {ours['version']}")
 
 
 def check_turns(store: TurnStore) -> Check:

@@ -3,24 +3,32 @@
 uvicorn producers.gateway:app
 """
 
+import asyncio
+import logging
+import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI
+from redis.exceptions import ResponseError
 
 from producers.http import chat, conversations, errors, health, models, page, responses
 from producers.http.access import Gate
 from producers.http.desk import Desk
 from producers.http.envelope import Envelope
-from turns.errors import SettingError
+from turns.errors import QueueUnreachable, SettingError
+from turns.roll import oddities, roll
 from turns.settings import Settings
 from turns.settings import settings as read_settings
+
+log = logging.getLogger(__name__)
 
 _ABOUT = "OpenAI's Responses and Conversations API, background mode included: the unmodified `openai` SDKs are its clients."
 
 _WRONG_USE = 2
+_CHECK_SECONDS = 2.0
 
 
 class Gateway(FastAPI):
@@ -42,6 +50,7 @@ def build(settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.desk = Desk(settings)
+        await _check(app.state.desk)
         yield
         await app.state.desk.close()
 
@@ -51,6 +60,22 @@ def build(settings: Settings) -> FastAPI:
     errors.install(app)
     app.add_middleware(Envelope, gate=Gate(settings))
     return app
+
+
+async def _check(desk: Desk) -> None:
+    try:
+        async with asyncio.timeout(_CHECK_SECONDS):
+            await desk.agreement.check_async(desk.store)
+            workers = await desk.store.run(roll(1))
+            for difference in oddities(desk.settings, workers):
+                log.warning("%s", difference)
+    except SettingError as error:
+        sys.stderr.write(f"turnstile: {error}\n")
+        sys.stderr.flush()
+        # An exception would be shown with its traceback, and end the server with a status that means something else.
+        os._exit(_WRONG_USE)
+    except (QueueUnreachable, ResponseError, TimeoutError):
+        log.debug("the workers' settings could not be looked at yet")
 
 
 def _start() -> FastAPI:

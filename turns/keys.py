@@ -105,7 +105,7 @@ class Keys:
 
     @property
     def workers(self) -> str:
-        """HASH worker → JSON: who is at work."""
+        """HASH worker → JSON: who is at work, in which version, and by which settings."""
         return f"{self.prefix}workers"
 
     @property

@@ -15,12 +15,15 @@ from turns.wire import NOTICE_QUEUE, QUEUES, envelope, notice
 NAMES = (
     "submit", "follow", "claim", "renew", "emit", "finish", "requeue", "cancel", "sweep", "muster", "status", "retry", "forget",
     "erase", "refuse", "converse", "describe", "stats", "notify", "conclude", "remind", "resend", "admit",
+    "enlist", "roll",
 )  # fmt: skip
 # Workers call the roll ten times as often: when nobody did for so long, Redis was away.
 _SILENCE_MS = 2_000
 _REPAIR_MS = 60_000
 # Dispatches that stand before one in its queue push its second look back by this much each.
 _PACE_MS = 5
+# A worker that was not seen for so long is not at work, whatever its connection seems to be.
+_ABSENCE_MS = 20_000
 # A delivery takes less; a webhook that was taken and not heard of for so long is sent again.
 _DELIVERY_MS = 20_000
 
@@ -58,6 +61,15 @@ def build(settings: Settings) -> dict[str, Script]:
     """All scripts for these settings, by name."""
     prelude = _prelude(settings)
     return {name: _assemble(name, prelude) for name in NAMES}
+
+
+@cache
+def digest() -> str:
+    """A word that is the same wherever the scripts are, whatever the settings."""
+    scripts = [_file(name) for name in NAMES]
+    parts = {part: _file(f"parts/{part}") for script in scripts for part in header(script, "USES").split()}
+    text = "\0".join([*scripts, *(parts[part] for part in sorted(parts))])
+    return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()[:12]
 
 
 def _assemble(name: str, prelude: str) -> Script:
@@ -110,6 +122,7 @@ def _prelude(settings: Settings) -> str:
         "events_ttl": _ms(settings.events_ttl),
         "history_ttl": _ms(settings.history_ttl or 0),
         "delivery": _DELIVERY_MS,
+        "absence": _ABSENCE_MS,
         "webhook_age": _ms(settings.webhook_seconds),
         "webhook_ttl": _ms(settings.webhook_seconds + settings.failed_ttl),
         "notices": NOTICE_QUEUE,

@@ -5,6 +5,7 @@ import gc
 import logging
 import os
 import secrets
+import signal
 import socket
 import threading
 from collections.abc import Callable, Coroutine, Iterator
@@ -17,15 +18,15 @@ from typing import Any, cast
 import redis
 import uvloop
 from langchain_core.runnables import Runnable
-from redis.exceptions import OutOfMemoryError
 
 from turns.connection import close_async
 from turns.errors import QueueUnreachable
 from turns.settings import Settings
 from turns.store import AsyncTurnStore, TurnStore
-from turns.wire import Claim, dumps
+from turns.wire import Claim
 from workers.attempt import Attempt
 from workers.chain import check_chain, close_chain, load_chain
+from workers.enlistment import Enlistment
 from workers.health import Beat, Health
 from workers.intake import Intake
 from workers.leases import LeaseKeeper
@@ -57,10 +58,10 @@ class Runtime:
 
     def __init__(self, settings: Settings, concurrency: int) -> None:
         self._settings = settings.model_copy(update={"concurrency": concurrency})
-        self._concurrency = concurrency
         self.name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         self._store = AsyncTurnStore(settings)
         self._leases = LeaseKeeper(self._store, self.name)
+        self._enlistment = Enlistment(self._store, self.name, concurrency)
         self.health = Health(settings.health_file)
         self._chain: Runnable[Any, Any] | None = None
         self._postman: Postman | None = None
@@ -73,7 +74,11 @@ class Runtime:
         self._draining = threading.Event()
 
     def start(self) -> None:
-        """Load the chain and start the loop. Raises SettingError when the chain cannot be loaded."""
+        """Load the chain and start the loop.
+
+        Raises:
+            SettingError: the chain cannot be loaded, or workers that came first store by other settings.
+        """
         self._loop.set_default_executor(self._executor)
         self._thread.start()
         self._call(self._open(), _START_SECONDS)
@@ -145,6 +150,7 @@ class Runtime:
         asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(seconds)
 
     async def _open(self) -> None:
+        await self._enlistment.check(_LISTEN_SECONDS)
         base_url = None
         if self._settings.offline and not self._settings.chain:
             base_url = (await self._resources.enter_async_context(OfflineModel(port=0))).base_url
@@ -158,7 +164,7 @@ class Runtime:
         self._chores = [asyncio.create_task(_keep_at(chore, beat)) for chore, beat in self._plan(self._postman)]
         self.health.start()
         try:
-            await asyncio.wait_for(self._leases.listening.wait(), _LISTEN_SECONDS)
+            await asyncio.wait_for(self._enlistment.accepted(), _LISTEN_SECONDS)
         except TimeoutError:
             log.warning("Redis does not answer yet; waiting for it")
 
@@ -187,13 +193,15 @@ class Runtime:
             self._postman.notify(turn)
 
     async def _perform(self, id: str) -> Report:
+        task = cast("asyncio.Task[Any]", asyncio.current_task())
+        self._working.add(task)
+        task.add_done_callback(self._working.discard)
+        if not await self._enlistment.accepted():
+            return Report(STALE)
         claim = await self._store.claim(id, self.name, secrets.token_hex(8))
         if isinstance(claim, str) or self._chain is None:
             return Report(STALE)
         attempt = Attempt(claim, self._chain, self._store)
-        task = cast("asyncio.Task[Any]", asyncio.current_task())
-        self._working.add(task)
-        task.add_done_callback(self._working.discard)
         with self._leases.hold(attempt):
             return await attempt.run()
 
@@ -213,8 +221,7 @@ class Runtime:
         await end_all(self._chores)
         try:
             async with asyncio.timeout(_SIGN_OFF_SECONDS):
-                await self._store.client.hdel(self._store.keys.workers, self.name)
-                await self._store.client.zrem(self._store.keys.roll, self.name)
+                await self._enlistment.leave()
         except (redis.RedisError, OSError):
             log.debug("could not sign off")
         await self._resources.aclose()
@@ -222,22 +229,25 @@ class Runtime:
 
     async def _enrol(self, beat: Beat) -> None:
         """Tell others that this process is at work, and which of its parts are not."""
-        facts: dict[str, Any] = {"host": socket.gethostname(), "pid": os.getpid(), "concurrency": self._concurrency}
+        # Who does not listen is not counted as being there.
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._leases.listening.wait(), _LISTEN_SECONDS)
         while True:
             try:
-                now = await self._store.now()
-                facts |= {
-                    "started": facts.get("started", now),
-                    "seen": now,
-                    "running": len(self._leases),
-                    "stale": self.health.stale(),
-                }
-                with suppress(OutOfMemoryError):
-                    await self._store.client.hset(self._store.keys.workers, self.name, dumps(facts))
+                await self._enlistment.renew(running=len(self._leases), stale=self.health.stale())
                 beat()
             except (QueueUnreachable, redis.RedisError, OSError) as error:
                 log.debug("heartbeat: %s", type(error).__name__)
+            if self._enlistment.refusal:
+                return await self._retire(beat)
             await asyncio.sleep(_BEAT_SECONDS)
+
+    async def _retire(self, beat: Beat) -> None:
+        """End this process, which must not store anything; its turns go to the others."""
+        log.error("this worker ends: %s", self._enlistment.refusal)
+        self._give_back()
+        os.kill(os.getpid(), signal.SIGTERM)
+        await _turn_for_ever(beat)
 
 
 async def _turn_for_ever(beat: Beat) -> None:

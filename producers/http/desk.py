@@ -1,6 +1,7 @@
 """What all routes of one gateway process work with."""
 
 import asyncio
+import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
@@ -8,16 +9,19 @@ from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Request
 
+from producers.agreement import Agreement
 from producers.http.callers import Caller
 from producers.http.errors import NO_RETRY, ApiError, ClientGone, missing
 from producers.http.following import ended
 from producers.watch import Watch, watch_at
 from turns.connection import close_async
-from turns.errors import InvalidTurn, QueueUnreachable, TurnstileError, UnknownTurn
+from turns.errors import InvalidTurn, QueueUnreachable, SettingError, TurnstileError, UnknownTurn
 from turns.settings import Settings
 from turns.states import State
 from turns.store import AsyncTurnStore, Call, operation
 from turns.wire import Record, check_turn, text
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -52,9 +56,22 @@ class Desk:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.store = PromptStore(settings)
+        self.agreement = Agreement(settings)
+        self._told = ""
         self._waiting: Counter[str] = Counter()
         self._attending: set[asyncio.Task[Any]] = set()
         self._errands: set[asyncio.Task[Any]] = set()
+
+    async def agree(self) -> None:
+        """Raises SettingError when the workers store by other settings; the log is told once. Raises QueueUnreachable."""
+        try:
+            await self.agreement.check_async(self.store)
+        except SettingError as error:
+            if str(error) != self._told:
+                log.error("%s", error)
+            self._told = str(error)
+            raise
+        self._told = ""
 
     @property
     def watch(self) -> Watch:
@@ -158,6 +175,7 @@ class _Restarting(ApiError):
 
 async def _desk(request: Request) -> Desk:
     desk: Desk = request.app.state.desk
+    await desk.agree()
     return desk
 
 

@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -11,6 +13,9 @@ from pydantic import SecretStr
 from deploy.embedded import EmbeddedServer
 from producers.doctor import Check, Verdict, check_model, examine, living_workers
 from tests.processes import offline_model
+from turns import roll
+from turns.roll import package_version
+from turns.scripts import digest
 from turns.settings import Settings
 from turns.store import TurnStore
 
@@ -23,6 +28,16 @@ def base_url() -> Iterator[str]:
 
 def checks(settings: Settings) -> dict[str, Check]:
     return {check.name: check for check in examine(settings)}
+
+
+@contextmanager
+def listening(client: redis.Redis, *channels: str) -> Iterator[None]:
+    """Be there as workers are, who listen for orders."""
+    with client.pubsub() as orders:  # type: ignore[no-untyped-call]  # untyped in redis-py
+        orders.subscribe(*channels)
+        for _ in channels:
+            assert orders.get_message(timeout=5)
+        yield
 
 
 def test_a_server_as_it_should_be(tmp_path: Path, base_url: str) -> None:
@@ -57,6 +72,44 @@ def test_only_workers_seen_of_late_count(settings: Settings, client: redis.Redis
         client.hset(store.keys.workers, name, json.dumps({"seen": seen, "running": 2, "concurrency": 100}))
     assert set(living_workers(store)) == {"here"}
     assert checks(settings)["workers"] == Check("workers", Verdict.OK, "1 at work, 2 of 100 turns at once")
+
+
+@pytest.mark.parametrize(
+    ("theirs", "verdict", "detail"),
+    [
+        ({}, Verdict.OK, f"alike, version {package_version()}"),
+        ({"history_ttl": 8}, Verdict.FAIL, "TURNSTILE_HISTORY_TTL is unset here and 8 at worker w1"),
+        (
+            {"history_prefix": "theirs:"},
+            Verdict.FAIL,
+            "TURNSTILE_HISTORY_PREFIX is message_store: here and theirs: at worker w1",
+        ),
+        ({"max_attempts": 2}, Verdict.WARN, "TURNSTILE_MAX_ATTEMPTS is 5 here and 2 at worker w1"),
+    ],
+)
+def test_settings_that_differ_are_pointed_out(
+    settings: Settings, client: redis.Redis, theirs: dict[str, Any], verdict: Verdict, detail: str
+) -> None:
+    store = TurnStore(settings)
+    other = settings.model_copy(update=theirs)
+    now = store.now()
+    assert store.run(roll.enlist(other, "w1", {**roll.introduce(other), "started": now, "seen": now})) == ""
+    with listening(client, store.keys.orders("w1")):
+        check = checks(settings)["settings"]
+    assert (check.verdict, check.detail) == (verdict, detail)
+    assert bool(check.advice) == (verdict is not Verdict.OK)
+
+
+def test_several_versions_at_work_are_pointed_out(settings: Settings, client: redis.Redis) -> None:
+    store = TurnStore(settings)
+    now = store.now()
+    for name, version in (("w1", "0.0.1"), ("w2", package_version())):
+        facts = {**roll.introduce(settings), "version": version, "started": now, "seen": now}
+        assert store.run(roll.enlist(settings, name, facts)) == ""
+    with listening(client, store.keys.orders("w1"), store.keys.orders("w2")):
+        check = checks(settings)["settings"]
+    assert check.verdict is Verdict.WARN
+    assert f"0.0.1/{digest()}, {package_version()}/{digest()}" in check.detail
 
 
 def test_failed_turns_are_pointed_out(settings: Settings, client: redis.Redis) -> None:

@@ -4,6 +4,8 @@ from tests.mutants.mutant import Mutant
 
 _PARTS = "tests/integration/test_worker_parts.py"
 _MULTIPLEXER = "tests/integration/test_multiplexer.py"
+_ROLL = "tests/unit/test_roll.py"
+_DISAGREEMENT = "tests/integration/test_disagreement.py"
 
 
 def _worker(name: str, breaks: str, old: str, new: str, *, module: str) -> Mutant:
@@ -132,6 +134,38 @@ WORKER = (
         "silent = silent + 1 if expecting()",
         "silent = silent + 1 if not expecting()",
         (_MULTIPLEXER,),
+    ),
+    Mutant(
+        "the history's time to live is not compared",
+        "one process deletes the histories that others keep",
+        "turns/roll.py",
+        '"history_prefix", "history_ttl", "result_ttl"',
+        '"history_prefix", "result_ttl"',
+        (_ROLL,),
+    ),
+    Mutant(
+        "the fingerprint leaves the prefix out",
+        "two workers keep one session's history in two places",
+        "turns/roll.py",
+        "for name in MUST_AGREE])",
+        "for name in MUST_AGREE[1:]])",
+        (_ROLL, "tests/scripts/test_enlist.py"),
+    ),
+    Mutant(
+        "a refused worker goes on",
+        "it claims turns and commits them where nobody looks",
+        "workers/runtime.py",
+        "            if self._enlistment.refusal:\n                return await self._retire(beat)\n",
+        "",
+        (_DISAGREEMENT,),
+    ),
+    Mutant(
+        "the gateway does not look again",
+        "one that was there before the workers splits what they keep",
+        "producers/http/desk.py",
+        "    await desk.agree()\n",
+        "",
+        (_DISAGREEMENT,),
     ),
     _worker(
         "sweep stops after one batch",

@@ -26,7 +26,7 @@ class Stage:
 
     def open(self, **changed: Any) -> Scene:
         """A scene on the test's database, with some settings of its own."""
-        turns = open_face(self._face, Settings(redis_url=self._url, **changed))
+        turns = open_face(self._face, Settings(**{"redis_url": self._url, **changed}))
         if isinstance(turns, Awaited):
             self._stack.callback(turns.close)
         client = self._stack.enter_context(redis.Redis.from_url(self._url, decode_responses=True))

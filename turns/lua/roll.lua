@@ -1,0 +1,12 @@
+-- Read the roll: the workers at work, at most `limit`, each with what it says of itself.
+-- USES   clock living
+-- FLAGS  no-writes
+-- KEYS   workers; channel orders:<worker>
+-- ARGV   limit
+-- RETURN (worker facts)…
+local found, limit = {}, tonumber(ARGV[1])
+for _, worker in ipairs(living(clock(), limit)) do
+  found[#found + 1] = worker.name
+  found[#found + 1] = worker.text
+end
+return found
