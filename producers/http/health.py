@@ -23,7 +23,7 @@ async def alive() -> Response:
 
 @router.get("/readyz", responses=documented({"model": shapes.Health}), response_class=JSONResponse)
 async def ready(desk: AtDesk) -> Response:
-    """Redis answers too."""
+    """Redis answers too, and the workers have the same settings."""
     try:
         async with asyncio.timeout(_PING_SECONDS):
             await desk.store.stats()
