@@ -63,14 +63,15 @@ class Desk:
         self._errands: set[asyncio.Task[Any]] = set()
 
     async def agree(self) -> None:
-        """Raises SettingError when the workers store by other settings; the log is told once. Raises QueueUnreachable."""
+        """Raises ApiError when the workers store by other settings, and the log is told which, once; QueueUnreachable."""
         try:
             await self.agreement.check_async(self.store)
         except SettingError as error:
             if str(error) != self._told:
                 log.error("%s", error)
             self._told = str(error)
-            raise
+            message = "The gateway and the workers have different settings; the gateway's log names them."
+            raise ApiError(503, message, None, "settings_differ", {"retry-after": "10"}) from None
         self._told = ""
 
     @property

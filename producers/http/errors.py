@@ -16,7 +16,6 @@ from turns.errors import (
     InvalidTurn,
     QueueMemoryFull,
     QueueUnreachable,
-    SettingError,
     TooManyWaiting,
     TurnConflict,
     TurnNotEnded,
@@ -98,9 +97,6 @@ def translate(error: TurnstileError) -> ApiError:
             return ApiError(503, str(error), None, error.code, {"retry-after": "10"})
         case QueueUnreachable():
             return ApiError(503, "The queue does not answer; try again soon.", None, "queue_unreachable", {"retry-after": "2"})
-        case SettingError():
-            message = "The gateway and the workers have different settings; the gateway's log names them."
-            return ApiError(503, message, None, "settings_differ", {"retry-after": "10"})
         case _:
             return ApiError(500, "Something went wrong here.", None, "internal")
 

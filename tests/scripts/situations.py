@@ -6,7 +6,9 @@ from typing import Any
 
 from tests.scripts.cutting import cut
 from tests.scripts.scene import Scene, pair
+from turns import roll
 from turns.errors import InvalidTurn
+from turns.settings import Settings
 from turns.states import State
 from turns.store import Call, Outcome
 from turns.webhooks import Notice, WebhookStore
@@ -242,6 +244,18 @@ def _of_a_dead_worker(scene: Scene) -> Callable[[], Any]:
     scene.client.hset(scene.keys.workers, "w1", "{}")
     scene.client.zadd(scene.keys.roll, {"w1": 1_000_000_000_000, "w2": scene.turns.now() * 1000})
     return lambda: scene.turns.muster("w2")
+
+
+@situation("enlist")
+def _on_the_roll(scene: Scene) -> Callable[[], Any]:
+    settings = Settings()
+    facts = {**roll.introduce(settings), "started": 0, "seen": scene.turns.now()}
+    return lambda: scene.turns.run(roll.enlist(settings, "w1", facts))
+
+
+@situation("roll")
+def _of_those_at_work(scene: Scene) -> Callable[[], Any]:
+    return lambda: scene.turns.run(roll.roll())
 
 
 @situation("status")
