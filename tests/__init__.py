@@ -1,1 +1,16 @@
-"""The tests, in tiers: fundamentals (read these first), unit, scripts, integration, acceptance."""
+"""The tests, in tiers: fundamentals (read these first), unit, scripts, integration, acceptance.
+
+With TEST_SERVER they run against that server's program: `TEST_SERVER=redis-server make test-redis`.
+"""
+
+import os
+import shutil
+from pathlib import Path
+
+from deploy import embedded
+
+if wanted := os.environ.get("TEST_SERVER"):
+    found = shutil.which(wanted)
+    if not found:
+        raise FileNotFoundError(f"TEST_SERVER is {wanted}, and there is no such program.")
+    embedded.PROGRAM = Path(found)

@@ -11,7 +11,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from deploy.embedded import HOST, EmbeddedServer, _binary, free_port
+from deploy.embedded import HOST, EmbeddedServer, binary, environment, free_port
 from tests.support import wait_until
 
 _SENTINELS = 3
@@ -88,13 +88,13 @@ class Cluster:
         folder.mkdir()
         config = folder / "sentinel.conf"
         config.write_text(
-            f"port {port}\nbind {HOST}\ndir {folder}\nlocale-collate C\n"
+            f"port {port}\nbind {HOST}\ndir {folder}\n"
             f"sentinel monitor mymaster {HOST} {self.servers[0].port} 2\n"
             f"sentinel down-after-milliseconds mymaster {_DOWN_MS}\n"
             f"sentinel failover-timeout mymaster {_FAILOVER_MS}\n"
         )
         with (folder / "log").open("wb") as log:
-            return subprocess.Popen([str(_binary()), str(config), "--sentinel"], stdout=log, stderr=log)
+            return subprocess.Popen([str(binary()), str(config), "--sentinel"], env=environment(), stdout=log, stderr=log)
 
     def _client(self, port: int) -> Any:
         return redis.Redis(host=HOST, port=port, socket_timeout=2, retry=Retry(NoBackoff(), 0), decode_responses=True)

@@ -240,10 +240,10 @@ def test_ci_runs_the_checks_and_the_tests_and_fails_with_them(tmp_path: Path) ->
     run = tmp_path / ".ci" / "run"
     run.parent.mkdir()
     shutil.copy(ROOT / ".ci" / "run", run)
-    targets = ["check", "test", "test-web"]
+    targets = ["check", "test", "test-web", "test-redis"]
     rules = [f"{target}:\n\t@echo {target}\n\t@exit $(STATUS)\n" for target in targets]
     (tmp_path / "Makefile").write_text("".join(rules))
-    for program in ("node", "npm", "chromium"):  # what is there is not installed
+    for program in ("node", "npm", "chromium", "redis-server"):  # what is there is not installed
         (tmp_path / program).write_text("#!/bin/sh\n")
         (tmp_path / program).chmod(0o755)
     environment = {**os.environ, "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
