@@ -45,6 +45,8 @@ def _tell(result: Result, size: Size) -> None:
     say = sys.stdout.write
     say(f"seed {result.seed}: {sum(result.faults.values())} faults, {result.turns} turns, {result.attempts} attempts: ")
     say("clean\n" if result.findings.clean else f"{result.findings}\n  again with: {replay(result.seed, size)}\n")
+    if result.unexplained:
+        say(f"  {result.unexplained} attempts were taken from workers to which nothing had been done\n")
     for kind, times in sorted(result.recoveries.items()):
         shown = [f"{figures.percentile(times, share):.2f}" for share in (0.5, 0.99)]
         say(f"  {kind}: {len(times)} recoveries, p50 {shown[0]} s, p99 {shown[1]} s\n")

@@ -44,6 +44,8 @@ class Post:
         self._health = folder / f"health-{proxy.port}"
         settings = {**settings, "TURNSTILE_HEALTH_FILE": str(self._health)}
         self._worker = Worker(url(Role.WORKER, proxy.port), folder, concurrency, **settings)
+        self.pids: set[int] = set()
+        """Every process that has been here."""
 
     @property
     def pid(self) -> int:
@@ -63,6 +65,7 @@ class Post:
     def start(self) -> None:
         """Start a process, without waiting for it."""
         self._worker.start(ready=False)
+        self.pids.add(self.pid)
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal."""

@@ -106,7 +106,8 @@ def _totals(runs: Sequence[Data], faults: int) -> list[str]:
         (
             f"What it cost: {attempts:,} attempts and {calls:,} model calls for {turns:,} turns, so "
             f"{(calls - turns) / faults:.2f} wasted model calls for each fault; "
-            f"{dispatches / turns:.2f} dispatches for each turn."
+            f"{dispatches / turns:.2f} dispatches for each turn. "
+            f"{sum(run.get('unexplained', 0) for run in runs)} attempts were taken from workers to which nothing had been done."
         ),
     ]
 

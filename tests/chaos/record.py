@@ -19,7 +19,7 @@ MODEL_FAULTS = {
     "model stalls": "stall times=1",
     "model refuses": "refuse times=1",
 }
-_MODEL_FAULT_SHARE = 0.05
+_MODEL_FAULT_SHARE = 0.04
 WEB = "web"
 """How names begin that are idempotency keys at the gateway."""
 

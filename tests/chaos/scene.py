@@ -101,6 +101,11 @@ class Scene:
         return [*self.posts, *self.producers, self.gateway, self.flower]
 
     @property
+    def pids(self) -> set[int]:
+        """Every worker's process, of now and before."""
+        return {pid for post in self.posts for pid in post.pids}
+
+    @property
     def records(self) -> list[Path]:
         """The files of what was submitted, those of others' turns last."""
         return [*(producer.record for producer in self.producers), self.folder / "storm.jsonl"]

@@ -18,8 +18,8 @@ from tests.chaos.hits import HITS
 from tests.chaos.journal import Attempt
 from tests.chaos.odd import SECRET, draw
 from tests.chaos.record import Entry, question
-from tests.chaos.result import recoveries
 from tests.chaos.scene import LEASE_SECONDS, Struck
+from tests.chaos.timeline import recoveries, unexplained
 from tests.hands import Hand, element
 from turns.keys import Keys
 from turns.settings import Settings
@@ -240,6 +240,16 @@ def test_one_connection_of_a_worker_counts_until_that_worker_takes_a_turn() -> N
     other = Attempt("s2", "t2", "1:c", "host-8-x", claimed=3_000, ended=9_000, how="finished")
     assert recoveries([Struck(Kind.KILL_CONNECTION, 2_000, 2_001, pid=7)], [other, mine]) == {Kind.KILL_CONNECTION: [2.0]}
     assert recoveries([Struck(Kind.KILL_CONNECTION, 2_000, 2_001)], [other, mine]) == {}
+
+
+def test_an_attempt_taken_from_a_worker_to_which_nothing_was_done_is_not_explained() -> None:
+    attempt = Attempt("s1", "t1", "1:a", "host-7-x", claimed=100_000, ended=103_000, how="taken")
+    other = Struck(Kind.KILL_WORKER, 101_000, 101_001, pid=8)
+    later = Struck(Kind.KILL_WORKER, 104_000, 104_001, pid=7)
+    assert unexplained([other, later], [attempt], {7, 8}) == [attempt]
+    assert unexplained([other, later], [attempt], {8}) == []
+    assert unexplained([replace(other, pid=7)], [attempt], {7, 8}) == []
+    assert unexplained([Struck(Kind.STOP_SERVER, 90_000, 99_000)], [attempt], {7, 8}) == []
 
 
 def test_a_seed_draws_the_same_faults_again() -> None:
