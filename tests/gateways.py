@@ -25,9 +25,9 @@ class Gateway:
 
     _count = 0
 
-    def __init__(self, redis_url: str, folder: Path, **env: str) -> None:
+    def __init__(self, redis_url: str, folder: Path, port: int = 0, /, **env: str) -> None:
         Gateway._count += 1
-        self.port = free_port(8200 + Gateway._count)
+        self.port = port or free_port(8200 + Gateway._count)
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = folder / f"gateway-{Gateway._count}.log"
         self._env = environment({"REDIS_URL": redis_url, **env})

@@ -6,14 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
 
-from tests.chaos.journal import Attempt
 from tests.chaos.record import Entry, visible
 from turns.errors import UnknownTurn
 from turns.states import State
 from turns.store import TurnStore
 from turns.wire import Event, Record
-
-_MOST_TAKEN = 3
 
 
 @dataclass(slots=True)
@@ -126,16 +123,6 @@ def _may_end_so(entry: Entry, record: Record) -> bool:
     """Whether a turn that is not in its history need not be there: called off, or strange from the beginning."""
     allowed = (State.CANCELLED,) if entry.revoked else ()
     return record.state in ((*allowed, State.CANCELLED, State.FAILED) if entry.odd else allowed)
-
-
-def burnt(attempts: Iterable[Attempt]) -> list[str]:
-    """Name the turns that were taken from the same worker several times: it was alive, and its work came to nothing."""
-    taken = Counter((attempt.turn, attempt.worker) for attempt in attempts if attempt.how == "taken")
-    return [
-        f"{turn} was taken from worker {worker} {count} times"
-        for (turn, worker), count in taken.items()
-        if count >= _MOST_TAKEN
-    ]
 
 
 def _check_events(record: Record, events: Sequence[Event], found: Findings) -> None:

@@ -156,7 +156,8 @@ class GatewayPost:
     def __init__(self, proxy: FaultProxy, folder: Path, settings: dict[str, str]) -> None:
         self.proxy = proxy
         self.busy = threading.Lock()
-        self._gateway = Gateway(url(Role.GATEWAY, proxy.port), folder, **settings)
+        # While it is down, nobody else is to find its port free who takes the usual ones.
+        self._gateway = Gateway(url(Role.GATEWAY, proxy.port), folder, free_port(), **settings)
         self.url = self._gateway.url
 
     def start(self) -> None:

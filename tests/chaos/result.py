@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.chaos import journal, record
-from tests.chaos.checker import Findings, burnt, check, collect
+from tests.chaos.checker import Findings, check, collect
 from tests.chaos.harness import Stage, faults_of
 from tests.chaos.scene import LEASE_SECONDS, Size
-from tests.chaos.timeline import recoveries, unexplained
+from tests.chaos.timeline import burnt, recoveries, unexplained
 
 
 @dataclass(slots=True)
@@ -52,7 +52,7 @@ def run(seed: int, size: Size, folder: Path, model_url: str) -> Result:
         model_calls=_model_calls(model_url) - calls,
         seconds=size.seconds,
         faults=dict(Counter(struck.kind for struck in scene.struck) + model),
-        findings=check(entries, remains, [*stage.wrong, *log.violations, *burnt(log.attempts)]),
+        findings=check(entries, remains, [*stage.wrong, *log.violations, *burnt(scene.struck, log.attempts)]),
         recoveries=recoveries(scene.struck, log.attempts),
         unexplained=len(unexplained(scene.struck, log.attempts, scene.pids)),
     )

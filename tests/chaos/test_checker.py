@@ -10,7 +10,7 @@ import pytest
 
 from deploy.embedded import EmbeddedServer
 from tests.chaos import journal
-from tests.chaos.checker import Findings, Remains, burnt, check, collect, history_turns
+from tests.chaos.checker import Findings, Remains, check, collect, history_turns
 from tests.chaos.faults import Kind, plan
 from tests.chaos.figures import percentile, upper_bound
 from tests.chaos.finale import log_faults
@@ -19,7 +19,7 @@ from tests.chaos.journal import Attempt
 from tests.chaos.odd import SECRET, draw
 from tests.chaos.record import Entry, question
 from tests.chaos.scene import LEASE_SECONDS, Struck
-from tests.chaos.timeline import recoveries, unexplained
+from tests.chaos.timeline import burnt, recoveries, unexplained
 from tests.hands import Hand, element
 from turns.keys import Keys
 from turns.settings import Settings
@@ -143,8 +143,9 @@ def test_a_counter_of_open_turns_that_is_not_back_at_nothing_is_told(remains: Re
 
 def test_a_turn_taken_from_the_same_worker_again_and_again_is_told() -> None:
     attempts = [Attempt("s1", "t1", f"{n}:a", "host-7-x", claimed=n, ended=n + 1, how="taken") for n in range(3)]
-    assert burnt(attempts) == ["t1 was taken from worker host-7-x 3 times"]
-    assert burnt([*attempts[:2], replace(attempts[2], worker="host-8-x")]) == []
+    assert burnt([], attempts) == ["t1 was taken from worker host-7-x 3 times"]
+    assert burnt([], [*attempts[:2], replace(attempts[2], worker="host-8-x")]) == []
+    assert burnt([Struck(Kind.TAKE_RIGHT, 0, 1)], attempts) == []
 
 
 def test_a_log_that_floods_or_tells_what_was_said_is_told(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Faults beside attempts, in time: what each fault stopped, when that went on, and what no fault explains."""
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from tests.chaos.faults import ONE_CONNECTION, Kind
@@ -11,6 +12,7 @@ _TURN_WIDE = (Kind.LOSE_DISPATCH,)
 _EVERYBODYS = (*_SERVER_WIDE, Kind.FILL_MEMORY, Kind.TAKE_RIGHT)
 # A connection may be dead for so long before anybody needs it.
 _AFTERMATH_MS = 60_000
+_MOST_TAKEN = 3
 
 
 def recoveries(struck: Iterable[Struck], attempts: Sequence[Attempt]) -> dict[str, list[float]]:
@@ -64,6 +66,14 @@ def _stopped(fault: Struck, attempts: Iterable[Attempt]) -> Iterator[Attempt]:
             yield attempt
 
 
+def burnt(struck: Iterable[Struck], attempts: Iterable[Attempt]) -> list[str]:
+    """Name the turns that were taken from the same worker several times while the server and all rights were there."""
+    common = [fault for fault in struck if fault.kind in _EVERYBODYS]
+    taken = [attempt for attempt in attempts if attempt.how == "taken" and not any(_overlap(f, attempt) for f in common)]
+    counts = Counter((attempt.turn, attempt.worker) for attempt in taken)
+    return [f"{turn} was taken from worker {worker} {n} times" for (turn, worker), n in counts.items() if n >= _MOST_TAKEN]
+
+
 def unexplained(struck: Iterable[Struck], attempts: Iterable[Attempt], pids: Collection[int]) -> list[Attempt]:
     """Return the attempts that were taken from one of these processes although nothing had been done to it, or to all."""
     faults = list(struck)
@@ -74,4 +84,8 @@ def unexplained(struck: Iterable[Struck], attempts: Iterable[Attempt], pids: Col
 def _explains(fault: Struck, attempt: Attempt) -> bool:
     if fault.kind not in _EVERYBODYS and not is_at(attempt, fault.pid):
         return False
-    return fault.ended + _AFTERMATH_MS >= attempt.claimed and (attempt.ended is None or fault.began <= attempt.ended)
+    return _overlap(fault, attempt, _AFTERMATH_MS)
+
+
+def _overlap(fault: Struck, attempt: Attempt, after: int = 0) -> bool:
+    return fault.ended + after >= attempt.claimed and (attempt.ended is None or fault.began <= attempt.ended)

@@ -6,6 +6,7 @@ from contextlib import suppress
 
 import httpx
 
+from deploy.embedded import free_port
 from tests.chaos.faults import Fault
 from tests.chaos.record import WEB, question, stored_id
 from tests.chaos.rights import Role, url
@@ -42,7 +43,7 @@ def _until(what: Callable[[], bool]) -> None:
 
 
 def _serve(scene: Scene, fault: Fault, env: dict[str, str]) -> None:
-    guest = Gateway(url(Role.GATEWAY, scene.proxy().port), scene.folder, **env)
+    guest = Gateway(url(Role.GATEWAY, scene.proxy().port), scene.folder, free_port(), **env)
     name, session = f"{WEB}-guest-{fault.target}", fault.chosen.choice(scene.shared)
     scene.notes.note("sent", name, session, time.time())
     # One that refuses to start does what it should.
