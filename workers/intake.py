@@ -16,7 +16,6 @@ from turns.errors import (
     QueueMemoryFull,
     QueueUnreachable,
     TooManyWaiting,
-    TurnConflict,
     TurnRefused,
     TurnstileError,
     UnknownTurn,
@@ -132,7 +131,9 @@ class Intake:
     async def _refuse(self, refused: Refused) -> None:
         """Tell those who wait for it. The result of another turn with the same id stays."""
         told = bool(refused.ids) and await self._store.refuse(refused.ids, refused.error)
-        if not told and refused.ids:
-            log.warning("a plain Celery message was dropped: there is another turn with its id (%s)", TurnConflict.code)
+        if not told:
+            await self._store.run(Call("HINCRBY", (self._store.keys.stats, "refused", 1), int))
+        if refused.ids and not told:
+            log.warning("a plain Celery message was dropped: another turn has its id")
         else:
             log.warning("a plain Celery message was refused: %s", refused.error.code)

@@ -7,6 +7,7 @@ A message from elsewhere never reaches Celery, which would log its arguments, sh
 import json
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
@@ -45,6 +46,8 @@ def _if_json(read: Callable[..., Any]) -> Callable[..., Any]:
             return read(channel, **options)
         except (ValueError, RecursionError):
             log.warning("a message that is not JSON was dropped from a queue of Turnstile's own")
+            with suppress(TurnstileError):
+                turns().run(Call("HINCRBY", (turns().keys.stats, "refused", 1), int))
             return True
 
     return read_if_json
@@ -55,19 +58,19 @@ def _deliver_if_ours(transport: Any, message: Any, queue: str) -> None:
         _deliver(transport, message, queue)
         return
     try:
-        turn_away(message)
-    except TurnstileError as error:
-        log.warning("a message from elsewhere was lost: %s", error)
+        _turn_away(turns(), message)
+    except Exception as error:  # whatever it is, the worker is to live on
+        log.error("a message from elsewhere was lost: %s", type(error).__name__)
 
 
-def turn_away(message: Any) -> None:
+def _turn_away(store: TurnStore, message: Any) -> None:
     """Hand a plain Celery message for `workers.answer` to the intake; any other is refused to its sender, and dropped."""
     text = json.dumps(message)
-    store = turns()
     if read(text):
         store.run(Call("LPUSH", (store.keys.queue(store.settings.intake_queue), text), int))
         return
     log.warning("a message that is no turn was dropped from a queue of Turnstile's own")
     headers = message.get("headers") if isinstance(message, dict) else None
-    if ids := known_ids(headers.get("id") if isinstance(headers, dict) else None):
-        store.refuse(ids, _WRONG)
+    ids = known_ids(headers.get("id") if isinstance(headers, dict) else None)
+    if not (ids and store.refuse(ids, _WRONG)):
+        store.run(Call("HINCRBY", (store.keys.stats, "refused", 1), int))

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Iterable
 from typing import Any
 
+import redis
 from celery.utils.functional import maybe_list
 from celery.worker.control import control_command
 from celery.worker.state import revoked
@@ -52,8 +53,8 @@ def _cancel(id: Any) -> bool:
         turns().cancel(id, revoked=True)
     except (InvalidTurn, UnknownTurn):
         return False
-    except TurnstileError as error:
-        log.warning("turn %s could not be cancelled: %s", id, error)
+    except (TurnstileError, redis.ResponseError) as error:
+        log.error("turn %s could not be cancelled: %s", id, type(error).__name__)
         return False
     revoked.discard(id)
     return True

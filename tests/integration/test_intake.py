@@ -159,6 +159,7 @@ async def test_one_odd_message_is_dropped_and_the_next_is_accepted(
     assert await Intake(flaky).take() == 2
     assert await flaky.client.llen("celery") == 0
     assert (await flaky.status(good.id)).place == 0
+    assert (await flaky.stats())["refused"] == 1
     assert "refused" in caplog.text
     assert SECRET not in caplog.text
 
@@ -206,7 +207,7 @@ async def test_what_is_to_follow_a_turn_is_refused_to_its_caller(flaky: Flaky, s
     result = _chained(stranger, how)
     assert await Intake(flaky).take() == (2 if how == "chord" else 1)
     with pytest.raises(InvalidTurn, match=how) as refused:
-        result.get(timeout=30)
+        stranger.AsyncResult(result.id).get(timeout=30)
     assert SECRET not in str(refused.value)
     assert (await flaky.stats()).get("accepted") is None
 
@@ -240,7 +241,7 @@ async def test_another_question_under_the_same_id_leaves_the_first_ones_result(
         assert await Intake(flaky).take() == 1
         assert first.get(timeout=30) == "the first"
         cast("Any", stranger.backend)._cache.clear()
-    assert caplog.text.count("there is another turn with its id") == 2
+    assert caplog.text.count("another turn has its id") == 2
     assert SECRET not in caplog.text
 
 

@@ -116,10 +116,12 @@ _GARBAGE: dict[str, str | bytes] = {
 
 @pytest.mark.parametrize("name", _GARBAGE)
 def test_garbage_is_dropped(turns: TurnStore, worker: Worker, session: str, name: str) -> None:
+    before = turns.stats().get("refused", 0)
     for queue in ("chat", "batch", "webhooks"):
         turns.client.lpush(queue, _GARBAGE[name])
         wait_until(lambda queue=queue: turns.client.llen(queue) == 0, "it is taken")  # type: ignore[misc]  # mypy and defaults
     _answers(turns, session)
+    wait_until(lambda: turns.stats().get("refused", 0) == before + 3, "each is counted")
 
 
 def test_a_question_put_straight_on_the_queue_is_answered_and_not_shown(
