@@ -17,7 +17,6 @@ from turns.errors import (
     QueueUnreachable,
     TooManyWaiting,
     TurnRefused,
-    TurnstileError,
     UnknownTurn,
 )
 from turns.store import AsyncTurnStore, Call
@@ -94,7 +93,7 @@ class Intake:
             except TooManyWaiting:
                 # It stays where it is until there is room, and so do those of its session behind it.
                 waiting.add(session)
-            except (TurnstileError, redis.ConnectionError, redis.TimeoutError, OSError):
+            except (QueueMemoryFull, QueueUnreachable, redis.ConnectionError, redis.TimeoutError, OSError):
                 raise
             except Exception as error:  # whatever it is, the others' messages are not to wait for it
                 waiting.add(session)

@@ -1,9 +1,11 @@
 """A worker's parts on a real server, for tests: a store whose calls go wrong, and chains and claims made by hand."""
 
 import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
+from celery import Celery
 from langchain_core.runnables import RunnableGenerator
 
 from turns.errors import QueueUnreachable
@@ -89,3 +91,14 @@ def says(what: Callable[[], bool]) -> Callable[[], Awaitable[bool]]:
         return what()
 
     return ask
+
+
+@contextmanager
+def plain_app(url: str) -> Iterator[Celery]:
+    """A Celery app that knows nothing of Turnstile; its connections are closed at the end."""
+    with Celery("stranger", broker=url, backend=url) as app:
+        yield app
+        backend: Any = app.backend
+        backend.result_consumer.stop()
+        backend.client.close()
+        backend.client.connection_pool.disconnect()

@@ -12,7 +12,7 @@ from celery import Celery
 from celery.exceptions import TaskRevokedError
 from celery.worker.state import revoked
 
-from tests.integration.parts import Flaky, claimed
+from tests.integration.parts import Flaky, claimed, plain_app
 from tests.support import wait_until_async
 from turns.connection import close_async
 from turns.errors import InvalidTurn, QueueUnreachable, UnknownTurn
@@ -85,7 +85,7 @@ async def test_messages_with_a_priority_are_found(flaky: Flaky) -> None:
     ids=str,
 )
 async def test_what_no_turn_can_be_made_of_is_refused_to_its_sender(flaky: Flaky, how: dict[str, Any], word: str) -> None:
-    with Celery("stranger", broker=flaky.url, backend=flaky.url) as stranger:
+    with plain_app(flaky.url) as stranger:
         sent = stranger.send_task("workers.answer", **{"args": ["foo", "hi"], **how})
         assert await Intake(flaky).take() == 1
         with pytest.raises(Exception, match=word):
@@ -115,7 +115,7 @@ async def test_a_plain_celery_message_stays_until_it_is_a_turn(flaky: Flaky, fau
 @pytest.fixture
 def stranger(redis_url: str) -> Iterator[Celery]:
     """A plain Celery app."""
-    with Celery("stranger", broker=redis_url, backend=redis_url) as app:
+    with plain_app(redis_url) as app:
         yield app
 
 

@@ -10,6 +10,7 @@ from celery import Celery
 from celery.exceptions import TaskRevokedError
 
 from deploy.embedded import EmbeddedServer
+from tests.integration.parts import plain_app
 from tests.integration.test_flower import flower
 from tests.processes import Worker, offline_model
 from tests.support import wait_until
@@ -48,7 +49,7 @@ def turns(url: str, workers: list[Worker]) -> Iterator[TurnStore]:
 @pytest.fixture
 def stranger(url: str) -> Iterator[Celery]:
     """A plain Celery app."""
-    with Celery("stranger", broker=url, backend=url) as app:
+    with plain_app(url) as app:
         yield app
 
 
