@@ -15,6 +15,7 @@ import click
 
 from producers.terminal import Terminal
 from turns.errors import TurnstileError
+from turns.rights import ROLES
 from turns.roll import REMEDY, introduce, objection, oddities
 from turns.roll import roll as read_roll
 from turns.settings import Settings
@@ -27,6 +28,7 @@ MODEL_SECONDS = 5.0
 WORKER_SILENT_SECONDS = 8.0
 
 _PINGS = 5
+_LOOKED_AT = 100
 _SLOW_MS = 20.0
 _MEMORY_WARNS, _MEMORY_FAILS = 0.8, 0.95
 
@@ -75,9 +77,12 @@ def examine(settings: Settings) -> Iterator[Check]:
     if reach.verdict is not Verdict.FAIL:
         facts = store.run(Call("INFO", (), _facts))
         yield from (check(facts) for check in _SERVER_CHECKS)
-        yield check_workers(store)
-        yield check_settings(store)
-        yield check_turns(store)
+        rights = check_rights(store)
+        yield rights
+        if rights.verdict is not Verdict.FAIL:
+            yield check_workers(store)
+            yield check_settings(store)
+            yield check_turns(store)
     yield check_model(settings)
 
 
@@ -158,6 +163,16 @@ _SERVER_CHECKS: tuple[Callable[[Mapping[str, str]], Check], ...] = (
 )
 
 
+def check_rights(store: TurnStore) -> Check:
+    """Whether our Redis user may do what a producer does; and what it would lack as a gateway's or a worker's."""
+    lacking = {role: store.lacking(role) for role in ROLES}
+    said = [f"a {role} lacks {' '.join(rights)}" for role, rights in lacking.items() if rights]
+    if lacking["producer"]:
+        return Check("rights", Verdict.FAIL, said[-1], "Grant them to the user in REDIS_URL: ACL SETUSER.")
+    enough = f"enough for {', '.join(role for role, rights in lacking.items() if not rights)}"
+    return Check("rights", Verdict.OK, "; ".join([enough, *said]))
+
+
 def check_workers(store: TurnStore) -> Check:
     """Whether somebody is there to answer, and whose parts hang."""
     roll = called_roll(store)
@@ -228,9 +243,21 @@ def check_turns(store: TurnStore) -> Check:
     """How many turns are open, and whether some gave up."""
     counts, failed = store.stats(), store.run(Call("ZCARD", (store.keys.failed,), int))
     detail = f"{counts.get('open', 0):,} open, {counts.get('completed', 0):,} completed, {failed:,} failed and kept"
+    if wrong := _cannot_be(store, counts):
+        return Check("turns", Verdict.WARN, f"{detail}; {wrong}", "Workers set it right within five minutes.")
     if failed:
         return Check("turns", Verdict.WARN, detail, "See `turnstile failed`; `turnstile retry TURN` queues one again.")
     return Check("turns", Verdict.OK, detail)
+
+
+def _cannot_be(store: TurnStore, counts: Mapping[str, int]) -> str:
+    """A count that is not true; of the open turns, those that have been so longest are looked at."""
+    if negative := [name for name, count in counts.items() if count < 0]:
+        return f"the count {negative[0]} is below zero"
+    longest = store.run(Call("ZRANGE", (store.keys.open, 0, _LOOKED_AT - 1), list))
+    states = (store.run(Call("HGET", (store.keys.turn(id.decode()), "state"), lambda state: state)) for id in longest)
+    ended = sum(state not in (b"queued", b"running") for state in states)
+    return f"{ended:,} that count as open have ended" if ended else ""
 
 
 def check_model(settings: Settings) -> Check:

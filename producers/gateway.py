@@ -51,6 +51,7 @@ def build(settings: Settings) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.desk = Desk(settings)
         await _check(app.state.desk)
+        app.state.desk.check_rights()
         yield
         await app.state.desk.close()
 

@@ -52,6 +52,10 @@ class Keys:
         """STRING, ms: until when an API key's requests are spent."""
         return f"{self.prefix}rate:{key}"
 
+    def probe(self, name: str = "") -> str:
+        """Nothing: a name to try commands on."""
+        return f"{self.prefix}probe:{name}"
+
     def once(self, name: str = "") -> str:
         """STRING: what was first given under a name, so that a repeat is told from something new."""
         return f"{self.prefix}once:{name}"

@@ -14,7 +14,7 @@ from turns.wire import NOTICE_QUEUE, QUEUES, envelope, notice
 
 NAMES = (
     "submit", "follow", "claim", "renew", "emit", "finish", "requeue", "cancel", "sweep", "muster", "status", "retry", "forget",
-    "erase", "refuse", "converse", "describe", "stats", "notify", "conclude", "remind", "resend", "admit",
+    "erase", "refuse", "audit", "converse", "describe", "stats", "notify", "conclude", "remind", "resend", "admit", "rights",
     "enlist", "roll",
 )  # fmt: skip
 # Workers call the roll ten times as often: when nobody did for so long, Redis was away.
@@ -80,9 +80,9 @@ def _assemble(name: str, prelude: str) -> Script:
     return Script(name, source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest())
 
 
-def _prelude(settings: Settings) -> str:
-    keys = Keys(settings.key_prefix, settings.history_prefix)
-    names = {
+def key_names(keys: Keys) -> dict[str, str]:
+    """What scripts call each family of keys or channels → how its names begin."""
+    return {
         "conversation": keys.conversation(),
         "session": keys.session(),
         "mailbox": keys.mailbox(),
@@ -105,7 +105,12 @@ def _prelude(settings: Settings) -> str:
         "undelivered": keys.undelivered,
         "orders": keys.orders(),
         "wake": keys.wake(),
+        "probe": keys.probe(),
     }
+
+
+def _prelude(settings: Settings) -> str:
+    keys = Keys(settings.key_prefix, settings.history_prefix)
     rules: dict[str, int | str] = {
         "lease": _ms(settings.lease_seconds),
         "owned_ttl": _ms(settings.lease_seconds) * 100,
@@ -131,7 +136,7 @@ def _prelude(settings: Settings) -> str:
         "show_content": int(settings.show_content),
         "envelope": envelope(show_content=settings.show_content),
     }
-    return f"local key = {_table(names)}\nlocal rule = {_table(rules)}"
+    return f"local key = {_table(key_names(keys))}\nlocal rule = {_table(rules)}"
 
 
 def _table(values: Mapping[str, int | str]) -> str:

@@ -15,7 +15,7 @@ import redis
 import redis.asyncio
 from redis.exceptions import BusyLoadingError, NoScriptError, OutOfMemoryError, ReadOnlyError, ResponseError
 
-from turns import wire
+from turns import rights, wire
 from turns.address import Address, parse
 from turns.connection import LONGEST_BLOCK_SECONDS, connect, connect_async, multiplexer, server_url
 from turns.errors import (
@@ -285,6 +285,14 @@ class _Operations:
         return Call("muster", (worker, _ABSENCE_MS), int)
 
     @operation
+    def audit(self, sessions: Sequence[str]) -> Call[int]:
+        """Give these sessions their due entries back, those that are not idle, and set right which turns are counted as open.
+
+        How many had no due entry.
+        """
+        return Call("audit", tuple(sessions), int)
+
+    @operation
     def status(self, id: str) -> Call[Record]:
         """A turn's record. Raises UnknownTurn."""
 
@@ -382,6 +390,12 @@ class _Operations:
     def stats(self) -> Call[dict[str, int]]:
         """The counters, by name; `open` is how many turns have not ended."""
         return Call("stats", (), _read_counts)
+
+    @operation
+    def lacking(self, role: str) -> Call[list[str]]:
+        """The rights that our Redis user lacks for a role (see turns.rights), as ACL SETUSER takes them."""
+        asked, said = rights.ask(role, self.scripts, self.keys)
+        return Call("rights", (asked,), partial(rights.read, said))
 
     @operation
     def failed(self, limit: int = 100) -> Call[list[str]]:

@@ -20,7 +20,7 @@ import uvloop
 from langchain_core.runnables import Runnable
 
 from turns.connection import close_async
-from turns.errors import QueueUnreachable
+from turns.errors import QueueUnreachable, SettingError
 from turns.settings import Settings
 from turns.store import AsyncTurnStore, TurnStore
 from turns.wire import Claim
@@ -149,7 +149,15 @@ class Runtime:
     def _call(self, coroutine: Coroutine[Any, Any, None], seconds: float) -> None:
         asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(seconds)
 
+    async def _check_rights(self) -> None:
+        """Raise SettingError when our Redis user lacks a right: turns would break off half-way. An outage tells nothing."""
+        with suppress(QueueUnreachable, redis.RedisError, OSError, TimeoutError):
+            async with asyncio.timeout(_LISTEN_SECONDS):
+                if lacking := await self._store.lacking("worker"):
+                    raise SettingError(f"the Redis user in REDIS_URL lacks {' '.join(lacking)}: grant them with ACL SETUSER.")
+
     async def _open(self) -> None:
+        await self._check_rights()
         await self._enlistment.check(_LISTEN_SECONDS)
         base_url = None
         if self._settings.offline and not self._settings.chain:

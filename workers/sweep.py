@@ -20,6 +20,7 @@ _ROLL_SECONDS = 0.2
 _AUDIT_SECONDS = 300
 _AUDIT_LOOK_SECONDS = 10.0
 _SCAN = 1000
+_AT_ONCE = 100
 
 
 class Upkeep:
@@ -81,7 +82,7 @@ async def sweep(store: AsyncTurnStore, worker: str = "") -> None:
 
 
 async def audit(store: AsyncTurnStore, *, now: bool = False) -> int:
-    """Give every session that is not idle its due entry back, should it be missing; how many were.
+    """Give every session that is not idle its due entry back, should it be missing, and count the open turns; how many were.
 
     One worker in the deployment does this every five minutes; `now` does it at once.
     """
@@ -92,14 +93,7 @@ async def audit(store: AsyncTurnStore, *, now: bool = False) -> int:
     batch: list[str] = []
     async for key in client.scan_iter(match=f"{keys.session()}*", count=_SCAN):
         batch.append(key.decode().removeprefix(keys.session()))
-        if len(batch) >= _SCAN:
-            missing += await _restore(store, batch)
+        if len(batch) >= _AT_ONCE:
+            missing += await store.audit(batch)
             batch.clear()
-    return missing + await _restore(store, batch)
-
-
-async def _restore(store: AsyncTurnStore, sessions: list[str]) -> int:
-    if not sessions:
-        return 0
-    # Long past: the next sweep looks at it, and drops it again should the session have fallen idle meanwhile.
-    return int(await store.client.zadd(store.keys.due, dict.fromkeys(sessions, 1), nx=True) or 0)
+    return missing + await store.audit(batch)

@@ -79,6 +79,15 @@ class Desk:
         """What wakes readers."""
         return watch_at(self.store.url, self.store.keys)
 
+    def check_rights(self) -> None:
+        """Warn of rights that our Redis user lacks, as soon as Redis answers."""
+        self._send(self._warn_of_rights())
+
+    async def _warn_of_rights(self) -> None:
+        with suppress(QueueUnreachable):
+            if lacking := await self.store.lacking("gateway"):
+                log.error("the Redis user in REDIS_URL lacks %s: grant them with ACL SETUSER", " ".join(lacking))
+
     async def close(self) -> None:
         """End what is under way, and the connections; requests that were cut short are answered first."""
         if self._attending:

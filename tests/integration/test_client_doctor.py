@@ -117,6 +117,18 @@ def test_failed_turns_are_pointed_out(settings: Settings, client: redis.Redis) -
     assert "1 failed" in checks(settings)["turns"].detail
 
 
+def test_open_turns_that_have_ended_are_pointed_out(settings: Settings, client: redis.Redis) -> None:
+    client.zadd(TurnStore(settings).keys.open, {"t1": 1})
+    found = checks(settings)["turns"]
+    assert found.verdict is Verdict.WARN
+    assert "1 that count as open have ended" in found.detail
+
+
+def test_a_count_below_zero_is_pointed_out(settings: Settings, client: redis.Redis) -> None:
+    client.hset(TurnStore(settings).keys.stats, "failed", -3)
+    assert "failed is below zero" in checks(settings)["turns"].detail
+
+
 def test_a_model_that_its_server_does_not_list(base_url: str) -> None:
     check = check_model(Settings(openai_base_url=base_url, model="another"))
     assert check.verdict is Verdict.WARN

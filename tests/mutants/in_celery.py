@@ -112,8 +112,8 @@ CELERY = (
     _fault(
         "garbage ends the worker",
         "one message that is no JSON ends every worker",
-        "    except (ValueError, RecursionError):\n        log",
-        "    except KeyError:\n        log",
+        "        except (ValueError, RecursionError):\n",
+        "        except KeyError:\n",
         module="own",
         test=_OWN,
     ),

@@ -441,6 +441,20 @@ SCRIPTS = (
         "place = key.events .. id, sequence + 2",
         script="parts/note",
     ),
+    _script(
+        "audit restores nothing",
+        "a session whose due entry is lost stands still for ever",
+        "redis.call('ZADD', key.due, 'NX', 1, session)",
+        "redis.call('ZADD', key.due, 'XX', 1, session)",
+        script="audit",
+    ),
+    _script(
+        "open turns are never counted anew",
+        "a turn that counts as open without being so makes the queue look full for ever",
+        "  if not unfinished(id) then",
+        "  if false then",
+        script="audit",
+    ),
     _cut(
         "history before the record",
         "an end that is cut short is in the history twice",
@@ -503,13 +517,6 @@ SCRIPTS = (
         "if state ~= 'queued' and state ~= 'running' then",
         "if false then",
         script="claim",
-    ),
-    _cut(
-        "what has ended leaves the mailbox and runs",
-        "a turn whose cancellation was cut short runs",
-        "    if known[1] == 'queued' then",
-        "    if known[1] then",
-        script="parts/release",
     ),
     _cut(
         "out of the mailbox before it is dispatched",

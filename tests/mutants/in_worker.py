@@ -174,11 +174,4 @@ WORKER = (
         "if seen >= _LIMIT:",
         module="sweep",
     ),
-    _worker(
-        "audit restores nothing",
-        "a session whose due entry is lost stands still for ever",
-        "dict.fromkeys(sessions, 1), nx=True)",
-        "dict.fromkeys(sessions, 1), xx=True)",
-        module="sweep",
-    ),
 )

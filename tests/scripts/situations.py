@@ -258,6 +258,16 @@ def _of_those_at_work(scene: Scene) -> Callable[[], Any]:
     return lambda: scene.turns.run(roll.roll())
 
 
+@situation("audit")
+def _of_two_sessions(scene: Scene) -> Callable[[], Any]:
+    for session in ("s1", "s2"):
+        scene.submit(f"{session}a", f"{session}b", session=session)
+    scene.client.delete(scene.keys.due, scene.keys.open)
+    scene.client.zadd(scene.keys.open, {"gone": 1, "lost": 2})
+    # Should the audit be cut, the next one comes in five minutes.
+    return lambda: scene.turns.audit(["s1", "s2"])
+
+
 @situation("status")
 @situation("describe")
 @situation("stats")
@@ -364,6 +374,11 @@ def _of_what_was_lost(scene: Scene) -> Callable[[], Any]:
 def _of_what_was_given_up(scene: Scene) -> Callable[[], Any]:
     _hooks(scene).conclude(_taken(scene), "http_410", -1)
     return lambda: _hooks(scene).resend("a")
+
+
+@situation("rights")
+def _of_a_worker(scene: Scene) -> Callable[[], Any]:
+    return lambda: scene.turns.lacking("worker")
 
 
 @situation("admit")

@@ -16,7 +16,7 @@ from turns.settings import Settings
 _FOLDER = files("turns").joinpath("lua")
 PARTS = tuple(sorted(file.name.removesuffix(".lua") for file in _FOLDER.joinpath("parts").iterdir()))
 MOST_LINES = 60
-COUNTING = ("describe", "erase", "muster", "remind", "roll", "stats", "status", "sweep")
+COUNTING = ("audit", "describe", "erase", "muster", "remind", "rights", "roll", "stats", "status", "sweep")
 """Scripts that answer with counts or a record, not with a word."""
 
 # What a script calls a key, and how its header writes it.
@@ -25,7 +25,7 @@ _PATTERNS = {name: name for name, value in vars(Keys).items() if isinstance(valu
     "session": "session:<session>", "mailbox": "mailbox:<session>", "turns": "turns:<session>", "turn": "turn:<id>",
     "events": "events:<id>", "owned": "owned:<worker>", "history": "message_store:<session>",
     "celery_result": "celery-task-meta-<id>", "orders": "orders:<worker>", "wake": "wake:<id>",
-    "webhook": "webhook:<id>", "rate": "rate:<key>", "queue": "<queue>",
+    "probe": "probe:<name>", "webhook": "webhook:<id>", "rate": "rate:<key>", "queue": "<queue>",
 }  # fmt: skip
 
 

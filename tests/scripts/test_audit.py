@@ -1,0 +1,50 @@
+"""audit: how many sessions had no due entry; and which turns are open."""
+
+from tests.scripts.scene import Scene, pair
+from turns.states import State
+
+
+def test_sessions_get_their_due_entries_back(scene: Scene) -> None:
+    scene.start("b", session="s2")
+    scene.submit("a", session="s1")
+    scene.client.delete(scene.keys.due)
+    assert scene.turns.audit(["s1", "s2", "idle"]) == 2
+    assert scene.turns.audit(["s1", "s2", "idle"]) == 0
+    assert scene.turns.sweep().seen == 2
+
+
+def test_turns_of_an_older_version_are_counted(scene: Scene) -> None:
+    scene.start("a")
+    scene.submit("b", "c")
+    scene.client.delete(scene.keys.open)
+    scene.client.hset(scene.keys.stats, "open", 3)
+    assert scene.stat("open") == 0
+    scene.turns.audit(["foo"])
+    assert scene.stat("open") == 3
+
+
+def test_turns_that_have_ended_are_counted_no_more(scene: Scene) -> None:
+    scene.complete(scene.start("a"))
+    scene.submit("b")
+    scene.client.zadd(scene.keys.open, {"a": 1, "unknown": 2})
+    scene.turns.audit([])
+    assert scene.client.zrange(scene.keys.open, 0, -1) == ["b"]
+
+
+def test_a_broken_session_keeps_no_other_waiting(scene: Scene) -> None:
+    scene.client.set(scene.keys.session("s1"), "x")
+    scene.submit("a", session="s2")
+    scene.client.set(scene.keys.mailbox("s2"), "x")
+    scene.client.delete(scene.keys.due, scene.keys.open)
+    assert scene.turns.audit(["s1", "s2"]) == 2
+    assert scene.stat("open") == 1
+
+
+def test_an_audit_changes_nothing_that_is_right(scene: Scene) -> None:
+    claim = scene.start("a")
+    scene.submit("b")
+    before = scene.picture()
+    assert scene.turns.audit(["foo"]) == 0
+    assert scene.picture() == before
+    assert scene.complete(claim) is State.COMPLETED
+    assert scene.history() == pair("a")
