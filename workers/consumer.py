@@ -1,11 +1,14 @@
 """The part of Celery that fetches tasks, with outages told once, tried again at a pace, and told of in the worker's health."""
 
 import logging
+import warnings
 from time import sleep
 from typing import Any
 
+from celery.exceptions import CPendingDeprecationWarning
 from celery.worker import consumer
 from celery.worker.state import maybe_shutdown
+from kombu.exceptions import OperationalError
 
 from workers import process
 from workers.trouble import Sparing, Trouble
@@ -26,10 +29,14 @@ class Consumer(_celery):  # type: ignore[misc]  # see above
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        # So kombu calls a refusal of what it sends; Celery would end the worker over it.
+        self.connection_errors += (OperationalError,)
         health = process.runtime().health
         self._main = health.part("main", _MAIN_PATIENCE_SECONDS)
         self._consuming = health.part("consuming", _PATIENCE_SECONDS)
         self._trouble = Trouble(log, "consumer")
+        # What would change in Celery 6 is of no use to whoever reads about an outage.
+        warnings.filterwarnings("ignore", category=CPendingDeprecationWarning)
         for name in _TRACED:
             logging.getLogger(name).addFilter(Sparing())
 

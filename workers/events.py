@@ -14,6 +14,7 @@ from celery.worker.state import reserved_requests
 
 _PACE_SECONDS = 0.5
 _MOST = 200
+_MOST_KEPT = 1_000
 
 
 class PacedEvents(bootsteps.StartStopStep):
@@ -51,7 +52,7 @@ class PacedEvents(bootsteps.StartStopStep):
 
         dispatcher.on_send_buffered = wake
         dispatcher.buffer_limit = _MOST
-        self._timer = parent.timer.call_repeatedly(_PACE_SECONDS, dispatcher.flush)
+        self._timer = parent.timer.call_repeatedly(_PACE_SECONDS, _flush, (dispatcher,))
 
     def stop(self, parent: Any) -> None:
         """Send what is left."""
@@ -65,3 +66,11 @@ class PacedEvents(bootsteps.StartStopStep):
         for end in self._ends:
             end.close()
         parent.event_dispatcher.flush()
+
+
+def _flush(dispatcher: Any) -> None:
+    dispatcher.flush()
+    # Celery keeps what Redis did not take, for ever; what matters is in the turns' records.
+    kept = dispatcher._outbound_buffer
+    while len(kept) > _MOST_KEPT:
+        kept.popleft()

@@ -22,6 +22,7 @@ from turns.errors import (
 from turns.store import AsyncTurnStore, Call
 from workers.health import Beat
 from workers.messages import Message, Refused, read
+from workers.trouble import Trouble
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +49,7 @@ class Intake:
 
     async def take_for_ever(self, queue: str, beat: Beat) -> None:
         """Submit the messages of one of the queues as they come; `beat` after each look."""
+        trouble = Trouble(log, f"the queue {queue!r} cannot be read")
         while True:
             try:
                 # Moved onto itself: waits for a message without taking it.
@@ -55,12 +57,13 @@ class Intake:
                 began = monotonic()
                 taken = await self._take(queue)
                 beat()
+                trouble.over()
                 if not taken:
                     # Others' messages may stand there by the thousand: looking through them must not become the main job.
                     await asyncio.sleep(min(_LONGEST_REST_SECONDS, max(_PAUSE_SECONDS, _REST * (monotonic() - began))))
             except redis.ResponseError as error:
                 beat()
-                log.error("the queue %r cannot be read: %s", queue, type(error).__name__)
+                trouble.tell(error)
                 await asyncio.sleep(_LONGEST_REST_SECONDS)
             except (QueueMemoryFull, QueueUnreachable, redis.RedisError, OSError) as error:
                 log.debug("intake: %s", type(error).__name__)

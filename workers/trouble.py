@@ -25,7 +25,7 @@ class Trouble:
         if self._said.get(words, 0) <= now:
             # Long ones differ each time, and would fill the memory.
             self._said = {words: now + _REPEAT_SECONDS, **dict(list(self._said.items())[:9])}
-            self._log.error("%s: %s; trying again", self._what, words)
+            self._log.error("%s: %s (trying again)", self._what, words)
             self._told = True
         self._pause = min(_LONGEST_SECONDS, 2 * self._pause or _FIRST_SECONDS)
         return self._pause

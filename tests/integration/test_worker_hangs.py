@@ -88,7 +88,7 @@ def terminated(worker: Worker) -> int:
 
 
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize(("part", "command"), [("consuming", "brpop"), ("intake", "blmove"), ("subscribed", "subscribe")])
+@pytest.mark.parametrize(("part", "command"), [("consuming", "brpop"), ("subscribed", "subscribe")])
 def test_a_part_that_redis_refuses_is_told_everywhere(
     server: EmbeddedServer, store: TurnStore, tmp_path: Path, part: str, command: str
 ) -> None:
