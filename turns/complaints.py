@@ -7,19 +7,31 @@ _AGAIN_SECONDS = 60.0
 _MOST = 100
 
 
+class Said:
+    """Texts of the last minute."""
+
+    def __init__(self) -> None:
+        self._until: dict[str, float] = {}
+
+    def first(self, text: str) -> bool:
+        """Whether it is said now for the first time in a minute."""
+        now = monotonic()
+        if self._until.get(text, 0.0) > now:
+            return False
+        if len(self._until) >= _MOST:
+            self._until.clear()
+        self._until[text] = now + _AGAIN_SECONDS
+        return True
+
+
 class Complaints:
     """Warnings of one logger, each text at most once a minute."""
 
     def __init__(self, name: str) -> None:
         self._log = logging.getLogger(name)
-        self._told: dict[str, float] = {}
+        self._said = Said()
 
     def tell(self, text: str) -> None:
         """Warn, unless just this was said a moment ago."""
-        now = monotonic()
-        if now - self._told.get(text, -_AGAIN_SECONDS) < _AGAIN_SECONDS:
-            return
-        if len(self._told) >= _MOST:
-            self._told.clear()
-        self._told[text] = now
-        self._log.warning("%s", text)
+        if self._said.first(text):
+            self._log.warning("%s", text)

@@ -67,6 +67,11 @@ class Attempt:
             asked = self._task = asyncio.create_task(self._ask(opening))
         try:
             await asyncio.wait([asked])
+        except asyncio.CancelledError:
+            # The process ends, and the chain does not heed it.
+            if self._dropped != "shutdown":
+                raise
+            return await self._after_drop()
         finally:
             self._task = None
             asked.cancel()

@@ -1,6 +1,7 @@
 """Celery's own connections to Redis, made to outlive a full memory, refusals, and the loss of any one of them.
 
-Parts of kombu's Redis transport are replaced: `Channel._queue_bind`, `_brpop_start`, `_brpop_read`, `MultiChannelPoller.get`.
+Parts of kombu's Redis transport are replaced: `Channel._queue_bind`, `_brpop_start`, `_brpop_read`, `_receive_one`, and
+`MultiChannelPoller.get`.
 """
 
 import socket
@@ -28,6 +29,7 @@ TRANSPORT_OPTIONS: dict[str, Any] = {
 _Channel: Any = redis.Channel  # its stubs leave out what transports override
 _Poller: Any = redis.MultiChannelPoller
 _bind, _start, _read, _get = _Channel._queue_bind, _Channel._brpop_start, _Channel._brpop_read, _Poller.get
+_receive = _Channel._receive_one
 
 
 class Listener(Protocol):
@@ -93,6 +95,24 @@ def _read_or_rest(channel: Any, **options: Any) -> Any:
     return found
 
 
+class _InTime:
+    """A subscription whose messages arrive whole within the time-out, or count as lost: kombu waits for the rest for ever."""
+
+    def __init__(self, subscription: Any) -> None:
+        self._subscription = subscription
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._subscription, name)
+
+    def parse_response(self) -> Any:
+        """Read what has come."""
+        return self._subscription.parse_response(block=False, timeout=TRANSPORT_OPTIONS["socket_timeout"])
+
+
+def _receive_in_time(channel: Any, subscription: Any) -> Any:
+    return _receive(channel, _InTime(subscription))
+
+
 def _get_and_check(poller: Any, callback: Any, timeout: float | None = None) -> Any:
     # Flower hears events without an event loop, and there kombu would never miss them.
     if monotonic() >= getattr(poller, "check_at", 0.0):
@@ -106,4 +126,5 @@ def mend_transport() -> None:
     _Channel._queue_bind = _bind_if_there_is_room
     _Channel._brpop_start = _start_after_rest
     _Channel._brpop_read = _read_or_rest
+    _Channel._receive_one = _receive_in_time
     _Poller.get = _get_and_check

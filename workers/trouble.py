@@ -1,12 +1,12 @@
 """Errors that repeat: told once in the server's own words, and tried again at a pace."""
 
 import logging
-from time import monotonic
 
 from redis.exceptions import InvalidResponse, RedisError
 
+from turns.complaints import Said
+
 _FIRST_SECONDS, _LONGEST_SECONDS = 0.1, 1.0
-_REPEAT_SECONDS = 60.0
 _MOST = 200
 
 
@@ -17,14 +17,12 @@ class Trouble:
         self._log, self._what = log, what
         self._pause = 0.0
         self._told = False
-        self._said: dict[str, float] = {}
+        self._said = Said()
 
     def tell(self, error: BaseException) -> float:
         """Tell of an error, unless the same was told within the last minute; returns how long to wait before the next try."""
-        words, now = _words(error), monotonic()
-        if self._said.get(words, 0) <= now:
-            # Long ones differ each time, and would fill the memory.
-            self._said = {words: now + _REPEAT_SECONDS, **dict(list(self._said.items())[:9])}
+        words = _words(error)
+        if self._said.first(words):
             self._log.error("%s: %s (trying again)", self._what, words)
             self._told = True
         self._pause = min(_LONGEST_SECONDS, 2 * self._pause or _FIRST_SECONDS)
@@ -48,7 +46,7 @@ class Sparing(logging.Filter):
 
     def __init__(self) -> None:
         super().__init__()
-        self._next: dict[str, float] = {}
+        self._said = Said()
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Drop repetitions; lines about anything else pass."""
@@ -56,8 +54,4 @@ class Sparing(logging.Filter):
         if not isinstance(error, RedisError | OSError):
             return True
         record.exc_info = record.exc_text = None
-        line, now = f"{record.msg} {_words(error)}", monotonic()
-        if self._next.get(line, 0) > now:
-            return False
-        self._next = {line: now + _REPEAT_SECONDS, **dict(list(self._next.items())[:9])}
-        return True
+        return self._said.first(f"{record.msg} {_words(error)}")

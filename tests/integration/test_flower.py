@@ -1,5 +1,6 @@
 """What Flower sees: each turn as a task, with its id, session and state, and never what was said."""
 
+import itertools
 import json
 import subprocess
 import sys
@@ -10,9 +11,12 @@ from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
 
+import pytest
+import redis
 from celery import Celery
 
 from deploy.embedded import free_port
+from tests.chaos.proxy import FaultProxy, Link
 from tests.processes import ROOT, Worker, environment, offline_model
 from tests.support import wait_until
 from turns.settings import Settings
@@ -93,3 +97,34 @@ def test_a_setting_shows_content(redis_url: str, tmp_path: Path) -> None:
         task = _settled(seen, "shown", "SUCCESS")
     assert f"You said: {QUESTION}" in task["result"]
     assert task["args"].startswith(f"('foo', \"{QUESTION} ")
+
+
+@pytest.mark.timeout(240)
+def test_flower_hears_on_when_its_subscription_is_dead_or_lost(
+    redis_url: str, proxy: FaultProxy, client: redis.Redis, tmp_path: Path
+) -> None:
+    store = TurnStore(Settings(redis_url=redis_url))
+
+    def subscriptions() -> list[tuple[str, Link]]:
+        found = [
+            (one["id"], proxy.link(int(one["addr"].rpartition(":")[2]))) for one in client.client_list() if one["psub"] != "0"
+        ]
+        return [(id, link) for id, link in found if link]
+
+    def shows(turn: str) -> None:
+        # Events are not kept for anybody who does not listen: ask until one is heard.
+        for number in itertools.count():
+            store.submit(f"{turn}-{number}", "foo", "hello")
+            with suppress(AssertionError):
+                wait_until(lambda id=f"{turn}-{number}": seen.task(id).get("state") == "SUCCESS", "Flower shows it", 3)  # type: ignore[misc]  # a lambda's default
+                return
+            assert number < 15, f"Flower shows no turn like {turn}"
+
+    with flower(f"redis://127.0.0.1:{proxy.port}/{redis_url.rpartition('/')[2]}") as seen, Worker(redis_url, tmp_path):
+        shows("at-first")
+        for _, link in subscriptions():
+            link.dead = True
+        shows("although-dead")
+        for id, _ in subscriptions():
+            client.client_kill_filter(_id=id)
+        shows("although-lost")

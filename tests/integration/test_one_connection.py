@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from tests.chaos.proxy import FaultProxy
+from tests.chaos.proxy import FaultProxy, Link
 from tests.processes import Worker
 from tests.support import wait_until
 from turns.states import State
@@ -42,7 +42,7 @@ def connections(client: redis.Redis) -> dict[str, dict[str, str]]:
 
 def purpose(entry: dict[str, str]) -> str:
     """What a connection is for, as far as the server can tell."""
-    return f"{entry['cmd']} sub={entry['sub']} psub={entry['psub']}"
+    return "subscribe" if entry["sub"] != "0" else "psubscribe" if entry["psub"] != "0" else entry["cmd"]
 
 
 @pytest.mark.timeout(300)
@@ -51,7 +51,7 @@ def test_each_connection_may_be_killed_one_after_another(store: TurnStore, clien
     seen = set()
     for time in (1, 2):
         for id, entry in connections(client).items():
-            seen.add(entry["cmd"])
+            seen.add(purpose(entry))
             client.client_kill_filter(_id=id)
             answers(store, f"after {purpose(entry)} was killed, time {time}")
     assert {"brpop", "psubscribe", "subscribe", "blmove"} <= seen
@@ -62,35 +62,45 @@ def test_each_connection_may_be_killed_one_after_another(store: TurnStore, clien
 def test_subscriptions_may_be_killed_again_and_again(store: TurnStore, client: redis.Redis, worker: Worker) -> None:
     for _ in range(5):
         for id, entry in connections(client).items():
-            if entry["cmd"] in ("psubscribe", "subscribe"):
+            if "subscribe" in purpose(entry):
                 client.client_kill_filter(_id=id)
         answers(store, "although no subscription is left")
     assert worker.stop() == 0
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("command", ["brpop", "psubscribe", "blmove", "evalsha"])
+@pytest.mark.parametrize("command", ["brpop", "psubscribe", "subscribe", "blmove", "evalsha"])
 def test_a_connection_may_be_open_and_dead(
     store: TurnStore, client: redis.Redis, proxy: FaultProxy, redis_url: str, tmp_path: Path, command: str
 ) -> None:
     url = f"redis://127.0.0.1:{proxy.port}/{redis_url.rpartition('/')[2]}"
     with Worker(url, tmp_path) as worker:
         answers(store, "at first")
-        found = wait_until(lambda: [one for one in connections(client).values() if command in one["cmd"]], f"a {command}")
-        for entry in found:
-            go_silent(proxy, int(entry["addr"].rpartition(":")[2]))
+        found = wait_until(lambda: links(client, proxy, command), f"a {command}")
+        for link in found.values():
+            link.dead = True
         answers(store, f"although the connection of {command} is dead")
-        wait_until(lambda: command in [one["cmd"] for one in fresh(client, found)], f"another {command}", SOON)
+        wait_until(lambda: links(client, proxy, command).keys() - found, f"another {command}", SOON)
         assert worker.stop() == 0
 
 
-def fresh(client: redis.Redis, old: list[dict[str, str]]) -> list[dict[str, str]]:
-    """Connections that are none of the old ones."""
-    return [entry for id, entry in connections(client).items() if id not in {one["id"] for one in old}]
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("command", ["brpop", "psubscribe"])
+def test_a_connection_may_fall_silent_within_a_message(
+    store: TurnStore, client: redis.Redis, proxy: FaultProxy, redis_url: str, tmp_path: Path, command: str
+) -> None:
+    url = f"redis://127.0.0.1:{proxy.port}/{redis_url.rpartition('/')[2]}"
+    with Worker(url, tmp_path) as worker:
+        answers(store, "at first")
+        link = next(iter(wait_until(lambda: links(client, proxy, command), f"a {command}").values()))
+        link.dead = True
+        proxy.do(lambda: link._client[1].write(b"*4\r\n$8\r\npmessa"))
+        answers(store, f"although half a message came over the connection of {command}")
+        assert worker.stop() == 0
 
 
-def go_silent(proxy: FaultProxy, port: int) -> None:
-    """Let nothing pass any more through the connection that has this port at the server."""
-    for link in list(proxy._links):
-        if link._server and link._server[1].get_extra_info("sockname")[1] == port:
-            link.dead = True
+def links(client: redis.Redis, proxy: FaultProxy, what: str) -> dict[str, Link]:
+    """The connections through the proxy that are there for this, by the server's id."""
+    found = {id: one for id, one in connections(client).items() if purpose(one) == what}
+    through = {id: proxy.link(int(one["addr"].rpartition(":")[2])) for id, one in found.items()}
+    return {id: link for id, link in through.items() if link}
