@@ -142,7 +142,11 @@ def events_fault(record: Record, events: Sequence[Event]) -> str:
         return "their sequence has a gap or a repeat"
     if kinds[-1:] != ["ended"]:
         return "the last one is not the end"
-    if [event.attempt for event in events if event.type == "started"] != list(range(1, record.attempts + 1)):
-        return "not each attempt started once"
+    # A claim that was cut short counts as an attempt, and nobody began it.
+    started = [event.attempt for event in events if event.type == "started"]
+    if started != sorted(set(started)) or started[-1:] != [record.attempts]:
+        return "attempts did not start once each, the last one at the end"
+    if any(event.attempt not in started for event in events):
+        return "an attempt went on that never started"
     last = [event.data for event in events if event.type == "text" and event.attempt == record.attempts]
     return "" if "".join(last) == record.answer else "the text is not the answer"

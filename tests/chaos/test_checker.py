@@ -90,6 +90,8 @@ def test_what_is_left_and_what_the_log_shows_is_told(remains: Remains) -> None:
         lambda events: [*events[:2], events[1], *events[2:]],
         lambda events: [replace(event, data=event.data.upper()) for event in events],
         lambda events: [events[0], replace(events[1], type="started"), *events[2:]],
+        lambda events: [replace(events[0], attempt=2), *events[1:]],
+        lambda events: [events[0], replace(events[1], attempt=0), *events[2:]],
     ],
 )
 def test_events_with_a_gap_a_repeat_or_other_text_are_told(
