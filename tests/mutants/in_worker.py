@@ -5,6 +5,7 @@ from tests.mutants.mutant import Mutant
 _PARTS = "tests/integration/test_worker_parts.py"
 _MULTIPLEXER = "tests/integration/test_multiplexer.py"
 _ROLL = "tests/unit/test_roll.py"
+_HEALTH = ("tests/unit/test_health.py", "tests/unit/test_trouble.py")
 _DISAGREEMENT = "tests/integration/test_disagreement.py"
 
 
@@ -58,8 +59,8 @@ WORKER = (
     _worker(
         "gives nothing back at shutdown",
         "a restart costs a lease of waiting",
-        'if self._dropped != "shutdown":',
-        "if self._dropped:",
+        'if self._dropped != "shutdown":\n            return',
+        "if self._dropped:\n            return",
         module="attempt",
     ),
     _worker(
@@ -173,5 +174,21 @@ WORKER = (
         "while seen >= _LIMIT:",
         "if seen >= _LIMIT:",
         module="sweep",
+    ),
+    Mutant(
+        "a worker with a hung part is healthy",
+        "no probe ever restarts it",
+        "workers/health.py",
+        "self._ready.is_set() and not stale",
+        "self._ready.is_set()",
+        _HEALTH,
+    ),
+    Mutant(
+        "an outage is told at each try",
+        "the log is flooded",
+        "workers/trouble.py",
+        "if self._said.first(words):",
+        "if words:",
+        _HEALTH,
     ),
 )
