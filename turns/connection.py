@@ -19,7 +19,7 @@ from redis.retry import Retry
 from turns.address import Address, parse
 from turns.multiplexer import Multiplexer
 from turns.settings import Settings
-from turns.sockets import mended
+from turns.sockets import following, mended
 
 RUNTIME_FILE = "redis.url"
 DEFAULT_URL = "redis://localhost:6379/0"
@@ -106,7 +106,9 @@ def connect(url: str) -> redis.Redis:
     Threads beyond the pool's size wait for a connection; redis-py's own pool would raise.
     """
     own = {"socket_timeout": _CALL_SECONDS, "retry": _retry()}
-    return cast("redis.Redis", _connected(redis, parse(url), _SentinelPool, own))
+    client = cast("redis.Redis", _connected(redis, parse(url), _SentinelPool, own))
+    client.connection_pool.connection_class = following(cast("type", client.connection_pool.connection_class))
+    return client
 
 
 _reached: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, tuple[redis.asyncio.Redis, Multiplexer]]] = WeakKeyDictionary()

@@ -1,4 +1,4 @@
-"""redis-py's asyncio connections, mended for uvloop."""
+"""redis-py's connections, mended for uvloop and for failovers."""
 
 from functools import cache
 from typing import Any
@@ -15,7 +15,43 @@ class _Mended:
             raise redis.ConnectionError("The connection is closed.") from error
 
 
+class _Following:
+    """Asks the sentinels when a call is tried again: redis-py's own goes back to the server that has just failed."""
+
+    is_connected: Any
+    connect_to: Any
+    connection_pool: Any
+
+    def send_packed_command(self, *args: Any, **kwargs: Any) -> None:
+        if not self.is_connected:
+            self.connect_to(self.connection_pool.get_master_address())
+        super().send_packed_command(*args, **kwargs)  # type: ignore[misc]  # the connection class beside it has it
+
+
+class _AsyncFollowing:
+    """As above."""
+
+    is_connected: Any
+    connect_to: Any
+    connection_pool: Any
+
+    async def send_packed_command(self, *args: Any, **kwargs: Any) -> None:
+        if not self.is_connected:
+            await self.connect_to(await self.connection_pool.get_master_address())
+        await super().send_packed_command(*args, **kwargs)  # type: ignore[misc]  # the connection class beside it has it
+
+
 @cache
 def mended(kind: type) -> type:
-    """A connection class whose closed connections raise redis.ConnectionError under every event loop."""
-    return type(kind.__name__, (_Mended, kind), {})
+    """An asyncio connection class whose closed connections raise redis.ConnectionError under every event loop.
+
+    One that sentinels lead follows them each time it connects.
+    """
+    bases = (_Mended, _AsyncFollowing, kind) if hasattr(kind, "connect_to") else (_Mended, kind)
+    return type(kind.__name__, bases, {})
+
+
+@cache
+def following(kind: type) -> type:
+    """A connection class that follows the sentinels each time it connects, where they lead it."""
+    return type(kind.__name__, (_Following, kind), {}) if hasattr(kind, "connect_to") else kind

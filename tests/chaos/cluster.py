@@ -1,5 +1,7 @@
 """A primary, its replicas and three sentinels on loopback."""
 
+import os
+import signal
 import subprocess
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
@@ -47,7 +49,13 @@ class Cluster:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._wake()
         self._things.close()
+
+    def _wake(self) -> None:
+        for server in self.servers:
+            if server.pid:
+                os.kill(server.pid, signal.SIGCONT)
 
     def primary(self) -> EmbeddedServer | None:
         """The server that the sentinels take for the primary and that agrees; None while there is none."""
@@ -58,15 +66,19 @@ class Cluster:
                 return server
         return None
 
-    def fail_over(self) -> None:
-        """Kill the primary with signal 9; return when another one is the primary."""
+    def fail_over(self, how: signal.Signals = signal.SIGKILL) -> None:
+        """Kill the primary, or with SIGSTOP let it fall silent; return when another one is the primary."""
         old = wait_until(self.primary, "there is a primary", _SECONDS)
         assert old
-        old.kill()
+        if how is signal.SIGKILL:
+            old.kill()
+        else:
+            os.kill(old.pid, how)
         wait_until(lambda: self.primary() not in (None, old), "a replica is promoted", _SECONDS)
 
     def mend(self) -> None:
-        """Start the killed server again; return when it follows the new primary."""
+        """Start the killed server again, or wake the silent one; return when it follows the new primary."""
+        self._wake()
         for server in self.servers:
             server.start()
         wait_until(self._is_whole, "the old primary follows the new one", _SECONDS)

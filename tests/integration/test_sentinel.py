@@ -3,7 +3,10 @@
 import asyncio
 import itertools
 import json
+import signal
 import socket
+import time
+from collections.abc import Awaitable
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,12 +16,15 @@ from producers.client import AsyncChatClient, ChatClient
 from tests.chaos.cluster import Cluster
 from tests.processes import Worker, offline_model
 from tests.support import wait_until
-from turns.errors import QueueUnreachable
+from turns.errors import QueueUnreachable, TurnCancelled
 from turns.settings import Settings
 from turns.states import State
 from turns.store import TurnStore
 
 SESSIONS, BEFORE, AFTER = 5, 10, 10
+LONG, LONG_SECONDS = 40, 8
+# Far above the longest time-out of a connection (10 s), and far below seven of them.
+FOLLOWED_SECONDS = 30.0
 
 
 def _submit(store: TurnStore, turn: str, session: str) -> None:
@@ -57,6 +63,67 @@ def _answered(store: TurnStore, session: str) -> list[str]:
     elements = [json.loads(element) for element in reversed(store.history(session))]
     assert [element["type"] for element in elements] == ["human", "ai"] * (len(elements) // 2)
     return [element["turnstile"]["turn"] for element in elements[::2]]
+
+
+@pytest.mark.timeout(400)
+def test_long_turns_outlive_a_primary_that_falls_silent(tmp_path: Path) -> None:
+    """A power cut, a partition: no connection is closed. Two workers are in the middle of their turns."""
+    turns = [f"t{number}" for number in range(LONG)]
+    with offline_model("--latency", str(LONG_SECONDS)) as model_url, Cluster(tmp_path) as cluster:
+        store = TurnStore(Settings(redis_url=cluster.url))
+        with Worker(cluster.url, tmp_path, OPENAI_BASE_URL=model_url), Worker(cluster.url, tmp_path, OPENAI_BASE_URL=model_url):
+            for turn in turns:
+                _submit(store, turn, f"session-{turn}")
+            wait_until(lambda: store.stats().get("claimed", 0) == LONG, "all turns run", 60)
+            store.client.wait(1, 5_000)
+            cluster.fail_over(signal.SIGSTOP)
+            store.submit("between", "session-between", "question")
+            wait_until(lambda: _count(store, "completed") + _count(store, "failed") == LONG + 1, "all turns have ended", 120)
+            cluster.mend()
+            _submit(store, "after", "session-after")
+            wait_until(lambda: store.status("after").state is State.COMPLETED, "a turn after it all is completed", 60)
+        records = [store.status(turn) for turn in turns]
+        assert {record.state for record in records} == {State.COMPLETED}
+        assert max(record.attempts for record in records) <= 2
+        assert all(len(store.history(f"session-{turn}")) == 2 for turn in turns)
+
+
+@pytest.mark.timeout(240)
+def test_every_client_leaves_a_primary_that_falls_silent(tmp_path: Path) -> None:
+    """Each is asked once, over a connection that stood before: no error, and no longer than it takes to notice."""
+    with Cluster(tmp_path) as cluster:
+        settings = Settings(redis_url=cluster.url)
+        store = TurnStore(settings)
+        store.submit("t0", "s0", "question")
+
+        async def ask_all() -> list[float]:
+            async with AsyncChatClient(settings=settings) as client:
+                turn = await client.ask("s1", "question", id="t1")
+                reader = asyncio.create_task(turn.result(timeout=60))
+                plain = client.store.client
+                await plain.ping()
+                await asyncio.to_thread(lambda: store.client.wait(1, 5_000))
+                await asyncio.to_thread(cluster.fail_over, signal.SIGSTOP)
+                calls = (asyncio.to_thread(store.submit, "t2", "s2", "question"), client.ask("s3", "question"), plain.ping())
+                took = await asyncio.gather(*(_timed(call) for call in calls))
+                await asyncio.to_thread(store.cancel, "t1")
+                with pytest.raises(TurnCancelled):
+                    await reader
+                return took
+
+        assert max(asyncio.run(ask_all())) < FOLLOWED_SECONDS
+
+
+async def _timed(call: Awaitable[object]) -> float:
+    began = time.monotonic()
+    await call
+    return time.monotonic() - began
+
+
+def _count(store: TurnStore, name: str) -> int:
+    with suppress(QueueUnreachable):
+        return store.stats().get(name, 0)
+    return 0
 
 
 @pytest.mark.timeout(240)
