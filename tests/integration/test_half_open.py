@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import redis
 
 from producers.client import AsyncChatClient, ChatClient
 from tests.chaos.proxy import FaultProxy
@@ -106,6 +107,39 @@ def test_a_turn_cut_off_with_its_worker_runs_elsewhere(
             wait_until(lambda: store.status("t1").state is State.COMPLETED, "the turn is completed elsewhere", 60)
     assert store.status("t1").attempts == 2
     assert len(store.history("s1")) == 2
+
+
+@pytest.mark.timeout(240)
+def test_a_worker_that_is_deaf_to_its_orders_keeps_its_turn(
+    store: TurnStore, proxy: FaultProxy, proxied: Settings, redis_url: str, client: redis.Redis, tmp_path: Path
+) -> None:
+    """Only its subscription is dead: closed at the server, and the worker does not hear of it. Another calls the roll."""
+    with (
+        offline_model("--latency", "6") as model_url,
+        _at_work(Worker(proxied.redis_url, tmp_path, OPENAI_BASE_URL=model_url)),
+    ):
+        store.submit("t1", "s1", "question")
+        wait_until(lambda: store.status("t1").state is State.RUNNING, "the turn runs")
+        [worker] = client.hkeys(store.keys.workers)
+        with _at_work(Worker(redis_url, tmp_path, OPENAI_BASE_URL=model_url)):
+            _deafen(proxy, client)
+            wait_until(lambda: _listeners(client, store.keys.orders(str(worker))) == 0, "nobody listens to the orders")
+            wait_until(lambda: store.status("t1").state.ended, "the turn has ended", 60)
+            wait_until(lambda: _listeners(client, store.keys.orders(str(worker))) == 1, "the worker listens again")
+    record = store.status("t1")
+    assert (record.state, record.attempts) == (State.COMPLETED, 1)
+
+
+def _deafen(proxy: FaultProxy, client: redis.Redis) -> None:
+    """Close the subscription to orders behind the proxy, at the server alone; Celery's own is one to a pattern."""
+    ports = [int(known["addr"].rpartition(":")[2]) for known in client.client_list(_type="pubsub") if known["psub"] == "0"]
+    [link] = [link for port in ports if (link := proxy.link(port))]
+    proxy.do(link.close_at_server)
+
+
+def _listeners(client: redis.Redis, channel: str) -> int:
+    [(_, count)] = client.pubsub_numsub(channel)
+    return int(count)
 
 
 def test_a_submission_to_a_dead_connection_is_not_made_twice(store: TurnStore, proxy: FaultProxy, proxied: Settings) -> None:

@@ -1,0 +1,98 @@
+"""What a worker does for all: roll, sweep and audit, of which none waits for another."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+
+import pytest
+import redis
+
+from tests.support import wait_until_async
+from turns.connection import close_async
+from turns.settings import Settings
+from turns.states import State
+from turns.store import AsyncTurnStore, TurnStore
+from workers.health import Health
+from workers.sweep import Upkeep
+from workers.tasks import end_all
+
+
+@pytest.fixture
+def limited(client: redis.Redis, redis_url: str) -> Iterator[Callable[..., Settings]]:
+    """Settings of a user without some rights."""
+
+    def make(*rules: str) -> Settings:
+        client.execute_command("ACL", "SETUSER", "limited", "on", ">secret", "allkeys", "allchannels", "+@all", *rules)  # type: ignore[no-untyped-call]  # untyped in redis-py
+        return Settings(redis_url=redis_url.replace("//", "//limited:secret@"))
+
+    yield make
+    client.execute_command("ACL", "DELUSER", "limited")  # type: ignore[no-untyped-call]  # untyped in redis-py
+
+
+@asynccontextmanager
+async def _upkeep(settings: Settings, health: Health) -> AsyncIterator[None]:
+    store = AsyncTurnStore(settings)
+    upkeep = Upkeep(store, "w2")
+    chores = {"roll": upkeep.call_roll, "sweeping": upkeep.sweep, "audit": upkeep.audit}
+    tasks = [asyncio.create_task(chore(health.part(name, 1).beat)) for name, chore in chores.items()]
+    try:
+        yield
+    finally:
+        await end_all(tasks)
+        await close_async(store.url)
+
+
+def _leave_a_dead_worker(store: TurnStore) -> None:
+    """One that was heard long ago, and holds a turn whose lease has run out, and one that has not."""
+    for id in ("overdue", "running"):
+        store.submit(id, f"of-{id}", "question")
+        store.claim(id, "w1", "n")
+    store.client.hset(store.keys.session("of-overdue"), "lease", 1)
+    store.client.zadd(store.keys.due, {"of-overdue": 1})
+    store.client.zadd(store.keys.roll, {"w1": 1})
+
+
+async def test_the_dead_are_found(store: TurnStore, settings: Settings) -> None:
+    _leave_a_dead_worker(store)
+    async with _upkeep(settings, Health()):
+        for id in ("overdue", "running"):
+            await wait_until_async(lambda id=id: _is(store, id, State.QUEUED), f"the turn {id} was taken back")  # type: ignore[misc]  # a lambda's default
+
+
+async def test_a_roll_that_is_refused_stops_no_sweep_and_is_told_once(
+    store: TurnStore, limited: Callable[..., Settings], caplog: pytest.LogCaptureFixture
+) -> None:
+    _leave_a_dead_worker(store)
+    health = Health()
+    with caplog.at_level(logging.WARNING):
+        async with _upkeep(limited("-pubsub|numsub"), health):
+            await wait_until_async(lambda: _is(store, "overdue", State.QUEUED), "the turn was taken back")
+            await wait_until_async(lambda: _stale(health), "the roll is seen to make no progress")
+            await wait_until_async(lambda: _fresh(health), "the sweep makes progress")
+    lines = [record.getMessage() for record in caplog.records if "the roll" in record.getMessage()]
+    assert len(lines) == 1
+    assert "pubsub|numsub" in lines[0]
+    assert store.status("running").state is State.RUNNING
+
+
+async def test_a_sweep_that_is_refused_stops_no_roll(store: TurnStore, limited: Callable[..., Settings]) -> None:
+    _leave_a_dead_worker(store)
+    async with _upkeep(limited("-llen"), Health()):
+        await wait_until_async(lambda: _gone(store), "the dead worker is off the roll")
+
+
+async def _is(store: TurnStore, id: str, state: State) -> bool:
+    return (await asyncio.to_thread(store.status, id)).state is state
+
+
+async def _gone(store: TurnStore) -> bool:
+    return await asyncio.to_thread(store.client.zscore, store.keys.roll, "w1") is None
+
+
+async def _stale(health: Health) -> bool:
+    return "roll" in health.stale()
+
+
+async def _fresh(health: Health) -> bool:
+    return "sweeping" not in health.stale()
