@@ -1,10 +1,11 @@
-"""Sentinel failovers under load: how long turns stand still, and what asynchronous replication loses."""
+"""Sentinel failovers under load, each kind of end of the primary: how long turns stand still, and what is lost."""
 
+import signal
 import time
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -16,11 +17,13 @@ from turns.errors import QueueUnreachable, UnknownTurn
 from turns.settings import Settings
 from turns.states import State
 from turns.store import TurnStore
+from turns.wire import Record
 
 OPTIONS: dict[str, dict[str, str]] = {
     "none (asynchronous replication)": {},
     "min-replicas-to-write 1, min-replicas-max-lag 1": {"min-replicas-to-write": "1", "min-replicas-max-lag": "1"},
 }
+ENDS = {"killed (signal 9)": signal.SIGKILL, "silent, then awake (SIGSTOP, SIGCONT)": signal.SIGSTOP}
 _SESSIONS = 20
 # With one, the promoted replica has none of its own, and `min-replicas-to-write` would have it refuse everything.
 _REPLICAS = 2
@@ -68,11 +71,15 @@ class Load:
 
 
 def measure(failovers: int, folder: Path) -> list[dict[str, Any]]:
-    """A row for each option."""
-    return [_measure(name, options, failovers, folder / str(number)) for number, (name, options) in enumerate(OPTIONS.items())]
+    """A row for each option and each end of the primary."""
+    kinds = list(product(OPTIONS.items(), ENDS.items()))
+    return [
+        {"option": option, "primary": end, **_measure(options, how, failovers, folder / str(number))}
+        for number, ((option, options), (end, how)) in enumerate(kinds)
+    ]
 
 
-def _measure(name: str, options: Mapping[str, str], failovers: int, folder: Path) -> dict[str, Any]:
+def _measure(options: Mapping[str, str], how: signal.Signals, failovers: int, folder: Path) -> dict[str, Any]:
     pauses: list[float] = []
     with offline_model("--latency", "0.2") as model_url, Cluster(folder, options, _REPLICAS) as cluster:
         store = TurnStore(Settings(redis_url=cluster.url))
@@ -81,20 +88,28 @@ def _measure(name: str, options: Mapping[str, str], failovers: int, folder: Path
                 for _ in range(failovers):
                     time.sleep(_CALM_SECONDS)
                     load.phase = "failover"
-                    pauses.append(_pause(cluster, load))
+                    pauses.append(_pause(cluster, load, how))
                     load.phase = "return"
                     cluster.mend()
                     load.phase = "calm"
             unfinished = _unfinished(store, [turn for turn, _, _ in load.accepted])
             lost = Counter(phase for turn, _, phase in load.accepted if turn in unfinished)
+            known = [record for turn, _, _ in load.accepted if (record := _record(store, turn))]
     submit = sorted(load.took)[len(load.took) // 2] * 1000
-    return {"option": name, "turns": len(load.accepted), "lost": dict(lost), "pauses": pauses, "submit_ms": submit}
+    return {
+        "turns": len(load.accepted),
+        "lost": dict(lost),
+        "pauses": pauses,
+        "submit_ms": submit,
+        "failed": sum(record.state is State.FAILED for record in known),
+        "attempts": sum(record.attempts for record in known) / max(1, len(known)),
+    }
 
 
-def _pause(cluster: Cluster, load: Load) -> float:
+def _pause(cluster: Cluster, load: Load, how: signal.Signals) -> float:
     """Fail over; the longest time without a turn accepted, in seconds."""
     before = len(load.accepted)
-    cluster.fail_over()
+    cluster.fail_over(how)
     wait_until(lambda: len(load.accepted) > before + 3, "turns are accepted again", _REST_SECONDS)
     moments = [moment for _, moment, _ in load.accepted[before - 1 :]]
     return max(later - earlier for earlier, later in pairwise(moments))
@@ -104,10 +119,11 @@ def _unfinished(store: TurnStore, turns: list[str]) -> set[str]:
     """The turns that are not completed when nothing moves any more."""
     with suppress(AssertionError):
         wait_until(lambda: store.stats().get("open", 0) == 0, "all turns that are known are completed", _REST_SECONDS)
-    return {turn for turn in turns if not _is_completed(store, turn)}
+    records = {turn: _record(store, turn) for turn in turns}
+    return {turn for turn, record in records.items() if record is None or record.state is not State.COMPLETED}
 
 
-def _is_completed(store: TurnStore, turn: str) -> bool:
+def _record(store: TurnStore, turn: str) -> Record | None:
     with suppress(UnknownTurn):
-        return store.status(turn).state is State.COMPLETED
-    return False
+        return store.status(turn)
+    return None

@@ -174,14 +174,17 @@ def backlog(data: Data) -> list[str]:
 
 
 def failover(rows: Sequence[Data]) -> list[str]:
-    """Sentinel failovers, by what was done to bound the loss."""
-    names = ("option", "failovers", "accepted turns", "lost", "of these accepted while the old primary came back")
-    lines = [_row(*names, "pause p50", "worst pause", "submit p50"), _row("---", *["--:"] * 7)]
+    """Sentinel failovers, by what was done to bound the loss, and by how the primary ended."""
+    names = ("option", "primary", "failovers", "accepted turns", "lost", "of these accepted while the old primary came back")
+    measured = ("failed", "attempts a turn", "pause p50", "worst pause", "submit p50")
+    lines = [_row(*names, *measured), _row("---", "---", *["--:"] * 9)]
     for row in rows:
         pauses, lost = row["pauses"], row["lost"]
         shown = f"{percentile(pauses, 0.5):.1f} s", f"{max(pauses):.1f} s", f"{row['submit_ms']:.1f} ms"
         counts = len(pauses), row["turns"], sum(lost.values()), lost.get("return", 0)
-        lines.append(_row(row["option"], *(f"{count:,}" for count in counts), *shown))
+        seen = (f"{row['failed']:,}", f"{row['attempts']:.2f}") if "failed" in row else ("", "")
+        end = row.get("primary", "killed (signal 9)")
+        lines.append(_row(row["option"], end, *(f"{count:,}" for count in counts), *seen, *shown))
     return lines
 
 

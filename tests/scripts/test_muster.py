@@ -181,6 +181,33 @@ def test_a_clock_that_was_set_back_does_not_stop_the_roll(scene: Scene) -> None:
     assert _call_the_roll(scene, times=2) == 1
 
 
+def test_a_question_that_kills_each_of_its_workers_ends_as_failed(stage: Stage) -> None:
+    scene = stage.open(max_attempts=3)
+    scene.submit("t1")
+    for number in range(3):
+        _signed_on(scene, f"w{number}")
+        scene.turns.muster(f"w{number}")
+        scene.claim(str(scene.pop()), worker=f"w{number}")
+        assert _call_the_roll(scene, times=3) == 1
+        scene.turns.sweep(worker=CALLER)
+    assert (scene.state("t1"), scene.queue()) == ("failed", [])
+
+
+def test_however_often_redis_is_away_a_turn_whose_worker_comes_back_keeps_its_chances(stage: Stage) -> None:
+    scene = stage.open(max_attempts=1)
+    claim = scene.start("t1", worker="w1")
+    _call_the_roll(scene, callers=("w1", CALLER))
+    for _ in range(3):
+        _pass_time(scene, 20_000)
+        scene.expire_lease()
+        assert scene.turns.muster(CALLER) == 0
+        assert scene.turns.sweep(worker=CALLER).failed == 0
+        assert scene.turns.muster("w1") == 0
+        assert scene.turns.renew("w1", [claim]) == ["kept"]
+        assert _call_the_roll(scene, times=10, callers=("w1", CALLER)) == 0
+    assert scene.complete(claim) == "completed"
+
+
 def test_a_late_commit_of_the_lost_worker_is_refused(scene: Scene) -> None:
     _signed_on(scene, "w1")
     claim = scene.start("t1")
