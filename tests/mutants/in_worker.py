@@ -4,6 +4,8 @@ from tests.mutants.mutant import Mutant
 
 _PARTS = "tests/integration/test_worker_parts.py"
 _MULTIPLEXER = "tests/integration/test_multiplexer.py"
+_SUBSCRIPTION = "tests/integration/test_subscription.py"
+_UPKEEP = "tests/integration/test_upkeep.py"
 _ROLL = "tests/unit/test_roll.py"
 _HEALTH = ("tests/unit/test_health.py", "tests/unit/test_trouble.py")
 _DISAGREEMENT = "tests/integration/test_disagreement.py"
@@ -127,6 +129,30 @@ WORKER = (
         "command = self._sent.popleft()",
         "command = self._sent.pop()",
         (_MULTIPLEXER,),
+    ),
+    Mutant(
+        "a subscription is never asked",
+        "a worker hears no orders any more, and a reader no news",
+        "turns/subscription.py",
+        "            group.create_task(watch_for_silence(self._ask, lambda: self._heard))\n",
+        "",
+        (_SUBSCRIPTION,),
+    ),
+    Mutant(
+        "a subscription stays behind",
+        "after a failover orders are awaited where nobody gives any",
+        "turns/subscription.py",
+        "        line.reconnected.add(self._stale.set)\n",
+        "",
+        (_SUBSCRIPTION,),
+    ),
+    Mutant(
+        "a refusal ends a chore",
+        "a right that is taken away for a moment ends roll, sweep or audit",
+        "workers/sweep.py",
+        "        except (QueueUnreachable, redis.RedisError, OSError) as error:\n",
+        "        except QueueUnreachable as error:\n",
+        (_UPKEEP,),
     ),
     Mutant(
         "multiplexer never leaves a silent connection",
