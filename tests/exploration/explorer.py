@@ -15,10 +15,12 @@ from typing import Any, Self
 import redis
 
 from tests.exploration.echoes import Echo, Echoes
-from tests.exploration.moves import Move, Moves, tidy
+from tests.exploration.moves import MOST_WRITES, Move, Moves, cut_name, tidy
 from tests.exploration.rules import complaints, step_complaints
 from tests.exploration.scope import Scope
 from tests.exploration.world import KEYS, World, settle
+from tests.scripts.cutting import CUT, cut_after
+from turns.scripts import Script
 from turns.store import Call
 
 _AT_ONCE = 24
@@ -65,8 +67,12 @@ class Explorer:
         )
 
     def __enter__(self) -> Self:
-        for script in self._moves.store.scripts.values():
+        scripts = self._moves.store.scripts
+        for script in list(scripts.values()):
             self._client.script_load(script.source)
+            for writes in range(MOST_WRITES if self.scope.rare.get("cut") else 0):
+                cut = cut_after(script, writes)
+                scripts[cut_name(script.name, writes)] = Script(cut.name, cut.source, str(self._client.script_load(cut.source)))
         # Both workers listen to their orders, as long as no move says otherwise.
         listener = self._open.enter_context(self._client.pubsub())
         listener.subscribe(*(KEYS.orders(f"w{number}") for number in (1, 2)))
@@ -102,7 +108,11 @@ class Explorer:
         for number, before, move in calls:
             assert move.call is not None
             _, reply, dump = islice(replies, 3)
-            self._judge(number, move.label, move.call, move.fits, reply)
+            if move.world.was_cut and not before.was_cut:
+                if CUT not in str(reply):
+                    continue  # it makes fewer writes
+            else:
+                self._judge(number, move.label, move.call, move.fits, reply)
             self._step(number, before, move, settle(dump, move.world.around))
         self._echo(chosen)
 
@@ -143,7 +153,7 @@ class Explorer:
         self._depths.append(self._depths[parent] + 1 if number else 0)
         self._came_by.append(self._label_numbers.setdefault(label, len(self._label_numbers)))
         self._frontier.append((number, text))
-        if not any(world.seat(session) for session in world.sessions):
+        if not world.due and not any(world.seat(session) for session in world.sessions):
             self._idle.append(number)
         return number
 
@@ -152,7 +162,7 @@ class Explorer:
         batches = []
         for number, text in chosen:
             world = World.read(text)
-            if batch := self._echoing.new(world):
+            if not world.was_cut and (batch := self._echoing.new(world)):
                 self._queue(pipe, world, [call for _, call, _ in batch])
                 batches.append((number, text, batch))
         replies = iter(pipe.execute(raise_on_error=False))

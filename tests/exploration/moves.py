@@ -13,6 +13,7 @@ from turns.store import Call, Outcome, Submitted, Swept, TurnStore
 from turns.wire import Claim, Options
 
 STALE_WORKER = "w2"
+MOST_WRITES = 30
 
 
 class Describing(TurnStore):
@@ -48,13 +49,22 @@ class Moves:
         self.question = cache(self._question)
 
     def of(self, text: str, world: World) -> Iterator[Move]:
-        """Every move of the state with this text."""
+        """Every move of the state with this text. As long as no script was cut, each call may also be cut after any write."""
+        for move in self._whole(text, world):
+            if world.was_cut:
+                move.fits = _anything
+            yield move
+            if move.call and world.around["left"].get("cut"):
+                yield from _cuts(move, move.call)
+
+    def _whole(self, text: str, world: World) -> Iterator[Move]:
         for session in world.sessions:
             yield from self._submit(text, session)
             yield from self._time(text, world, session)
             yield from self._owner(world, session)
             yield from self._cancels(world, session)
             yield from self._rare(text, world, session)
+            yield from self._repeats(text, world, session)
         yield from self._dispatches(text, world)
         yield from self._workers(text, world)
         yield from self._sweeps(text, world)
@@ -87,9 +97,19 @@ class Moves:
         world.around["order"][session].append(id)
         yield Move(f"submit {id}", world, self.question(id), lambda s: s.fresh and s.place == place)
 
+    def _repeats(self, text: str, world: World, session: str) -> Iterator[Move]:
+        """A caller whose call was cut asks again; what was not accepted may get its old place, or one behind others."""
+        for id in world.around["order"][session] if world.was_cut else ():
+            met = World.read(text)
+            if not met.turn(id):
+                met.around["anew"] = [*met.around.get("anew", ()), id]
+            yield Move(f"submit {id} again", met, self.question(id))
+
     def _time(self, text: str, world: World, session: str) -> Iterator[Move]:
         seat, due = world.seat(session), world.due.get(session)
         if not seat:
+            if due == FUTURE:  # the script that was to fill the seat was cut
+                yield self._pass(text, f"time passes for {session}", session, lease=True)
             return
         on_the_way = seat["phase"] == "dispatched" and seat["head"] in world.queue
         waits = due == FUTURE or seat.get("lease") == FUTURE
@@ -132,6 +152,8 @@ class Moves:
     def _cancels(self, world: World, session: str) -> Iterator[Move]:
         if self.scope.cancels:
             for id in [*filter(None, [world.seat(session).get("head")]), *world.mailbox(session)]:
+                if not world.turn(id):  # the script that was to write it was cut
+                    continue
                 yield Move(f"cancel {id}", world, cast("Any", self.store.cancel(id)), _is(State.CANCELLED))
 
     def _rare(self, text: str, world: World, session: str) -> Iterator[Move]:
@@ -210,6 +232,19 @@ class Moves:
             yield Move("nobody calls for long", silent)
 
 
+def _cuts(move: Move, call: Call[Any]) -> Iterator[Move]:
+    for writes in range(MOST_WRITES):
+        met = World.read(move.world.text())
+        met.around["left"]["cut"] -= 1
+        cut = Call(cut_name(call.name, writes), call.args, call.read)
+        yield Move(f"{move.label}, cut after {writes} writes", met, cut, _anything)
+
+
+def cut_name(script: str, writes: int) -> str:
+    """What the script that is cut is called among the others."""
+    return f"{script}, cut after {writes}"
+
+
 def pair(id: str) -> list[str]:
     """The two stored messages of a turn."""
     return [f"human {id}", f"ai {id}"]
@@ -230,7 +265,7 @@ def take(world: World, id: str) -> None:
 def unclaimed(world: World, id: str) -> int:
     """Dispatches of a turn that no claim has answered."""
     turn = world.turn(id)
-    return int(turn["dispatches"]) - int(turn["attempts"])
+    return int(turn.get("dispatches", 0)) - int(turn.get("attempts", 0))
 
 
 def tidy(move: Move) -> str:
@@ -251,6 +286,10 @@ def _candidates(world: World, workers: int) -> list[str]:
     return [f"w{number}" for number in range(1, min(workers, len(set(known)) + 1) + 1)]
 
 
+def _anything(_: object) -> bool:
+    return True
+
+
 def _is(wanted: object) -> Callable[[Any], bool]:
     return lambda found: bool(found == wanted)
 
@@ -265,6 +304,8 @@ def _swept(overdue: int) -> Callable[[Any], bool]:
 
 def _claimed(world: World, id: str) -> Callable[[Any], bool]:
     turn = world.turn(id)
+    if not turn:  # the script that was to write it was cut
+        return _anything
     attempt = int(turn["attempts"]) + 1
     session = turn["session"]
     window = tuple(element.encode() for element in world.value(KEYS.history(session), ()))

@@ -44,6 +44,7 @@ def test_a_fault_is_told_with_the_way_there(url: str) -> None:
         "w1 claims A1",
         "time passes for A",
         "sweep",
+        "w1 claims A1",
         "finish A1 by 1:A1",
     ]
 

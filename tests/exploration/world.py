@@ -47,6 +47,11 @@ class World:
         """Every session of the scope."""
         return list(self.around["order"])
 
+    @property
+    def was_cut(self) -> bool:
+        """Whether a script was cut short on the way here."""
+        return bool(self.around["left"].get("cut") == 0)
+
     def seat(self, session: str) -> dict[str, str]:
         """A session's own record; empty when it is idle."""
         return dict(self.value(KEYS.session(session), {}))
@@ -105,7 +110,7 @@ class World:
     def let_pass(self, session: str, *, lease: bool) -> None:
         """The session is overdue now; with `lease`, its lease has run out too."""
         self.data[KEYS.due][1][session] = PAST
-        seat = self.data[KEYS.session(session)][1]
+        seat = self.value(KEYS.session(session), {})
         if lease and "lease" in seat:
             seat["lease"] = PAST
         self.data[KEYS.stats][1].pop("patience", None)

@@ -12,6 +12,7 @@ local known = redis.call('HMGET', turn, 'session', 'state')
 local session, state = known[1], known[2]
 if not session then return { 'unknown' } end
 if state ~= 'queued' and state ~= 'running' then
+  redis.call('LREM', key.mailbox .. session, 0, id)
   complete(id, session, now)
   return { 'ended', state }
 end
