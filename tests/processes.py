@@ -24,7 +24,7 @@ def environment(extra: Mapping[str, str]) -> dict[str, str]:
 
 def launch(command: list[str], **how: Any) -> subprocess.Popen[Any]:
     """Start a process that ends with this one, however this one ends."""
-    return start_from_a_lasting_thread(lambda: subprocess.Popen(tied(command), cwd=ROOT, **how))
+    return start_from_a_lasting_thread(lambda: subprocess.Popen(tied(command), **{"cwd": ROOT, **how}))
 
 
 class Worker:
