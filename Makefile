@@ -12,7 +12,17 @@ $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Turnstile needs Python 3.11 or newer: make PYTHON=/path/to/python3.11 ...")'
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.run: requirements.txt pyproject.toml | $(BIN)/python
+# The folders at the top are the parts of one package. Links below .venv give them their import names, `turnstile.workers` and
+# so on, for the interpreter, type checkers and editors. All links are relative: a copied or moved checkout keeps its own.
+NAMES := $(VENV)/names/turnstile
+
+$(NAMES): | $(BIN)/python
+	mkdir -p $@
+	ln -sfn $(addprefix ../../../,turns memory workers producers deploy package/__init__.py package/py.typed) $@
+	$(BIN)/python -c 'import pathlib, sysconfig; \
+	  pathlib.Path(sysconfig.get_path("purelib"), "turnstile-names.pth").write_text("../../../names\n")'
+
+$(VENV)/.run: requirements.txt pyproject.toml | $(BIN)/python $(NAMES)
 	$(PIP) -r requirements.txt
 	$(BIN)/python -m pip --disable-pip-version-check install -q --no-deps --no-build-isolation -e .
 	@touch $@
@@ -111,9 +121,9 @@ format: $(VENV)/.dev ## Format the code
 	$(BIN)/ruff check --fix .
 
 lock: ## Pin every dependency with its hashes (needs uv)
-	uv pip compile $(LOCK) --extra build pyproject.toml -o requirements.txt
-	uv pip compile $(LOCK) --extra build --extra dev pyproject.toml -o requirements-dev.txt
-	uv pip compile $(LOCK) --extra build --extra dev --extra web pyproject.toml -o requirements-web.txt
+	uv pip compile $(LOCK) --extra all --extra build pyproject.toml -o requirements.txt
+	uv pip compile $(LOCK) --extra all --extra build --extra dev pyproject.toml -o requirements-dev.txt
+	uv pip compile $(LOCK) --extra all --extra build --extra dev --extra web pyproject.toml -o requirements-web.txt
 
 LOCK := -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header
 

@@ -26,6 +26,7 @@ from deploy.processes import local_processes
 from deploy.supervisor import OURSELVES, Process, Supervisor
 from turns.connection import RUNTIME_FILE, data_folder
 from turns.errors import TurnstileError
+from turns.extras import need
 from turns.settings import Settings
 
 FLOWER_PORT = 5555
@@ -66,6 +67,9 @@ class LocalStack:
         web_port: int = WEB_PORT,
         log: TextIO | None = None,
     ) -> None:
+        for extra, wanted in {"worker": workers, "flower": flower, "gateway": web, "local": not settings.redis_url}.items():
+            if wanted:
+                need(extra)
         self.settings = settings
         self.output = Output(log)
         self.broken: Future[str] = Future()

@@ -35,7 +35,7 @@ def parse(text: str) -> dict[str, str]:
 
 def path() -> Path:
     """Where the Procfile of this installation is: beside the packages in a checkout, else where pip has put it."""
-    beside = Path(__file__).parents[1] / "Procfile"
+    beside = Path(__file__).resolve().parents[1] / "Procfile"
     if beside.is_file():
         return beside
     return Path(next(file for file in files("turnstile") or () if file.name == "Procfile").locate())

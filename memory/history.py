@@ -4,6 +4,11 @@ Both classes read and write the same lists. This one reads a window instead of e
 messages in one round trip, has async methods that do not occupy a thread, shares one connection pool for each URL,
 and passes over elements that hold no message instead of failing on them.
 """
+# ruff: noqa: E402 - a missing extra is named before anything of it is imported
+
+from turns.extras import need
+
+need("history")
 
 import logging
 from collections.abc import Sequence

@@ -2,6 +2,11 @@
 
 What a command needs is imported when it runs, so that `--help` and completion cost nothing.
 """
+# ruff: noqa: E402 - a missing extra is named before anything of it is imported
+
+from turns.extras import need
+
+need("cli")
 
 import sys
 from collections.abc import Callable

@@ -2,6 +2,11 @@
 
 uvicorn producers.gateway:app
 """
+# ruff: noqa: E402 - a missing extra is named before anything of it is imported
+
+from turns.extras import need
+
+need("gateway")
 
 import asyncio
 import logging

@@ -2,6 +2,7 @@
 
     TurnstileError
     ├── SettingError            a setting is missing or wrong; the message names the variable
+    ├── MissingExtra            a library is not installed; the message names the extra. It is an ImportError, too
     ├── QueueUnreachable        Redis does not answer, or is still loading
     ├── TurnRefused             the turn was not accepted; nothing was stored
     │   ├── InvalidTurn         session id, turn id, question or option of a wrong form or size
@@ -20,7 +21,13 @@
 Messages say what to do next, and never hold a question or an answer.
 """
 
+import sys
+from importlib.util import find_spec
+from pathlib import Path
 from typing import ClassVar
+
+# The module of these classes in Celery's results, whatever the package is called: callers of all versions read it.
+WIRE_MODULE = "turns.errors"
 
 
 class TurnstileError(Exception):
@@ -29,6 +36,10 @@ class TurnstileError(Exception):
 
 class SettingError(TurnstileError):
     """A setting is missing or wrong; the message names the environment variable."""
+
+
+class MissingExtra(TurnstileError, ImportError):
+    """A library that this part needs is not installed; the message says what to install."""
 
 
 class QueueUnreachable(TurnstileError):
@@ -117,3 +128,13 @@ class TurnFailed(TurnEnded):
 
 class TurnCancelled(TurnEnded):
     """The turn was cancelled before it had an answer."""
+
+
+def _answer_to_wire_name() -> None:
+    """Let Celery, which looks in `sys.modules`, find these classes, unless the program has a package `turns` of its own."""
+    other = find_spec("turns")
+    if other is None or (other.origin and Path(other.origin).samefile(Path(__file__).with_name("__init__.py"))):
+        sys.modules.setdefault(WIRE_MODULE, sys.modules[__name__])
+
+
+_answer_to_wire_name()

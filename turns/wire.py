@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from pydantic_core import from_json
 
-from turns.errors import InvalidTurn, TurnCancelled, TurnFailed, TurnRefused
+from turns.errors import WIRE_MODULE, InvalidTurn, TurnCancelled, TurnFailed, TurnRefused
 from turns.states import State
 
 Question = str | list[dict[str, Any]]
@@ -340,7 +340,7 @@ def text(value: bytes | int | str) -> str:
 
 def refusal(id: str, error: TurnRefused) -> str:
     """The result, in Celery's form, of a task that was not accepted as a turn."""
-    result = {"exc_type": type(error).__name__, "exc_message": [str(error)], "exc_module": "turns.errors"}
+    result = {"exc_type": type(error).__name__, "exc_message": [str(error)], "exc_module": WIRE_MODULE}
     return json.dumps({"task_id": id, "status": "FAILURE", "result": result, "traceback": None, "children": []})
 
 

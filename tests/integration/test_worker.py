@@ -18,7 +18,7 @@ from memory.history import RedisChatMessageHistory
 from producers.client import ChatClient
 from tests.processes import Worker, offline_model
 from tests.support import wait_until
-from turns.errors import BrokenRecord
+from turns.errors import BrokenRecord, InvalidTurn, TurnFailed
 from turns.settings import Settings
 from turns.states import State
 from turns.store import TurnStore
@@ -175,9 +175,9 @@ def test_a_plain_celery_app_gets_its_errors(url: str, worker: Worker, session: s
         ([session], "session_id, question"),
         ([session, ""], "question"),
     ):
-        with pytest.raises(Exception, match=what):
+        with pytest.raises(InvalidTurn, match=what):
             stranger.send_task("workers.answer", args=args).get(timeout=30)
-    with pytest.raises(Exception, match="invalid_request"):
+    with pytest.raises(TurnFailed, match="invalid_request"):
         stranger.send_task("workers.answer", args=[session, "x [[fail=400]]"]).get(timeout=30)
 
 

