@@ -10,11 +10,11 @@ from uuid import uuid4
 
 from bench.history import MESSAGES, window
 from bench.machine import ARQ, PYTHON, RIVALS, Bench, Process, Usage
-from memory.codec import encode
 from tests.support import wait_until
-from turns.settings import Settings
-from turns.store import TurnStore
-from turns.wire import Options
+from turnstile.memory.codec import encode
+from turnstile.turns.settings import Settings
+from turnstile.turns.store import TurnStore
+from turnstile.turns.wire import Options
 
 _databases = itertools.count(1)
 _BATCH = 500
@@ -105,7 +105,7 @@ class Turnstile(Contestant):
         env = {"REDIS_URL": self.url, **self._env}
         for number in range(self._count):
             options = ["-n", f"w{self.database}-{number}@%h", "-c", str(self.in_flight), "--loglevel=INFO"]
-            command = [PYTHON, "-m", "celery", "-A", "workers.app", "worker", *options]
+            command = [PYTHON, "-m", "celery", "-A", "turnstile", "worker", *options]
             self.processes.append(self.bench.process("turnstile", command, env))
 
     def ready(self) -> None:

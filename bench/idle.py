@@ -38,7 +38,9 @@ def run(bench: Bench) -> tuple[Table, dict[str, float]]:
     help_times = _starts([str(ROOT / ".venv" / "bin" / "turnstile"), "--help"])
     found["help"] = median(help_times)
     table.add("turnstile --help, s", spread(help_times, digits=3))
-    table.add("import producers.client, s", spread(_starts([PYTHON, "-c", "import producers.client"]), digits=3))
+    table.add(
+        "import turnstile.producers.client, s", spread(_starts([PYTHON, "-c", "import turnstile.producers.client"]), digits=3)
+    )
     table.add("Python itself, s", spread(_starts([PYTHON, "-c", "pass"]), digits=3))
     return table, found
 

@@ -15,9 +15,9 @@ from bench.contestants import Turnstile
 from bench.history import window
 from bench.machine import Bench
 from bench.tables import Table, percentile
-from producers.client import AsyncChatClient
-from turns.settings import Settings
-from workers.chain import Chain, close_chain, load_chain, run_chain
+from turnstile.producers.client import AsyncChatClient
+from turnstile.turns.settings import Settings
+from turnstile.workers.chain import Chain, close_chain, load_chain, run_chain
 
 PAIRS = 80
 WARM = 10

@@ -15,8 +15,8 @@ from typing import Any, Self
 
 import redis
 
-from deploy.embedded import EmbeddedServer
 from tests.support import wait_until
+from turnstile.deploy.embedded import EmbeddedServer
 
 ROOT = Path(__file__).parent.parent
 PYTHON = sys.executable
@@ -199,6 +199,6 @@ def bench(folder: Path) -> Iterator[Bench]:
     """A server with its log on disk, as shipped, and a model in a process of its own."""
     with (
         EmbeddedServer(folder / "server", options={"databases": "1000"}) as server,
-        Process([PYTHON, "-m", "workers.offline", "--port", "0"], {}, folder / "model.log", orders=True) as model,
+        Process([PYTHON, "-m", "turnstile.workers.offline", "--port", "0"], {}, folder / "model.log", orders=True) as model,
     ):
         yield Bench(server, model.read(), model, folder)

@@ -8,9 +8,9 @@ import os
 from celery import Celery
 from kombu import Queue
 
-from turns.settings import settings
-from workers.app import configuration
-from workers.events import PacedEvents
+from turnstile.turns.settings import settings
+from turnstile.workers.app import configuration
+from turnstile.workers.events import PacedEvents
 
 app = Celery("noop")
 app.conf.update(configuration(settings()))

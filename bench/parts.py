@@ -17,14 +17,14 @@ import aiohttp
 import uvloop
 
 from bench.history import MESSAGES, QUESTION, window
-from memory.codec import encode
-from memory.turn import OpenTurn, transcript
-from memory.window import fit
-from turns.settings import Settings
-from turns.states import State
-from turns.store import AsyncTurnStore, Outcome, TurnStore
-from turns.wire import Claim, Options, envelope
-from workers.chain import close_chain, load_chain, run_chain
+from turnstile.memory.codec import encode
+from turnstile.memory.turn import OpenTurn, transcript
+from turnstile.memory.window import fit
+from turnstile.turns.settings import Settings
+from turnstile.turns.states import State
+from turnstile.turns.store import AsyncTurnStore, Outcome, TurnStore
+from turnstile.turns.wire import Claim, Options, envelope
+from turnstile.workers.chain import close_chain, load_chain, run_chain
 
 AT_ONCE = 50
 

@@ -8,7 +8,7 @@ from bench.contestants import Arq, Gevent, Rival, Taskiq, Turnstile
 from bench.history import QUESTION
 from bench.machine import Bench
 from bench.tables import Table, spread
-from producers.client import AsyncChatClient, ChatClient
+from turnstile.producers.client import AsyncChatClient, ChatClient
 
 TURNS = 2_000
 ROUNDS = 3

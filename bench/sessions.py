@@ -10,8 +10,8 @@ from bench.contestants import Threads, Turnstile
 from bench.load import measure
 from bench.machine import Bench
 from bench.tables import Table, spread
-from turns import wire
-from turns.wire import Options
+from turnstile.turns import wire
+from turnstile.turns.wire import Options
 
 LENGTHS = (10, 100, 1_000, 10_000)
 SESSIONS = 25

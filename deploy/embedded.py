@@ -20,8 +20,8 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from deploy.tether import start_from_a_lasting_thread, tied
-from turns.errors import TurnstileError
+from turnstile.deploy.tether import start_from_a_lasting_thread, tied
+from turnstile.turns.errors import TurnstileError
 
 HOST = "127.0.0.1"
 PROGRAM: Path | None = None

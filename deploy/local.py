@@ -20,14 +20,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import TextIO
 
-from deploy.embedded import HOST, EmbeddedServer, ServerNotStarted, free_port, write_private
-from deploy.output import Output
-from deploy.processes import local_processes
-from deploy.supervisor import OURSELVES, Process, Supervisor
-from turns.connection import RUNTIME_FILE, data_folder
-from turns.errors import TurnstileError
-from turns.extras import need
-from turns.settings import Settings
+from turnstile.deploy.embedded import HOST, EmbeddedServer, ServerNotStarted, free_port, write_private
+from turnstile.deploy.output import Output
+from turnstile.deploy.processes import local_processes
+from turnstile.deploy.supervisor import OURSELVES, Process, Supervisor
+from turnstile.turns.connection import RUNTIME_FILE, data_folder
+from turnstile.turns.errors import TurnstileError
+from turnstile.turns.extras import need
+from turnstile.turns.settings import Settings
 
 FLOWER_PORT = 5555
 WEB_PORT = 8000

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from deploy import procfile
-from deploy.embedded import HOST
-from deploy.supervisor import Process
-from turns.settings import Settings
+from turnstile.deploy import procfile
+from turnstile.deploy.embedded import HOST
+from turnstile.deploy.supervisor import Process
+from turnstile.turns.settings import Settings
 
 # Beyond `shutdown_seconds`, for giving turns back and for the interpreter to end.
 _STOP_MARGIN_SECONDS = 7.0

@@ -1,6 +1,6 @@
 """The Procfile: which commands make up Turnstile. Whoever starts them reads them there.
 
-    python -m deploy.procfile worker
+    python -m turnstile.deploy.procfile worker
 
 becomes the command of that name, with this installation's programs first on the PATH: for containers and systemd.
 """
@@ -11,7 +11,7 @@ import sys
 from importlib.metadata import files
 from pathlib import Path
 
-from turns.errors import SettingError
+from turnstile.turns.errors import SettingError
 
 _LINE = re.compile(r"([A-Za-z0-9_-]+):\s*(\S.*)")
 

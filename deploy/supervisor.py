@@ -12,8 +12,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from deploy.output import Output
-from deploy.tether import tied
+from turnstile.deploy.output import Output
+from turnstile.deploy.tether import tied
 
 OURSELVES = "turnstile"
 

@@ -6,7 +6,7 @@ and passes over elements that hold no message instead of failing on them.
 """
 # ruff: noqa: E402 - a missing extra is named before anything of it is imported
 
-from turns.extras import need
+from turnstile.turns.extras import need
 
 need("history")
 
@@ -18,11 +18,11 @@ import redis.asyncio
 from langchain_core.chat_history import BaseChatMessageHistory
 from langchain_core.messages import BaseMessage
 
-from memory.codec import decode, encode
-from memory.turn import OpenTurn, current
-from memory.window import Window, fit
-from turns.connection import connect, connect_async
-from turns.keys import Keys
+from turnstile.memory.codec import decode, encode
+from turnstile.memory.turn import OpenTurn, current
+from turnstile.memory.window import Window, fit
+from turnstile.turns.connection import connect, connect_async
+from turnstile.turns.keys import Keys
 
 logger = logging.getLogger(__name__)
 
@@ -32,10 +32,10 @@ class RedisChatMessageHistory(BaseChatMessageHistory):
 
     Args:
         session_id: names the session.
-        url: the server, as in `turns.connection`.
+        url: the server, as in `turnstile.turns.connection`.
         key_prefix: stands before the session in the key.
         ttl: seconds that the history is kept after each addition; None for ever.
-        window: most messages to read, the newest, cut as `memory.window.fit` does; None reads all, uncut.
+        window: most messages to read, the newest, cut as `turnstile.memory.window.fit` does; None reads all, uncut.
 
     `broken` tells how many elements the latest read passed over because they hold no message.
 

@@ -14,8 +14,8 @@ from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
-from memory.codec import plain
-from turns.keys import Keys
+from turnstile.memory.codec import plain
+from turnstile.turns.keys import Keys
 
 
 @dataclass(slots=True)

@@ -6,7 +6,7 @@ from itertools import islice, takewhile
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 
-from memory.codec import decode
+from turnstile.memory.codec import decode
 
 
 @dataclass(frozen=True, slots=True)

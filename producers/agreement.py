@@ -5,10 +5,10 @@ from time import monotonic
 
 from redis.exceptions import ResponseError
 
-from turns.errors import SettingError
-from turns.roll import MUST_AGREE, Facts, objection, roll
-from turns.settings import Settings
-from turns.store import AsyncTurnStore, Call, TurnStore
+from turnstile.turns.errors import SettingError
+from turnstile.turns.roll import MUST_AGREE, Facts, objection, roll
+from turnstile.turns.settings import Settings
+from turnstile.turns.store import AsyncTurnStore, Call, TurnStore
 
 _PAUSE_SECONDS = 5.0
 

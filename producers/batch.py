@@ -18,10 +18,10 @@ from typing import Any
 from rich.console import Console
 from rich.progress import Progress
 
-from producers.client import AsyncChatClient, AsyncTurn
-from turns.errors import InvalidTurn, QueueMemoryFull, TooManyWaiting, TurnEnded, TurnRefused
-from turns.settings import Settings
-from turns.wire import Options, dumps
+from turnstile.producers.client import AsyncChatClient, AsyncTurn
+from turnstile.turns.errors import InvalidTurn, QueueMemoryFull, TooManyWaiting, TurnEnded, TurnRefused
+from turnstile.turns.settings import Settings
+from turnstile.turns.wire import Options, dumps
 
 _PAUSE_SECONDS = 1.0
 _OPTIONS = frozenset(field.name for field in fields(Options))

@@ -4,7 +4,7 @@ What a command needs is imported when it runs, so that `--help` and completion c
 """
 # ruff: noqa: E402 - a missing extra is named before anything of it is imported
 
-from turns.extras import need
+from turnstile.turns.extras import need
 
 need("cli")
 
@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from turns.errors import InvalidTurn, QueueUnreachable, SettingError, TurnConflict, TurnstileError
+from turnstile.turns.errors import InvalidTurn, QueueUnreachable, SettingError, TurnConflict, TurnstileError
 
 if TYPE_CHECKING:
-    from producers.client import ChatClient
-    from producers.terminal import Terminal
+    from turnstile.producers.client import ChatClient
+    from turnstile.producers.terminal import Terminal
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -63,7 +63,7 @@ class Commands(click.Group):
 
 
 def _client() -> "ChatClient":
-    from producers.client import ChatClient
+    from turnstile.producers.client import ChatClient
 
     return ChatClient()
 
@@ -72,7 +72,7 @@ def _with_terminal(command: Command) -> Command:
     """Give the command a `--json` flag, and a Terminal in its place."""
 
     def build(_context: click.Context, _parameter: click.Parameter, as_json: bool) -> "Terminal":
-        from producers.terminal import Terminal
+        from turnstile.producers.terminal import Terminal
 
         return Terminal(as_json)
 
@@ -108,7 +108,7 @@ def ask(terminal: "Terminal", session: str, question: str, wait: bool, timeout: 
 
     QUESTION `-` reads it from stdin. With --json: the record of the ended turn.
     """
-    from producers import conversation
+    from turnstile.producers import conversation
 
     if wait:
         conversation.ask(terminal, _client(), session, question, timeout=timeout, **wishes)
@@ -120,8 +120,8 @@ def ask(terminal: "Terminal", session: str, question: str, wait: bool, timeout: 
 @click.argument("session")
 def chat(session: str) -> None:
     """Talk. Ctrl-C cancels an answer, Ctrl-D leaves; when stdin is no terminal, each of its lines is a question."""
-    from producers import conversation
-    from producers.terminal import Terminal
+    from turnstile.producers import conversation
+    from turnstile.producers.terminal import Terminal
 
     conversation.chat(Terminal(), _client(), session)
 
@@ -134,7 +134,7 @@ def history(terminal: "Terminal", session: str, limit: int | None) -> None:
     """Show a session's messages, oldest first."""
     from dataclasses import asdict
 
-    from producers import views
+    from turnstile.producers import views
 
     for message in _client().history(session, limit):
         terminal.result(views.history_text(message), asdict(message))
@@ -145,7 +145,7 @@ def history(terminal: "Terminal", session: str, limit: int | None) -> None:
 @_with_terminal
 def status(terminal: "Terminal", turn: str) -> None:
     """Show a turn's record."""
-    from producers import views
+    from turnstile.producers import views
 
     record = _client().turn(turn).status()
     terminal.result(views.record_text(record), views.record_json(record))
@@ -178,7 +178,7 @@ def _report_state(terminal: "Terminal", turn: str, state: str, wanted: str) -> N
 @_with_terminal
 def failed(terminal: "Terminal", limit: int) -> None:
     """List the turns that gave up, newest first."""
-    from producers import views
+    from turnstile.producers import views
 
     for record in _client().failed(limit):
         terminal.result(views.failed_text(record), views.record_json(record))
@@ -209,8 +209,8 @@ def batch(terminal: "Terminal", source: Path, target: Path, at_once: int) -> Non
     Exit status 1 when a line was refused, failed or was cancelled: OUT.jsonl says which.
     The same line at the same place in any file is the same question; give lines an `id` of their own to ask anew.
     """
-    from producers import batch
-    from turns.settings import settings
+    from turnstile.producers import batch
+    from turnstile.turns.settings import settings
 
     counts = batch.run_with_progress(settings(), source, target, at_once)
     terminal.result(", ".join(f"{count} {state}" for state, count in counts.items()) or "nothing to do", counts)
@@ -222,7 +222,7 @@ def batch(terminal: "Terminal", source: Path, target: Path, at_once: int) -> Non
 @_with_terminal
 def stats(terminal: "Terminal") -> None:
     """Show the exact counters."""
-    from producers import views
+    from turnstile.producers import views
 
     counts = {name: count for name, count in _client().stats().items() if name not in views.MOMENTS}
     terminal.result(views.stats_text(counts), counts)
@@ -232,7 +232,7 @@ def stats(terminal: "Terminal") -> None:
 @_with_terminal
 def doctor(terminal: "Terminal") -> None:
     """Check the server, the workers and the model, and say what to do."""
-    from producers import doctor
+    from turnstile.producers import doctor
 
     raise SystemExit(doctor.report(terminal))
 
@@ -245,8 +245,8 @@ def doctor(terminal: "Terminal") -> None:
 @click.option("--web-port", type=click.IntRange(1, 65535), default=8000, show_default=True)
 def up(**options: Any) -> None:
     """Run workers, Flower and the gateway, and a server when REDIS_URL is not set, until Ctrl-C."""
-    from deploy.local import up
-    from turns.settings import settings
+    from turnstile.deploy.local import up
+    from turnstile.turns.settings import settings
 
     raise SystemExit(up(settings(), **options))
 
@@ -254,8 +254,8 @@ def up(**options: Any) -> None:
 @main.command()
 def demo() -> None:
     """Show the main job, end to end, and end everything that it started."""
-    from producers import demo
-    from turns.settings import settings
+    from turnstile.producers import demo
+    from turnstile.turns.settings import settings
 
     raise SystemExit(demo.run(settings()))
 
@@ -269,7 +269,7 @@ def demo() -> None:
 @_with_terminal
 def key(terminal: "Terminal", **wishes: Any) -> None:
     """Make an API key for the gateway. Only its hash is kept, in the entry that is shown with it."""
-    from producers import keys
+    from turnstile.producers import keys
 
     keys.make(terminal, **wishes)
 
@@ -280,8 +280,8 @@ def key(terminal: "Terminal", **wishes: Any) -> None:
 @_with_terminal
 def webhooks(terminal: "Terminal", under_way: bool, limit: int) -> None:
     """List the webhooks that were given up, newest first."""
-    from producers import deliveries
-    from turns.settings import settings
+    from turnstile.producers import deliveries
+    from turnstile.turns.settings import settings
 
     deliveries.show(terminal, settings(), limit, given_up=not under_way)
 
@@ -291,7 +291,7 @@ def webhooks(terminal: "Terminal", under_way: bool, limit: int) -> None:
 @_with_terminal
 def resend(terminal: "Terminal", turn: str) -> None:
     """Send a turn's webhook off again now."""
-    from producers import deliveries
-    from turns.settings import settings
+    from turnstile.producers import deliveries
+    from turnstile.turns.settings import settings
 
     deliveries.resend(terminal, settings(), turn)

@@ -16,24 +16,24 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from typing import Any, Self, TypedDict, TypeVar, Unpack
 
-from producers import agreement
-from producers.line import BoundedStore
-from producers.readers import EndReader, EventReader, Look, Patience, Piece, Read, Reader, Step, TextReader
-from producers.transcript import HistoryMessage, read_history
-from producers.watch import SAFETY_POLL_SECONDS, Bell, Watch, watch_at
-from turns.connection import LONGEST_BLOCK_SECONDS, close_async
-from turns.errors import QueueUnreachable, UnknownTurn
-from turns.settings import Settings
-from turns.settings import settings as read_settings
-from turns.states import State
-from turns.store import AsyncTurnStore, Submitted, TurnStore
-from turns.wire import Event, Options, Question, Record, check_turn
+from turnstile.producers import agreement
+from turnstile.producers.line import BoundedStore
+from turnstile.producers.readers import EndReader, EventReader, Look, Patience, Piece, Read, Reader, Step, TextReader
+from turnstile.producers.transcript import HistoryMessage, read_history
+from turnstile.producers.watch import SAFETY_POLL_SECONDS, Bell, Watch, watch_at
+from turnstile.turns.connection import LONGEST_BLOCK_SECONDS, close_async
+from turnstile.turns.errors import QueueUnreachable, UnknownTurn
+from turnstile.turns.settings import Settings
+from turnstile.turns.settings import settings as read_settings
+from turnstile.turns.states import State
+from turnstile.turns.store import AsyncTurnStore, Submitted, TurnStore
+from turnstile.turns.wire import Event, Options, Question, Record, check_turn
 
 T = TypeVar("T")
 
 
 class Wishes(TypedDict, total=False):
-    """What `ask` takes beside the question; `turns.wire.Options` says what each does."""
+    """What `ask` takes beside the question; `turnstile.turns.wire.Options` says what each does."""
 
     stream: bool
     queue: str

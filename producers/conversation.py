@@ -4,12 +4,12 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from producers import views
-from producers.client import ChatClient, Turn
-from producers.readers import Piece
-from producers.terminal import Terminal
-from turns.errors import TurnEnded, TurnNotFinished, TurnstileError
-from turns.states import State
+from turnstile.producers import views
+from turnstile.producers.client import ChatClient, Turn
+from turnstile.producers.readers import Piece
+from turnstile.producers.terminal import Terminal
+from turnstile.turns.errors import TurnEnded, TurnNotFinished, TurnstileError
+from turnstile.turns.states import State
 
 EARLIER_MESSAGES = 10
 _HINT_SECONDS = 6.0

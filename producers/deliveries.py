@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from turns.settings import Settings
-from turns.webhooks import Undelivered, WebhookStore
+from turnstile.turns.settings import Settings
+from turnstile.turns.webhooks import Undelivered, WebhookStore
 
 if TYPE_CHECKING:
-    from producers.terminal import Terminal
+    from turnstile.producers.terminal import Terminal
 
 
 def show(terminal: "Terminal", settings: Settings, limit: int, *, given_up: bool) -> None:

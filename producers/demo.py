@@ -12,14 +12,14 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from deploy.local import Addresses, LocalStack
-from producers import conversation, views
-from producers.client import AsyncChatClient, ChatClient, Turn
-from producers.doctor import living_workers
-from producers.terminal import Terminal
-from turns.errors import TurnEnded, TurnNotFinished
-from turns.settings import Settings
-from turns.store import TurnStore
+from turnstile.deploy.local import Addresses, LocalStack
+from turnstile.producers import conversation, views
+from turnstile.producers.client import AsyncChatClient, ChatClient, Turn
+from turnstile.producers.doctor import living_workers
+from turnstile.producers.terminal import Terminal
+from turnstile.turns.errors import TurnEnded, TurnNotFinished
+from turnstile.turns.settings import Settings
+from turnstile.turns.store import TurnStore
 
 QUESTIONS = ("Hi! I'm bob", "Whats my name")
 SESSIONS = 20

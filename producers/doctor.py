@@ -13,14 +13,14 @@ from urllib.parse import urlsplit
 
 import click
 
-from producers.terminal import Terminal
-from turns.errors import TurnstileError
-from turns.rights import ROLES
-from turns.roll import REMEDY, introduce, objection, oddities
-from turns.roll import roll as read_roll
-from turns.settings import Settings
-from turns.settings import settings as read_settings
-from turns.store import Call, TurnStore
+from turnstile.producers.terminal import Terminal
+from turnstile.turns.errors import TurnstileError
+from turnstile.turns.rights import ROLES
+from turnstile.turns.roll import REMEDY, introduce, objection, oddities
+from turnstile.turns.roll import roll as read_roll
+from turnstile.turns.settings import Settings
+from turnstile.turns.settings import settings as read_settings
+from turnstile.turns.store import Call, TurnStore
 
 OPENAI_URL = "https://api.openai.com/v1"
 OLDEST_MAJOR = 7
@@ -186,7 +186,7 @@ def check_workers(store: TurnStore) -> Check:
         advice = "Restart it; SIGUSR1 writes its threads' stacks into its log. While Redis is away, wait."
         return Check("workers", Verdict.WARN if at_work else Verdict.FAIL, detail, advice)
     if not at_work:
-        return Check("workers", Verdict.FAIL, detail, "Start some: `turnstile up`, or `celery -A workers.app worker`.")
+        return Check("workers", Verdict.FAIL, detail, "Start some: `turnstile up`, or `celery -A turnstile worker`.")
     return Check("workers", Verdict.OK, detail)
 
 

@@ -1,10 +1,10 @@
 """The gateway: `app` speaks OpenAI's Responses, Conversations and Chat Completions API over turns and sessions.
 
-uvicorn producers.gateway:app
+uvicorn turnstile.producers.gateway:app
 """
 # ruff: noqa: E402 - a missing extra is named before anything of it is imported
 
-from turns.extras import need
+from turnstile.turns.extras import need
 
 need("gateway")
 
@@ -19,14 +19,14 @@ from typing import Any
 from fastapi import FastAPI
 from redis.exceptions import ResponseError
 
-from producers.http import chat, conversations, errors, health, models, page, responses
-from producers.http.access import Gate
-from producers.http.desk import Desk
-from producers.http.envelope import Envelope
-from turns.errors import QueueUnreachable, SettingError
-from turns.roll import oddities, roll
-from turns.settings import Settings
-from turns.settings import settings as read_settings
+from turnstile.producers.http import chat, conversations, errors, health, models, page, responses
+from turnstile.producers.http.access import Gate
+from turnstile.producers.http.desk import Desk
+from turnstile.producers.http.envelope import Envelope
+from turnstile.turns.errors import QueueUnreachable, SettingError
+from turnstile.turns.roll import oddities, roll
+from turnstile.turns.settings import Settings
+from turnstile.turns.settings import settings as read_settings
 
 log = logging.getLogger(__name__)
 

@@ -2,11 +2,11 @@
 
 from typing import TYPE_CHECKING
 
-from turns.access import Limits, new_key
-from turns.wire import dumps
+from turnstile.turns.access import Limits, new_key
+from turnstile.turns.wire import dumps
 
 if TYPE_CHECKING:
-    from producers.terminal import Terminal
+    from turnstile.producers.terminal import Terminal
 
 _WHERE = "The key is shown this once. Its entry goes into TURNSTILE_API_KEYS, or the file that TURNSTILE_API_KEYS_FILE names:"
 

@@ -13,8 +13,8 @@ from redis.connection import Connection
 from redis.exceptions import NoScriptError, ResponseError
 from redis.retry import Retry
 
-from turns.settings import Settings
-from turns.store import Call, TurnStore
+from turnstile.turns.settings import Settings
+from turnstile.turns.store import Call, TurnStore
 
 _GRACE_SECONDS = 0.25
 _NEW: dict[str, Any] = {"health_check_interval": 0, "retry": Retry(NoBackoff(), 0)}

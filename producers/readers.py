@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from turns.errors import QueueUnreachable, TurnNotFinished
-from turns.wire import Event, Record
+from turnstile.turns.errors import QueueUnreachable, TurnNotFinished
+from turnstile.turns.wire import Event, Record
 
 T = TypeVar("T")
 

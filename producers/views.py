@@ -5,9 +5,9 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from producers.transcript import HistoryMessage
-from turns.states import State
-from turns.wire import Question, Record
+from turnstile.producers.transcript import HistoryMessage
+from turnstile.turns.states import State
+from turnstile.turns.wire import Question, Record
 
 MOMENTS = frozenset({"called", "since", "grace", "patience", "swept"})
 """What the scripts remember beside their counters: times in ms, of no interest to a reader."""

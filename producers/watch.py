@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from weakref import WeakKeyDictionary
 
-from turns.keys import Keys
-from turns.subscription import Subscription
+from turnstile.turns.keys import Keys
+from turnstile.turns.subscription import Subscription
 
 SAFETY_POLL_SECONDS = 15.0
 _NEWS = frozenset({b"ended", b"erased"})

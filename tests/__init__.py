@@ -7,7 +7,7 @@ import os
 import shutil
 from pathlib import Path
 
-from deploy import embedded
+from turnstile.deploy import embedded
 
 if wanted := os.environ.get("TEST_SERVER"):
     found = shutil.which(wanted)

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import redis
 
-from deploy.embedded import EmbeddedServer
-from turns.settings import Settings
-from turns.store import TurnStore
+from turnstile.deploy.embedded import EmbeddedServer
+from turnstile.turns.settings import Settings
+from turnstile.turns.store import TurnStore
 
 _DATABASES = 4_000
 

@@ -13,15 +13,15 @@ import httpx
 import openai
 from openai.types.responses import Response
 
-from deploy.embedded import free_port
 from tests.processes import environment, launch
 from tests.support import wait_until
-from turns.states import State
-from turns.store import TurnStore
+from turnstile.deploy.embedded import free_port
+from turnstile.turns.states import State
+from turnstile.turns.store import TurnStore
 
 
 class Gateway:
-    """One `uvicorn producers.gateway:app` process, always on the same port; its log is `log`."""
+    """One `uvicorn turnstile.producers.gateway:app` process, always on the same port; its log is `log`."""
 
     _count = 0
 
@@ -48,7 +48,7 @@ class Gateway:
 
     def start(self, *, ready: bool = True) -> None:
         """Start, and wait until it answers."""
-        command = [sys.executable, "-m", "uvicorn", "producers.gateway:app", "--port", str(self.port)]
+        command = [sys.executable, "-m", "uvicorn", "turnstile.producers.gateway:app", "--port", str(self.port)]
         options = ["--timeout-graceful-shutdown", "1", "--no-access-log"]
         with self.log.open("ab") as log:
             self.process = launch([*command, *options], env=self._env, stdout=log, stderr=log)

@@ -9,10 +9,10 @@ from contextlib import contextmanager, suppress
 from itertools import count
 
 from tests.support import wait_until
-from turns.settings import Settings
-from turns.states import State
-from turns.store import Outcome, TurnStore
-from turns.wire import Claim
+from turnstile.turns.settings import Settings
+from turnstile.turns.states import State
+from turnstile.turns.store import Outcome, TurnStore
+from turnstile.turns.wire import Claim
 
 Reply = Callable[[Claim], str]
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from deploy.tether import start_from_a_lasting_thread, tied
 from tests.support import wait_until
+from turnstile.deploy.tether import start_from_a_lasting_thread, tied
 
 ROOT = Path(__file__).parent.parent
 
@@ -28,7 +28,7 @@ def launch(command: list[str], **how: Any) -> subprocess.Popen[Any]:
 
 
 class Worker:
-    """One `celery -A workers.app worker` process; its log is `log`."""
+    """One `celery -A turnstile worker` process; its log is `log`."""
 
     _count = 0
 
@@ -37,7 +37,7 @@ class Worker:
         self.log = folder / f"worker-{Worker._count}.log"
         self.env = environment({"REDIS_URL": redis_url, **env})
         options = ["-n", f"w{Worker._count}@%h", "-c", str(concurrency), "--loglevel=INFO"]
-        self._command = [sys.executable, "-m", "celery", "-A", "workers.app", "worker", *options]
+        self._command = [sys.executable, "-m", "celery", "-A", "turnstile", "worker", *options]
         self.process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -92,7 +92,7 @@ class Worker:
 @contextmanager
 def offline_model(*args: str) -> Iterator[str]:
     """The offline model in a process of its own; yields its base URL."""
-    command = [sys.executable, "-m", "workers.offline", "--port", "0", *args]
+    command = [sys.executable, "-m", "turnstile.workers.offline", "--port", "0", *args]
     with launch(command, env=environment({}), stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         try:

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from turns.settings import Settings
+from turnstile.turns.settings import Settings
 
 README = Path(__file__).parent.parent / "README.md"
 _SYSTEM = "xdg_data_home"

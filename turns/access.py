@@ -21,8 +21,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, TypeAdapter, ValidationError
 
-from turns.errors import SettingError
-from turns.settings import Settings
+from turnstile.turns.errors import SettingError
+from turnstile.turns.settings import Settings
 
 DEFAULT_TENANT = "default"
 SECRET_PREFIX = "whsec_"  # noqa: S105 - what secrets begin with

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import unquote, unquote_plus
 
-from turns.errors import SettingError
+from turnstile.turns.errors import SettingError
 
 _FORMS = (
     "write redis://[user:password@]host[:port][/db], rediss://… for TLS, unix:///path?db=0, "

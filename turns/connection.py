@@ -16,10 +16,10 @@ import redis.sentinel
 from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
 from redis.retry import Retry
 
-from turns.address import Address, parse
-from turns.multiplexer import Multiplexer
-from turns.settings import Settings
-from turns.sockets import following, mended
+from turnstile.turns.address import Address, parse
+from turnstile.turns.multiplexer import Multiplexer
+from turnstile.turns.settings import Settings
+from turnstile.turns.sockets import following, mended
 
 RUNTIME_FILE = "redis.url"
 DEFAULT_URL = "redis://localhost:6379/0"

@@ -4,7 +4,7 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-from turns.errors import MissingExtra
+from turnstile.turns.errors import MissingExtra
 
 # Import names of what pyproject.toml lists for each extra.
 MODULES = {

@@ -17,7 +17,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
 from redis.exceptions import AuthorizationError
 
-from turns.silence import watch_for_silence
+from turnstile.turns.silence import watch_for_silence
 
 RETRIES = 6
 CONNECT_SECONDS = 5.0

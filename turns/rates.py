@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from turns.store import AsyncTurnStore, Call, operation
+from turnstile.turns.store import AsyncTurnStore, Call, operation
 
 
 @dataclass(frozen=True, slots=True)

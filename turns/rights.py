@@ -5,9 +5,9 @@ import secrets
 from collections.abc import Mapping, Sequence
 from functools import cache
 
-from turns.keys import Keys
-from turns.scripts import Script, key_names
-from turns.wire import NOTICE_QUEUE, QUEUES, dumps, text
+from turnstile.turns.keys import Keys
+from turnstile.turns.scripts import Script, key_names
+from turnstile.turns.wire import NOTICE_QUEUE, QUEUES, dumps, text
 
 ROLES: dict[str, tuple[str, ...]] = {
     "worker": (

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any
 
-from turns import wire
-from turns.scripts import digest
-from turns.settings import Settings
-from turns.store import Call
+from turnstile.turns import wire
+from turnstile.turns.scripts import digest
+from turnstile.turns.settings import Settings
+from turnstile.turns.store import Call
 
 MUST_AGREE = ("history_prefix", "history_ttl", "result_ttl", "failed_ttl", "events_ttl")
 """What is stored under another name, or for another time, is lost to the others."""

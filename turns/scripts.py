@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-from turns.keys import Keys
-from turns.settings import Settings
-from turns.wire import NOTICE_QUEUE, QUEUES, envelope, notice
+from turnstile.turns.keys import Keys
+from turnstile.turns.settings import Settings
+from turnstile.turns.wire import NOTICE_QUEUE, QUEUES, envelope, notice
 
 NAMES = (
     "submit", "follow", "claim", "renew", "emit", "finish", "requeue", "cancel", "sweep", "muster", "status", "retry", "forget",
@@ -39,7 +39,7 @@ class Script:
 
 @cache
 def _file(name: str) -> str:
-    return files("turns").joinpath("lua", f"{name}.lua").read_text()
+    return files("turnstile.turns").joinpath("lua", f"{name}.lua").read_text()
 
 
 def header(source: str, word: str) -> str:

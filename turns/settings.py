@@ -15,9 +15,9 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 
-from turns.address import parse
-from turns.errors import SettingError
-from turns.wire import NOTICE_QUEUE, QUEUES
+from turnstile.turns.address import parse
+from turnstile.turns.errors import SettingError
+from turnstile.turns.wire import NOTICE_QUEUE, QUEUES
 
 _PLAIN = {
     "xdg_data_home": "XDG_DATA_HOME",

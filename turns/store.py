@@ -15,10 +15,10 @@ import redis
 import redis.asyncio
 from redis.exceptions import BusyLoadingError, NoScriptError, OutOfMemoryError, ReadOnlyError, ResponseError
 
-from turns import rights, wire
-from turns.address import Address, parse
-from turns.connection import LONGEST_BLOCK_SECONDS, connect, connect_async, multiplexer, server_url
-from turns.errors import (
+from turnstile.turns import rights, wire
+from turnstile.turns.address import Address, parse
+from turnstile.turns.connection import LONGEST_BLOCK_SECONDS, connect, connect_async, multiplexer, server_url
+from turnstile.turns.errors import (
     BrokenRecord,
     QueueMemoryFull,
     QueueUnreachable,
@@ -29,11 +29,11 @@ from turns.errors import (
     UnknownSession,
     UnknownTurn,
 )
-from turns.keys import Keys
-from turns.scripts import build
-from turns.settings import Settings
-from turns.states import State
-from turns.wire import Claim, Event, Options, Question, Record
+from turnstile.turns.keys import Keys
+from turnstile.turns.scripts import build
+from turnstile.turns.settings import Settings
+from turnstile.turns.states import State
+from turnstile.turns.wire import Claim, Event, Options, Question, Record
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -393,7 +393,7 @@ class _Operations:
 
     @operation
     def lacking(self, role: str) -> Call[list[str]]:
-        """The rights that our Redis user lacks for a role (see turns.rights), as ACL SETUSER takes them."""
+        """The rights that our Redis user lacks for a role (see turnstile.turns.rights), as ACL SETUSER takes them."""
         asked, said = rights.ask(role, self.scripts, self.keys)
         return Call("rights", (asked,), partial(rights.read, said))
 

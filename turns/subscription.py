@@ -12,10 +12,10 @@ import redis
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisError, ResponseError
 
-from turns.complaints import Complaints
-from turns.connection import connect_async, multiplexer
-from turns.multiplexer import CONNECT_SECONDS, OWN, first_error
-from turns.silence import watch_for_silence
+from turnstile.turns.complaints import Complaints
+from turnstile.turns.connection import connect_async, multiplexer
+from turnstile.turns.multiplexer import CONNECT_SECONDS, OWN, first_error
+from turnstile.turns.silence import watch_for_silence
 
 _PAUSE_SECONDS = 0.1
 

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
-from turns import wire
-from turns.errors import UnknownTurn
-from turns.store import AsyncTurnStore, Call, TurnStore, operation
+from turnstile.turns import wire
+from turnstile.turns.errors import UnknownTurn
+from turnstile.turns.store import AsyncTurnStore, Call, TurnStore, operation
 
 GIVEN_UP = "given_up"
 

@@ -9,8 +9,8 @@ from typing import Any, Self
 
 from pydantic_core import from_json
 
-from turns.errors import WIRE_MODULE, InvalidTurn, TurnCancelled, TurnFailed, TurnRefused
-from turns.states import State
+from turnstile.turns.errors import WIRE_MODULE, InvalidTurn, TurnCancelled, TurnFailed, TurnRefused
+from turnstile.turns.states import State
 
 Question = str | list[dict[str, Any]]
 """A text, or content parts as in OpenAI's chat messages (`{"type": "text", "text": …}`, `{"type": "image_url", …}`)."""

@@ -3,7 +3,7 @@
 import sys
 from importlib import import_module
 
-from turns.extras import need
+from turnstile.turns.extras import need
 
 need("worker")
 

@@ -8,21 +8,21 @@ from celery import Task
 from celery.exceptions import Ignore, Retry
 from celery.result import AsyncResult
 
-from turns.errors import TurnFailed
-from turns.settings import settings
-from turns.states import State
-from turns.store import Outcome, TurnStore
-from turns.wire import TASK, Options, Question
-from workers import process
-from workers.app import app
-from workers.messages import UNSUPPORTED, bind, unsupported
-from workers.report import REQUEUED, Report
+from turnstile.turns.errors import TurnFailed
+from turnstile.turns.settings import settings
+from turnstile.turns.states import State
+from turnstile.turns.store import Outcome, TurnStore
+from turnstile.turns.wire import TASK, Options, Question
+from turnstile.workers import process
+from turnstile.workers.app import app
+from turnstile.workers.messages import UNSUPPORTED, bind, unsupported
+from turnstile.workers.report import REQUEUED, Report
 
 
 class AnswerTask(Task):  # type: ignore[type-arg]  # generic only in its stubs
     """Sends by submitting a turn, so that `.delay()` keeps the order like everything else."""
 
-    Request = "workers.requests:DispatchRequest"
+    Request = "turnstile.workers.requests:DispatchRequest"
 
     def apply_async(  # type: ignore[override]  # the stubs spell out every option
         self,

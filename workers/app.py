@@ -1,4 +1,4 @@
-"""The Celery app: `celery -A workers.app worker`."""
+"""The Celery app: `celery -A turnstile worker`."""
 
 import logging
 import sys
@@ -9,17 +9,17 @@ from urllib.parse import quote
 from celery import Celery, signals
 from kombu import Queue
 
-from turns.address import Address, bracketed, parse
-from turns.connection import SOCKET_OPTIONS, sentinel_options, server_url
-from turns.errors import SettingError
-from turns.keys import Keys
-from turns.settings import Settings, settings
-from turns.wire import NOTICE_QUEUE, NOTICE_TASK, QUEUES, TASK
-from workers import process, revoke  # noqa: F401 - takes the place of Celery's own commands
-from workers.broker import TRANSPORT_OPTIONS, EagerAMQP, mend_transport
-from workers.events import PacedEvents
-from workers.own import keep_to_dispatches
-from workers.queues import show_in_flower
+from turnstile.turns.address import Address, bracketed, parse
+from turnstile.turns.connection import SOCKET_OPTIONS, sentinel_options, server_url
+from turnstile.turns.errors import SettingError
+from turnstile.turns.keys import Keys
+from turnstile.turns.settings import Settings, settings
+from turnstile.turns.wire import NOTICE_QUEUE, NOTICE_TASK, QUEUES, TASK
+from turnstile.workers import process, revoke  # noqa: F401 - takes the place of Celery's own commands
+from turnstile.workers.broker import TRANSPORT_OPTIONS, EagerAMQP, mend_transport
+from turnstile.workers.events import PacedEvents
+from turnstile.workers.own import keep_to_dispatches
+from turnstile.workers.queues import show_in_flower
 
 
 def broker(address: Address) -> tuple[str, dict[str, Any]]:
@@ -67,7 +67,7 @@ def configuration(chosen: Settings) -> dict[str, Any]:
         "task_default_queue": chosen.intake_queue,
         "task_routes": {TASK: {"queue": chosen.intake_queue}, NOTICE_TASK: {"queue": NOTICE_QUEUE}},
         "worker_pool": "threads",
-        "worker_consumer": "workers.consumer:Consumer",
+        "worker_consumer": "turnstile.workers.consumer:Consumer",
         "worker_concurrency": chosen.concurrency,
         "worker_prefetch_multiplier": 1,
         "worker_disable_prefetch": True,
@@ -90,7 +90,7 @@ def _settings() -> Settings:
 mend_transport()
 show_in_flower()
 keep_to_dispatches()
-app = Celery("turnstile", amqp=EagerAMQP, include=["workers.answer", "workers.webhooks"])
+app = Celery("turnstile", amqp=EagerAMQP, include=["turnstile.workers.answer", "turnstile.workers.webhooks"])
 app.conf.update(configuration(_settings()))
 app.steps["consumer"].add(PacedEvents)
 

@@ -8,18 +8,18 @@ from typing import Any, cast
 from langchain_core.messages import BaseMessage, convert_to_messages
 from langchain_core.runnables import Runnable
 
-from memory.codec import encode
-from memory.turn import OpenTurn, opened, transcript
-from memory.window import fit
-from turns.errors import BrokenRecord, QueueUnreachable
-from turns.settings import Settings
-from turns.states import State
-from turns.store import AsyncTurnStore, Outcome
-from turns.wire import REFUSAL, UNREADABLE, Claim, dumps, whole
-from workers.chain import ChainResult, run_chain
-from workers.failures import Failure, backoff, classify
-from workers.report import LOST, REQUEUED, Report
-from workers.stream import TextStream
+from turnstile.memory.codec import encode
+from turnstile.memory.turn import OpenTurn, opened, transcript
+from turnstile.memory.window import fit
+from turnstile.turns.errors import BrokenRecord, QueueUnreachable
+from turnstile.turns.settings import Settings
+from turnstile.turns.states import State
+from turnstile.turns.store import AsyncTurnStore, Outcome
+from turnstile.turns.wire import REFUSAL, UNREADABLE, Claim, dumps, whole
+from turnstile.workers.chain import ChainResult, run_chain
+from turnstile.workers.failures import Failure, backoff, classify
+from turnstile.workers.report import LOST, REQUEUED, Report
+from turnstile.workers.stream import TextStream
 
 log = logging.getLogger(__name__)
 

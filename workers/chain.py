@@ -18,11 +18,11 @@ from langchain_core.runnables import Runnable, RunnableConfig, RunnableSequence
 from langchain_openai import ChatOpenAI
 from langchain_openai.chat_models.base import BaseChatOpenAI
 
-from turns.errors import SettingError
-from turns.settings import Settings
-from turns.wire import REFUSAL, whole
-from workers.default_chain import default_chain
-from workers.model import build_model, call_options, check_name, close_model
+from turnstile.turns.errors import SettingError
+from turnstile.turns.settings import Settings
+from turnstile.turns.wire import REFUSAL, whole
+from turnstile.workers.default_chain import default_chain
+from turnstile.workers.model import build_model, call_options, check_name, close_model
 
 Chain = Runnable[Any, Any]
 Question = str | list[str | dict[str, Any]]
@@ -124,7 +124,7 @@ async def run_chain(
 
     Raises:
         ChainOutputError: the chain gave no message and no string.
-        Exception: whatever the chain raises; `workers.failures.classify` knows the model's errors.
+        Exception: whatever the chain raises; `turnstile.workers.failures.classify` knows the model's errors.
     """
     options = options or {}
     inputs: dict[str, Any] = {"question": question, "history": list(history)}

@@ -10,8 +10,8 @@ from celery.worker import consumer
 from celery.worker.state import maybe_shutdown
 from kombu.exceptions import OperationalError
 
-from workers import process
-from workers.trouble import Sparing, Trouble
+from turnstile.workers import process
+from turnstile.workers.trouble import Sparing, Trouble
 
 log = logging.getLogger(__name__)
 

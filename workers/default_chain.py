@@ -9,7 +9,7 @@ from langchain_core.prompts.message import BaseMessagePromptTemplate
 from langchain_core.runnables import RunnableConfig, RunnableSequence
 from langchain_core.runnables.config import ensure_config
 
-from workers.model import LoopChatOpenAI
+from turnstile.workers.model import LoopChatOpenAI
 
 
 class QuestionPrompt(BaseMessagePromptTemplate):

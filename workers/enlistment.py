@@ -8,9 +8,9 @@ from typing import Any
 
 import redis
 
-from turns import roll
-from turns.errors import QueueUnreachable, SettingError
-from turns.store import AsyncTurnStore
+from turnstile.turns import roll
+from turnstile.turns.errors import QueueUnreachable, SettingError
+from turnstile.turns.store import AsyncTurnStore
 
 log = logging.getLogger(__name__)
 

@@ -15,8 +15,8 @@ import httpx2
 import openai
 from langchain_core import exceptions as langchain
 
-from turns.settings import Settings
-from workers.chain import ChainOutputError
+from turnstile.turns.settings import Settings
+from turnstile.workers.chain import ChainOutputError
 
 
 @dataclass(frozen=True, slots=True)

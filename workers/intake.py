@@ -12,17 +12,17 @@ from time import monotonic
 import redis
 from celery.worker.state import revoked
 
-from turns.errors import (
+from turnstile.turns.errors import (
     QueueMemoryFull,
     QueueUnreachable,
     TooManyWaiting,
     TurnRefused,
     UnknownTurn,
 )
-from turns.store import AsyncTurnStore, Call
-from workers.health import Beat
-from workers.messages import Message, Refused, read
-from workers.trouble import Trouble
+from turnstile.turns.store import AsyncTurnStore, Call
+from turnstile.workers.health import Beat
+from turnstile.workers.messages import Message, Refused, read
+from turnstile.workers.trouble import Trouble
 
 log = logging.getLogger(__name__)
 

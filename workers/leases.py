@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-from turns.errors import QueueUnreachable
-from turns.store import AsyncTurnStore
-from turns.subscription import Subscription
-from turns.wire import Claim
-from workers.health import Beat
+from turnstile.turns.errors import QueueUnreachable
+from turnstile.turns.store import AsyncTurnStore
+from turnstile.turns.subscription import Subscription
+from turnstile.turns.wire import Claim
+from turnstile.workers.health import Beat
 
 log = logging.getLogger(__name__)
 

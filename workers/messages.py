@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from turns.errors import InvalidTurn, TurnRefused
-from turns.wire import NOTICE_TASK, ORIGIN, TASK, Question, check_session
+from turnstile.turns.errors import InvalidTurn, TurnRefused
+from turnstile.turns.wire import NOTICE_TASK, ORIGIN, TASK, Question, check_session
 
 UNSUPPORTED = ("countdown", "eta", "expires", "link", "link_error", "chain", "chord")
 _MOST_ID = 1_000

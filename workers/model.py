@@ -26,10 +26,10 @@ from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 from pydantic_core import to_json
 
-from turns.errors import SettingError
-from turns.settings import Settings
-from turns.wire import loads
-from workers.refusals import HeldRefusal, speak_refusal
+from turnstile.turns.errors import SettingError
+from turnstile.turns.settings import Settings
+from turnstile.turns.wire import loads
+from turnstile.workers.refusals import HeldRefusal, speak_refusal
 
 OPENAI_URL = "https://api.openai.com/v1"
 CONNECT_SECONDS = 10.0

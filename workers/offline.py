@@ -1,7 +1,7 @@
 """The offline stand-in for the model: a real HTTP server that speaks OpenAI's chat completions.
 
 It runs inside an event loop (`async with OfflineModel() as server: server.base_url`) or as a process of its own
-(`python -m workers.offline --port 0 --latency 2`), which prints its base URL as its one line on stdout.
+(`python -m turnstile.workers.offline --port 0 --latency 2`), which prints its base URL as its one line on stdout.
 
 How it behaves is set when it starts, and again by each request: in the header `x-offline`, or inside the newest user
 message, as in `Hello [[latency=2 fail=429 retry-after=1 times=2]]`. The directive is not part of the question.
@@ -25,8 +25,8 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from workers import offline_answers as answers
-from workers.offline_behaviour import FAILURES, OPTIONS, Behaviour, read_directive
+from turnstile.workers import offline_answers as answers
+from turnstile.workers.offline_behaviour import FAILURES, OPTIONS, Behaviour, read_directive
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -290,7 +290,7 @@ async def _write_paced(exchange: _Exchange, events: Sequence[bytes], behaviour: 
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m workers.offline", description=(__doc__ or "").partition("\n")[0])
+    parser = argparse.ArgumentParser(prog="python -m turnstile.workers.offline", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--port", type=int, default=0, help="0: any free one")
     for name, kind in OPTIONS.items():
         flag = f"--{name.replace('_', '-')}"

@@ -13,11 +13,11 @@ from typing import Any
 
 from kombu.transport import redis
 
-from turns.errors import InvalidTurn, TurnstileError
-from turns.settings import settings
-from turns.store import Call, TurnStore
-from turns.wire import NOTICE_QUEUE, QUEUES
-from workers.messages import is_dispatch, known_ids, read
+from turnstile.turns.errors import InvalidTurn, TurnstileError
+from turnstile.turns.settings import settings
+from turnstile.turns.store import Call, TurnStore
+from turnstile.turns.wire import NOTICE_QUEUE, QUEUES
+from turnstile.workers.messages import is_dispatch, known_ids, read
 
 log = logging.getLogger(__name__)
 

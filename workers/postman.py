@@ -15,13 +15,13 @@ import aiohttp
 import redis
 from pydantic import SecretStr
 
-from turns.access import keyring, secret_bytes
-from turns.errors import QueueUnreachable
-from turns.settings import Settings
-from turns.webhooks import AsyncWebhookStore, Notice
-from workers.addresses import PrivateAddress, PublicResolver, check_host, read_networks
-from workers.health import Beat
-from workers.tasks import end_all
+from turnstile.turns.access import keyring, secret_bytes
+from turnstile.turns.errors import QueueUnreachable
+from turnstile.turns.settings import Settings
+from turnstile.turns.webhooks import AsyncWebhookStore, Notice
+from turnstile.workers.addresses import PrivateAddress, PublicResolver, check_host, read_networks
+from turnstile.workers.health import Beat
+from turnstile.workers.tasks import end_all
 
 log = logging.getLogger(__name__)
 

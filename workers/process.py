@@ -8,9 +8,9 @@ from argparse import ArgumentParser
 from collections.abc import Sequence
 from typing import Any
 
-from turns.errors import SettingError
-from turns.settings import settings
-from workers.ending import Ending
+from turnstile.turns.errors import SettingError
+from turnstile.turns.settings import settings
+from turnstile.workers.ending import Ending
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ def runtime() -> Any:
     global _current
     with _lock:
         if _current is None or _current[0] != os.getpid():
-            from workers.runtime import Runtime
+            from turnstile.workers.runtime import Runtime
 
             fresh = Runtime(settings(), _concurrency)
             fresh.start()

@@ -10,8 +10,8 @@ from typing import Any
 
 from kombu.transport.redis import Channel
 
-from turns.connection import connect_async, server_url
-from turns.settings import settings
+from turnstile.turns.connection import connect_async, server_url
+from turnstile.turns.settings import settings
 
 _Channel: Any = Channel  # its stubs leave these out
 _SUFFIXES = ("", *(f"{_Channel.sep}{step}" for step in _Channel.priority_steps if step))

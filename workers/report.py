@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from turns.store import Outcome
+from turnstile.turns.store import Outcome
 
 REQUEUED = "requeued"
 LOST = "lost"

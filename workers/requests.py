@@ -2,7 +2,7 @@
 
 from celery.worker.request import Request
 
-from workers import process
+from turnstile.workers import process
 
 
 class DispatchRequest(Request):

@@ -13,9 +13,9 @@ from celery.utils.functional import maybe_list
 from celery.worker.control import control_command
 from celery.worker.state import revoked
 
-from turns.errors import InvalidTurn, TurnstileError, UnknownTurn
-from turns.wire import check_turn
-from workers.own import turns
+from turnstile.turns.errors import InvalidTurn, TurnstileError, UnknownTurn
+from turnstile.turns.wire import check_turn
+from turnstile.workers.own import turns
 
 log = logging.getLogger(__name__)
 

@@ -19,22 +19,22 @@ import redis
 import uvloop
 from langchain_core.runnables import Runnable
 
-from turns.connection import close_async
-from turns.errors import QueueUnreachable, SettingError
-from turns.settings import Settings
-from turns.store import AsyncTurnStore, TurnStore
-from turns.wire import Claim
-from workers.attempt import Attempt
-from workers.chain import check_chain, close_chain, load_chain
-from workers.enlistment import Enlistment
-from workers.health import Beat, Health
-from workers.intake import Intake
-from workers.leases import LeaseKeeper
-from workers.offline import OfflineModel
-from workers.postman import Postman
-from workers.report import LOST, STALE, Report
-from workers.sweep import Upkeep
-from workers.tasks import end_all
+from turnstile.turns.connection import close_async
+from turnstile.turns.errors import QueueUnreachable, SettingError
+from turnstile.turns.settings import Settings
+from turnstile.turns.store import AsyncTurnStore, TurnStore
+from turnstile.turns.wire import Claim
+from turnstile.workers.attempt import Attempt
+from turnstile.workers.chain import check_chain, close_chain, load_chain
+from turnstile.workers.enlistment import Enlistment
+from turnstile.workers.health import Beat, Health
+from turnstile.workers.intake import Intake
+from turnstile.workers.leases import LeaseKeeper
+from turnstile.workers.offline import OfflineModel
+from turnstile.workers.postman import Postman
+from turnstile.workers.report import LOST, STALE, Report
+from turnstile.workers.sweep import Upkeep
+from turnstile.workers.tasks import end_all
 
 log = logging.getLogger(__name__)
 

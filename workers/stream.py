@@ -4,9 +4,9 @@ import asyncio
 from contextlib import suppress
 from time import monotonic
 
-from turns.errors import QueueMemoryFull, QueueUnreachable, UnknownTurn
-from turns.store import AsyncTurnStore
-from turns.wire import Claim, whole
+from turnstile.turns.errors import QueueMemoryFull, QueueUnreachable, UnknownTurn
+from turnstile.turns.store import AsyncTurnStore
+from turnstile.turns.wire import Claim, whole
 
 _PAUSE_SECONDS = 1 / 30
 _RETRY_SECONDS = 0.5

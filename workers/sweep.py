@@ -8,10 +8,10 @@ from contextlib import contextmanager, suppress
 
 import redis
 
-from turns.complaints import Complaints
-from turns.errors import QueueUnreachable
-from turns.store import AsyncTurnStore
-from workers.health import Beat
+from turnstile.turns.complaints import Complaints
+from turnstile.turns.errors import QueueUnreachable
+from turnstile.turns.store import AsyncTurnStore
+from turnstile.workers.health import Beat
 
 log = logging.getLogger(__name__)
 

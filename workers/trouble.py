@@ -4,7 +4,7 @@ import logging
 
 from redis.exceptions import InvalidResponse, RedisError
 
-from turns.complaints import Said
+from turnstile.turns.complaints import Said
 
 _FIRST_SECONDS, _LONGEST_SECONDS = 0.1, 1.0
 _MOST = 200

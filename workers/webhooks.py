@@ -2,9 +2,9 @@
 
 from celery import Task
 
-from turns.wire import NOTICE_TASK
-from workers import process
-from workers.app import app
+from turnstile.turns.wire import NOTICE_TASK
+from turnstile.workers import process
+from turnstile.workers.app import app
 
 
 @app.task(name=NOTICE_TASK, bind=True, ignore_result=True)

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from producers.http.callers import CALLER, Caller
-from producers.http.desk import PromptStore
-from producers.http.errors import ApiError
-from turns.access import DEFAULT_TENANT, ApiKey, keyring
-from turns.rates import Admission, AsyncRateStore
-from turns.settings import Settings
+from turnstile.producers.http.callers import CALLER, Caller
+from turnstile.producers.http.desk import PromptStore
+from turnstile.producers.http.errors import ApiError
+from turnstile.turns.access import DEFAULT_TENANT, ApiKey, keyring
+from turnstile.turns.rates import Admission, AsyncRateStore
+from turnstile.turns.settings import Settings
 
 log = logging.getLogger(__name__)
 

@@ -11,9 +11,9 @@ from typing import Annotated
 from fastapi import Depends, Request, Security
 from fastapi.security import HTTPBearer
 
-from producers.http.errors import invalid, missing
-from turns.errors import InvalidTurn
-from turns.wire import Record, check_session
+from turnstile.producers.http.errors import invalid, missing
+from turnstile.turns.errors import InvalidTurn
+from turnstile.turns.wire import Record, check_session
 
 RESPONSE, CONVERSATION = "resp_", "conv_"
 CALLER = "turnstile.caller"

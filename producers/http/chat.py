@@ -6,18 +6,18 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Request
 from fastapi.responses import JSONResponse, Response
 
-from producers.http import rendering, shapes, streams
-from producers.http.callers import CONVERSATION, RESPONSE, Calling
-from producers.http.content import read_messages, split_question
-from producers.http.desk import AtDesk, Desk
-from producers.http.errors import NO_RETRY, ApiError, documented, invalid
-from producers.http.following import follow, look
-from producers.http.requests import ChatRequest
-from producers.http.responses import IdempotencyKey, own_key
-from producers.readers import EventReader
-from turns.errors import InvalidTurn, UnknownTurn
-from turns.states import State
-from turns.wire import REFUSAL, Options, Question, Record
+from turnstile.producers.http import rendering, shapes, streams
+from turnstile.producers.http.callers import CONVERSATION, RESPONSE, Calling
+from turnstile.producers.http.content import read_messages, split_question
+from turnstile.producers.http.desk import AtDesk, Desk
+from turnstile.producers.http.errors import NO_RETRY, ApiError, documented, invalid
+from turnstile.producers.http.following import follow, look
+from turnstile.producers.http.requests import ChatRequest
+from turnstile.producers.http.responses import IdempotencyKey, own_key
+from turnstile.producers.readers import EventReader
+from turnstile.turns.errors import InvalidTurn, UnknownTurn
+from turnstile.turns.states import State
+from turnstile.turns.wire import REFUSAL, Options, Question, Record
 
 router = APIRouter(prefix="/v1/chat/completions", tags=["Chat"])
 

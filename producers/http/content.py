@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from producers.http.errors import invalid, unsupported
+from turnstile.producers.http.errors import invalid, unsupported
 
 Part = dict[str, Any]
 Message = dict[str, Any]

@@ -7,17 +7,17 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body
 from fastapi.responses import JSONResponse, Response
 
-from producers.http import shapes
-from producers.http.callers import CONVERSATION, Caller, Calling
-from producers.http.content import read_items, stored
-from producers.http.desk import AtDesk, Desk
-from producers.http.errors import ApiError, documented, missing
-from producers.http.paging import History, Limit, Order, listed
-from producers.http.requests import ConversationRequest, ConversationUpdate, ItemsRequest
-from producers.http.responses import IdempotencyKey, Include
-from turns.errors import TurnConflict, UnknownSession
-from turns.store import Conversation
-from turns.wire import dumps, fingerprint
+from turnstile.producers.http import shapes
+from turnstile.producers.http.callers import CONVERSATION, Caller, Calling
+from turnstile.producers.http.content import read_items, stored
+from turnstile.producers.http.desk import AtDesk, Desk
+from turnstile.producers.http.errors import ApiError, documented, missing
+from turnstile.producers.http.paging import History, Limit, Order, listed
+from turnstile.producers.http.requests import ConversationRequest, ConversationUpdate, ItemsRequest
+from turnstile.producers.http.responses import IdempotencyKey, Include
+from turnstile.turns.errors import TurnConflict, UnknownSession
+from turnstile.turns.store import Conversation
+from turnstile.turns.wire import dumps, fingerprint
 
 router = APIRouter(prefix="/v1/conversations", tags=["Conversations"])
 

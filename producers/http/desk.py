@@ -9,17 +9,17 @@ from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Request
 
-from producers.agreement import Agreement
-from producers.http.callers import Caller
-from producers.http.errors import NO_RETRY, ApiError, ClientGone, missing
-from producers.http.following import ended
-from producers.watch import Watch, watch_at
-from turns.connection import close_async
-from turns.errors import InvalidTurn, QueueUnreachable, SettingError, TurnstileError, UnknownTurn
-from turns.settings import Settings
-from turns.states import State
-from turns.store import AsyncTurnStore, Call, operation
-from turns.wire import Record, check_turn, text
+from turnstile.producers.agreement import Agreement
+from turnstile.producers.http.callers import Caller
+from turnstile.producers.http.errors import NO_RETRY, ApiError, ClientGone, missing
+from turnstile.producers.http.following import ended
+from turnstile.producers.watch import Watch, watch_at
+from turnstile.turns.connection import close_async
+from turnstile.turns.errors import InvalidTurn, QueueUnreachable, SettingError, TurnstileError, UnknownTurn
+from turnstile.turns.settings import Settings
+from turnstile.turns.states import State
+from turnstile.turns.store import AsyncTurnStore, Call, operation
+from turnstile.turns.wire import Record, check_turn, text
 
 log = logging.getLogger(__name__)
 

@@ -5,9 +5,9 @@ import uuid
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from producers.http.access import Gate
-from producers.http.errors import ApiError, translate
-from turns.errors import TurnstileError
+from turnstile.producers.http.access import Gate
+from turnstile.producers.http.errors import ApiError, translate
+from turnstile.turns.errors import TurnstileError
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]

@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
-from turns.errors import (
+from turnstile.turns.errors import (
     BrokenRecord,
     InvalidTurn,
     QueueMemoryFull,

@@ -5,11 +5,11 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import ExitStack
 from typing import TypeVar
 
-from producers.readers import EndReader, Look, Patience, Read, Reader, Step
-from producers.watch import Bell, Watch
-from turns.errors import QueueUnreachable
-from turns.store import AsyncTurnStore
-from turns.wire import Event, Record
+from turnstile.producers.readers import EndReader, Look, Patience, Read, Reader, Step
+from turnstile.producers.watch import Bell, Watch
+from turnstile.turns.errors import QueueUnreachable
+from turnstile.turns.store import AsyncTurnStore
+from turnstile.turns.wire import Event, Record
 
 T = TypeVar("T")
 
@@ -19,7 +19,7 @@ BEAT_SECONDS = 10.0
 async def follow(store: AsyncTurnStore, watch: Watch, id: str, reader: Reader[T]) -> AsyncIterator[Sequence[T]]:
     """What a reader finds, in batches as it comes; an empty batch now and then, at least each BEAT_SECONDS.
 
-    Waits out an outage of Redis for `producers.readers.OUTAGE_SECONDS`, then raises QueueUnreachable.
+    Waits out an outage of Redis for `turnstile.producers.readers.OUTAGE_SECONDS`, then raises QueueUnreachable.
 
     Raises:
         UnknownTurn: there is no such turn any more.

@@ -5,10 +5,10 @@ import asyncio
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
 
-from producers.http import shapes
-from producers.http.desk import AtDesk
-from producers.http.errors import documented
-from turns.errors import QueueUnreachable
+from turnstile.producers.http import shapes
+from turnstile.producers.http.desk import AtDesk
+from turnstile.producers.http.errors import documented
+from turnstile.turns.errors import QueueUnreachable
 
 router = APIRouter(tags=["Health"])
 

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from urllib.parse import SplitResult, urlsplit
 
-from producers.http.callers import Caller
-from producers.http.errors import ApiError, invalid
-from turns.access import keyring, secret_bytes
-from turns.settings import Settings
+from turnstile.producers.http.callers import Caller
+from turnstile.producers.http.errors import ApiError, invalid
+from turnstile.turns.access import keyring, secret_bytes
+from turnstile.turns.settings import Settings
 
 METADATA = "webhook_url"
 

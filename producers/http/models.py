@@ -5,10 +5,10 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
 
-from producers.http import shapes
-from producers.http.callers import Calling
-from producers.http.desk import AtDesk
-from producers.http.errors import documented, missing
+from turnstile.producers.http import shapes
+from turnstile.producers.http.callers import Calling
+from turnstile.producers.http.desk import AtDesk
+from turnstile.producers.http.errors import documented, missing
 
 router = APIRouter(prefix="/v1/models", tags=["Models"])
 

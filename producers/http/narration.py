@@ -8,9 +8,9 @@ that was lost is closed as incomplete, and is not part of the response's output.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from producers.http import rendering
-from turns.states import State
-from turns.wire import REFUSAL, Event, Record
+from turnstile.producers.http import rendering
+from turnstile.turns.states import State
+from turnstile.turns.wire import REFUSAL, Event, Record
 
 _ENDS = {State.COMPLETED: "completed", State.FAILED: "failed"}
 Told = dict[str, Any]

@@ -8,7 +8,7 @@ from importlib.resources import files
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from producers.http.errors import ApiError
+from turnstile.producers.http.errors import ApiError
 
 router = APIRouter(include_in_schema=False)
 
@@ -38,7 +38,7 @@ class File:
 @cache
 def read() -> dict[str, File]:
     """The page's files, by name."""
-    found = {file.name: file.read_bytes() for file in files("producers.http").joinpath("static").iterdir()}
+    found = {file.name: file.read_bytes() for file in files("turnstile.producers.http").joinpath("static").iterdir()}
     return {name: _file(name, content) for name, content in found.items() if name.rpartition(".")[2] in _TYPES}
 
 

@@ -8,11 +8,11 @@ from typing import Annotated, Any, Literal
 
 from fastapi import Query
 
-from producers.http import rendering
-from producers.http.content import refusal, shown_item, shown_role
-from producers.http.errors import missing
-from turns import wire
-from turns.store import AsyncTurnStore
+from turnstile.producers.http import rendering
+from turnstile.producers.http.content import refusal, shown_item, shown_role
+from turnstile.producers.http.errors import missing
+from turnstile.turns import wire
+from turnstile.turns.store import AsyncTurnStore
 
 Limit = Annotated[int, Query(ge=1, le=100)]
 Order = Annotated[Literal["asc", "desc"], Query()]

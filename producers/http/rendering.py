@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from producers.http.callers import CONVERSATION, RESPONSE
-from producers.http.content import output_text, refusal, shown_item
-from turns.states import State
-from turns.wire import REFUSAL, Record
+from turnstile.producers.http.callers import CONVERSATION, RESPONSE
+from turnstile.producers.http.content import output_text, refusal, shown_item
+from turnstile.turns.states import State
+from turnstile.turns.wire import REFUSAL, Record
 
 POSITION = "turnstile_position"
 """In the metadata of a response that waits: how many turns of its conversation come before it."""

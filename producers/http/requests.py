@@ -8,9 +8,9 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from producers.http.content import finite
-from producers.http.errors import invalid, unsupported
-from turns.wire import Options
+from turnstile.producers.http.content import finite
+from turnstile.producers.http.errors import invalid, unsupported
+from turnstile.turns.wire import Options
 
 Temperature = Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)]
 Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]

@@ -8,19 +8,19 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import JSONResponse, Response
 
-from producers.http import rendering, shapes, streams
-from producers.http.callers import CONVERSATION, RESPONSE, Caller, Calling
-from producers.http.content import read_items, split_question
-from producers.http.desk import AtDesk, Desk
-from producers.http.errors import ApiError, documented, invalid, unsupported
-from producers.http.following import follow, look
-from producers.http.hooks import webhook
-from producers.http.narration import Narrator
-from producers.http.paging import Limit, Order, cut
-from producers.http.requests import ResponseRequest
-from producers.readers import EventReader
-from turns.errors import TurnConflict, TurnNotEnded, UnknownTurn
-from turns.wire import Options, Question, Record
+from turnstile.producers.http import rendering, shapes, streams
+from turnstile.producers.http.callers import CONVERSATION, RESPONSE, Caller, Calling
+from turnstile.producers.http.content import read_items, split_question
+from turnstile.producers.http.desk import AtDesk, Desk
+from turnstile.producers.http.errors import ApiError, documented, invalid, unsupported
+from turnstile.producers.http.following import follow, look
+from turnstile.producers.http.hooks import webhook
+from turnstile.producers.http.narration import Narrator
+from turnstile.producers.http.paging import Limit, Order, cut
+from turnstile.producers.http.requests import ResponseRequest
+from turnstile.producers.readers import EventReader
+from turnstile.turns.errors import TurnConflict, TurnNotEnded, UnknownTurn
+from turnstile.turns.wire import Options, Question, Record
 
 router = APIRouter(prefix="/v1/responses", tags=["Responses"])
 

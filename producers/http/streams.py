@@ -9,10 +9,10 @@ from typing import Any
 
 from starlette.responses import Response
 
-from producers.http.desk import gone, while_there
-from producers.http.errors import ApiError, ClientGone
-from turns.errors import QueueUnreachable
-from turns.wire import dumps
+from turnstile.producers.http.desk import gone, while_there
+from turnstile.producers.http.errors import ApiError, ClientGone
+from turnstile.turns.errors import QueueUnreachable
+from turnstile.turns.wire import dumps
 
 log = logging.getLogger(__name__)
 

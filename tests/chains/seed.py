@@ -7,7 +7,7 @@ from langchain_core.prompts import ChatPromptTemplate, MessagesPlaceholder
 from langchain_core.runnables.history import RunnableWithMessageHistory
 from langchain_openai import ChatOpenAI
 
-from memory.history import RedisChatMessageHistory
+from turnstile.memory.history import RedisChatMessageHistory
 
 prompt = ChatPromptTemplate.from_messages(
     [("system", "You're an assistant。"), MessagesPlaceholder(variable_name="history"), ("human", "{question}")]

@@ -13,13 +13,13 @@ from celery import Celery
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
-from producers.client import AsyncChatClient
 from tests.chaos.record import WEB, question, stored_id
 from tests.gateways import read_events
-from turns.errors import QueueUnreachable
-from turns.settings import Settings
-from turns.store import TurnStore
-from turns.wire import TASK
+from turnstile.producers.client import AsyncChatClient
+from turnstile.turns.errors import QueueUnreachable
+from turnstile.turns.settings import Settings
+from turnstile.turns.store import TurnStore
+from turnstile.turns.wire import TASK
 
 CELERY, READER = "celery", "reader"
 # Far longer than any turn takes among faults.

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from math import inf
 
 from tests.chaos.record import Entry, visible
-from turns.errors import UnknownTurn
-from turns.states import State
-from turns.store import TurnStore
-from turns.wire import Event, Record
+from turnstile.turns.errors import UnknownTurn
+from turnstile.turns.states import State
+from turnstile.turns.store import TurnStore
+from turnstile.turns.wire import Event, Record
 
 
 @dataclass(slots=True)

@@ -13,8 +13,8 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from deploy.embedded import HOST, EmbeddedServer, binary, environment, free_port
 from tests.support import wait_until
+from turnstile.deploy.embedded import HOST, EmbeddedServer, binary, environment, free_port
 
 _SENTINELS = 3
 _DOWN_MS = 1_000

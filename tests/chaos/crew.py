@@ -12,13 +12,13 @@ from typing import Protocol
 import httpx
 import redis
 
-from deploy.embedded import free_port
 from tests.chaos.proxy import FaultProxy
 from tests.chaos.rights import Role, url
 from tests.gateways import Gateway
 from tests.processes import Worker, environment, launch
 from tests.support import wait_until
-from turns.keys import Keys
+from turnstile.deploy.embedded import free_port
+from turnstile.turns.keys import Keys
 
 READY_SECONDS = 90.0
 STOP_SECONDS = 120.0
@@ -186,7 +186,7 @@ class FlowerPost:
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         self._log = folder / "flower.log"
-        self._command = [sys.executable, "-m", "celery", "-A", "workers.app", "flower", "--address=127.0.0.1", f"--port={port}"]
+        self._command = [sys.executable, "-m", "celery", "-A", "turnstile", "flower", "--address=127.0.0.1", f"--port={port}"]
         self._env = environment({"REDIS_URL": url(Role.FLOWER, proxy.port), "FLOWER_UNAUTHENTICATED_API": "true"})
         self._process: subprocess.Popen[bytes] | None = None
 

@@ -13,11 +13,11 @@ from typing import Any
 from tests.chaos.cluster import Cluster
 from tests.processes import Worker, offline_model
 from tests.support import wait_until
-from turns.errors import QueueUnreachable, UnknownTurn
-from turns.settings import Settings
-from turns.states import State
-from turns.store import TurnStore
-from turns.wire import Record
+from turnstile.turns.errors import QueueUnreachable, UnknownTurn
+from turnstile.turns.settings import Settings
+from turnstile.turns.states import State
+from turnstile.turns.store import TurnStore
+from turnstile.turns.wire import Record
 
 OPTIONS: dict[str, dict[str, str]] = {
     "none (asynchronous replication)": {},

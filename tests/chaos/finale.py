@@ -14,7 +14,7 @@ from tests.chaos.crew import Post
 from tests.chaos.odd import SECRET
 from tests.chaos.record import question
 from tests.chaos.scene import Scene
-from turns.errors import TurnstileError
+from turnstile.turns.errors import TurnstileError
 
 # How long anybody may take to find out that a connection is dead, on a machine whose cores are busy.
 PATIENCE_SECONDS = 90.0

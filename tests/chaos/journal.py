@@ -11,7 +11,7 @@ from pathlib import Path
 
 import hiredis
 
-from turns.keys import Keys
+from turnstile.turns.keys import Keys
 
 _CHUNK = 1 << 20
 

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from deploy.embedded import EmbeddedServer
 from tests.processes import Worker, offline_model
 from tests.support import wait_until
-from turns.settings import Settings
-from turns.store import TurnStore
+from turnstile.deploy.embedded import EmbeddedServer
+from turnstile.turns.settings import Settings
+from turnstile.turns.store import TurnStore
 
 _PATIENCE_SECONDS = 300.0
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tests.chaos.record import question
-from turns.wire import NOTICE_QUEUE, NOTICE_TASK, TASK
+from turnstile.turns.wire import NOTICE_QUEUE, NOTICE_TASK, TASK
 
 SECRET = "storm-secret"  # the word that logs are searched for
 MARK = "odd-"

@@ -11,12 +11,12 @@ from pathlib import Path
 import redis
 from celery import Celery
 
-from deploy.embedded import EmbeddedServer
 from tests.chaos.checker import Findings, check_history, history_turns
 from tests.chaos.plain_app import VISIBILITY_SECONDS
 from tests.chaos.record import Entry
 from tests.processes import ROOT, environment, offline_model
 from tests.support import wait_until
+from turnstile.deploy.embedded import EmbeddedServer
 
 SESSIONS = 20
 _PAUSE_SECONDS = 0.1

@@ -21,7 +21,7 @@ from types import FrameType
 
 from tests.chaos.callers import TRANSIENT, Caller, caller
 from tests.chaos.record import Entry, Record, read
-from turns.errors import QueueMemoryFull
+from turnstile.turns.errors import QueueMemoryFull
 
 _ABANDONED_SHARE = 0.2
 _PAUSE_SECONDS = 0.2

@@ -12,7 +12,6 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from deploy.embedded import EmbeddedServer
 from tests.chaos.callers import CELERY, READER
 from tests.chaos.crew import FlowerPost, GatewayPost, Placed, Post, ProducerPost
 from tests.chaos.faults import Fault, Kind
@@ -20,8 +19,9 @@ from tests.chaos.proxy import FaultProxy, ProxyThread
 from tests.chaos.record import WEB, Record
 from tests.chaos.rights import Role, url, write_users
 from tests.support import wait_until
-from turns.settings import Settings
-from turns.store import TurnStore
+from turnstile.deploy.embedded import EmbeddedServer
+from turnstile.turns.settings import Settings
+from turnstile.turns.store import TurnStore
 
 LEASE_SECONDS = Settings().lease_seconds
 # Faults come a hundred times as often as in life: a turn must not be given up for meeting many.

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from deploy.embedded import EmbeddedServer
 from tests.chaos import journal
 from tests.chaos.checker import Findings, Remains, check, collect, history_turns
 from tests.chaos.faults import Kind, plan
@@ -21,10 +20,11 @@ from tests.chaos.record import Entry, question
 from tests.chaos.scene import LEASE_SECONDS, Struck
 from tests.chaos.timeline import burnt, recoveries, unexplained
 from tests.hands import Hand, element
-from turns.keys import Keys
-from turns.settings import Settings
-from turns.states import State
-from turns.store import TurnStore
+from turnstile.deploy.embedded import EmbeddedServer
+from turnstile.turns.keys import Keys
+from turnstile.turns.settings import Settings
+from turnstile.turns.states import State
+from turnstile.turns.store import TurnStore
 
 TURNS = ("t1", "t2", "t3")
 ENTRIES = {turn: Entry(turn, "s1", sent=n, accepted=n + 0.5) for n, turn in enumerate(TURNS)}

@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from deploy.embedded import EmbeddedServer
 from tests.exploration.explorer import Explorer, Found, Violation
 from tests.exploration.page import rewrite, rows, table
 from tests.exploration.scopes import FULL, SMALL
+from turnstile.deploy.embedded import EmbeddedServer
 
 COMMAND, PAGE = "make explore", "exploration.md"
 HEAD = ("scope", "bounds", "what happens", "states", "transitions", "echoes", "longest way")

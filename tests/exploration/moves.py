@@ -7,10 +7,10 @@ from typing import Any, cast
 
 from tests.exploration.scope import Scope
 from tests.exploration.world import AWHILE, FUTURE, KEYS, PAST, QUEUE, World, normalise
-from turns.settings import Settings
-from turns.states import State
-from turns.store import Call, Outcome, Submitted, Swept, TurnStore
-from turns.wire import Claim, Options
+from turnstile.turns.settings import Settings
+from turnstile.turns.states import State
+from turnstile.turns.store import Call, Outcome, Submitted, Swept, TurnStore
+from turnstile.turns.wire import Claim, Options
 
 STALE_WORKER = "w2"
 MOST_WRITES = 30

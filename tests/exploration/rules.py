@@ -5,7 +5,7 @@ from itertools import permutations
 
 from tests.exploration.moves import pair
 from tests.exploration.world import FUTURE, KEYS, QUEUE, World
-from turns.states import TRANSITIONS, State
+from turnstile.turns.states import TRANSITIONS, State
 
 _SEAT = {
     "dispatched": {"head", "phase", "sent"},

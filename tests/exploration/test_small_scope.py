@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from deploy.embedded import EmbeddedServer
 from tests.exploration.explorer import Explorer, Violation
 from tests.exploration.moves import Moves
 from tests.exploration.scope import Scope
 from tests.exploration.scopes import SMALL
-from turns.scripts import Script
+from turnstile.deploy.embedded import EmbeddedServer
+from turnstile.turns.scripts import Script
 
 
 @pytest.fixture(scope="module")

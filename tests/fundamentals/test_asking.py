@@ -7,12 +7,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from producers.client import AsyncChatClient, ChatClient
-from producers.transcript import HistoryMessage
 from tests.hands import Hand, working
-from turns.errors import TurnCancelled, TurnConflict, TurnFailed, TurnNotFinished, UnknownTurn
-from turns.settings import Settings
-from turns.states import State
+from turnstile.producers.client import AsyncChatClient, ChatClient
+from turnstile.producers.transcript import HistoryMessage
+from turnstile.turns.errors import TurnCancelled, TurnConflict, TurnFailed, TurnNotFinished, UnknownTurn
+from turnstile.turns.settings import Settings
+from turnstile.turns.states import State
 
 
 @pytest.fixture

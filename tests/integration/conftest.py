@@ -9,14 +9,14 @@ import httpx
 import openai
 import pytest
 
-from deploy.embedded import EmbeddedServer
 from tests.chaos.proxy import FaultProxy, ProxyThread
 from tests.gateways import Gateway
 from tests.integration.parts import Flaky
 from tests.processes import Worker
-from turns.connection import close_async
-from turns.settings import Settings
-from turns.store import TurnStore
+from turnstile.deploy.embedded import EmbeddedServer
+from turnstile.turns.connection import close_async
+from turnstile.turns.settings import Settings
+from turnstile.turns.store import TurnStore
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,10 @@ from typing import Any, TypeVar
 from celery import Celery
 from langchain_core.runnables import RunnableGenerator
 
-from turns.errors import QueueUnreachable
-from turns.settings import Settings
-from turns.store import AsyncTurnStore, Call
-from turns.wire import Claim
+from turnstile.turns.errors import QueueUnreachable
+from turnstile.turns.settings import Settings
+from turnstile.turns.store import AsyncTurnStore, Call
+from turnstile.turns.wire import Claim
 
 T = TypeVar("T")
 Speak = Callable[[], AsyncIterator[str]]

@@ -17,9 +17,9 @@ from tests.gateways import Gateway
 from tests.processes import ROOT, Worker, environment, offline_model
 from tests.receiver import Receiver
 from tests.support import wait_until
-from turns.access import Limits, NewKey, new_key, new_secret
-from turns.settings import Settings
-from turns.webhooks import WebhookStore
+from turnstile.turns.access import Limits, NewKey, new_key, new_secret
+from turnstile.turns.settings import Settings
+from turnstile.turns.webhooks import WebhookStore
 
 Open = Callable[..., Gateway]
 
@@ -229,7 +229,7 @@ _REFUSED = (
 )
 
 
-@pytest.mark.parametrize("program", [["uvicorn", "producers.gateway:app"], ["celery", "-A", "workers.app", "worker"]])
+@pytest.mark.parametrize("program", [["uvicorn", "turnstile.producers.gateway:app"], ["celery", "-A", "turnstile", "worker"]])
 def test_keys_that_cannot_be_read_are_one_line_at_the_start(program: list[str], redis_url: str) -> None:
     env = environment({"REDIS_URL": redis_url, "TURNSTILE_API_KEYS": "{"})
     command = [sys.executable, "-m", *program]

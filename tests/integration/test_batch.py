@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from producers import batch
 from tests.processes import Worker, offline_model
-from turns.errors import InvalidTurn
-from turns.settings import Settings
-from turns.store import TurnStore
+from turnstile.producers import batch
+from turnstile.turns.errors import InvalidTurn
+from turnstile.turns.settings import Settings
+from turnstile.turns.store import TurnStore
 
 
 def _write(path: Path, *lines: dict[str, Any]) -> Path:

@@ -3,8 +3,8 @@
 import pytest
 from kombu.exceptions import OperationalError
 
-from deploy.embedded import free_port
-from workers.app import app
+from turnstile.deploy.embedded import free_port
+from turnstile.workers.app import app
 
 TRIES = 8
 

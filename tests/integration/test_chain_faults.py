@@ -14,11 +14,11 @@ from tests.chains.odd import Own
 from tests.integration.parts import Flaky, chain, claimed, hello, started
 from tests.processes import Worker
 from tests.support import wait_until
-from turns.settings import Settings
-from turns.states import State
-from turns.store import TurnStore
-from turns.wire import Options
-from workers.attempt import Attempt
+from turnstile.turns.settings import Settings
+from turnstile.turns.states import State
+from turnstile.turns.store import TurnStore
+from turnstile.turns.wire import Options
+from turnstile.workers.attempt import Attempt
 
 SECRET = "a-secret-word"
 _ERRORS = (asyncio.CancelledError, GeneratorExit, Own)

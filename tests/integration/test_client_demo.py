@@ -8,17 +8,17 @@ from pathlib import Path
 import pytest
 import redis
 
-from producers import demo
-from producers.client import ChatClient
-from producers.terminal import Terminal
 from tests.hands import working
 from tests.processes import environment
-from turns.settings import Settings
-from turns.store import TurnStore
+from turnstile.producers import demo
+from turnstile.producers.client import ChatClient
+from turnstile.producers.terminal import Terminal
+from turnstile.turns.settings import Settings
+from turnstile.turns.store import TurnStore
 
 
 def run_demo(tmp_path: Path, **env: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-c", "from producers.cli import main; main()", "demo"]
+    command = [sys.executable, "-c", "from turnstile.producers.cli import main; main()", "demo"]
     where = environment({"TMPDIR": str(tmp_path), **env})
     return subprocess.run(command, env=where, capture_output=True, text=True, timeout=110, stdin=subprocess.DEVNULL)
 

@@ -10,14 +10,14 @@ import pytest
 import redis
 from pydantic import SecretStr
 
-from deploy.embedded import EmbeddedServer
-from producers.doctor import Check, Verdict, check_model, examine, living_workers
 from tests.processes import offline_model
-from turns import roll
-from turns.roll import package_version
-from turns.scripts import digest
-from turns.settings import Settings
-from turns.store import TurnStore
+from turnstile.deploy.embedded import EmbeddedServer
+from turnstile.producers.doctor import Check, Verdict, check_model, examine, living_workers
+from turnstile.turns import roll
+from turnstile.turns.roll import package_version
+from turnstile.turns.scripts import digest
+from turnstile.turns.settings import Settings
+from turnstile.turns.store import TurnStore
 
 
 @pytest.fixture(scope="module")

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from deploy.embedded import EmbeddedServer
-from producers.client import AsyncChatClient, ChatClient
-from producers.line import BoundedStore
 from tests.chaos.proxy import FaultProxy, ProxyThread
 from tests.hands import Hand
 from tests.support import wait_until, wait_until_async
-from turns import silence
-from turns.errors import QueueUnreachable, TurnNotFinished, UnknownTurn
-from turns.settings import Settings
+from turnstile.deploy.embedded import EmbeddedServer
+from turnstile.producers.client import AsyncChatClient, ChatClient
+from turnstile.producers.line import BoundedStore
+from turnstile.turns import silence
+from turnstile.turns.errors import QueueUnreachable, TurnNotFinished, UnknownTurn
+from turnstile.turns.settings import Settings
 
 PATIENCE = 30.0
 
@@ -46,7 +46,7 @@ def through(proxy: FaultProxy) -> Settings:
 @pytest.fixture
 def no_polls(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody looks on their own account: a reader that is not woken waits for ever."""
-    monkeypatch.setattr("producers.client.SAFETY_POLL_SECONDS", 3_600.0)
+    monkeypatch.setattr("turnstile.producers.client.SAFETY_POLL_SECONDS", 3_600.0)
 
 
 def waiting(settings: Settings) -> int:
@@ -153,7 +153,7 @@ async def test_a_silent_subscription_is_noticed_and_replaced(
 def test_without_a_time_out_an_outage_has_an_end(
     own_server: EmbeddedServer, direct: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("producers.readers.OUTAGE_SECONDS", 0.3)
+    monkeypatch.setattr("turnstile.producers.readers.OUTAGE_SECONDS", 0.3)
     turn = ChatClient(settings=direct).ask("foo", "hello")
     own_server.stop()
     with pytest.raises(QueueUnreachable, match="does not answer"):
@@ -161,7 +161,7 @@ def test_without_a_time_out_an_outage_has_an_end(
 
 
 def test_an_erased_turn_ends_the_wait(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("producers.client.LONGEST_BLOCK_SECONDS", 0.2)
+    monkeypatch.setattr("turnstile.producers.client.LONGEST_BLOCK_SECONDS", 0.2)
     client = ChatClient(settings=settings)
     turn = client.ask("foo", "hello")
     with ThreadPoolExecutor(1) as threads:

@@ -6,11 +6,11 @@ from typing import Any, Protocol, TypeVar
 
 import pytest
 
-from producers.client import AsyncChatClient, AsyncTurn, ChatClient, Turn
 from tests.hands import Hand
-from turns.errors import InvalidTurn, TurnCancelled, TurnFailed, TurnNotFinished, UnknownTurn
-from turns.settings import Settings
-from turns.states import State
+from turnstile.producers.client import AsyncChatClient, AsyncTurn, ChatClient, Turn
+from turnstile.turns.errors import InvalidTurn, TurnCancelled, TurnFailed, TurnNotFinished, UnknownTurn
+from turnstile.turns.settings import Settings
+from turnstile.turns.states import State
 
 T = TypeVar("T")
 PATIENCE = 30.0
@@ -238,7 +238,7 @@ def test_a_blocked_result_wakes_when_the_turn_ends(hand: Hand, turn: Turn, monke
 
 
 def _count_looks(monkeypatch: pytest.MonkeyPatch, hand: Hand) -> Callable[[], int]:
-    from producers.line import BoundedStore
+    from turnstile.producers.line import BoundedStore
 
     made: list[str] = []
     send = BoundedStore._send

@@ -9,9 +9,9 @@ from langchain_core.globals import set_llm_cache
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 from langchain_core.runnables import RunnableLambda
 
-from turns.settings import Settings
-from workers.chain import close_chain, load_chain
-from workers.offline import OfflineModel
+from turnstile.turns.settings import Settings
+from turnstile.workers.chain import close_chain, load_chain
+from turnstile.workers.offline import OfflineModel
 
 INPUTS: dict[str, Any] = {
     "question": "Whats my name",

@@ -12,17 +12,17 @@ import pytest
 import redis
 from click.testing import CliRunner
 
-from producers.cli import main
-from producers.client import AsyncChatClient, ChatClient
 from tests.gateways import Gateway
 from tests.processes import Worker
 from tests.support import wait_until
-from turns import roll, wire
-from turns.errors import SettingError
-from turns.settings import Settings
-from turns.settings import settings as read_settings
-from turns.states import State
-from turns.store import TurnStore
+from turnstile.producers.cli import main
+from turnstile.producers.client import AsyncChatClient, ChatClient
+from turnstile.turns import roll, wire
+from turnstile.turns.errors import SettingError
+from turnstile.turns.settings import Settings
+from turnstile.turns.settings import settings as read_settings
+from turnstile.turns.states import State
+from turnstile.turns.store import TurnStore
 
 CHAIN = "tests.chains.odd:blocking"
 WRONG_USE = 2

@@ -15,13 +15,13 @@ import pytest
 import redis
 from celery import Celery
 
-from deploy.embedded import free_port
 from tests.chaos.proxy import FaultProxy, Link
 from tests.processes import ROOT, Worker, environment, offline_model
 from tests.support import wait_until
-from turns.settings import Settings
-from turns.states import State
-from turns.store import TurnStore
+from turnstile.deploy.embedded import free_port
+from turnstile.turns.settings import Settings
+from turnstile.turns.states import State
+from turnstile.turns.store import TurnStore
 
 QUESTION = "a-secret-question"
 
@@ -46,7 +46,7 @@ class Flower:
 @contextmanager
 def flower(redis_url: str) -> Iterator[Flower]:
     port = free_port()
-    command = [sys.executable, "-m", "celery", "-A", "workers.app", "flower", "--address=127.0.0.1", f"--port={port}"]
+    command = [sys.executable, "-m", "celery", "-A", "turnstile", "flower", "--address=127.0.0.1", f"--port={port}"]
     env = environment({"REDIS_URL": redis_url, "FLOWER_UNAUTHENTICATED_API": "true"})
     with subprocess.Popen(command, cwd=ROOT, env=env, stderr=subprocess.DEVNULL) as process:
         seen = Flower(port)

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from deploy.embedded import free_port
-from producers.http.desk import Desk
-from producers.http.errors import ApiError
 from tests.hands import Hand
-from turns.settings import Settings
-from turns.states import State
+from turnstile.deploy.embedded import free_port
+from turnstile.producers.http.desk import Desk
+from turnstile.producers.http.errors import ApiError
+from turnstile.turns.settings import Settings
+from turnstile.turns.states import State
 
 
 @pytest.fixture

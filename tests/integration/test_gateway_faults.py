@@ -13,14 +13,14 @@ import httpx
 import openai
 import pytest
 
-from deploy.embedded import EmbeddedServer
 from tests.gateways import Gateway, read_events
 from tests.processes import Worker
 from tests.support import wait_until
-from turns.access import Limits, NewKey, new_key
-from turns.settings import Settings
-from turns.states import State
-from turns.store import TurnStore
+from turnstile.deploy.embedded import EmbeddedServer
+from turnstile.turns.access import Limits, NewKey, new_key
+from turnstile.turns.settings import Settings
+from turnstile.turns.states import State
+from turnstile.turns.store import TurnStore
 
 LONG = "Please say one two three four five six seven eight nine ten eleven twelve"
 SLOW = f"{LONG} [[tokens-per-second=8]]"

@@ -11,8 +11,8 @@ import redis
 from tests.gateways import Gateway
 from tests.hands import Hand
 from tests.support import wait_until
-from turns.settings import Settings
-from turns.store import TurnStore
+from turnstile.turns.settings import Settings
+from turnstile.turns.store import TurnStore
 
 STREAMS = 2_000
 AT_ONCE = 100

@@ -11,7 +11,7 @@ import pytest
 from tests.gateways import ended, read_events, running, texts_of
 from tests.integration.conftest import Stack
 from tests.support import wait_until
-from turns.states import State
+from turnstile.turns.states import State
 
 SLOW = "[[tokens-per-second=15]]"
 LONG = "Please say one two three four five six seven eight nine ten eleven twelve"

@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 import redis
 
-from producers.client import AsyncChatClient, ChatClient
 from tests.chaos.proxy import FaultProxy
 from tests.processes import Worker, offline_model
 from tests.support import wait_until
-from turns.errors import QueueUnreachable, TurnNotFinished
-from turns.settings import Settings
-from turns.states import State
-from turns.store import TurnStore
+from turnstile.producers.client import AsyncChatClient, ChatClient
+from turnstile.turns.errors import QueueUnreachable, TurnNotFinished
+from turnstile.turns.settings import Settings
+from turnstile.turns.states import State
+from turnstile.turns.store import TurnStore
 
 PATIENCE = 1.0
 # Far above what a reader may take beyond its time-out on a busy machine, and far below what a hanging one takes.

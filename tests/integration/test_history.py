@@ -19,9 +19,9 @@ from langchain_core.messages import (
     message_to_dict,
 )
 
-from memory.codec import decode, encode
-from memory.history import RedisChatMessageHistory
-from turns.connection import close_async
+from turnstile.memory.codec import decode, encode
+from turnstile.memory.history import RedisChatMessageHistory
+from turnstile.turns.connection import close_async
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # that the package is no longer maintained

@@ -14,13 +14,13 @@ from pathlib import Path
 import pytest
 import redis
 
-from deploy.embedded import EmbeddedServer, FolderInUse
-from deploy.local import LocalStack, StackNotReady
 from tests.integration.processes import is_gone
 from tests.support import wait_until
-from turns.connection import RUNTIME_FILE, server_url
-from turns.errors import SettingError
-from turns.settings import Settings
+from turnstile.deploy.embedded import EmbeddedServer, FolderInUse
+from turnstile.deploy.local import LocalStack, StackNotReady
+from turnstile.turns.connection import RUNTIME_FILE, server_url
+from turnstile.turns.errors import SettingError
+from turnstile.turns.settings import Settings
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ def test_a_worker_that_cannot_start_is_shown_and_nothing_stays(local: Settings) 
 
 
 def test_a_stack_that_fails_to_start_leaves_nothing(local: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("deploy.procfile.commands", dict)
+    monkeypatch.setattr("turnstile.deploy.procfile.commands", dict)
     stack = LocalStack(local, workers=1, flower=False)
     with pytest.raises(SettingError, match="no command 'worker'"):
         stack.start()
@@ -104,7 +104,7 @@ def test_a_stack_that_fails_to_start_leaves_nothing(local: Settings, monkeypatch
 # How Celery says it.
 TAKES_WORK = " ready.\n"
 UP = (
-    "import sys; from deploy.local import up; from turns.settings import Settings\n"
+    "import sys; from turnstile.deploy.local import up; from turnstile.turns.settings import Settings\n"
     "sys.exit(up(Settings.load(), workers=1, flower=False))"
 )
 

@@ -19,11 +19,11 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage
 
 from tests.support import wait_until, wait_until_async
-from turns.settings import Settings
-from workers.chain import Chain, ChainResult, close_chain, load_chain, run_chain
-from workers.failures import classify
-from workers.offline import OfflineModel
-from workers.offline_answers import MODEL
+from turnstile.turns.settings import Settings
+from turnstile.workers.chain import Chain, ChainResult, close_chain, load_chain, run_chain
+from turnstile.workers.failures import classify
+from turnstile.workers.offline import OfflineModel
+from turnstile.workers.offline_answers import MODEL
 
 BOTH = pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
 
@@ -308,7 +308,7 @@ class Process:
     """The stand-in as a process of its own."""
 
     def __init__(self, *arguments: str) -> None:
-        command = [sys.executable, "-m", "workers.offline", *arguments]
+        command = [sys.executable, "-m", "turnstile.workers.offline", *arguments]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
         self.url = self.process.stdout.readline().strip()
@@ -377,7 +377,11 @@ def test_a_process_ends_with_requests_open(process: Process) -> None:
 
 def test_a_wrong_flag_is_refused() -> None:
     ended = subprocess.run(
-        [sys.executable, "-m", "workers.offline", "--fail", "999"], capture_output=True, text=True, timeout=30, check=False
+        [sys.executable, "-m", "turnstile.workers.offline", "--fail", "999"],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
     )
     assert ended.returncode == 2
     assert "fail must be one of" in ended.stderr

@@ -11,7 +11,7 @@ from langchain_core.messages import AIMessage, HumanMessage
 @pytest.fixture
 def model_url() -> Iterator[str]:
     """The stand-in model, as a process of its own."""
-    command = [sys.executable, "-m", "workers.offline", "--port", "0"]
+    command = [sys.executable, "-m", "turnstile.workers.offline", "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
@@ -26,7 +26,7 @@ def test_the_notebook_runs_unchanged(redis_url: str, model_url: str, monkeypatch
     monkeypatch.setenv("OPENAI_BASE_URL", model_url)
     monkeypatch.setenv("OPENAI_API_KEY", "none")
 
-    from memory.history import RedisChatMessageHistory
+    from turnstile.memory.history import RedisChatMessageHistory
 
     history = RedisChatMessageHistory("foo", url=redis_url)
     history.add_user_message("hi!")

@@ -10,8 +10,8 @@ import redis
 from tests.chaos.proxy import FaultProxy, Link
 from tests.processes import Worker
 from tests.support import wait_until
-from turns.states import State
-from turns.store import TurnStore
+from turnstile.turns.states import State
+from turnstile.turns.store import TurnStore
 
 # Far above what a worker takes to connect again on a busy machine, and far below a hang.
 SOON = 25.0

@@ -9,14 +9,14 @@ import pytest
 from celery import Celery
 from celery.exceptions import TaskRevokedError
 
-from deploy.embedded import EmbeddedServer
 from tests.integration.parts import plain_app
 from tests.integration.test_flower import flower
 from tests.processes import Worker, offline_model
 from tests.support import wait_until
-from turns.settings import Settings
-from turns.states import State
-from turns.store import TurnStore
+from turnstile.deploy.embedded import EmbeddedServer
+from turnstile.turns.settings import Settings
+from turnstile.turns.states import State
+from turnstile.turns.store import TurnStore
 
 SECRET = "a-secret-word"
 

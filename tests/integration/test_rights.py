@@ -10,16 +10,16 @@ import pytest
 import redis
 from redis.exceptions import ResponseError
 
-from deploy.embedded import EmbeddedServer
-from producers.doctor import Verdict, examine
 from tests.processes import Worker
 from tests.scripts.cutting import bring_to_rest, complaints
 from tests.scripts.scene import Scene, pair
-from turns.rights import ROLES, ask, commands
-from turns.scripts import NAMES, build
-from turns.settings import Settings
-from turns.states import State
-from turns.store import AsyncTurnStore, TurnStore
+from turnstile.deploy.embedded import EmbeddedServer
+from turnstile.producers.doctor import Verdict, examine
+from turnstile.turns.rights import ROLES, ask, commands
+from turnstile.turns.scripts import NAMES, build
+from turnstile.turns.settings import Settings
+from turnstile.turns.states import State
+from turnstile.turns.store import AsyncTurnStore, TurnStore
 
 ROOT = Path(__file__).parents[2]
 _ALWAYS = "+eval +evalsha +hello +ping +select +info"

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from producers.client import AsyncChatClient, ChatClient
 from tests.chaos.cluster import Cluster
 from tests.processes import Worker, offline_model
 from tests.support import wait_until
-from turns.errors import QueueUnreachable, TurnCancelled
-from turns.settings import Settings
-from turns.states import State
-from turns.store import TurnStore
+from turnstile.producers.client import AsyncChatClient, ChatClient
+from turnstile.turns.errors import QueueUnreachable, TurnCancelled
+from turnstile.turns.settings import Settings
+from turnstile.turns.states import State
+from turnstile.turns.store import TurnStore
 
 SESSIONS, BEFORE, AFTER = 5, 10, 10
 LONG, LONG_SECONDS = 40, 8

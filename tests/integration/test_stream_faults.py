@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from deploy.embedded import EmbeddedServer
 from tests.chaos.proxy import ProxyThread
 from tests.support import wait_until_async
-from turns.settings import Settings
-from turns.states import State
-from turns.store import AsyncTurnStore, Outcome, TurnStore
-from turns.wire import Claim
-from workers.stream import TextStream
+from turnstile.deploy.embedded import EmbeddedServer
+from turnstile.turns.settings import Settings
+from turnstile.turns.states import State
+from turnstile.turns.store import AsyncTurnStore, Outcome, TurnStore
+from turnstile.turns.wire import Claim
+from turnstile.workers.stream import TextStream
 
 
 def _texts(store: TurnStore) -> str:

@@ -9,13 +9,13 @@ import pytest
 import redis
 
 from tests.support import wait_until_async
-from turns.connection import close_async
-from turns.settings import Settings
-from turns.states import State
-from turns.store import AsyncTurnStore, TurnStore
-from workers.health import Health
-from workers.sweep import Upkeep
-from workers.tasks import end_all
+from turnstile.turns.connection import close_async
+from turnstile.turns.settings import Settings
+from turnstile.turns.states import State
+from turnstile.turns.store import AsyncTurnStore, TurnStore
+from turnstile.workers.health import Health
+from turnstile.workers.sweep import Upkeep
+from turnstile.workers.tasks import end_all
 
 
 @pytest.fixture

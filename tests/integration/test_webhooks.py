@@ -11,11 +11,11 @@ from openai.types.webhooks import ResponseCompletedWebhookEvent
 from tests.processes import Worker, offline_model
 from tests.receiver import Receiver
 from tests.support import wait_until
-from turns.access import new_secret
-from turns.errors import UnknownTurn
-from turns.settings import Settings
-from turns.webhooks import WebhookStore
-from turns.wire import Options
+from turnstile.turns.access import new_secret
+from turnstile.turns.errors import UnknownTurn
+from turnstile.turns.settings import Settings
+from turnstile.turns.webhooks import WebhookStore
+from turnstile.turns.wire import Options
 
 SECRET = new_secret()
 LOOPBACK = "127.0.0.0/8"

@@ -13,16 +13,16 @@ import pytest
 from celery import Celery
 from langchain_core.messages import AIMessage
 
-from deploy.embedded import EmbeddedServer
-from memory.history import RedisChatMessageHistory
-from producers.client import ChatClient
 from tests.processes import Worker, offline_model
 from tests.support import wait_until
-from turns.errors import BrokenRecord, InvalidTurn, TurnFailed
-from turns.settings import Settings
-from turns.states import State
-from turns.store import TurnStore
-from turns.wire import Options, Record
+from turnstile.deploy.embedded import EmbeddedServer
+from turnstile.memory.history import RedisChatMessageHistory
+from turnstile.producers.client import ChatClient
+from turnstile.turns.errors import BrokenRecord, InvalidTurn, TurnFailed
+from turnstile.turns.settings import Settings
+from turnstile.turns.states import State
+from turnstile.turns.store import TurnStore
+from turnstile.turns.wire import Options, Record
 
 _names = count()
 

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 import redis
 
-from deploy.embedded import EmbeddedServer, free_port
-from producers.doctor import Verdict, check_workers, living_workers
 from tests.processes import Worker
 from tests.support import wait_until
-from turns.settings import Settings
-from turns.states import State
-from turns.store import TurnStore
+from turnstile.deploy.embedded import EmbeddedServer, free_port
+from turnstile.producers.doctor import Verdict, check_workers, living_workers
+from turnstile.turns.settings import Settings
+from turnstile.turns.states import State
+from turnstile.turns.store import TurnStore
 
 GRACE = 1.0
 # The promise is 5 s after the grace; the rest is for a machine whose cores are all busy.

@@ -10,14 +10,14 @@ import pytest
 
 from tests.integration.parts import Flaky, chain, claimed, hello, make_due, says, started, taken_over, texts
 from tests.support import wait_until_async
-from turns.states import State
-from turns.store import AsyncTurnStore
-from turns.wire import Claim, Options
-from workers import attempt as attempt_module
-from workers.attempt import Attempt
-from workers.leases import LeaseKeeper
-from workers.report import LOST, REQUEUED
-from workers.sweep import audit, sweep
+from turnstile.turns.states import State
+from turnstile.turns.store import AsyncTurnStore
+from turnstile.turns.wire import Claim, Options
+from turnstile.workers import attempt as attempt_module
+from turnstile.workers.attempt import Attempt
+from turnstile.workers.leases import LeaseKeeper
+from turnstile.workers.report import LOST, REQUEUED
+from turnstile.workers.sweep import audit, sweep
 
 
 class Hanging:

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 import redis
 
-from deploy.embedded import EmbeddedServer
 from tests.processes import Worker
 from tests.support import wait_until
-from turns.settings import Settings
-from turns.states import State
-from turns.store import TurnStore
+from turnstile.deploy.embedded import EmbeddedServer
+from turnstile.turns.settings import Settings
+from turnstile.turns.states import State
+from turnstile.turns.store import TurnStore
 
 OUTAGE_SECONDS = 15.0
 # Each of a worker's parts has its say about the outage and about its end, and health about both; before, 77 a second.

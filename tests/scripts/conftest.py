@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import redis
 
-from deploy.embedded import EmbeddedServer
 from tests.scripts.scene import Awaited, Scene, open_face
-from turns.settings import Settings
+from turnstile.deploy.embedded import EmbeddedServer
+from turnstile.turns.settings import Settings
 
 
 @pytest.fixture(params=["sync", "async"])

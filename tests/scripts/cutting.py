@@ -10,11 +10,11 @@ from functools import partial
 from redis.exceptions import ResponseError
 
 from tests.scripts.scene import LASTING, Scene, pair
-from turns.scripts import Script
-from turns.states import State
-from turns.store import Outcome, TurnStore
-from turns.webhooks import WebhookStore
-from turns.wire import NOTICE_QUEUE, QUEUES, Claim
+from turnstile.turns.scripts import Script
+from turnstile.turns.states import State
+from turnstile.turns.store import Outcome, TurnStore
+from turnstile.turns.webhooks import WebhookStore
+from turnstile.turns.wire import NOTICE_QUEUE, QUEUES, Claim
 
 CUT = "the script is cut here"
 _READS = (

@@ -8,11 +8,11 @@ from typing import Any, cast
 
 import redis
 
-from turns.connection import close_async
-from turns.settings import Settings
-from turns.states import State
-from turns.store import AsyncTurnStore, Outcome, TurnStore
-from turns.wire import QUEUES, Claim, Options, Question
+from turnstile.turns.connection import close_async
+from turnstile.turns.settings import Settings
+from turnstile.turns.states import State
+from turnstile.turns.store import AsyncTurnStore, Outcome, TurnStore
+from turnstile.turns.wire import QUEUES, Claim, Options, Question
 
 AN_HOUR_MS = 3_600_000
 LASTING = ("turnstile:stats", "turnstile:failed", *QUEUES)

@@ -6,13 +6,13 @@ from typing import Any
 
 from tests.scripts.cutting import cut
 from tests.scripts.scene import Scene, pair
-from turns import roll
-from turns.errors import InvalidTurn
-from turns.settings import Settings
-from turns.states import State
-from turns.store import Call, Outcome
-from turns.webhooks import Notice, WebhookStore
-from turns.wire import Claim, Options
+from turnstile.turns import roll
+from turnstile.turns.errors import InvalidTurn
+from turnstile.turns.settings import Settings
+from turnstile.turns.states import State
+from turnstile.turns.store import Call, Outcome
+from turnstile.turns.webhooks import Notice, WebhookStore
+from turnstile.turns.wire import Claim, Options
 
 HOOK = {"url": "https://example.org/hook", "key": "k"}
 Prepare = Callable[[Scene], Callable[[], Any]]

@@ -1,7 +1,7 @@
 """audit: how many sessions had no due entry; and which turns are open."""
 
 from tests.scripts.scene import Scene, pair
-from turns.states import State
+from turnstile.turns.states import State
 
 
 def test_sessions_get_their_due_entries_back(scene: Scene) -> None:

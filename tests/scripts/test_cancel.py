@@ -9,8 +9,8 @@ import pytest
 
 from tests.scripts.conftest import Memory
 from tests.scripts.scene import Scene, pair
-from turns.errors import TurnCancelled, UnknownTurn
-from turns.states import State
+from turnstile.turns.errors import TurnCancelled, UnknownTurn
+from turnstile.turns.states import State
 
 
 def test_a_waiting_turn_leaves_the_mailbox(scene: Scene) -> None:

@@ -2,8 +2,8 @@
 
 from tests.scripts.conftest import Memory, Stage
 from tests.scripts.scene import Scene, pair, pairs
-from turns.states import State
-from turns.wire import Claim, Options
+from turnstile.turns.states import State
+from turnstile.turns.wire import Claim, Options
 
 
 def test_a_dispatched_turn_runs_and_brings_all_that_is_needed(scene: Scene) -> None:

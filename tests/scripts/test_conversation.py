@@ -4,8 +4,8 @@ import pytest
 
 from tests.scripts.conftest import Stage
 from tests.scripts.scene import Scene, pair
-from turns.errors import BrokenRecord, TurnConflict, TurnNotEnded, UnknownSession, UnknownTurn
-from turns.states import State
+from turnstile.turns.errors import BrokenRecord, TurnConflict, TurnNotEnded, UnknownSession, UnknownTurn
+from turnstile.turns.states import State
 
 
 def test_begin_and_describe(scene: Scene) -> None:

@@ -9,11 +9,11 @@ import redis
 from tests.scripts.cutting import bring_to_rest, complaints, cut, deliver_webhooks, numbers
 from tests.scripts.scene import Scene, pair
 from tests.scripts.situations import SITUATIONS, Situation
-from turns.errors import InvalidTurn
-from turns.scripts import NAMES
-from turns.settings import Settings
-from turns.states import State
-from turns.webhooks import WebhookStore
+from turnstile.turns.errors import InvalidTurn
+from turnstile.turns.scripts import NAMES
+from turnstile.turns.settings import Settings
+from turnstile.turns.states import State
+from turnstile.turns.webhooks import WebhookStore
 
 
 def test_every_script_is_cut() -> None:

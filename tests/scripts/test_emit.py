@@ -6,10 +6,10 @@ import pytest
 
 from tests.scripts.conftest import Memory
 from tests.scripts.scene import Scene
-from turns.errors import QueueMemoryFull
-from turns.states import State
-from turns.store import Outcome
-from turns.wire import Claim
+from turnstile.turns.errors import QueueMemoryFull
+from turnstile.turns.states import State
+from turnstile.turns.store import Outcome
+from turnstile.turns.wire import Claim
 
 
 def _texts(scene: Scene, id: str = "a") -> list[str]:

@@ -9,8 +9,8 @@ import pytest
 
 from tests.scripts.conftest import Memory, Stage
 from tests.scripts.scene import Scene
-from turns import roll
-from turns.settings import Settings
+from turnstile.turns import roll
+from turnstile.turns.settings import Settings
 
 DIFFERENT: dict[str, Any] = {
     "history_prefix": "theirs:",

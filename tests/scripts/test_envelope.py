@@ -11,10 +11,10 @@ from kombu import Connection
 
 from tests.scripts.conftest import Stage
 from tests.scripts.scene import Scene
-from turns.errors import TurnCancelled, TurnFailed
-from turns.states import State
-from turns.store import Outcome
-from turns.wire import QUEUES, Options, envelope
+from turnstile.turns.errors import TurnCancelled, TurnFailed
+from turnstile.turns.states import State
+from turnstile.turns.store import Outcome
+from turnstile.turns.wire import QUEUES, Options, envelope
 
 EVERY_CHARACTER = "ABCXYZabcxyz0189._@+~=:-"
 SESSIONS = ("foo", "tenant/foo", EVERY_CHARACTER, f"{EVERY_CHARACTER}/{EVERY_CHARACTER}", "@id@", "@tag@", "x" * 200, "-", ".")

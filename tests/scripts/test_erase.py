@@ -6,8 +6,8 @@ import pytest
 
 from tests.scripts.conftest import Memory
 from tests.scripts.scene import AN_HOUR_MS, Scene, pair
-from turns.errors import InvalidTurn, UnknownTurn
-from turns.states import State
+from turnstile.turns.errors import InvalidTurn, UnknownTurn
+from turnstile.turns.states import State
 
 _LASTING = {"turnstile:stats", "chat"}
 

@@ -6,10 +6,10 @@ import pytest
 
 from tests.scripts.conftest import Memory, Stage
 from tests.scripts.scene import ANSWER, Scene, pair, pairs
-from turns.errors import BrokenRecord, TurnFailed
-from turns.states import State
-from turns.store import Outcome
-from turns.wire import Options
+from turnstile.turns.errors import BrokenRecord, TurnFailed
+from turnstile.turns.states import State
+from turnstile.turns.store import Outcome
+from turnstile.turns.wire import Options
 
 ENDS = (State.COMPLETED, State.INCOMPLETE, State.FAILED, State.CANCELLED)
 

@@ -4,9 +4,9 @@ import pytest
 
 from tests.scripts.conftest import Stage
 from tests.scripts.scene import Scene, pair
-from turns.errors import TooManyWaiting, TurnConflict, TurnNotEnded, UnknownTurn
-from turns.states import State
-from turns.store import Outcome
+from turnstile.turns.errors import TooManyWaiting, TurnConflict, TurnNotEnded, UnknownTurn
+from turnstile.turns.states import State
+from turnstile.turns.store import Outcome
 
 
 def marked(turn: str) -> list[str]:

@@ -7,7 +7,7 @@ import pytest
 from tests.scripts.conftest import Stage
 from tests.scripts.scene import Scene, pair
 from tests.scripts.test_follow import answer
-from turns.settings import Settings
+from turnstile.turns.settings import Settings
 
 FOR_EVER = -1
 Act = Callable[[Scene], object]

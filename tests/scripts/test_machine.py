@@ -20,11 +20,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from tests.scripts.cutting import cut
 from tests.scripts.scene import Scene, pair, pairs
-from turns.errors import TurnConflict
-from turns.settings import Settings
-from turns.states import TRANSITIONS, State
-from turns.store import Call, Outcome, TurnStore
-from turns.wire import QUEUES, Claim, Options
+from turnstile.turns.errors import TurnConflict
+from turnstile.turns.settings import Settings
+from turnstile.turns.states import TRANSITIONS, State
+from turnstile.turns.store import Call, Outcome, TurnStore
+from turnstile.turns.wire import QUEUES, Claim, Options
 
 _ANY: dict[str, Any] = {"deadline": None, "suppress_health_check": list(HealthCheck), "report_multiple_bugs": False}
 profile.register_profile("quick", phases=(Phase.generate,), max_examples=200, stateful_step_count=40, **_ANY)

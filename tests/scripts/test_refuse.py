@@ -4,8 +4,8 @@ import json
 
 from tests.scripts.conftest import Memory
 from tests.scripts.scene import Scene
-from turns.errors import InvalidTurn
-from turns.states import State
+from turnstile.turns.errors import InvalidTurn
+from turnstile.turns.states import State
 
 _ERROR = InvalidTurn("Not like this.", param="x")
 

@@ -4,7 +4,7 @@ import pytest
 
 from tests.scripts.conftest import Memory
 from tests.scripts.scene import Scene
-from turns.states import State
+from turnstile.turns.states import State
 
 
 def test_at_once_to_another_worker(scene: Scene) -> None:

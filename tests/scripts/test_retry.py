@@ -4,8 +4,8 @@ import pytest
 
 from tests.scripts.conftest import Memory, Stage
 from tests.scripts.scene import Scene, pairs
-from turns.errors import QueueMemoryFull, UnknownTurn
-from turns.states import State
+from turnstile.turns.errors import QueueMemoryFull, UnknownTurn
+from turnstile.turns.states import State
 
 
 def test_a_failed_turn_runs_again_with_all_its_chances(scene: Scene) -> None:

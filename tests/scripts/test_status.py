@@ -4,8 +4,8 @@ import pytest
 
 from tests.scripts.conftest import Memory
 from tests.scripts.scene import Scene
-from turns.errors import UnknownTurn
-from turns.states import State
+from turnstile.turns.errors import UnknownTurn
+from turnstile.turns.states import State
 
 
 def test_a_turn_s_life(scene: Scene) -> None:

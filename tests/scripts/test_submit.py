@@ -2,13 +2,13 @@
 
 import pytest
 
-from deploy.embedded import EmbeddedServer
 from tests.scripts.conftest import Memory, Stage
 from tests.scripts.scene import Scene
-from turns.errors import InvalidTurn, QueueMemoryFull, TooManyWaiting, TurnConflict
-from turns.states import State
-from turns.store import Submitted
-from turns.wire import Options
+from turnstile.deploy.embedded import EmbeddedServer
+from turnstile.turns.errors import InvalidTurn, QueueMemoryFull, TooManyWaiting, TurnConflict
+from turnstile.turns.states import State
+from turnstile.turns.store import Submitted
+from turnstile.turns.wire import Options
 
 
 def test_the_first_turn_of_a_session_is_dispatched_at_once(scene: Scene) -> None:

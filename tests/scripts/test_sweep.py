@@ -7,10 +7,10 @@ import pytest
 
 from tests.scripts.conftest import Memory, Stage
 from tests.scripts.scene import AN_HOUR_MS, Scene, pair, pairs
-from turns.errors import TurnFailed
-from turns.states import State
-from turns.store import Swept
-from turns.wire import Options
+from turnstile.turns.errors import TurnFailed
+from turnstile.turns.states import State
+from turnstile.turns.store import Swept
+from turnstile.turns.wire import Options
 
 NOTHING = Swept(0, 0, 0, 0, 0)
 

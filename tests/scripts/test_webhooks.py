@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 import redis
 
-from turns.errors import UnknownTurn
-from turns.settings import Settings
-from turns.states import State
-from turns.store import Outcome
-from turns.webhooks import Notice, Undelivered, WebhookStore
-from turns.wire import Claim, Options
+from turnstile.turns.errors import UnknownTurn
+from turnstile.turns.settings import Settings
+from turnstile.turns.states import State
+from turnstile.turns.store import Outcome
+from turnstile.turns.webhooks import Notice, Undelivered, WebhookStore
+from turnstile.turns.wire import Claim, Options
 
 URL = "https://hooks.example.com/x"
 

@@ -8,11 +8,11 @@ import pytest
 import standardwebhooks
 from pydantic import SecretStr
 
-from turns.access import Keyring, Limits, key_hash, key_id, new_key, new_secret, secret_bytes
-from turns.errors import SettingError
-from turns.settings import Settings
-from workers.addresses import PrivateAddress, check_host, read_networks
-from workers.postman import backoff, signature
+from turnstile.turns.access import Keyring, Limits, key_hash, key_id, new_key, new_secret, secret_bytes
+from turnstile.turns.errors import SettingError
+from turnstile.turns.settings import Settings
+from turnstile.workers.addresses import PrivateAddress, check_host, read_networks
+from turnstile.workers.postman import backoff, signature
 
 HASH = "a" * 64
 

@@ -9,11 +9,11 @@ import pytest
 import redis
 from celery import Celery
 
-from turns.address import Address, Tls, parse
-from turns.connection import close_async, connect, connect_async
-from turns.errors import SettingError
-from turns.settings import Settings
-from workers.app import configuration
+from turnstile.turns.address import Address, Tls, parse
+from turnstile.turns.connection import close_async, connect, connect_async
+from turnstile.turns.errors import SettingError
+from turnstile.turns.settings import Settings
+from turnstile.workers.app import configuration
 
 _HERE = quote(str(Path(__file__)))
 _NONE = Tls(ssl.CERT_NONE, check_hostname=False)

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from tests.processes import ROOT, environment
-from turns.wire import envelope, notice
-from workers.messages import Message, Refused, is_dispatch, read
+from turnstile.turns.wire import envelope, notice
+from turnstile.workers.messages import Message, Refused, is_dispatch, read
 
 _NAMES = {"id": "a", "session": "tenant/foo", "queue": "chat", "tag": "a-1", "turn": "a", "question": '\\"hi [x], {}\\"'}
 
@@ -82,7 +82,7 @@ def test_all_whose_results_may_be_waited_for_are_told() -> None:
 @pytest.mark.parametrize("name", ["link", "eta"])
 def test_options_that_turns_do_not_have_are_refused_to_the_caller(name: str) -> None:
     # In a process of its own: a task that is imported belongs to every Celery app there.
-    code = f"from workers.answer import answer; answer.apply_async(('foo', 'hi'), {name}=5)"
+    code = f"from turnstile.workers.answer import answer; answer.apply_async(('foo', 'hi'), {name}=5)"
     env = environment({"REDIS_URL": "redis://127.0.0.1:1"})
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=env, capture_output=True, text=True, check=False)
     assert re.search(rf"InvalidTurn: .*\b{name}\b", done.stderr)

@@ -15,10 +15,10 @@ from langchain_core.runnables import Runnable, RunnableConfig, RunnableGenerator
 from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
-from turns.errors import SettingError
-from turns.settings import Settings
-from workers.chain import ChainOutputError, load_chain, run_chain
-from workers.default_chain import QuestionPrompt
+from turnstile.turns.errors import SettingError
+from turnstile.turns.settings import Settings
+from turnstile.workers.chain import ChainOutputError, load_chain, run_chain
+from turnstile.workers.default_chain import QuestionPrompt
 
 numbers = itertools.count()
 Writer = Callable[[str], Settings]

@@ -2,8 +2,8 @@
 
 import pytest
 
-from producers.doctor import Verdict, check_durability, check_eviction, check_memory, check_model, check_version
-from turns.settings import Settings
+from turnstile.producers.doctor import Verdict, check_durability, check_eviction, check_memory, check_model, check_version
+from turnstile.turns.settings import Settings
 
 OK, WARN, FAIL = Verdict.OK, Verdict.WARN, Verdict.FAIL
 

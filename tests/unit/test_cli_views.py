@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from producers import views
-from producers.transcript import HistoryMessage, read_history
-from turns.states import State
-from turns.wire import Options, Record
+from turnstile.producers import views
+from turnstile.producers.transcript import HistoryMessage, read_history
+from turnstile.turns.states import State
+from turnstile.turns.wire import Options, Record
 
 
 def record(**more: Any) -> Record:

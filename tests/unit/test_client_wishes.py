@@ -3,8 +3,8 @@
 from dataclasses import fields
 from typing import get_type_hints
 
-from producers.client import Wishes
-from turns.wire import Options
+from turnstile.producers.client import Wishes
+from turnstile.turns.wire import Options
 
 
 def test_every_option_can_be_wished_for() -> None:

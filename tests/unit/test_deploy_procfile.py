@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from deploy import procfile
-from deploy.processes import environment, local_processes
-from turns.errors import SettingError
-from turns.settings import Settings
+from turnstile.deploy import procfile
+from turnstile.deploy.processes import environment, local_processes
+from turnstile.turns.errors import SettingError
+from turnstile.turns.settings import Settings
 
 
 def test_lines_become_commands() -> None:
@@ -33,7 +33,7 @@ def test_the_shell_expands_and_becomes_the_program() -> None:
 
 
 def test_run_by_name_finds_this_installations_programs(tmp_path: Path) -> None:
-    run = [sys.executable, "-m", "deploy.procfile"]
+    run = [sys.executable, "-m", "turnstile.deploy.procfile"]
     environ = {"PATH": os.defpath, "TURNSTILE_LEASE_SECONDS": "none"}
     wrong = subprocess.run([*run, "worker"], env=environ, capture_output=True, text=True, cwd=tmp_path, check=False)
     assert wrong.returncode == 2

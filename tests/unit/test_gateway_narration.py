@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from producers.http.chat import _Teller
-from producers.http.errors import ApiError
-from producers.http.narration import Narrator
-from turns.states import State
-from turns.wire import Event, Options, Record
+from turnstile.producers.http.chat import _Teller
+from turnstile.producers.http.errors import ApiError
+from turnstile.producers.http.narration import Narrator
+from turnstile.turns.states import State
+from turnstile.turns.wire import Event, Options, Record
 
 RUNNING = Record(
     id="resp_1", session="foo", state=State.RUNNING, queue="chat", place=0, first_place=0, attempts=1, dispatches=1, sequence=1,

@@ -19,8 +19,8 @@ from langchain_core.messages import (
 )
 from langchain_openai import ChatOpenAI
 
-from turns.settings import Settings
-from workers.model import OPENAI_URL, build_model, call_options, close_model, merged, parsed
+from turnstile.turns.settings import Settings
+from turnstile.workers.model import OPENAI_URL, build_model, call_options, close_model, merged, parsed
 
 
 def text(content: str, **delta: Any) -> dict[str, Any]:

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from turns import rates, roll, store, webhooks
-from turns.keys import Keys
-from turns.scripts import NAMES, build, header
-from turns.settings import Settings
+from turnstile.turns import rates, roll, store, webhooks
+from turnstile.turns.keys import Keys
+from turnstile.turns.scripts import NAMES, build, header
+from turnstile.turns.settings import Settings
 
-_FOLDER = files("turns").joinpath("lua")
+_FOLDER = files("turnstile.turns").joinpath("lua")
 PARTS = tuple(sorted(file.name.removesuffix(".lua") for file in _FOLDER.joinpath("parts").iterdir()))
 MOST_LINES = 60
 COUNTING = ("audit", "describe", "erase", "muster", "remind", "rights", "roll", "stats", "status", "sweep")

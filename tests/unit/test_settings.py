@@ -3,8 +3,8 @@
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from turns.errors import SettingError
-from turns.settings import Settings
+from turnstile.turns.errors import SettingError
+from turnstile.turns.settings import Settings
 
 FIELDS = tuple(Settings.model_fields)
 

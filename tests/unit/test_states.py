@@ -8,10 +8,10 @@ import pytest
 import redis
 
 from tests.scripts.scene import Scene
-from turns.settings import Settings
-from turns.states import TRANSITIONS, State
-from turns.store import Outcome, TurnStore
-from turns.wire import Claim
+from turnstile.turns.settings import Settings
+from turnstile.turns.states import TRANSITIONS, State
+from turnstile.turns.store import Outcome, TurnStore
+from turnstile.turns.wire import Claim
 
 _DOCUMENT = Path(__file__).parents[2] / "ARCHITECTURE.md"
 _ARROW = re.compile(r"^\s*(\S+) --> (\S+)\s*:\s*(.+?)\s*$", re.MULTILINE)

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage, trim_messages
 from langchain_core.messages.utils import count_tokens_approximately
 
-from memory.codec import encode
-from memory.window import Window, fit
+from turnstile.memory.codec import encode
+from turnstile.memory.window import Window, fit
 
 HI, HELLO, HOW, FINE = HumanMessage("hi"), AIMessage("hello"), HumanMessage("how are you"), AIMessage("fine")
 RULE = SystemMessage("be brief")

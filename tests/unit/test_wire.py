@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from turns.errors import InvalidTurn
-from turns.states import State
-from turns.wire import (
+from turnstile.turns.errors import InvalidTurn
+from turnstile.turns.states import State
+from turnstile.turns.wire import (
     MOST_QUESTION_BYTES,
     Claim,
     Event,

@@ -19,7 +19,7 @@ from tests.processes import ROOT, environment
     ids=" ".join,
 )
 def test_a_pool_that_turns_cannot_run_in_ends_the_worker_with_one_line(arguments: list[str], advice: str) -> None:
-    command = [sys.executable, "-m", "celery", "-A", "workers.app", "worker", *arguments]
+    command = [sys.executable, "-m", "celery", "-A", "turnstile", "worker", *arguments]
     ended = subprocess.run(
         command, cwd=ROOT, env=environment({"REDIS_URL": "redis://127.0.0.1:1"}), capture_output=True, text=True, timeout=60
     )

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from deploy.embedded import EmbeddedServer
 from tests.gateways import Gateway
 from tests.processes import Worker, offline_model
-from turns.access import Limits, new_key
+from turnstile.deploy.embedded import EmbeddedServer
+from turnstile.turns.access import Limits, new_key
 
 FOLDER = Path(__file__).parent
 _NODE_SECONDS = 600

@@ -6,7 +6,6 @@ from contextlib import suppress
 
 import httpx
 
-from deploy.embedded import free_port
 from tests.chaos.faults import Fault
 from tests.chaos.record import WEB, question, stored_id
 from tests.chaos.rights import Role, url
@@ -14,6 +13,7 @@ from tests.chaos.scene import Scene
 from tests.gateways import Gateway
 from tests.processes import Worker
 from tests.support import wait_until
+from turnstile.deploy.embedded import free_port
 
 _OTHERS = ({"TURNSTILE_HISTORY_PREFIX": "others:"}, {"TURNSTILE_HISTORY_TTL": "3"}, {"TURNSTILE_HISTORY_TTL": "2000000"})
 

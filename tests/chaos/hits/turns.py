@@ -11,7 +11,7 @@ from kombu.exceptions import OperationalError
 from tests.chaos import record
 from tests.chaos.faults import Fault
 from tests.chaos.scene import Scene
-from turns.errors import TurnstileError
+from turnstile.turns.errors import TurnstileError
 
 _RECENT = 30
 
