@@ -17,6 +17,7 @@ FULL = (
     Scope("three turns of one session", {"A": 3}, cancels=True, fails=True),
     Scope("two sessions, three turns", {"A": 2, "B": 1}, cancels=True),
     Scope("two sessions, cancels and requeues", {"A": 1, "B": 1}, cancels=True, delays=True),
-    Scope("a cut among two turns", {"A": 2}, copies=1, cancels=True, fails=True, streams=True, delays=True, rare={"cut": 1}),
+    Scope("a cut among two turns", {"A": 2}, attempts=1, copies=1, cancels=True, streams=True, rare={"cut": 1}),
+    Scope("a cut in one turn", {"A": 1}, copies=1, cancels=True, fails=True, delays=True, rare={"cut": 1}),
     Scope("two turns, everything", {"A": 2}, forgiven=1, cancels=True, fails=True, delays=True, deaf=True, early=True),
 )

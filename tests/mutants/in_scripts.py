@@ -220,8 +220,8 @@ SCRIPTS = (
     _script(
         "cancel leaves the mailbox entry",
         "a cancelled turn runs",
-        "redis.call('LREM', key.mailbox .. session, 0, id)",
-        "redis.call('LLEN', key.mailbox .. session)",
+        "redis.call('LREM', key.mailbox .. session, 0, id)\n  return { 'cancelled' }",
+        "return { 'cancelled' }",
         script="cancel",
     ),
     _script(
