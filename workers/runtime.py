@@ -93,6 +93,9 @@ class Runtime:
             return asyncio.run_coroutine_threadsafe(self._perform(id), self._loop).result()
         except CancelledError:
             return Report(LOST)
+        except Exception as error:
+            # Celery clears the frames of whatever a task raises; those of the loop are at work, some of them for everybody.
+            raise error.with_traceback(None) from None
 
     def notify(self, turn: str) -> None:
         """Deliver a turn's webhook, soon; for any thread."""
