@@ -13,7 +13,7 @@ from bench.machine import ARQ, PYTHON, RIVALS, Bench, Process, Usage
 from tests.support import wait_until
 from turnstile.memory.codec import encode
 from turnstile.turns.settings import Settings
-from turnstile.turns.store import TurnStore
+from turnstile.turns.store.turns import TurnStore
 from turnstile.turns.wire import Options
 
 _databases = itertools.count(1)

@@ -17,7 +17,7 @@ from bench.machine import Bench
 from bench.tables import Table, percentile
 from turnstile.producers.client import AsyncChatClient
 from turnstile.turns.settings import Settings
-from turnstile.workers.chain import Chain, close_chain, load_chain, run_chain
+from turnstile.workers.chains.user import Chain, close_chain, load_chain, run_chain
 
 PAIRS = 80
 WARM = 10

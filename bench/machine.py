@@ -16,7 +16,7 @@ from typing import Any, Self
 import redis
 
 from tests.support import wait_until
-from turnstile.deploy.embedded import EmbeddedServer
+from turnstile.deploy.local.server import EmbeddedServer
 
 ROOT = Path(__file__).parent.parent
 PYTHON = sys.executable

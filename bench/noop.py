@@ -10,7 +10,7 @@ from kombu import Queue
 
 from turnstile.turns.settings import settings
 from turnstile.workers.app import configuration
-from turnstile.workers.events import PacedEvents
+from turnstile.workers.celery_patches.events import PacedEvents
 
 app = Celery("noop")
 app.conf.update(configuration(settings()))

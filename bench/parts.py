@@ -18,13 +18,13 @@ import uvloop
 
 from bench.history import MESSAGES, QUESTION, window
 from turnstile.memory.codec import encode
-from turnstile.memory.turn import OpenTurn, transcript
+from turnstile.memory.open_turn import OpenTurn, transcript
 from turnstile.memory.window import fit
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
-from turnstile.turns.store import AsyncTurnStore, Outcome, TurnStore
+from turnstile.turns.store.turns import AsyncTurnStore, Outcome, TurnStore
 from turnstile.turns.wire import Claim, Options, envelope
-from turnstile.workers.chain import close_chain, load_chain, run_chain
+from turnstile.workers.chains.user import close_chain, load_chain, run_chain
 
 AT_ONCE = 50
 

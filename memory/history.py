@@ -19,10 +19,10 @@ from langchain_core.chat_history import BaseChatMessageHistory
 from langchain_core.messages import BaseMessage
 
 from turnstile.memory.codec import decode, encode
-from turnstile.memory.turn import OpenTurn, current
+from turnstile.memory.open_turn import OpenTurn, current
 from turnstile.memory.window import Window, fit
-from turnstile.turns.connection import connect, connect_async
-from turnstile.turns.keys import Keys
+from turnstile.turns.redis.connection import connect, connect_async
+from turnstile.turns.redis.keys import Keys
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ class RedisChatMessageHistory(BaseChatMessageHistory):
 
     Args:
         session_id: names the session.
-        url: the server, as in `turnstile.turns.connection`.
+        url: the server, as in `turnstile.turns.redis.connection`.
         key_prefix: stands before the session in the key.
         ttl: seconds that the history is kept after each addition; None for ever.
         window: most messages to read, the newest, cut as `turnstile.memory.window.fit` does; None reads all, uncut.

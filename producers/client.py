@@ -16,17 +16,17 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from typing import Any, Self, TypedDict, TypeVar, Unpack
 
-from turnstile.producers import agreement
-from turnstile.producers.line import BoundedStore
-from turnstile.producers.readers import EndReader, EventReader, Look, Patience, Piece, Read, Reader, Step, TextReader
+from turnstile.producers.reading import agreement
+from turnstile.producers.reading.blocking import BoundedStore
+from turnstile.producers.reading.readers import EndReader, EventReader, Look, Patience, Piece, Read, Reader, Step, TextReader
+from turnstile.producers.reading.watch import SAFETY_POLL_SECONDS, Bell, Watch, watch_at
 from turnstile.producers.transcript import HistoryMessage, read_history
-from turnstile.producers.watch import SAFETY_POLL_SECONDS, Bell, Watch, watch_at
-from turnstile.turns.connection import LONGEST_BLOCK_SECONDS, close_async
 from turnstile.turns.errors import QueueUnreachable, UnknownTurn
+from turnstile.turns.redis.connection import LONGEST_BLOCK_SECONDS, close_async
 from turnstile.turns.settings import Settings
 from turnstile.turns.settings import settings as read_settings
 from turnstile.turns.states import State
-from turnstile.turns.store import AsyncTurnStore, Submitted, TurnStore
+from turnstile.turns.store.turns import AsyncTurnStore, Submitted, TurnStore
 from turnstile.turns.wire import Event, Options, Question, Record, check_turn
 
 T = TypeVar("T")

@@ -7,10 +7,10 @@ import os
 import shutil
 from pathlib import Path
 
-from turnstile.deploy import embedded
+from turnstile.deploy.local import server
 
 if wanted := os.environ.get("TEST_SERVER"):
     found = shutil.which(wanted)
     if not found:
         raise FileNotFoundError(f"TEST_SERVER is {wanted}, and there is no such program.")
-    embedded.PROGRAM = Path(found)
+    server.PROGRAM = Path(found)

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import redis
 
-from turnstile.deploy.embedded import EmbeddedServer
+from turnstile.deploy.local.server import EmbeddedServer
 from turnstile.turns.settings import Settings
-from turnstile.turns.store import TurnStore
+from turnstile.turns.store.turns import TurnStore
 
 _DATABASES = 4_000
 

@@ -15,9 +15,9 @@ from openai.types.responses import Response
 
 from tests.processes import environment, launch
 from tests.support import wait_until
-from turnstile.deploy.embedded import free_port
+from turnstile.deploy.local.server import free_port
 from turnstile.turns.states import State
-from turnstile.turns.store import TurnStore
+from turnstile.turns.store.turns import TurnStore
 
 
 class Gateway:

@@ -11,7 +11,7 @@ from itertools import count
 from tests.support import wait_until
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
-from turnstile.turns.store import Outcome, TurnStore
+from turnstile.turns.store.turns import Outcome, TurnStore
 from turnstile.turns.wire import Claim
 
 Reply = Callable[[Claim], str]

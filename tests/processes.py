@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from tests.support import wait_until
-from turnstile.deploy.tether import start_from_a_lasting_thread, tied
+from turnstile.deploy.local.parent_death import start_from_a_lasting_thread, tied
 
 ROOT = Path(__file__).parent.parent
 

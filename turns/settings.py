@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 
-from turnstile.turns.address import parse
 from turnstile.turns.errors import SettingError
+from turnstile.turns.redis.address import parse
 from turnstile.turns.wire import NOTICE_QUEUE, QUEUES
 
 _PLAIN = {

@@ -11,18 +11,18 @@ from celery.result import AsyncResult
 from turnstile.turns.errors import TurnFailed
 from turnstile.turns.settings import settings
 from turnstile.turns.states import State
-from turnstile.turns.store import Outcome, TurnStore
+from turnstile.turns.store.turns import Outcome, TurnStore
 from turnstile.turns.wire import TASK, Options, Question
-from turnstile.workers import process
 from turnstile.workers.app import app
-from turnstile.workers.messages import UNSUPPORTED, bind, unsupported
-from turnstile.workers.report import REQUEUED, Report
+from turnstile.workers.attempt.report import REQUEUED, Report
+from turnstile.workers.process import lifecycle
+from turnstile.workers.upkeep.celery_messages import UNSUPPORTED, bind, unsupported
 
 
 class AnswerTask(Task):  # type: ignore[type-arg]  # generic only in its stubs
     """Sends by submitting a turn, so that `.delay()` keeps the order like everything else."""
 
-    Request = "turnstile.workers.requests:DispatchRequest"
+    Request = "turnstile.workers.request:DispatchRequest"
 
     def apply_async(  # type: ignore[override]  # the stubs spell out every option
         self,
@@ -56,7 +56,7 @@ def answer(self: AnswerTask, session_id: str, question: Question | None = None) 
 
     What comes back is for Flower; the answer itself goes from the worker to Redis.
     """
-    return _tell(self, process.runtime().perform(self.request.id))
+    return _tell(self, lifecycle.runtime().perform(self.request.id))
 
 
 def _tell(task: AnswerTask, report: Report) -> str:

@@ -9,17 +9,18 @@ from urllib.parse import quote
 from celery import Celery, signals
 from kombu import Queue
 
-from turnstile.turns.address import Address, bracketed, parse
-from turnstile.turns.connection import SOCKET_OPTIONS, sentinel_options, server_url
 from turnstile.turns.errors import SettingError
-from turnstile.turns.keys import Keys
+from turnstile.turns.redis.address import Address, bracketed, parse
+from turnstile.turns.redis.connection import SOCKET_OPTIONS, sentinel_options, server_url
+from turnstile.turns.redis.keys import Keys
 from turnstile.turns.settings import Settings, settings
 from turnstile.turns.wire import NOTICE_QUEUE, NOTICE_TASK, QUEUES, TASK
-from turnstile.workers import process, revoke  # noqa: F401 - takes the place of Celery's own commands
-from turnstile.workers.broker import TRANSPORT_OPTIONS, EagerAMQP, mend_transport
-from turnstile.workers.events import PacedEvents
-from turnstile.workers.own import keep_to_dispatches
-from turnstile.workers.queues import show_in_flower
+from turnstile.workers.celery_patches import revoke  # noqa: F401 - takes the place of Celery's own commands
+from turnstile.workers.celery_patches.broker import TRANSPORT_OPTIONS, EagerAMQP, mend_transport
+from turnstile.workers.celery_patches.events import PacedEvents
+from turnstile.workers.celery_patches.flower_queues import show_in_flower
+from turnstile.workers.celery_patches.own_queues import keep_to_dispatches
+from turnstile.workers.process import lifecycle
 
 
 def broker(address: Address) -> tuple[str, dict[str, Any]]:
@@ -67,7 +68,7 @@ def configuration(chosen: Settings) -> dict[str, Any]:
         "task_default_queue": chosen.intake_queue,
         "task_routes": {TASK: {"queue": chosen.intake_queue}, NOTICE_TASK: {"queue": NOTICE_QUEUE}},
         "worker_pool": "threads",
-        "worker_consumer": "turnstile.workers.consumer:Consumer",
+        "worker_consumer": "turnstile.workers.celery_patches.consumer:Consumer",
         "worker_concurrency": chosen.concurrency,
         "worker_prefetch_multiplier": 1,
         "worker_disable_prefetch": True,
@@ -83,21 +84,21 @@ def _settings() -> Settings:
         return settings()
     except SettingError as error:
         if "celery" in (Path(sys.argv[0]).stem, Path(sys.argv[0]).parent.name):
-            process.stop_with(str(error))
+            lifecycle.stop_with(str(error))
         raise
 
 
 mend_transport()
 show_in_flower()
 keep_to_dispatches()
-app = Celery("turnstile", amqp=EagerAMQP, include=["turnstile.workers.answer", "turnstile.workers.webhooks"])
+app = Celery("turnstile", amqp=EagerAMQP, include=["turnstile.workers.answer", "turnstile.workers.notify"])
 app.conf.update(configuration(_settings()))
 app.steps["consumer"].add(PacedEvents)
 
 # One line a request, with the model's address, is the HTTP client's idea of INFO.
 logging.getLogger("httpx2").setLevel(logging.WARNING)
 
-signals.worker_init.connect(lambda sender=None, **_: process.check(sender), weak=False)
-signals.worker_ready.connect(lambda **_: process.ready(), weak=False)
-signals.worker_shutting_down.connect(lambda **_: process.drain(), weak=False)
-signals.worker_shutdown.connect(lambda **_: process.stop(), weak=False)
+signals.worker_init.connect(lambda sender=None, **_: lifecycle.check(sender), weak=False)
+signals.worker_ready.connect(lambda **_: lifecycle.ready(), weak=False)
+signals.worker_shutting_down.connect(lambda **_: lifecycle.drain(), weak=False)
+signals.worker_shutdown.connect(lambda **_: lifecycle.stop(), weak=False)

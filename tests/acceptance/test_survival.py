@@ -11,7 +11,7 @@ from tests.processes import Worker, offline_model
 from tests.support import wait_until
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
-from turnstile.turns.store import TurnStore
+from turnstile.turns.store.turns import TurnStore
 
 SESSIONS, TURNS = 50, 20
 TURNS_A_KILL = 120

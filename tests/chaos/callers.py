@@ -18,7 +18,7 @@ from tests.gateways import read_events
 from turnstile.producers.client import AsyncChatClient
 from turnstile.turns.errors import QueueUnreachable
 from turnstile.turns.settings import Settings
-from turnstile.turns.store import TurnStore
+from turnstile.turns.store.turns import TurnStore
 from turnstile.turns.wire import TASK
 
 CELERY, READER = "celery", "reader"

@@ -9,7 +9,7 @@ from math import inf
 from tests.chaos.record import Entry, visible
 from turnstile.turns.errors import UnknownTurn
 from turnstile.turns.states import State
-from turnstile.turns.store import TurnStore
+from turnstile.turns.store.turns import TurnStore
 from turnstile.turns.wire import Event, Record
 
 

@@ -14,7 +14,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from tests.support import wait_until
-from turnstile.deploy.embedded import HOST, EmbeddedServer, binary, environment, free_port
+from turnstile.deploy.local.server import HOST, EmbeddedServer, binary, environment, free_port
 
 _SENTINELS = 3
 _DOWN_MS = 1_000

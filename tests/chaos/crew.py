@@ -17,8 +17,8 @@ from tests.chaos.rights import Role, url
 from tests.gateways import Gateway
 from tests.processes import Worker, environment, launch
 from tests.support import wait_until
-from turnstile.deploy.embedded import free_port
-from turnstile.turns.keys import Keys
+from turnstile.deploy.local.server import free_port
+from turnstile.turns.redis.keys import Keys
 
 READY_SECONDS = 90.0
 STOP_SECONDS = 120.0

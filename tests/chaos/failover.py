@@ -16,7 +16,7 @@ from tests.support import wait_until
 from turnstile.turns.errors import QueueUnreachable, UnknownTurn
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
-from turnstile.turns.store import TurnStore
+from turnstile.turns.store.turns import TurnStore
 from turnstile.turns.wire import Record
 
 OPTIONS: dict[str, dict[str, str]] = {

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import hiredis
 
-from turnstile.turns.keys import Keys
+from turnstile.turns.redis.keys import Keys
 
 _CHUNK = 1 << 20
 

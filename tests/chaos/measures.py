@@ -10,9 +10,9 @@ from pathlib import Path
 
 from tests.processes import Worker, offline_model
 from tests.support import wait_until
-from turnstile.deploy.embedded import EmbeddedServer
+from turnstile.deploy.local.server import EmbeddedServer
 from turnstile.turns.settings import Settings
-from turnstile.turns.store import TurnStore
+from turnstile.turns.store.turns import TurnStore
 
 _PATIENCE_SECONDS = 300.0
 

@@ -16,7 +16,7 @@ from tests.chaos.plain_app import VISIBILITY_SECONDS
 from tests.chaos.record import Entry
 from tests.processes import ROOT, environment, offline_model
 from tests.support import wait_until
-from turnstile.deploy.embedded import EmbeddedServer
+from turnstile.deploy.local.server import EmbeddedServer
 
 SESSIONS = 20
 _PAUSE_SECONDS = 0.1

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from turnstile.producers.http.callers import RESPONSE, Caller
+from turnstile.producers.gateway.edge.caller import RESPONSE, Caller
 
 MODEL_FAULTS = {
     "model hangs": "hang times=1",

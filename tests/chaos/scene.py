@@ -19,9 +19,9 @@ from tests.chaos.proxy import FaultProxy, ProxyThread
 from tests.chaos.record import WEB, Record
 from tests.chaos.rights import Role, url, write_users
 from tests.support import wait_until
-from turnstile.deploy.embedded import EmbeddedServer
+from turnstile.deploy.local.server import EmbeddedServer
 from turnstile.turns.settings import Settings
-from turnstile.turns.store import TurnStore
+from turnstile.turns.store.turns import TurnStore
 
 LEASE_SECONDS = Settings().lease_seconds
 # Faults come a hundred times as often as in life: a turn must not be given up for meeting many.

@@ -20,11 +20,11 @@ from tests.chaos.record import Entry, question
 from tests.chaos.scene import LEASE_SECONDS, Struck
 from tests.chaos.timeline import burnt, recoveries, unexplained
 from tests.hands import Hand, element
-from turnstile.deploy.embedded import EmbeddedServer
-from turnstile.turns.keys import Keys
+from turnstile.deploy.local.server import EmbeddedServer
+from turnstile.turns.redis.keys import Keys
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
-from turnstile.turns.store import TurnStore
+from turnstile.turns.store.turns import TurnStore
 
 TURNS = ("t1", "t2", "t3")
 ENTRIES = {turn: Entry(turn, "s1", sent=n, accepted=n + 0.5) for n, turn in enumerate(TURNS)}

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from tests.exploration.explorer import Explorer, Found, Violation
 from tests.exploration.page import rewrite, rows, table
 from tests.exploration.scopes import FULL, SMALL
-from turnstile.deploy.embedded import EmbeddedServer
+from turnstile.deploy.local.server import EmbeddedServer
 
 COMMAND, PAGE = "make explore", "exploration.md"
 HEAD = ("scope", "bounds", "what happens", "states", "transitions", "echoes", "longest way")

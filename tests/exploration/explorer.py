@@ -20,8 +20,8 @@ from tests.exploration.rules import complaints, step_complaints
 from tests.exploration.scope import Scope
 from tests.exploration.world import KEYS, World, settle
 from tests.scripts.cutting import CUT, cut_after
-from turnstile.turns.scripts import Script
-from turnstile.turns.store import Call
+from turnstile.turns.redis.scripts import Script
+from turnstile.turns.store.turns import Call
 
 _AT_ONCE = 24
 

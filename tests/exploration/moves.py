@@ -9,7 +9,7 @@ from tests.exploration.scope import Scope
 from tests.exploration.world import AWHILE, FUTURE, KEYS, PAST, QUEUE, World, normalise
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
-from turnstile.turns.store import Call, Outcome, Submitted, Swept, TurnStore
+from turnstile.turns.store.turns import Call, Outcome, Submitted, Swept, TurnStore
 from turnstile.turns.wire import Claim, Options
 
 STALE_WORKER = "w2"

@@ -8,8 +8,8 @@ from tests.exploration.explorer import Explorer, Violation
 from tests.exploration.moves import Moves
 from tests.exploration.scope import Scope
 from tests.exploration.scopes import SMALL
-from turnstile.deploy.embedded import EmbeddedServer
-from turnstile.turns.scripts import Script
+from turnstile.deploy.local.server import EmbeddedServer
+from turnstile.turns.redis.scripts import Script
 
 
 @pytest.fixture(scope="module")

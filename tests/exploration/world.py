@@ -8,7 +8,7 @@ import json
 from dataclasses import dataclass
 from typing import Any, Self
 
-from turnstile.turns.keys import Keys
+from turnstile.turns.redis.keys import Keys
 
 KEYS = Keys()
 PAST, FUTURE, AWHILE = "1", "9000000000000", "awhile"

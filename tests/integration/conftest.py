@@ -13,10 +13,10 @@ from tests.chaos.proxy import FaultProxy, ProxyThread
 from tests.gateways import Gateway
 from tests.integration.parts import Flaky
 from tests.processes import Worker
-from turnstile.deploy.embedded import EmbeddedServer
-from turnstile.turns.connection import close_async
+from turnstile.deploy.local.server import EmbeddedServer
+from turnstile.turns.redis.connection import close_async
 from turnstile.turns.settings import Settings
-from turnstile.turns.store import TurnStore
+from turnstile.turns.store.turns import TurnStore
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from langchain_core.runnables import RunnableGenerator
 
 from turnstile.turns.errors import QueueUnreachable
 from turnstile.turns.settings import Settings
-from turnstile.turns.store import AsyncTurnStore, Call
+from turnstile.turns.store.turns import AsyncTurnStore, Call
 from turnstile.turns.wire import Claim
 
 T = TypeVar("T")

@@ -17,9 +17,9 @@ from tests.gateways import Gateway
 from tests.processes import ROOT, Worker, environment, offline_model
 from tests.receiver import Receiver
 from tests.support import wait_until
-from turnstile.turns.access import Limits, NewKey, new_key, new_secret
+from turnstile.turns.api_keys import Limits, NewKey, new_key, new_secret
 from turnstile.turns.settings import Settings
-from turnstile.turns.webhooks import WebhookStore
+from turnstile.turns.store.webhooks import WebhookStore
 
 Open = Callable[..., Gateway]
 

@@ -17,11 +17,11 @@ from tests.chaos.proxy import ProxyThread
 from tests.integration.test_flower import flower
 from tests.processes import ROOT, Worker, environment
 from tests.support import wait_until
-from turnstile.deploy.embedded import EmbeddedServer
+from turnstile.deploy.local.server import EmbeddedServer
 from turnstile.producers.client import AsyncChatClient, ChatClient
 from turnstile.turns.errors import QueueUnreachable
 from turnstile.turns.settings import Settings
-from turnstile.turns.store import TurnStore
+from turnstile.turns.store.turns import TurnStore
 
 PASSWORD = "p:@/# [%?&"
 QUOTED = "p%3A%40%2F%23%20%5B%25%3F%26"
@@ -75,7 +75,7 @@ def test_a_turn_over_tls_that_checks_nothing(secured: Callable[..., str], tmp_pa
 
 
 def test_a_certificate_that_nobody_vouches_for(secured: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("turnstile.turns.connection._retry", lambda: Retry(NoBackoff(), 0))
+    monkeypatch.setattr("turnstile.turns.redis.connection._retry", lambda: Retry(NoBackoff(), 0))
     url = secured()
     with pytest.raises(QueueUnreachable, match=r"^TLS with Redis at localhost:.* fails: check the scheme and the ssl_"):
         TurnStore(Settings(redis_url=url)).status("a")
@@ -127,7 +127,7 @@ def test_a_worker_ends_with_the_line_that_a_client_raises(query: str) -> None:
     url = f"rediss://localhost/0?{query}"
     env = environment({"REDIS_URL": url})
     worker = [sys.executable, "-m", "celery", "-A", "turnstile", "worker"]
-    asking = [sys.executable, "-c", "from turnstile.producers.cli import main; main()", "ask", "foo", "hello"]
+    asking = [sys.executable, "-c", "from turnstile.producers.cli.commands import main; main()", "ask", "foo", "hello"]
     ended = [subprocess.run(words, cwd=ROOT, env=env, capture_output=True, text=True) for words in (worker, asking)]
     assert [process.returncode for process in ended] == [2, 2]
     assert ended[0].stderr == ended[1].stderr

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from tests.processes import Worker, offline_model
-from turnstile.producers import batch
+from turnstile.producers.cli import batch
 from turnstile.turns.errors import InvalidTurn
 from turnstile.turns.settings import Settings
-from turnstile.turns.store import TurnStore
+from turnstile.turns.store.turns import TurnStore
 
 
 def _write(path: Path, *lines: dict[str, Any]) -> Path:

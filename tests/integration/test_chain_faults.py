@@ -16,9 +16,9 @@ from tests.processes import Worker
 from tests.support import wait_until
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
-from turnstile.turns.store import TurnStore
+from turnstile.turns.store.turns import TurnStore
 from turnstile.turns.wire import Options
-from turnstile.workers.attempt import Attempt
+from turnstile.workers.attempt.attempt import Attempt
 
 SECRET = "a-secret-word"
 _ERRORS = (asyncio.CancelledError, GeneratorExit, Own)

@@ -22,9 +22,9 @@ from click.testing import CliRunner, Result
 from tests.hands import Hand, working
 from tests.processes import environment
 from tests.support import PATIENCE_SECONDS
-from turnstile.producers.cli import main
+from turnstile.producers.cli.commands import main
+from turnstile.producers.cli.terminal import Terminal
 from turnstile.producers.client import ChatClient
-from turnstile.producers.terminal import Terminal
 from turnstile.turns.settings import Settings
 from turnstile.turns.settings import settings as read_settings
 from turnstile.turns.states import State
@@ -266,7 +266,7 @@ class OnATerminal:
         fcntl.ioctl(screen, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
         # Whoever runs the tests in the background may have Ctrl-C ignored, and that is inherited.
         heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
-        command = [sys.executable, "-c", f"{heard}; from turnstile.producers.cli import main; main()", *arguments]
+        command = [sys.executable, "-c", f"{heard}; from turnstile.producers.cli.commands import main; main()", *arguments]
         env = environment({"REDIS_URL": redis_url, "TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1"})
         self.process = subprocess.Popen(
             command, env=env, stdin=screen, stdout=screen, stderr=screen, start_new_session=True, close_fds=True
@@ -367,7 +367,7 @@ def test_erase_asks_a_person_first(redis_url: str, asked: ChatClient, hand: Hand
 
 def test_a_reader_of_the_pipe_that_leaves_early_is_no_disaster(redis_url: str, settings: Settings) -> None:
     with working(settings, lambda claim: "word " * 2_000):
-        command = f'{sys.executable} -c "from turnstile.producers.cli import main; main()" ask foo hello | head -c 5'
+        command = f'{sys.executable} -c "from turnstile.producers.cli.commands import main; main()" ask foo hello | head -c 5'
         env = environment({"REDIS_URL": redis_url})
         done = subprocess.run(["bash", "-c", command], env=env, capture_output=True, text=True, timeout=60)
     assert done.stdout == "word "

@@ -10,15 +10,15 @@ import redis
 
 from tests.hands import working
 from tests.processes import environment
-from turnstile.producers import demo
+from turnstile.producers.cli import demo
+from turnstile.producers.cli.terminal import Terminal
 from turnstile.producers.client import ChatClient
-from turnstile.producers.terminal import Terminal
 from turnstile.turns.settings import Settings
-from turnstile.turns.store import TurnStore
+from turnstile.turns.store.turns import TurnStore
 
 
 def run_demo(tmp_path: Path, **env: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-c", "from turnstile.producers.cli import main; main()", "demo"]
+    command = [sys.executable, "-c", "from turnstile.producers.cli.commands import main; main()", "demo"]
     where = environment({"TMPDIR": str(tmp_path), **env})
     return subprocess.run(command, env=where, capture_output=True, text=True, timeout=110, stdin=subprocess.DEVNULL)
 

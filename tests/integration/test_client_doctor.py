@@ -11,13 +11,13 @@ import redis
 from pydantic import SecretStr
 
 from tests.processes import offline_model
-from turnstile.deploy.embedded import EmbeddedServer
-from turnstile.producers.doctor import Check, Verdict, check_model, examine, living_workers
-from turnstile.turns import roll
-from turnstile.turns.roll import package_version
-from turnstile.turns.scripts import digest
+from turnstile.deploy.local.server import EmbeddedServer
+from turnstile.producers.cli.doctor import Check, Verdict, check_model, examine, living_workers
+from turnstile.turns.redis.scripts import digest
 from turnstile.turns.settings import Settings
-from turnstile.turns.store import TurnStore
+from turnstile.turns.store import roster
+from turnstile.turns.store.roster import package_version
+from turnstile.turns.store.turns import TurnStore
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +93,7 @@ def test_settings_that_differ_are_pointed_out(
     store = TurnStore(settings)
     other = settings.model_copy(update=theirs)
     now = store.now()
-    assert store.run(roll.enlist(other, "w1", {**roll.introduce(other), "started": now, "seen": now})) == ""
+    assert store.run(roster.enlist(other, "w1", {**roster.introduce(other), "started": now, "seen": now})) == ""
     with listening(client, store.keys.orders("w1")):
         check = checks(settings)["settings"]
     assert (check.verdict, check.detail) == (verdict, detail)
@@ -104,8 +104,8 @@ def test_several_versions_at_work_are_pointed_out(settings: Settings, client: re
     store = TurnStore(settings)
     now = store.now()
     for name, version in (("w1", "0.0.1"), ("w2", package_version())):
-        facts = {**roll.introduce(settings), "version": version, "started": now, "seen": now}
-        assert store.run(roll.enlist(settings, name, facts)) == ""
+        facts = {**roster.introduce(settings), "version": version, "started": now, "seen": now}
+        assert store.run(roster.enlist(settings, name, facts)) == ""
     with listening(client, store.keys.orders("w1"), store.keys.orders("w2")):
         check = checks(settings)["settings"]
     assert check.verdict is Verdict.WARN

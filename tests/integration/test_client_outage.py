@@ -11,11 +11,11 @@ import pytest
 from tests.chaos.proxy import FaultProxy, ProxyThread
 from tests.hands import Hand
 from tests.support import wait_until, wait_until_async
-from turnstile.deploy.embedded import EmbeddedServer
+from turnstile.deploy.local.server import EmbeddedServer
 from turnstile.producers.client import AsyncChatClient, ChatClient
-from turnstile.producers.line import BoundedStore
-from turnstile.turns import silence
+from turnstile.producers.reading.blocking import BoundedStore
 from turnstile.turns.errors import QueueUnreachable, TurnNotFinished, UnknownTurn
+from turnstile.turns.redis import silence
 from turnstile.turns.settings import Settings
 
 PATIENCE = 30.0
@@ -153,7 +153,7 @@ async def test_a_silent_subscription_is_noticed_and_replaced(
 def test_without_a_time_out_an_outage_has_an_end(
     own_server: EmbeddedServer, direct: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("turnstile.producers.readers.OUTAGE_SECONDS", 0.3)
+    monkeypatch.setattr("turnstile.producers.reading.readers.OUTAGE_SECONDS", 0.3)
     turn = ChatClient(settings=direct).ask("foo", "hello")
     own_server.stop()
     with pytest.raises(QueueUnreachable, match="does not answer"):

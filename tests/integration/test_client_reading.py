@@ -238,7 +238,7 @@ def test_a_blocked_result_wakes_when_the_turn_ends(hand: Hand, turn: Turn, monke
 
 
 def _count_looks(monkeypatch: pytest.MonkeyPatch, hand: Hand) -> Callable[[], int]:
-    from turnstile.producers.line import BoundedStore
+    from turnstile.producers.reading.blocking import BoundedStore
 
     made: list[str] = []
     send = BoundedStore._send

@@ -9,9 +9,9 @@ import pytest
 import redis
 import uvloop
 
-from turnstile.turns.connection import close_async
+from turnstile.turns.redis.connection import close_async
 from turnstile.turns.settings import Settings
-from turnstile.turns.store import AsyncTurnStore
+from turnstile.turns.store.turns import AsyncTurnStore
 
 NewLoop = Callable[[], asyncio.AbstractEventLoop]
 both_loops = pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])

@@ -15,14 +15,15 @@ from click.testing import CliRunner
 from tests.gateways import Gateway
 from tests.processes import Worker
 from tests.support import wait_until
-from turnstile.producers.cli import main
+from turnstile.producers.cli.commands import main
 from turnstile.producers.client import AsyncChatClient, ChatClient
-from turnstile.turns import roll, wire
+from turnstile.turns import wire
 from turnstile.turns.errors import SettingError
 from turnstile.turns.settings import Settings
 from turnstile.turns.settings import settings as read_settings
 from turnstile.turns.states import State
-from turnstile.turns.store import TurnStore
+from turnstile.turns.store import roster
+from turnstile.turns.store.turns import TurnStore
 
 CHAIN = "tests.chains.odd:blocking"
 WRONG_USE = 2
@@ -49,7 +50,7 @@ def enlisted(url: str, started: float = 0, **changed: Any) -> Iterator[None]:
     with redis.Redis.from_url(url) as client, client.pubsub() as orders:
         orders.subscribe(store.keys.orders("elder"))
         assert orders.get_message(timeout=5)
-        facts = {**roll.introduce(store.settings), "started": started, "seen": store.now() + 15}
+        facts = {**roster.introduce(store.settings), "started": started, "seen": store.now() + 15}
         client.hset(store.keys.workers, "elder", json.dumps(facts))
         yield
         client.hdel(store.keys.workers, "elder")
@@ -138,7 +139,7 @@ def test_a_dead_worker_refuses_nobody(tmp_path: Path, redis_url: str) -> None:
     turns = TurnStore(Settings(redis_url=redis_url))
     dead = Worker(redis_url, tmp_path, TURNSTILE_HISTORY_TTL="8", TURNSTILE_CHAIN=CHAIN)
     dead.start()
-    wait_until(lambda: turns.run(roll.roll()), "it is on the roll")
+    wait_until(lambda: turns.run(roster.roll()), "it is on the roll")
     dead.kill()
     assert turns.client.hlen(turns.keys.workers) == 1
     with Worker(redis_url, tmp_path, TURNSTILE_CHAIN=CHAIN):

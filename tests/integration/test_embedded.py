@@ -15,7 +15,7 @@ import redis
 
 from tests.integration.processes import is_gone
 from tests.support import wait_until
-from turnstile.deploy.embedded import CONFIG_FILE, EmbeddedServer, FolderInUse, ServerNotStarted, free_port
+from turnstile.deploy.local.server import CONFIG_FILE, EmbeddedServer, FolderInUse, ServerNotStarted, free_port
 
 
 @pytest.fixture
@@ -110,7 +110,7 @@ def test_stop_ends_the_process_and_frees_the_folder(folder: Path) -> None:
 
 
 def test_a_stuck_server_is_killed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("turnstile.deploy.embedded._STOP_SECONDS", 0.2)
+    monkeypatch.setattr("turnstile.deploy.local.server._STOP_SECONDS", 0.2)
     server = EmbeddedServer(folder)
     server.start()
     pid = server.pid
@@ -141,7 +141,7 @@ def test_a_taken_port_is_named_with_the_end_of_the_log(folder: Path) -> None:
 def test_a_port_lost_to_somebody_else_is_replaced(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         ports = iter([taken.getsockname()[1], free_port()])
-        monkeypatch.setattr("turnstile.deploy.embedded.free_port", lambda: next(ports))
+        monkeypatch.setattr("turnstile.deploy.local.server.free_port", lambda: next(ports))
         with EmbeddedServer(folder) as server:
             put(server, "key", "value")
             assert server.port != taken.getsockname()[1]
@@ -172,7 +172,7 @@ def test_it_outlives_the_thread_that_started_it(folder: Path) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children with their starter")
 def test_it_does_not_outlive_a_killed_starter_and_keeps_what_was_written(folder: Path) -> None:
     code = (
-        "import sys, redis; from pathlib import Path; from turnstile.deploy.embedded import EmbeddedServer\n"
+        "import sys, redis; from pathlib import Path; from turnstile.deploy.local.server import EmbeddedServer\n"
         "server = EmbeddedServer(Path(sys.argv[1])); server.start()\n"
         "redis.Redis.from_url(server.url).set('key', 'value')\n"
         "print(server.pid, flush=True); sys.stdin.read()"

@@ -7,9 +7,9 @@ import pytest
 from tests.chaos.rights import WHOLE, Role, url, write_users
 from tests.processes import Worker, offline_model
 from tests.support import wait_until
-from turnstile.deploy.embedded import EmbeddedServer
+from turnstile.deploy.local.server import EmbeddedServer
 from turnstile.turns.settings import Settings
-from turnstile.turns.store import TurnStore
+from turnstile.turns.store.turns import TurnStore
 
 TURNS = 8
 

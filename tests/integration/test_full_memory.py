@@ -6,11 +6,11 @@ import pytest
 
 from tests.processes import Worker, offline_model
 from tests.support import wait_until
-from turnstile.deploy.embedded import EmbeddedServer
+from turnstile.deploy.local.server import EmbeddedServer
 from turnstile.turns.errors import QueueMemoryFull
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
-from turnstile.turns.store import TurnStore
+from turnstile.turns.store.turns import TurnStore
 
 
 def test_a_worker_that_starts_while_memory_is_full_finishes_what_was_accepted(tmp_path: Path) -> None:

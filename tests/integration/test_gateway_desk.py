@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from tests.hands import Hand
-from turnstile.deploy.embedded import free_port
-from turnstile.producers.http.desk import Desk
-from turnstile.producers.http.errors import ApiError
+from turnstile.deploy.local.server import free_port
+from turnstile.producers.gateway.desk import Desk
+from turnstile.producers.gateway.edge.errors import ApiError
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
 

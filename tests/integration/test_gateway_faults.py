@@ -16,11 +16,11 @@ import pytest
 from tests.gateways import Gateway, read_events
 from tests.processes import Worker
 from tests.support import wait_until
-from turnstile.deploy.embedded import EmbeddedServer
-from turnstile.turns.access import Limits, NewKey, new_key
+from turnstile.deploy.local.server import EmbeddedServer
+from turnstile.turns.api_keys import Limits, NewKey, new_key
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
-from turnstile.turns.store import TurnStore
+from turnstile.turns.store.turns import TurnStore
 
 LONG = "Please say one two three four five six seven eight nine ten eleven twelve"
 SLOW = f"{LONG} [[tokens-per-second=8]]"

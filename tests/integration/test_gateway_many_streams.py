@@ -12,7 +12,7 @@ from tests.gateways import Gateway
 from tests.hands import Hand
 from tests.support import wait_until
 from turnstile.turns.settings import Settings
-from turnstile.turns.store import TurnStore
+from turnstile.turns.store.turns import TurnStore
 
 STREAMS = 2_000
 AT_ONCE = 100

@@ -16,7 +16,7 @@ from turnstile.producers.client import AsyncChatClient, ChatClient
 from turnstile.turns.errors import QueueUnreachable, TurnNotFinished
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
-from turnstile.turns.store import TurnStore
+from turnstile.turns.store.turns import TurnStore
 
 PATIENCE = 1.0
 # Far above what a reader may take beyond its time-out on a busy machine, and far below what a hanging one takes.

@@ -21,7 +21,7 @@ from langchain_core.messages import (
 
 from turnstile.memory.codec import decode, encode
 from turnstile.memory.history import RedisChatMessageHistory
-from turnstile.turns.connection import close_async
+from turnstile.turns.redis.connection import close_async
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # that the package is no longer maintained

@@ -13,9 +13,9 @@ from langchain_core.runnables.history import RunnableWithMessageHistory
 from langchain_openai import ChatOpenAI
 
 from turnstile.memory.history import RedisChatMessageHistory
-from turnstile.memory.turn import OpenTurn, current, opened, transcript
-from turnstile.turns.connection import close_async
-from turnstile.workers.offline import OfflineModel
+from turnstile.memory.open_turn import OpenTurn, current, opened, transcript
+from turnstile.turns.redis.connection import close_async
+from turnstile.workers.offline.server import OfflineModel
 
 # The seed's chain is built on the deprecated wrapper, and has to go on working.
 pytestmark = pytest.mark.filterwarnings("ignore:RunnableWithMessageHistory is deprecated")

@@ -100,8 +100,8 @@ def test_the_installed_procfile_is_found(project: Project) -> None:
     [
         ("from turnstile import RedisChatMessageHistory", "history"),
         ("from turnstile import app", "worker"),
-        ("import turnstile.producers.gateway", "gateway"),
-        ("import turnstile.producers.cli", "cli"),
+        ("import turnstile.producers.gateway.asgi", "gateway"),
+        ("import turnstile.producers.cli.commands", "cli"),
     ],
 )
 def test_a_missing_extra_is_named(asking: Project, statement: str, extra: str) -> None:
@@ -133,12 +133,12 @@ def test_an_extra_brings_what_its_part_imports(tmp_path: Path, wheel: Path, extr
     made = new_project(tmp_path, wheel, {})
     with_libraries_of(made, extra)
     statement = {
-        "cli": "import turnstile.producers.cli, turnstile.producers.conversation, turnstile.producers.batch",
+        "cli": "import turnstile.producers.cli.commands, turnstile.producers.cli.chat, turnstile.producers.cli.batch",
         "history": "from turnstile import RedisChatMessageHistory",
-        "worker": "from turnstile import app; app.loader.import_default_modules(); import turnstile.workers.runtime",
-        "gateway": "import turnstile.producers.gateway; import uvicorn.protocols.http.httptools_impl, uvloop",
+        "worker": "from turnstile import app; app.loader.import_default_modules(); import turnstile.workers.process.runtime",
+        "gateway": "import turnstile.producers.gateway.asgi; import uvicorn.protocols.http.httptools_impl, uvloop",
         "flower": "import flower.command, celery",
-        "local": "import turnstile.deploy.local; from turnstile.deploy.embedded import binary; binary()",
+        "local": "import turnstile.deploy.local.stack; from turnstile.deploy.local.server import binary; binary()",
     }[extra]
     done = made.python(statement, REDIS_URL="redis://localhost:1/0")
     assert done.returncode == 0, done.stderr

@@ -14,13 +14,13 @@ from celery.worker.state import revoked
 
 from tests.integration.parts import Flaky, claimed, plain_app
 from tests.support import wait_until_async
-from turnstile.turns.connection import close_async
 from turnstile.turns.errors import InvalidTurn, QueueUnreachable, UnknownTurn
+from turnstile.turns.redis.connection import close_async
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
-from turnstile.turns.store import Outcome
-from turnstile.workers import intake as intake_module
-from turnstile.workers.intake import _BATCH, Intake
+from turnstile.turns.store.turns import Outcome
+from turnstile.workers.upkeep import intake as intake_module
+from turnstile.workers.upkeep.intake import _BATCH, Intake
 
 SECRET = "a-secret-word"
 

@@ -20,10 +20,10 @@ from langchain_core.messages import AIMessage, HumanMessage
 
 from tests.support import wait_until, wait_until_async
 from turnstile.turns.settings import Settings
-from turnstile.workers.chain import Chain, ChainResult, close_chain, load_chain, run_chain
-from turnstile.workers.failures import classify
-from turnstile.workers.offline import OfflineModel
-from turnstile.workers.offline_answers import MODEL
+from turnstile.workers.attempt.failures import classify
+from turnstile.workers.chains.user import Chain, ChainResult, close_chain, load_chain, run_chain
+from turnstile.workers.offline.answers import MODEL
+from turnstile.workers.offline.server import OfflineModel
 
 BOTH = pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
 

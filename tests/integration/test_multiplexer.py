@@ -10,9 +10,9 @@ import uvloop
 
 from tests.chaos.proxy import FaultProxy
 from tests.support import wait_until
-from turnstile.turns import silence
-from turnstile.turns.connection import close_async, multiplexer
-from turnstile.turns.multiplexer import Multiplexer
+from turnstile.turns.redis import silence
+from turnstile.turns.redis.connection import close_async, multiplexer
+from turnstile.turns.redis.multiplexer import Multiplexer
 
 NewLoop = Callable[[], asyncio.AbstractEventLoop]
 Work = Callable[[Multiplexer], Coroutine[Any, Any, None]]

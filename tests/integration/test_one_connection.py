@@ -11,7 +11,7 @@ from tests.chaos.proxy import FaultProxy, Link
 from tests.processes import Worker
 from tests.support import wait_until
 from turnstile.turns.states import State
-from turnstile.turns.store import TurnStore
+from turnstile.turns.store.turns import TurnStore
 
 # Far above what a worker takes to connect again on a busy machine, and far below a hang.
 SOON = 25.0

@@ -10,7 +10,7 @@ import pytest
 
 from tests.gateways import Gateway
 
-STATIC = files("turnstile.producers.http").joinpath("static")
+STATIC = files("turnstile.producers.gateway.page").joinpath("static")
 NAMES = sorted(file.name for file in STATIC.iterdir())
 
 

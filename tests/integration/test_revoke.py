@@ -13,10 +13,10 @@ from tests.integration.parts import plain_app
 from tests.integration.test_flower import flower
 from tests.processes import Worker, offline_model
 from tests.support import wait_until
-from turnstile.deploy.embedded import EmbeddedServer
+from turnstile.deploy.local.server import EmbeddedServer
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
-from turnstile.turns.store import TurnStore
+from turnstile.turns.store.turns import TurnStore
 
 SECRET = "a-secret-word"
 

@@ -13,13 +13,13 @@ from redis.exceptions import ResponseError
 from tests.processes import Worker
 from tests.scripts.cutting import bring_to_rest, complaints
 from tests.scripts.scene import Scene, pair
-from turnstile.deploy.embedded import EmbeddedServer
-from turnstile.producers.doctor import Verdict, examine
-from turnstile.turns.rights import ROLES, ask, commands
-from turnstile.turns.scripts import NAMES, build
+from turnstile.deploy.local.server import EmbeddedServer
+from turnstile.producers.cli.doctor import Verdict, examine
+from turnstile.turns.redis.scripts import NAMES, build
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
-from turnstile.turns.store import AsyncTurnStore, TurnStore
+from turnstile.turns.store.rights import ROLES, ask, commands
+from turnstile.turns.store.turns import AsyncTurnStore, TurnStore
 
 ROOT = Path(__file__).parents[2]
 _ALWAYS = "+eval +evalsha +hello +ping +select +info"
@@ -105,7 +105,7 @@ def test_several_are_named_at_once(users: Users) -> None:
 
 def test_no_role_is_short_of_a_script() -> None:
     """Each role's list holds what its packages call, and every script is somebody's."""
-    called = {"worker": "workers/*.py", "gateway": "producers/http/*.py"}
+    called = {"worker": "workers/**/*.py", "gateway": "producers/gateway/**/*.py"}
     operations = {name: "converse" if name in ("begin", "amend") else name for name in (*NAMES, "begin", "amend")}
     for role, files in called.items():
         text = "".join(path.read_text() for path in ROOT.glob(files))

@@ -19,7 +19,7 @@ from turnstile.producers.client import AsyncChatClient, ChatClient
 from turnstile.turns.errors import QueueUnreachable, TurnCancelled
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
-from turnstile.turns.store import TurnStore
+from turnstile.turns.store.turns import TurnStore
 
 SESSIONS, BEFORE, AFTER = 5, 10, 10
 LONG, LONG_SECONDS = 40, 8

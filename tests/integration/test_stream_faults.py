@@ -4,12 +4,12 @@ from pathlib import Path
 
 from tests.chaos.proxy import ProxyThread
 from tests.support import wait_until_async
-from turnstile.deploy.embedded import EmbeddedServer
+from turnstile.deploy.local.server import EmbeddedServer
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
-from turnstile.turns.store import AsyncTurnStore, Outcome, TurnStore
+from turnstile.turns.store.turns import AsyncTurnStore, Outcome, TurnStore
 from turnstile.turns.wire import Claim
-from turnstile.workers.stream import TextStream
+from turnstile.workers.attempt.text_stream import TextStream
 
 
 def _texts(store: TurnStore) -> str:

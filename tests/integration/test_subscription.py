@@ -9,10 +9,10 @@ import redis
 
 from tests.chaos.proxy import FaultProxy
 from tests.support import wait_until_async
-from turnstile.turns import silence
-from turnstile.turns.connection import close_async, multiplexer
-from turnstile.turns.multiplexer import Multiplexer
-from turnstile.turns.subscription import Subscription
+from turnstile.turns.redis import silence
+from turnstile.turns.redis.connection import close_async, multiplexer
+from turnstile.turns.redis.multiplexer import Multiplexer
+from turnstile.turns.redis.subscription import Subscription
 
 CHANNEL, ANOTHER = "news", "more news"
 

@@ -14,8 +14,8 @@ import pytest
 
 from tests.integration.processes import is_gone
 from tests.support import wait_until, wait_until_async
-from turnstile.deploy.output import Output
-from turnstile.deploy.supervisor import Process, Supervisor
+from turnstile.deploy.local.output import Output
+from turnstile.deploy.local.supervisor import Process, Supervisor
 
 IGNORES_SIGTERM = "import signal, sys, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True)\n"
 SLEEPS = "import time; print('up', flush=True); time.sleep(600)"
@@ -133,7 +133,7 @@ async def test_one_that_dies_is_started_again_and_says_so(text: io.StringIO) -> 
 
 
 async def test_one_that_never_gets_ready_is_given_up(text: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("turnstile.deploy.supervisor._FIRST_BACK_OFF", 0.01)
+    monkeypatch.setattr("turnstile.deploy.local.supervisor._FIRST_BACK_OFF", 0.01)
     broken = Process("bad", [sys.executable, "-c", "raise SystemExit('no way')"], {}, ready=lambda: False)
     async with supervised([python("good", SLEEPS), broken], text) as supervisor:
         assert not await supervisor.wait_until_ready()
@@ -150,7 +150,7 @@ async def test_wrong_use_is_given_up_at_once(text: io.StringIO) -> None:
 
 
 async def test_a_program_that_is_not_there_is_named(text: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("turnstile.deploy.supervisor._FIRST_BACK_OFF", 0.01)
+    monkeypatch.setattr("turnstile.deploy.local.supervisor._FIRST_BACK_OFF", 0.01)
     missing = Process("missing", ["no-such-program"], {"PATH": os.defpath}, ready=lambda: False)
     async with supervised([missing], text) as supervisor:
         assert not await supervisor.wait_until_ready()
@@ -180,7 +180,9 @@ async def test_children_lead_their_own_group_so_the_terminal_does_not_reach_them
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children with their starter")
 def test_children_do_not_outlive_a_killed_supervisor() -> None:
     code = (
-        "import asyncio, os, sys; from turnstile.deploy.output import Output; from turnstile.deploy.supervisor import *\n"
+        "import asyncio, os, sys\n"
+        "from turnstile.deploy.local.output import Output\n"
+        "from turnstile.deploy.local.supervisor import *\n"
         "deaf = 'import os, signal, time; signal.signal(15, signal.SIG_IGN); print(os.getpid(), flush=True); '\n"
         "deaf += 'time.sleep(600)'\n"
         "async def main():\n"

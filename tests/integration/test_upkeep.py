@@ -9,13 +9,13 @@ import pytest
 import redis
 
 from tests.support import wait_until_async
-from turnstile.turns.connection import close_async
+from turnstile.turns.redis.connection import close_async
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
-from turnstile.turns.store import AsyncTurnStore, TurnStore
-from turnstile.workers.health import Health
-from turnstile.workers.sweep import Upkeep
-from turnstile.workers.tasks import end_all
+from turnstile.turns.store.turns import AsyncTurnStore, TurnStore
+from turnstile.workers.process.health import Health
+from turnstile.workers.process.tasks import end_all
+from turnstile.workers.upkeep.sweep import Upkeep
 
 
 @pytest.fixture

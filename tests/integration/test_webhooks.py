@@ -11,10 +11,10 @@ from openai.types.webhooks import ResponseCompletedWebhookEvent
 from tests.processes import Worker, offline_model
 from tests.receiver import Receiver
 from tests.support import wait_until
-from turnstile.turns.access import new_secret
+from turnstile.turns.api_keys import new_secret
 from turnstile.turns.errors import UnknownTurn
 from turnstile.turns.settings import Settings
-from turnstile.turns.webhooks import WebhookStore
+from turnstile.turns.store.webhooks import WebhookStore
 from turnstile.turns.wire import Options
 
 SECRET = new_secret()

@@ -15,13 +15,13 @@ from langchain_core.messages import AIMessage
 
 from tests.processes import Worker, offline_model
 from tests.support import wait_until
-from turnstile.deploy.embedded import EmbeddedServer
+from turnstile.deploy.local.server import EmbeddedServer
 from turnstile.memory.history import RedisChatMessageHistory
 from turnstile.producers.client import ChatClient
 from turnstile.turns.errors import BrokenRecord, InvalidTurn, TurnFailed
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
-from turnstile.turns.store import TurnStore
+from turnstile.turns.store.turns import TurnStore
 from turnstile.turns.wire import Options, Record
 
 _names = count()

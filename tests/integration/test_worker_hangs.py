@@ -11,11 +11,11 @@ import redis
 
 from tests.processes import Worker
 from tests.support import wait_until
-from turnstile.deploy.embedded import EmbeddedServer, free_port
-from turnstile.producers.doctor import Verdict, check_workers, living_workers
+from turnstile.deploy.local.server import EmbeddedServer, free_port
+from turnstile.producers.cli.doctor import Verdict, check_workers, living_workers
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
-from turnstile.turns.store import TurnStore
+from turnstile.turns.store.turns import TurnStore
 
 GRACE = 1.0
 # The promise is 5 s after the grace; the rest is for a machine whose cores are all busy.

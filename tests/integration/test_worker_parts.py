@@ -11,13 +11,13 @@ import pytest
 from tests.integration.parts import Flaky, chain, claimed, hello, make_due, says, started, taken_over, texts
 from tests.support import wait_until_async
 from turnstile.turns.states import State
-from turnstile.turns.store import AsyncTurnStore
+from turnstile.turns.store.turns import AsyncTurnStore
 from turnstile.turns.wire import Claim, Options
-from turnstile.workers import attempt as attempt_module
-from turnstile.workers.attempt import Attempt
-from turnstile.workers.leases import LeaseKeeper
-from turnstile.workers.report import LOST, REQUEUED
-from turnstile.workers.sweep import audit, sweep
+from turnstile.workers.attempt import attempt as attempt_module
+from turnstile.workers.attempt.attempt import Attempt
+from turnstile.workers.attempt.report import LOST, REQUEUED
+from turnstile.workers.process.leases import LeaseKeeper
+from turnstile.workers.upkeep.sweep import audit, sweep
 
 
 class Hanging:

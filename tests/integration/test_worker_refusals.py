@@ -9,10 +9,10 @@ import redis
 
 from tests.processes import Worker
 from tests.support import wait_until
-from turnstile.deploy.embedded import EmbeddedServer
+from turnstile.deploy.local.server import EmbeddedServer
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
-from turnstile.turns.store import TurnStore
+from turnstile.turns.store.turns import TurnStore
 
 OUTAGE_SECONDS = 15.0
 # Each of a worker's parts has its say about the outage and about its end, and health about both; before, 77 a second.

@@ -12,7 +12,7 @@ def _fault(name: str, breaks: str, old: str, new: str, *, module: str, test: str
     return Mutant(name, breaks, f"workers/{module}.py", old, new, (test,))
 
 
-def _intake(name: str, breaks: str, old: str, new: str, *, module: str = "intake") -> Mutant:
+def _intake(name: str, breaks: str, old: str, new: str, *, module: str = "upkeep/intake") -> Mutant:
     return _fault(name, breaks, old, new, module=module, test=_INTAKE)
 
 
@@ -77,21 +77,21 @@ CELERY = (
         "an id that is no text stops the intake",
         'return not any("\\ud800" <= character <= "\\udfff" for character in text)',
         "return bool(text)",
-        module="messages",
+        module="upkeep/celery_messages",
     ),
     _intake(
         "followers are not told",
         "the caller of a chain whose first task is refused waits for ever",
         "Refused(known_ids(id, *_followers(embed)), error)",
         "Refused(known_ids(id), error)",
-        module="messages",
+        module="upkeep/celery_messages",
     ),
     _intake(
         "followers are dropped",
         "a chain's second task never runs, and nobody is told",
         "if isinstance(embed, dict) and embed.get(field):",
         "if embed is None:",
-        module="messages",
+        module="upkeep/celery_messages",
     ),
     Mutant(
         "a refusal replaces a result",
@@ -106,7 +106,7 @@ CELERY = (
         "questions are shown in the log and in Flower, and their senders hang",
         "if queue not in _OWN or is_dispatch(message):",
         "if queue not in _OWN or isinstance(message, dict):",
-        module="own",
+        module="celery_patches/own_queues",
         test=_OWN,
     ),
     _fault(
@@ -114,7 +114,7 @@ CELERY = (
         "one message that is no JSON ends every worker",
         "        except (ValueError, RecursionError):\n",
         "        except KeyError:\n",
-        module="own",
+        module="celery_patches/own_queues",
         test=_OWN,
     ),
     _fault(
@@ -122,7 +122,7 @@ CELERY = (
         "a turn whose id was revoked before is never run",
         "        return False\n",
         "        return super().revoked()\n",
-        module="requests",
+        module="request",
         test=_REVOKE,
     ),
     Mutant(
@@ -138,7 +138,7 @@ CELERY = (
         "a chain that raises CancelledError is run five times, and fails as worker_lost",
         "error = asyncio.CancelledError() if asked.cancelled() else asked.exception()",
         "error = asked.exception()",
-        module="attempt",
+        module="attempt/attempt",
         test=_CHAINS,
     ),
     _fault(
@@ -146,7 +146,7 @@ CELERY = (
         "a turn whose answer is nested too deep is run five times, and fails as worker_lost",
         "except Exception as error:  # an answer holds",
         "except ValueError as error:  # an answer holds",
-        module="attempt",
+        module="attempt/attempt",
         test=_CHAINS,
     ),
 )

@@ -8,7 +8,7 @@ import pytest
 import redis
 
 from tests.scripts.scene import Awaited, Scene, open_face
-from turnstile.deploy.embedded import EmbeddedServer
+from turnstile.deploy.local.server import EmbeddedServer
 from turnstile.turns.settings import Settings
 
 

@@ -10,10 +10,10 @@ from functools import partial
 from redis.exceptions import ResponseError
 
 from tests.scripts.scene import LASTING, Scene, pair
-from turnstile.turns.scripts import Script
+from turnstile.turns.redis.scripts import Script
 from turnstile.turns.states import State
-from turnstile.turns.store import Outcome, TurnStore
-from turnstile.turns.webhooks import WebhookStore
+from turnstile.turns.store.turns import Outcome, TurnStore
+from turnstile.turns.store.webhooks import WebhookStore
 from turnstile.turns.wire import NOTICE_QUEUE, QUEUES, Claim
 
 CUT = "the script is cut here"

@@ -8,10 +8,10 @@ from typing import Any, cast
 
 import redis
 
-from turnstile.turns.connection import close_async
+from turnstile.turns.redis.connection import close_async
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
-from turnstile.turns.store import AsyncTurnStore, Outcome, TurnStore
+from turnstile.turns.store.turns import AsyncTurnStore, Outcome, TurnStore
 from turnstile.turns.wire import QUEUES, Claim, Options, Question
 
 AN_HOUR_MS = 3_600_000

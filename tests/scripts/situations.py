@@ -6,12 +6,12 @@ from typing import Any
 
 from tests.scripts.cutting import cut
 from tests.scripts.scene import Scene, pair
-from turnstile.turns import roll
 from turnstile.turns.errors import InvalidTurn
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
-from turnstile.turns.store import Call, Outcome
-from turnstile.turns.webhooks import Notice, WebhookStore
+from turnstile.turns.store import roster
+from turnstile.turns.store.turns import Call, Outcome
+from turnstile.turns.store.webhooks import Notice, WebhookStore
 from turnstile.turns.wire import Claim, Options
 
 HOOK = {"url": "https://example.org/hook", "key": "k"}
@@ -249,13 +249,13 @@ def _of_a_dead_worker(scene: Scene) -> Callable[[], Any]:
 @situation("enlist")
 def _on_the_roll(scene: Scene) -> Callable[[], Any]:
     settings = Settings()
-    facts = {**roll.introduce(settings), "started": 0, "seen": scene.turns.now()}
-    return lambda: scene.turns.run(roll.enlist(settings, "w1", facts))
+    facts = {**roster.introduce(settings), "started": 0, "seen": scene.turns.now()}
+    return lambda: scene.turns.run(roster.enlist(settings, "w1", facts))
 
 
 @situation("roll")
 def _of_those_at_work(scene: Scene) -> Callable[[], Any]:
-    return lambda: scene.turns.run(roll.roll())
+    return lambda: scene.turns.run(roster.roll())
 
 
 @situation("audit")

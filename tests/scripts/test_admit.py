@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from turnstile.turns.rates import AsyncRateStore
 from turnstile.turns.settings import Settings
+from turnstile.turns.store.limits import AsyncRateStore
 
 
 async def test_a_minutes_worth_may_come_at_once(redis_url: str, client: Any) -> None:

@@ -10,10 +10,10 @@ from tests.scripts.cutting import bring_to_rest, complaints, cut, deliver_webhoo
 from tests.scripts.scene import Scene, pair
 from tests.scripts.situations import SITUATIONS, Situation
 from turnstile.turns.errors import InvalidTurn
-from turnstile.turns.scripts import NAMES
+from turnstile.turns.redis.scripts import NAMES
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
-from turnstile.turns.webhooks import WebhookStore
+from turnstile.turns.store.webhooks import WebhookStore
 
 
 def test_every_script_is_cut() -> None:

@@ -9,8 +9,8 @@ import pytest
 
 from tests.scripts.conftest import Memory, Stage
 from tests.scripts.scene import Scene
-from turnstile.turns import roll
 from turnstile.turns.settings import Settings
+from turnstile.turns.store import roster
 
 DIFFERENT: dict[str, Any] = {
     "history_prefix": "theirs:",
@@ -33,12 +33,12 @@ def listening(scene: Scene, *workers: str) -> Iterator[None]:
 def enlist(scene: Scene, worker: str, started: float = 0, ago: float = 0, **changed: Any) -> str:
     """Enlist a worker that has some settings of its own; empty, or why it may not be."""
     settings = Settings(**changed)
-    facts = {**roll.introduce(settings), "started": started, "seen": scene.turns.now() - ago}
-    return str(scene.turns.run(roll.enlist(settings, worker, facts)))
+    facts = {**roster.introduce(settings), "started": started, "seen": scene.turns.now() - ago}
+    return str(scene.turns.run(roster.enlist(settings, worker, facts)))
 
 
 def present(scene: Scene, limit: int = 100) -> list[str]:
-    workers: dict[str, roll.Facts] = scene.turns.run(roll.roll(limit))
+    workers: dict[str, roster.Facts] = scene.turns.run(roster.roll(limit))
     return sorted(workers)
 
 
@@ -53,11 +53,11 @@ def test_those_who_store_alike_are_let_in(scene: Scene) -> None:
 
 @pytest.mark.parametrize("field", DIFFERENT)
 def test_one_who_stores_otherwise_is_refused_by_name(scene: Scene, field: str) -> None:
-    assert set(DIFFERENT) == set(roll.MUST_AGREE)
+    assert set(DIFFERENT) == set(roster.MUST_AGREE)
     with listening(scene, "w1", "w2"):
         assert enlist(scene, "w1") == ""
         refusal = enlist(scene, "w2", started=1, **{field: DIFFERENT[field]})
-        assert f"TURNSTILE_{field.upper()} is {roll._said(DIFFERENT[field])} here" in refusal
+        assert f"TURNSTILE_{field.upper()} is {roster._said(DIFFERENT[field])} here" in refusal
         assert "at worker w1" in refusal
         assert "\n" not in refusal
         assert present(scene) == ["w1"]
@@ -66,7 +66,7 @@ def test_one_who_stores_otherwise_is_refused_by_name(scene: Scene, field: str) -
 
 def test_another_version_may_tell_of_more(scene: Scene) -> None:
     with listening(scene, "w1"):
-        told = {**roll.introduce(Settings()), "fingerprint": "another", "started": 0, "seen": scene.turns.now()}
+        told = {**roster.introduce(Settings()), "fingerprint": "another", "started": 0, "seen": scene.turns.now()}
         told["settings"] = {**told["settings"], "TURNSTILE_NEWER_TTL": "8"}
         scene.client.hset(scene.keys.workers, "w1", json.dumps(told))
         assert enlist(scene, "w2", started=1) == ""

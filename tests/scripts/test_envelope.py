@@ -13,7 +13,7 @@ from tests.scripts.conftest import Stage
 from tests.scripts.scene import Scene
 from turnstile.turns.errors import TurnCancelled, TurnFailed
 from turnstile.turns.states import State
-from turnstile.turns.store import Outcome
+from turnstile.turns.store.turns import Outcome
 from turnstile.turns.wire import QUEUES, Options, envelope
 
 EVERY_CHARACTER = "ABCXYZabcxyz0189._@+~=:-"

@@ -6,7 +6,7 @@ from tests.scripts.conftest import Stage
 from tests.scripts.scene import Scene, pair
 from turnstile.turns.errors import TooManyWaiting, TurnConflict, TurnNotEnded, UnknownTurn
 from turnstile.turns.states import State
-from turnstile.turns.store import Outcome
+from turnstile.turns.store.turns import Outcome
 
 
 def marked(turn: str) -> list[str]:

@@ -23,7 +23,7 @@ from tests.scripts.scene import Scene, pair, pairs
 from turnstile.turns.errors import TurnConflict
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import TRANSITIONS, State
-from turnstile.turns.store import Call, Outcome, TurnStore
+from turnstile.turns.store.turns import Call, Outcome, TurnStore
 from turnstile.turns.wire import QUEUES, Claim, Options
 
 _ANY: dict[str, Any] = {"deadline": None, "suppress_health_check": list(HealthCheck), "report_multiple_bugs": False}

@@ -4,10 +4,10 @@ import pytest
 
 from tests.scripts.conftest import Memory, Stage
 from tests.scripts.scene import Scene
-from turnstile.deploy.embedded import EmbeddedServer
+from turnstile.deploy.local.server import EmbeddedServer
 from turnstile.turns.errors import InvalidTurn, QueueMemoryFull, TooManyWaiting, TurnConflict
 from turnstile.turns.states import State
-from turnstile.turns.store import Submitted
+from turnstile.turns.store.turns import Submitted
 from turnstile.turns.wire import Options
 
 

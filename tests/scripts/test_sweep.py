@@ -9,7 +9,7 @@ from tests.scripts.conftest import Memory, Stage
 from tests.scripts.scene import AN_HOUR_MS, Scene, pair, pairs
 from turnstile.turns.errors import TurnFailed
 from turnstile.turns.states import State
-from turnstile.turns.store import Swept
+from turnstile.turns.store.turns import Swept
 from turnstile.turns.wire import Options
 
 NOTHING = Swept(0, 0, 0, 0, 0)

@@ -9,8 +9,8 @@ import redis
 from turnstile.turns.errors import UnknownTurn
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
-from turnstile.turns.store import Outcome
-from turnstile.turns.webhooks import Notice, Undelivered, WebhookStore
+from turnstile.turns.store.turns import Outcome
+from turnstile.turns.store.webhooks import Notice, Undelivered, WebhookStore
 from turnstile.turns.wire import Claim, Options
 
 URL = "https://hooks.example.com/x"

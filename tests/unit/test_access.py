@@ -8,11 +8,11 @@ import pytest
 import standardwebhooks
 from pydantic import SecretStr
 
-from turnstile.turns.access import Keyring, Limits, key_hash, key_id, new_key, new_secret, secret_bytes
+from turnstile.turns.api_keys import Keyring, Limits, key_hash, key_id, new_key, new_secret, secret_bytes
 from turnstile.turns.errors import SettingError
 from turnstile.turns.settings import Settings
-from turnstile.workers.addresses import PrivateAddress, check_host, read_networks
-from turnstile.workers.postman import backoff, signature
+from turnstile.workers.webhooks.networks import PrivateAddress, check_host, read_networks
+from turnstile.workers.webhooks.sender import backoff, signature
 
 HASH = "a" * 64
 

@@ -9,9 +9,9 @@ import pytest
 import redis
 from celery import Celery
 
-from turnstile.turns.address import Address, Tls, parse
-from turnstile.turns.connection import close_async, connect, connect_async
 from turnstile.turns.errors import SettingError
+from turnstile.turns.redis.address import Address, Tls, parse
+from turnstile.turns.redis.connection import close_async, connect, connect_async
 from turnstile.turns.settings import Settings
 from turnstile.workers.app import configuration
 

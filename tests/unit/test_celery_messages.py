@@ -10,7 +10,7 @@ import pytest
 
 from tests.processes import ROOT, environment
 from turnstile.turns.wire import envelope, notice
-from turnstile.workers.messages import Message, Refused, is_dispatch, read
+from turnstile.workers.upkeep.celery_messages import Message, Refused, is_dispatch, read
 
 _NAMES = {"id": "a", "session": "tenant/foo", "queue": "chat", "tag": "a-1", "turn": "a", "question": '\\"hi [x], {}\\"'}
 

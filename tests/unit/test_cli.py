@@ -8,9 +8,9 @@ import pytest
 import redis
 from click.testing import CliRunner
 
-from turnstile.deploy.embedded import ServerNotStarted
-from turnstile.producers.cli import exit_status, main
-from turnstile.producers.terminal import Terminal
+from turnstile.deploy.local.server import ServerNotStarted
+from turnstile.producers.cli.commands import exit_status, main
+from turnstile.producers.cli.terminal import Terminal
 from turnstile.turns import errors
 
 COMMANDS = ("up", "demo", "ask", "chat", "history", "status", "cancel", "failed", "retry", "erase", "doctor", "stats")
@@ -22,11 +22,11 @@ def modules_after(statement: str) -> set[str]:
 
 
 def test_the_command_line_imports_next_to_nothing() -> None:
-    loaded = modules_after("import turnstile.producers.cli")
+    loaded = modules_after("import turnstile.producers.cli.commands")
     assert not loaded & {"langchain_core", "celery", "kombu", "redis", "pydantic", "rich", "prompt_toolkit", "asyncio"}
 
 
-@pytest.mark.parametrize("module", ["client", "conversation", "doctor"])
+@pytest.mark.parametrize("module", ["client", "cli.chat", "cli.doctor"])
 def test_who_asks_pays_for_neither_langchain_nor_celery(module: str) -> None:
     loaded = modules_after(f"import turnstile.producers.{module}")
     assert not loaded & {"langchain_core", "celery", "kombu", "openai"}
@@ -76,7 +76,7 @@ def test_a_defect_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken() -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("turnstile.producers.cli._client", broken)
+    monkeypatch.setattr("turnstile.producers.cli.commands._client", broken)
     assert isinstance(CliRunner().invoke(main, ["stats"]).exception, ZeroDivisionError)
 
 

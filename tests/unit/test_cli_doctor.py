@@ -2,7 +2,7 @@
 
 import pytest
 
-from turnstile.producers.doctor import Verdict, check_durability, check_eviction, check_memory, check_model, check_version
+from turnstile.producers.cli.doctor import Verdict, check_durability, check_eviction, check_memory, check_model, check_version
 from turnstile.turns.settings import Settings
 
 OK, WARN, FAIL = Verdict.OK, Verdict.WARN, Verdict.FAIL

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from turnstile.producers import views
+from turnstile.producers.cli import formatting
 from turnstile.producers.transcript import HistoryMessage, read_history
 from turnstile.turns.states import State
 from turnstile.turns.wire import Options, Record
@@ -22,7 +22,7 @@ def element(kind: str, content: Any, **more: Any) -> bytes:
 
 
 def test_a_record_is_shown_without_what_is_not_known() -> None:
-    text = views.record_text(record(state=State.COMPLETED, answer="Fine.", usage={"input_tokens": 3, "details": {}}))
+    text = formatting.record_text(record(state=State.COMPLETED, answer="Fine.", usage={"input_tokens": 3, "details": {}}))
     assert "answer    Fine." in text
     assert "tokens    input_tokens 3" in text
     assert "None" not in text
@@ -39,11 +39,11 @@ def test_a_record_is_shown_without_what_is_not_known() -> None:
     ],
 )
 def test_a_state_says_what_else_there_is_to_know(known: dict[str, Any], text: str) -> None:
-    assert views.state_text(record(**known)) == text
+    assert formatting.state_text(record(**known)) == text
 
 
 def test_a_record_is_json() -> None:
-    shown = json.loads(json.dumps(views.record_json(record())))
+    shown = json.loads(json.dumps(formatting.record_json(record())))
     assert (shown["id"], shown["state"], shown["options"]["queue"]) == ("t", "queued", "chat")
 
 
@@ -52,7 +52,7 @@ def test_the_parts_of_a_question_that_are_no_text_are_named() -> None:
         {"type": "text", "text": "Look:"},
         {"type": "image_url", "image_url": {"url": "https://example.org"}},
     ]
-    assert views.question_text(question) == "Look: [image_url]"
+    assert formatting.question_text(question) == "Look: [image_url]"
 
 
 def test_a_history_is_read_oldest_first_with_its_roles() -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from turnstile.producers.readers import EndReader, EventReader, Look, Patience, Read, Reader, Step, TextReader
+from turnstile.producers.reading.readers import EndReader, EventReader, Look, Patience, Read, Reader, Step, TextReader
 from turnstile.turns.errors import QueueUnreachable, TurnCancelled, TurnFailed, TurnNotFinished
 from turnstile.turns.states import State
 from turnstile.turns.wire import Event, Options, Record
@@ -190,7 +190,7 @@ def test_an_outage_is_borne_until_the_time_out() -> None:
 def test_an_outage_without_a_time_out_is_borne_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     patience = Patience(None)
     assert 0 < patience.bear(OUTAGE) <= 1
-    monkeypatch.setattr("turnstile.producers.readers.OUTAGE_SECONDS", -1.0)
+    monkeypatch.setattr("turnstile.producers.reading.readers.OUTAGE_SECONDS", -1.0)
     with pytest.raises(QueueUnreachable):
         patience.bear(OUTAGE)
     patience.answered()

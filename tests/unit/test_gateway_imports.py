@@ -6,7 +6,7 @@ import sys
 from tests.processes import ROOT, environment
 
 CODE = """
-import sys, turnstile.producers.gateway
+import sys, turnstile.producers.gateway.asgi
 print({name.partition(".")[0] for name in sys.modules} & {"langchain_core", "langchain_openai", "openai", "celery", "kombu"})
 """
 

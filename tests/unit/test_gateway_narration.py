@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from turnstile.producers.http.chat import _Teller
-from turnstile.producers.http.errors import ApiError
-from turnstile.producers.http.narration import Narrator
+from turnstile.producers.gateway.chat.routes import _Teller
+from turnstile.producers.gateway.edge.errors import ApiError
+from turnstile.producers.gateway.responses.events import Narrator
 from turnstile.turns.states import State
 from turnstile.turns.wire import Event, Options, Record
 

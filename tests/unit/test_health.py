@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import wait_until
-from turnstile.workers.health import Health
+from turnstile.workers.process.health import Health
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import inspect
 from hypothesis import given
 from hypothesis import strategies as st
 
-from turnstile.turns.keys import Keys
+from turnstile.turns.redis.keys import Keys
 
 _KEYS = Keys()
 _NAMED = tuple(

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from turnstile.workers import offline_answers as answers
-from turnstile.workers.offline_behaviour import Behaviour, read_directive
+from turnstile.workers.offline import answers as answers
+from turnstile.workers.offline.behaviour import Behaviour, read_directive
 
 
 def user(content: Any) -> dict[str, Any]:

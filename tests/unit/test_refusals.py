@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from turnstile.workers.refusals import HeldRefusal, speak_refusal
+from turnstile.workers.chains.openai.refusals import HeldRefusal, speak_refusal
 
 Said = list[tuple[Any, Any]]
 

@@ -5,9 +5,9 @@ import json
 import pytest
 from pydantic import SecretStr
 
-from turnstile.turns.roll import MUST_AGREE, SHOULD_AGREE, Facts, introduce, objection, oddities
-from turnstile.turns.scripts import digest
+from turnstile.turns.redis.scripts import digest
 from turnstile.turns.settings import Settings
+from turnstile.turns.store.roster import MUST_AGREE, SHOULD_AGREE, Facts, introduce, objection, oddities
 
 OURS = Settings()
 OTHER = {

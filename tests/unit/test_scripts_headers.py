@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from turnstile.turns import rates, roll, store, webhooks
-from turnstile.turns.keys import Keys
-from turnstile.turns.scripts import NAMES, build, header
+from turnstile.turns.redis.keys import Keys
+from turnstile.turns.redis.scripts import NAMES, build, header
 from turnstile.turns.settings import Settings
+from turnstile.turns.store import limits, roster, turns, webhooks
 
 _FOLDER = files("turnstile.turns").joinpath("lua")
 PARTS = tuple(sorted(file.name.removesuffix(".lua") for file in _FOLDER.joinpath("parts").iterdir()))
@@ -197,8 +197,8 @@ _ALL_ELSE = {
 
 def _operation(name: str) -> Any:
     """What describes the call of this name, on whichever store has it."""
-    owners = (store._Operations, webhooks._Operations, rates.AsyncRateStore)
-    return next((vars(owner)[name]._describe for owner in owners if name in vars(owner)), None) or getattr(roll, name)
+    owners = (turns._Operations, webhooks._Operations, limits.AsyncRateStore)
+    return next((vars(owner)[name]._describe for owner in owners if name in vars(owner)), None) or getattr(roster, name)
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in COUNTING])
@@ -212,7 +212,7 @@ def test_the_store_reads_every_word(name: str) -> None:
         "retry": "_read_ended",
     }
     reader = readers.get(name)
-    owner = store._Operations if reader is None or hasattr(store._Operations, reader) else store
+    owner = turns._Operations if reader is None or hasattr(turns._Operations, reader) else turns
     function = getattr(owner, reader) if reader else _operation(name)
     handled = set(re.findall(r'b"(\w+)"', inspect.getsource(function)))
     assert handled | _PASSED_ON.get(name, set()) | _ALL_ELSE.get(name, set()) == _promised(name)

@@ -10,7 +10,7 @@ import redis
 from tests.scripts.scene import Scene
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import TRANSITIONS, State
-from turnstile.turns.store import Outcome, TurnStore
+from turnstile.turns.store.turns import Outcome, TurnStore
 from turnstile.turns.wire import Claim
 
 _DOCUMENT = Path(__file__).parents[2] / "ARCHITECTURE.md"

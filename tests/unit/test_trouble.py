@@ -5,7 +5,7 @@ import logging
 import pytest
 from redis.exceptions import InvalidResponse, NoPermissionError, ResponseError
 
-from turnstile.workers.trouble import Sparing, Trouble
+from turnstile.workers.celery_patches.repeated_errors import Sparing, Trouble
 
 log = logging.getLogger(__name__)
 

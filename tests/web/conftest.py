@@ -15,8 +15,8 @@ import pytest
 
 from tests.gateways import Gateway
 from tests.processes import Worker, offline_model
-from turnstile.deploy.embedded import EmbeddedServer
-from turnstile.turns.access import Limits, new_key
+from turnstile.deploy.local.server import EmbeddedServer
+from turnstile.turns.api_keys import Limits, new_key
 
 FOLDER = Path(__file__).parent
 _NODE_SECONDS = 600

@@ -13,7 +13,7 @@ from tests.chaos.scene import Scene
 from tests.gateways import Gateway
 from tests.processes import Worker
 from tests.support import wait_until
-from turnstile.deploy.embedded import free_port
+from turnstile.deploy.local.server import free_port
 
 _OTHERS = ({"TURNSTILE_HISTORY_PREFIX": "others:"}, {"TURNSTILE_HISTORY_TTL": "3"}, {"TURNSTILE_HISTORY_TTL": "2000000"})
 

@@ -1,0 +1,1 @@
+"""All of Turnstile on one machine: the embedded server, and the Procfile's commands under one supervisor."""

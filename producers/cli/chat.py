@@ -1,0 +1,129 @@
+"""A person asks: one question, or a whole conversation."""
+
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from turnstile.producers.cli import formatting
+from turnstile.producers.cli.terminal import Terminal
+from turnstile.producers.client import ChatClient, Turn
+from turnstile.producers.reading.readers import Piece
+from turnstile.turns.errors import TurnEnded, TurnNotFinished, TurnstileError
+from turnstile.turns.states import State
+
+EARLIER_MESSAGES = 10
+_HINT_SECONDS = 6.0
+_HINT = "Still waiting. Is a worker running? `turnstile doctor` tells."
+
+
+def ask(
+    terminal: Terminal, client: ChatClient, session: str, question: str, id: str | None, timeout: float | None, **wishes: Any
+) -> None:
+    """Ask, and show the answer as it comes (as JSON: the record of the ended turn).
+
+    Raises:
+        TurnEnded, TurnNotFinished, TurnRefused.
+    """
+    turn = client.ask(session, question, id=id, **wishes)
+    terminal.notice(f"turn {turn.id}{_place(turn)}")
+    try:
+        _show_record(terminal, turn, timeout) if terminal.as_json else show(terminal, turn, timeout)
+    except (KeyboardInterrupt, TurnNotFinished):
+        terminal.complain(f"The turn goes on: `turnstile status {turn.id}`, or `turnstile cancel {turn.id}`.")
+        raise
+
+
+def enqueue(terminal: Terminal, client: ChatClient, session: str, question: str, id: str | None, **wishes: Any) -> None:
+    """Ask without waiting, and show the turn's id."""
+    submitted = client.ask(session, question, id=id, **wishes).submitted
+    assert submitted is not None
+    value = {"id": submitted.id, "session": session, "state": submitted.state, "place": submitted.place}
+    terminal.result(submitted.id, value)
+
+
+def show(terminal: Terminal, turn: Turn, timeout: float | None = None) -> str:
+    """Show an answer as it comes, and return it.
+
+    Raises:
+        TurnEnded, TurnNotFinished.
+    """
+    answer = ""
+    try:
+        for piece in _pieces(terminal, turn, timeout):
+            if piece.starts_over:
+                terminal.end_line()
+                terminal.complain("The turn had to start again; this is its new answer:")
+                answer = ""
+            terminal.write(piece)
+            answer += piece
+    finally:
+        terminal.end_line()
+    if turn.status().state is State.INCOMPLETE:
+        terminal.complain("The model stopped before the end of its answer.")
+    return answer
+
+
+def _pieces(terminal: Terminal, turn: Turn, timeout: float | None) -> Iterator[Piece]:
+    with terminal.hint(_HINT, _HINT_SECONDS) as hint:
+        for piece in turn.stream(timeout=timeout):
+            hint.cancel()
+            yield piece
+
+
+def _show_record(terminal: Terminal, turn: Turn, timeout: float | None) -> None:
+    trouble: TurnstileError | None = None
+    try:
+        turn.result(timeout)
+    except (TurnEnded, TurnNotFinished) as error:
+        trouble = error
+    terminal.result("", formatting.record_json(turn.status()))
+    if trouble:
+        raise trouble
+
+
+def _place(turn: Turn) -> str:
+    place = turn.submitted.place if turn.submitted else 0
+    return f", {place} before it in its session" if place else ""
+
+
+def chat(terminal: Terminal, client: ChatClient, session: str) -> None:
+    """Talk until the input ends. Ctrl-C cancels the running turn."""
+    for question in _typed(terminal, client, session) if sys.stdin.isatty() else sys.stdin:
+        if question.strip():
+            _answer(terminal, client, session, question.strip())
+
+
+def _answer(terminal: Terminal, client: ChatClient, session: str, question: str) -> None:
+    try:
+        turn = client.ask(session, question)
+        try:
+            show(terminal, turn)
+        except KeyboardInterrupt:
+            turn.cancel()
+            terminal.complain("Cancelled.")
+    except TurnEnded as error:
+        terminal.complain(f"No answer: {error}")
+    except TurnstileError as error:
+        if not sys.stdin.isatty():
+            raise
+        terminal.complain(str(error))
+
+
+def _typed(terminal: Terminal, client: ChatClient, session: str) -> Iterator[str]:
+    """What a person types; the arrow keys bring back what was asked before."""
+    from prompt_toolkit import PromptSession
+    from prompt_toolkit.history import InMemoryHistory
+
+    earlier = client.history(session, EARLIER_MESSAGES)
+    for message in earlier:
+        terminal.line(formatting.history_text(message))
+    asked = InMemoryHistory([message.text for message in earlier if message.role == "user"])
+    prompt: PromptSession[str] = PromptSession(f"{session}> ", history=asked)
+    terminal.notice("Ctrl-C cancels an answer, Ctrl-D leaves.")
+    while True:
+        try:
+            yield prompt.prompt()
+        except KeyboardInterrupt:
+            continue
+        except EOFError:
+            return

@@ -1,0 +1,124 @@
+"""Lists in pages: items of a response, and of a conversation's history."""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any, Literal
+
+from fastapi import Query
+
+from turnstile.producers.gateway import rendering
+from turnstile.producers.gateway.content import refusal, shown_item, shown_role
+from turnstile.producers.gateway.edge.errors import missing
+from turnstile.turns import wire
+from turnstile.turns.store.turns import AsyncTurnStore
+
+Limit = Annotated[int, Query(ge=1, le=100)]
+Order = Annotated[Literal["asc", "desc"], Query()]
+Item = dict[str, Any]
+
+_CHUNK = 500
+_FOREIGN = re.compile(r"msg_x(\d{1,9})_([0-9a-f]{16})")
+
+
+def listed(data: Sequence[Item], has_more: bool) -> dict[str, Any]:
+    """A page as the API has it."""
+    return {
+        "object": "list",
+        "data": list(data),
+        "first_id": data[0]["id"] if data else None,
+        "last_id": data[-1]["id"] if data else None,
+        "has_more": has_more,
+    }
+
+
+def cut(items: Sequence[Item], after: str | None, limit: int, order: str) -> dict[str, Any]:
+    """A page of items that are all at hand, oldest first. Raises ApiError when there is none with the id `after`."""
+    ordered = list(items) if order == "asc" else list(items)[::-1]
+    start = 0
+    if after is not None:
+        start = next((n for n, item in enumerate(ordered, 1) if item["id"] == after), 0)
+        if not start:
+            raise missing("after", "Item", after)
+    return listed(ordered[start : start + limit], len(ordered) > start + limit)
+
+
+class History:
+    """The items of a session's history. Places count from 0, the oldest message's, so that new messages move none."""
+
+    def __init__(self, store: AsyncTurnStore, session: str) -> None:
+        self._store = store
+        self._session = session
+
+    async def page(self, after: str | None, limit: int, order: str) -> dict[str, Any]:
+        """A page of items. Raises ApiError when there is none with the id `after`."""
+        size = await self._store.count_messages(self._session)
+        step = 1 if order == "asc" else -1
+        place = 0 if order == "asc" else size - 1
+        if after is not None:
+            place = (await self.find(after, "after"))[0] + step
+        found: list[Item] = []
+        while 0 <= place < size and len(found) < limit:
+            end = place + step * (limit - len(found) - 1)
+            low, high = max(0, min(place, end)), min(size - 1, max(place, end))
+            elements = await self._store.messages(self._session, low, high)
+            items = [item for place_, element in _placed(elements, high) if (item := _item(element, place_))]
+            found += items if order == "desc" else items[::-1]
+            place = high + 1 if order == "asc" else low - 1
+        return listed(found, 0 <= place < size)
+
+    async def find(self, id: str, param: str = "item_id") -> tuple[int, Item, bytes]:
+        """An item's place, the item, and its stored element. Raises ApiError when there is none of this id."""
+        foreign = _FOREIGN.fullmatch(id)
+        token = (rendering.turn_part(id) or id).encode()
+        high = await self._store.count_messages(self._session) - 1
+        if foreign:
+            high = min(high, int(foreign[1]))
+        while high >= 0:
+            low = max(0, high - _CHUNK + 1)
+            for place, element in _placed(await self._store.messages(self._session, low, high), high):
+                if foreign and _digest(element) == foreign[2] and (item := _item(element, place)):
+                    return place, item, element
+                if token in element and (item := _item(element, place)) and item["id"] == id:
+                    return place, item, element
+            high = low - 1
+        raise missing(param, "Item", id)
+
+
+def _placed(elements: Sequence[bytes], high: int) -> Iterator[tuple[int, bytes]]:
+    """Elements, newest first, with their places; the first one's is `high`."""
+    for offset, element in enumerate(elements):
+        yield high - offset, element
+
+
+def _item(element: bytes, place: int) -> Item | None:
+    """The item in an element; None for one that does not parse."""
+    try:
+        content = json.loads(element, parse_constant=lambda _: None)
+        said = content["data"]["content"]
+        role = shown_role(content)
+        mark = content.get("turnstile")
+        if not isinstance(said, str | list):
+            return None
+        if isinstance(said, str) and (content["data"].get("response_metadata") or {}).get("finish_reason") == wire.REFUSAL:
+            said = [refusal(said)]
+        item = shown_item(_id(mark if isinstance(mark, dict) else {}, role, element, place), role, said)
+        whole: Item = json.loads(wire.dumps(item))
+        return whole
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return None
+
+
+def _id(mark: dict[str, Any], role: str, element: bytes, place: int) -> str:
+    if isinstance(mark.get("item"), str):
+        return str(mark["item"])
+    if not isinstance(mark.get("turn"), str):
+        return f"msg_x{place}_{_digest(element)}"
+    if "attempt" in mark or ("place" not in mark and role == "assistant"):
+        return rendering.output_id(mark["turn"], int(mark.get("attempt", 1)))
+    return rendering.input_id(mark["turn"], int(mark.get("place", 0)))
+
+
+def _digest(element: bytes) -> str:
+    return hashlib.sha256(element).hexdigest()[:16]

@@ -1,0 +1,1 @@
+"""Responses: turns as OpenAI's Responses API shows them."""

@@ -1,0 +1,1 @@
+"""Reading of turns while they run, for clients and the gateway."""

@@ -1,0 +1,75 @@
+"""Blocking reads with a bound on each: every thread that waits has a connection of its own.
+
+So threads that wait never starve those that ask of the shared pool's connections, and a connection whose other end is gone
+without a word costs no more than the time that the reader has.
+"""
+
+import os
+import threading
+from typing import Any
+
+from redis.backoff import NoBackoff
+from redis.connection import Connection
+from redis.exceptions import NoScriptError, ResponseError
+from redis.retry import Retry
+
+from turnstile.turns.settings import Settings
+from turnstile.turns.store.turns import Call, TurnStore
+
+_GRACE_SECONDS = 0.25
+_NEW: dict[str, Any] = {"health_check_interval": 0, "retry": Retry(NoBackoff(), 0)}
+
+
+class _Own(threading.local):
+    connection: Connection | None = None
+    seconds: float = 0.0
+
+
+class BoundedStore(TurnStore):
+    """A TurnStore whose calls take no longer than the calling thread allowed, and are never repeated."""
+
+    def __init__(self, settings: Settings, url: str | None = None) -> None:
+        super().__init__(settings, url)
+        self._own = _Own()
+
+    def within(self, seconds: float) -> "BoundedStore":
+        """Bound this thread's next calls; a blocking read gets a moment more, for its reply to arrive."""
+        self._own.seconds = seconds + _GRACE_SECONDS
+        return self
+
+    def close(self) -> None:
+        """Close this thread's connection; the next call opens another."""
+        connection, self._own.connection = self._own.connection, None
+        if connection is not None:
+            connection.disconnect()  # type: ignore[no-untyped-call]  # untyped in redis-py
+
+    def _send(self, call: Call[Any]) -> Any:
+        script = self.scripts.get(call.name)
+        if script is None:
+            return self._exchange(call.name, *call.args)
+        try:
+            return self._exchange("EVALSHA", script.sha, 0, *call.args)
+        except NoScriptError:
+            return self._exchange("EVAL", script.source, 0, *call.args)
+
+    def _exchange(self, *words: Any) -> Any:
+        connection = self._connection()
+        seconds = self._own.seconds
+        connection.socket_timeout = connection.socket_connect_timeout = seconds
+        try:
+            connection.connect()  # type: ignore[no-untyped-call]  # untyped in redis-py
+            connection.send_command(*words)  # type: ignore[no-untyped-call]  # untyped in redis-py
+            return connection.read_response(timeout=seconds)
+        except BaseException as error:
+            # Ctrl-C between question and reply: the reply must not be taken for that of the next question.
+            if not isinstance(error, ResponseError):
+                self.close()
+            raise
+
+    def _connection(self) -> Connection:
+        connection = self._own.connection
+        # A forked child must not speak on its parent's socket.
+        if connection is None or connection.pid != os.getpid():
+            pool = self.client.connection_pool
+            connection = self._own.connection = pool.connection_class(**{**pool.connection_kwargs, **_NEW})
+        return connection

@@ -1,0 +1,153 @@
+"""The Lua scripts: each is one transition, put together from its file, the parts it uses, and this deployment's constants."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+from turnstile.turns.redis.keys import Keys
+from turnstile.turns.settings import Settings
+from turnstile.turns.wire import NOTICE_QUEUE, QUEUES, envelope, notice
+
+NAMES = (
+    "submit", "follow", "claim", "renew", "emit", "finish", "requeue", "cancel", "sweep", "muster", "status", "retry", "forget",
+    "erase", "refuse", "audit", "converse", "describe", "stats", "notify", "conclude", "remind", "resend", "admit", "rights",
+    "enlist", "roll",
+)  # fmt: skip
+# Workers call the roll ten times as often: when nobody did for so long, Redis was away.
+_SILENCE_MS = 2_000
+_REPAIR_MS = 60_000
+# Dispatches that stand before one in its queue push its second look back by this much each.
+_PACE_MS = 5
+# A worker that was not seen for so long is not at work, whatever its connection seems to be.
+_ABSENCE_MS = 20_000
+# A delivery takes less; a webhook that was taken and not heard of for so long is sent again.
+_DELIVERY_MS = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A script ready to run: its name, whole source and SHA1."""
+
+    name: str
+    source: str
+    sha: str
+
+
+@cache
+def _file(name: str) -> str:
+    return files("turnstile.turns").joinpath("lua", f"{name}.lua").read_text()
+
+
+def header(source: str, word: str) -> str:
+    """What a script's opening comment says after a word such as USES or RETURN, continuation lines joined."""
+    lines = source.split("\n\n", 1)[0].splitlines()
+    found: list[str] = []
+    for line in lines:
+        label = re.match(r"-- ([A-Z]+) +(.*)", line)
+        if label and label[1] == word:
+            found.append(label[2])
+        elif found and re.match(r"--  +\S", line):
+            found.append(line[2:].strip())
+        elif found:
+            break
+    return " ".join(found)
+
+
+def build(settings: Settings) -> dict[str, Script]:
+    """All scripts for these settings, by name."""
+    prelude = _prelude(settings)
+    return {name: _assemble(name, prelude) for name in NAMES}
+
+
+@cache
+def digest() -> str:
+    """A word that is the same wherever the scripts are, whatever the settings."""
+    scripts = [_file(name) for name in NAMES]
+    parts = {part: _file(f"parts/{part}") for script in scripts for part in header(script, "USES").split()}
+    text = "\0".join([*scripts, *(parts[part] for part in sorted(parts))])
+    return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()[:12]
+
+
+def _assemble(name: str, prelude: str) -> Script:
+    body = _file(name)
+    flags = header(body, "FLAGS")
+    parts = [_file(f"parts/{part}") for part in header(body, "USES").split()]
+    source = "\n".join([f"#!lua flags={flags}" if flags else "#!lua", prelude, *parts, body])
+    return Script(name, source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest())
+
+
+def key_names(keys: Keys) -> dict[str, str]:
+    """What scripts call each family of keys or channels → how its names begin."""
+    return {
+        "conversation": keys.conversation(),
+        "session": keys.session(),
+        "mailbox": keys.mailbox(),
+        "turns": keys.turns(),
+        "turn": keys.turn(),
+        "events": keys.events(),
+        "owned": keys.owned(),
+        "webhook": keys.webhook(),
+        "rate": keys.rate(),
+        "history": keys.history(),
+        "queue": keys.queue(),
+        "celery_result": keys.celery_result(),
+        "due": keys.due,
+        "failed": keys.failed,
+        "open": keys.open,
+        "stats": keys.stats,
+        "workers": keys.workers,
+        "roll": keys.roll,
+        "webhooks": keys.webhooks,
+        "undelivered": keys.undelivered,
+        "orders": keys.orders(),
+        "wake": keys.wake(),
+        "probe": keys.probe(),
+    }
+
+
+def _prelude(settings: Settings) -> str:
+    keys = Keys(settings.key_prefix, settings.history_prefix)
+    rules: dict[str, int | str] = {
+        "lease": _ms(settings.lease_seconds),
+        "owned_ttl": _ms(settings.lease_seconds) * 100,
+        "silence": min(_SILENCE_MS, _ms(settings.lease_seconds)),
+        "grace": _ms(settings.dispatch_grace_seconds),
+        "pace": _PACE_MS,
+        "repair": _REPAIR_MS,
+        "patience": _ms(settings.lease_seconds),
+        "max_attempts": settings.max_attempts,
+        "max_waiting": settings.max_waiting,
+        "max_waiting_per_session": settings.max_waiting_per_session,
+        "result_ttl": _ms(settings.result_ttl),
+        "failed_ttl": _ms(max(settings.failed_ttl, settings.result_ttl)),
+        "events_ttl": _ms(settings.events_ttl),
+        "history_ttl": _ms(settings.history_ttl or 0),
+        "delivery": _DELIVERY_MS,
+        "absence": _ABSENCE_MS,
+        "webhook_age": _ms(settings.webhook_seconds),
+        "webhook_ttl": _ms(settings.webhook_seconds + settings.failed_ttl),
+        "notices": NOTICE_QUEUE,
+        "notice": notice(),
+        "queues": " ".join(QUEUES),
+        "show_content": int(settings.show_content),
+        "envelope": envelope(show_content=settings.show_content),
+    }
+    return f"local key = {_table(key_names(keys))}\nlocal rule = {_table(rules)}"
+
+
+def _table(values: Mapping[str, int | str]) -> str:
+    return "{ " + ", ".join(f"{k} = {_literal(v)}" for k, v in values.items()) + " }"
+
+
+def _literal(value: int | str) -> str:
+    if isinstance(value, int):
+        return str(value)
+    return json.dumps(value) if "[==[" not in value and '"' not in value else f"[==[{value}]==]"
+
+
+def _ms(seconds: float) -> int:
+    return round(seconds * 1000)

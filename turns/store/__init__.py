@@ -1,0 +1,1 @@
+"""Turns in Redis: one method for each operation."""

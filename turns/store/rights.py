@@ -1,0 +1,78 @@
+"""The rights that each role needs of its Redis user: read off the scripts that it runs, so that no list can fall behind."""
+
+import re
+import secrets
+from collections.abc import Mapping, Sequence
+from functools import cache
+
+from turnstile.turns.redis.keys import Keys
+from turnstile.turns.redis.scripts import Script, key_names
+from turnstile.turns.wire import NOTICE_QUEUE, QUEUES, dumps, text
+
+ROLES: dict[str, tuple[str, ...]] = {
+    "worker": (
+        "submit", "claim", "renew", "emit", "finish", "requeue", "cancel", "refuse", "sweep", "muster", "audit", "status",
+        "stats", "notify", "conclude", "remind", "enlist", "roll", "rights",
+    ),
+    "gateway": (
+        "submit", "follow", "cancel", "status", "stats", "converse", "describe", "erase", "forget", "admit", "roll", "rights",
+    ),
+    "producer": (
+        "submit", "cancel", "status", "stats", "converse", "describe", "retry", "erase", "resend", "roll", "rights",
+    ),
+}  # fmt: skip
+"""Role → the scripts that it runs."""
+
+_COMMAND = re.compile(r"redis\.p?call\('([A-Z]+)'")
+_KEY = re.compile(r"\bkey\.(\w+)")
+_CHANNELS = ("orders", "wake")
+_BOTH = "celery_result"
+"""A family of keys, and of channels."""
+
+
+@cache
+def commands(role: str, scripts: tuple[Script, ...]) -> tuple[str, ...]:
+    """What a role's scripts call, sorted."""
+    return tuple(sorted({name for script in _of(role, scripts) for name in _COMMAND.findall(script.source)}))
+
+
+def _of(role: str, scripts: Sequence[Script]) -> list[Script]:
+    return [script for script in scripts if script.name in ROLES[role]]
+
+
+def ask(role: str, scripts: Mapping[str, Script], keys: Keys) -> tuple[str, dict[str, str]]:
+    """What `rights` is to be asked for a role, and how its answers are said: the example's place is taken by its pattern."""
+    name = f"rights-{secrets.token_hex(8)}"
+    used = {key for script in _of(role, list(scripts.values())) for key in _KEY.findall(script.source)}
+    patterns = _patterns(used, keys, name)
+    channels = {made: said for made, (said, kind) in patterns.items() if "&" in kind}
+    stored = {made: said for made, (said, kind) in patterns.items() if "~" in kind}
+    asked = {
+        "name": name,
+        "commands": commands(role, tuple(scripts.values())),
+        "keys": sorted(stored),
+        "channels": sorted(channels),
+    }
+    said = {f"~{made}": f"~{pattern}" for made, pattern in stored.items()}
+    return dumps(asked), said | {f"&{made}": f"&{pattern}" for made, pattern in channels.items()}
+
+
+def _patterns(used: set[str], keys: Keys, name: str) -> dict[str, tuple[str, str]]:
+    """Example → its pattern, and whether it is a key (~), a channel (&) or both."""
+    found: dict[str, tuple[str, str]] = {}
+    for family, start in key_names(keys).items():
+        kind = "&" if family in _CHANNELS else "~&" if family == _BOTH else "~"
+        if family not in used:
+            continue
+        if family == "queue":
+            found |= {keys.queue(queue): (keys.queue(queue), kind) for queue in (*QUEUES, NOTICE_QUEUE)}
+        elif isinstance(vars(Keys)[family], property):
+            found[start] = (start, kind)
+        else:
+            found[start + name] = (f"{start}*", kind)
+    return found
+
+
+def read(said: Mapping[str, str], reply: Sequence[bytes]) -> list[str]:
+    """The rights that are missing, as ACL SETUSER takes them."""
+    return [said.get(right, right) for right in map(text, reply)]

@@ -1,0 +1,104 @@
+"""The roll of workers: who is at work, in which version, and by which settings.
+
+Processes that keep histories under different prefixes, or for different times, split and delete what others write. So the
+workers at work are the measure: a worker that differs is not let onto the roll, and whoever asks or reads is told.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from typing import Any
+
+from turnstile.turns import wire
+from turnstile.turns.redis.scripts import digest
+from turnstile.turns.settings import Settings
+from turnstile.turns.store.turns import Call
+
+MUST_AGREE = ("history_prefix", "history_ttl", "result_ttl", "failed_ttl", "events_ttl")
+"""What is stored under another name, or for another time, is lost to the others."""
+
+SHOULD_AGREE = (
+    "window_messages", "window_tokens", "max_waiting_per_session", "max_waiting", "lease_seconds", "dispatch_grace_seconds",
+    "max_attempts", "intake_queue", "webhook_seconds", "show_content",
+)  # fmt: skip
+"""Nothing is lost when these differ, but a turn fares as the process has it that it happens to meet."""
+
+Facts = Mapping[str, Any]
+"""What a worker says of itself."""
+
+REMEDY = "What one stores, the other would lose: set it alike everywhere; stop all workers to change it."
+
+
+def introduce(settings: Settings) -> Facts:
+    """What a process with these settings says of its version and of what others should share; nothing secret."""
+    shared = {Settings.variable(name): _said(getattr(settings, name)) for name in (*MUST_AGREE, *SHOULD_AGREE)}
+    return {"fingerprint": _fingerprint(shared), "version": package_version(), "scripts": digest(), "settings": shared}
+
+
+def _fingerprint(shared: Mapping[str, str]) -> str:
+    """The same for all that must agree and do; where it is not, the values are compared: a newer version may share more."""
+    text = wire.dumps([shared[Settings.variable(name)] for name in MUST_AGREE])
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@cache
+def package_version() -> str:
+    """The version of this package; `unknown` where it runs without having been installed."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("turnstile")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def _said(value: object) -> str:
+    if value is None:
+        return "unset"
+    return f"{value:.3f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
+
+
+def enlist(settings: Settings, worker: str, facts: Facts) -> Call[str]:
+    """Put a worker on the roll, or renew its place; empty, or the one line that says why it is refused.
+
+    `facts` hold what `introduce` tells, and `started` and `seen`, in seconds since the epoch.
+    """
+    shared = facts["settings"]
+    binding = [word for name in map(Settings.variable, MUST_AGREE) for word in (name, shared[name])]
+
+    def read(reply: list[bytes]) -> str:
+        return "" if reply[0] == b"enlisted" else objection(settings, {wire.text(reply[1]): json.loads(reply[2])})
+
+    alike = wire.dumps({"fingerprint": facts["fingerprint"]}).strip("{}")
+    return Call("enlist", (worker, wire.dumps(facts), facts["started"], alike, *binding), read)
+
+
+def roll(limit: int = 1_000_000) -> Call[dict[str, Facts]]:
+    """The workers at work, by name, at most `limit`, each with what it says of itself."""
+
+    def read(reply: list[bytes]) -> dict[str, Facts]:
+        return {wire.text(name): json.loads(facts) for name, facts in zip(reply[::2], reply[1::2], strict=True)}
+
+    return Call("roll", (limit,), read)
+
+
+def objection(settings: Settings, workers: Mapping[str, Facts], fields: Iterable[str] = MUST_AGREE) -> str:
+    """Why a process with these settings must not store anything beside these workers, in one line; empty: it may."""
+    found = next(_differences(settings, workers, fields), None)
+    return f"{found}. {REMEDY}" if found else ""
+
+
+def oddities(settings: Settings, workers: Mapping[str, Facts]) -> list[str]:
+    """Settings that differ from a worker's without harm to what is stored, each once, in one line each."""
+    return list(_differences(settings, workers, SHOULD_AGREE))
+
+
+def _differences(settings: Settings, workers: Mapping[str, Facts], fields: Iterable[str]) -> Iterator[str]:
+    for field in fields:
+        name, value = Settings.variable(field), _said(getattr(settings, field))
+        for worker, facts in workers.items():
+            theirs = facts.get("settings", {}).get(name, value)
+            if theirs != value:
+                yield f"{name} is {value} here and {theirs} at worker {worker}"
+                break

@@ -1,0 +1,118 @@
+"""Webhooks in Redis: a turn's end is noted in the script that ends it, and stays noted until someone was told."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+from turnstile.turns import wire
+from turnstile.turns.errors import UnknownTurn
+from turnstile.turns.store.turns import AsyncTurnStore, Call, TurnStore, operation
+
+GIVEN_UP = "given_up"
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A webhook to deliver: `event` is the same at every attempt, and so is all the rest but `attempt`.
+
+    `type` is OpenAI's, `response.completed` for instance; `created` is when the turn ended, in seconds since the epoch.
+    """
+
+    turn: str
+    event: str
+    type: str
+    created: float
+    url: str
+    key: str
+    attempt: int
+
+    @classmethod
+    def decode(cls, turn: str, reply: Sequence[bytes | int]) -> Self:
+        """Read `notify`'s reply after its first word."""
+        event, kind, created, url, key, attempt = (wire.text(part) for part in reply)
+        return cls(turn, event, kind, int(created) / 1000, url, key, int(attempt))
+
+    def body(self) -> str:
+        """What is delivered, as OpenAI's webhooks say it. It holds no question and no answer."""
+        event = {"id": self.event, "object": "event", "created_at": int(self.created), "type": self.type}
+        return wire.dumps({**event, "data": {"id": self.turn}})
+
+
+@dataclass(frozen=True, slots=True)
+class Undelivered:
+    """A webhook that is still to be delivered, or was given up: `phase` is `sent`, `taken`, `waiting` or `given_up`.
+
+    `reason` is a word for why the newest attempt failed.
+    """
+
+    turn: str
+    type: str
+    url: str
+    phase: str
+    attempts: int
+    reason: str
+
+    @classmethod
+    def decode(cls, turn: str, reply: Sequence[bytes | None]) -> Self | None:
+        """Read the fields of a webhook; None when there is none any more."""
+        kind, url, phase, attempts, reason = (wire.text(part or b"") for part in reply)
+        return cls(turn, kind, url, phase, int(attempts), reason) if phase else None
+
+
+_FIELDS = ("type", "url", "phase", "attempts", "reason")
+
+
+class _Operations:
+    keys: Any
+
+    @operation
+    def notify(self, turn: str) -> Call[Notice | None]:
+        """Take a webhook that was sent off, to deliver it; None when there is nothing to deliver."""
+
+        def read(reply: list[Any]) -> Notice | None:
+            return Notice.decode(turn, reply[1:]) if reply[0] == b"taken" else None
+
+        return Call("notify", (turn,), read)
+
+    @operation
+    def conclude(self, notice: Notice, reason: str = "", delay: float = 0) -> Call[str]:
+        """Tell how an attempt went; without `reason` it was delivered, with a `delay` below 0 it is given up.
+
+        `delivered`, `waiting` for the next attempt, `given_up`, or `superseded`: it was another's by then.
+        """
+        args = (notice.turn, notice.event, notice.attempt, reason, round(delay * 1000))
+        return Call("conclude", args, lambda reply: wire.text(reply[0]))
+
+    @operation
+    def remind(self, limit: int = 100) -> Call[tuple[int, int]]:
+        """Send off again what is overdue, at most `limit`; how many were looked at, and how many were sent."""
+        return Call("remind", (limit,), lambda reply: (reply[0], reply[1]))
+
+    @operation
+    def resend(self, turn: str) -> Call[None]:
+        """Send a webhook off again now. Raises UnknownTurn when it was delivered, or there never was one."""
+
+        def read(reply: list[bytes]) -> None:
+            if reply[0] == b"unknown":
+                raise UnknownTurn(f"There is no webhook of turn {turn} to send: it was delivered, has expired, or never was.")
+
+        return Call("resend", (wire.check_turn(turn),), read)
+
+    @operation
+    def undelivered(self, limit: int = 100, *, given_up: bool = True) -> Call[list[str]]:
+        """Turns whose webhooks were given up, newest first; or those still under way, soonest first."""
+        name, command = (self.keys.undelivered, "ZREVRANGE") if given_up else (self.keys.webhooks, "ZRANGE")
+        return Call(command, (name, 0, limit - 1), lambda reply: [wire.text(turn) for turn in reply])
+
+    @operation
+    def look_up(self, turn: str) -> Call[Undelivered | None]:
+        """What is known of one webhook; None once it was delivered."""
+        return Call("HMGET", (self.keys.webhook(turn), *_FIELDS), lambda reply: Undelivered.decode(turn, reply))
+
+
+class WebhookStore(_Operations, TurnStore):
+    """The blocking face."""
+
+
+class AsyncWebhookStore(_Operations, AsyncTurnStore):
+    """The awaited face."""

@@ -1,0 +1,192 @@
+"""One attempt at one turn: from the claim to its end."""
+
+import asyncio
+import logging
+from time import monotonic
+from typing import Any, cast
+
+from langchain_core.messages import BaseMessage, convert_to_messages
+from langchain_core.runnables import Runnable
+
+from turnstile.memory.codec import encode
+from turnstile.memory.open_turn import OpenTurn, opened, transcript
+from turnstile.memory.window import fit
+from turnstile.turns.errors import BrokenRecord, QueueUnreachable
+from turnstile.turns.settings import Settings
+from turnstile.turns.states import State
+from turnstile.turns.store.turns import AsyncTurnStore, Outcome
+from turnstile.turns.wire import REFUSAL, UNREADABLE, Claim, dumps, whole
+from turnstile.workers.attempt.failures import Failure, backoff, classify
+from turnstile.workers.attempt.report import LOST, REQUEUED, Report
+from turnstile.workers.attempt.text_stream import TextStream
+from turnstile.workers.chains.user import ChainResult, run_chain
+
+log = logging.getLogger(__name__)
+
+_DEADLINE = Failure("deadline_exceeded", "The turn did not end before its deadline.", retryable=False)
+_UNREADABLE = Failure("invalid_request", "`history` and `before` must be messages: `role` and `content`.", retryable=False)
+_NO_HISTORY = Failure("history_unreadable", UNREADABLE, retryable=False)
+_FILTERED = Failure("content_filter", "The model's content filter stopped the answer.", retryable=False)
+_MODEL_OPTIONS = ("name", "model", "instructions", "temperature", "top_p", "max_output_tokens", "response_format")
+_COMMIT_SECONDS = 600.0
+_COMMIT_PAUSE_SECONDS = 0.5
+
+
+class Attempt:
+    """A claimed turn at work. `run` tells how it went; `drop` stops it from outside."""
+
+    def __init__(self, claim: Claim, chain: Runnable[Any, Any], store: AsyncTurnStore) -> None:
+        self.claim = claim
+        self._chain = chain
+        self._store = store
+        self._settings: Settings = store.settings
+        self._task: asyncio.Task[Any] | None = None
+        self._dropped = ""
+        self._stream = TextStream(store, claim) if claim.stream else None
+
+    def drop(self, why: str) -> None:
+        """Stop the model's call, and do not commit; to be said again as long as it goes on all the same.
+
+        Nothing happens once the answer is being committed.
+        """
+        if self._task:
+            self._dropped = self._dropped or why
+            self._task.cancel()
+
+    async def run(self) -> Report:
+        """Ask the chain and commit what it says."""
+        if not self.claim.readable:
+            return await self._after_failure(_NO_HISTORY)
+        try:
+            window = self._window()
+        except Exception:  # LangChain's readers raise whatever a strange message leads them to, and quote it
+            return await self._after_failure(_UNREADABLE)
+        opening = OpenTurn(self.claim.session, self.claim.id, window, history_prefix=self._settings.history_prefix)
+        with opened(opening):
+            # A task of its own: a chain may cancel the one it runs in, or raise what only ends tasks.
+            asked = self._task = asyncio.create_task(self._ask(opening))
+        try:
+            await asyncio.wait([asked])
+        except asyncio.CancelledError:
+            # The process ends, and the chain does not heed it.
+            if self._dropped != "shutdown":
+                raise
+            return await self._after_drop()
+        finally:
+            self._task = None
+            asked.cancel()
+        error = asyncio.CancelledError() if asked.cancelled() else asked.exception()
+        if error is None:
+            return await self._commit(opening, asked.result())
+        if self._dropped:
+            return await self._after_drop()
+        return await self._after_failure(_DEADLINE if isinstance(error, _DeadlinePassed) else classify(error))
+
+    def _window(self) -> list[BaseMessage]:
+        return [*self._history(), *convert_to_messages(self.claim.options.before)]
+
+    def _history(self) -> list[BaseMessage]:
+        if self.claim.options.history is not None:
+            return convert_to_messages(self.claim.options.history)
+        window = fit(self.claim.window, self._settings.window_messages, self._settings.window_tokens)
+        if window.broken:
+            log.warning("session %s: %d broken elements in its history", self.claim.session, window.broken)
+        return window.messages
+
+    async def _ask(self, opening: OpenTurn) -> ChainResult:
+        deadline = asyncio.timeout(self._remaining())
+        try:
+            async with deadline:
+                return await run_chain(
+                    self._chain,
+                    cast("str | list[str | dict[str, Any]]", self.claim.question),
+                    opening.window,
+                    self.claim.session,
+                    self._model_options(),
+                    self._stream.write if self._stream else None,
+                )
+        except TimeoutError:
+            if deadline.expired():
+                raise _DeadlinePassed from None
+            raise
+
+    def _model_options(self) -> dict[str, Any]:
+        return {name: value for name in _MODEL_OPTIONS if (value := getattr(self.claim.options, name)) is not None}
+
+    def _remaining(self) -> float:
+        allowed = self.claim.options.deadline_seconds or self._settings.turn_seconds
+        return max(0.0, allowed - (self.claim.now - self.claim.started))
+
+    async def _after_drop(self) -> Report:
+        if self._dropped != "shutdown":
+            return Report(self._dropped)
+        return await self._requeue(0, forgive=True)
+
+    async def _after_failure(self, failure: Failure) -> Report:
+        if failure.retryable and self.claim.chances > 0:
+            # Attempts that were forgiven say nothing of how long the model has been failing.
+            tried = max(1, self._settings.max_attempts - self.claim.chances)
+            delay = backoff(tried, self._settings, failure.retry_after)
+            if delay < self._remaining():
+                log.info("turn %s: %s, again in %.1f s", self.claim.id, failure.code, delay)
+                return await self._requeue(delay)
+        log.info("turn %s: failed with %s", self.claim.id, failure.code)
+        return await self._finish(Outcome(State.FAILED, code=failure.code, message=failure.message), [])
+
+    async def _commit(self, opening: OpenTurn, result: ChainResult) -> Report:
+        filtered = result.finish_reason == "content_filter"
+        try:
+            elements = self._elements(opening, result) if self.claim.options.store and not filtered else []
+            dumps(result.usage).encode()
+        except Exception as error:  # an answer holds whatever its chain has put there
+            return await self._after_failure(classify(error))
+        if filtered:
+            log.info("turn %s: failed with %s", self.claim.id, _FILTERED.code)
+        try:
+            return await self._finish(_outcome(result), elements)
+        except BrokenRecord:
+            return await self._after_failure(_NO_HISTORY)
+
+    def _elements(self, opening: OpenTurn, result: ChainResult) -> list[str]:
+        messages, now = self._transcript(opening, result), round(self.claim.now * 1000)
+        elements = [encode(m, self.claim.id, now, place=place) for place, m in enumerate(messages[:-1])]
+        return elements + [encode(m, self.claim.id, now, attempt=self.claim.attempt) for m in messages[-1:]]
+
+    def _transcript(self, opening: OpenTurn, result: ChainResult) -> list[BaseMessage]:
+        options, question = self.claim.options, self.claim.question
+        return [*convert_to_messages(options.before), *transcript(opening, question, result.message, options.name)]
+
+    async def _requeue(self, delay: float, *, forgive: bool = False) -> Report:
+        if self._stream:
+            await self._stream.close()
+        kept = await self._insist(lambda: self._store.requeue(self.claim, delay, forgive=forgive))
+        return Report(REQUEUED if kept else LOST)
+
+    async def _finish(self, outcome: Outcome, elements: list[str]) -> Report:
+        after, text = await self._stream.close() if self._stream else (0, "")
+        state = await self._insist(lambda: self._store.finish(self.claim, outcome, elements, after=after, text=text))
+        return Report(state, outcome) if state else Report(LOST)
+
+    async def _insist(self, call: Any) -> Any:
+        # The answer is paid for: an outage is waited out, and the fence decides whether it still counts.
+        end = monotonic() + _COMMIT_SECONDS
+        while True:
+            try:
+                return await call()
+            except QueueUnreachable:
+                if monotonic() > end:
+                    raise
+                await asyncio.sleep(_COMMIT_PAUSE_SECONDS)
+
+
+def _outcome(result: ChainResult) -> Outcome:
+    about: dict[str, Any] = {"answer": result.text, "usage": result.usage, "model": whole(str(result.model or ""))}
+    if result.finish_reason == "content_filter":
+        return Outcome(State.FAILED, **about, code=_FILTERED.code, message=_FILTERED.message)
+    if result.finish_reason == "length":
+        return Outcome(State.INCOMPLETE, **about)
+    return Outcome(State.COMPLETED, **about, code=REFUSAL if result.refusal else "")
+
+
+class _DeadlinePassed(Exception):
+    pass

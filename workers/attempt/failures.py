@@ -1,0 +1,171 @@
+"""What a failed call to a chain means for its turn: a code, whether to try again, and when.
+
+Messages are written here, word for word: what a provider or a chain says may hold the question, the answer or a key.
+"""
+
+import math
+import random
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+
+import aiohttp
+import httpx2
+import openai
+from langchain_core import exceptions as langchain
+
+from turnstile.turns.settings import Settings
+from turnstile.workers.chains.user import ChainOutputError
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One failed attempt. `code` is one of `turns.errors.TurnFailed`'s; `retry_after` is in seconds, if it was told."""
+
+    code: str
+    message: str
+    retryable: bool
+    retry_after: float | None = None
+
+
+TIMEOUT = Failure("model_timeout", "The model did not answer in time.", True)
+UNREACHABLE = Failure("model_unreachable", "The model's server cannot be reached, or the connection to it broke.", True)
+OVERLOADED = Failure("model_overloaded", "The model's server failed.", True)
+RATE_LIMITED = Failure("rate_limited", "The model's server asks for fewer requests.", True)
+OUT_OF_QUOTA = Failure("rate_limited", "The quota at the model's provider is used up: check the plan and billing there.", False)
+UNAUTHORIZED = Failure("authentication", "The model's server refuses the key or its rights: check OPENAI_API_KEY.", False)
+UNKNOWN_MODEL = Failure(
+    "invalid_request",
+    "The model's server knows no such model or path: check TURNSTILE_MODEL and OPENAI_BASE_URL.",
+    False,
+)
+INVALID = Failure("invalid_request", "The model's server refuses the request as invalid.", False)
+TOO_LONG = Failure(
+    "context_too_long",
+    "The question and its history are too long for the model: ask less, or lower TURNSTILE_WINDOW_MESSAGES.",
+    False,
+)
+FILTERED = Failure("content_filter", "The provider's content filter refuses the question or the answer.", False)
+
+_BY_CODE = {
+    "context_length_exceeded": TOO_LONG,
+    "content_filter": FILTERED,
+    "content_policy_violation": FILTERED,
+    "insufficient_quota": OUT_OF_QUOTA,
+    "billing_hard_limit_reached": OUT_OF_QUOTA,
+    "billing_not_active": OUT_OF_QUOTA,
+    "rate_limit_exceeded": RATE_LIMITED,
+    "invalid_api_key": UNAUTHORIZED,
+    "model_not_found": UNKNOWN_MODEL,
+    "server_error": OVERLOADED,
+}
+_BY_STATUS = {
+    401: UNAUTHORIZED,
+    403: UNAUTHORIZED,
+    404: UNKNOWN_MODEL,
+    408: TIMEOUT,
+    409: OVERLOADED,
+    425: OVERLOADED,
+    429: RATE_LIMITED,
+}
+_BY_TYPE: tuple[tuple[type[BaseException], Failure], ...] = (
+    (langchain.ContextOverflowError, TOO_LONG),
+    (openai.ContentFilterFinishReasonError, FILTERED),
+    (openai.LengthFinishReasonError, INVALID),
+    (TimeoutError, TIMEOUT),
+    (openai.APITimeoutError, TIMEOUT),
+    (langchain.ModelTimeoutError, TIMEOUT),
+    (httpx2.TimeoutException, TIMEOUT),
+    (openai.APIConnectionError, UNREACHABLE),
+    (langchain.ModelConnectionError, UNREACHABLE),
+    (httpx2.TransportError, UNREACHABLE),
+    (aiohttp.ClientConnectionError, UNREACHABLE),
+    (aiohttp.ClientPayloadError, UNREACHABLE),
+    (ConnectionError, UNREACHABLE),
+    (langchain.ModelRateLimitError, RATE_LIMITED),
+    (langchain.ModelAPIError, OVERLOADED),
+    (langchain.ModelAuthenticationError, UNAUTHORIZED),
+    (langchain.ModelPermissionDeniedError, UNAUTHORIZED),
+    (langchain.ModelNotFoundError, UNKNOWN_MODEL),
+    (langchain.ModelInvalidRequestError, INVALID),
+    (openai.APIError, OVERLOADED),
+)
+_TOO_LONG_WORDS = ("maximum context length", "context window", "context length", "prompt is too long")
+_MOST_DOUBLINGS = 32
+
+
+def classify(error: BaseException) -> Failure:
+    """What went wrong, in words that are safe to store and to show. An error of a user's chain is never retried."""
+    if isinstance(error, ChainOutputError):
+        return Failure("chain_error", str(error), False)
+    status = getattr(error, "status_code", None)
+    if isinstance(status, int) and status >= 400:
+        return _answered(error, status)
+    if code := _BY_CODE.get(str(getattr(error, "code", None))):
+        return code
+    if _was_cut_off(error):
+        return UNREACHABLE
+    for kind, failure in _BY_TYPE:
+        if isinstance(error, kind):
+            return failure
+    return Failure("chain_error", f"The chain raised {type(error).__name__}.", False)
+
+
+def _answered(error: BaseException, status: int) -> Failure:
+    headers: Mapping[str, str] = getattr(getattr(error, "response", None), "headers", None) or {}
+    found = _of_status(error, status)
+    told = headers.get("x-should-retry")
+    retryable = told == "true" if told in ("true", "false") and found is not OUT_OF_QUOTA else found.retryable
+    message = f"{found.message} (HTTP {status})"
+    return Failure(found.code, message, retryable, retry_after(headers) if retryable else None)
+
+
+def _of_status(error: BaseException, status: int) -> Failure:
+    words = str(error).lower()
+    if isinstance(error, langchain.ContextOverflowError) or (
+        status in (400, 413, 422) and any(phrase in words for phrase in _TOO_LONG_WORDS)
+    ):
+        return TOO_LONG
+    by_status = OVERLOADED if status >= 500 else _BY_STATUS.get(status, INVALID)
+    by_code = _BY_CODE.get(str(getattr(error, "code", None)), by_status)
+    return by_status if status >= 500 else by_code
+
+
+def _was_cut_off(error: BaseException) -> bool:
+    """Whether a connection was lost that the SDK's aiohttp transport reports as a connect time-out."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, aiohttp.ClientError):
+        cause = cause.__cause__
+    return isinstance(cause, aiohttp.ClientConnectionError) and not isinstance(cause, TimeoutError)
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds to wait, from `retry-after-ms` or `retry-after` (seconds, or an HTTP date); None if not told."""
+    try:
+        if (told := headers.get("retry-after-ms")) is not None:
+            seconds = float(told) / 1000
+        elif (told := headers.get("retry-after")) is None:
+            return None
+        else:
+            seconds = _seconds(told)
+    except ValueError:
+        return None
+    return max(seconds, 0.0) if math.isfinite(seconds) else None
+
+
+def _seconds(told: str) -> float:
+    try:
+        return float(told)
+    except ValueError:
+        return parsedate_to_datetime(told).timestamp() - time.time()
+
+
+def backoff(attempt: int, settings: Settings, told: float | None = None) -> float:
+    """Seconds to wait after failed attempt number `attempt`, from 1: exponential, with full jitter, capped.
+
+    What the server told (`Failure.retry_after`) is waited out first, up to the same cap.
+    """
+    ceiling = settings.retry_base_seconds * 2.0 ** min(attempt - 1, _MOST_DOUBLINGS)
+    jitter = random.uniform(0, min(ceiling, settings.retry_max_seconds))  # noqa: S311  # spreads load, guards nothing
+    return min((told or 0.0) + jitter, settings.retry_max_seconds)

@@ -1,0 +1,1 @@
+"""Private parts of Celery, kombu and Flower that are replaced: docs/private-apis.md lists each."""

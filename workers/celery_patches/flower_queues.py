@@ -1,0 +1,40 @@
+"""Flower's page of queues, read over the same connection as everything else.
+
+Flower takes the broker's URL apart by itself, and loses the database and user of a Unix socket, the database and all but one
+host behind Sentinel, and TLS that the URL asks for.
+"""
+
+import sys
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from kombu.transport.redis import Channel
+
+from turnstile.turns.redis.connection import connect_async, server_url
+from turnstile.turns.settings import settings
+
+_Channel: Any = Channel  # its stubs leave these out
+_SUFFIXES = ("", *(f"{_Channel.sep}{step}" for step in _Channel.priority_steps if step))
+
+
+class Queues:
+    """How many messages each queue holds; stands where Flower's own reader of brokers does."""
+
+    def __init__(self, *_: Any, broker_options: Mapping[str, Any], **__: Any) -> None:
+        self._prefix = broker_options.get("global_keyprefix", "")
+
+    async def queues(self, names: Iterable[str]) -> list[dict[str, Any]]:
+        """Name and messages of each queue, all priorities together."""
+        names = list(names)
+        pipeline = connect_async(server_url(settings())).pipeline(transaction=False)
+        for name in names:
+            for suffix in _SUFFIXES:
+                pipeline.llen(f"{self._prefix}{name}{suffix}")
+        lengths = iter(await pipeline.execute())
+        return [{"name": name, "messages": sum(next(lengths) for _ in _SUFFIXES)} for name in names]
+
+
+def show_in_flower() -> None:
+    """Let Flower read queues with `Queues`; nothing happens where Flower is not at work."""
+    if views := sys.modules.get("flower.views"):
+        views.Broker = Queues  # type: ignore[attr-defined]  # a module that is only there with Flower

@@ -1,0 +1,76 @@
+"""The queues that belong to the scripts: only dispatches are consumed from them.
+
+A message from elsewhere never reaches Celery, which would log its arguments, show them in `inspect active`, hold it for its
+`eta`, or end the worker over what is no message at all.
+"""
+
+import json
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
+from typing import Any
+
+from kombu.transport import redis
+
+from turnstile.turns.errors import InvalidTurn, TurnstileError
+from turnstile.turns.settings import settings
+from turnstile.turns.store.turns import Call, TurnStore
+from turnstile.turns.wire import NOTICE_QUEUE, QUEUES
+from turnstile.workers.upkeep.celery_messages import is_dispatch, known_ids, read
+
+log = logging.getLogger(__name__)
+
+_OWN = frozenset((*QUEUES, NOTICE_QUEUE))
+_WRONG = InvalidTurn("This queue takes the task workers.answer alone, as JSON: send other tasks to another queue.", "queue")
+_Channel: Any = redis.Channel  # their stubs leave out what transports override
+_Transport: Any = redis.Transport
+_deliver = _Transport._deliver
+
+
+@cache
+def turns() -> TurnStore:
+    """The turns, for Celery's own thread."""
+    return TurnStore(settings())
+
+
+def keep_to_dispatches() -> None:
+    """Let workers of this process consume nothing but dispatches from the queues of the scripts."""
+    _Channel._brpop_read = _if_json(_Channel._brpop_read)
+    _Transport._deliver = _deliver_if_ours
+
+
+def _if_json(read: Callable[..., Any]) -> Callable[..., Any]:
+    def read_if_json(channel: Any, **options: Any) -> Any:
+        try:
+            return read(channel, **options)
+        except (ValueError, RecursionError):
+            log.warning("a message that is not JSON was dropped from a queue of Turnstile's own")
+            with suppress(TurnstileError):
+                turns().run(Call("HINCRBY", (turns().keys.stats, "refused", 1), int))
+            return True
+
+    return read_if_json
+
+
+def _deliver_if_ours(transport: Any, message: Any, queue: str) -> None:
+    if queue not in _OWN or is_dispatch(message):
+        _deliver(transport, message, queue)
+        return
+    try:
+        _turn_away(turns(), message)
+    except Exception as error:  # whatever it is, the worker is to live on
+        log.error("a message from elsewhere was lost: %s", type(error).__name__)
+
+
+def _turn_away(store: TurnStore, message: Any) -> None:
+    """Hand a plain Celery message for `workers.answer` to the intake; any other is refused to its sender, and dropped."""
+    text = json.dumps(message)
+    if read(text):
+        store.run(Call("LPUSH", (store.keys.queue(store.settings.intake_queue), text), int))
+        return
+    log.warning("a message that is no turn was dropped from a queue of Turnstile's own")
+    headers = message.get("headers") if isinstance(message, dict) else None
+    ids = known_ids(headers.get("id") if isinstance(headers, dict) else None)
+    if not (ids and store.refuse(ids, _WRONG)):
+        store.run(Call("HINCRBY", (store.keys.stats, "refused", 1), int))

@@ -1,0 +1,57 @@
+"""Errors that repeat: told once in the server's own words, and tried again at a pace."""
+
+import logging
+
+from redis.exceptions import InvalidResponse, RedisError
+
+from turnstile.turns.repeated_errors import Said
+
+_FIRST_SECONDS, _LONGEST_SECONDS = 0.1, 1.0
+_MOST = 200
+
+
+class Trouble:
+    """The trouble that one thing has with Redis: one line when it begins or changes, one when it is over."""
+
+    def __init__(self, log: logging.Logger, what: str) -> None:
+        self._log, self._what = log, what
+        self._pause = 0.0
+        self._told = False
+        self._said = Said()
+
+    def tell(self, error: BaseException) -> float:
+        """Tell of an error, unless the same was told within the last minute; returns how long to wait before the next try."""
+        words = _words(error)
+        if self._said.first(words):
+            self._log.error("%s: %s (trying again)", self._what, words)
+            self._told = True
+        self._pause = min(_LONGEST_SECONDS, 2 * self._pause or _FIRST_SECONDS)
+        return self._pause
+
+    def over(self) -> None:
+        """Tell that it is over, if it was told."""
+        if self._told:
+            self._log.warning("%s: works again", self._what)
+        self._told, self._pause = False, 0.0
+
+
+def _words(error: BaseException) -> str:
+    # What could not be parsed may be content.
+    text = "" if isinstance(error, InvalidResponse) else " ".join(str(error).split())
+    return f"{type(error).__name__}: {text[:_MOST]}" if text else type(error).__name__
+
+
+class Sparing(logging.Filter):
+    """Lets a line about Redis pass once a minute, and without its traceback."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said = Said()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Drop repetitions; lines about anything else pass."""
+        error = record.exc_info[1] if record.exc_info else None
+        if not isinstance(error, RedisError | OSError):
+            return True
+        record.exc_info = record.exc_text = None
+        return self._said.first(f"{record.msg} {_words(error)}")

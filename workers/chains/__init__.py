@@ -1,0 +1,1 @@
+"""Chains that answer: the default one and the user's own."""

@@ -1,0 +1,50 @@
+"""The default chain: `prompt | ChatOpenAI`, with a short way through it for calls that nobody observes."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
+from langchain_core.prompts import ChatPromptTemplate, MessagesPlaceholder
+from langchain_core.prompts.message import BaseMessagePromptTemplate
+from langchain_core.runnables import RunnableConfig, RunnableSequence
+from langchain_core.runnables.config import ensure_config
+
+from turnstile.workers.chains.openai.model import LoopChatOpenAI
+
+
+class QuestionPrompt(BaseMessagePromptTemplate):
+    """The question as a human message: text, or a list of content parts."""
+
+    @property
+    def input_variables(self) -> list[str]:
+        return ["question"]
+
+    def format_messages(self, **kwargs: Any) -> list[BaseMessage]:
+        return [HumanMessage(kwargs["question"], name=kwargs.get("name"))]
+
+
+class DefaultChain(RunnableSequence[Any, Any]):
+    """The sequence as LangChain runs it; `ainvoke` gives the same message in half the time when there is nobody to tell.
+
+    Callbacks, tracers (LangSmith, OpenTelemetry) or a cache, wherever they are set, lead the call through LangChain.
+    """
+
+    async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002 - its name
+        model = self.last
+        if isinstance(model, LoopChatOpenAI) and not ensure_config(config).get("callbacks") and model.unobserved:
+            messages = self._messages(input)
+            if not kwargs and all(type(message.content) is str for message in messages):
+                return await model.answer(messages)
+        return await super().ainvoke(input, config, **kwargs)
+
+    def _messages(self, inputs: Mapping[str, Any]) -> list[BaseMessage]:
+        prompt = self.first
+        assert isinstance(prompt, ChatPromptTemplate)
+        instructions = inputs.get("instructions", prompt.partial_variables["instructions"])
+        return [SystemMessage(instructions), *inputs["history"], HumanMessage(inputs["question"], name=inputs.get("name"))]
+
+
+def default_chain(instructions: str, model: LoopChatOpenAI) -> DefaultChain:
+    """The chain with its usual system prompt; a call may bring its own as `instructions`."""
+    prompt = ChatPromptTemplate.from_messages([("system", "{instructions}"), MessagesPlaceholder("history"), QuestionPrompt()])
+    return DefaultChain(first=prompt.partial(instructions=instructions), last=model)

@@ -1,0 +1,1 @@
+"""The default chain's model, over OpenAI's API."""

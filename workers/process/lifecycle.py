@@ -1,0 +1,100 @@
+"""One runtime in each worker process, started and ended with it."""
+
+import logging
+import os
+import sys
+import threading
+from argparse import ArgumentParser
+from collections.abc import Sequence
+from typing import Any
+
+from turnstile.turns.errors import SettingError
+from turnstile.turns.settings import settings
+from turnstile.workers.process.shutdown import Ending
+
+log = logging.getLogger(__name__)
+
+_lock = threading.Lock()
+_current: Any = None
+_concurrency = 1
+
+
+def runtime() -> Any:
+    """This process's runtime, started when first asked for."""
+    global _current
+    with _lock:
+        if _current is None or _current[0] != os.getpid():
+            from turnstile.workers.process.runtime import Runtime
+
+            fresh = Runtime(settings(), _concurrency)
+            fresh.start()
+            _current = (os.getpid(), fresh)
+        return _current[1]
+
+
+def check(sender: Any) -> None:
+    """At worker_init: stop with one clear line when a setting, the pool or the chain is no good."""
+    global _concurrency
+    _concurrency = int(sender.concurrency or settings().concurrency)
+    try:
+        check_pool(sender, sys.argv[1:])
+        Ending(runtime(), settings().shutdown_seconds).start()
+    except SettingError as error:
+        stop_with(str(error))
+    except Exception as error:
+        # Celery would log it, and go on without a runtime.
+        log.exception("cannot start")
+        stop_with(f"the worker cannot start: {type(error).__name__}: {error}")
+
+
+def check_pool(sender: Any, arguments: Sequence[str]) -> None:
+    """Raise SettingError for a pool that turns cannot run in. Celery takes `-P prefork` for the default, so ours."""
+    asked = ArgumentParser(add_help=False, exit_on_error=False)
+    asked.add_argument("-P", "--pool")
+    named = asked.parse_known_args(arguments)[0].pool or "threads"
+    kind = getattr(sender.pool_cls, "__module__", None) or str(sender.pool_cls)
+    if named != "threads" or "thread" not in kind:
+        raise SettingError(
+            "Run the worker with -P threads, the default here: its turns share one event loop, which other pools lack."
+        )
+    if sender.options.get("autoscale"):
+        raise SettingError(
+            "Run the worker without --autoscale: idle threads cost nothing, so set -c to the most turns at once."
+        )
+
+
+def ready() -> None:
+    """At worker_ready: tell the health probe."""
+    if _current and _current[0] == os.getpid():
+        _current[1].health.ready()
+
+
+def drain() -> None:
+    """At worker_shutting_down: running turns get their grace."""
+    if _current and _current[0] == os.getpid():
+        _current[1].drain()
+
+
+def give_back() -> None:
+    """In a cold shutdown: running turns get no grace."""
+    if _current and _current[0] == os.getpid():
+        _current[1].give_back()
+
+
+def stop() -> None:
+    """At worker_shutdown: the pool is empty; close everything."""
+    global _current
+    if not _current or _current[0] != os.getpid():
+        return
+    clean = _current[1].stop()
+    _current = None
+    if not clean:
+        log.warning("a chain still blocks a thread; leaving without it")
+        sys.stderr.flush()
+        os._exit(0)
+
+
+def stop_with(line: str) -> None:
+    """End the process with one line on stderr."""
+    sys.stderr.write(f"turnstile: {line}\n")
+    raise SystemExit(2)

@@ -1,0 +1,136 @@
+"""Delivers webhooks in the form of Standard Webhooks, each until it is heard.
+
+What is to be told stands in Redis from the script that ended the turn until its delivery; all that is here may die.
+"""
+
+import asyncio
+import base64
+import hashlib
+import hmac
+import logging
+import random
+from time import time
+
+import aiohttp
+import redis
+from pydantic import SecretStr
+
+from turnstile.turns.api_keys import keyring, secret_bytes
+from turnstile.turns.errors import QueueUnreachable
+from turnstile.turns.settings import Settings
+from turnstile.turns.store.webhooks import AsyncWebhookStore, Notice
+from turnstile.workers.process.health import Beat
+from turnstile.workers.process.tasks import end_all
+from turnstile.workers.webhooks.networks import PrivateAddress, PublicResolver, check_host, read_networks
+
+log = logging.getLogger(__name__)
+
+_AT_ONCE = 50
+_SECONDS = 15.0
+_LONGEST_DELAY = 3_600.0
+_LIMIT = 100
+_GIVE_UP = -1.0
+_GONE = 410
+_USER_AGENT = "Turnstile-Webhooks/1"
+
+
+class Postman:
+    """Delivers webhooks on the running loop, so many at once. Raises SettingError when API keys cannot be read."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.store = AsyncWebhookStore(settings)
+        self._settings = settings
+        self._keys = keyring(settings)
+        self._networks = read_networks(settings.webhook_networks)
+        self._slots = asyncio.Semaphore(_AT_ONCE)
+        self._errands: dict[str, asyncio.Task[None]] = {}
+        connector = aiohttp.TCPConnector(resolver=PublicResolver(self._networks), use_dns_cache=False, limit=_AT_ONCE)
+        self._http = aiohttp.ClientSession(
+            connector=connector,
+            timeout=aiohttp.ClientTimeout(total=_SECONDS),
+            headers={"user-agent": _USER_AGENT},
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
+
+    def notify(self, turn: str) -> None:
+        """Deliver one turn's webhook, soon; one that is under way already is not begun again."""
+        if turn not in self._errands:
+            errand = self._errands[turn] = asyncio.create_task(self._run(turn))
+            errand.add_done_callback(lambda _: self._errands.pop(turn, None))
+
+    async def remind_for_ever(self, beat: Beat) -> None:
+        """Send off again what is overdue, as often as workers sweep; an outage is waited out. `beat` after each round."""
+        while True:
+            await asyncio.sleep(self._settings.sweep_seconds * random.uniform(0.8, 1.2))  # noqa: S311 - no secret
+            try:
+                await self.store.remind(_LIMIT)
+                beat()
+            except (QueueUnreachable, redis.RedisError, OSError) as error:
+                log.debug("webhooks: %s", type(error).__name__)
+
+    async def close(self) -> None:
+        """Drop what is under way, which is sent off again later, and close the connections."""
+        await end_all(list(self._errands.values()))
+        await self._http.close()
+
+    async def _run(self, turn: str) -> None:
+        async with self._slots:
+            try:
+                notice = await self.store.notify(turn)
+                if notice:
+                    await self._deliver(notice)
+            except (QueueUnreachable, redis.RedisError, OSError) as error:
+                log.debug("webhook of turn %s: %s", turn, type(error).__name__)
+
+    async def _deliver(self, notice: Notice) -> None:
+        reason, wait = await self._attempt(notice)
+        delay = max(wait, backoff(notice.attempt, self._settings.retry_base_seconds)) if reason and wait >= 0 else wait
+        word = await self.store.conclude(notice, reason, delay)
+        if reason:
+            log.warning("webhook of turn %s, attempt %d: %s, %s", notice.turn, notice.attempt, reason, word)
+
+    async def _attempt(self, notice: Notice) -> tuple[str, float]:
+        """Why an attempt failed, empty when it did not, and the least wait until the next; below 0: there is no use."""
+        secret = self._secret(notice.key)
+        if not secret:
+            return "no_secret", 0
+        try:
+            check_host(notice.url, self._networks)
+            return await self._send(notice, secret)
+        except PrivateAddress:
+            return "private_address", 0
+        except aiohttp.InvalidURL:
+            return "invalid_url", _GIVE_UP
+        except TimeoutError:
+            return "timeout", 0
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            cause = error.__cause__ or error.__context__
+            return ("private_address" if isinstance(cause, PrivateAddress) else type(error).__name__), 0
+
+    async def _send(self, notice: Notice, secret: bytes) -> tuple[str, float]:
+        body = notice.body()
+        headers = {"content-type": "application/json", **signature(secret, notice.event, body, int(time()))}
+        async with self._http.post(notice.url, data=body.encode(), headers=headers, allow_redirects=False) as answer:
+            if answer.status == _GONE:
+                return f"http_{answer.status}", _GIVE_UP
+            return ("" if 200 <= answer.status < 300 else f"http_{answer.status}"), _asked(answer.headers.get("retry-after"))
+
+    def _secret(self, key: str) -> bytes:
+        entry = self._keys.by_id(key)
+        own = entry.webhook.secret if entry and entry.webhook else SecretStr("")
+        return secret_bytes(own) or secret_bytes(self._settings.webhook_secret)
+
+
+def signature(secret: bytes, event: str, body: str, now: int) -> dict[str, str]:
+    """The headers of Standard Webhooks 1.0.0 (https://www.standardwebhooks.com)."""
+    signed = hmac.new(secret, f"{event}.{now}.{body}".encode(), hashlib.sha256).digest()
+    return {"webhook-id": event, "webhook-timestamp": str(now), "webhook-signature": f"v1,{base64.b64encode(signed).decode()}"}
+
+
+def backoff(attempt: int, first: float) -> float:
+    """Seconds before the next attempt: doubled each time, up to an hour, a little apart."""
+    return min(first * 2.0 ** min(attempt - 1, 20), _LONGEST_DELAY) * random.uniform(0.8, 1.2)  # noqa: S311 - no secret
+
+
+def _asked(retry_after: str | None) -> float:
+    return min(float(retry_after), _LONGEST_DELAY) if retry_after and retry_after.isdecimal() else 0.0
