@@ -1,14 +1,18 @@
 """What tests share."""
 
+import random
 import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import anyio
 
+from turnstile.deploy.local.server import free_port
+
 T = TypeVar("T")
 
-PATIENCE_SECONDS = 30.0
+# Where only a hang is to be caught; a busy machine may take long.
+PATIENCE_SECONDS = 120.0
 _POLL_SECONDS = 0.02
 
 
@@ -30,3 +34,11 @@ async def wait_until_async(what: Callable[[], Awaitable[T]], description: str, s
             raise AssertionError(f"waited {seconds:g} s in vain until {description}")
         await anyio.sleep(_POLL_SECONDS)
     return result
+
+
+def lasting_port() -> int:
+    """Return a free port below those that outgoing connections are given, so that nobody takes it while its server is down."""
+    while True:
+        wanted = random.randrange(10_000, 32_000)
+        if free_port(wanted) == wanted:
+            return wanted

@@ -13,8 +13,8 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from tests.support import wait_until
-from turnstile.deploy.local.server import HOST, EmbeddedServer, binary, environment, free_port
+from tests.support import lasting_port, wait_until
+from turnstile.deploy.local.server import HOST, EmbeddedServer, binary, environment
 
 _SENTINELS = 3
 _DOWN_MS = 1_000
@@ -28,7 +28,7 @@ class Cluster:
     def __init__(self, folder: Path, options: Mapping[str, str] | None = None, replicas: int = 1) -> None:
         self._folder = folder
         self.servers = [EmbeddedServer(folder / f"server-{n}", options=options) for n in range(1 + replicas)]
-        self._ports = [free_port() for _ in range(_SENTINELS)]
+        self._ports = [lasting_port() for _ in range(_SENTINELS)]
         self._things = ExitStack()
 
     @property

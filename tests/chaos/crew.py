@@ -16,8 +16,7 @@ from tests.chaos.proxy import FaultProxy
 from tests.chaos.rights import Role, url
 from tests.gateways import Gateway
 from tests.processes import Worker, environment, launch
-from tests.support import wait_until
-from turnstile.deploy.local.server import free_port
+from tests.support import lasting_port, wait_until
 from turnstile.turns.redis.keys import Keys
 
 READY_SECONDS = 90.0
@@ -157,7 +156,7 @@ class GatewayPost:
         self.proxy = proxy
         self.busy = threading.Lock()
         # While it is down, nobody else is to find its port free who takes the usual ones.
-        self._gateway = Gateway(url(Role.GATEWAY, proxy.port), folder, free_port(), **settings)
+        self._gateway = Gateway(url(Role.GATEWAY, proxy.port), folder, lasting_port(), **settings)
         self.url = self._gateway.url
 
     def start(self) -> None:
@@ -183,7 +182,7 @@ class FlowerPost:
 
     def __init__(self, proxy: FaultProxy, folder: Path) -> None:
         self.proxy = proxy
-        port = free_port()
+        port = lasting_port()
         self.url = f"http://127.0.0.1:{port}"
         self._log = folder / "flower.log"
         self._command = [sys.executable, "-m", "celery", "-A", "turnstile", "flower", "--address=127.0.0.1", f"--port={port}"]

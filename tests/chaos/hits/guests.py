@@ -12,8 +12,7 @@ from tests.chaos.rights import Role, url
 from tests.chaos.scene import Scene
 from tests.gateways import Gateway
 from tests.processes import Worker
-from tests.support import wait_until
-from turnstile.deploy.local.server import free_port
+from tests.support import lasting_port, wait_until
 
 _OTHERS = ({"TURNSTILE_HISTORY_PREFIX": "others:"}, {"TURNSTILE_HISTORY_TTL": "3"}, {"TURNSTILE_HISTORY_TTL": "2000000"})
 
@@ -43,7 +42,7 @@ def _until(what: Callable[[], bool]) -> None:
 
 
 def _serve(scene: Scene, fault: Fault, env: dict[str, str]) -> None:
-    guest = Gateway(url(Role.GATEWAY, scene.proxy().port), scene.folder, free_port(), **env)
+    guest = Gateway(url(Role.GATEWAY, scene.proxy().port), scene.folder, lasting_port(), **env)
     name, session = f"{WEB}-guest-{fault.target}", fault.chosen.choice(scene.shared)
     scene.notes.note("sent", name, session, time.time())
     # One that refuses to start does what it should.
