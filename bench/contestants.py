@@ -12,9 +12,9 @@ from bench.history import MESSAGES, window
 from bench.machine import ARQ, PYTHON, RIVALS, Bench, Process, Usage
 from tests.support import wait_until
 from turnstile.memory.codec import encode
+from turnstile.turns.question import Options
 from turnstile.turns.settings import Settings
 from turnstile.turns.store.turns import TurnStore
-from turnstile.turns.wire import Options
 
 _databases = itertools.count(1)
 _BATCH = 500

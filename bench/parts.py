@@ -20,10 +20,12 @@ from bench.history import MESSAGES, QUESTION, window
 from turnstile.memory.codec import encode
 from turnstile.memory.open_turn import OpenTurn, transcript
 from turnstile.memory.window import fit
+from turnstile.turns.celery_message import dispatch_message
+from turnstile.turns.question import Options
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
 from turnstile.turns.store.turns import AsyncTurnStore, Outcome, TurnStore
-from turnstile.turns.wire import Claim, Options, envelope
+from turnstile.turns.turn import Claim
 from turnstile.workers.chains.user import close_chain, load_chain, run_chain
 
 AT_ONCE = 50
@@ -55,7 +57,7 @@ class Parts:
         self.history = window()
         self.elements = [encode(message).encode() for message in reversed(self.history)]
         self.claims: list[Claim] = []
-        self.message = envelope()
+        self.message = dispatch_message()
 
     def prepare(self) -> None:
         """Submit a turn for every claim that will be made."""

@@ -9,7 +9,7 @@ from bench.history import QUESTION
 from bench.load import measure
 from bench.machine import Bench
 from bench.tables import Table
-from turnstile.turns.wire import Options
+from turnstile.turns.question import Options
 
 TURNS = 800
 IN_FLIGHT = 50

@@ -10,8 +10,7 @@ from bench.contestants import Threads, Turnstile
 from bench.load import measure
 from bench.machine import Bench
 from bench.tables import Table, spread
-from turnstile.turns import wire
-from turnstile.turns.wire import Options
+from turnstile.turns.question import Options, encode_question, fingerprint
 
 LENGTHS = (10, 100, 1_000, 10_000)
 SESSIONS = 25
@@ -119,7 +118,7 @@ def enqueue_many(who: Turnstile, turns: int) -> None:
     script = who.store.scripts["submit"]
     sha = who.client.script_load(script.source)
     extras = Options(stream=False).encode()
-    body = wire.encode_question("Hello", who.settings.max_question_bytes)
+    body = encode_question("Hello", who.settings.max_question_bytes)
     for start in range(0, turns, _BATCH):
         pipe = who.client.pipeline(transaction=False)
         for arguments in _submissions(start, min(_BATCH, turns - start), body, extras):
@@ -130,4 +129,4 @@ def enqueue_many(who: Turnstile, turns: int) -> None:
 def _submissions(start: int, count: int, body: str, extras: str) -> Iterator[tuple[str, ...]]:
     for number in range(start, start + count):
         session = f"many-{number}"
-        yield (str(uuid4()), session, "batch", body, extras, "", "", wire.fingerprint(session, body, extras))
+        yield (str(uuid4()), session, "batch", body, extras, "", "", fingerprint(session, body, extras))

@@ -13,7 +13,7 @@ from langchain_core.messages.ai import InputTokenDetails, OutputTokenDetails
 from langchain_core.messages.utils import count_tokens_approximately, message_chunk_to_message
 from pydantic_core import to_jsonable_python
 
-from turnstile.turns.wire import dumps, loads_stored
+from turnstile.turns.text import dumps, loads_stored
 
 MARK = "turnstile"
 TYPES = frozenset({"human", "ai", "system", "tool", "function", "chat"})

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     )
     from turnstile.turns.settings import Settings
     from turnstile.turns.states import State
-    from turnstile.turns.wire import Event, Record
+    from turnstile.turns.turn import Event, Record
     from turnstile.workers.app import app
 
 __all__ = [
@@ -71,9 +71,9 @@ _HOMES = {
     "AsyncChatClient": "turnstile.producers.client",
     "AsyncTurn": "turnstile.producers.client",
     "ChatClient": "turnstile.producers.client",
-    "Event": "turnstile.turns.wire",
+    "Event": "turnstile.turns.turn",
     "HistoryMessage": "turnstile.producers.transcript",
-    "Record": "turnstile.turns.wire",
+    "Record": "turnstile.turns.turn",
     "RedisChatMessageHistory": "turnstile.memory.history",
     "Settings": "turnstile.turns.settings",
     "State": "turnstile.turns.states",

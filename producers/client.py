@@ -22,18 +22,20 @@ from turnstile.producers.reading.readers import EndReader, EventReader, Look, Pa
 from turnstile.producers.reading.watch import SAFETY_POLL_SECONDS, Bell, Watch, watch_at
 from turnstile.producers.transcript import HistoryMessage, read_history
 from turnstile.turns.errors import QueueUnreachable, UnknownTurn
+from turnstile.turns.ids import check_turn
+from turnstile.turns.question import Options, Question
 from turnstile.turns.redis.connection import LONGEST_BLOCK_SECONDS, close_async
 from turnstile.turns.settings import Settings
 from turnstile.turns.settings import settings as read_settings
 from turnstile.turns.states import State
 from turnstile.turns.store.turns import AsyncTurnStore, Submitted, TurnStore
-from turnstile.turns.wire import Event, Options, Question, Record, check_turn
+from turnstile.turns.turn import Event, Record
 
 T = TypeVar("T")
 
 
 class Wishes(TypedDict, total=False):
-    """What `ask` takes beside the question; `turnstile.turns.wire.Options` says what each does."""
+    """What `ask` takes beside the question; `turnstile.turns.question.Options` says what each does."""
 
     stream: bool
     queue: str

@@ -12,7 +12,7 @@ from tests.support import wait_until
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
 from turnstile.turns.store.turns import Outcome, TurnStore
-from turnstile.turns.wire import Claim
+from turnstile.turns.turn import Claim
 
 Reply = Callable[[Claim], str]
 

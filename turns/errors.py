@@ -97,6 +97,10 @@ class BrokenRecord(TurnstileError):
     """A key of a session holds another type than Turnstile's, so it can be neither read nor written."""
 
 
+UNREADABLE = "The history of this session cannot be read: its key holds another type. Erase the session, or move that key."
+"""The message of a BrokenRecord whose key is the history."""
+
+
 class UnknownTurn(TurnstileError):
     """There is no such turn: never accepted, erased, or its record has expired."""
 

@@ -15,9 +15,9 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 
+from turnstile.turns.celery_message import QUEUES, WEBHOOK_QUEUE
 from turnstile.turns.errors import SettingError
 from turnstile.turns.redis.address import parse
-from turnstile.turns.wire import NOTICE_QUEUE, QUEUES
 
 _PLAIN = {
     "xdg_data_home": "XDG_DATA_HOME",
@@ -63,7 +63,7 @@ def _signing_secret(secret: SecretStr) -> SecretStr:
 
 
 def _not_ours(name: str) -> str:
-    if name in (*QUEUES, NOTICE_QUEUE):
+    if name in (*QUEUES, WEBHOOK_QUEUE):
         raise ValueError("that queue holds Turnstile's own messages: name another")
     return name
 

@@ -8,11 +8,12 @@ from celery import Task
 from celery.exceptions import Ignore, Retry
 from celery.result import AsyncResult
 
+from turnstile.turns.celery_message import TASK
 from turnstile.turns.errors import TurnFailed
+from turnstile.turns.question import Options, Question
 from turnstile.turns.settings import settings
 from turnstile.turns.states import State
 from turnstile.turns.store.turns import Outcome, TurnStore
-from turnstile.turns.wire import TASK, Options, Question
 from turnstile.workers.app import app
 from turnstile.workers.attempt.report import REQUEUED, Report
 from turnstile.workers.process import lifecycle

@@ -9,12 +9,12 @@ from urllib.parse import quote
 from celery import Celery, signals
 from kombu import Queue
 
+from turnstile.turns.celery_message import QUEUES, TASK, WEBHOOK_QUEUE, WEBHOOK_TASK
 from turnstile.turns.errors import SettingError
 from turnstile.turns.redis.address import Address, bracketed, parse
 from turnstile.turns.redis.connection import SOCKET_OPTIONS, sentinel_options, server_url
 from turnstile.turns.redis.keys import Keys
 from turnstile.turns.settings import Settings, settings
-from turnstile.turns.wire import NOTICE_QUEUE, NOTICE_TASK, QUEUES, TASK
 from turnstile.workers.celery_patches import revoke  # noqa: F401 - takes the place of Celery's own commands
 from turnstile.workers.celery_patches.broker import TRANSPORT_OPTIONS, EagerAMQP, mend_transport
 from turnstile.workers.celery_patches.events import PacedEvents
@@ -64,9 +64,9 @@ def configuration(chosen: Settings) -> dict[str, Any]:
         "result_serializer": "json",
         "event_serializer": "json",
         "task_acks_late": False,
-        "task_queues": [Queue(name, routing_key=name) for name in (*QUEUES, NOTICE_QUEUE)],
+        "task_queues": [Queue(name, routing_key=name) for name in (*QUEUES, WEBHOOK_QUEUE)],
         "task_default_queue": chosen.intake_queue,
-        "task_routes": {TASK: {"queue": chosen.intake_queue}, NOTICE_TASK: {"queue": NOTICE_QUEUE}},
+        "task_routes": {TASK: {"queue": chosen.intake_queue}, WEBHOOK_TASK: {"queue": WEBHOOK_QUEUE}},
         "worker_pool": "threads",
         "worker_consumer": "turnstile.workers.celery_patches.consumer:Consumer",
         "worker_concurrency": chosen.concurrency,

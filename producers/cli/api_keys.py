@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from turnstile.turns.api_keys import Limits, new_key
-from turnstile.turns.wire import dumps
+from turnstile.turns.text import dumps
 
 if TYPE_CHECKING:
     from turnstile.producers.cli.terminal import Terminal

@@ -20,8 +20,9 @@ from rich.progress import Progress
 
 from turnstile.producers.client import AsyncChatClient, AsyncTurn
 from turnstile.turns.errors import InvalidTurn, QueueMemoryFull, TooManyWaiting, TurnEnded, TurnRefused
+from turnstile.turns.question import Options
 from turnstile.turns.settings import Settings
-from turnstile.turns.wire import Options, dumps
+from turnstile.turns.text import dumps
 
 _PAUSE_SECONDS = 1.0
 _OPTIONS = frozenset(field.name for field in fields(Options))

@@ -6,8 +6,9 @@ from datetime import datetime
 from typing import Any
 
 from turnstile.producers.transcript import HistoryMessage
+from turnstile.turns.question import Question
 from turnstile.turns.states import State
-from turnstile.turns.wire import Question, Record
+from turnstile.turns.turn import Record
 
 MOMENTS = frozenset({"called", "since", "grace", "patience", "swept"})
 """What the scripts remember beside their counters: times in ms, of no interest to a reader."""

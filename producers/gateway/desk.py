@@ -15,11 +15,13 @@ from turnstile.producers.reading.agreement import Agreement
 from turnstile.producers.reading.follow import ended
 from turnstile.producers.reading.watch import Watch, watch_at
 from turnstile.turns.errors import InvalidTurn, QueueUnreachable, SettingError, TurnstileError, UnknownTurn
+from turnstile.turns.ids import check_turn
 from turnstile.turns.redis.connection import close_async
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
 from turnstile.turns.store.turns import AsyncTurnStore, Call, operation
-from turnstile.turns.wire import Record, check_turn, text
+from turnstile.turns.text import as_text
+from turnstile.turns.turn import Record
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +49,7 @@ class PromptStore(AsyncTurnStore):
     def once(self, name: str, value: str) -> Call[str]:
         """What was first given under a name: `value`, or what had been given before. Kept as long as a finished turn."""
         args = (self.keys.once(name), value, "PX", round(self.settings.result_ttl * 1000), "NX", "GET")
-        return Call("SET", args, lambda reply: value if reply is None else text(reply))
+        return Call("SET", args, lambda reply: value if reply is None else as_text(reply))
 
 
 class Desk:

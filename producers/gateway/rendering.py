@@ -8,7 +8,7 @@ from typing import Any
 from turnstile.producers.gateway.content import output_text, refusal, shown_item
 from turnstile.producers.gateway.edge.caller import CONVERSATION, RESPONSE
 from turnstile.turns.states import State
-from turnstile.turns.wire import REFUSAL, Record
+from turnstile.turns.turn import REFUSAL, Record
 
 POSITION = "turnstile_position"
 """In the metadata of a response that waits: how many turns of its conversation come before it."""

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from turnstile.producers.gateway.content import finite
 from turnstile.producers.gateway.edge.errors import invalid, unsupported
-from turnstile.turns.wire import Options
+from turnstile.turns.question import Options
 
 Temperature = Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)]
 Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]

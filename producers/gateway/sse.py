@@ -12,7 +12,7 @@ from starlette.responses import Response
 from turnstile.producers.gateway.desk import gone, while_there
 from turnstile.producers.gateway.edge.errors import ApiError, ClientGone
 from turnstile.turns.errors import QueueUnreachable
-from turnstile.turns.wire import dumps
+from turnstile.turns.text import dumps
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from turnstile.producers.reading.readers import EndReader, Look, Patience, Read,
 from turnstile.producers.reading.watch import Bell, Watch
 from turnstile.turns.errors import QueueUnreachable
 from turnstile.turns.store.turns import AsyncTurnStore
-from turnstile.turns.wire import Event, Record
+from turnstile.turns.turn import Event, Record
 
 T = TypeVar("T")
 

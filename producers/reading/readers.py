@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from turnstile.turns.errors import QueueUnreachable, TurnNotFinished
-from turnstile.turns.wire import Event, Record
+from turnstile.turns.turn import Event, Record
 
 T = TypeVar("T")
 

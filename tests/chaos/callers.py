@@ -16,10 +16,10 @@ from redis.exceptions import RedisError
 from tests.chaos.record import WEB, question, stored_id
 from tests.gateways import read_events
 from turnstile.producers.client import AsyncChatClient
+from turnstile.turns.celery_message import TASK
 from turnstile.turns.errors import QueueUnreachable
 from turnstile.turns.settings import Settings
 from turnstile.turns.store.turns import TurnStore
-from turnstile.turns.wire import TASK
 
 CELERY, READER = "celery", "reader"
 # Far longer than any turn takes among faults.

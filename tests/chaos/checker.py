@@ -10,7 +10,7 @@ from tests.chaos.record import Entry, visible
 from turnstile.turns.errors import UnknownTurn
 from turnstile.turns.states import State
 from turnstile.turns.store.turns import TurnStore
-from turnstile.turns.wire import Event, Record
+from turnstile.turns.turn import Event, Record
 
 
 @dataclass(slots=True)

@@ -17,7 +17,7 @@ from turnstile.turns.errors import QueueUnreachable, UnknownTurn
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
 from turnstile.turns.store.turns import TurnStore
-from turnstile.turns.wire import Record
+from turnstile.turns.turn import Record
 
 OPTIONS: dict[str, dict[str, str]] = {
     "none (asynchronous replication)": {},

@@ -12,13 +12,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tests.chaos.record import question
-from turnstile.turns.wire import NOTICE_QUEUE, NOTICE_TASK, TASK
+from turnstile.turns.celery_message import TASK, WEBHOOK_QUEUE, WEBHOOK_TASK
 
 SECRET = "storm-secret"  # the word that logs are searched for
 MARK = "odd-"
 """How every id in such a message begins that has the form of one."""
 
-_QUEUES = ("celery", "celery", "celery\x06\x163", "celery\x06\x169", "chat", "chat", "batch", NOTICE_QUEUE)
+_QUEUES = ("celery", "celery", "celery\x06\x163", "celery\x06\x169", "chat", "chat", "batch", WEBHOOK_QUEUE)
 _HUGE, _DEEP = 300_000, 50_000
 
 Message = dict[str, Any]
@@ -40,7 +40,7 @@ def draw(chosen: random.Random, sessions: list[str]) -> Odd:
     turn, session = f"{MARK}{chosen.randrange(10**9)}", chosen.choice(sessions)
     queue = chosen.choice(_QUEUES)
     name, spoil = chosen.choice(_SPOILERS)
-    message = _task(turn, session, NOTICE_TASK if queue == NOTICE_QUEUE else TASK, queue)
+    message = _task(turn, session, WEBHOOK_TASK if queue == WEBHOOK_QUEUE else TASK, queue)
     spoilt = spoil(message, chosen)
     raw = spoilt if isinstance(spoilt, bytes) else json.dumps(message).encode()
     # Where ids or arguments are strange, what it is taken for is not for us to know.

@@ -7,10 +7,11 @@ from typing import Any, cast
 
 from tests.exploration.scope import Scope
 from tests.exploration.world import AWHILE, FUTURE, KEYS, PAST, QUEUE, World, normalise
+from turnstile.turns.question import Options
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
 from turnstile.turns.store.turns import Call, Outcome, Submitted, Swept, TurnStore
-from turnstile.turns.wire import Claim, Options
+from turnstile.turns.turn import Claim
 
 STALE_WORKER = "w2"
 MOST_WRITES = 30

@@ -11,7 +11,7 @@ from langchain_core.runnables import RunnableGenerator
 from turnstile.turns.errors import QueueUnreachable
 from turnstile.turns.settings import Settings
 from turnstile.turns.store.turns import AsyncTurnStore, Call
-from turnstile.turns.wire import Claim
+from turnstile.turns.turn import Claim
 
 T = TypeVar("T")
 Speak = Callable[[], AsyncIterator[str]]

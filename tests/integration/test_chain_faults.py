@@ -14,10 +14,10 @@ from tests.chains.odd import Own
 from tests.integration.parts import Flaky, chain, claimed, hello, started
 from tests.processes import Worker
 from tests.support import wait_until
+from turnstile.turns.question import Options
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
 from turnstile.turns.store.turns import TurnStore
-from turnstile.turns.wire import Options
 from turnstile.workers.attempt.attempt import Attempt
 
 SECRET = "a-secret-word"

@@ -17,13 +17,13 @@ from tests.processes import Worker
 from tests.support import wait_until
 from turnstile.producers.cli.commands import main
 from turnstile.producers.client import AsyncChatClient, ChatClient
-from turnstile.turns import wire
 from turnstile.turns.errors import SettingError
 from turnstile.turns.settings import Settings
 from turnstile.turns.settings import settings as read_settings
 from turnstile.turns.states import State
 from turnstile.turns.store import roster
 from turnstile.turns.store.turns import TurnStore
+from turnstile.turns.text import as_text
 
 CHAIN = "tests.chains.odd:blocking"
 WRONG_USE = 2
@@ -83,7 +83,7 @@ def test_a_gateway_that_was_there_before_the_workers_takes_nothing_any_more(tmp_
     with Gateway(redis_url, tmp_path, TURNSTILE_HISTORY_TTL="60") as gateway, gateway.http() as http:
         conversation = http.post("/v1/conversations", json={"metadata": {"topic": "tea"}}).json()["id"]
         [home] = turns.client.keys(f"{turns.keys.conversation()}*")
-        session = wire.text(home).removeprefix(turns.keys.conversation())
+        session = as_text(home).removeprefix(turns.keys.conversation())
         assert turns.client.pttl(home) > 0
         with Worker(redis_url, tmp_path, TURNSTILE_CHAIN=CHAIN):
             answered(turns, "a", session)

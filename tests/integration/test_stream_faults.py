@@ -8,7 +8,7 @@ from turnstile.deploy.local.server import EmbeddedServer
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
 from turnstile.turns.store.turns import AsyncTurnStore, Outcome, TurnStore
-from turnstile.turns.wire import Claim
+from turnstile.turns.turn import Claim
 from turnstile.workers.attempt.text_stream import TextStream
 
 

@@ -13,9 +13,9 @@ from tests.receiver import Receiver
 from tests.support import wait_until
 from turnstile.turns.api_keys import new_secret
 from turnstile.turns.errors import UnknownTurn
+from turnstile.turns.question import Options
 from turnstile.turns.settings import Settings
 from turnstile.turns.store.webhooks import WebhookStore
-from turnstile.turns.wire import Options
 
 SECRET = new_secret()
 LOOPBACK = "127.0.0.0/8"

@@ -19,10 +19,11 @@ from turnstile.deploy.local.server import EmbeddedServer
 from turnstile.memory.history import RedisChatMessageHistory
 from turnstile.producers.client import ChatClient
 from turnstile.turns.errors import BrokenRecord, InvalidTurn, TurnFailed
+from turnstile.turns.question import Options
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
 from turnstile.turns.store.turns import TurnStore
-from turnstile.turns.wire import Options, Record
+from turnstile.turns.turn import Record
 
 _names = count()
 

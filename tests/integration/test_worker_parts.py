@@ -10,9 +10,10 @@ import pytest
 
 from tests.integration.parts import Flaky, chain, claimed, hello, make_due, says, started, taken_over, texts
 from tests.support import wait_until_async
+from turnstile.turns.question import Options
 from turnstile.turns.states import State
 from turnstile.turns.store.turns import AsyncTurnStore
-from turnstile.turns.wire import Claim, Options
+from turnstile.turns.turn import Claim
 from turnstile.workers.attempt import attempt as attempt_module
 from turnstile.workers.attempt.attempt import Attempt
 from turnstile.workers.attempt.report import LOST, REQUEUED
@@ -134,7 +135,7 @@ async def test_a_turn_that_is_given_back_at_shutdown_costs_no_attempt(flaky: Fla
     assert (await task).word == REQUEUED
     assert (await flaky.status("a")).state is State.QUEUED
     again = await claimed(flaky, "a", "w2")
-    assert (again.attempt, again.chances) == (2, claim.chances)
+    assert (again.attempt, again.attempts_left) == (2, claim.attempts_left)
 
 
 @pytest.mark.parametrize("last", [None, LookupError])
@@ -160,7 +161,7 @@ async def test_a_chain_that_swallows_a_cancellation_is_dropped_all_the_same(flak
     attempt.drop("shutdown")
     assert (await asyncio.wait_for(task, 10)).word == REQUEUED
     assert task.cancelling() == 0
-    assert (await claimed(flaky, "a", "w2")).chances == claim.chances
+    assert (await claimed(flaky, "a", "w2")).attempts_left == claim.attempts_left
 
 
 async def _broken() -> AsyncIterator[str]:

@@ -75,14 +75,14 @@ WORKER = (
     _worker(
         "retries for ever",
         "a turn that always fails never ends",
-        "if failure.retryable and self.claim.chances > 0:",
+        "if failure.retryable and self.claim.attempts_left > 0:",
         "if failure.retryable:",
         module="attempt/attempt",
     ),
     _worker(
         "gives up at once",
         "a passing fault of the model fails the turn",
-        "if failure.retryable and self.claim.chances > 0:",
+        "if failure.retryable and self.claim.attempts_left > 0:",
         "if False:",
         module="attempt/attempt",
     ),

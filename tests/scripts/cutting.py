@@ -10,11 +10,12 @@ from functools import partial
 from redis.exceptions import ResponseError
 
 from tests.scripts.scene import LASTING, Scene, pair
+from turnstile.turns.celery_message import QUEUES, WEBHOOK_QUEUE
 from turnstile.turns.redis.scripts import Script
 from turnstile.turns.states import State
 from turnstile.turns.store.turns import Outcome, TurnStore
 from turnstile.turns.store.webhooks import WebhookStore
-from turnstile.turns.wire import NOTICE_QUEUE, QUEUES, Claim
+from turnstile.turns.turn import Claim
 
 CUT = "the script is cut here"
 _READS = (
@@ -93,7 +94,7 @@ def deliver_webhooks(store: WebhookStore, scene: Scene) -> Counter[str]:
     for _ in range(_ROUNDS):
         if not scene.client.exists(scene.keys.webhooks):
             return delivered
-        for raw in iter(lambda: scene.client.rpop(NOTICE_QUEUE), None):
+        for raw in iter(lambda: scene.client.rpop(WEBHOOK_QUEUE), None):
             id = json.loads(json.loads(raw)["body"])[0][0]
             if notice := store.notify(id):
                 store.conclude(notice)
@@ -120,7 +121,7 @@ def complaints(scene: Scene, *, erased: bool = False) -> Iterator[str]:
         if left := client.keys(f"{keys.prefix}{kind}"):
             yield f"left over: {left}"
     yield from _of_counters(scene, Counter(record["state"] for record in records.values()), erased=erased)
-    lasting = {*LASTING, NOTICE_QUEUE, keys.workers, keys.roll, keys.undelivered}
+    lasting = {*LASTING, WEBHOOK_QUEUE, keys.workers, keys.roll, keys.undelivered}
     forever = {key for key in client.keys("*") if client.ttl(key) == -1} - lasting
     if forever := {key for key in forever if not key.startswith((keys.history(), keys.conversation()))}:
         yield f"never expires: {forever}"

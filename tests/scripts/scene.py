@@ -8,11 +8,13 @@ from typing import Any, cast
 
 import redis
 
+from turnstile.turns.celery_message import QUEUES
+from turnstile.turns.question import Options, Question
 from turnstile.turns.redis.connection import close_async
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
 from turnstile.turns.store.turns import AsyncTurnStore, Outcome, TurnStore
-from turnstile.turns.wire import QUEUES, Claim, Options, Question
+from turnstile.turns.turn import Claim
 
 AN_HOUR_MS = 3_600_000
 LASTING = ("turnstile:stats", "turnstile:failed", *QUEUES)

@@ -7,12 +7,13 @@ from typing import Any
 from tests.scripts.cutting import cut
 from tests.scripts.scene import Scene, pair
 from turnstile.turns.errors import InvalidTurn
+from turnstile.turns.question import Options
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
 from turnstile.turns.store import roster
 from turnstile.turns.store.turns import Call, Outcome
 from turnstile.turns.store.webhooks import Notice, WebhookStore
-from turnstile.turns.wire import Claim, Options
+from turnstile.turns.turn import Claim
 
 HOOK = {"url": "https://example.org/hook", "key": "k"}
 Prepare = Callable[[Scene], Callable[[], Any]]

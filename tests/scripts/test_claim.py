@@ -2,8 +2,9 @@
 
 from tests.scripts.conftest import Memory, Stage
 from tests.scripts.scene import Scene, pair, pairs
+from turnstile.turns.question import Options
 from turnstile.turns.states import State
-from turnstile.turns.wire import Claim, Options
+from turnstile.turns.turn import Claim
 
 
 def test_a_dispatched_turn_runs_and_brings_all_that_is_needed(scene: Scene) -> None:
@@ -11,7 +12,7 @@ def test_a_dispatched_turn_runs_and_brings_all_that_is_needed(scene: Scene) -> N
     claim = scene.turns.claim("a", "w1", "nonce")
     assert isinstance(claim, Claim)
     assert (claim.id, claim.session, claim.question, claim.options) == ("a", "foo", "what?", Options(model="m"))
-    assert (claim.attempt, claim.chances, claim.token) == (1, 4, "1:nonce")
+    assert (claim.attempt, claim.attempts_left, claim.token) == (1, 4, "1:nonce")
     assert (claim.stream, claim.sequence) == (True, 1)
     assert claim.created <= claim.started <= claim.now
     assert claim.window == ()
@@ -57,7 +58,7 @@ def test_a_lost_reply_is_given_again(scene: Scene) -> None:
     again = scene.turns.claim("a", "w1", "nonce")
     assert isinstance(first, Claim)
     assert isinstance(again, Claim)
-    assert (again.token, again.attempt, again.chances, again.sequence) == ("1:nonce", 1, 4, 1)
+    assert (again.token, again.attempt, again.attempts_left, again.sequence) == ("1:nonce", 1, 4, 1)
     assert (again.question, again.window, again.started) == (first.question, first.window, first.started)
     assert again.window == tuple(element.encode() for element in reversed(pair("z")))
     assert scene.picture() == before
@@ -99,7 +100,7 @@ def test_a_second_attempt_has_a_new_token_and_one_chance_less(scene: Scene) -> N
     first = scene.start("a")
     scene.turns.requeue(first)
     second = scene.claim("a")
-    assert (second.attempt, second.chances) == (2, 3)
+    assert (second.attempt, second.attempts_left) == (2, 3)
     assert second.token != first.token
     assert second.started == first.started
     assert scene.events("a") == [(1, "started", 1, ""), (2, "started", 2, "")]
@@ -108,7 +109,7 @@ def test_a_second_attempt_has_a_new_token_and_one_chance_less(scene: Scene) -> N
 def test_a_forgiven_attempt_costs_no_chance(scene: Scene) -> None:
     scene.turns.requeue(scene.start("a"), forgive=True)
     claim = scene.claim("a")
-    assert (claim.attempt, claim.chances) == (2, 4)
+    assert (claim.attempt, claim.attempts_left) == (2, 4)
 
 
 def test_a_cancelled_turn_cannot_be_claimed_again_with_the_same_nonce(scene: Scene) -> None:

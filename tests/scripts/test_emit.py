@@ -9,7 +9,7 @@ from tests.scripts.scene import Scene
 from turnstile.turns.errors import QueueMemoryFull
 from turnstile.turns.states import State
 from turnstile.turns.store.turns import Outcome
-from turnstile.turns.wire import Claim
+from turnstile.turns.turn import Claim
 
 
 def _texts(scene: Scene, id: str = "a") -> list[str]:

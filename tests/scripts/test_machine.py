@@ -20,11 +20,13 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from tests.scripts.cutting import cut
 from tests.scripts.scene import Scene, pair, pairs
+from turnstile.turns.celery_message import QUEUES
 from turnstile.turns.errors import TurnConflict
+from turnstile.turns.question import Options
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import TRANSITIONS, State
 from turnstile.turns.store.turns import Call, Outcome, TurnStore
-from turnstile.turns.wire import QUEUES, Claim, Options
+from turnstile.turns.turn import Claim
 
 _ANY: dict[str, Any] = {"deadline": None, "suppress_health_check": list(HealthCheck), "report_multiple_bugs": False}
 profile.register_profile("quick", phases=(Phase.generate,), max_examples=200, stateful_step_count=40, **_ANY)
@@ -217,7 +219,7 @@ class Turns(RuleBasedStateMachine):
         if turn.options.stream:
             turn.events.append(f"started {turn.attempts}")
         session.phase, session.owner = "running", f"{turn.attempts}:{nonce}"
-        assert (reply.token, reply.chances) == (session.owner, CHANCES - turn.attempts + turn.forgiven)
+        assert (reply.token, reply.attempts_left) == (session.owner, CHANCES - turn.attempts + turn.forgiven)
         assert (reply.question, reply.options, reply.session) == (turn.question, turn.options, turn.session)
         assert reply.sequence == turn.gone + len(turn.events)
         assert [element.decode() for element in reversed(reply.window)] == pairs(session.history)[-40:]

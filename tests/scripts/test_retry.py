@@ -20,7 +20,7 @@ def test_a_failed_turn_runs_again_with_all_its_chances(scene: Scene) -> None:
     assert (scene.stat("failed"), scene.stat("open")) == (0, 1)
     assert not scene.client.exists(scene.keys.celery_result("a"))
     claim = scene.claim("a")
-    assert (claim.attempt, claim.chances) == (3, 4)
+    assert (claim.attempt, claim.attempts_left) == (3, 4)
     assert scene.complete(claim) is State.COMPLETED
     scene.assert_idle()
     scene.assert_all_will_expire()

@@ -6,9 +6,9 @@ from tests.scripts.conftest import Memory, Stage
 from tests.scripts.scene import Scene
 from turnstile.deploy.local.server import EmbeddedServer
 from turnstile.turns.errors import InvalidTurn, QueueMemoryFull, TooManyWaiting, TurnConflict
+from turnstile.turns.question import Options
 from turnstile.turns.states import State
 from turnstile.turns.store.turns import Submitted
-from turnstile.turns.wire import Options
 
 
 def test_the_first_turn_of_a_session_is_dispatched_at_once(scene: Scene) -> None:

@@ -8,9 +8,9 @@ import pytest
 from tests.scripts.conftest import Memory, Stage
 from tests.scripts.scene import AN_HOUR_MS, Scene, pair, pairs
 from turnstile.turns.errors import TurnFailed
+from turnstile.turns.question import Options
 from turnstile.turns.states import State
 from turnstile.turns.store.turns import Swept
-from turnstile.turns.wire import Options
 
 NOTHING = Swept(0, 0, 0, 0, 0)
 
@@ -103,7 +103,7 @@ def test_a_worker_that_died(scene: Scene) -> None:
     assert scene.queue() == ["a"]
     assert scene.client.keys(scene.keys.owned("*")) == []
     claim = scene.claim("a", "w2")
-    assert (claim.attempt, claim.chances) == (2, 3)
+    assert (claim.attempt, claim.attempts_left) == (2, 3)
 
 
 def test_a_question_that_kills_its_workers_fails_and_the_session_goes_on(stage: Stage) -> None:

@@ -7,11 +7,12 @@ import pytest
 import redis
 
 from turnstile.turns.errors import UnknownTurn
+from turnstile.turns.question import Options
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
 from turnstile.turns.store.turns import Outcome
 from turnstile.turns.store.webhooks import Notice, Undelivered, WebhookStore
-from turnstile.turns.wire import Claim, Options
+from turnstile.turns.turn import Claim
 
 URL = "https://hooks.example.com/x"
 

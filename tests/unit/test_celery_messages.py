@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.processes import ROOT, environment
-from turnstile.turns.wire import envelope, notice
+from turnstile.turns.celery_message import dispatch_message, webhook_message
 from turnstile.workers.upkeep.celery_messages import Message, Refused, is_dispatch, read
 
 _NAMES = {"id": "a", "session": "tenant/foo", "queue": "chat", "tag": "a-1", "turn": "a", "question": '\\"hi [x], {}\\"'}
@@ -21,7 +21,7 @@ def _filled(template: str) -> dict[str, Any]:
     return dict(json.loads(template))
 
 
-@pytest.mark.parametrize("template", [envelope(), envelope(show_content=True), notice()])
+@pytest.mark.parametrize("template", [dispatch_message(), dispatch_message(show_content=True), webhook_message()])
 def test_what_the_scripts_send_is_a_dispatch(template: str) -> None:
     assert is_dispatch(_filled(template))
 
@@ -42,7 +42,7 @@ def test_what_the_scripts_send_is_a_dispatch(template: str) -> None:
     ],
 )
 def test_what_differs_is_none(part: str | None, name: str, value: object) -> None:
-    message = _filled(envelope())
+    message = _filled(dispatch_message())
     (message[part] if part else message)[name] = value
     assert not is_dispatch(message)
 

@@ -7,8 +7,9 @@ import pytest
 
 from turnstile.producers.cli import formatting
 from turnstile.producers.transcript import HistoryMessage, read_history
+from turnstile.turns.question import Options
 from turnstile.turns.states import State
-from turnstile.turns.wire import Options, Record
+from turnstile.turns.turn import Record
 
 
 def record(**more: Any) -> Record:

@@ -6,8 +6,9 @@ import pytest
 
 from turnstile.producers.reading.readers import EndReader, EventReader, Look, Patience, Read, Reader, Step, TextReader
 from turnstile.turns.errors import QueueUnreachable, TurnCancelled, TurnFailed, TurnNotFinished
+from turnstile.turns.question import Options
 from turnstile.turns.states import State
-from turnstile.turns.wire import Event, Options, Record
+from turnstile.turns.turn import Event, Record
 
 OUTAGE = QueueUnreachable("gone")
 

@@ -4,7 +4,7 @@ from dataclasses import fields
 from typing import get_type_hints
 
 from turnstile.producers.client import Wishes
-from turnstile.turns.wire import Options
+from turnstile.turns.question import Options
 
 
 def test_every_option_can_be_wished_for() -> None:

@@ -24,7 +24,7 @@ from langchain_core.messages import (
 from langchain_core.messages.utils import count_tokens_approximately
 
 from turnstile.memory.codec import TYPES, Stored, decode, encode, ordinary
-from turnstile.turns.wire import whole
+from turnstile.turns.text import whole
 
 TEXT = st.text()
 NAME = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)

@@ -8,8 +8,9 @@ import pytest
 from turnstile.producers.gateway.chat.routes import _Teller
 from turnstile.producers.gateway.edge.errors import ApiError
 from turnstile.producers.gateway.responses.events import Narrator
+from turnstile.turns.question import Options
 from turnstile.turns.states import State
-from turnstile.turns.wire import Event, Options, Record
+from turnstile.turns.turn import Event, Record
 
 RUNNING = Record(
     id="resp_1", session="foo", state=State.RUNNING, queue="chat", place=0, first_place=0, attempts=1, dispatches=1, sequence=1,

@@ -11,7 +11,7 @@ from tests.scripts.scene import Scene
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import TRANSITIONS, State
 from turnstile.turns.store.turns import Outcome, TurnStore
-from turnstile.turns.wire import Claim
+from turnstile.turns.turn import Claim
 
 _DOCUMENT = Path(__file__).parents[2] / "ARCHITECTURE.md"
 _ARROW = re.compile(r"^\s*(\S+) --> (\S+)\s*:\s*(.+?)\s*$", re.MULTILINE)

@@ -10,21 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from turnstile.turns.errors import InvalidTurn
+from turnstile.turns.ids import check_session, check_turn
+from turnstile.turns.question import MOST_QUESTION_BYTES, Options, Question, encode_question, fingerprint
 from turnstile.turns.states import State
-from turnstile.turns.wire import (
-    MOST_QUESTION_BYTES,
-    Claim,
-    Event,
-    Options,
-    Question,
-    Record,
-    check_session,
-    check_turn,
-    dumps,
-    encode_question,
-    fingerprint,
-    loads,
-)
+from turnstile.turns.text import dumps, loads
+from turnstile.turns.turn import Claim, Event, Record
 
 _PART = st.from_regex(r"[A-Za-z0-9._@+~=:-]{1,200}", fullmatch=True)
 _JSON = st.recursive(
@@ -264,7 +254,7 @@ def test_an_event() -> None:
 def test_a_claim() -> None:
     reply = (b"foo", b"2:n", 2, 3, b"4", b'"hi"', b'{"model":"m"}', b"", b"1500", b"2500", 3_500, 1, b"new", b"old")
     claim = Claim.decode("a", reply)
-    assert (claim.attempt, claim.chances, claim.sequence, claim.stream) == (2, 3, 4, False)
+    assert (claim.attempt, claim.attempts_left, claim.sequence, claim.stream) == (2, 3, 4, False)
     assert (claim.created, claim.started, claim.now) == (1.5, 2.5, 3.5)
     assert (claim.question, claim.options, claim.window) == ("hi", Options(model="m"), (b"new", b"old"))
     assert claim.readable

@@ -6,7 +6,7 @@
 --        message_store:<session> conversation:<session> webhook:<id> webhooks undelivered celery-task-meta-<id>
 --        <queue>; channel wake:<id>
 -- ARGV   id worker nonce window
--- RETURN claimed session token attempt chances sequence question options stream created started now
+-- RETURN claimed session token attempt attempts_left sequence question options stream created started now
 --        readable window… | stale | unknown
 local id, worker, nonce, window = unpack(ARGV)
 local turn, owned, now = key.turn .. id, key.owned .. worker, clock()

@@ -6,7 +6,7 @@
 -- ARGV   limit
 -- RETURN seen posted: how many of each
 local limit, now, posted = ARGV[1], clock(), 0
-local empty = redis.call('LLEN', key.queue .. rule.notices) == 0
+local empty = redis.call('LLEN', key.queue .. rule.webhook_queue) == 0
 local overdue = redis.call('ZRANGEBYSCORE', key.webhooks, '-inf', now, 'LIMIT', 0, limit)
 for _, id in ipairs(overdue) do
   local phase = redis.call('HGET', key.webhook .. id, 'phase')

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
+from turnstile.turns.celery_message import QUEUES, WEBHOOK_QUEUE, dispatch_message, webhook_message
 from turnstile.turns.redis.keys import Keys
 from turnstile.turns.settings import Settings
-from turnstile.turns.wire import NOTICE_QUEUE, QUEUES, envelope, notice
 
 NAMES = (
     "submit", "follow", "claim", "renew", "emit", "finish", "requeue", "cancel", "sweep", "muster", "status", "retry", "forget",
@@ -130,11 +130,11 @@ def _prelude(settings: Settings) -> str:
         "absence": _ABSENCE_MS,
         "webhook_age": _ms(settings.webhook_seconds),
         "webhook_ttl": _ms(settings.webhook_seconds + settings.failed_ttl),
-        "notices": NOTICE_QUEUE,
-        "notice": notice(),
+        "webhook_queue": WEBHOOK_QUEUE,
+        "webhook_message": webhook_message(),
         "queues": " ".join(QUEUES),
         "show_content": int(settings.show_content),
-        "envelope": envelope(show_content=settings.show_content),
+        "dispatch_message": dispatch_message(show_content=settings.show_content),
     }
     return f"local key = {_table(key_names(keys))}\nlocal rule = {_table(rules)}"
 

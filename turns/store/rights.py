@@ -5,9 +5,10 @@ import secrets
 from collections.abc import Mapping, Sequence
 from functools import cache
 
+from turnstile.turns.celery_message import QUEUES, WEBHOOK_QUEUE
 from turnstile.turns.redis.keys import Keys
 from turnstile.turns.redis.scripts import Script, key_names
-from turnstile.turns.wire import NOTICE_QUEUE, QUEUES, dumps, text
+from turnstile.turns.text import as_text, dumps
 
 ROLES: dict[str, tuple[str, ...]] = {
     "worker": (
@@ -65,7 +66,7 @@ def _patterns(used: set[str], keys: Keys, name: str) -> dict[str, tuple[str, str
         if family not in used:
             continue
         if family == "queue":
-            found |= {keys.queue(queue): (keys.queue(queue), kind) for queue in (*QUEUES, NOTICE_QUEUE)}
+            found |= {keys.queue(queue): (keys.queue(queue), kind) for queue in (*QUEUES, WEBHOOK_QUEUE)}
         elif isinstance(vars(Keys)[family], property):
             found[start] = (start, kind)
         else:
@@ -75,4 +76,4 @@ def _patterns(used: set[str], keys: Keys, name: str) -> dict[str, tuple[str, str
 
 def read(said: Mapping[str, str], reply: Sequence[bytes]) -> list[str]:
     """The rights that are missing, as ACL SETUSER takes them."""
-    return [said.get(right, right) for right in map(text, reply)]
+    return [said.get(right, right) for right in map(as_text, reply)]

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any
 
-from turnstile.turns import wire
 from turnstile.turns.redis.scripts import digest
 from turnstile.turns.settings import Settings
 from turnstile.turns.store.turns import Call
+from turnstile.turns.text import as_text, dumps
 
 MUST_AGREE = ("history_prefix", "history_ttl", "result_ttl", "failed_ttl", "events_ttl")
 """What is stored under another name, or for another time, is lost to the others."""
@@ -38,7 +38,7 @@ def introduce(settings: Settings) -> Facts:
 
 def _fingerprint(shared: Mapping[str, str]) -> str:
     """The same for all that must agree and do; where it is not, the values are compared: a newer version may share more."""
-    text = wire.dumps([shared[Settings.variable(name)] for name in MUST_AGREE])
+    text = dumps([shared[Settings.variable(name)] for name in MUST_AGREE])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -68,17 +68,17 @@ def enlist(settings: Settings, worker: str, facts: Facts) -> Call[str]:
     binding = [word for name in map(Settings.variable, MUST_AGREE) for word in (name, shared[name])]
 
     def read(reply: list[bytes]) -> str:
-        return "" if reply[0] == b"enlisted" else objection(settings, {wire.text(reply[1]): json.loads(reply[2])})
+        return "" if reply[0] == b"enlisted" else objection(settings, {as_text(reply[1]): json.loads(reply[2])})
 
-    alike = wire.dumps({"fingerprint": facts["fingerprint"]}).strip("{}")
-    return Call("enlist", (worker, wire.dumps(facts), facts["started"], alike, *binding), read)
+    alike = dumps({"fingerprint": facts["fingerprint"]}).strip("{}")
+    return Call("enlist", (worker, dumps(facts), facts["started"], alike, *binding), read)
 
 
 def roll(limit: int = 1_000_000) -> Call[dict[str, Facts]]:
     """The workers at work, by name, at most `limit`, each with what it says of itself."""
 
     def read(reply: list[bytes]) -> dict[str, Facts]:
-        return {wire.text(name): json.loads(facts) for name, facts in zip(reply[::2], reply[1::2], strict=True)}
+        return {as_text(name): json.loads(facts) for name, facts in zip(reply[::2], reply[1::2], strict=True)}
 
     return Call("roll", (limit,), read)
 

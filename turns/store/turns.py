@@ -15,8 +15,9 @@ import redis
 import redis.asyncio
 from redis.exceptions import BusyLoadingError, NoScriptError, OutOfMemoryError, ReadOnlyError, ResponseError
 
-from turnstile.turns import wire
+from turnstile.turns.celery_message import refused_result
 from turnstile.turns.errors import (
+    UNREADABLE,
     BrokenRecord,
     QueueMemoryFull,
     QueueUnreachable,
@@ -27,6 +28,8 @@ from turnstile.turns.errors import (
     UnknownSession,
     UnknownTurn,
 )
+from turnstile.turns.ids import check_session, check_turn
+from turnstile.turns.question import Options, Question, encode_question, fingerprint
 from turnstile.turns.redis.address import Address, parse
 from turnstile.turns.redis.connection import LONGEST_BLOCK_SECONDS, connect, connect_async, multiplexer, server_url
 from turnstile.turns.redis.keys import Keys
@@ -34,7 +37,8 @@ from turnstile.turns.redis.scripts import build
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
 from turnstile.turns.store import rights
-from turnstile.turns.wire import Claim, Event, Options, Question, Record
+from turnstile.turns.text import as_text, dumps
+from turnstile.turns.turn import Claim, Event, Record
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -145,10 +149,10 @@ class _Operations:
         Raises:
             InvalidTurn, TooManyWaiting, QueueMemoryFull, TurnConflict: nothing was stored.
         """
-        wire.check_turn(id)
-        wire.check_session(session)
-        body, extras = wire.encode_question(question, self.settings.max_question_bytes), options.encode()
-        mark = wire.fingerprint(session, body, extras)
+        check_turn(id)
+        check_session(session)
+        body, extras = encode_question(question, self.settings.max_question_bytes), options.encode()
+        mark = fingerprint(session, body, extras)
         return Call(
             "submit",
             (id, session, options.queue, body, extras, _flag(options.stream), _flag(reply), mark),
@@ -165,10 +169,10 @@ class _Operations:
             TurnNotEnded: it still runs, and is not the last of its session.
             InvalidTurn, TooManyWaiting, QueueMemoryFull, TurnConflict: as `submit`.
         """
-        wire.check_turn(id)
-        wire.check_session(branch)
-        body, extras = wire.encode_question(question, self.settings.max_question_bytes), options.encode()
-        mark = wire.fingerprint(previous, body, extras)
+        check_turn(id)
+        check_session(branch)
+        body, extras = encode_question(question, self.settings.max_question_bytes), options.encode()
+        mark = fingerprint(previous, body, extras)
         args = (id, previous, branch, options.queue, body, extras, _flag(options.stream), "", mark)
         return Call("follow", args, partial(self._read_follow, id, previous))
 
@@ -204,7 +208,7 @@ class _Operations:
         """Take a dispatched turn; `stale` when it is not this one's time, `unknown` when there is no such turn."""
 
         def read(reply: list[Any]) -> Claim | str:
-            return Claim.decode(id, reply[1:]) if reply[0] == b"claimed" else wire.text(reply[0])
+            return Claim.decode(id, reply[1:]) if reply[0] == b"claimed" else as_text(reply[0])
 
         return Call("claim", (id, worker, nonce, self.settings.window_messages), read)
 
@@ -212,7 +216,7 @@ class _Operations:
     def renew(self, worker: str, held: Sequence[Claim]) -> Call[list[str]]:
         """Keep the leases of many turns: for each `kept`, `cancelled` or `lost`."""
         args = [worker, *(part for claim in held for part in (claim.session, claim.id, claim.token))]
-        return Call("renew", args, lambda reply: [wire.text(word) for word in reply])
+        return Call("renew", args, lambda reply: [as_text(word) for word in reply])
 
     @operation
     def emit(self, claim: Claim, after: int, texts: Sequence[str]) -> Call[int | None]:
@@ -234,7 +238,7 @@ class _Operations:
         Raises:
             BrokenRecord: the history takes no messages; nothing was written.
         """
-        usage = wire.dumps(outcome.usage) if outcome.usage else ""
+        usage = dumps(outcome.usage) if outcome.usage else ""
         args = (
             claim.id,
             claim.token,
@@ -259,7 +263,7 @@ class _Operations:
 
         False: there is a turn of that id, and its result stays.
         """
-        args = [part for id in ids for part in (id, wire.refusal(id, error))]
+        args = [part for id in ids for part in (id, refused_result(id, error))]
         return Call("refuse", args, lambda reply: bool(reply[0] != b"taken"))
 
     @operation
@@ -307,7 +311,7 @@ class _Operations:
     @operation
     def erase(self, session: str) -> Call[tuple[int, int]]:
         """Forget a session; how many turns and messages are gone."""
-        return Call("erase", (wire.check_session(session),), lambda reply: (reply[0], reply[1]))
+        return Call("erase", (check_session(session),), lambda reply: (reply[0], reply[1]))
 
     @operation
     def forget(self, id: str) -> Call[bool]:
@@ -331,16 +335,16 @@ class _Operations:
         Raises:
             TurnConflict: there is such a session, begun in another way.
         """
-        body = wire.dumps(metadata)
-        mark = wire.fingerprint(session, body, "\0".join(messages))
-        args = (wire.check_session(session), mark, body, *messages)
+        body = dumps(metadata)
+        mark = fingerprint(session, body, "\0".join(messages))
+        args = (check_session(session), mark, body, *messages)
         return Call("converse", args, partial(_read_converse, session))
 
     @operation
     def amend(self, session: str, metadata: dict[str, str] | None = None, messages: Sequence[str] = ()) -> Call[bool]:
         """Put other metadata in place, and add `messages` (stored elements, oldest first). Raises UnknownSession."""
-        body = "" if metadata is None else wire.dumps(metadata)
-        return Call("converse", (wire.check_session(session), "", body, *messages), partial(_read_converse, session))
+        body = "" if metadata is None else dumps(metadata)
+        return Call("converse", (check_session(session), "", body, *messages), partial(_read_converse, session))
 
     @operation
     def describe(self, session: str) -> Call[Conversation]:
@@ -351,23 +355,23 @@ class _Operations:
                 raise _unknown_session(session)
             return Conversation(session, float(reply[0]) / 1000, json.loads(reply[1]))
 
-        return Call("describe", (wire.check_session(session),), read)
+        return Call("describe", (check_session(session),), read)
 
     @operation
     def count_messages(self, session: str) -> Call[int]:
         """How many messages a session's history has."""
-        return Call("LLEN", (self.keys.history(wire.check_session(session)),), int)
+        return Call("LLEN", (self.keys.history(check_session(session)),), int)
 
     @operation
     def messages(self, session: str, first: int, last: int) -> Call[list[bytes]]:
         """Stored elements from place `first` to place `last`; places count from 0, the oldest message's. Newest first."""
-        args = (self.keys.history(wire.check_session(session)), -last - 1, -first - 1)
+        args = (self.keys.history(check_session(session)), -last - 1, -first - 1)
         return Call("LRANGE", args, list)
 
     @operation
     def drop_message(self, session: str, element: bytes) -> Call[bool]:
         """Take one message, told by its stored element, out of a history; False when it is not there."""
-        return Call("LREM", (self.keys.history(wire.check_session(session)), 1, element), bool)
+        return Call("LREM", (self.keys.history(check_session(session)), 1, element), bool)
 
     @operation
     def events(self, id: str, after: int = 0, count: int = 1000) -> Call[list[Event]]:
@@ -402,12 +406,12 @@ class _Operations:
     def failed(self, limit: int = 100) -> Call[list[str]]:
         """Ids of the turns that gave up, newest first."""
         args = (self.keys.failed, 0, limit - 1)
-        return Call("ZREVRANGE", args, lambda reply: [wire.text(id) for id in reply])
+        return Call("ZREVRANGE", args, lambda reply: [as_text(id) for id in reply])
 
     @operation
     def history(self, session: str, limit: int = 0) -> Call[list[bytes]]:
         """Stored elements of a session's history, newest first; `limit` 0: all."""
-        return Call("LRANGE", (self.keys.history(wire.check_session(session)), 0, limit - 1), list)
+        return Call("LRANGE", (self.keys.history(check_session(session)), 0, limit - 1), list)
 
 
 class TurnStore(_Operations):
@@ -477,7 +481,7 @@ def _read_converse(session: str, reply: list[Any]) -> bool:
     if reply[0] == b"unknown":
         raise _unknown_session(session)
     if reply[0] == b"unreadable":
-        raise BrokenRecord(wire.UNREADABLE)
+        raise BrokenRecord(UNREADABLE)
     if reply[0] == b"conflict":
         raise TurnConflict("There is such a session already; use a new id.")
     return bool(reply[0] == b"done")
@@ -486,13 +490,13 @@ def _read_converse(session: str, reply: list[Any]) -> bool:
 def _read_ended(id: str, done: State, reply: list[Any]) -> State:
     if reply[0] == b"unknown":
         raise _unknown(id)
-    return State(wire.text(reply[1])) if reply[0] == b"ended" else done
+    return State(as_text(reply[1])) if reply[0] == b"ended" else done
 
 
 def _read_finish(reply: list[Any]) -> State | None:
     if reply[0] == b"unreadable":
-        raise BrokenRecord(wire.UNREADABLE)
-    return None if reply[0] == b"superseded" else State(wire.text(reply[1]))
+        raise BrokenRecord(UNREADABLE)
+    return None if reply[0] == b"superseded" else State(as_text(reply[1]))
 
 
 def _entries(reply: Any) -> list[tuple[bytes, dict[bytes, bytes]]]:
@@ -508,7 +512,7 @@ def _read_stream(reply: Any) -> list[Event]:
 
 def _read_counts(reply: Any) -> dict[str, int]:
     pairs = reply.items() if isinstance(reply, dict) else zip(reply[::2], reply[1::2], strict=True)
-    return {wire.text(name): int(value) for name, value in pairs}
+    return {as_text(name): int(value) for name, value in pairs}
 
 
 def _translate(error: redis.RedisError, where: Address, name: str) -> Exception:
@@ -525,5 +529,5 @@ def _translate(error: redis.RedisError, where: Address, name: str) -> Exception:
     if isinstance(error, ReadOnlyError) or str(error).startswith(_UNWRITABLE):
         return QueueUnreachable(f"Redis at {where} takes no writes now: it fails over, misses its replicas, or cannot log.")
     if str(error).startswith("WRONGTYPE"):
-        return BrokenRecord(wire.UNREADABLE if name in _ON_HISTORIES else _WRONG_TYPE)
+        return BrokenRecord(UNREADABLE if name in _ON_HISTORIES else _WRONG_TYPE)
     return error if isinstance(error, ResponseError) else QueueUnreachable(f"Redis at {where}: {type(error).__name__}.")

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
-from turnstile.turns import wire
 from turnstile.turns.errors import UnknownTurn
+from turnstile.turns.ids import check_turn
 from turnstile.turns.store.turns import AsyncTurnStore, Call, TurnStore, operation
+from turnstile.turns.text import as_text, dumps
 
 GIVEN_UP = "given_up"
 
@@ -29,13 +30,13 @@ class Notice:
     @classmethod
     def decode(cls, turn: str, reply: Sequence[bytes | int]) -> Self:
         """Read `notify`'s reply after its first word."""
-        event, kind, created, url, key, attempt = (wire.text(part) for part in reply)
+        event, kind, created, url, key, attempt = (as_text(part) for part in reply)
         return cls(turn, event, kind, int(created) / 1000, url, key, int(attempt))
 
     def body(self) -> str:
         """What is delivered, as OpenAI's webhooks say it. It holds no question and no answer."""
         event = {"id": self.event, "object": "event", "created_at": int(self.created), "type": self.type}
-        return wire.dumps({**event, "data": {"id": self.turn}})
+        return dumps({**event, "data": {"id": self.turn}})
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ class Undelivered:
     @classmethod
     def decode(cls, turn: str, reply: Sequence[bytes | None]) -> Self | None:
         """Read the fields of a webhook; None when there is none any more."""
-        kind, url, phase, attempts, reason = (wire.text(part or b"") for part in reply)
+        kind, url, phase, attempts, reason = (as_text(part or b"") for part in reply)
         return cls(turn, kind, url, phase, int(attempts), reason) if phase else None
 
 
@@ -81,7 +82,7 @@ class _Operations:
         `delivered`, `waiting` for the next attempt, `given_up`, or `superseded`: it was another's by then.
         """
         args = (notice.turn, notice.event, notice.attempt, reason, round(delay * 1000))
-        return Call("conclude", args, lambda reply: wire.text(reply[0]))
+        return Call("conclude", args, lambda reply: as_text(reply[0]))
 
     @operation
     def remind(self, limit: int = 100) -> Call[tuple[int, int]]:
@@ -96,13 +97,13 @@ class _Operations:
             if reply[0] == b"unknown":
                 raise UnknownTurn(f"There is no webhook of turn {turn} to send: it was delivered, has expired, or never was.")
 
-        return Call("resend", (wire.check_turn(turn),), read)
+        return Call("resend", (check_turn(turn),), read)
 
     @operation
     def undelivered(self, limit: int = 100, *, given_up: bool = True) -> Call[list[str]]:
         """Turns whose webhooks were given up, newest first; or those still under way, soonest first."""
         name, command = (self.keys.undelivered, "ZREVRANGE") if given_up else (self.keys.webhooks, "ZRANGE")
-        return Call(command, (name, 0, limit - 1), lambda reply: [wire.text(turn) for turn in reply])
+        return Call(command, (name, 0, limit - 1), lambda reply: [as_text(turn) for turn in reply])
 
     @operation
     def look_up(self, turn: str) -> Call[Undelivered | None]:

@@ -11,11 +11,12 @@ from langchain_core.runnables import Runnable
 from turnstile.memory.codec import encode
 from turnstile.memory.open_turn import OpenTurn, opened, transcript
 from turnstile.memory.window import fit
-from turnstile.turns.errors import BrokenRecord, QueueUnreachable
+from turnstile.turns.errors import UNREADABLE, BrokenRecord, QueueUnreachable
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
 from turnstile.turns.store.turns import AsyncTurnStore, Outcome
-from turnstile.turns.wire import REFUSAL, UNREADABLE, Claim, dumps, whole
+from turnstile.turns.text import dumps, whole
+from turnstile.turns.turn import REFUSAL, Claim
 from turnstile.workers.attempt.failures import Failure, backoff, classify
 from turnstile.workers.attempt.report import LOST, REQUEUED, Report
 from turnstile.workers.attempt.text_stream import TextStream
@@ -123,9 +124,9 @@ class Attempt:
         return await self._requeue(0, forgive=True)
 
     async def _after_failure(self, failure: Failure) -> Report:
-        if failure.retryable and self.claim.chances > 0:
+        if failure.retryable and self.claim.attempts_left > 0:
             # Attempts that were forgiven say nothing of how long the model has been failing.
-            tried = max(1, self._settings.max_attempts - self.claim.chances)
+            tried = max(1, self._settings.max_attempts - self.claim.attempts_left)
             delay = backoff(tried, self._settings, failure.retry_after)
             if delay < self._remaining():
                 log.info("turn %s: %s, again in %.1f s", self.claim.id, failure.code, delay)

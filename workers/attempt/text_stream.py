@@ -6,7 +6,8 @@ from time import monotonic
 
 from turnstile.turns.errors import QueueMemoryFull, QueueUnreachable, UnknownTurn
 from turnstile.turns.store.turns import AsyncTurnStore
-from turnstile.turns.wire import Claim, whole
+from turnstile.turns.text import whole
+from turnstile.turns.turn import Claim
 
 _PAUSE_SECONDS = 1 / 30
 _RETRY_SECONDS = 0.5

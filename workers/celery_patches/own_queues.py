@@ -13,15 +13,15 @@ from typing import Any
 
 from kombu.transport import redis
 
+from turnstile.turns.celery_message import QUEUES, WEBHOOK_QUEUE
 from turnstile.turns.errors import InvalidTurn, TurnstileError
 from turnstile.turns.settings import settings
 from turnstile.turns.store.turns import Call, TurnStore
-from turnstile.turns.wire import NOTICE_QUEUE, QUEUES
 from turnstile.workers.upkeep.celery_messages import is_dispatch, known_ids, read
 
 log = logging.getLogger(__name__)
 
-_OWN = frozenset((*QUEUES, NOTICE_QUEUE))
+_OWN = frozenset((*QUEUES, WEBHOOK_QUEUE))
 _WRONG = InvalidTurn("This queue takes the task workers.answer alone, as JSON: send other tasks to another queue.", "queue")
 _Channel: Any = redis.Channel  # their stubs leave out what transports override
 _Transport: Any = redis.Transport

@@ -14,7 +14,7 @@ from celery.worker.control import control_command
 from celery.worker.state import revoked
 
 from turnstile.turns.errors import InvalidTurn, TurnstileError, UnknownTurn
-from turnstile.turns.wire import check_turn
+from turnstile.turns.ids import check_turn
 from turnstile.workers.celery_patches.own_queues import turns
 
 log = logging.getLogger(__name__)

@@ -20,7 +20,8 @@ from langchain_openai.chat_models.base import BaseChatOpenAI
 
 from turnstile.turns.errors import SettingError
 from turnstile.turns.settings import Settings
-from turnstile.turns.wire import REFUSAL, whole
+from turnstile.turns.text import whole
+from turnstile.turns.turn import REFUSAL
 from turnstile.workers.chains.default import default_chain
 from turnstile.workers.chains.openai.model import build_model, call_options, check_name, close_model
 

@@ -9,7 +9,7 @@ from typing import Protocol
 from turnstile.turns.errors import QueueUnreachable
 from turnstile.turns.redis.subscription import Subscription
 from turnstile.turns.store.turns import AsyncTurnStore
-from turnstile.turns.wire import Claim
+from turnstile.turns.turn import Claim
 from turnstile.workers.process.health import Beat
 
 log = logging.getLogger(__name__)

@@ -23,7 +23,7 @@ from turnstile.turns.errors import QueueUnreachable, SettingError
 from turnstile.turns.redis.connection import close_async
 from turnstile.turns.settings import Settings
 from turnstile.turns.store.turns import AsyncTurnStore, TurnStore
-from turnstile.turns.wire import Claim
+from turnstile.turns.turn import Claim
 from turnstile.workers.attempt.attempt import Attempt
 from turnstile.workers.attempt.report import LOST, STALE, Report
 from turnstile.workers.chains.user import check_chain, close_chain, load_chain

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
+from turnstile.turns.celery_message import ORIGIN, TASK, WEBHOOK_TASK
 from turnstile.turns.errors import InvalidTurn, TurnRefused
-from turnstile.turns.wire import NOTICE_TASK, ORIGIN, TASK, Question, check_session
+from turnstile.turns.ids import check_session
+from turnstile.turns.question import Question
 
 UNSUPPORTED = ("countdown", "eta", "expires", "link", "link_error", "chain", "chord")
 _MOST_ID = 1_000
@@ -140,7 +142,7 @@ def is_dispatch(message: Any) -> bool:
         headers = message["headers"]
         return (
             headers["origin"] == ORIGIN
-            and headers["task"] in (TASK, NOTICE_TASK)
+            and headers["task"] in (TASK, WEBHOOK_TASK)
             and headers["eta"] is headers["expires"] is None
             and bool(known_ids(headers["id"]))
             and message["content-type"] == "application/json"

@@ -16,8 +16,9 @@ from turnstile.producers.gateway.responses.routes import IdempotencyKey, own_key
 from turnstile.producers.reading.follow import follow, look
 from turnstile.producers.reading.readers import EventReader
 from turnstile.turns.errors import InvalidTurn, UnknownTurn
+from turnstile.turns.question import Options, Question
 from turnstile.turns.states import State
-from turnstile.turns.wire import REFUSAL, Options, Question, Record
+from turnstile.turns.turn import REFUSAL, Record
 
 router = APIRouter(prefix="/v1/chat/completions", tags=["Chat"])
 

@@ -11,8 +11,9 @@ from fastapi import Query
 from turnstile.producers.gateway import rendering
 from turnstile.producers.gateway.content import refusal, shown_item, shown_role
 from turnstile.producers.gateway.edge.errors import missing
-from turnstile.turns import wire
 from turnstile.turns.store.turns import AsyncTurnStore
+from turnstile.turns.text import dumps
+from turnstile.turns.turn import REFUSAL
 
 Limit = Annotated[int, Query(ge=1, le=100)]
 Order = Annotated[Literal["asc", "desc"], Query()]
@@ -101,10 +102,10 @@ def _item(element: bytes, place: int) -> Item | None:
         mark = content.get("turnstile")
         if not isinstance(said, str | list):
             return None
-        if isinstance(said, str) and (content["data"].get("response_metadata") or {}).get("finish_reason") == wire.REFUSAL:
+        if isinstance(said, str) and (content["data"].get("response_metadata") or {}).get("finish_reason") == REFUSAL:
             said = [refusal(said)]
         item = shown_item(_id(mark if isinstance(mark, dict) else {}, role, element, place), role, said)
-        whole: Item = json.loads(wire.dumps(item))
+        whole: Item = json.loads(dumps(item))
         return whole
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None

@@ -16,8 +16,9 @@ from turnstile.producers.gateway.edge.errors import ApiError, documented, missin
 from turnstile.producers.gateway.requests import ConversationRequest, ConversationUpdate, ItemsRequest
 from turnstile.producers.gateway.responses.routes import IdempotencyKey, Include
 from turnstile.turns.errors import TurnConflict, UnknownSession
+from turnstile.turns.question import fingerprint
 from turnstile.turns.store.turns import Conversation
-from turnstile.turns.wire import dumps, fingerprint
+from turnstile.turns.text import dumps
 
 router = APIRouter(prefix="/v1/conversations", tags=["Conversations"])
 

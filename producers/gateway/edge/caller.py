@@ -13,7 +13,8 @@ from fastapi.security import HTTPBearer
 
 from turnstile.producers.gateway.edge.errors import invalid, missing
 from turnstile.turns.errors import InvalidTurn
-from turnstile.turns.wire import Record, check_session
+from turnstile.turns.ids import check_session
+from turnstile.turns.turn import Record
 
 RESPONSE, CONVERSATION = "resp_", "conv_"
 CALLER = "turnstile.caller"

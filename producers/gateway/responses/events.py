@@ -10,7 +10,7 @@ from typing import Any
 
 from turnstile.producers.gateway import rendering
 from turnstile.turns.states import State
-from turnstile.turns.wire import REFUSAL, Event, Record
+from turnstile.turns.turn import REFUSAL, Event, Record
 
 _ENDS = {State.COMPLETED: "completed", State.FAILED: "failed"}
 Told = dict[str, Any]

@@ -20,7 +20,8 @@ from turnstile.producers.gateway.responses.webhook import webhook
 from turnstile.producers.reading.follow import follow, look
 from turnstile.producers.reading.readers import EventReader
 from turnstile.turns.errors import TurnConflict, TurnNotEnded, UnknownTurn
-from turnstile.turns.wire import Options, Question, Record
+from turnstile.turns.question import Options, Question
+from turnstile.turns.turn import Record
 
 router = APIRouter(prefix="/v1/responses", tags=["Responses"])
 

@@ -28,7 +28,7 @@ from pydantic_core import to_json
 
 from turnstile.turns.errors import SettingError
 from turnstile.turns.settings import Settings
-from turnstile.turns.wire import loads
+from turnstile.turns.text import loads
 from turnstile.workers.chains.openai.refusals import HeldRefusal, speak_refusal
 
 OPENAI_URL = "https://api.openai.com/v1"

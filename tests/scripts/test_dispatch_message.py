@@ -11,10 +11,11 @@ from kombu import Connection
 
 from tests.scripts.conftest import Stage
 from tests.scripts.scene import Scene
+from turnstile.turns.celery_message import QUEUES, dispatch_message
 from turnstile.turns.errors import TurnCancelled, TurnFailed
+from turnstile.turns.question import Options
 from turnstile.turns.states import State
 from turnstile.turns.store.turns import Outcome
-from turnstile.turns.wire import QUEUES, Options, envelope
 
 EVERY_CHARACTER = "ABCXYZabcxyz0189._@+~=:-"
 SESSIONS = ("foo", "tenant/foo", EVERY_CHARACTER, f"{EVERY_CHARACTER}/{EVERY_CHARACTER}", "@id@", "@tag@", "x" * 200, "-", ".")
@@ -87,7 +88,7 @@ def test_kombu_puts_it_back_as_it_was(scene: Scene, redis_url: str) -> None:
 def test_all_that_is_to_be_filled_in_is(scene: Scene) -> None:
     scene.submit("a")
     raw = scene.client.rpop("chat")
-    assert "@" in envelope()
+    assert "@" in dispatch_message()
     assert "@" not in raw
 
 

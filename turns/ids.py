@@ -1,0 +1,26 @@
+"""Ids of turns and sessions: which ones are well formed."""
+
+import re
+
+from turnstile.turns.errors import InvalidTurn
+
+_PART = r"[A-Za-z0-9._@+~=:-]{1,200}"
+_SESSION = re.compile(rf"(?:{_PART}/)?{_PART}")
+_TURN = re.compile(r"[A-Za-z0-9_-]{1,100}")
+
+
+def check_session(session: str) -> str:
+    """Return the session id, or raise InvalidTurn when its form is wrong."""
+    if not isinstance(session, str) or not _SESSION.fullmatch(session):
+        raise InvalidTurn(
+            "A session id is 1 to 200 of the characters A-Z a-z 0-9 . _ @ + ~ = : - , with `tenant/` before it at most.",
+            param="session",
+        )
+    return session
+
+
+def check_turn(turn: str) -> str:
+    """Return the turn id, or raise InvalidTurn when its form is wrong."""
+    if not isinstance(turn, str) or not _TURN.fullmatch(turn):
+        raise InvalidTurn("A turn id is 1 to 100 of the characters A-Z a-z 0-9 _ - .", param="id")
+    return turn

@@ -1,0 +1,137 @@
+"""A turn as it is asked for: the question, and the options of one turn."""
+
+import hashlib
+import json
+from dataclasses import dataclass, field, fields
+from typing import Any, Self
+
+from turnstile.turns.celery_message import QUEUES
+from turnstile.turns.errors import InvalidTurn
+from turnstile.turns.text import loads
+
+Question = str | list[dict[str, Any]]
+"""A text, or content parts as in OpenAI's chat messages (`{"type": "text", "text": …}`, `{"type": "image_url", …}`)."""
+
+MOST_QUESTION_BYTES = 16_777_216
+"""Of a question with its pictures and files, as JSON."""
+
+
+def encode_question(question: Question, max_bytes: int) -> str:
+    """The question as JSON text, or InvalidTurn: empty, too large, not text, or not a list of content parts.
+
+    `max_bytes` is for what is text in it; with pictures and files a question has at most MOST_QUESTION_BYTES.
+    """
+    if not _well_formed(question):
+        raise InvalidTurn("A question is a text, or a list of content parts that each have a `type`.", param="question")
+    text = _encode(question, "question")
+    told = text if isinstance(question, str) else _encode([p for p in question if p["type"] == "text"], "question")
+    _check_size("The question's text", told, max_bytes, "TURNSTILE_MAX_QUESTION_BYTES allows")
+    _check_size("The question", text, MOST_QUESTION_BYTES, "the most that is taken is")
+    return text
+
+
+def _check_size(what: str, text: str, most: int, limit: str) -> None:
+    size = len(text.encode())
+    if size > most:
+        raise InvalidTurn(f"{what} has {size:,} bytes; {limit} {most:,}.", param="question")
+
+
+def _encode(value: object, param: str) -> str:
+    """Strict JSON; what cannot be stored is refused without being quoted."""
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        text.encode()
+    except (TypeError, ValueError, RecursionError):
+        raise InvalidTurn(f"The {param} must be valid Unicode, and JSON all through.", param=param) from None
+    return text
+
+
+def _well_formed(question: object) -> bool:
+    if isinstance(question, str):
+        return bool(question.strip())
+    return bool(question) and isinstance(question, list) and all(isinstance(p, dict) and p.get("type") for p in question)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What a caller may ask of one turn, beside the question. Everything is optional."""
+
+    stream: bool = True
+    """Whether the model is asked to stream and the text is written to the turn's events as it comes."""
+    queue: str = "chat"
+    """`chat`, or `batch` for work that nobody sits and waits for."""
+    name: str | None = None
+    """Who asks, where the model is to know."""
+    model: str | None = None
+    instructions: str | None = None
+    """In place of the system prompt, for this turn."""
+    temperature: float | None = None
+    top_p: float | None = None
+    max_output_tokens: int | None = None
+    response_format: dict[str, Any] | None = None
+    """As in OpenAI's chat completions."""
+    deadline_seconds: float | None = None
+    """In place of TURNSTILE_TURN_SECONDS."""
+    store: bool = True
+    """Whether the turn goes into the history."""
+    history: list[dict[str, Any]] | None = None
+    """In place of the session's history: `{"role", "content"}` messages, oldest first."""
+    before: list[dict[str, Any]] = field(default_factory=list)
+    """`{"role", "content"}` messages between the history and the question; they go into the history with the turn."""
+    metadata: dict[str, str] = field(default_factory=dict)
+    """The caller's own; kept with the turn's record, never sent to the model."""
+    webhook: dict[str, str] = field(default_factory=dict)
+    """Where to tell of the turn's end: `url`, and the id of the API `key` whose secret signs."""
+    request: dict[str, Any] = field(default_factory=dict)
+    """What a producer wants to find again in the turn's record; JSON, never sent to the model."""
+
+    def __post_init__(self) -> None:
+        """Raise InvalidTurn, naming the option, when one does not fit."""
+        for kinds, what, names in _FORMS:
+            for name in names:
+                value = getattr(self, name)
+                _check(value is None or (isinstance(value, kinds) and (type(value) is bool) == (kinds is bool)), name, what)
+        _check(self.queue in QUEUES, "queue", f"one of {', '.join(QUEUES)}")
+        _check(self.temperature is None or 0 <= self.temperature <= 2, "temperature", "between 0 and 2")
+        _check(self.top_p is None or 0 <= self.top_p <= 1, "top_p", "between 0 and 1")
+        _check(self.max_output_tokens is None or self.max_output_tokens >= 1, "max_output_tokens", "1 or more")
+        _check(
+            all(map(_is_message, [*(self.history or ()), *self.before])), "history", "messages with a `role` and a `content`"
+        )
+        _check(self.deadline_seconds is None or 0 < self.deadline_seconds <= 86_400 * 30, "deadline_seconds", "above 0")
+
+    def encode(self) -> str:
+        """JSON of what differs from the defaults, or InvalidTurn when an option is not JSON all through."""
+        default = Options()
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return _encode({name: value for name, value in values.items() if value != getattr(default, name)}, "options")
+
+    @classmethod
+    def decode(cls, text: str | bytes) -> Self:
+        """Read what `encode` wrote; names that this version does not know are passed over."""
+        known = {f.name for f in fields(cls)}
+        return cls(**{k: v for k, v in loads(text or "{}").items() if k in known})
+
+
+_FORMS: tuple[tuple[Any, str, tuple[str, ...]], ...] = (
+    (bool, "true or false", ("stream", "store")),
+    (str, "text", ("queue", "name", "model", "instructions")),
+    (int, "a whole number", ("max_output_tokens",)),
+    ((int, float), "a number", ("temperature", "top_p", "deadline_seconds")),
+    (dict, "an object", ("response_format", "metadata", "webhook", "request")),
+    (list, "a list", ("history", "before")),
+)
+
+
+def _is_message(message: object) -> bool:
+    return isinstance(message, dict) and isinstance(message.get("role"), str) and "content" in message
+
+
+def _check(holds: bool, param: str, what: str) -> None:
+    if not holds:
+        raise InvalidTurn(f"`{param}` must be {what}.", param=param)
+
+
+def fingerprint(session: str, question: str, options: str) -> str:
+    """Tells a repeated `submit` from another question under the same id."""
+    return hashlib.sha256("\0".join((session, question, options)).encode()).hexdigest()[:32]

@@ -1,0 +1,143 @@
+"""A turn as Redis has it: claimed by a worker, on record, and event by event."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+from turnstile.turns.errors import TurnCancelled, TurnFailed
+from turnstile.turns.question import Options, Question
+from turnstile.turns.states import State
+from turnstile.turns.text import as_text, loads
+
+REFUSAL = "refusal"
+"""The code of a turn whose answer says why there is none; it is completed like any other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A turn in a worker's hands. Times are the server's, in seconds; `window` is newest first, as stored."""
+
+    id: str
+    session: str
+    token: str
+    attempt: int
+    attempts_left: int
+    """Attempts that are left after this one."""
+    sequence: int
+    question: Question
+    options: Options
+    stream: bool
+    created: float
+    started: float
+    now: float
+    window: tuple[bytes, ...]
+    readable: bool = True
+    """Whether the history is one: somebody else may have put a key of another type in its place."""
+
+    @classmethod
+    def decode(cls, id: str, reply: Sequence[bytes | int]) -> Self:
+        """Read `claim`'s reply after its first word."""
+        session, token, attempt, left, sequence, question, options, stream, created, started, now, readable = reply[:12]
+        return cls(
+            id=id,
+            session=as_text(session),
+            token=as_text(token),
+            attempt=int(attempt),
+            attempts_left=int(left),
+            sequence=int(sequence),
+            question=loads(as_text(question)),
+            options=Options.decode(as_text(options)),
+            stream=stream == b"1",
+            created=int(created) / 1000,
+            started=int(started) / 1000,
+            now=int(now) / 1000,
+            window=tuple(e for e in reply[12:] if isinstance(e, bytes)),
+            readable=bool(readable),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """All that is known of a turn. Times are seconds since the epoch by the server's clock; None: not yet."""
+
+    id: str
+    session: str
+    state: State
+    queue: str
+    place: int
+    """0 at the head of its session, then 1 and up; always 0 once it runs."""
+    first_place: int
+    """The place that it was accepted at."""
+    attempts: int
+    dispatches: int
+    sequence: int
+    """Of the turn's newest event; 0 before the first."""
+    created: float
+    started: float | None
+    finished: float | None
+    question: Question
+    options: Options
+    answer: str | None
+    usage: dict[str, Any] | None
+    model: str | None
+    code: str | None
+    message: str | None
+
+    @classmethod
+    def decode(cls, id: str, reply: Sequence[bytes | int]) -> Self:
+        """Read `status`'s reply."""
+        record = {as_text(k): as_text(v) for k, v in zip(reply[1::2], reply[2::2], strict=True)}
+        return cls(
+            id=id,
+            session=record["session"],
+            state=State(record["state"]),
+            queue=record["queue"],
+            place=int(reply[0]),
+            first_place=int(record.get("place", 0)),
+            attempts=int(record["attempts"]),
+            dispatches=int(record.get("dispatches", 0)),
+            sequence=int(record.get("sequence", 0)),
+            created=int(record["created"]) / 1000,
+            started=_seconds(record, "started"),
+            finished=_seconds(record, "finished"),
+            question=loads(record["question"]),
+            options=Options.decode(record["options"]),
+            answer=record.get("answer", "" if State(record["state"]).answered else None),
+            usage=json.loads(record["usage"]) if "usage" in record else None,
+            model=record.get("model"),
+            code=record.get("code"),
+            message=record.get("message"),
+        )
+
+    def outcome(self) -> str:
+        """The answer of an ended turn, or TurnFailed or TurnCancelled."""
+        if self.state is State.CANCELLED:
+            raise TurnCancelled("The turn was cancelled.")
+        if self.state is State.FAILED:
+            raise TurnFailed(self.code or "internal", self.message or "The turn failed.")
+        return self.answer or ""
+
+
+def _seconds(record: Mapping[str, str], name: str) -> float | None:
+    return int(record[name]) / 1000 if name in record else None
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened to a turn.
+
+    `type` is `started` (an attempt began), `text` (`data` is a piece of the answer; a new attempt starts over) or `ended`
+    (`data` is the state). Sequences go up by one.
+    """
+
+    sequence: int
+    type: str
+    attempt: int
+    data: str
+
+    @classmethod
+    def decode(cls, entry: tuple[bytes, Mapping[bytes, bytes]]) -> Self:
+        """Read one entry of a turn's stream."""
+        name, values = entry
+        return cls(int(name.partition(b"-")[0]), as_text(values[b"type"]), int(values[b"attempt"]), as_text(values[b"data"]))
