@@ -85,7 +85,7 @@ class Settings(BaseModel):
     )
     openai_api_key: SecretStr = Field(
         SecretStr(""),
-        description="Key for the model's API. Unset, and no base URL: the offline stand-in model.",
+        description="Key for the model's API. If this and the base URL are unset, the offline stand-in answers.",
     )
     openai_base_url: Annotated[str, AfterValidator(_web_address)] = Field(
         "", description="Any server that speaks OpenAI's API, for instance `http://localhost:8000/v1`."
@@ -94,61 +94,62 @@ class Settings(BaseModel):
     key_prefix: str = Field(
         "turnstile:",
         pattern=r"^[A-Za-z0-9._:-]{1,64}$",
-        description="Before every key of the queue, and where it is not this one, before Celery's queues too.",
+        description="Prefix of every queue key. If changed, Celery's queues get it too.",
     )
     history_prefix: str = Field(
         "message_store:",
         pattern=r"^[A-Za-z0-9._:-]{1,64}$",
         validate_default=True,
-        description="Before the session in the key of a history.",
+        description="Prefix of a history's key; the session id follows.",
     )
-    history_ttl: Seconds | None = Field(None, description="How long a history is kept after its last turn. Unset: for ever.")
+    history_ttl: Seconds | None = Field(None, description="How long a history is kept after its last turn. Unset: forever.")
     result_ttl: Seconds = Field(86_400, description="How long a finished turn can be looked up.")
     failed_ttl: Seconds = Field(604_800, description="How long a failed turn can be looked up and retried.")
     events_ttl: Seconds = Field(3_600, description="How long a finished turn's stream can be read again.")
 
     window_messages: Annotated[int, Field(ge=0, le=10_000)] = Field(
-        40, description="Newest messages of the history that go into the prompt."
+        40, description="Number of newest history messages that go into the prompt."
     )
     window_tokens: Annotated[int, Field(ge=0, le=10_000_000)] = Field(
-        0, description="Most tokens of history in the prompt, counted approximately. 0: no limit."
+        0, description="Maximum tokens of history in the prompt, counted approximately. 0: no limit."
     )
 
     max_question_bytes: Count = Field(
-        262_144, description="Largest text of a question, in UTF-8; with its pictures and files a question has at most 16 MiB."
+        262_144,
+        description="Maximum size of a question's text, in UTF-8 bytes; with pictures and files, 16 MiB.",
     )
-    max_body_bytes: Count = Field(8_388_608, description="Largest request that the gateway takes.")
-    max_waiting_per_session: Count = Field(1_000, description="Most turns waiting in one session.")
-    max_waiting: Count = Field(200_000, description="Most unfinished turns in all.")
+    max_body_bytes: Count = Field(8_388_608, description="Maximum size of a request to the gateway, in bytes.")
+    max_waiting_per_session: Count = Field(1_000, description="Maximum waiting turns per session.")
+    max_waiting: Count = Field(200_000, description="Maximum unfinished turns in all sessions together.")
 
     lease_seconds: Annotated[float, Field(ge=0.5, le=3_600)] = Field(
-        8, description="A worker that is silent for this long has lost its turns."
+        8, description="A worker silent this long loses its turns."
     )
     dispatch_grace_seconds: Annotated[float, Field(ge=0.2, le=3_600)] = Field(
-        5, description="A dispatch that nobody claimed is looked at again after this long."
+        5, description="A dispatch that no worker claimed is checked after this long."
     )
     sweep_seconds: Annotated[float, Field(ge=0.05, le=60)] = Field(
         0.5, description="How often each worker looks for overdue sessions."
     )
     max_attempts: Annotated[int, Field(ge=1, le=100)] = Field(
-        5, description="Times a turn is started before it fails for good."
+        5, description="Maximum attempts before a turn fails permanently."
     )
-    turn_seconds: Seconds = Field(600, description="Deadline of a turn from its first start, all attempts together.")
+    turn_seconds: Seconds = Field(600, description="Deadline of a turn, counted from its first start over all attempts.")
     retry_base_seconds: Annotated[float, Field(gt=0, le=3_600)] = Field(
-        1, description="Wait before the first retry of a failed model call, or webhook; doubles each time, with jitter."
+        1, description="Delay before the first retry of a failed model call or webhook; it doubles each time, with jitter."
     )
     retry_max_seconds: Annotated[float, Field(gt=0, le=86_400)] = Field(
-        60, description="Longest wait between retries, also when the model's server asks for more."
+        60, description="Maximum delay between retries, even if the model's server asks for more."
     )
 
-    concurrency: Annotated[int, Field(ge=1, le=10_000)] = Field(100, description="Turns at once in one worker process.")
+    concurrency: Annotated[int, Field(ge=1, le=10_000)] = Field(100, description="Turns that one worker process runs at once.")
     shutdown_seconds: Annotated[float, Field(ge=0, le=3_600)] = Field(
-        8, description="What running turns get to finish after SIGTERM before they are given back."
+        8, description="Time that running turns get to finish after SIGTERM before they are returned to the queue."
     )
     intake_queue: Annotated[str, AfterValidator(_not_ours)] = Field(
         "celery",
         pattern=r"^[A-Za-z0-9._-]{1,64}$",
-        description="Where plain Celery apps send `workers.answer`; not a queue that workers of their own read.",
+        description="Queue to which plain Celery apps send `workers.answer`. Their own workers must not read it.",
     )
 
     chain: str = Field(
@@ -161,47 +162,47 @@ class Settings(BaseModel):
     temperature: Annotated[float, Field(ge=0, le=2)] | None = Field(
         None, description="Sampling temperature of the default chain. Unset: the model's own."
     )
-    max_output_tokens: Count | None = Field(None, description="Most tokens in an answer. Unset: the model's own limit.")
-    model_timeout: Seconds = Field(120, description="Longest wait for the model's server, a call.")
+    max_output_tokens: Count | None = Field(None, description="Maximum tokens in an answer. Unset: the model's own limit.")
+    model_timeout: Seconds = Field(120, description="Timeout of one model request.")
 
     api_keys: SecretStr = Field(
         SecretStr(""),
-        description="Who may use the gateway, as JSON: key hash → tenant, name, limits, webhook (`turnstile key` makes one). "
-        "Neither this nor a file: the gateway answers this machine only.",
+        description="API keys of the gateway, as JSON: key hash → tenant, name, limits, webhook (`turnstile key` makes one). "
+        "Without keys, the gateway answers this machine only.",
     )
     api_keys_file: str = Field(
         "",
         pattern=r"^$|^/.+$",
-        description="The same JSON in a file, read again when it changes; a full path. Used beside TURNSTILE_API_KEYS.",
+        description="Absolute path of a file with the same JSON, reloaded when it changes. Added to TURNSTILE_API_KEYS.",
     )
     webhook_allow: Annotated[str, AfterValidator(_hosts)] = Field(
         "",
         description="Hosts that `metadata.webhook_url` may name, comma-separated: `hooks.example.com`, `*.example.com`, "
-        "`localhost:8080`. Unset: no request may name one.",
+        "`localhost:8080`. Unset: requests may not name one.",
     )
     webhook_networks: Annotated[str, AfterValidator(_networks)] = Field(
         "", description="Private networks that webhooks may go to, comma-separated: `10.0.0.0/8`. Unset: public addresses only."
     )
     webhook_secret: Annotated[SecretStr, AfterValidator(_signing_secret)] = Field(
-        SecretStr(""), description="Signs the webhooks of keys that have no secret of their own: `whsec_` and base64."
+        SecretStr(""), description="Signs the webhooks of API keys without a secret of their own: `whsec_` and base64."
     )
-    webhook_seconds: Seconds = Field(86_400, description="How long a webhook is tried before it is given up.")
+    webhook_seconds: Seconds = Field(86_400, description="How long delivery of a webhook is retried.")
 
     show_content: bool = Field(False, description="Show questions and answers in Flower and in logs.")
     log_level: str = Field(
         "INFO",
         pattern=r"^(DEBUG|INFO|WARNING|ERROR)$",
-        description="Least severe log line to show; the Procfile gives it to `--loglevel`.",
+        description="Minimum log level; the Procfile passes it to `--loglevel`.",
     )
     health_file: str = Field(
         "",
         pattern=r"^$|^/.+$",
-        description="File that a healthy worker touches, for a probe to look at its age; a full path. Unset: none.",
+        description="Absolute path of a file that a healthy worker touches, so that a probe can check its age. Unset: none.",
     )
     data_dir: str = Field(
         "",
         pattern=r"^$|^[/~].*$",
-        description="Where the embedded server keeps its data; a full path. Unset: the user's data folder.",
+        description="Absolute path of the embedded server's data. Unset: the user's data folder.",
     )
 
     xdg_data_home: str = Field("", description="The system's own setting for the user's data folder.")
@@ -231,7 +232,7 @@ class Settings(BaseModel):
         names = {cls.variable(field): field for field in cls.model_fields}
         unknown = sorted(name for name in environ if name.startswith("TURNSTILE_") and name not in names)
         if unknown:
-            raise SettingError(f"{unknown[0]} is not a setting of Turnstile; the README lists them all.")
+            raise SettingError(f"{unknown[0]} is not a setting of Turnstile; docs/settings.md lists them all.")
         try:
             return cls.model_validate({names[name]: value for name, value in environ.items() if name in names and value})
         except ValidationError as error:

@@ -32,7 +32,7 @@ Exit status:
     2  an argument or a setting is wrong
     3  Redis does not answer
   130  ended by Ctrl-C
-Settings come from the environment: REDIS_URL, OPENAI_API_KEY, OPENAI_BASE_URL and TURNSTILE_*, all in the README."""
+Settings come from the environment: REDIS_URL, OPENAI_API_KEY, OPENAI_BASE_URL and TURNSTILE_*, all in docs/settings.md."""
 
 
 def exit_status(error: Exception) -> int | None:

@@ -1,17 +1,17 @@
-"""The README's table of settings, written from the settings themselves: `python -m tests.readme` rewrites it."""
+"""The table in docs/settings.md, written from the settings themselves: `python -m tests.settings_page` rewrites it."""
 
 import re
 from pathlib import Path
 
 from turnstile.turns.settings import Settings
 
-README = Path(__file__).parent.parent / "README.md"
+PAGE = Path(__file__).parent.parent / "docs" / "settings.md"
 _SYSTEM = "xdg_data_home"
 _BLOCK = re.compile(r"(<!-- settings -->\n).*(<!-- /settings -->)", re.DOTALL)
 
 
 def table() -> str:
-    """The table, in Markdown."""
+    """Return the table, in Markdown."""
     rows = [
         f"| `{Settings.variable(name)}` | {_shown(field.get_default(call_default_factory=True))} | {field.description} |"
         for name, field in Settings.model_fields.items()
@@ -21,7 +21,7 @@ def table() -> str:
 
 
 def written(text: str) -> str:
-    """The README's text with the table as it should be."""
+    """Return the page with the table as it should be."""
     return _BLOCK.sub(lambda found: found[1] + table() + found[2], text)
 
 
@@ -31,4 +31,4 @@ def _shown(default: object) -> str:
 
 
 if __name__ == "__main__":
-    README.write_text(written(README.read_text()))
+    PAGE.write_text(written(PAGE.read_text()))

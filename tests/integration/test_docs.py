@@ -1,0 +1,51 @@
+"""The code in the documentation does what it says."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.integration.conftest import Stack
+from tests.processes import ROOT
+
+_PYTHON = re.compile(r"```python\n(.*?)```", re.DOTALL)
+
+
+def _blocks(page: Path) -> list[str]:
+    return _PYTHON.findall(page.read_text())
+
+
+@pytest.fixture
+def _settings(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDIS_URL", stack.redis_url)
+
+
+@pytest.mark.usefixtures("_settings")
+def test_the_page_of_the_python_client() -> None:
+    names: dict[str, object] = {}
+    for block in _blocks(ROOT / "docs" / "client.md"):
+        exec(compile(block, "client.md", "exec"), names)
+    assert names["shown"] == "Your name is Bob."
+
+
+@pytest.mark.usefixtures("_settings")
+def test_the_example_on_the_first_screen(capsys: pytest.CaptureFixture[str]) -> None:
+    exec(compile(_blocks(ROOT / "README.md")[0], "README.md", "exec"), {})
+    assert capsys.readouterr().out == "Hello Bob! How can I help you today?\nYour name is Bob.\n"
+
+
+@pytest.mark.usefixtures("_settings")
+def test_the_page_about_testing(capsys: pytest.CaptureFixture[str]) -> None:
+    exec(compile(_blocks(ROOT / "docs" / "testing.md")[0], "testing.md", "exec"), {})
+    assert capsys.readouterr().out == "invalid_request\n"
+
+
+def test_links_lead_somewhere() -> None:
+    pages = [*ROOT.glob("*.md"), *ROOT.glob("*/README.md"), *(ROOT / "docs").glob("*.md")]
+    broken = [
+        f"{page.relative_to(ROOT)}: {link}"
+        for page in pages
+        for link in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text())
+        if not (page.parent / link).exists()
+    ]
+    assert not broken

@@ -1,0 +1,140 @@
+"""The programs in `examples/`, each run as its own page says."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import httpx
+import pytest
+
+from tests.integration.conftest import Stack
+from tests.processes import ROOT, Worker, environment, launch, offline_model
+from tests.support import wait_until
+from turnstile.deploy.local.server import free_port
+from turnstile.producers.client import ChatClient
+from turnstile.turns.settings import Settings
+
+EXAMPLES = ROOT / "examples"
+
+
+@contextmanager
+def served(app: str, stack: Stack, log: Path, **env: str) -> Iterator[httpx.Client]:
+    """An example's web app, and a client of it."""
+    port = free_port(8600)
+    command = [sys.executable, "-m", "uvicorn", "--app-dir", str(EXAMPLES), app, "--port", str(port)]
+    with log.open("wb") as out:
+        process = launch(command, env=environment({"REDIS_URL": stack.redis_url, **env}), stdout=out, stderr=out)
+
+    def answers(client: httpx.Client) -> bool:
+        assert process.poll() is None, log.read_text()
+        with suppress(httpx.TransportError):
+            return client.get("/openapi.json").status_code == 200
+        return False
+
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
+            wait_until(lambda: answers(client), "the app answers")
+            yield client
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def _events(reply: httpx.Response) -> list[tuple[str, dict[str, object]]]:
+    blocks = [dict(line.split(": ", 1) for line in block.splitlines()) for block in reply.text.split("\n\n") if block]
+    return [(block["id"], json.loads(block["data"])) for block in blocks if "event" not in block]
+
+
+def test_a_web_app_streams_and_resumes(stack: Stack, tmp_path: Path) -> None:
+    with served("web_app:app", stack, tmp_path / "log") as client:
+        assert "EventSource" in client.get("/").text
+        asked = client.post("/ask", json={"session": "example-web", "question": "one two three"})
+        assert asked.status_code == 202
+        path = f"/answers/{asked.json()['turn']}"
+        events = _events(client.get(path))
+        assert "".join(str(data["text"]) for _, data in events) == "You said: one two three"
+        rest = _events(client.get(path, headers={"last-event-id": events[0][0]}))
+        assert rest == events[1:]
+        assert client.get("/answers/never-asked").status_code == 404
+
+
+class _Channel(BaseHTTPRequestHandler):
+    heard: list[dict[str, str]]
+
+    def do_POST(self) -> None:
+        self.heard.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def test_a_bot_answers_each_event_once_and_in_order(stack: Stack, tmp_path: Path) -> None:
+    heard: list[dict[str, str]] = []
+    handler = type("Channel", (_Channel,), {"heard": heard})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/"
+        with served("chat_bot:app", stack, tmp_path / "log", BOT_REPLY_URL=url) as client:
+            for id, text in (("e1", "Hi! I'm Eve"), ("e2", "Whats my name"), ("e1", "Hi! I'm Eve")):
+                event = {"event_id": id, "channel": "tea", "user": "eve", "text": text}
+                assert client.post("/events", json=event).json() == {"ok": True}
+            wait_until(lambda: len({post["id"] for post in heard}) == 2, "both answers are posted")
+        server.shutdown()
+    assert {post["id"]: post["text"] for post in heard} == {
+        "e1": "Hello Eve! How can I help you today?",
+        "e2": "Your name is Eve.",
+    }
+    messages = ChatClient(settings=Settings(redis_url=stack.redis_url)).history("channel-tea")
+    assert [message.text for message in messages if message.role == "user"] == ["Hi! I'm Eve", "Whats my name"]
+
+
+def _run(name: str, *args: str, redis_url: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(EXAMPLES / name), *args]
+    return subprocess.run(
+        command, env=environment({"REDIS_URL": redis_url}), capture_output=True, text=True, timeout=240, check=False
+    )
+
+
+def test_a_nightly_batch_runs_twice_and_asks_once(stack: Stack, tmp_path: Path) -> None:
+    target = tmp_path / "answers.csv"
+    accepted = stack.store.stats().get("accepted", 0)
+    for _ in range(2):
+        done = _run("nightly_batch.py", str(EXAMPLES / "questions.csv"), str(target), redis_url=stack.redis_url)
+        assert (done.returncode, done.stderr) == (0, "")
+        with target.open(newline="") as file:
+            answers = [row["answer"] for row in csv.DictReader(file)]
+        assert answers[2:] == ["Your name is Ann.", "Your name is Bob."]
+    assert stack.store.stats()["accepted"] == accepted + 4
+
+
+def test_a_plain_celery_app_asks(stack: Stack) -> None:
+    done = _run("plain_celery.py", redis_url=stack.redis_url)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["Hello Eve! How can I help you today?", "Your name is Eve."]
+
+
+def test_a_chain_of_ones_own_looks_things_up(redis_url: str, tmp_path: Path) -> None:
+    with offline_model() as base_url:
+        env = {"OPENAI_BASE_URL": base_url, "OPENAI_API_KEY": "none", "TURNSTILE_CHAIN": "examples.retrieval_chain:chain"}
+        with Worker(redis_url, tmp_path, 20, **env):
+            client = ChatClient(settings=Settings(redis_url=redis_url))
+            question = "When are goods returned?"
+            answer = client.ask("foo", question).result(timeout=120)
+            assert "within thirty days" in answer
+            assert "Opening hours" not in answer
+            assert [message.text for message in client.history("foo")] == [question, answer]
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in EXAMPLES.glob("*.py")))
+def test_the_list_of_examples_is_whole(name: str) -> None:
+    assert f"({name})" in (EXAMPLES / "README.md").read_text()
+    assert os.access(EXAMPLES / name, os.R_OK)
