@@ -16,6 +16,12 @@ def test_begin_and_describe(scene: Scene) -> None:
     assert scene.history() == pair("greeting")
 
 
+def test_more_messages_than_lua_takes_as_arguments(scene: Scene) -> None:
+    messages = [f'{{"place":{place}}}' for place in range(10_000)]
+    assert scene.turns.begin("foo", {}, messages)
+    assert scene.history() == messages
+
+
 def test_a_repeat_begins_nothing_anew(scene: Scene) -> None:
     scene.turns.begin("foo", {}, pair("greeting"))
     before = scene.picture()

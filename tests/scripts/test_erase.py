@@ -6,7 +6,7 @@ import pytest
 
 from tests.scripts.conftest import Memory
 from tests.scripts.scene import AN_HOUR_MS, Scene, pair
-from turnstile.turns.errors import InvalidTurn, UnknownTurn
+from turnstile.turns.errors import BrokenRecord, InvalidTurn, UnknownTurn
 from turnstile.turns.states import State
 
 _LASTING = {"turnstile:stats", "chat"}
@@ -150,3 +150,22 @@ def test_a_history_of_another_type_goes_too(scene: Scene) -> None:
     assert scene.turns.erase("foo") == (1, 0)
     assert not scene.client.exists(scene.keys.history("foo"))
     assert scene.stat("open") == 0
+
+
+@pytest.mark.parametrize("family", ["session", "mailbox", "turns"])
+def test_a_key_of_another_type_goes_too(scene: Scene, family: str) -> None:
+    broken = getattr(scene.keys, family)("foo")
+    scene.client.set(broken, "something else")
+    with pytest.raises(BrokenRecord, match="Erase the session"):
+        scene.submit("a")
+    scene.turns.erase("foo")
+    assert not scene.client.exists(broken)
+    scene.submit("b")
+    assert scene.turns.status("b").state is State.QUEUED
+
+
+def test_a_record_of_another_type_goes_too(scene: Scene) -> None:
+    scene.submit("a", "b")
+    scene.client.set(scene.keys.turn("a"), "something else")
+    assert scene.turns.erase("foo") == (2, 0)
+    assert _traces(scene) == set()

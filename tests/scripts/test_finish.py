@@ -32,6 +32,13 @@ def test_everything_is_written_at_once(scene: Scene) -> None:
     scene.assert_idle()
 
 
+def test_more_messages_than_lua_takes_as_arguments(scene: Scene) -> None:
+    messages = [f'{{"place":{place}}}' for place in range(10_000)]
+    assert scene.turns.finish(scene.start("a"), Outcome(State.COMPLETED, ANSWER), messages) is State.COMPLETED
+    assert scene.history() == messages
+    scene.assert_idle()
+
+
 def test_nothing_is_written_where_the_history_takes_no_messages(scene: Scene) -> None:
     claim = scene.start("a")
     scene.submit("b")

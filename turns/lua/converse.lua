@@ -18,7 +18,10 @@ else
   redis.call('HSET', home, 'fingerprint', fingerprint, 'created', now, 'owed', 1)
 end
 if metadata ~= '' then redis.call('HSET', home, 'metadata', metadata) end
-append(history, { unpack(ARGV, 4) }, true)
+-- Lua unpacks 8,000 at most.
+local elements = {}
+for i = 4, #ARGV do elements[#elements + 1] = ARGV[i] end
+append(history, elements, true)
 keep(session, redis.call('EXISTS', key.session .. session) == 1)
 if fingerprint ~= '' then redis.call('HDEL', home, 'owed') end
 return { 'done' }

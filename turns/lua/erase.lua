@@ -1,5 +1,5 @@
 -- Forget a session: history, turns, events, results. Whatever still runs for it finds no owner. Turns that are open are cancelled
--- first, so that none runs should this be cut short; a repeat takes the rest.
+-- first, so that none runs should this be cut short; a repeat takes the rest. Keys of another type go, too.
 -- USES   clock reply readable
 -- FLAGS  allow-oom
 -- KEYS   turns:<session> session:<session> mailbox:<session> turn:<id>… events:<id>… owned:<worker> due stats failed open
@@ -10,13 +10,17 @@
 local session, now = ARGV[1], clock()
 local home, mailbox, turns, history = key.session .. session, key.mailbox .. session, key.turns .. session, key.history .. session
 
-local ids = redis.call('ZRANGE', turns, 0, -1)
-for _, id in ipairs(redis.call('LRANGE', mailbox, 0, -1)) do ids[#ids + 1] = id end
-local seat = redis.call('HMGET', home, 'head', 'worker')
+local function sound(reply)
+  if not reply.err then return reply end
+  return reply.err:find('WRONGTYPE', 1, true) and {} or error(reply.err)
+end
+local ids = sound(redis.pcall('ZRANGE', turns, 0, -1))
+for _, id in ipairs(sound(redis.pcall('LRANGE', mailbox, 0, -1))) do ids[#ids + 1] = id end
+local seat = sound(redis.pcall('HMGET', home, 'head', 'worker'))
 if seat[1] then ids[#ids + 1] = seat[1] end
 
 for _, id in ipairs(ids) do
-  local known = redis.call('HMGET', key.turn .. id, 'state', 'reply')
+  local known = sound(redis.pcall('HMGET', key.turn .. id, 'state', 'reply'))
   if known[1] == 'queued' or known[1] == 'running' then
     redis.call('HSET', key.turn .. id, 'state', 'cancelled', 'finished', now, 'owed', '0')
     redis.call('HINCRBY', key.stats, 'cancelled', 1)

@@ -26,7 +26,10 @@ if usage ~= '' then fields.usage = usage end
 if model ~= '' then fields.model = model end
 if code ~= '' then fields.code, fields.message = code, message end
 local rest = text ~= '' and (known[4] or '0') == after and text or nil
-settle(id, session, now, state, fields, { unpack(ARGV, 11) }, rest)
+-- Lua unpacks 8,000 at most.
+local elements = {}
+for i = 11, #ARGV do elements[#elements + 1] = ARGV[i] end
+settle(id, session, now, state, fields, elements, rest)
 redis.call('SREM', key.owned .. seat[3], session)
 release(session, now)
 return { 'finished', state }
