@@ -1,9 +1,4 @@
-"""Message ↔ element of a stored history.
-
-An element is langchain_community's JSON, `{"type", "data"}`, with one more key at the top, which LangChain's own
-reader passes over: `"turnstile": {"tokens": n, "turn": id, "at": ms, "place": n, "attempt": n}`, all but the first only when
-known. Tokens are counted once, when a message is stored.
-"""
+"""LangChain's message ↔ element of a stored history. Tokens are counted once, when a message is stored."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -13,15 +8,12 @@ from langchain_core.messages.ai import InputTokenDetails, OutputTokenDetails
 from langchain_core.messages.utils import count_tokens_approximately, message_chunk_to_message
 from pydantic_core import to_jsonable_python
 
-from turnstile.turns.text import dumps, loads_stored
-
-MARK = "turnstile"
-TYPES = frozenset({"human", "ai", "system", "tool", "function", "chat"})
+from turnstile.memory.element import TYPES, Element, Mark, parse, write
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Stored:
-    """One message of a history. `turn` is the turn that added it, None for a message from elsewhere."""
+    """A message of a history. `turn` is the turn that added it, None for a message from elsewhere."""
 
     message: BaseMessage
     turn: str | None
@@ -29,7 +21,7 @@ class Stored:
 
 
 def plain(message: BaseMessage) -> BaseMessage:
-    """The message itself, or for a chunk of a stream the message it stands for."""
+    """Return the message itself, or for a chunk of a stream the message it stands for."""
     return message_chunk_to_message(message)
 
 
@@ -40,11 +32,9 @@ def encode(
     place: int | None = None,
     attempt: int | None = None,
 ) -> str:
-    """The element for a message; `at` is ms since the epoch.
+    """Return the element for a message, as text; the other arguments are those of a `Mark`.
 
-    `place` counts the messages of a turn from 0; its answer has `attempt` instead, the one that brought it, from 1.
-
-    What JSON cannot hold (a tool's artifact may be any object) is written the way pydantic writes JSON: bytes as
+    Values that JSON cannot hold (a tool's artifact may be any object) are written the way pydantic writes JSON: bytes as
     base64, times as ISO 8601, anything else as its `str`, and half of a surrogate pair as U+FFFD.
 
     Raises:
@@ -53,7 +43,7 @@ def encode(
     message = plain(message)
     if message.type not in TYPES:
         raise ValueError(f"A message of type {message.type!r} cannot be kept in a history.")
-    mark: dict[str, Any] = {"tokens": count_tokens_approximately([message])}
+    mark: Mark = {"tokens": count_tokens_approximately([message])}
     if turn is not None:
         mark["turn"] = turn
     if at is not None:
@@ -62,29 +52,33 @@ def encode(
         mark["place"] = place
     if attempt is not None:
         mark["attempt"] = attempt
-    return dumps({**message_to_dict(message), MARK: mark}, default=_jsonable)
+    content = message_to_dict(message)
+    return write(Element(content["type"], content["data"], mark), default=_jsonable)
 
 
-def decode(element: bytes | str) -> Stored | None:
-    """The message in an element, whoever wrote it; None when there is none to be had."""
+def decode(text: bytes | str) -> Stored | None:
+    """Return the message in an element, no matter who wrote it, or None when it holds none."""
     try:
-        content = loads_stored(element)
-        message = ordinary(content) or plain(messages_from_dict([content])[0])
-        if message.type not in TYPES:
-            return None
-        return _stored(message, content.get(MARK))
+        element = parse(text)
+        message = ordinary(element)
+        if message is None:
+            message = plain(messages_from_dict([{"type": element.type, "data": element.data}])[0])
+            if message.type not in TYPES:
+                return None
+        tokens = element.tokens
+        return Stored(message, element.turn, count_tokens_approximately([message]) if tokens is None else tokens)
     except Exception:  # LangChain's validators raise whatever a strange value leads them to
         return None
 
 
-def ordinary(content: dict[str, Any]) -> BaseMessage | None:
-    """The message of an element that pydantic would take over exactly as it stands: text, no tools, nothing unusual.
+def ordinary(element: Element) -> BaseMessage | None:
+    """Return the message of an element that pydantic would take over as it stands: text, no tools, nothing unusual.
 
-    It is put together without being validated again, at a fifth of the cost. None: let LangChain read it.
+    It is put together without another validation, at a fifth of the cost. None: LangChain has to read it.
     """
-    data: dict[str, Any] = content["data"]
-    kind, fields = _ORDINARY.get(content["type"], (None, ()))
-    if kind is None or data.keys() != fields or data["type"] != content["type"]:
+    data = element.data
+    kind, fields = _ORDINARY.get(element.type, (None, ()))
+    if kind is None or data.keys() != fields or data["type"] != element.type:
         return None
     if type(data["content"]) is not str or type(data["name"]) not in _OPTIONAL or type(data["id"]) not in _OPTIONAL:
         return None
@@ -93,7 +87,7 @@ def ordinary(content: dict[str, Any]) -> BaseMessage | None:
     if kind is AIMessage and not _is_plain_answer(data):
         return None
     message = kind.__new__(kind)
-    # What pydantic's model_construct does, without its search for defaults.
+    # As pydantic's model_construct does, without its search for defaults.
     object.__setattr__(message, "__dict__", data)
     object.__setattr__(message, "__pydantic_fields_set__", set(data))
     object.__setattr__(message, "__pydantic_extra__", {})
@@ -132,14 +126,6 @@ def _are_plain_counts(usage: dict[str, Any]) -> bool:
         if any(type(count) is not int for count in details.values()):
             return False
     return True
-
-
-def _stored(message: BaseMessage, mark: Any) -> Stored:
-    mark = mark if isinstance(mark, dict) else {}
-    turn, tokens = mark.get("turn"), mark.get("tokens")
-    if type(tokens) is not int or tokens < 0:
-        tokens = count_tokens_approximately([message])
-    return Stored(message, turn if isinstance(turn, str) else None, tokens)
 
 
 def _jsonable(value: object) -> Any:

@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from itertools import count
 
 from tests.support import wait_until
+from turnstile.memory.element import Element, write
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
 from turnstile.turns.store.turns import Outcome, TurnStore
@@ -19,7 +20,7 @@ Reply = Callable[[Claim], str]
 
 def element(kind: str, text: str, turn: str) -> str:
     """A stored message, as a worker writes it."""
-    return json.dumps({"type": kind, "data": {"content": text, "type": kind}, "turnstile": {"tokens": 1, "turn": turn}})
+    return write(Element(kind, {"content": text, "type": kind}, {"tokens": 1, "turn": turn}))
 
 
 class Hand:

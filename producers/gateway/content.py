@@ -1,26 +1,17 @@
-"""Messages between their three forms: items of the Responses API, messages of chat completions, elements of a history."""
+"""Messages in their three forms: items of the Responses API, messages of chat completions, elements of a history."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from turnstile.memory.element import Element, of_role
 from turnstile.producers.gateway.edge.errors import invalid, unsupported
 
 Part = dict[str, Any]
 Message = dict[str, Any]
 
 ROLES = ("user", "assistant", "system", "developer")
-_STORED = {"user": "human", "assistant": "ai", "system": "system", "developer": "system"}
-_DEVELOPER = {"__openai_role__": "developer"}
-_SHOWN = {
-    "human": "user",
-    "HumanMessageChunk": "user",
-    "ai": "assistant",
-    "AIMessageChunk": "assistant",
-    "system": "system",
-    "tool": "tool",
-    "function": "tool",
-}
+_SHOWN = {"function": "tool", **{role: role for role in (*ROLES, "tool")}}
 
 
 def read_items(items: str | Sequence[Mapping[str, Any]], param: str) -> list[Message]:
@@ -178,21 +169,14 @@ _CHAT_PARTS: dict[str, _Reader] = {
 }
 
 
-def stored(message: Message, item: str, at: int) -> dict[str, Any]:
-    """The history's element for a message that no turn brought: item id `item`, added at `at` ms."""
-    kind = _STORED[message["role"]]
-    data = {"content": message["content"], "type": kind}
-    if message["role"] == "developer":
-        data["additional_kwargs"] = _DEVELOPER
-    return {"type": kind, "data": data, "turnstile": {"item": item, "at": at}}
+def stored(message: Message, item: str, at: int) -> Element:
+    """Return the history's element for a message that no turn brought: item id `item`, added at `at` ms."""
+    return of_role(message["role"], message["content"], {"item": item, "at": at})
 
 
-def shown_role(element: Mapping[str, Any]) -> str:
-    """The role of a history's element as the Conversations API names it."""
-    data = element["data"]
-    if element["type"] == "system" and (data.get("additional_kwargs") or {}).get("__openai_role__") == "developer":
-        return "developer"
-    return _SHOWN.get(element["type"], "unknown")
+def shown_role(element: Element) -> str:
+    """Return the role of a history's element as the Conversations API names it."""
+    return "developer" if element.by_developer else _SHOWN.get(element.role, "unknown")
 
 
 def shown_item(id: str, role: str, content: str | list[Any], status: str = "completed") -> dict[str, Any]:

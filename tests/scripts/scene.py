@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import redis
 
+from turnstile.memory.element import Element, write
 from turnstile.turns.celery_message import QUEUES
 from turnstile.turns.question import Options, Question
 from turnstile.turns.redis.connection import close_async
@@ -160,6 +161,11 @@ class Scene:
 def pair(name: str) -> list[str]:
     """The two stored messages of a turn; the scripts do not look into them."""
     return [json.dumps({"type": kind, "data": {"content": name}}) for kind in ("human", "ai")]
+
+
+def marked(turn: str) -> list[str]:
+    """The two stored messages of a turn, with the marks that a worker gives them."""
+    return [write(Element(kind, {"content": turn}, {"turn": turn, "at": 1})) for kind in ("human", "ai")]
 
 
 def pairs(names: Iterable[str]) -> list[str]:

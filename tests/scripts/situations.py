@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.scripts.cutting import cut
-from tests.scripts.scene import Scene, pair
+from tests.scripts.scene import Scene, marked, pair
 from turnstile.turns.errors import InvalidTurn
 from turnstile.turns.question import Options
 from turnstile.turns.settings import Settings
@@ -73,8 +73,7 @@ def _in_its_session(scene: Scene) -> Callable[[], Any]:
 def _on_a_branch(scene: Scene) -> Callable[[], Any]:
     for id in ("a", "b"):
         claim = scene.start(id)
-        marked = [m.replace("}}", f'}},"turnstile":{{"turn":"{id}","at":1}}}}', 1) for m in pair(id)]
-        scene.turns.finish(claim, Outcome(State.COMPLETED, "x"), marked)
+        scene.turns.finish(claim, Outcome(State.COMPLETED, "x"), marked(id))
     return lambda: scene.turns.follow("c", "a", "branch", "hi")
 
 

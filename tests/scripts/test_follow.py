@@ -3,15 +3,10 @@
 import pytest
 
 from tests.scripts.conftest import Stage
-from tests.scripts.scene import Scene, pair
+from tests.scripts.scene import Scene, marked, pair
 from turnstile.turns.errors import TooManyWaiting, TurnConflict, TurnNotEnded, UnknownTurn
 from turnstile.turns.states import State
 from turnstile.turns.store.turns import Outcome
-
-
-def marked(turn: str) -> list[str]:
-    """The two stored messages of a turn, marked as a worker marks them."""
-    return [element.replace("}}", f'}},"turnstile":{{"turn":"{turn}","at":1}}}}', 1) for element in pair(turn)]
 
 
 def answer(scene: Scene, id: str, session: str = "foo") -> None:

@@ -26,7 +26,7 @@ def test_the_command_line_imports_next_to_nothing() -> None:
     assert not loaded & {"langchain_core", "celery", "kombu", "redis", "pydantic", "rich", "prompt_toolkit", "asyncio"}
 
 
-@pytest.mark.parametrize("module", ["client", "cli.chat", "cli.doctor"])
+@pytest.mark.parametrize("module", ["client", "transcript", "cli.chat", "cli.doctor", "gateway"])
 def test_who_asks_pays_for_neither_langchain_nor_celery(module: str) -> None:
     loaded = modules_after(f"import turnstile.producers.{module}")
     assert not loaded & {"langchain_core", "celery", "kombu", "openai"}

@@ -23,7 +23,8 @@ from langchain_core.messages import (
 )
 from langchain_core.messages.utils import count_tokens_approximately
 
-from turnstile.memory.codec import TYPES, Stored, decode, encode, ordinary
+from turnstile.memory.codec import Stored, decode, encode, ordinary
+from turnstile.memory.element import TYPES, parse
 from turnstile.turns.text import whole
 
 TEXT = st.text()
@@ -254,7 +255,7 @@ def test_an_ordinary_element_is_read_as_langchain_reads_it(
 ) -> None:
     known = {"usage_metadata": usage} if kind is AIMessage else {}
     message = kind(content=text, additional_kwargs=extra, response_metadata=about, name=name, **known)
-    element = json.loads(encode(message))
+    element = parse(encode(message))
     [expected] = messages_from_dict([json.loads(encode(message))])
     read = ordinary(element)
     assert read is not None
@@ -286,6 +287,6 @@ def test_an_ordinary_element_is_read_as_langchain_reads_it(
     ],
 )
 def test_an_unusual_element_is_left_to_langchain(change: dict[str, Any]) -> None:
-    element = json.loads(encode(AIMessage("a")))
-    element["data"].update(change)
+    element = parse(encode(AIMessage("a")))
+    element.data.update(change)
     assert ordinary(element) is None

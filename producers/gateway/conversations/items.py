@@ -8,12 +8,12 @@ from typing import Annotated, Any, Literal
 
 from fastapi import Query
 
+from turnstile.memory.element import Element, read
 from turnstile.producers.gateway import rendering
 from turnstile.producers.gateway.content import refusal, shown_item, shown_role
 from turnstile.producers.gateway.edge.errors import missing
 from turnstile.turns.store.turns import AsyncTurnStore
 from turnstile.turns.text import dumps
-from turnstile.turns.turn import REFUSAL
 
 Limit = Annotated[int, Query(ge=1, le=100)]
 Order = Annotated[Literal["asc", "desc"], Query()]
@@ -93,32 +93,29 @@ def _placed(elements: Sequence[bytes], high: int) -> Iterator[tuple[int, bytes]]
         yield high - offset, element
 
 
-def _item(element: bytes, place: int) -> Item | None:
-    """The item in an element; None for one that does not parse."""
+def _item(stored: bytes, place: int) -> Item | None:
+    """Return the item in an element, or None when it holds no message."""
+    element = read(stored)
+    if not element:
+        return None
+    said = [refusal(element.content)] if element.refused and isinstance(element.content, str) else element.content
     try:
-        content = json.loads(element, parse_constant=lambda _: None)
-        said = content["data"]["content"]
-        role = shown_role(content)
-        mark = content.get("turnstile")
-        if not isinstance(said, str | list):
-            return None
-        if isinstance(said, str) and (content["data"].get("response_metadata") or {}).get("finish_reason") == REFUSAL:
-            said = [refusal(said)]
-        item = shown_item(_id(mark if isinstance(mark, dict) else {}, role, element, place), role, said)
-        whole: Item = json.loads(dumps(item))
+        id, role = _id(element, stored, place), shown_role(element)
+        # Not every number that Python reads is JSON.
+        whole: Item = json.loads(dumps(shown_item(id, role, said)), parse_constant=lambda _: None)
         return whole
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+    except (ValueError, TypeError, RecursionError):
         return None
 
 
-def _id(mark: dict[str, Any], role: str, element: bytes, place: int) -> str:
-    if isinstance(mark.get("item"), str):
-        return str(mark["item"])
-    if not isinstance(mark.get("turn"), str):
-        return f"msg_x{place}_{_digest(element)}"
-    if "attempt" in mark or ("place" not in mark and role == "assistant"):
-        return rendering.output_id(mark["turn"], int(mark.get("attempt", 1)))
-    return rendering.input_id(mark["turn"], int(mark.get("place", 0)))
+def _id(element: Element, stored: bytes, place: int) -> str:
+    if element.item is not None:
+        return element.item
+    if element.turn is None:
+        return f"msg_x{place}_{_digest(stored)}"
+    if element.attempt is not None or (element.place is None and element.role == "assistant"):
+        return rendering.output_id(element.turn, element.attempt or 1)
+    return rendering.input_id(element.turn, element.place or 0)
 
 
 def _digest(element: bytes) -> str:

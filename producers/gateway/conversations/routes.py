@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body
 from fastapi.responses import JSONResponse, Response
 
+from turnstile.memory.element import Element, write
 from turnstile.producers.gateway import schemas
 from turnstile.producers.gateway.content import read_items, stored
 from turnstile.producers.gateway.conversations.items import History, Limit, Order, listed
@@ -38,12 +39,12 @@ async def create(
     body = body or ConversationRequest()
     name = CONVERSATION + caller.key("conversation", idempotency_key)
     session = caller.session(name)
-    items = [dumps(element) for element in _stored(caller, body.items or [], idempotency_key or name, at=0)]
+    items = [write(element) for element in _stored(caller, body.items or [], idempotency_key or name, at=0)]
     await desk.store.begin(session, body.metadata or {}, items)
     return JSONResponse(_shown(caller, await desk.store.describe(session)))
 
 
-def _stored(caller: Caller, items: list[dict[str, Any]], key: str | None, at: int) -> list[dict[str, Any]]:
+def _stored(caller: Caller, items: list[dict[str, Any]], key: str | None, at: int) -> list[Element]:
     messages = read_items(items, "items")
     return [stored(message, f"msg_{caller.key('item', key and f'{key}{chr(0)}{n}')}", at) for n, message in enumerate(messages)]
 
@@ -99,14 +100,14 @@ async def delete(conversation_id: str, desk: AtDesk, caller: Calling) -> Respons
     return JSONResponse({"id": conversation_id, "object": "conversation.deleted", "deleted": True})
 
 
-async def _agree(desk: Desk, name: str, elements: list[dict[str, Any]]) -> None:
+async def _agree(desk: Desk, name: str, elements: list[Element]) -> None:
     """Let a repeat's elements be those of the first time, which are not added again. Raises TurnConflict for others."""
-    now, mine = elements[0]["turnstile"]["at"], fingerprint(name, dumps([element["data"] for element in elements]), "")
+    now, mine = elements[0].mark["at"], fingerprint(name, dumps([element.data for element in elements]), "")
     at, _, first = (await desk.store.once(name, f"{now} {mine}")).partition(" ")
     if first != mine:
         raise TurnConflict("This idempotency key was used with other items.")
     for element in elements:
-        element["turnstile"]["at"] = int(at)
+        element.mark["at"] = int(at)
 
 
 @router.post("/{conversation_id}/items", responses=documented(_ITEMS, 404, 413, 422), response_class=JSONResponse)
@@ -124,9 +125,9 @@ async def create_items(
     elements = _stored(caller, body.items, key, at=round(time.time() * 1000))
     if key:
         await _agree(desk, caller.key("items", key), elements)
-    await _amend(desk, caller, conversation_id, None, [dumps(element) for element in elements])
+    await _amend(desk, caller, conversation_id, None, [write(element) for element in elements])
     history = History(desk.store, session)
-    items = [(await history.find(element["turnstile"]["item"]))[1] for element in elements]
+    items = [(await history.find(element.mark["item"]))[1] for element in elements]
     return JSONResponse(listed(items, has_more=False))
 
 

@@ -1,0 +1,136 @@
+"""An element of a stored history: one message, without LangChain.
+
+An element is langchain_community's JSON, `{"type", "data"}`, with one more key at the top, which LangChain's own reader
+passes over: the mark, `"turnstile": {"tokens": n, "turn": id, "at": ms, "place": n, "attempt": n, "item": id}`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypedDict
+
+from turnstile.turns.text import dumps, loads_stored
+from turnstile.turns.turn import REFUSAL
+
+MARK = "turnstile"
+TYPES = frozenset({"human", "ai", "system", "tool", "function", "chat"})
+"""Types of the messages that a history takes."""
+
+_ROLES = {"human": "user", "ai": "assistant", "HumanMessageChunk": "user", "AIMessageChunk": "assistant"}
+_TYPES = {"user": "human", "assistant": "ai", "system": "system", "developer": "system"}
+_DEVELOPER_KEY, _DEVELOPER = "__openai_role__", "developer"
+
+
+class Mark(TypedDict, total=False):
+    """A message's origin, each part only where it is known."""
+
+    tokens: int
+    """Counted once, when the message was stored."""
+    turn: str
+    """The turn that added the message; absent for one from elsewhere."""
+    at: int
+    """Milliseconds since the epoch."""
+    place: int
+    """Position among the messages that the turn added, from 0; its answer has `attempt` instead."""
+    attempt: int
+    """The attempt that brought the answer, from 1."""
+    item: str
+    """Id of an item that was added without a turn."""
+
+
+@dataclass(slots=True)
+class Element:
+    """A stored message. Whatever others stored is kept as it is; the properties tell what can be relied on."""
+
+    type: str
+    data: dict[str, Any]
+    mark: Mark
+
+    @property
+    def role(self) -> str:
+        """`user`, `assistant`, `system`, `tool`, or what the message's author called it."""
+        role: str = self.data["role"] if self.type == "chat" else _ROLES.get(self.type, self.type)
+        return role
+
+    @property
+    def by_developer(self) -> bool:
+        """Whether the role was `developer`, which is stored as a system message."""
+        return self.type == "system" and _entry(self.data.get("additional_kwargs"), _DEVELOPER_KEY) == _DEVELOPER
+
+    @property
+    def content(self) -> str | list[Any]:
+        """A text, or content parts as in OpenAI's chat messages."""
+        content: str | list[Any] = self.data["content"]
+        return content
+
+    @property
+    def refused(self) -> bool:
+        """Whether the content says why there is no answer."""
+        return bool(_entry(self.data.get("response_metadata"), "finish_reason") == REFUSAL)
+
+    @property
+    def turn(self) -> str | None:
+        """The turn that added the message."""
+        turn = self.mark.get("turn")
+        return turn if isinstance(turn, str) else None
+
+    @property
+    def item(self) -> str | None:
+        """The id of an item that was added without a turn."""
+        item = self.mark.get("item")
+        return item if isinstance(item, str) else None
+
+    @property
+    def tokens(self) -> int | None:
+        """The tokens counted when the message was stored."""
+        return _count(self.mark.get("tokens"))
+
+    @property
+    def place(self) -> int | None:
+        """The position among the messages that the turn added."""
+        return _count(self.mark.get("place"))
+
+    @property
+    def attempt(self) -> int | None:
+        """The attempt that brought this answer."""
+        return _count(self.mark.get("attempt"))
+
+
+def of_role(role: str, content: str | list[Any], mark: Mark) -> Element:
+    """Return the element of what somebody in an OpenAI role said."""
+    data: dict[str, Any] = {"content": content, "type": _TYPES[role]}
+    if role == _DEVELOPER:
+        data["additional_kwargs"] = {_DEVELOPER_KEY: _DEVELOPER}
+    return Element(_TYPES[role], data, mark)
+
+
+def write(element: Element, default: Callable[[Any], Any] | None = None) -> str:
+    """Return the JSON that is stored; `default` turns into JSON what is none."""
+    return dumps({"type": element.type, "data": element.data, MARK: element.mark}, default)
+
+
+def parse(text: bytes | str) -> Element:
+    """Read an element, whoever wrote it, and raise any of several errors when it is none. Its message stays unchecked."""
+    content = loads_stored(text)
+    mark: Any = content.get(MARK)
+    if not isinstance(mark, dict):
+        mark = Mark()
+    return Element(content["type"], content["data"], mark)
+
+
+def read(text: bytes | str) -> Element | None:
+    """Return an element with a role and a content, or None when the text holds no message."""
+    try:
+        element = parse(text)
+        if isinstance(element.role, str) and isinstance(element.content, str | list):
+            return element
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        pass
+    return None
+
+
+def _count(value: Any) -> int | None:
+    return value if type(value) is int and value >= 0 else None
+
+
+def _entry(table: Any, name: str) -> Any:
+    return table.get(name) if isinstance(table, dict) else None

@@ -1,0 +1,63 @@
+"""An element of a history is read and written without LangChain, no matter who stored it."""
+
+import json
+from typing import Any
+
+import pytest
+
+from turnstile.memory.element import MARK, Element, of_role, parse, read, write
+
+
+@pytest.mark.parametrize("role", ["user", "assistant", "system"])
+def test_a_message_of_a_role_comes_back_with_its_mark(role: str) -> None:
+    element = of_role(role, "Köln \U0001f600", {"item": "msg_1", "at": 5})
+    stored = read(write(element).encode())
+    assert stored == element
+    assert (stored.role, stored.content, stored.item, stored.turn) == (role, "Köln \U0001f600", "msg_1", None)
+    assert not stored.by_developer
+
+
+def test_a_developers_message_is_stored_as_langchain_stores_it() -> None:
+    element = of_role("developer", "Be kind.", {})
+    assert (element.type, element.role, element.by_developer) == ("system", "system", True)
+    assert element.data["additional_kwargs"] == {"__openai_role__": "developer"}
+
+
+@pytest.mark.parametrize(
+    ("about", "refused"),
+    [({"finish_reason": "refusal"}, True), ({"finish_reason": "stop"}, False), ({}, False), (None, False), ([], False)],
+)
+def test_a_refusal_is_told_from_an_answer(about: Any, refused: bool) -> None:
+    assert Element("ai", {"content": "No.", "response_metadata": about}, {}).refused is refused
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        "",
+        "[]",
+        "7",
+        "{}",
+        '{"type": "human"}',
+        '{"type": "human", "data": []}',
+        '{"type": "human", "data": {"content": 7}}',
+        '{"type": ["human"], "data": {"content": "a"}}',
+        '{"type": 7, "data": {"content": "a"}}',
+        '{"type": "chat", "data": {"content": "a"}}',
+        '{"type": "chat", "data": {"content": "a", "role": 7}}',
+        "[" * 100_000,
+    ],
+)
+def test_what_is_no_message_is_none(stored: str) -> None:
+    assert read(stored) is None
+
+
+@pytest.mark.parametrize("mark", [None, "x", [], 7, {}, {"turn": 7, "item": [], "tokens": -1, "place": True, "attempt": "1"}])
+def test_a_broken_mark_tells_nothing(mark: Any) -> None:
+    element = read(json.dumps({"type": "human", "data": {"content": "hi"}, MARK: mark}))
+    assert element is not None
+    assert (element.turn, element.item, element.tokens, element.place, element.attempt) == (None,) * 5
+
+
+def test_half_of_a_surrogate_pair_is_read_as_whole_text() -> None:
+    assert parse('{"type": "human", "data": {"content": "a\\ud83d"}}').content == "a\ufffd"
