@@ -83,6 +83,8 @@ class Record:
     model: str | None
     code: str | None
     message: str | None
+    settled: bool = True
+    """False while an end is decided and not carried out: its last event, or its place in the history, is still to come."""
 
     @classmethod
     def decode(cls, id: str, reply: Sequence[bytes | int]) -> Self:
@@ -108,7 +110,13 @@ class Record:
             model=record.get("model"),
             code=record.get("code"),
             message=record.get("message"),
+            settled="owed" not in record,
         )
+
+    @property
+    def ended(self) -> bool:
+        """Whether the turn has ended, and everything that its end brings with it is done."""
+        return self.state.ended and self.settled
 
     def outcome(self) -> str:
         """The answer of an ended turn, or TurnFailed or TurnCancelled."""

@@ -80,8 +80,8 @@ class EventReader(Reader[Event]):
     def take(self, reply: Sequence[Event] | Record) -> Sequence[Event]:
         """See Reader."""
         if isinstance(reply, Record):
-            self._ended = reply if reply.state.ended else None
-            self.step = Read(self.after, wait=not reply.state.ended)
+            self._ended = reply if reply.ended else None
+            self.step = Read(self.after, wait=not reply.ended)
             return ()
         if reply:
             self.after = reply[-1].sequence
@@ -176,7 +176,7 @@ class EndReader(Reader[Record]):
             more = bool(reply) and reply[-1].type != "ended"
             self.step = Read(reply[-1].sequence, wait=True, ending=True) if more else Look()
             return ()
-        if reply.state.ended:
+        if reply.ended:
             self.step = None
             return (reply,)
         self.step = Read(reply.sequence, wait=True, ending=True)

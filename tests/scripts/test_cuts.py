@@ -43,6 +43,20 @@ def test_a_cut_changes_nothing_in_the_end(situation: Situation, again: bool, red
             return
 
 
+def test_no_reader_takes_an_end_for_whole_that_is_cut_short(scene: Scene) -> None:
+    for writes in numbers():
+        scene.submit(f"t{writes}", session=f"s{writes}")
+        claim = scene.claim(f"t{writes}")
+        with cut(scene.turns, "finish", writes) as happened:
+            scene.complete(claim)
+        record, history = scene.turns.status(claim.id), scene.history(claim.session)
+        events = [event.type for event in scene.turns.events(claim.id, 0)]
+        if record.ended:
+            assert (history, events[-1]) == (pair(claim.id), "ended")
+        if not happened:
+            return
+
+
 def _untold(store: WebhookStore, scene: Scene, told: dict[str, int]) -> list[str]:
     """Turns whose end no webhook was told of, and none was given up."""
     names = scene.client.keys(scene.keys.turn("*"))

@@ -16,6 +16,7 @@ OUTAGE = QueueUnreachable("gone")
 def record(state: State, sequence: int = 0, answer: str | None = None, **more: Any) -> Record:
     blank: dict[str, Any] = dict.fromkeys(Record.__dataclass_fields__)
     known = {"id": "t", "session": "s", "question": "q", "options": Options(), "attempts": 1, "created": 0.0, "place": 0}
+    known["settled"] = True
     return Record(**{**blank, **known, "state": state, "sequence": sequence, "answer": answer, **more})
 
 
@@ -50,6 +51,16 @@ def test_when_nothing_comes_the_record_is_looked_at() -> None:
     assert wants(reader) == Look()
     assert reader.take(record(State.RUNNING)) == ()
     assert wants(reader) == Read(0, wait=True)
+
+
+@pytest.mark.parametrize("reader", [EventReader(), TextReader(), EndReader()])
+def test_an_end_that_is_decided_and_not_carried_out_is_waited_for(reader: Reader[Any]) -> None:
+    if not isinstance(reader, EndReader):
+        reader.take([])
+    assert wants(reader) == Look()
+    assert not reader.take(record(State.COMPLETED, answer="hello", settled=False))
+    assert isinstance(step := wants(reader), Read)
+    assert step.wait
 
 
 def test_an_end_between_two_reads_is_not_missed() -> None:

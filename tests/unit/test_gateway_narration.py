@@ -75,6 +75,15 @@ def test_a_second_attempt_opens_an_item_of_its_own() -> None:
     assert kinds(told).count("response.in_progress") == 1
 
 
+def test_a_second_attempt_whose_start_is_lost_opens_an_item_too() -> None:
+    told = tell(
+        ended(State.COMPLETED, answer="hello", attempts=2),
+        ("started", 1, ""), ("text", 1, "he"), ("text", 2, "hello"), ("ended", 2, "completed"),
+    )  # fmt: skip
+    deltas = [(event["item_id"], event["delta"]) for event in told if event["type"] == "response.output_text.delta"]
+    assert deltas == [("msg_1", "he"), ("msg_1_a2", "hello")]
+
+
 def test_text_that_was_told_stays_text_when_a_second_attempt_refuses() -> None:
     told = tell(
         ended(State.COMPLETED, answer="no", attempts=2, code="refusal"),

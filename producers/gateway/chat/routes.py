@@ -59,7 +59,7 @@ async def create(
     if body.stream:
         usage = bool(body.stream_options and body.stream_options.include_usage)
         return sse.EventStream(_chunks(desk, record, usage), desk.attending(record.id, keyed))
-    if not record.state.ended:
+    if not record.ended:
         record = await desk.outcome(record.id, keyed, request.receive)
     record = rendering.as_told(record)
     if not record.state.answered:

@@ -63,6 +63,8 @@ class Narrator:
             yield self._lifecycle("in_progress", "in_progress")
 
     def _write(self, text: str, attempt: int) -> Iterator[Told]:
+        if attempt != self._attempt:  # a failover has lost the event of its start
+            yield from self._start(attempt)
         if self._item is None:
             yield from self._open(attempt)
         self._text.append(text)

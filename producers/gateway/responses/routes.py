@@ -47,7 +47,7 @@ async def create(
     if body.stream:
         told = narrate(desk, caller, record, None)
         return sse.EventStream(told) if body.background else sse.EventStream(told, desk.attending(record.id, keyed))
-    if not body.background and not record.state.ended:
+    if not body.background and not record.ended:
         record = await desk.outcome(record.id, keyed, request.receive)
     return JSONResponse(_shown(desk, caller, record))
 
@@ -159,7 +159,7 @@ async def retrieve(
     record = await desk.look_up(caller, response_id)
     if not stream:
         return JSONResponse(_shown(desk, caller, record))
-    if starting_after is not None and record.state.ended and not await desk.store.events(record.id, 0, 1):
+    if starting_after is not None and record.ended and not await desk.store.events(record.id, 0, 1):
         message = "The events of this response have expired; retrieve it without `starting_after`."
         raise invalid("starting_after", message, "stream_expired")
     return sse.EventStream(narrate(desk, caller, record, starting_after))
