@@ -17,7 +17,8 @@ from bench.machine import Bench
 from bench.tables import Table, percentile
 from turnstile.producers.client import AsyncChatClient
 from turnstile.turns.settings import Settings
-from turnstile.workers.chains.user import Chain, close_chain, load_chain, run_chain
+from turnstile.workers.chains.load import close_chain, load_chain
+from turnstile.workers.chains.run import Chain, run_chain
 
 PAIRS = 80
 WARM = 10

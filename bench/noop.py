@@ -9,7 +9,7 @@ from celery import Celery
 from kombu import Queue
 
 from turnstile.turns.settings import settings
-from turnstile.workers.app import configuration
+from turnstile.workers.celery_config import configuration
 from turnstile.workers.celery_patches.events import PacedEvents
 
 app = Celery("noop")

@@ -26,7 +26,8 @@ from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
 from turnstile.turns.store.turns import AsyncTurnStore, Outcome, TurnStore
 from turnstile.turns.turn import Claim
-from turnstile.workers.chains.user import close_chain, load_chain, run_chain
+from turnstile.workers.chains.load import close_chain, load_chain
+from turnstile.workers.chains.run import run_chain
 
 AT_ONCE = 50
 

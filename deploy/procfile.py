@@ -52,10 +52,10 @@ def command(name: str) -> str:
     Raises:
         SettingError: it has none of that name.
     """
-    known = commands()
-    if name not in known:
-        raise SettingError(f"The Procfile has no command {name!r}, only {', '.join(known)}.")
-    return known[name]
+    available = commands()
+    if name not in available:
+        raise SettingError(f"The Procfile has no command {name!r}, only {', '.join(available)}.")
+    return available[name]
 
 
 def argv(line: str) -> list[str]:

@@ -15,7 +15,7 @@ from openai.types.responses import Response
 
 from tests.processes import environment, launch
 from tests.support import wait_until
-from turnstile.deploy.local.server import free_port
+from turnstile.deploy.local.ports import free_port
 from turnstile.turns.states import State
 from turnstile.turns.store.turns import TurnStore
 

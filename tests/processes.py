@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from tests.support import wait_until
-from turnstile.deploy.local.parent_death import start_from_a_lasting_thread, tied
+from turnstile.deploy.local.parent_death import die_with_parent, start_from_a_lasting_thread
 
 ROOT = Path(__file__).parent.parent
 
@@ -24,7 +24,7 @@ def environment(extra: Mapping[str, str]) -> dict[str, str]:
 
 def launch(command: list[str], **how: Any) -> subprocess.Popen[Any]:
     """Start a process that ends with this one, however this one ends."""
-    return start_from_a_lasting_thread(lambda: subprocess.Popen(tied(command), **{"cwd": ROOT, **how}))
+    return start_from_a_lasting_thread(lambda: subprocess.Popen(die_with_parent(command), **{"cwd": ROOT, **how}))
 
 
 class Worker:

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import anyio
 
-from turnstile.deploy.local.server import free_port
+from turnstile.deploy.local.ports import free_port
 
 T = TypeVar("T")
 

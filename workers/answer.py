@@ -1,4 +1,4 @@
-"""The task `workers.answer`: a dispatch arrives, and a turn is worked on."""
+"""The task `workers.answer`: answer a dispatched turn."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -21,7 +21,7 @@ from turnstile.workers.upkeep.celery_messages import UNSUPPORTED, bind, unsuppor
 
 
 class AnswerTask(Task):  # type: ignore[type-arg]  # generic only in its stubs
-    """Sends by submitting a turn, so that `.delay()` keeps the order like everything else."""
+    """A task whose `.delay()` submits a turn, which keeps its place in the order."""
 
     Request = "turnstile.workers.request:DispatchRequest"
 
@@ -36,7 +36,7 @@ class AnswerTask(Task):  # type: ignore[type-arg]  # generic only in its stubs
         """Submit the turn.
 
         Raises:
-            TurnRefused: it was not accepted; InvalidTurn also for options that turns do not have, such as `countdown`.
+            TurnRefused: the turn was not accepted; InvalidTurn also for unsupported options such as `countdown`.
         """
         for name in UNSUPPORTED:
             if options.get(name):
@@ -53,21 +53,21 @@ def _submit(turn: str, queue: str, args: Sequence[Any], kwargs: Mapping[str, Any
 
 @app.task(bind=True, base=AnswerTask, name=TASK, ignore_result=True, throws=(TurnFailed,))
 def answer(self: AnswerTask, session_id: str, question: Question | None = None) -> str:  # noqa: ARG001 - what callers give
-    """Work on the turn that has this task's id.
+    """Answer the turn that has this task's id.
 
-    What comes back is for Flower; the answer itself goes from the worker to Redis.
+    The return value is for Flower; the answer itself goes from the worker to Redis.
     """
-    return _tell(self, lifecycle.runtime().perform(self.request.id))
+    return _result(self, lifecycle.runtime().perform(self.request.id))
 
 
-def _tell(task: AnswerTask, report: Report) -> str:
+def _result(task: AnswerTask, report: Report) -> str:
     outcome = report.outcome or Outcome(State.FAILED)
-    if report.word == State.FAILED:
+    if report.status == State.FAILED:
         raise TurnFailed(outcome.code, outcome.message)
-    if report.word == State.CANCELLED:
+    if report.status == State.CANCELLED:
         task.send_event("task-revoked", terminated=True, signum="", expired=False)
-    if report.word == REQUEUED:
+    if report.status == REQUEUED:
         raise Retry("another attempt follows")
-    if report.word in (State.COMPLETED, State.INCOMPLETE):
-        return outcome.answer if settings().show_content else report.word
+    if report.status in (State.COMPLETED, State.INCOMPLETE):
+        return outcome.answer if settings().show_content else report.status
     raise Ignore

@@ -1,4 +1,4 @@
-"""The task `workers.notify`: a webhook is to be delivered."""
+"""The task `workers.notify`: deliver a webhook."""
 
 from celery import Task
 
@@ -9,5 +9,5 @@ from turnstile.workers.process import lifecycle
 
 @app.task(name=WEBHOOK_TASK, bind=True, ignore_result=True)
 def notify(_: Task, turn: str) -> None:  # type: ignore[type-arg]  # generic only in its stubs
-    """Have the process's loop tell of a turn's end, so that no thread of the pool waits for strangers' servers."""
+    """Hand the delivery to the process's loop, so that no thread of the pool waits for other people's servers."""
     lifecycle.runtime().notify(turn)

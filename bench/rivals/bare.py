@@ -29,7 +29,8 @@ def stock() -> Ask:
 def own() -> Ask:
     """Turnstile's chain, as its workers call it."""
     from turnstile.turns.settings import Settings
-    from turnstile.workers.chains.user import load_chain, run_chain
+    from turnstile.workers.chains.load import load_chain
+    from turnstile.workers.chains.run import run_chain
 
     chain = load_chain(Settings(concurrency=int(os.environ["BENCH_IN_FLIGHT"])), os.environ["OPENAI_BASE_URL"])
     history = window()

@@ -1,6 +1,6 @@
-"""Ties a program to the process that starts it, so that it cannot outlive it.
+"""Start of a program that cannot outlive the process that starts it.
 
-    python -I -S tether.py SIGNAL STARTER PROGRAM ARGUMENT...
+    python -I -S parent_death.py SIGNAL STARTER PROGRAM ARGUMENT...
 
 asks Linux to send SIGNAL when STARTER ends, however it ends, and becomes PROGRAM under the same process id. Other
 systems have no such request: there a starter killed with SIGKILL leaves its programs running, to be ended by hand.
@@ -19,10 +19,10 @@ from contextlib import suppress
 _PR_SET_PDEATHSIG = 1
 
 
-def tied(argv: list[str], end: signal.Signals = signal.SIGKILL) -> list[str]:
-    """The command that runs `argv` until it ends or we do.
+def die_with_parent(argv: list[str], end: signal.Signals = signal.SIGKILL) -> list[str]:
+    """Return the command that runs `argv` until it ends or this process does.
 
-    Linux watches the starting thread, not its process: let it be one that lasts, or use `start_from_a_lasting_thread`.
+    Linux watches the starting thread, not its process: start from a thread that lasts, or use `start_from_a_lasting_thread`.
     """
     return [sys.executable, "-I", "-S", __file__, str(int(end)), str(os.getpid()), *argv]
 
@@ -32,7 +32,7 @@ def start_from_a_lasting_thread(start: Callable[[], subprocess.Popen[bytes]]) ->
     if sys.platform != "linux":
         return start()
     started: Future[subprocess.Popen[bytes]] = Future()
-    threading.Thread(target=_start_and_last, args=(start, started), daemon=True, name="tether").start()
+    threading.Thread(target=_start_and_last, args=(start, started), daemon=True, name="parent-death").start()
     return started.result()
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from turnstile.deploy import procfile
-from turnstile.deploy.local.server import HOST
+from turnstile.deploy.local.ports import HOST
 from turnstile.deploy.local.supervisor import Process
 from turnstile.turns.settings import Settings
 

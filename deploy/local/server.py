@@ -4,10 +4,8 @@ The server listens on loopback only, never evicts, and ends when the process tha
 data, its configuration and its log, and a lock that lasts as long as the server does.
 """
 
-import fcntl
 import os
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Mapping
@@ -20,30 +18,21 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from turnstile.deploy.local.parent_death import start_from_a_lasting_thread, tied
-from turnstile.turns.errors import TurnstileError
+from turnstile.deploy.local.data_lock import lock_folder
+from turnstile.deploy.local.errors import ServerNotStarted
+from turnstile.deploy.local.parent_death import die_with_parent, start_from_a_lasting_thread
+from turnstile.deploy.local.ports import HOST, free_port
 
-HOST = "127.0.0.1"
 PROGRAM: Path | None = None
 """Another server to run, Redis 7 or newer; None: the Valkey of the package."""
 LOG_FILE = "valkey.log"
 CONFIG_FILE = "valkey.conf"
-LOCK_FILE = "lock"
 
 _START_SECONDS = 20.0
 _STOP_SECONDS = 10.0
-_LOCK_SECONDS = 10.0
 _POLL_SECONDS = 0.02
 _PORT_TRIES = 10
 _LOG_LINES = 8
-
-
-class ServerNotStarted(TurnstileError):
-    """The embedded server did not start; the message ends with its log's last lines."""
-
-
-class FolderInUse(ServerNotStarted):
-    """Another embedded server is running on the folder."""
 
 
 class _PortTaken(ServerNotStarted):
@@ -107,7 +96,7 @@ class EmbeddedServer:
         self._reap()
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if self._lock is None:
-            self._lock = _locked(self.folder)
+            self._lock = lock_folder(self.folder)
         try:
             self._start_on_a_port()
         except BaseException:
@@ -165,7 +154,7 @@ class EmbeddedServer:
         with (self.folder / LOG_FILE).open("wb") as log:
             self._process = start_from_a_lasting_thread(
                 lambda: subprocess.Popen(  # noqa: S603  # a fixed binary and our own file
-                    tied([str(binary()), str(config)], end=signal.SIGTERM),
+                    die_with_parent([str(binary()), str(config)], end=signal.SIGTERM),
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,
@@ -237,47 +226,6 @@ def write_private(file: Path, text: str) -> None:
     """Write a file that only its owner may read."""
     with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as stream:
         stream.write(text)
-
-
-def free_port(wanted: int = 0) -> int:
-    """`wanted` when nobody listens on it, else any free loopback port."""
-    with socket.socket() as probe:
-        # As servers do: connections that have just ended do not count.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, wanted))
-        except OSError:
-            if not wanted:
-                raise
-            return free_port()
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def _locked(folder: Path) -> int:
-    """The folder's lock, held; a server whose starter is gone is given the time to end."""
-    lock = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    deadline = time.monotonic() + _LOCK_SECONDS
-    while not _try_lock(lock):
-        owner = os.pread(lock, 32, 0).decode(errors="replace").strip()
-        if _is_alive(owner) or time.monotonic() > deadline:
-            os.close(lock)
-            raise FolderInUse(
-                f"Turnstile is already running on {folder} (process {owner or 'unknown'}): "
-                "stop that one, or set TURNSTILE_DATA_DIR to another folder."
-            )
-        time.sleep(_POLL_SECONDS)
-    os.ftruncate(lock, 0)
-    os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
-    return lock
-
-
-def _try_lock(lock: int) -> bool:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _is_alive(pid: str) -> bool:

@@ -5,24 +5,23 @@ with LocalStack(settings, workers=2) as stack:
 """
 
 import asyncio
-import queue
 import secrets
-import signal
-import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TextIO
 
+from turnstile.deploy.local.errors import ServerNotStarted
 from turnstile.deploy.local.output import Output
+from turnstile.deploy.local.ports import HOST, free_port
 from turnstile.deploy.local.processes import local_processes
-from turnstile.deploy.local.server import HOST, EmbeddedServer, ServerNotStarted, free_port, write_private
+from turnstile.deploy.local.server import EmbeddedServer, write_private
 from turnstile.deploy.local.supervisor import OURSELVES, Process, Supervisor
 from turnstile.turns.errors import TurnstileError
 from turnstile.turns.extras import need
@@ -209,76 +208,6 @@ class LocalStack:
     def _processes(self, folder: Path) -> list[Process]:
         settings = self.settings.model_copy(update={"redis_url": self.addresses.redis_url})
         return local_processes(settings, folder, self._workers, self._ports)
-
-
-def up(
-    settings: Settings,
-    workers: int = 2,
-    flower: bool = True,
-    web: bool = False,
-    flower_port: int = FLOWER_PORT,
-    web_port: int = WEB_PORT,
-) -> int:
-    """Run all until Ctrl-C or SIGTERM, which end it in order; a second one ends it at once.
-
-    Returns the exit status: 1 when a process could not be kept running.
-
-    Raises:
-        ServerNotStarted: the embedded server did not start, or another one has the data folder.
-    """
-    stack = LocalStack(settings, workers, flower, web, flower_port, web_port, log=sys.stderr)
-    with _signals() as requests:
-        stack.broken.add_done_callback(lambda _: requests.put(0))
-        stack.start()
-        try:
-            _announce(stack)
-            asked = requests.get()
-        finally:
-            _end(stack, requests)
-    return 0 if asked else 1
-
-
-def _end(stack: LocalStack, requests: "queue.SimpleQueue[int]") -> None:
-    seconds = f"{stack.settings.shutdown_seconds:g}"
-    stack.output.line(
-        OURSELVES, f"stopping: running turns get {seconds} s, then go back into the queue; Ctrl-C again ends all at once"
-    )
-
-    def stop() -> None:
-        stack.stop()
-        requests.put(0)
-
-    ending = threading.Thread(target=stop)
-    ending.start()
-    if requests.get():
-        stack.kill()
-    ending.join()
-    stack.output.line(OURSELVES, "stopped")
-
-
-@contextmanager
-def _signals() -> Iterator["queue.SimpleQueue[int]"]:
-    """The signals that ask us to end, as they come. A SimpleQueue's `put` is safe in a signal handler."""
-    requests: queue.SimpleQueue[int] = queue.SimpleQueue()
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, lambda got, _: requests.put(got)) for number in numbers}
-    try:
-        yield requests
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _announce(stack: LocalStack) -> None:
-    addresses = stack.addresses
-    lines = [
-        f"Flower: {addresses.flower_url}" if addresses.flower_url else "",
-        f"gateway: {addresses.web_url}/v1" if addresses.web_url else "",
-        "no OPENAI_API_KEY and no OPENAI_BASE_URL: the offline stand-in model answers" if stack.settings.offline else "",
-        """in another terminal: turnstile ask foo "Hi! I'm bob" """.rstrip(),
-    ]
-    for line in filter(None, lines):
-        stack.output.line(OURSELVES, line)
 
 
 def _call(loop: asyncio.AbstractEventLoop, what: Callable[[], None]) -> None:

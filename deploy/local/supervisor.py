@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from turnstile.deploy.local.output import Output
-from turnstile.deploy.local.parent_death import tied
+from turnstile.deploy.local.parent_death import die_with_parent
 
 OURSELVES = "turnstile"
 
@@ -124,7 +124,7 @@ class Child:
 
     async def _start(self, stdout: int) -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(
-            *tied(list(self.process.argv)),
+            *die_with_parent(list(self.process.argv)),
             env=self.process.env,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=stdout,

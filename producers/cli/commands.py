@@ -245,7 +245,7 @@ def doctor(terminal: "Terminal") -> None:
 @click.option("--web-port", type=click.IntRange(1, 65535), default=8000, show_default=True)
 def up(**options: Any) -> None:
     """Run workers, Flower and the gateway, and a server when REDIS_URL is not set, until Ctrl-C."""
-    from turnstile.deploy.local.stack import up
+    from turnstile.deploy.local.up import up
     from turnstile.turns.settings import settings
 
     raise SystemExit(up(settings(), **options))

@@ -14,7 +14,8 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from tests.support import lasting_port, wait_until
-from turnstile.deploy.local.server import HOST, EmbeddedServer, binary, environment
+from turnstile.deploy.local.ports import HOST
+from turnstile.deploy.local.server import EmbeddedServer, binary, environment
 
 _SENTINELS = 3
 _DOWN_MS = 1_000

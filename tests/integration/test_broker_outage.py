@@ -3,7 +3,7 @@
 import pytest
 from kombu.exceptions import OperationalError
 
-from turnstile.deploy.local.server import free_port
+from turnstile.deploy.local.ports import free_port
 from turnstile.workers.app import app
 
 TRIES = 8

@@ -29,9 +29,9 @@ async def _failed(store: Flaky, runnable: Any, *, stream: bool = False) -> str:
     await store.submit("a", "foo", SECRET, Options(stream=stream))
     report = await asyncio.wait_for(Attempt(await claimed(store, "a"), runnable, store).run(), 30)
     record = await store.status("a")
-    assert (report.word, record.state, record.code, record.attempts) == (State.FAILED, State.FAILED, "chain_error", 1)
+    assert (report.status, record.state, record.code, record.attempts) == (State.FAILED, State.FAILED, "chain_error", 1)
     assert await store.history("foo") == []
-    assert (await Attempt(await started(store, "next"), chain(hello), store).run()).word == State.COMPLETED
+    assert (await Attempt(await started(store, "next"), chain(hello), store).run()).status == State.COMPLETED
     assert SECRET not in str(record.message)
     return str(record.message).replace("RuntimeError", "GeneratorExit")  # which LangChain makes of it
 
@@ -92,7 +92,7 @@ async def test_a_chain_that_cancels_its_task_and_answers_has_answered(flaky: Fla
         return "hello"
 
     report = await Attempt(await started(flaky, "a"), RunnableLambda(answer), flaky).run()
-    assert report.word in (State.COMPLETED, State.FAILED)
+    assert report.status in (State.COMPLETED, State.FAILED)
     assert (await flaky.status("a")).state.ended
 
 

@@ -10,7 +10,7 @@ from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 from langchain_core.runnables import RunnableLambda
 
 from turnstile.turns.settings import Settings
-from turnstile.workers.chains.user import close_chain, load_chain
+from turnstile.workers.chains.load import close_chain, load_chain
 from turnstile.workers.offline.server import OfflineModel
 
 INPUTS: dict[str, Any] = {

@@ -15,7 +15,9 @@ import redis
 
 from tests.integration.processes import is_gone
 from tests.support import wait_until
-from turnstile.deploy.local.server import CONFIG_FILE, EmbeddedServer, FolderInUse, ServerNotStarted, free_port
+from turnstile.deploy.local.errors import FolderInUse, ServerNotStarted
+from turnstile.deploy.local.ports import free_port
+from turnstile.deploy.local.server import CONFIG_FILE, EmbeddedServer
 
 
 @pytest.fixture

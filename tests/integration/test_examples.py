@@ -17,7 +17,7 @@ import pytest
 from tests.integration.conftest import Stack
 from tests.processes import ROOT, Worker, environment, launch, offline_model
 from tests.support import wait_until
-from turnstile.deploy.local.server import free_port
+from turnstile.deploy.local.ports import free_port
 from turnstile.producers.client import ChatClient
 from turnstile.turns.settings import Settings
 

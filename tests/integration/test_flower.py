@@ -18,7 +18,7 @@ from celery import Celery
 from tests.chaos.proxy import FaultProxy, Link
 from tests.processes import ROOT, Worker, environment, offline_model
 from tests.support import wait_until
-from turnstile.deploy.local.server import free_port
+from turnstile.deploy.local.ports import free_port
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
 from turnstile.turns.store.turns import TurnStore

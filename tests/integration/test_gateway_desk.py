@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.hands import Hand
-from turnstile.deploy.local.server import free_port
+from turnstile.deploy.local.ports import free_port
 from turnstile.producers.gateway.desk import Desk
 from turnstile.producers.gateway.edge.errors import ApiError
 from turnstile.turns.settings import Settings

@@ -16,7 +16,8 @@ import redis
 
 from tests.integration.processes import is_gone
 from tests.support import wait_until
-from turnstile.deploy.local.server import EmbeddedServer, FolderInUse
+from turnstile.deploy.local.errors import FolderInUse
+from turnstile.deploy.local.server import EmbeddedServer
 from turnstile.deploy.local.stack import LocalStack, StackNotReady
 from turnstile.turns.errors import SettingError
 from turnstile.turns.redis.connection import RUNTIME_FILE, server_url
@@ -104,7 +105,7 @@ def test_a_stack_that_fails_to_start_leaves_nothing(local: Settings, monkeypatch
 # How Celery says it.
 TAKES_WORK = " ready.\n"
 UP = (
-    "import sys; from turnstile.deploy.local.stack import up; from turnstile.turns.settings import Settings\n"
+    "import sys; from turnstile.deploy.local.up import up; from turnstile.turns.settings import Settings\n"
     "sys.exit(up(Settings.load(), workers=1, flower=False))"
 )
 

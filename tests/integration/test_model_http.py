@@ -21,7 +21,8 @@ from langchain_core.messages import AIMessage, HumanMessage
 from tests.support import wait_until, wait_until_async
 from turnstile.turns.settings import Settings
 from turnstile.workers.attempt.failures import classify
-from turnstile.workers.chains.user import Chain, ChainResult, close_chain, load_chain, run_chain
+from turnstile.workers.chains.load import close_chain, load_chain
+from turnstile.workers.chains.run import Chain, ChainResult, run_chain
 from turnstile.workers.offline.answers import MODEL
 from turnstile.workers.offline.server import OfflineModel
 

@@ -55,9 +55,9 @@ async def test_a_turn_that_was_taken_away_is_dropped_and_not_committed(flaky: Fl
         other = await taken_over(flaky, claim)
         await keeper.renew()
         await asyncio.wait_for(model.left.wait(), 10)
-        assert (await task).word == LOST
+        assert (await task).status == LOST
     assert not {"finish", "requeue"} & set(flaky.calls)
-    assert (await Attempt(other, chain(hello), flaky).run()).word == State.COMPLETED
+    assert (await Attempt(other, chain(hello), flaky).run()).status == State.COMPLETED
     assert len(await flaky.history("foo")) == 2
 
 
@@ -69,7 +69,7 @@ async def test_an_order_to_drop_is_obeyed_at_once(flaky: Flaky) -> None:
     with keeper.hold(attempt):
         assert await flaky.cancel("a") is State.CANCELLED
         await asyncio.wait_for(model.left.wait(), 10)
-        assert (await task).word == State.CANCELLED
+        assert (await task).status == State.CANCELLED
     listening.cancel()
     with suppress(asyncio.CancelledError):
         await listening
@@ -114,7 +114,7 @@ async def test_a_turn_that_comes_back_to_its_own_worker_is_kept_when_the_old_att
 async def test_an_answer_outlasts_an_outage(flaky: Flaky, fault: str) -> None:
     claim = await started(flaky, "a")
     getattr(flaky, fault)["finish"] = 1
-    assert (await Attempt(claim, chain(hello), flaky).run()).word == State.COMPLETED
+    assert (await Attempt(claim, chain(hello), flaky).run()).status == State.COMPLETED
     assert len(await flaky.history("foo")) == 2
     assert await texts(flaky, "a") == ["hello"]
 
@@ -125,14 +125,14 @@ async def test_an_answer_that_is_being_committed_is_not_dropped(flaky: Flaky) ->
     task = asyncio.create_task(attempt.run())
     await wait_until_async(says(lambda: "finish" in flaky.calls), "the commit has begun")
     attempt.drop("shutdown")
-    assert (await task).word == State.COMPLETED
+    assert (await task).status == State.COMPLETED
 
 
 async def test_a_turn_that_is_given_back_at_shutdown_costs_no_attempt(flaky: Flaky) -> None:
     claim = await started(flaky, "a")
     attempt, task, _ = await hanging(flaky, claim)
     attempt.drop("shutdown")
-    assert (await task).word == REQUEUED
+    assert (await task).status == REQUEUED
     assert (await flaky.status("a")).state is State.QUEUED
     again = await claimed(flaky, "a", "w2")
     assert (again.attempt, again.attempts_left) == (2, claim.attempts_left)
@@ -159,7 +159,7 @@ async def test_a_chain_that_swallows_a_cancellation_is_dropped_all_the_same(flak
     attempt.drop("shutdown")
     await swallowed.wait()
     attempt.drop("shutdown")
-    assert (await asyncio.wait_for(task, 10)).word == REQUEUED
+    assert (await asyncio.wait_for(task, 10)).status == REQUEUED
     assert task.cancelling() == 0
     assert (await claimed(flaky, "a", "w2")).attempts_left == claim.attempts_left
 
@@ -171,11 +171,11 @@ async def _broken() -> AsyncIterator[str]:
 
 async def test_a_passing_fault_is_tried_again_as_often_as_allowed(flaky: Flaky) -> None:
     claim = await started(flaky, "a")
-    assert (await Attempt(claim, chain(_broken), flaky).run()).word == REQUEUED
+    assert (await Attempt(claim, chain(_broken), flaky).run()).status == REQUEUED
     await make_due(flaky, "foo")
     await flaky.sweep()
     last = await claimed(flaky, "a")
-    assert (await Attempt(last, chain(_broken), flaky).run()).word == State.FAILED
+    assert (await Attempt(last, chain(_broken), flaky).run()).status == State.FAILED
     record = await flaky.status("a")
     assert (record.state, record.code, record.attempts) == (State.FAILED, "model_unreachable", 2)
     assert await flaky.history("foo") == []
@@ -188,7 +188,7 @@ async def _wrong() -> AsyncIterator[str]:
 
 async def test_half_an_answer_is_no_answer(flaky: Flaky) -> None:
     report = await Attempt(await started(flaky, "a"), chain(_wrong), flaky).run()
-    assert report.word == State.FAILED
+    assert report.status == State.FAILED
     assert (await flaky.status("a")).answer is None
     assert await flaky.history("foo") == []
 
@@ -204,7 +204,7 @@ async def test_an_emoji_that_comes_in_halves_is_whole_everywhere(flaky: Flaky, s
             await asyncio.sleep(0.1)
 
     await flaky.submit("a", "foo", "hi", Options(stream=stream))
-    assert (await Attempt(await claimed(flaky, "a"), chain(speak), flaky).run()).word == State.COMPLETED
+    assert (await Attempt(await claimed(flaky, "a"), chain(speak), flaky).run()).status == State.COMPLETED
     wanted = "smile \N{GRINNING FACE}, and half: \N{REPLACEMENT CHARACTER}"
     assert (await flaky.status("a")).answer == wanted
     assert json.loads((await flaky.history("foo"))[0])["data"]["content"] == wanted
@@ -216,11 +216,11 @@ async def test_a_history_of_another_type_fails_its_turns_once_and_no_others(flak
     await flaky.submit("a", "foo", "hi")
     await flaky.submit("b", "foo", "hi")
     for id in ("a", "b"):
-        assert (await Attempt(await claimed(flaky, id), chain(hello), flaky).run()).word == State.FAILED
+        assert (await Attempt(await claimed(flaky, id), chain(hello), flaky).run()).status == State.FAILED
         record = await flaky.status(id)
         assert (record.code, record.attempts) == ("history_unreadable", 1)
         assert str(record.message).startswith("The history of this session cannot be read: its key holds another type")
-    assert (await Attempt(await started(flaky, "c", "bar"), chain(hello), flaky).run()).word == State.COMPLETED
+    assert (await Attempt(await started(flaky, "c", "bar"), chain(hello), flaky).run()).status == State.COMPLETED
 
 
 async def test_a_history_that_becomes_another_type_meanwhile_fails_the_turn_once(flaky: Flaky) -> None:
@@ -229,7 +229,7 @@ async def test_a_history_that_becomes_another_type_meanwhile_fails_the_turn_once
         await flaky.client.set(flaky.keys.history("foo"), "not a list")
 
     await flaky.submit("b", "foo", "hi", Options(stream=True))
-    assert (await Attempt(await claimed(flaky, "b"), chain(speak), flaky).run()).word == State.FAILED
+    assert (await Attempt(await claimed(flaky, "b"), chain(speak), flaky).run()).status == State.FAILED
     record = await flaky.status("b")
     assert (record.code, record.attempts) == ("history_unreadable", 1)
     assert await texts(flaky, "b") == ["hello"]
@@ -242,7 +242,7 @@ async def test_messages_that_are_none_fail_the_turn_and_are_not_quoted(flaky: Fl
     await flaky.submit("a", "foo", "hi", Options(**options))
     report = await Attempt(await claimed(flaky, "a"), chain(hello), flaky).run()
     record = await flaky.status("a")
-    assert (report.word, record.state, record.code) == (State.FAILED, State.FAILED, "invalid_request")
+    assert (report.status, record.state, record.code) == (State.FAILED, State.FAILED, "invalid_request")
     assert "secret" not in str(record.message)
 
 
@@ -306,7 +306,7 @@ async def test_a_stream_stops_when_its_turn_is_taken(flaky: Flaky) -> None:
             await asyncio.sleep(0.1)
             yield word
 
-    assert (await Attempt(claim, chain(speak), flaky).run()).word == LOST
+    assert (await Attempt(claim, chain(speak), flaky).run()).status == LOST
     assert flaky.calls.count("emit") == 1
     assert await texts(flaky, "a") == []
 

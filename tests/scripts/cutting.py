@@ -89,7 +89,7 @@ def _answer(scene: Scene, claim: Claim) -> None:
 
 
 def deliver_webhooks(store: WebhookStore, scene: Scene) -> Counter[str]:
-    """Let the postman deliver whatever webhooks are due; how often each turn's was."""
+    """Deliver the webhooks that are due; return how often each turn's was delivered."""
     delivered: Counter[str] = Counter()
     for _ in range(_ROUNDS):
         if not scene.client.exists(scene.keys.webhooks):

@@ -13,7 +13,7 @@ from turnstile.turns.errors import SettingError
 from turnstile.turns.redis.address import Address, Tls, parse
 from turnstile.turns.redis.connection import close_async, connect, connect_async
 from turnstile.turns.settings import Settings
-from turnstile.workers.app import configuration
+from turnstile.workers.celery_config import configuration
 
 _HERE = quote(str(Path(__file__)))
 _NONE = Tls(ssl.CERT_NONE, check_hostname=False)

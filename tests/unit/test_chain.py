@@ -18,7 +18,8 @@ from pydantic import SecretStr
 from turnstile.turns.errors import SettingError
 from turnstile.turns.settings import Settings
 from turnstile.workers.chains.default import QuestionPrompt
-from turnstile.workers.chains.user import ChainOutputError, load_chain, run_chain
+from turnstile.workers.chains.load import load_chain
+from turnstile.workers.chains.run import ChainOutputError, run_chain
 
 numbers = itertools.count()
 Writer = Callable[[str], Settings]

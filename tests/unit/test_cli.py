@@ -8,7 +8,7 @@ import pytest
 import redis
 from click.testing import CliRunner
 
-from turnstile.deploy.local.server import ServerNotStarted
+from turnstile.deploy.local.errors import ServerNotStarted
 from turnstile.producers.cli.commands import exit_status, main
 from turnstile.producers.cli.terminal import Terminal
 from turnstile.turns import errors

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import redis
 
-from turnstile.deploy.local.server import HOST, EmbeddedServer
+from turnstile.deploy.local.ports import HOST
+from turnstile.deploy.local.server import EmbeddedServer
 from turnstile.turns.errors import QueueUnreachable, SettingError
 from turnstile.turns.redis.connection import (
     DEFAULT_URL,

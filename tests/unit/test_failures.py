@@ -12,7 +12,7 @@ from langchain_core.exceptions import ContextOverflowError, ModelRateLimitError
 from turnstile.turns.errors import TurnFailed
 from turnstile.turns.settings import Settings
 from turnstile.workers.attempt.failures import Failure, backoff, classify, retry_after
-from turnstile.workers.chains.user import ChainOutputError
+from turnstile.workers.chains.run import ChainOutputError
 
 SECRET = "Bob's secret"  # stands for anything a provider may repeat
 REQUEST = httpx2.Request("POST", "http://127.0.0.1/v1/chat/completions")

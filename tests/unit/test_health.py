@@ -45,7 +45,7 @@ def test_the_file_is_there_once_the_worker_is_ready_and_not_before(file: Path) -
     health = Health(str(file), pace=0.02)
     looked = health.part("looked", 0.0)
     health.start()
-    wait_until(lambda: health._told, "the watcher has looked")
+    wait_until(lambda: health._reported, "the watcher has looked")
     health.retire("looked")
     assert looked.stale
     assert not file.exists()

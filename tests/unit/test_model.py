@@ -20,7 +20,8 @@ from langchain_core.messages import (
 from langchain_openai import ChatOpenAI
 
 from turnstile.turns.settings import Settings
-from turnstile.workers.chains.openai.model import OPENAI_URL, build_model, call_options, close_model, merged, parsed
+from turnstile.workers.chains.openai.chunks import merged, parsed
+from turnstile.workers.chains.openai.model import OPENAI_URL, build_model, call_options, close_model
 
 
 def text(content: str, **delta: Any) -> dict[str, Any]:

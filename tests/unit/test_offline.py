@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from turnstile.workers.offline import answers as answers
+from turnstile.workers.offline import answers
 from turnstile.workers.offline.behaviour import Behaviour, read_directive
 
 

@@ -20,7 +20,7 @@ from turnstile.turns.turn import REFUSAL, Claim
 from turnstile.workers.attempt.failures import Failure, backoff, classify
 from turnstile.workers.attempt.report import LOST, REQUEUED, Report
 from turnstile.workers.attempt.text_stream import TextStream
-from turnstile.workers.chains.user import ChainResult, run_chain
+from turnstile.workers.chains.run import ChainResult, run_chain
 
 log = logging.getLogger(__name__)
 

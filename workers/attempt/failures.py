@@ -16,12 +16,12 @@ import openai
 from langchain_core import exceptions as langchain
 
 from turnstile.turns.settings import Settings
-from turnstile.workers.chains.user import ChainOutputError
+from turnstile.workers.chains.run import ChainOutputError
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """One failed attempt. `code` is one of `turns.errors.TurnFailed`'s; `retry_after` is in seconds, if it was told."""
+    """One failed attempt. `code` is one of `turns.errors.TurnFailed`'s; `retry_after` is in seconds, if the server sent one."""
 
     code: str
     message: str
@@ -115,8 +115,8 @@ def classify(error: BaseException) -> Failure:
 def _answered(error: BaseException, status: int) -> Failure:
     headers: Mapping[str, str] = getattr(getattr(error, "response", None), "headers", None) or {}
     found = _of_status(error, status)
-    told = headers.get("x-should-retry")
-    retryable = told == "true" if told in ("true", "false") and found is not OUT_OF_QUOTA else found.retryable
+    advice = headers.get("x-should-retry")
+    retryable = advice == "true" if advice in ("true", "false") and found is not OUT_OF_QUOTA else found.retryable
     message = f"{found.message} (HTTP {status})"
     return Failure(found.code, message, retryable, retry_after(headers) if retryable else None)
 
@@ -141,31 +141,31 @@ def _was_cut_off(error: BaseException) -> bool:
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait, from `retry-after-ms` or `retry-after` (seconds, or an HTTP date); None if not told."""
+    """Seconds to wait, from `retry-after-ms` or `retry-after` (seconds, or an HTTP date); None if there is none."""
     try:
-        if (told := headers.get("retry-after-ms")) is not None:
-            seconds = float(told) / 1000
-        elif (told := headers.get("retry-after")) is None:
+        if (value := headers.get("retry-after-ms")) is not None:
+            seconds = float(value) / 1000
+        elif (value := headers.get("retry-after")) is None:
             return None
         else:
-            seconds = _seconds(told)
+            seconds = _seconds(value)
     except ValueError:
         return None
     return max(seconds, 0.0) if math.isfinite(seconds) else None
 
 
-def _seconds(told: str) -> float:
+def _seconds(value: str) -> float:
     try:
-        return float(told)
+        return float(value)
     except ValueError:
-        return parsedate_to_datetime(told).timestamp() - time.time()
+        return parsedate_to_datetime(value).timestamp() - time.time()
 
 
-def backoff(attempt: int, settings: Settings, told: float | None = None) -> float:
+def backoff(attempt: int, settings: Settings, retry_after: float | None = None) -> float:
     """Seconds to wait after failed attempt number `attempt`, from 1: exponential, with full jitter, capped.
 
-    What the server told (`Failure.retry_after`) is waited out first, up to the same cap.
+    The server's own wait (`Failure.retry_after`) comes first, up to the same cap.
     """
     ceiling = settings.retry_base_seconds * 2.0 ** min(attempt - 1, _MOST_DOUBLINGS)
     jitter = random.uniform(0, min(ceiling, settings.retry_max_seconds))  # noqa: S311  # spreads load, guards nothing
-    return min((told or 0.0) + jitter, settings.retry_max_seconds)
+    return min((retry_after or 0.0) + jitter, settings.retry_max_seconds)

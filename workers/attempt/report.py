@@ -1,4 +1,4 @@
-"""How an attempt at a turn went."""
+"""Results of an attempt at a turn."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,10 @@ STALE = "stale"
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """`word` is the turn's final state, or `requeued`, `cancelled`, `lost` or `stale`; `outcome` is how it ended, if it did."""
+    """An attempt's end: `status` is the turn's final state, or `requeued`, `cancelled`, `lost` or `stale`.
 
-    word: str
+    `outcome` is set if the turn ended.
+    """
+
+    status: str
     outcome: Outcome | None = None

@@ -1,4 +1,4 @@
-"""Errors that repeat: told once in the server's own words, and tried again at a pace."""
+"""Errors that repeat: logged once in the server's own words, and retried at a pace."""
 
 import logging
 
@@ -16,23 +16,23 @@ class Trouble:
     def __init__(self, log: logging.Logger, what: str) -> None:
         self._log, self._what = log, what
         self._pause = 0.0
-        self._told = False
+        self._logged = False
         self._said = Said()
 
     def tell(self, error: BaseException) -> float:
-        """Tell of an error, unless the same was told within the last minute; returns how long to wait before the next try."""
+        """Log an error unless the same was logged within the last minute; return the seconds to wait before the next try."""
         words = _words(error)
         if self._said.first(words):
             self._log.error("%s: %s (trying again)", self._what, words)
-            self._told = True
+            self._logged = True
         self._pause = min(_LONGEST_SECONDS, 2 * self._pause or _FIRST_SECONDS)
         return self._pause
 
     def over(self) -> None:
-        """Tell that it is over, if it was told."""
-        if self._told:
+        """Log the end of the trouble if its beginning was logged."""
+        if self._logged:
             self._log.warning("%s: works again", self._what)
-        self._told, self._pause = False, 0.0
+        self._logged, self._pause = False, 0.0
 
 
 def _words(error: BaseException) -> str:

@@ -38,8 +38,8 @@ def revoke_by_stamped_headers(state: Any, headers: Any = None, **_: Any) -> Any:
     return {"ok": "turns have no stamped headers: revoke them by id"}
 
 
-def _ids(told: Any) -> Iterable[Any]:
-    return told if isinstance(told, (list, tuple)) else maybe_list(told) or ()
+def _ids(value: Any) -> Iterable[Any]:
+    return value if isinstance(value, (list, tuple)) else maybe_list(value) or ()
 
 
 def _cancel(id: Any) -> bool:

@@ -45,7 +45,7 @@ class Answer:
         return "refusal" if self.finish_reason == "refusal" else "content"
 
     @property
-    def told_reason(self) -> str:
+    def reported_reason(self) -> str:
         """The finish reason in OpenAI's words."""
         return "stop" if self.finish_reason == "refusal" else self.finish_reason
 
@@ -97,29 +97,29 @@ def _given_name(text: str) -> str | None:
     return names[-1][0].upper() + names[-1][1:] if names else None
 
 
-def completion(told: Answer) -> bytes:
+def completion(answer: Answer) -> bytes:
     """The body of a `chat.completion`."""
-    message = {"role": "assistant", "content": None, "refusal": None, told.kind: "".join(told.pieces)}
-    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": told.told_reason}
-    return _dump({**_envelope("chat.completion"), "choices": [choice], "usage": told.usage})
+    message = {"role": "assistant", "content": None, "refusal": None, answer.kind: "".join(answer.pieces)}
+    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": answer.reported_reason}
+    return _dump({**_envelope("chat.completion"), "choices": [choice], "usage": answer.usage})
 
 
-def events(told: Answer, include_usage: bool) -> list[bytes]:
+def events(answer: Answer, include_usage: bool) -> list[bytes]:
     """The server-sent events of a streamed completion, the closing `[DONE]` last; at most about `MOST_EVENTS`."""
-    return list(_events(told, include_usage))
+    return list(_events(answer, include_usage))
 
 
-def _events(told: Answer, include_usage: bool) -> Iterator[bytes]:
+def _events(answer: Answer, include_usage: bool) -> Iterator[bytes]:
     envelope = _envelope("chat.completion.chunk")
     if include_usage:
         envelope["usage"] = None
     yield _event(envelope, {"role": "assistant", "content": ""})
-    step = 1 + len(told.pieces) // MOST_EVENTS
-    for start in range(0, len(told.pieces), step):
-        yield _event(envelope, {told.kind: "".join(told.pieces[start : start + step])})
-    yield _event(envelope, {}, told.told_reason)
+    step = 1 + len(answer.pieces) // MOST_EVENTS
+    for start in range(0, len(answer.pieces), step):
+        yield _event(envelope, {answer.kind: "".join(answer.pieces[start : start + step])})
+    yield _event(envelope, {}, answer.reported_reason)
     if include_usage:
-        yield b"data: " + _dump({**envelope, "choices": [], "usage": told.usage}) + b"\n\n"
+        yield b"data: " + _dump({**envelope, "choices": [], "usage": answer.usage}) + b"\n\n"
     yield b"data: [DONE]\n\n"
 
 

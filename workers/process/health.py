@@ -18,7 +18,7 @@ _WATCH_SECONDS = 1.0
 
 
 class Part:
-    """Something that must go on: it beats at each step, and is stale after `patience` seconds without a beat."""
+    """A part that must make progress: it beats at each step, and is stale after `patience` seconds without a beat."""
 
     def __init__(self, name: str, patience: float) -> None:
         self.name = name
@@ -26,7 +26,7 @@ class Part:
         self._last = monotonic()
 
     def beat(self) -> None:
-        """Tell of progress; from any thread."""
+        """Report progress; for any thread."""
         self._last = monotonic()
 
     @property
@@ -36,33 +36,33 @@ class Part:
 
     @property
     def stale(self) -> bool:
-        """Whether the part has made no progress for longer than its patience."""
+        """Return whether the last beat is longer ago than the patience."""
         return self.age > self._patience
 
 
 class Health:
-    """The parts of one process and their judgement. The file is touched only after `ready`."""
+    """The parts of one process, and which of them are stale. The file is touched only after `ready`."""
 
     def __init__(self, file: str = "", *, pace: float = _WATCH_SECONDS) -> None:
         self._file = Path(file) if file else None
         self._pace = pace
         self._parts: dict[str, Part] = {}
         self._ready, self._ended = threading.Event(), threading.Event()
-        self._told: set[str] = set()
+        self._reported: set[str] = set()
         self._refused = False
         self._thread = threading.Thread(target=self._watch, name="health", daemon=True)
 
     def part(self, name: str, patience: float) -> Part:
-        """Return the part of this name, new and fresh when there was none."""
+        """Return the part of this name; make a fresh one if there is none."""
         return self._parts.setdefault(name, Part(name, patience))
 
     def retire(self, *names: str) -> None:
-        """Judge these parts no longer: they end before the process does."""
+        """Stop watching these parts: they end before the process does."""
         for name in names:
             self._parts.pop(name, None)
 
     def stale(self) -> list[str]:
-        """The names of the parts that make no progress."""
+        """Return the names of the parts that make no progress."""
         return [part.name for part in list(self._parts.values()) if part.stale]
 
     def start(self) -> None:
@@ -84,11 +84,11 @@ class Health:
 
     def _look(self) -> None:
         stale = set(self.stale())
-        if hung := stale - self._told:
+        if hung := stale - self._reported:
             log.error("no progress: %s", ", ".join(sorted(hung)))
-        if back := self._told - stale:
+        if back := self._reported - stale:
             log.warning("progress again: %s", ", ".join(sorted(back)))
-        self._told = stale
+        self._reported = stale
         if self._file and self._ready.is_set() and not stale:
             self._touch(self._file)
 

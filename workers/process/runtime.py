@@ -26,7 +26,7 @@ from turnstile.turns.store.turns import AsyncTurnStore, TurnStore
 from turnstile.turns.turn import Claim
 from turnstile.workers.attempt.attempt import Attempt
 from turnstile.workers.attempt.report import LOST, STALE, Report
-from turnstile.workers.chains.user import check_chain, close_chain, load_chain
+from turnstile.workers.chains.load import check_chain, close_chain, load_chain
 from turnstile.workers.offline.server import OfflineModel
 from turnstile.workers.process.health import Beat, Health
 from turnstile.workers.process.heartbeat import Enlistment
@@ -34,7 +34,7 @@ from turnstile.workers.process.leases import LeaseKeeper
 from turnstile.workers.process.tasks import end_all
 from turnstile.workers.upkeep.intake import Intake
 from turnstile.workers.upkeep.sweep import Upkeep
-from turnstile.workers.webhooks.sender import Postman
+from turnstile.workers.webhooks.sender import WebhookSender
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ class Runtime:
         self._enlistment = Enlistment(self._store, self.name, concurrency)
         self.health = Health(settings.health_file)
         self._chain: Runnable[Any, Any] | None = None
-        self._postman: Postman | None = None
+        self._webhooks: WebhookSender | None = None
         self._loop = uvloop.new_event_loop()
         self._executor = ThreadPoolExecutor(concurrency, thread_name_prefix="chain")
         self._thread = threading.Thread(target=self._run_loop, name="turns", daemon=True)
@@ -170,16 +170,16 @@ class Runtime:
         self._resources.push_async_callback(close_chain, self._chain)
         if not (self._settings.chain or self._settings.offline):
             await check_chain(self._chain)
-        self._postman = Postman(self._settings)
-        self._resources.push_async_callback(self._postman.close)
-        self._chores = [asyncio.create_task(_keep_at(chore, beat)) for chore, beat in self._plan(self._postman)]
+        self._webhooks = WebhookSender(self._settings)
+        self._resources.push_async_callback(self._webhooks.close)
+        self._chores = [asyncio.create_task(_keep_at(chore, beat)) for chore, beat in self._plan(self._webhooks)]
         self.health.start()
         try:
             await asyncio.wait_for(self._enlistment.accepted(), _LISTEN_SECONDS)
         except TimeoutError:
             log.warning("Redis does not answer yet; waiting for it")
 
-    def _plan(self, postman: Postman) -> Iterator[tuple[Chore, Beat]]:
+    def _plan(self, webhooks: WebhookSender) -> Iterator[tuple[Chore, Beat]]:
         """What goes on beside the turns: each chore with how it tells of its progress."""
         intake, upkeep = Intake(self._store), Upkeep(self._store, self.name)
         plan: list[tuple[str, float, Chore]] = [
@@ -194,14 +194,14 @@ class Runtime:
                 ("intake" if not n else f"intake {n}", 20, partial(intake.take_for_ever, q))
                 for n, q in enumerate(intake.queues)
             ),
-            ("webhooks", 3 * self._settings.sweep_seconds, postman.remind_for_ever),
+            ("webhooks", 3 * self._settings.sweep_seconds, webhooks.remind_for_ever),
         ]
         for name, own, chore in plan:
             yield chore, self.health.part(name, _PATIENCE_SECONDS + own).beat
 
     def _notify(self, turn: str) -> None:
-        if self._postman:
-            self._postman.notify(turn)
+        if self._webhooks:
+            self._webhooks.notify(turn)
 
     async def _perform(self, id: str) -> Report:
         task = cast("asyncio.Task[Any]", asyncio.current_task())

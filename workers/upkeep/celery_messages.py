@@ -1,4 +1,4 @@
-"""Celery messages that plain Celery apps send: read, and told from dispatches."""
+"""Celery messages from plain Celery apps: reading them, and recognising dispatches."""
 
 import base64
 import json
@@ -130,8 +130,8 @@ def _followers(embed: Any) -> Iterator[object]:
     if not isinstance(embed, dict):
         return
     for name in ("chain", "chord", "callbacks"):
-        told = embed.get(name) or ()
-        for signature in islice(told if isinstance(told, list) else [told], _MOST_FOLLOWERS):
+        signatures = embed.get(name) or ()
+        for signature in islice(signatures if isinstance(signatures, list) else [signatures], _MOST_FOLLOWERS):
             options = signature.get("options") if isinstance(signature, dict) else None
             yield options.get("task_id") if isinstance(options, dict) else None
 

@@ -132,10 +132,10 @@ class Intake:
 
     async def _refuse(self, refused: Refused) -> None:
         """Tell those who wait for it. The result of another turn with the same id stays."""
-        told = bool(refused.ids) and await self._store.refuse(refused.ids, refused.error)
-        if not told:
+        delivered = bool(refused.ids) and await self._store.refuse(refused.ids, refused.error)
+        if not delivered:
             await self._store.run(Call("HINCRBY", (self._store.keys.stats, "refused", 1), int))
-        if refused.ids and not told:
+        if refused.ids and not delivered:
             log.warning("a plain Celery message was dropped: another turn has its id")
         else:
             log.warning("a plain Celery message was refused: %s", refused.error.code)

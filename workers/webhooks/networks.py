@@ -1,4 +1,4 @@
-"""Where webhooks may go: public addresses, and the private networks that are allowed."""
+"""Addresses that webhooks may go to: public ones, and the private networks that are allowed."""
 
 import ipaddress
 import socket
@@ -20,31 +20,31 @@ _LOCAL = tuple(map(ipaddress.IPv6Network, ("64:ff9b:1::/48", "fec0::/10")))
 
 
 class PrivateAddress(OSError):
-    """A host is at an address that is not for strangers."""
+    """A host resolves to private addresses only."""
 
 
 class PublicResolver(AbstractResolver):
-    """Finds a host's addresses, and those only that webhooks may go to; connections then go to just these."""
+    """A resolver that returns only addresses webhooks may go to, so connections go to no others."""
 
     def __init__(self, networks: Sequence[Network]) -> None:
         self._networks = networks
         self._resolver = aiohttp.ThreadedResolver()
 
     async def resolve(self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET) -> list[ResolveResult]:
-        """Raises PrivateAddress when there is none."""
+        """Return the permitted addresses. Raises PrivateAddress when there is none."""
         found = await self._resolver.resolve(host, port, family)
-        open_to_us = [result for result in found if _permitted(result["host"], self._networks)]
-        if not open_to_us:
+        permitted = [result for result in found if _permitted(result["host"], self._networks)]
+        if not permitted:
             raise PrivateAddress("no public address")
-        return open_to_us
+        return permitted
 
     async def close(self) -> None:
-        """Nothing to close."""
+        """Close the resolver below."""
         await self._resolver.close()
 
 
 def check_host(url: str, networks: Sequence[Network]) -> None:
-    """Raises PrivateAddress for a URL whose host is a literal address that webhooks may not go to: nothing resolves that."""
+    """Raise PrivateAddress for a URL with a literal address that webhooks may not go to: no resolver sees those."""
     host = urlsplit(url).hostname or ""
     try:
         ipaddress.ip_address(host)
@@ -63,7 +63,7 @@ def _permitted(host: str, networks: Sequence[Network]) -> bool:
 
 
 def _reached(address: Address) -> Address:
-    """The IPv4 address that an IPv6 one stands for, if it stands for one."""
+    """Return the IPv4 address that an IPv6 one stands for, if any."""
     if isinstance(address, ipaddress.IPv4Address):
         return address
     if any(address in network for network in _TRANSLATED):
@@ -72,7 +72,7 @@ def _reached(address: Address) -> Address:
 
 
 def read_networks(text: str) -> list[Network]:
-    """TURNSTILE_WEBHOOK_NETWORKS, read. Raises SettingError."""
+    """Read TURNSTILE_WEBHOOK_NETWORKS. Raises SettingError."""
     try:
         return [ipaddress.ip_network(part) for part in text.replace(" ", "").split(",") if part]
     except ValueError:

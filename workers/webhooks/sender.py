@@ -1,6 +1,6 @@
-"""Delivers webhooks in the form of Standard Webhooks, each until it is heard.
+"""Delivery of webhooks in the form of Standard Webhooks, each until its receiver accepts it.
 
-What is to be told stands in Redis from the script that ended the turn until its delivery; all that is here may die.
+A notice stays in Redis from the script that ended its turn until its delivery, so this process may die at any point.
 """
 
 import asyncio
@@ -34,8 +34,8 @@ _GONE = 410
 _USER_AGENT = "Turnstile-Webhooks/1"
 
 
-class Postman:
-    """Delivers webhooks on the running loop, so many at once. Raises SettingError when API keys cannot be read."""
+class WebhookSender:
+    """A sender of webhooks on the running loop, a limited number at once. Raises SettingError when API keys cannot be read."""
 
     def __init__(self, settings: Settings) -> None:
         self.store = AsyncWebhookStore(settings)
@@ -43,7 +43,7 @@ class Postman:
         self._keys = keyring(settings)
         self._networks = read_networks(settings.webhook_networks)
         self._slots = asyncio.Semaphore(_AT_ONCE)
-        self._errands: dict[str, asyncio.Task[None]] = {}
+        self._deliveries: dict[str, asyncio.Task[None]] = {}
         connector = aiohttp.TCPConnector(resolver=PublicResolver(self._networks), use_dns_cache=False, limit=_AT_ONCE)
         self._http = aiohttp.ClientSession(
             connector=connector,
@@ -53,10 +53,10 @@ class Postman:
         )
 
     def notify(self, turn: str) -> None:
-        """Deliver one turn's webhook, soon; one that is under way already is not begun again."""
-        if turn not in self._errands:
-            errand = self._errands[turn] = asyncio.create_task(self._run(turn))
-            errand.add_done_callback(lambda _: self._errands.pop(turn, None))
+        """Start delivering one turn's webhook, unless its delivery is under way."""
+        if turn not in self._deliveries:
+            delivery = self._deliveries[turn] = asyncio.create_task(self._run(turn))
+            delivery.add_done_callback(lambda _: self._deliveries.pop(turn, None))
 
     async def remind_for_ever(self, beat: Beat) -> None:
         """Send off again what is overdue, as often as workers sweep; an outage is waited out. `beat` after each round."""
@@ -69,8 +69,8 @@ class Postman:
                 log.debug("webhooks: %s", type(error).__name__)
 
     async def close(self) -> None:
-        """Drop what is under way, which is sent off again later, and close the connections."""
-        await end_all(list(self._errands.values()))
+        """Drop deliveries that are under way, which are repeated later, and close the connections."""
+        await end_all(list(self._deliveries.values()))
         await self._http.close()
 
     async def _run(self, turn: str) -> None:
@@ -90,7 +90,7 @@ class Postman:
             log.warning("webhook of turn %s, attempt %d: %s, %s", notice.turn, notice.attempt, reason, word)
 
     async def _attempt(self, notice: Notice) -> tuple[str, float]:
-        """Why an attempt failed, empty when it did not, and the least wait until the next; below 0: there is no use."""
+        """Return why the attempt failed (empty if it did not) and the least wait until the next; below 0, give up."""
         secret = self._secret(notice.key)
         if not secret:
             return "no_secret", 0
@@ -113,7 +113,9 @@ class Postman:
         async with self._http.post(notice.url, data=body.encode(), headers=headers, allow_redirects=False) as answer:
             if answer.status == _GONE:
                 return f"http_{answer.status}", _GIVE_UP
-            return ("" if 200 <= answer.status < 300 else f"http_{answer.status}"), _asked(answer.headers.get("retry-after"))
+            return ("" if 200 <= answer.status < 300 else f"http_{answer.status}"), _retry_after(
+                answer.headers.get("retry-after")
+            )
 
     def _secret(self, key: str) -> bytes:
         entry = self._keys.by_id(key)
@@ -122,15 +124,15 @@ class Postman:
 
 
 def signature(secret: bytes, event: str, body: str, now: int) -> dict[str, str]:
-    """The headers of Standard Webhooks 1.0.0 (https://www.standardwebhooks.com)."""
+    """Return the headers of Standard Webhooks 1.0.0 (https://www.standardwebhooks.com)."""
     signed = hmac.new(secret, f"{event}.{now}.{body}".encode(), hashlib.sha256).digest()
     return {"webhook-id": event, "webhook-timestamp": str(now), "webhook-signature": f"v1,{base64.b64encode(signed).decode()}"}
 
 
 def backoff(attempt: int, first: float) -> float:
-    """Seconds before the next attempt: doubled each time, up to an hour, a little apart."""
+    """Return the seconds before the next attempt: doubled each time, up to an hour, with jitter."""
     return min(first * 2.0 ** min(attempt - 1, 20), _LONGEST_DELAY) * random.uniform(0.8, 1.2)  # noqa: S311 - no secret
 
 
-def _asked(retry_after: str | None) -> float:
+def _retry_after(retry_after: str | None) -> float:
     return min(float(retry_after), _LONGEST_DELAY) if retry_after and retry_after.isdecimal() else 0.0

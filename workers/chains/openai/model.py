@@ -1,16 +1,9 @@
-"""The model of the default chain: langchain's ChatOpenAI over one aiohttp pool, sized to the process.
+"""The model of the default chain: LangChain's ChatOpenAI over one aiohttp pool, sized to the process."""
 
-`ChatOpenAI` talks to OpenAI's API through the `openai` package, which rebuilds every message of a request and every chunk
-of an answer as a typed object, and prepares each request anew. That is most of what a call costs, growing with each
-message (bench/parts.py measures it), and nothing here uses the types. So its `chat.completions` is replaced by one that
-hands the same dictionaries over as they are; connections, keys, errors and time-outs stay the package's.
-"""
-
-import asyncio
 import ipaddress
 import logging
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Self, cast
+from collections.abc import Mapping
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import httpx2
@@ -24,21 +17,15 @@ from langchain_core.utils.utils import LC_ID_PREFIX
 from langchain_core.utils.uuid import uuid7
 from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
-from pydantic_core import to_json
 
 from turnstile.turns.errors import SettingError
 from turnstile.turns.settings import Settings
-from turnstile.turns.text import loads
-from turnstile.workers.chains.openai.refusals import HeldRefusal, speak_refusal
+from turnstile.workers.chains.openai.completions import Completions
 
 OPENAI_URL = "https://api.openai.com/v1"
 CONNECT_SECONDS = 10.0
 CHECK_SECONDS = 3.0
 KEEPALIVE_SECONDS = 30.0
-FLUSH_SECONDS = 0.1
-DRAIN_SECONDS = 0.2
-
-Chunk = dict[str, Any]
 
 log = logging.getLogger(__name__)
 
@@ -79,8 +66,8 @@ class LoopChatOpenAI(ChatOpenAI):
         [generation] = result.generations
         message = cast("AIMessage", generation.message)
         message.id = message.id or f"{LC_ID_PREFIX}-{uuid7()}-0"
-        told = {**(generation.generation_info or {}), **message.response_metadata}
-        message.response_metadata = {**(result.llm_output or {}), **told}
+        details = {**(generation.generation_info or {}), **message.response_metadata}
+        message.response_metadata = {**(result.llm_output or {}), **details}
         return message
 
     @property
@@ -188,184 +175,3 @@ def _response_format(wanted: Mapping[str, Any] | None) -> Mapping[str, Any] | No
         return wanted
     schema = {name: value for name, value in wanted.items() if name != "type" and value is not None}
     return {"type": "json_schema", "json_schema": schema}
-
-
-class Completions:
-    """Stands in for the SDK's `chat.completions`: dictionaries in, dictionaries out."""
-
-    def __init__(self, client: openai.AsyncOpenAI, http: httpx2.AsyncClient) -> None:
-        self._client = client
-        self._http = http
-        self._url = client.base_url.join("chat/completions")
-        # Put together once: merging them anew costs more than sending a request.
-        headers = {name: value for name, value in client.default_headers.items() if isinstance(value, str)}
-        sample = http.build_request("POST", self._url, headers=headers)
-        self._headers = [(name, value) for name, value in sample.headers.raw if name.lower() != b"content-length"]
-        self._extensions = sample.extensions
-
-    async def create(self, *, extra_body: Mapping[str, Any] | None = None, **body: Any) -> "dict[str, Any] | Deltas":
-        """POST a chat completion.
-
-        Raises:
-            openai.APIError: as the SDK's own method.
-        """
-        body.update(extra_body or {})
-        response = await self._send(body, stream=bool(body.get("stream")))
-        return Deltas(response) if body.get("stream") else _checked(response)
-
-    async def _send(self, payload: Mapping[str, Any], *, stream: bool) -> httpx2.Response:
-        content = to_json(payload)
-        headers = [*self._headers, (b"Content-Length", str(len(content)).encode())]
-        body = httpx2.ByteStream(content)
-        request = httpx2.Request("POST", self._url, headers=headers, stream=body, extensions=self._extensions)
-        request.read()
-        try:
-            response = await self._http.send(request, stream=stream)
-            if not response.is_success:
-                await response.aread()
-        except httpx2.TimeoutException as error:
-            raise openai.APITimeoutError(request) from error
-        except httpx2.RequestError as error:
-            raise openai.APIConnectionError(request=request) from error
-        if not response.is_success:
-            raise self._client._make_status_error_from_response(response)
-        return response
-
-
-def _checked(response: httpx2.Response) -> dict[str, Any]:
-    try:
-        answer = loads(response.content)
-    except ValueError:
-        answer = None
-    if not isinstance(answer, dict) or not (answer.get("choices") or answer.get("error")):
-        raise openai.APIConnectionError(message="The answer is no completion.", request=response.request)
-    if answer.get("error"):
-        raise _reported(answer["error"], response.request)
-    for choice in answer["choices"]:
-        speak_refusal(choice)
-    return answer
-
-
-def _reported(error: object, request: httpx2.Request) -> openai.APIError:
-    return openai.APIError("The model's server reported an error.", request, body=error)
-
-
-class Deltas:
-    """A streamed completion, chunk by chunk.
-
-    Text that arrived together comes as one chunk, and after the first text at most one read is made in `FLUSH_SECONDS`:
-    what comes after a chunk costs the same however few tokens it holds. Use it as a context manager; leaving it drops
-    the connection.
-    """
-
-    def __init__(self, response: httpx2.Response) -> None:
-        self._response = response
-        self._refusal = HeldRefusal()
-        self._ended = False
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._response.aclose()
-
-    async def __aiter__(self) -> AsyncIterator[Chunk]:
-        """Yield chunks.
-
-        Raises:
-            openai.APIError: the connection broke, went silent, or the server reported an error.
-        """
-        request = self._response.request
-        try:
-            async for chunk in self._chunks():
-                if chunk.get("error"):
-                    raise _reported(chunk["error"], request)
-                yield chunk
-        except httpx2.TimeoutException as error:
-            raise openai.APITimeoutError(request) from error
-        except (httpx2.RequestError, ValueError) as error:
-            raise openai.APIConnectionError(request=request) from error
-        if not self._ended:
-            raise openai.APIConnectionError(message="The answer broke off.", request=request)
-
-    async def _chunks(self) -> AsyncIterator[Chunk]:
-        reads, rest, heard = self._response.aiter_bytes(), b"", False
-        async for data in reads:
-            *lines, rest = (rest + data).split(b"\n")
-            finished = False
-            for chunk in merged(map(self._refusal.hold, parsed(lines))):
-                finished |= chunk is _DONE
-                if chunk is not _DONE:
-                    heard |= any((choice.get("delta") or {}).get("content") for choice in chunk.get("choices") or ())
-                    self._ended |= any(choice.get("finish_reason") for choice in chunk.get("choices") or ())
-                    yield chunk
-            if finished:
-                self._ended = True
-                for chunk in self._refusal.rest():
-                    yield chunk
-                await _drain(reads)
-                return
-            if heard:
-                await asyncio.sleep(FLUSH_SECONDS)
-
-
-_DONE: Chunk = {"done": True}
-
-
-async def _drain(reads: AsyncIterator[bytes]) -> None:
-    """Read to the end of the body: only then can the connection be used again."""
-    try:
-        async with asyncio.timeout(DRAIN_SECONDS):
-            async for _ in reads:
-                pass
-    except (TimeoutError, httpx2.RequestError):
-        return
-
-
-def parsed(lines: Iterable[bytes]) -> Iterator[Chunk]:
-    """The JSON of server-sent `data:` lines, with `_DONE` for the closing one.
-
-    Raises:
-        ValueError: a line does not hold a JSON object.
-    """
-    for line in lines:
-        name, _, value = line.strip().partition(b":")
-        if name != b"data":
-            continue
-        if value.strip() == b"[DONE]":
-            yield _DONE
-            return
-        chunk = loads(value)
-        if not isinstance(chunk, dict):
-            raise ValueError("not an object")
-        yield chunk
-
-
-def merged(chunks: Iterable[Chunk]) -> Iterator[Chunk]:
-    """The same chunks, neighbours that hold nothing but text put together."""
-    held: list[Chunk] = []
-    for chunk in chunks:
-        if held and not _is_text(chunk):
-            yield _joined(held)
-            held = []
-        if _is_text(chunk):
-            held.append(chunk)
-        else:
-            yield chunk
-    if held:
-        yield _joined(held)
-
-
-def _is_text(chunk: Chunk) -> bool:
-    choices: Sequence[Any] = chunk.get("choices") or ()
-    if len(choices) != 1 or chunk.get("usage") or choices[0].get("finish_reason") or choices[0].get("logprobs"):
-        return False
-    delta = choices[0].get("delta") or {}
-    return isinstance(delta.get("content"), str) and not delta.get("tool_calls") and not delta.get("function_call")
-
-
-def _joined(chunks: list[Chunk]) -> Chunk:
-    first = chunks[0]
-    if len(chunks) > 1:
-        first["choices"][0]["delta"]["content"] = "".join(chunk["choices"][0]["delta"]["content"] for chunk in chunks)
-    return first

@@ -18,7 +18,7 @@ def speak_refusal(choice: dict[str, Any]) -> None:
 
 
 class HeldRefusal:
-    """Holds a streamed refusal back until the end of the stream: what was told as text could not be taken back."""
+    """Holds a streamed refusal back until the end of the stream: text that was streamed could not be taken back."""
 
     def __init__(self) -> None:
         self._held = ""

@@ -1,29 +1,21 @@
-"""The chain that answers: the default one, or the user's own Runnable, and how a turn calls it.
+"""One call of a chain.
 
-A chain takes `{"question": str | list of content parts, "history": list of messages}`, `instructions` where a turn brings
-its own, and `name` where it tells who asks; the session id stands in `config["configurable"]["session_id"]`. It gives a message
+A chain takes `{"question": str | list of content parts, "history": list of messages}`, `instructions` if the turn brings
+its own, and `name` if it tells who asks; `config["configurable"]["session_id"]` holds the session id. It returns a message
 or a string.
 """
 
-import importlib
-import inspect
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, message_chunk_to_message
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableSequence
-from langchain_openai import ChatOpenAI
 from langchain_openai.chat_models.base import BaseChatOpenAI
 
-from turnstile.turns.errors import SettingError
-from turnstile.turns.settings import Settings
 from turnstile.turns.text import whole
 from turnstile.turns.turn import REFUSAL
-from turnstile.workers.chains.default import default_chain
-from turnstile.workers.chains.openai.model import build_model, call_options, check_name, close_model
+from turnstile.workers.chains.openai.model import call_options
 
 Chain = Runnable[Any, Any]
 Question = str | list[str | dict[str, Any]]
@@ -46,69 +38,6 @@ class ChainResult:
     model: str | None
     finish_reason: str | None
     refusal: bool = False
-
-
-def load_chain(settings: Settings, base_url: str | None = None) -> Chain:
-    """The chain that the settings name: the user's `TURNSTILE_CHAIN`, else the default chain at `base_url`.
-
-    Raises:
-        SettingError: the user's chain cannot be imported, or is no chain.
-    """
-    if settings.chain:
-        return _user_chain(settings.chain)
-    return default_chain(settings.system_prompt, build_model(settings, base_url))
-
-
-async def check_chain(chain: Chain) -> None:
-    """Ask the default chain's server whether it has the model. Raises SettingError."""
-    for model in _own_models(chain):
-        await check_name(model)
-
-
-async def close_chain(chain: Chain) -> None:
-    """Close the connections of the default chain; a user's chain looks after its own."""
-    for model in _own_models(chain):
-        await close_model(model)
-
-
-def _own_models(chain: Chain) -> list[ChatOpenAI]:
-    return [step for step in getattr(chain, "steps", ()) if isinstance(step, ChatOpenAI) and step.root_async_client]
-
-
-def _user_chain(setting: str) -> Chain:
-    module_name, _, name = setting.partition(":")
-    folder = str(Path.cwd())
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
-    module = _attempt(f"{module_name} cannot be imported", lambda: importlib.import_module(module_name))
-    if not hasattr(module, name):
-        raise SettingError(f"TURNSTILE_CHAIN: {module_name} has no {name}.")
-    value = getattr(module, name)
-    if not isinstance(value, Runnable) and _takes_nothing(value):
-        value = _attempt(f"{setting} cannot be called", value)
-    if not isinstance(value, Runnable):
-        raise SettingError(
-            f"TURNSTILE_CHAIN: {setting} is neither a Runnable nor a function without parameters that returns one."
-        )
-    return value
-
-
-def _attempt(problem: str, action: Callable[[], Any]) -> Any:
-    try:
-        return action()
-    except (Exception, SystemExit) as error:
-        reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-        raise SettingError(f"TURNSTILE_CHAIN: {problem}: {reason}") from error
-
-
-def _takes_nothing(value: object) -> bool:
-    if not callable(value):
-        return False
-    try:
-        inspect.signature(value).bind()
-    except (TypeError, ValueError):
-        return False
-    return True
 
 
 async def run_chain(
@@ -156,16 +85,16 @@ async def _streamed(
     chain: Chain, inputs: Mapping[str, Any], config: RunnableConfig, on_text: Callable[[str], object]
 ) -> ChainResult:
     pieces: list[Any] = []
-    told = False
+    streamed = False
     async for piece in chain.astream(inputs, config):
         pieces.append(piece)
         text = piece if isinstance(piece, str) else _text(piece)
-        if text and (told or not _refuses(piece)):
-            told = True
+        if text and (streamed or not _refuses(piece)):
+            streamed = True
             on_text(text)
     if not pieces:
         raise ChainOutputError("The chain gave nothing.")
-    return _result(_put_together(pieces), told)
+    return _result(_put_together(pieces), streamed)
 
 
 def _refuses(piece: Any) -> bool:
@@ -201,7 +130,7 @@ def _message(output: Any) -> AIMessage:
     return output
 
 
-def _result(message: AIMessage, told: bool = False) -> ChainResult:
+def _result(message: AIMessage, streamed: bool = False) -> ChainResult:
     about = message.response_metadata
     if isinstance(message.content, str):
         message.content = whole(message.content)
@@ -211,5 +140,5 @@ def _result(message: AIMessage, told: bool = False) -> ChainResult:
         usage=dict(message.usage_metadata) if message.usage_metadata else None,
         model=about.get("model_name") or about.get("model"),
         finish_reason=about.get("finish_reason") or about.get("stop_reason"),
-        refusal=_refuses(message) and not told,
+        refusal=_refuses(message) and not streamed,
     )
