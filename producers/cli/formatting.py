@@ -10,7 +10,7 @@ from turnstile.turns.question import Question
 from turnstile.turns.states import State
 from turnstile.turns.turn import Record
 
-MOMENTS = frozenset({"called", "since", "grace", "patience", "swept"})
+MOMENTS = frozenset({"called", "since", "grace", "patience", "set_back_from", "swept"})
 """What the scripts remember beside their counters: times in ms, of no interest to a reader."""
 
 

@@ -14,6 +14,7 @@ _USERS = {
     "parts/occupy": "sweep",
     "parts/clock": "sweep",
     "parts/note": "emit",
+    "parts/overdue": "sweep",
     "parts/patient": "muster",
 }
 _REGRESSIONS = "tests/scripts/test_regressions.py"
@@ -286,6 +287,20 @@ SCRIPTS = (
         "    patience = since + grace\n",
         "    patience = since\n",
         script="parts/patient",
+    ),
+    _script(
+        "sweep trusts a clock that was set back",
+        "after a failover a lost dispatch waits for as long as clocks differ",
+        "if set_back_from > latest then",
+        "if false then",
+        script="parts/overdue",
+    ),
+    _script(
+        "sweep leaves a lease of another clock as it is",
+        "after a failover a dead worker's turn waits for as long as clocks differ",
+        "  elseif lease > latest then",
+        "  elseif false then",
+        script="sweep",
     ),
     _script(
         "patience again and again",

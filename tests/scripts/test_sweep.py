@@ -160,6 +160,60 @@ def test_after_an_outage_the_owners_get_a_moment_to_renew(scene: Scene) -> None:
     assert scene.complete(claim) is State.COMPLETED
 
 
+def _set_the_clock_back(scene: Scene, ms: int = AN_HOUR_MS) -> None:
+    """Let all that was written so far have been written by a clock that was so far ahead."""
+    for session, moment in scene.client.zrange(scene.keys.due, 0, -1, withscores=True):
+        scene.client.zadd(scene.keys.due, {session: moment + ms})
+        if lease := scene.client.hget(scene.keys.session(session), "lease"):
+            scene.client.hset(scene.keys.session(session), "lease", int(lease) + ms)
+    for worker, heard in scene.client.zrange(scene.keys.roll, 0, -1, withscores=True):
+        scene.client.zadd(scene.keys.roll, {worker: heard + ms})
+    for moment in ("called", "since", "patience"):
+        if scene.client.hexists(scene.keys.stats, moment):
+            scene.client.hincrby(scene.keys.stats, moment, ms)
+
+
+def test_a_dispatch_that_was_lost_before_the_clock_was_set_back_is_sent_again(scene: Scene) -> None:
+    scene.turns.sweep()
+    scene.submit("a")
+    scene.pop()
+    _set_the_clock_back(scene)
+    scene.turns.muster("w2")
+    assert scene.turns.sweep(worker="w2") == Swept(1, 0, 1, 0, 0)
+    assert scene.queue() == ["a"]
+    assert scene.turns.sweep(worker="w2") == NOTHING
+
+
+def test_a_retry_that_waits_while_the_clock_is_set_back_comes(scene: Scene) -> None:
+    scene.turns.sweep()
+    scene.turns.requeue(scene.start("a"), delay=1)
+    _set_the_clock_back(scene)
+    assert scene.turns.sweep() == Swept(1, 1, 0, 0, 0)
+    assert scene.queue() == ["a"]
+
+
+def test_a_lease_ends_in_time_although_the_clock_was_set_back(scene: Scene) -> None:
+    scene.turns.sweep()
+    dead, alive = scene.start("a"), scene.start("b", session="bar")
+    _set_the_clock_back(scene)
+    assert scene.turns.sweep() == Swept(2, 0, 0, 0, 0)
+    assert scene.turns.sweep() == NOTHING
+    assert scene.turns.renew("w1", [alive]) == ["kept"]
+    scene.expire_lease()
+    _be_silent(scene, 8_001)
+    scene.make_due()
+    assert scene.turns.sweep().recovered == 1
+    assert scene.complete(dead) is None
+    assert scene.complete(alive) is State.COMPLETED
+
+
+def test_what_is_put_off_for_good_reason_is_left_alone(scene: Scene) -> None:
+    scene.turns.sweep()
+    scene.turns.requeue(scene.start("a"), delay=50)
+    _set_the_clock_back(scene, 5_000)
+    assert scene.turns.sweep() == NOTHING
+
+
 def test_after_that_moment_the_turn_is_taken(scene: Scene) -> None:
     scene.turns.sweep()
     scene.start("a")

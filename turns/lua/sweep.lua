@@ -1,5 +1,5 @@
--- Look at sessions that are overdue, at most `limit`, and set them going again.
--- USES   clock patient note ahead occupy send dispatch append reply post announce fulfil settled keep release complete settle
+-- Look at sessions that are overdue, at most `limit`, and set them going again; when the clock has been set back, at more.
+-- USES   clock patient ahead overdue note occupy send dispatch append reply post announce fulfil settled keep release complete settle
 -- FLAGS  allow-oom
 -- KEYS   due stats open roll session:<session>… turn:<id>… mailbox:<session>… owned:<worker>… failed events:<id>…
 --        webhook:<id>… webhooks undelivered message_store:<session>… conversation:<session>… celery-task-meta-<id>…
@@ -7,12 +7,10 @@
 -- ARGV   limit worker: who sweeps, when it is a worker
 -- RETURN seen retried redispatched recovered failed: how many of each
 local limit, now = ARGV[1], clock()
-local patience = patient(now, ARGV[2])
-local retried, redispatched, recovered, failed = 0, 0, 0, 0
+local patience, _, set_back_from = patient(now, ARGV[2])
+local retried, redispatched, recovered, failed, broken = 0, 0, 0, 0, 0
 
-local empty = {}
-for queue in rule.queues:gmatch('%S+') do empty[queue] = redis.call('LLEN', key.queue .. queue) == 0 end
-local overdue = redis.call('ZRANGEBYSCORE', key.due, '-inf', now, 'LIMIT', 0, limit)
+local sessions, latest, empty = overdue(now, limit, set_back_from)
 local function look(session)
   local seat = redis.call('HMGET', key.session .. session, 'head', 'phase', 'sent', 'lease', 'worker')
   local id, phase, lease = seat[1], seat[2], tonumber(seat[4] or 0)
@@ -30,6 +28,9 @@ local function look(session)
     else
       redis.call('ZADD', key.due, now + rule.grace + before * rule.pace, session)
     end
+  elseif lease > latest then
+    redis.call('HSET', key.session .. session, 'lease', now + rule.lease)
+    redis.call('ZADD', key.due, now + rule.lease, session)
   elseif lease > now or patience > now then
     redis.call('ZADD', key.due, math.max(lease, patience), session)
   else
@@ -46,8 +47,7 @@ local function look(session)
     end
   end
 end
-local broken = 0
-for _, session in ipairs(overdue) do
+for _, session in ipairs(sessions) do
   -- A record that somebody else has broken must not keep all others waiting.
   if not pcall(look, session) then
     broken = broken + 1
@@ -57,4 +57,4 @@ end
 for name, count in pairs({ retried = retried, redispatched = redispatched, recovered = recovered, broken = broken }) do
   if count > 0 then redis.call('HINCRBY', key.stats, name, count) end
 end
-return { #overdue, retried, redispatched, recovered, failed }
+return { #sessions, retried, redispatched, recovered, failed }

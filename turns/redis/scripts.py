@@ -119,6 +119,7 @@ def _prelude(settings: Settings) -> str:
         "pace": _PACE_MS,
         "repair": _REPAIR_MS,
         "patience": _ms(settings.lease_seconds),
+        "longest_retry": _ms(settings.retry_max_seconds),
         "max_attempts": settings.max_attempts,
         "max_waiting": settings.max_waiting,
         "max_waiting_per_session": settings.max_waiting_per_session,

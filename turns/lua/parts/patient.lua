@@ -1,15 +1,20 @@
--- patient(now, worker) → ms, ms. Note that a worker is heard (empty: somebody else calls); until when nothing is taken from
--- anybody, and since when calls have come without a break. After an outage leases have run out and nobody listens yet: whoever
+-- patient(now, worker) → ms, ms, ms. Note that a worker is heard (empty: somebody else calls); until when nothing is taken from
+-- anybody, since when calls have come without a break, and the latest time from which the clock was ever set back. After an outage leases have run out and nobody listens yet: whoever
 -- was there before it gets as long as it lasted to come back, a lease at most. A worker that is new waits for nobody: it may
 -- stand in for one that is dead. Not twice in a row, or calls that are always late would take nothing ever.
 local function patient(now, worker)
-  local known = redis.call('HMGET', key.stats, 'called', 'since', 'grace', 'patience')
+  local known = redis.call('HMGET', key.stats, 'called', 'since', 'grace', 'patience', 'set_back_from')
   local called, since = tonumber(known[1] or now), tonumber(known[2] or 0)
   local grace, patience = tonumber(known[3] or 0), tonumber(known[4] or 0)
+  local set_back_from = tonumber(known[5] or 0)
   local heard = worker == '' and 0 or tonumber(redis.call('ZSCORE', key.roll, worker) or now)
   redis.call('HSET', key.stats, 'called', now)
   if worker ~= '' then redis.call('ZADD', key.roll, now, worker) end
   -- A clock that was set back tells nothing of how long it was.
+  if called > math.max(now, set_back_from) then
+    set_back_from = called
+    redis.call('HSET', key.stats, 'set_back_from', called)
+  end
   local silence = called > now and rule.patience or now - called
   if called > now or (silence > rule.silence and patience < called) then
     since, grace = now, math.min(silence, rule.patience)
@@ -19,5 +24,5 @@ local function patient(now, worker)
     patience = since + grace
     redis.call('HSET', key.stats, 'patience', patience)
   end
-  return math.min(patience, now + rule.patience), since
+  return math.min(patience, now + rule.patience), since, set_back_from
 end
