@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.scripts.conftest import Memory
+from tests.scripts.conftest import Memory, Stage
 from tests.scripts.scene import AN_HOUR_MS, Scene, pair
 from turnstile.turns.errors import BrokenRecord, InvalidTurn, UnknownTurn
 from turnstile.turns.states import State
@@ -128,6 +128,17 @@ def test_a_turn_that_ended_long_after_it_was_accepted(scene: Scene) -> None:
     scene.complete(scene.start("new"))
     assert scene.turns.status("old").state is State.FAILED
     assert scene.turns.erase("foo") == (2, 2)
+    assert _traces(scene) == set()
+
+
+def test_records_that_others_keep_for_longer_are_forgotten_too(stage: Stage, scene: Scene) -> None:
+    patient = stage.open(failed_ttl=30 * 86_400)
+    patient.fail(patient.start("old"))
+    _age(scene, 24 * 8)
+    scene.submit("a")
+    scene.turns.cancel("a")
+    assert scene.client.pttl(scene.keys.turns("foo")) > 29 * 24 * AN_HOUR_MS
+    assert scene.turns.erase("foo") == (2, 0)
     assert _traces(scene) == set()
 
 

@@ -1,7 +1,7 @@
 -- Accept a turn that follows another one: in the same session as long as nothing else follows there, else in a new one,
 -- `branch`, with the history up to that other turn. Idempotent by its id.
 -- USES   clock ahead occupy send keep enqueue enrol locate mark newer
--- KEYS   turn:<id> turns:<session> session:<session> mailbox:<session> message_store:<session>
+-- KEYS   turn:<id>… turns:<session> session:<session> mailbox:<session> message_store:<session>
 --        conversation:<session> due stats open events:<id> <queue>
 -- ARGV   id previous branch queue question options stream reply fingerprint
 -- RETURN accepted place session | again state place session | conflict | unknown | unended | full_session | full

@@ -1,6 +1,6 @@
 -- Accept a turn; idempotent by its id. A repeat enqueues what a cut has left out. Refused by the server itself when it is out of memory.
 -- USES   clock ahead occupy send keep enqueue enrol locate
--- KEYS   turn:<id> turns:<session> session:<session> mailbox:<session> due stats open events:<id>
+-- KEYS   turn:<id>… turns:<session> session:<session> mailbox:<session> due stats open events:<id>
 --        message_store:<session> conversation:<session> <queue>
 -- ARGV   id session queue question options stream reply fingerprint
 -- RETURN accepted place | again state place | conflict | full_session | full

@@ -10,8 +10,11 @@ local function enrol(id, session, queue, question, options, stream, reply, finge
     'place', place, 'dispatches', sent and 1 or 0)
   redis.call('ZADD', key.open, now, id)
   redis.call('ZADD', turns, now, id)
-  redis.call('ZREMRANGEBYSCORE', turns, '-inf', now - rule.failed_ttl)
-  redis.call('PEXPIRE', turns, rule.failed_ttl)
+  -- Others may keep records for longer than this process would; as long as one is there, its session can be erased by this list.
+  for _, old in ipairs(redis.call('ZRANGEBYSCORE', turns, '-inf', now - rule.failed_ttl, 'LIMIT', 0, 100)) do
+    if redis.call('EXISTS', key.turn .. old) == 0 then redis.call('ZREM', turns, old) end
+  end
+  for _, when in ipairs({ 'NX', 'GT' }) do redis.call('PEXPIRE', turns, rule.failed_ttl, when) end
   redis.call('HINCRBY', key.stats, 'accepted', 1)
   if sent then send(session, id, queue, sent) end
   return place

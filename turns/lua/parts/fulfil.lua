@@ -13,7 +13,7 @@ local function fulfil(id, session, now, ended, again)
   local ttl = state == 'failed' and rule.failed_ttl or rule.result_ttl
   redis.call('PEXPIRE', events, math.min(rule.events_ttl, ttl))
   redis.call('ZADD', key.turns .. session, now, id)
-  redis.call('PEXPIRE', key.turns .. session, rule.failed_ttl)
+  for _, when in ipairs({ 'NX', 'GT' }) do redis.call('PEXPIRE', key.turns .. session, rule.failed_ttl, when) end
   -- Counted too seldom after a cut, never too often.
   if not again then redis.call('HINCRBY', key.stats, state, 1) end
   redis.call('ZREM', key.open, id)
