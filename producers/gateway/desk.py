@@ -14,6 +14,7 @@ from turnstile.producers.gateway.edge.errors import NO_RETRY, ApiError, ClientGo
 from turnstile.producers.reading.agreement import Agreement
 from turnstile.producers.reading.follow import ended
 from turnstile.producers.reading.watch import Watch, watch_at
+from turnstile.turns.asyncio_tasks import end_all
 from turnstile.turns.errors import InvalidTurn, QueueUnreachable, SettingError, TurnstileError, UnknownTurn
 from turnstile.turns.ids import check_turn
 from turnstile.turns.redis.connection import close_async
@@ -27,7 +28,6 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-_CANCEL_SECONDS = 0.05
 _CLOSE_SECONDS = 2.0
 ANSWER_SECONDS = 15.0
 RETURN_SECONDS = 5.0
@@ -94,7 +94,7 @@ class Desk:
         """End what is under way, and the connections; requests that were cut short are answered first."""
         if self._attending:
             await asyncio.wait({*self._attending}, timeout=_CLOSE_SECONDS)
-        await _put_down({*self._errands})
+        await end_all(self._errands)
         closing = asyncio.ensure_future(self.watch.close())
         await asyncio.wait({closing}, timeout=_CLOSE_SECONDS)
         await close_async(self.store.url)
@@ -203,17 +203,7 @@ async def while_there(what: Awaitable[T], leaving: Awaitable[None]) -> T:
             raise ClientGone
         return waiting.result()
     finally:
-        await _put_down({waiting, away})
-
-
-async def _put_down(tasks: set["asyncio.Future[Any]"]) -> None:
-    # Before Python 3.12 `asyncio.wait_for`, which redis-py sends with, can swallow a cancellation: say it until it is heard.
-    left = {task for task in tasks if not task.done()}
-    while left:
-        for task in left:
-            task.cancel()
-        _, left = await asyncio.wait(left, timeout=_CANCEL_SECONDS)
-    await asyncio.gather(*tasks, return_exceptions=True)
+        await end_all([waiting, away])
 
 
 async def gone(receive: Callable[[], Awaitable[Any]]) -> None:

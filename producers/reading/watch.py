@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from weakref import WeakKeyDictionary
 
+from turnstile.turns.asyncio_tasks import end_all
 from turnstile.turns.redis.keys import Keys
 from turnstile.turns.redis.subscription import Subscription
 
@@ -70,9 +71,7 @@ class Watch:
         """End the connection. Readers that still wait fall back to their safety poll."""
         task, self._task = self._task, None
         if task is not None:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+            await end_all([task])
 
     def _hear(self, kind: bytes, channel: bytes, data: bytes) -> None:
         for bell in self._bells.get(channel, ()):

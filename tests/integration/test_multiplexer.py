@@ -9,7 +9,9 @@ import redis
 import uvloop
 
 from tests.chaos.proxy import FaultProxy
+from tests.integration.slow_to_end import SlowToEnd
 from tests.support import wait_until
+from turnstile.turns.redis import multiplexer as module
 from turnstile.turns.redis import silence
 from turnstile.turns.redis.connection import close_async, multiplexer
 from turnstile.turns.redis.multiplexer import Multiplexer
@@ -192,5 +194,18 @@ def test_whoever_waits_when_it_is_closed_is_told(new_loop: NewLoop, proxied: str
             await call
         proxy.heal()
         assert await line.execute("ECHO", "a") == b"a"
+
+    run(new_loop, proxied, work)
+
+
+def test_it_is_closed_while_its_connection_breaks(
+    new_loop: NewLoop, proxied: str, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def work(line: Multiplexer) -> None:
+        slow = SlowToEnd()
+        monkeypatch.setattr(module, "watch_for_silence", slow.watch)
+        await line.execute("PING")
+        proxy.cut()
+        await slow.ends_when(line.close)
 
     run(new_loop, proxied, work)

@@ -8,9 +8,12 @@ import pytest
 import redis
 
 from tests.chaos.proxy import FaultProxy
+from tests.integration.slow_to_end import SlowToEnd
 from tests.support import wait_until_async
-from turnstile.turns.redis import silence
+from turnstile.producers.reading.watch import Watch
+from turnstile.turns.redis import silence, subscription
 from turnstile.turns.redis.connection import close_async, multiplexer
+from turnstile.turns.redis.keys import Keys
 from turnstile.turns.redis.multiplexer import Multiplexer
 from turnstile.turns.redis.subscription import Subscription
 
@@ -124,3 +127,17 @@ async def test_channels_come_and_go_while_it_stands(redis_url: str, client: redi
 
         await wait_until_async(left, "nobody listens there any more")
         await _until_heard(ears, client, CHANNEL)
+
+
+async def test_a_watch_is_closed_while_its_connection_breaks(
+    proxy: FaultProxy, through: str, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = SlowToEnd()
+    monkeypatch.setattr(subscription, "watch_for_silence", slow.watch)
+    watch = Watch(through, Keys("turnstile:", "history:"))
+    with watch.bell("a turn") as bell:
+        # It rings once it is subscribed.
+        await bell.heard(30)
+        proxy.cut()
+        await slow.ends_when(watch.close)
+    await close_async(through)

@@ -9,12 +9,12 @@ import pytest
 import redis
 
 from tests.support import wait_until_async
+from turnstile.turns.asyncio_tasks import end_all
 from turnstile.turns.redis.connection import close_async
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
 from turnstile.turns.store.turns import AsyncTurnStore, TurnStore
 from turnstile.workers.process.health import Health
-from turnstile.workers.process.tasks import end_all
 from turnstile.workers.upkeep.sweep import Upkeep
 
 

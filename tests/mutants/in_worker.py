@@ -3,6 +3,7 @@
 from tests.mutants.mutant import Mutant
 
 _PARTS = "tests/integration/test_worker_parts.py"
+_ASYNCIO_TASKS = "tests/unit/test_asyncio_tasks.py"
 _MULTIPLEXER = "tests/integration/test_multiplexer.py"
 _SUBSCRIPTION = "tests/integration/test_subscription.py"
 _UPKEEP = "tests/integration/test_upkeep.py"
@@ -131,10 +132,35 @@ WORKER = (
         (_MULTIPLEXER,),
     ),
     Mutant(
+        "a cancellation is lost where an error came first",
+        "closing hangs when the connection breaks at that moment",
+        "turns/asyncio_tasks.py",
+        "    finally:\n        await end_all(tasks)\n",
+        "    finally:\n        try:\n            await end_all(tasks)\n"
+        "        except asyncio.CancelledError:\n            await end_all(tasks)\n",
+        (_ASYNCIO_TASKS,),
+    ),
+    Mutant(
+        "cancels once for all",
+        "whoever waits for a call that swallowed its cancellation waits for ever",
+        "turns/asyncio_tasks.py",
+        "timeout=_AGAIN_SECONDS",
+        "timeout=None",
+        (_ASYNCIO_TASKS,),
+    ),
+    Mutant(
+        "a subscription takes its cancellation for a broken connection",
+        "whoever ends it waits for ever",
+        "turns/redis/subscription.py",
+        "        except (RedisError, OSError):\n",
+        "        except (RedisError, OSError, asyncio.CancelledError):\n",
+        (_SUBSCRIPTION,),
+    ),
+    Mutant(
         "a subscription is never asked",
         "a worker hears no orders any more, and a reader no news",
         "turns/redis/subscription.py",
-        "            group.create_task(watch_for_silence(self._ask, lambda: self._heard))\n",
+        "            watch_for_silence(self._ask, lambda: self._heard),\n",
         "",
         (_SUBSCRIPTION,),
     ),

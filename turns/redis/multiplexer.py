@@ -17,6 +17,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
 from redis.exceptions import AuthorizationError
 
+from turnstile.turns.asyncio_tasks import end_all, run_together
 from turnstile.turns.redis.silence import watch_for_silence
 
 RETRIES = 6
@@ -76,8 +77,7 @@ class Multiplexer:
         """End the connection; commands that still wait for a reply fail."""
         task, self._task = self._task, None
         if task is not None:
-            task.cancel()
-            await asyncio.wait([task])
+            await end_all([task])
 
     async def _run(self) -> None:
         try:
@@ -92,8 +92,8 @@ class Multiplexer:
         trouble: Exception | None = None
         try:
             await self._serve(connection)
-        except* (redis.RedisError, OSError) as group:
-            trouble = first_error(group)
+        except (redis.RedisError, OSError) as error:
+            trouble = _as_redis_error(error)
         finally:
             await connection.disconnect(nowait=True)
         if isinstance(trouble, redis.AuthenticationError | AuthorizationError):
@@ -107,10 +107,11 @@ class Multiplexer:
         self._connections += 1
         for call in self.reconnected if self._connections > 1 else ():
             call()
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._write(connection))
-            group.create_task(self._read(connection))
-            group.create_task(watch_for_silence(lambda: bool(self._sent), lambda: self._replies))
+        await run_together(
+            self._write(connection),
+            self._read(connection),
+            watch_for_silence(lambda: bool(self._sent), lambda: self._replies),
+        )
 
     async def _write(self, connection: AbstractConnection) -> None:
         while True:
@@ -163,14 +164,10 @@ class Multiplexer:
         self._wanted.clear()
 
 
-def first_error(group: BaseExceptionGroup[Exception]) -> Exception:
-    """The first of a group's errors, those of connections as redis-py's own."""
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    if isinstance(error, TimeoutError) and not isinstance(error, redis.RedisError):
+def _as_redis_error(error: redis.RedisError | OSError) -> redis.RedisError:
+    """An error of a connection as redis-py's own."""
+    if isinstance(error, redis.RedisError):
+        return error
+    if isinstance(error, TimeoutError):
         return redis.TimeoutError("The server does not answer.")
-    if isinstance(error, OSError) and not isinstance(error, redis.RedisError):
-        return redis.ConnectionError(str(error))
-    assert isinstance(error, Exception)
-    return error
+    return redis.ConnectionError(str(error))

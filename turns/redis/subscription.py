@@ -12,8 +12,9 @@ import redis
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisError, ResponseError
 
+from turnstile.turns.asyncio_tasks import run_together
 from turnstile.turns.redis.connection import connect_async, multiplexer
-from turnstile.turns.redis.multiplexer import CONNECT_SECONDS, OWN, first_error
+from turnstile.turns.redis.multiplexer import CONNECT_SECONDS, OWN
 from turnstile.turns.redis.silence import watch_for_silence
 from turnstile.turns.repeated_errors import Complaints
 
@@ -71,12 +72,11 @@ class Subscription:
         pool = connect_async(self._url).connection_pool
         connection: AbstractConnection = pool.connection_class(**{**pool.connection_kwargs, **OWN})
         try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._converse(connection))
-                group.create_task(self._until_stale())
-        except* (RedisError, OSError) as group:
-            if isinstance(trouble := first_error(group), ResponseError):
-                self._complaints.tell(f"cannot subscribe: {trouble}")
+            await run_together(self._converse(connection), self._until_stale())
+        except ResponseError as error:
+            self._complaints.tell(f"cannot subscribe: {error}")
+        except (RedisError, OSError):
+            pass
         finally:
             self._outbox = None
             await connection.disconnect(nowait=True)
@@ -87,10 +87,11 @@ class Subscription:
         self._outbox = outbox = _Outbox()
         if self._channels:
             self._say("SUBSCRIBE", *self._channels)
-        async with asyncio.TaskGroup() as group:
-            group.create_task(_talk(connection, outbox))
-            group.create_task(self._listen(connection))
-            group.create_task(watch_for_silence(self._ask, lambda: self._heard))
+        await run_together(
+            _talk(connection, outbox),
+            self._listen(connection),
+            watch_for_silence(self._ask, lambda: self._heard),
+        )
 
     def _ask(self) -> bool:
         self._say("PING")

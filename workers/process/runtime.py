@@ -19,6 +19,7 @@ import redis
 import uvloop
 from langchain_core.runnables import Runnable
 
+from turnstile.turns.asyncio_tasks import end_all
 from turnstile.turns.errors import QueueUnreachable, SettingError
 from turnstile.turns.redis.connection import close_async
 from turnstile.turns.settings import Settings
@@ -31,7 +32,6 @@ from turnstile.workers.offline.server import OfflineModel
 from turnstile.workers.process.health import Beat, Health
 from turnstile.workers.process.heartbeat import Enlistment
 from turnstile.workers.process.leases import LeaseKeeper
-from turnstile.workers.process.tasks import end_all
 from turnstile.workers.upkeep.intake import Intake
 from turnstile.workers.upkeep.sweep import Upkeep
 from turnstile.workers.webhooks.sender import WebhookSender

@@ -16,11 +16,11 @@ import redis
 from pydantic import SecretStr
 
 from turnstile.turns.api_keys import keyring, secret_bytes
+from turnstile.turns.asyncio_tasks import end_all
 from turnstile.turns.errors import QueueUnreachable
 from turnstile.turns.settings import Settings
 from turnstile.turns.store.webhooks import AsyncWebhookStore, Notice
 from turnstile.workers.process.health import Beat
-from turnstile.workers.process.tasks import end_all
 from turnstile.workers.webhooks.networks import PrivateAddress, PublicResolver, check_host, read_networks
 
 log = logging.getLogger(__name__)
