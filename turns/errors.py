@@ -4,6 +4,7 @@
     ├── SettingError            a setting is missing or wrong; the message names the variable
     ├── MissingExtra            a library is not installed; the message names the extra. It is an ImportError, too
     ├── QueueUnreachable        Redis does not answer, or is still loading
+    │   └── MissingRight        our Redis user lacks a right; the message names it. Waited out as an outage is
     ├── TurnRefused             the turn was not accepted; nothing was stored
     │   ├── InvalidTurn         session id, turn id, question or option of a wrong form or size
     │   ├── TooManyWaiting      the session's, or the whole queue's, cap on waiting turns is reached
@@ -44,6 +45,10 @@ class MissingExtra(TurnstileError, ImportError):
 
 class QueueUnreachable(TurnstileError):
     """Redis does not answer."""
+
+
+class MissingRight(QueueUnreachable):
+    """Our Redis user lacks a right that a call needs; nothing is done until somebody grants it."""
 
 
 class TurnRefused(TurnstileError):

@@ -8,18 +8,19 @@ from pathlib import Path
 
 import pytest
 import redis
-from redis.exceptions import ResponseError
 
 from tests.processes import Worker
 from tests.scripts.cutting import bring_to_rest, complaints
 from tests.scripts.scene import Scene, pair
 from turnstile.deploy.local.server import EmbeddedServer
 from turnstile.producers.cli.doctor import Verdict, examine
+from turnstile.turns.errors import MissingRight
 from turnstile.turns.redis.scripts import NAMES, build
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
 from turnstile.turns.store.rights import ROLES, ask, commands
 from turnstile.turns.store.turns import AsyncTurnStore, TurnStore
+from turnstile.turns.turn import Claim
 
 ROOT = Path(__file__).parents[2]
 _ALWAYS = "+eval +evalsha +hello +ping +select +info"
@@ -150,10 +151,11 @@ def test_an_end_without_a_right_is_in_the_history_once(users: Users, lost: tuple
     whole.submit("b", reply=True)
     users.set("worker", *lost)
     for _ in range(3):
-        with pytest.raises(ResponseError, match="ACL failure"):
+        with pytest.raises(MissingRight, match="lacks"):
             Scene(store, users.client).complete(claim)
         whole.expire_lease()
-        store.sweep()
+        with pytest.raises(MissingRight, match="lacks"):
+            store.sweep()
     assert whole.history() == pair("a")
     assert whole.state("a") is State.COMPLETED
     users.store("worker")
@@ -170,7 +172,7 @@ def test_a_turn_that_was_submitted_without_a_right_runs_once_it_is_asked_again(u
     asked = (("b", "foo"), ("c", "bar"))
     users.set("producer", f"-{lost}")
     for id, session in asked:
-        with suppress(ResponseError):
+        with suppress(MissingRight):
             store.submit(id, session, "hi")
     users.set("producer", f"+{lost}")
     for id, session in asked:
@@ -178,6 +180,45 @@ def test_a_turn_that_was_submitted_without_a_right_runs_once_it_is_asked_again(u
     bring_to_rest(whole)
     assert list(complaints(whole)) == []
     assert [whole.state(id) for id in "abc"] == [State.COMPLETED] * 3
+
+
+@pytest.mark.parametrize("lost", ["hmget", "hset", "zadd", "pexpire"])
+def test_a_renewal_without_a_right_gives_no_turn_up(users: Users, lost: str) -> None:
+    whole, store = users.scene(), users.store("worker")
+    claim = whole.start("a")
+    users.set("worker", f"-{lost}")
+    with pytest.raises(MissingRight, match=rf"lacks \+{lost}"):
+        store.renew("w1", [claim])
+    users.store("worker")
+    assert store.renew("w1", [claim]) == ["kept"]
+
+
+def test_whatever_stops_a_renewal_stops_the_sweep_that_would_take_the_turn(users: Users) -> None:
+    whole, store = users.scene(), users.store("worker")
+    claim = whole.start("a")
+    for name in set(re.findall(r"redis\.p?call\('([A-Z]+)'", store.scripts["renew"].source)) - {"PEXPIRE"}:
+        whole.expire_lease()
+        users.set("worker", f"-{name.lower()}")
+        with pytest.raises(MissingRight):
+            store.sweep(worker="w2")
+        users.store("worker")
+        assert whole.state("a") is State.RUNNING
+    assert whole.complete(claim) is State.COMPLETED
+
+
+@pytest.mark.parametrize("lost", ["publish", "xadd", "lrange", "type", "sadd", "hincrby"])
+def test_a_claim_without_a_right_is_made_again_and_counts_once(users: Users, lost: str) -> None:
+    whole, store = users.scene(), users.store("worker")
+    whole.submit("a")
+    users.set("worker", f"-{lost}")
+    for number in range(8):
+        with suppress(MissingRight):
+            store.claim("a", "w1", f"nonce{number // 4}")
+    users.store("worker")
+    claim = store.claim("a", "w1", "nonce0" if lost in ("sadd", "hincrby") else "nonce2")
+    assert isinstance(claim, Claim)
+    assert claim.attempt == 1
+    assert whole.complete(claim) is State.COMPLETED
 
 
 def test_a_call_of_the_loop_names_it_too(users: Users) -> None:

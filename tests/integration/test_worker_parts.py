@@ -10,6 +10,7 @@ import pytest
 
 from tests.integration.parts import Flaky, chain, claimed, hello, make_due, says, started, taken_over, texts
 from tests.support import wait_until_async
+from turnstile.turns.errors import BrokenRecord
 from turnstile.turns.question import Options
 from turnstile.turns.states import State
 from turnstile.turns.store.turns import AsyncTurnStore
@@ -293,6 +294,23 @@ async def test_the_wait_for_a_retry_counts_from_the_latest_start_over(flaky: Fla
         claim = await claimed(flaky, "a")
     await Attempt(claim, chain(speak), flaky).run()
     assert (claim.attempt, tried) == (4, [1])
+
+
+async def test_events_that_somebody_has_overwritten_stop_the_stream_and_not_the_turn(flaky: Flaky) -> None:
+    async def speak() -> AsyncIterator[str]:
+        yield "well "
+        await flaky.client.set(flaky.keys.events("a"), "no stream")
+        yield "hello"
+
+    claim = await started(flaky, "a")
+    with pytest.raises(BrokenRecord):
+        await Attempt(claim, chain(speak), flaky).run()
+    assert (await flaky.status("a")).state is State.COMPLETED
+    await flaky.client.delete(flaky.keys.events("a"))
+    await make_due(flaky, "foo")
+    await sweep(flaky)
+    assert len(await flaky.history("foo")) == 2
+    assert [event.data for event in await flaky.events("a")][-1] == "completed"
 
 
 async def test_a_stream_stops_when_its_turn_is_taken(flaky: Flaky) -> None:

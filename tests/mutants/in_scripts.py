@@ -13,7 +13,7 @@ _USERS = {
     "parts/fulfil": "finish",
     "parts/occupy": "sweep",
     "parts/clock": "sweep",
-    "parts/note": "emit",
+    "parts/append_event": "emit",
     "parts/overdue": "sweep",
     "parts/patient": "muster",
 }
@@ -123,8 +123,8 @@ SCRIPTS = (
     _script(
         "emit repeats",
         "a call whose reply was lost writes its text twice",
-        "for i = 4 + sequence - after, #ARGV do",
-        "for i = 4, #ARGV do",
+        "local first = 4 + sequence - after\n",
+        "local first = 4\n",
         script="emit",
     ),
     _script(
@@ -172,7 +172,7 @@ SCRIPTS = (
     _script(
         "claim leaves no mark",
         "a worker that dies keeps its turns until their leases run out",
-        "redis.call('SADD', owned, session)\n",
+        "  redis.pcall('SADD', owned, session)\n",
         "",
         script="claim",
     ),
@@ -249,7 +249,7 @@ SCRIPTS = (
     _script(
         "sweep ignores the lease",
         "a healthy worker loses its turn",
-        "elseif lease > now or patience > now then",
+        "elseif math.max(lease, patience) > now then",
         "elseif false then",
         script="sweep",
     ),
@@ -347,7 +347,7 @@ SCRIPTS = (
     _script(
         "muster takes what has moved on",
         "a dead worker's list ends the leases of its successors",
-        "if redis.pcall('HGET', key.session .. session, 'worker') == worker then",
+        "if holder == worker then",
         "if redis.call('EXISTS', key.session .. session) == 1 then",
         script="muster",
     ),
@@ -454,7 +454,7 @@ SCRIPTS = (
         "a reader that resumes waits for an event that never was",
         "place = key.events .. id, sequence + 1",
         "place = key.events .. id, sequence + 2",
-        script="parts/note",
+        script="parts/append_event",
     ),
     _script(
         "audit restores nothing",
@@ -500,24 +500,31 @@ SCRIPTS = (
     ),
     _cut(
         "the end told again",
-        "a reader sees a turn end twice",
-        "  if not newest or newest[1] ~= sequence .. '-0' or newest[2][2] ~= 'ended' then",
-        "  if true then",
-        script="parts/fulfil",
-    ),
-    _cut(
-        "the last text told again",
-        "a reader sees the end of an answer twice",
-        "if ended.rest and sequence == tonumber(ended.after) then",
-        "if ended.rest then",
-        script="parts/fulfil",
+        "a reader sees the last text and the end twice",
+        "    if left[2][2] == kind and left[2][4] == tostring(attempt) and left[2][6] == data then return place end\n",
+        "",
+        script="parts/append_event",
     ),
     _cut(
         "an event that nobody counted",
         "after a cut every later event of the turn is refused",
-        "  if type(added) == 'table' then",
-        "  if type(added) == 'table' and error(added.err) then",
-        script="parts/note",
+        "    if type(added) ~= 'table' then return place end",
+        "    if type(added) == 'table' then error(added) else return place end",
+        script="parts/append_event",
+    ),
+    _script(
+        "an attempt that never began counts",
+        "a right that is missing for a while fails turns for good",
+        "  if not counted then attempt = attempt + 1 end\n",
+        "  attempt = attempt + 1\n",
+        script="claim",
+    ),
+    _script(
+        "an attempt told twice",
+        "a reader sees an attempt begin twice",
+        "  if known[5] == '1' and not counted then\n",
+        "  if known[5] == '1' then\n",
+        script="claim",
     ),
     _cut(
         "an ended turn is dispatched",

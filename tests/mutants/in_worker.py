@@ -55,9 +55,9 @@ WORKER = (
     _worker(
         "does not retry finish",
         "an outage of a second loses an answer",
-        "                if monotonic() > end:\n                    raise\n",
-        "                raise\n",
-        module="attempt/attempt",
+        "            if monotonic() > end or not wanted():\n                raise\n",
+        "            raise\n",
+        module="attempt/insist",
     ),
     _worker(
         "gives nothing back at shutdown",

@@ -19,7 +19,7 @@ from turnstile.turns.turn import Claim
 
 CUT = "the script is cut here"
 _READS = (
-    "EXISTS GET HEXISTS HGET HGETALL HKEYS HMGET LINDEX LLEN LPOS LRANGE PUBSUB SMEMBERS TIME TYPE XREVRANGE ZCARD ZRANGE"
+    "EXISTS GET HEXISTS HGET HGETALL HKEYS HMGET LINDEX LLEN LPOS LRANGE PUBSUB SMEMBERS TIME TYPE XRANGE ZCARD ZRANGE"
     " ZRANGEBYSCORE ZSCORE"
 )
 # Stands before a script's parts, which then see this table instead of the server's: after so many writes every call fails.

@@ -1,6 +1,9 @@
 """claim: claimed, stale, unknown."""
 
+import pytest
+
 from tests.scripts.conftest import Memory, Stage
+from tests.scripts.cutting import cut
 from tests.scripts.scene import Scene, pair, pairs
 from turnstile.turns.question import Options
 from turnstile.turns.states import State
@@ -135,3 +138,42 @@ def test_accepted_work_is_done_without_memory(cramped: tuple[Scene, Memory]) -> 
     scene.submit("a")
     memory.fill()
     assert scene.claim("a").attempt == 1
+
+
+@pytest.mark.parametrize("stream", [True, False], ids=["streamed", "plain"])
+@pytest.mark.parametrize("writes", range(4))
+def test_claims_that_were_cut_short_before_the_turn_began_cost_no_chance(scene: Scene, writes: int, stream: bool) -> None:
+    scene.submit("a", options=Options(stream=stream))
+    for number in range(8):
+        with cut(scene.turns, "claim", writes if stream else min(writes, 2)) as happened:
+            scene.turns.claim(str(scene.pop()), "w1", f"cut{number}")
+        assert happened
+        scene.make_due()
+        scene.turns.sweep()
+    claim = scene.claim(str(scene.pop()))
+    assert (claim.attempt, claim.attempts_left) == (1, 4)
+    assert scene.events("a") == ([(1, "started", 1, "")] if stream else [])
+    assert scene.complete(claim) is State.COMPLETED
+
+
+def test_a_claim_that_was_cut_short_between_its_last_writes_is_one_attempt(scene: Scene) -> None:
+    scene.submit("a")
+    for writes in (5, 2):
+        with cut(scene.turns, "claim", writes) as happened:
+            scene.turns.claim(str(scene.pop()), "w1", f"cut{writes}")
+        assert happened
+        assert scene.seat()["phase"] == "dispatched"
+        scene.make_due()
+        scene.turns.sweep()
+    assert scene.claim(str(scene.pop())).attempt == 1
+    assert scene.events("a") == [(1, "started", 1, "")]
+
+
+def test_a_count_that_is_refused_stops_no_claim_that_is_made_again(scene: Scene) -> None:
+    scene.submit("a", options=Options(stream=False))
+    with cut(scene.turns, "claim", 6) as happened:
+        scene.turns.claim("a", "w1", "nonce")
+    assert happened
+    claim = scene.turns.claim("a", "w1", "nonce")
+    assert isinstance(claim, Claim)
+    assert (claim.attempt, scene.complete(claim)) == (1, State.COMPLETED)

@@ -1,5 +1,5 @@
 -- Cancel a turn: one that waits leaves the mailbox; one that runs is fenced, its worker told, and the session moves on.
--- USES   clock note ahead occupy send dispatch append reply post announce fulfil settled keep release complete settle
+-- USES   clock append_event ahead occupy send dispatch append reply post announce fulfil settled keep release complete settle
 -- FLAGS  allow-oom
 -- KEYS   turn:<id> turns:<session> session:<session> mailbox:<session> owned:<worker> due stats failed open
 --        events:<id> webhook:<id> webhooks undelivered message_store:<session> conversation:<session>

@@ -1,6 +1,7 @@
 -- Take a dispatched turn: it runs, under a lease and a fresh owner token, and its question and history window come back.
 -- A repeat with the same nonce gets the first reply again. The head that has ended already makes room for the next turn.
--- USES   clock readable note ahead occupy send dispatch append reply post announce fulfil settled keep release complete
+-- An attempt counts from the last writes on: a claim that is cut short before them costs no chance.
+-- USES   clock readable append_event ahead occupy send dispatch append reply post announce fulfil settled keep release complete
 -- FLAGS  allow-oom
 -- KEYS   turn:<id> turns:<session> session:<session> mailbox:<session> owned:<worker> due stats failed open events:<id>
 --        message_store:<session> conversation:<session> webhook:<id> webhooks undelivered celery-task-meta-<id>
@@ -11,10 +12,11 @@
 local id, worker, nonce, window = unpack(ARGV)
 local turn, owned, now = key.turn .. id, key.owned .. worker, clock()
 
-local known = redis.call('HMGET', turn, 'session', 'queue', 'attempts', 'forgiven', 'stream', 'dispatches', 'state', 'started', 'sequence')
+local known = redis.call('HMGET', turn, 'session', 'queue', 'attempts', 'forgiven', 'stream', 'dispatches', 'state', 'started',
+  'sequence', 'question', 'options', 'created')
 local session, queue, state = known[1], known[2], known[7]
 if not session then return { 'unknown' } end
-local home = key.session .. session
+local home, history = key.session .. session, key.history .. session
 local seat = redis.call('HMGET', home, 'head', 'phase', 'sent', 'owner')
 if seat[1] ~= id then return { 'stale' } end
 if state ~= 'queued' and state ~= 'running' then
@@ -25,28 +27,29 @@ end
 local again = seat[2] == 'running' and seat[4] == known[3] .. ':' .. nonce
 if seat[2] ~= 'dispatched' and not again then return { 'stale' } end
 
-local attempt = tonumber(known[3])
+local messages = readable(session) and (tonumber(window) > 0 and redis.call('LRANGE', history, 0, window - 1) or {})
+local attempt, started, sequence = tonumber(known[3]), known[8] or now, tonumber(known[9] or 0)
 if not again then
-  attempt = attempt + 1
-  -- An attempt is counted before it begins: a question that kills workers must not do so for ever.
-  redis.call('HSET', turn, 'state', 'running', 'attempts', attempt, 'started', known[8] or now)
-  redis.call('ZADD', key.due, now + rule.lease, session)
-  redis.call('HSET', home, 'phase', 'running', 'owner', attempt .. ':' .. nonce, 'lease', now + rule.lease, 'worker', worker)
-  redis.call('HINCRBY', key.stats, 'claimed', 1)
+  -- A claim that was cut short between its last two writes has counted this attempt, and told of it.
+  local counted = state == 'running'
+  if not counted then attempt = attempt + 1 end
   -- The queue has come as far as this dispatch, unless it is an older one of a turn that was sent again.
   if known[6] - known[3] == 1 and ahead(queue, seat[3]) > 0 then redis.call('HSET', key.stats, 'passed:' .. queue, seat[3]) end
-end
-redis.call('SADD', owned, session)
-redis.call('PEXPIRE', owned, rule.owned_ttl)
-if known[5] == '1' then
-  local newest = again and redis.call('XREVRANGE', key.events .. id, '+', '-', 'COUNT', 1)[1]
-  if not newest or newest[2][4] ~= known[3] then note(id, 'started', attempt, '', known[9] or 0) end
+  if known[5] == '1' and not counted then
+    sequence = append_event(id, 'started', attempt, '', sequence)
+    redis.call('PUBLISH', key.wake .. id, 'started')
+  end
+  redis.call('ZADD', key.due, now + rule.lease, session)
+  -- An attempt is counted before it begins: a question that kills workers must not do so for ever.
+  redis.call('HSET', turn, 'state', 'running', 'attempts', attempt, 'started', started, 'sequence', sequence)
+  redis.call('HSET', home, 'phase', 'running', 'owner', attempt .. ':' .. nonce, 'lease', now + rule.lease, 'worker', worker)
+  -- Without this mark the sweep finds a dead worker's turn when the lease has run out: no reason to refuse the claim.
+  redis.pcall('SADD', owned, session)
+  redis.pcall('PEXPIRE', owned, rule.owned_ttl)
+  redis.call('HINCRBY', key.stats, 'claimed', 1)
 end
 
-local record = redis.call('HMGET', turn, 'sequence', 'question', 'options', 'created', 'started')
-local reply = { 'claimed', session, attempt .. ':' .. nonce, attempt, rule.max_attempts - attempt + known[4],
-  record[1] or '0', record[2], record[3], known[5], record[4], record[5], now, readable(session) and 1 or 0 }
-if reply[#reply] == 1 and tonumber(window) > 0 then
-  for _, element in ipairs(redis.call('LRANGE', key.history .. session, 0, window - 1)) do reply[#reply + 1] = element end
-end
+local reply = { 'claimed', session, attempt .. ':' .. nonce, attempt, rule.max_attempts - attempt + known[4], sequence,
+  known[10], known[11], known[5], known[12], started, now, messages and 1 or 0 }
+for _, element in ipairs(messages or {}) do reply[#reply + 1] = element end
 return reply

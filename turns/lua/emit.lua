@@ -1,6 +1,6 @@
 -- Append pieces of the answer to a turn's stream; only the owner may. `after` is the sequence that the owner saw last, so a
 -- repeat of a call whose reply was lost appends nothing twice, and what is missing.
--- USES   note
+-- USES   append_event
 -- KEYS   turn:<id> session:<session> events:<id>; channel wake:<id>
 -- ARGV   id token after text…
 -- RETURN emitted sequence | superseded
@@ -10,5 +10,9 @@ local seat = redis.call('HMGET', key.session .. (known[1] or ''), 'head', 'owner
 if known[4] ~= 'running' or seat[1] ~= id or seat[2] ~= token then return { 'superseded' } end
 
 local sequence = tonumber(known[2] or 0)
-for i = 4 + sequence - after, #ARGV do sequence = note(id, 'text', known[3], ARGV[i], sequence) end
+local first = 4 + sequence - after
+if first > #ARGV then return { 'emitted', sequence } end
+for i = first, #ARGV do sequence = append_event(id, 'text', known[3], ARGV[i], sequence) end
+redis.call('HSET', key.turn .. id, 'sequence', sequence)
+redis.call('PUBLISH', key.wake .. id, 'text')
 return { 'emitted', sequence }

@@ -1,6 +1,6 @@
 -- End a turn: record, history, final event, counters, and the release of the next turn, all in one; only the owner may.
 -- A repeat by the same owner gets the first outcome again, and completes what was cut short.
--- USES   clock readable note ahead occupy send dispatch append reply post announce fulfil settled keep release complete settle
+-- USES   clock readable append_event ahead occupy send dispatch append reply post announce fulfil settled keep release complete settle
 -- FLAGS  allow-oom
 -- KEYS   turn:<id> turns:<session> session:<session> mailbox:<session> owned:<worker> due stats failed open
 --        events:<id> message_store:<session> conversation:<session> celery-task-meta-<id> webhook:<id> webhooks

@@ -1,7 +1,7 @@
 -- Call the roll: every worker does so all the time, and names itself. One that was not heard for `absence` ms and does not
 -- listen to its orders is dead, and loses its leases now instead of when they run out: death ends both at once, while a worker
 -- that lives is heard, whatever becomes of its subscription. Looks at 1,000 silent workers at most.
--- USES   clock patient
+-- USES   clock patient lacks_right
 -- FLAGS  allow-oom
 -- KEYS   workers roll stats owned:<worker>… session:<session>… due; channel orders:<worker>
 -- ARGV   worker absence: who calls, and ms of silence until it counts
@@ -14,7 +14,9 @@ local function let_go(worker)
   local released = 0
   for _, session in ipairs(redis.call('SMEMBERS', key.owned .. worker)) do
     -- A record that somebody else has broken must not keep all others waiting: hence the pcall.
-    if redis.pcall('HGET', key.session .. session, 'worker') == worker then
+    local holder = redis.pcall('HGET', key.session .. session, 'worker')
+    if lacks_right(holder) then error(holder) end
+    if holder == worker then
       redis.call('HSET', key.session .. session, 'lease', now)
       redis.call('ZADD', key.due, now, session)
       released = released + 1

@@ -1,5 +1,5 @@
 -- Keep many leases at once: one call for all turns of a process.
--- USES   clock
+-- USES   clock lacks_right
 -- FLAGS  allow-oom
 -- KEYS   session:<session>… turn:<id>… owned:<worker> due
 -- ARGV   worker (session id token)…
@@ -10,7 +10,10 @@ for i = 2, #ARGV, 3 do
   local session, id, token = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   local home, turn = key.session .. session, key.turn .. id
   local word = 'lost'
-  local seat, state = redis.pcall('HMGET', home, 'head', 'owner'), redis.pcall('HGET', turn, 'state')
+  -- Reads as the sweep does: a right whose loss stops us stops it, too. Other errors are that one turn's.
+  local seat, known = redis.pcall('HMGET', home, 'head', 'owner'), redis.pcall('HMGET', turn, 'state')
+  if lacks_right(seat) or lacks_right(known) then error(seat.err and seat or known) end
+  local state = known[1]
   if seat[1] == id and seat[2] == token and state == 'running' then
     redis.call('HSET', home, 'lease', now + rule.lease)
     redis.call('ZADD', key.due, now + rule.lease, session)

@@ -1,5 +1,5 @@
 -- Put a failed turn back at the end of its session, with all its chances.
--- USES   clock note ahead occupy send dispatch append reply post announce fulfil settled keep release complete enqueue
+-- USES   clock append_event ahead occupy send dispatch append reply post announce fulfil settled keep release complete enqueue
 -- KEYS   turn:<id> turns:<session> session:<session> mailbox:<session> owned:<worker> events:<id> celery-task-meta-<id> due stats
 --        failed open message_store:<session> conversation:<session> webhook:<id> webhooks undelivered <queue>;
 --        channel wake:<id>

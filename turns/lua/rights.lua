@@ -14,7 +14,7 @@ local tries = {
   LRANGE = { none, 0, 0 }, LREM = { none, 1, 'x' }, LTRIM = { none, 0, 0 }, PERSIST = { none }, PEXPIRE = { none, 1 },
   PUBLISH = { asked.channels[1] or none, '' }, PUBSUB = { 'NUMSUB', none }, RPUSH = { text, 'x' }, SADD = { text, 'x' },
   SET = { none, '', 'PX' }, SMEMBERS = { none }, SREM = { none, 'x' }, TIME = {}, TYPE = { none }, XADD = { none, '0-0', 'f', 'v' },
-  XREVRANGE = { none, '+', '-', 'COUNT', 1 }, ZADD = { none, 'x', 'm' }, ZCARD = { none }, ZRANGE = { none, 0, 0 },
+  XRANGE = { none, '-', '+', 'COUNT', 1 }, ZADD = { none, 'x', 'm' }, ZCARD = { none }, ZRANGE = { none, 0, 0 },
   ZRANGEBYSCORE = { none, 0, 0 }, ZREM = { none, 'm' }, ZREMRANGEBYSCORE = { none, 0, 0 }, ZSCORE = { none, 'm' },
 }
 

@@ -1,15 +1,14 @@
 -- Look at sessions that are overdue, at most `limit`, and set them going again; when the clock has been set back, at more.
--- USES   clock patient ahead overdue note occupy send dispatch append reply post announce fulfil settled keep release complete settle
+-- USES   clock patient ahead overdue lacks_right append_event occupy send dispatch append reply post announce fulfil settled keep
+--        release complete settle
 -- FLAGS  allow-oom
 -- KEYS   due stats open roll session:<session>… turn:<id>… mailbox:<session>… owned:<worker>… failed events:<id>…
 --        webhook:<id>… webhooks undelivered message_store:<session>… conversation:<session>… celery-task-meta-<id>…
 --        turns:<session>… <queue>…; channel wake:<id>
 -- ARGV   limit worker: who sweeps, when it is a worker
 -- RETURN seen retried redispatched recovered failed: how many of each
-local limit, now = ARGV[1], clock()
+local limit, now, retried, redispatched, recovered, failed, broken, lacking = ARGV[1], clock(), 0, 0, 0, 0, 0, nil
 local patience, _, set_back_from = patient(now, ARGV[2])
-local retried, redispatched, recovered, failed, broken = 0, 0, 0, 0, 0
-
 local sessions, latest, empty = overdue(now, limit, set_back_from)
 local function look(session)
   local seat = redis.call('HMGET', key.session .. session, 'head', 'phase', 'sent', 'lease', 'worker')
@@ -31,14 +30,13 @@ local function look(session)
   elseif lease > latest then
     redis.call('HSET', key.session .. session, 'lease', now + rule.lease)
     redis.call('ZADD', key.due, now + rule.lease, session)
-  elseif lease > now or patience > now then
+  elseif math.max(lease, patience) > now then
     redis.call('ZADD', key.due, math.max(lease, patience), session)
   else
     if seat[5] then redis.call('SREM', key.owned .. seat[5], session) end
     if known[2] - known[3] >= rule.max_attempts then
       failed = failed + 1
-      local why = 'Each time it was started, the turn ended its worker.'
-      settle(id, session, now, 'failed', { code = 'worker_lost', message = why }, {})
+      settle(id, session, now, 'failed', { code = 'worker_lost', message = 'Each time it was started, the turn ended its worker.' }, {})
       release(session, now)
     else
       recovered = recovered + 1
@@ -49,12 +47,14 @@ local function look(session)
 end
 for _, session in ipairs(sessions) do
   -- A record that somebody else has broken must not keep all others waiting.
-  if not pcall(look, session) then
-    broken = broken + 1
-    redis.call('ZADD', key.due, now + rule.repair, session)
+  local looked, trouble = pcall(look, session)
+  if not looked then
+    broken, lacking = broken + 1, lacks_right(trouble) and trouble or lacking
+    redis.call('ZADD', key.due, now + (lacks_right(trouble) and rule.grace or rule.repair), session)
   end
 end
 for name, count in pairs({ retried = retried, redispatched = redispatched, recovered = recovered, broken = broken }) do
   if count > 0 then redis.call('HINCRBY', key.stats, name, count) end
 end
+if lacking then error(lacking) end
 return { #sessions, retried, redispatched, recovered, failed }

@@ -5,6 +5,7 @@ be repeated by the same caller, because redis-py repeats a call whose reply was 
 """
 
 import json
+import re
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -13,12 +14,20 @@ from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
 import redis
 import redis.asyncio
-from redis.exceptions import BusyLoadingError, NoScriptError, OutOfMemoryError, ReadOnlyError, ResponseError
+from redis.exceptions import (
+    BusyLoadingError,
+    NoPermissionError,
+    NoScriptError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    ResponseError,
+)
 
 from turnstile.turns.celery_message import refused_result
 from turnstile.turns.errors import (
     UNREADABLE,
     BrokenRecord,
+    MissingRight,
     QueueMemoryFull,
     QueueUnreachable,
     TooManyWaiting,
@@ -48,6 +57,9 @@ _DEFAULTS = Options()
 _ABSENCE_MS = 600
 # What Redis answers when it refuses writes for a while, as redis-py passes it on.
 _UNWRITABLE = ("NOREPLICAS", "MISCONF", "READONLY")
+_BUSY = "BUSY "
+_LACKING = "ACL failure in script"
+_COMMAND = re.compile(r"run the '([^']+)' command")
 _ON_HISTORIES = ("LRANGE", "LLEN", "LREM")
 _WRONG_TYPE = (
     "A key of Turnstile's holds another type: something else writes to this Redis. Erase the session, or move that key."
@@ -526,6 +538,12 @@ def _translate(error: redis.RedisError, where: Address, name: str) -> Exception:
         return QueueUnreachable(f"TLS with Redis at {where} fails: check the scheme and the ssl_ parameters of REDIS_URL.")
     if isinstance(error, (redis.ConnectionError, redis.TimeoutError)):
         return QueueUnreachable(f"Redis at {where} does not answer. Is it running? Set REDIS_URL, or run `turnstile up`.")
+    if isinstance(error, NoPermissionError) or _LACKING in str(error):
+        command = _COMMAND.search(str(error))
+        right = f"+{command[1]}" if command else "a family of keys or channels (`turnstile doctor` tells which)"
+        return MissingRight(f"The Redis user at {where} lacks {right}: grant it with ACL SETUSER.")
+    if str(error).startswith(_BUSY):
+        return QueueUnreachable(f"Redis at {where} runs somebody's long script; try again in a moment.")
     if isinstance(error, ReadOnlyError) or str(error).startswith(_UNWRITABLE):
         return QueueUnreachable(f"Redis at {where} takes no writes now: it fails over, misses its replicas, or cannot log.")
     if str(error).startswith("WRONGTYPE"):

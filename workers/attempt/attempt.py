@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from time import monotonic
 from typing import Any, cast
 
 from langchain_core.messages import BaseMessage, convert_to_messages
@@ -11,13 +10,14 @@ from langchain_core.runnables import Runnable
 from turnstile.memory.codec import encode
 from turnstile.memory.open_turn import OpenTurn, opened, transcript
 from turnstile.memory.window import fit
-from turnstile.turns.errors import UNREADABLE, BrokenRecord, QueueUnreachable
+from turnstile.turns.errors import UNREADABLE, BrokenRecord
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
 from turnstile.turns.store.turns import AsyncTurnStore, Outcome
 from turnstile.turns.text import dumps, whole
 from turnstile.turns.turn import REFUSAL, Claim
 from turnstile.workers.attempt.failures import Failure, backoff, classify
+from turnstile.workers.attempt.insist import insist
 from turnstile.workers.attempt.report import LOST, REQUEUED, Report
 from turnstile.workers.attempt.text_stream import TextStream
 from turnstile.workers.chains.run import ChainResult, run_chain
@@ -29,8 +29,6 @@ _UNREADABLE = Failure("invalid_request", "`history` and `before` must be message
 _NO_HISTORY = Failure("history_unreadable", UNREADABLE, retryable=False)
 _FILTERED = Failure("content_filter", "The model's content filter stopped the answer.", retryable=False)
 _MODEL_OPTIONS = ("name", "model", "instructions", "temperature", "top_p", "max_output_tokens", "response_format")
-_COMMIT_SECONDS = 600.0
-_COMMIT_PAUSE_SECONDS = 0.5
 
 
 class Attempt:
@@ -160,24 +158,14 @@ class Attempt:
     async def _requeue(self, delay: float, *, forgive: bool = False) -> Report:
         if self._stream:
             await self._stream.close()
-        kept = await self._insist(lambda: self._store.requeue(self.claim, delay, forgive=forgive))
+        kept = await insist(lambda: self._store.requeue(self.claim, delay, forgive=forgive))
         return Report(REQUEUED if kept else LOST)
 
     async def _finish(self, outcome: Outcome, elements: list[str]) -> Report:
         after, text = await self._stream.close() if self._stream else (0, "")
-        state = await self._insist(lambda: self._store.finish(self.claim, outcome, elements, after=after, text=text))
+        # The answer is paid for: an outage is waited out.
+        state = await insist(lambda: self._store.finish(self.claim, outcome, elements, after=after, text=text))
         return Report(state, outcome) if state else Report(LOST)
-
-    async def _insist(self, call: Any) -> Any:
-        # The answer is paid for: an outage is waited out, and the fence decides whether it still counts.
-        end = monotonic() + _COMMIT_SECONDS
-        while True:
-            try:
-                return await call()
-            except QueueUnreachable:
-                if monotonic() > end:
-                    raise
-                await asyncio.sleep(_COMMIT_PAUSE_SECONDS)
 
 
 def _outcome(result: ChainResult) -> Outcome:

@@ -4,7 +4,7 @@ import asyncio
 from contextlib import suppress
 from time import monotonic
 
-from turnstile.turns.errors import QueueMemoryFull, QueueUnreachable, UnknownTurn
+from turnstile.turns.errors import BrokenRecord, QueueMemoryFull, QueueUnreachable, UnknownTurn
 from turnstile.turns.store.turns import AsyncTurnStore
 from turnstile.turns.text import whole
 from turnstile.turns.turn import Claim
@@ -70,6 +70,9 @@ class TextStream:
             await asyncio.sleep(_RETRY_SECONDS)
         except QueueUnreachable:
             await asyncio.sleep(_RETRY_SECONDS)
+        except BrokenRecord:
+            # Nobody can read it either; the answer is in the record all the same.
+            self.lost = True
         else:
             self._last = monotonic()
             self._sent = ""

@@ -26,6 +26,7 @@ from turnstile.turns.settings import Settings
 from turnstile.turns.store.turns import AsyncTurnStore, TurnStore
 from turnstile.turns.turn import Claim
 from turnstile.workers.attempt.attempt import Attempt
+from turnstile.workers.attempt.insist import insist
 from turnstile.workers.attempt.report import LOST, STALE, Report
 from turnstile.workers.chains.load import check_chain, close_chain, load_chain
 from turnstile.workers.offline.server import OfflineModel
@@ -209,7 +210,8 @@ class Runtime:
         task.add_done_callback(self._working.discard)
         if not await self._enlistment.accepted():
             return Report(STALE)
-        claim = await self._store.claim(id, self.name, secrets.token_hex(8))
+        nonce = secrets.token_hex(8)
+        claim = await insist(lambda: self._store.claim(id, self.name, nonce), lambda: not self._draining.is_set())
         if isinstance(claim, str) or self._chain is None:
             return Report(STALE)
         attempt = Attempt(claim, self._chain, self._store)

@@ -13,6 +13,7 @@ import redis
 from celery.worker.state import revoked
 
 from turnstile.turns.errors import (
+    MissingRight,
     QueueMemoryFull,
     QueueUnreachable,
     TooManyWaiting,
@@ -61,7 +62,7 @@ class Intake:
                 if not taken:
                     # Others' messages may stand there by the thousand: looking through them must not become the main job.
                     await asyncio.sleep(min(_LONGEST_REST_SECONDS, max(_PAUSE_SECONDS, _REST * (monotonic() - began))))
-            except redis.ResponseError as error:
+            except (redis.ResponseError, MissingRight) as error:
                 beat()
                 trouble.tell(error)
                 await asyncio.sleep(_LONGEST_REST_SECONDS)

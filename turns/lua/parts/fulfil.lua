@@ -1,15 +1,14 @@
 -- fulfil(id, session, now, ended, again). Carry out what a turn's end brings with it: history, events, counters, time to live, the
 -- result that a plain Celery app waits for, webhook. `ended` holds what the record says, with `elements` and `after` (the
--- sequence when the end was decided); `again`: some of this was done before a script was cut short.
+-- sequence before the end); `again`: some of this was done before a script was cut short.
 local function fulfil(id, session, now, ended, again)
   local turn, events, state = key.turn .. id, key.events .. id, ended.state
   append(key.history .. session, ended.elements, again)
-  local sequence = tonumber(ended.sequence)
-  if ended.rest and sequence == tonumber(ended.after) then sequence = note(id, 'text', ended.attempts, ended.rest, sequence) end
-  local newest = again and redis.call('XREVRANGE', events, '+', '-', 'COUNT', 1)[1]
-  if not newest or newest[1] ~= sequence .. '-0' or newest[2][2] ~= 'ended' then
-    sequence = note(id, 'ended', ended.attempts, state, sequence)
-  end
+  local sequence = tonumber(ended.after)
+  if ended.rest then sequence = append_event(id, 'text', ended.attempts, ended.rest, sequence) end
+  sequence = append_event(id, 'ended', ended.attempts, state, sequence)
+  if sequence ~= tonumber(ended.sequence) then redis.call('HSET', turn, 'sequence', sequence) end
+  redis.call('PUBLISH', key.wake .. id, 'ended')
   local ttl = state == 'failed' and rule.failed_ttl or rule.result_ttl
   redis.call('PEXPIRE', events, math.min(rule.events_ttl, ttl))
   redis.call('ZADD', key.turns .. session, now, id)

@@ -8,8 +8,9 @@ local function patient(now, worker)
   local grace, patience = tonumber(known[3] or 0), tonumber(known[4] or 0)
   local set_back_from = tonumber(known[5] or 0)
   local heard = worker == '' and 0 or tonumber(redis.call('ZSCORE', key.roll, worker) or now)
-  redis.call('HSET', key.stats, 'called', now)
+  -- The call counts last: one that is cut short here is none.
   if worker ~= '' then redis.call('ZADD', key.roll, now, worker) end
+  redis.call('HSET', key.stats, 'called', now)
   -- A clock that was set back tells nothing of how long it was.
   if called > math.max(now, set_back_from) then
     set_back_from = called

@@ -5,11 +5,13 @@ local function settle(id, session, now, state, fields, elements, rest)
   local turn, ended = key.turn .. id, { state = state, finished = now, rest = rest }
   local known = redis.call('HMGET', turn, 'sequence', 'attempts', 'reply', 'options')
   for name, value in pairs(fields) do ended[name] = value end
-  ended.owed = table.concat({ known[1] or '0', #elements > 0 and table.concat(elements, '\30') or nil }, '\30')
+  local after = known[1] or '0'
+  ended.owed = table.concat({ after, #elements > 0 and table.concat(elements, '\30') or nil }, '\30')
+  ended.sequence = after + (rest and 2 or 1)
   local record = {}
   for name, value in pairs(ended) do record[#record + 1], record[#record + 2] = name, value end
   redis.call('HSET', turn, unpack(record))
-  ended.after, ended.sequence, ended.elements = known[1] or '0', known[1] or '0', elements
+  ended.after, ended.elements = after, elements
   ended.attempts, ended.reply, ended.options = known[2], known[3], known[4]
   fulfil(id, session, now, ended)
 end

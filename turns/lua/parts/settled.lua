@@ -5,7 +5,7 @@ local function settled(id, session)
   if redis.call('HEXISTS', turn, 'owed') == 0 then return redis.call('PEXPIRE', turn, rule.failed_ttl, 'NX') end
   local ended, values = {}, redis.call('HMGET', turn, unpack(names))
   for place, name in ipairs(names) do ended[name] = values[place] or nil end
-  ended.sequence, ended.elements = ended.sequence or '0', {}
+  ended.elements = {}
   for part in ended.owed:gmatch('[^\30]+') do
     if ended.after then ended.elements[#ended.elements + 1] = part else ended.after = part end
   end

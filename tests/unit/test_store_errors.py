@@ -1,0 +1,47 @@
+"""The server's errors, in our words: what is waited out, and what must be done by hand."""
+
+import pytest
+from redis.exceptions import NoPermissionError, ReadOnlyError, ResponseError
+
+from turnstile.turns.errors import BrokenRecord, MissingRight, QueueUnreachable
+from turnstile.turns.redis.address import parse
+from turnstile.turns.store.turns import _translate
+
+_WHERE = parse("redis://user:secret@localhost/0")
+_LACKS = "ACL failure in script: User worker has no permissions to run the 'xadd' command script: on @user_script:1."
+
+
+@pytest.mark.parametrize(
+    ("error", "right"),
+    [
+        (NoPermissionError("User worker has no permissions to run the 'evalsha' command"), "+evalsha"),
+        (ResponseError(_LACKS), "+xadd"),
+        (ResponseError(f"user_script:2: ERR {_LACKS}"), "+xadd"),
+        (ResponseError("ACL failure in script: No permissions to access a key script: on @user_script:2."), "keys or channels"),
+        (ResponseError("ACL failure in script: No permissions to access a channel script"), "keys or channels"),
+    ],
+)
+def test_a_right_that_is_missing_is_named_and_waited_out(error: ResponseError, right: str) -> None:
+    told = _translate(error, _WHERE, "claim")
+    assert isinstance(told, MissingRight)
+    assert isinstance(told, QueueUnreachable)
+    assert right in str(told)
+    assert "secret" not in str(told)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ReadOnlyError("You can't write against a read only replica."),
+        ResponseError("NOREPLICAS Not enough good replicas to write."),
+        ResponseError("MISCONF Valkey is configured to save RDB snapshots"),
+        ResponseError("BUSY Valkey is busy running a script."),
+    ],
+)
+def test_a_server_that_takes_nothing_for_a_while_is_waited_out(error: ResponseError) -> None:
+    assert type(_translate(error, _WHERE, "finish")) is QueueUnreachable
+
+
+def test_a_key_of_another_type_is_not() -> None:
+    told = _translate(ResponseError("WRONGTYPE Operation against a key holding the wrong kind of value"), _WHERE, "finish")
+    assert isinstance(told, BrokenRecord)
