@@ -20,8 +20,9 @@ import uvloop
 from langchain_core.runnables import Runnable
 
 from turnstile.turns.asyncio_tasks import end_all
-from turnstile.turns.errors import QueueUnreachable, SettingError
+from turnstile.turns.errors import QueueUnreachable, SettingError, TurnstileError
 from turnstile.turns.redis.connection import close_async
+from turnstile.turns.repeated_errors import Complaints
 from turnstile.turns.settings import Settings
 from turnstile.turns.store.turns import AsyncTurnStore, TurnStore
 from turnstile.turns.turn import Claim
@@ -173,15 +174,15 @@ class Runtime:
             await check_chain(self._chain)
         self._webhooks = WebhookSender(self._settings)
         self._resources.push_async_callback(self._webhooks.close)
-        self._chores = [asyncio.create_task(_keep_at(chore, beat)) for chore, beat in self._plan(self._webhooks)]
+        self._chores = [asyncio.create_task(_keep_at(*planned)) for planned in self._plan(self._webhooks)]
         self.health.start()
         try:
             await asyncio.wait_for(self._enlistment.accepted(), _LISTEN_SECONDS)
         except TimeoutError:
             log.warning("Redis does not answer yet; waiting for it")
 
-    def _plan(self, webhooks: WebhookSender) -> Iterator[tuple[Chore, Beat]]:
-        """What goes on beside the turns: each chore with how it tells of its progress."""
+    def _plan(self, webhooks: WebhookSender) -> Iterator[tuple[str, Chore, Beat]]:
+        """What goes on beside the turns: each chore with its name and how it tells of its progress."""
         intake, upkeep = Intake(self._store), Upkeep(self._store, self.name)
         plan: list[tuple[str, float, Chore]] = [
             ("loop", 0, _turn_for_ever),
@@ -198,7 +199,7 @@ class Runtime:
             ("webhooks", 3 * self._settings.sweep_seconds, webhooks.remind_for_ever),
         ]
         for name, own, chore in plan:
-            yield chore, self.health.part(name, _PATIENCE_SECONDS + own).beat
+            yield name, chore, self.health.part(name, _PATIENCE_SECONDS + own).beat
 
     def _notify(self, turn: str) -> None:
         if self._webhooks:
@@ -276,11 +277,13 @@ def _report(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     log.error("left behind on the loop: %s %s", type(error).__name__, "".join(f"{f.filename}:{f.lineno}" for f in frames))
 
 
-async def _keep_at(chore: Chore, beat: Beat) -> None:
+async def _keep_at(name: str, chore: Chore, beat: Beat) -> None:
     """Do a chore for ever. A worker that renews or sweeps no more would look alive, so no error may end it."""
+    complaints = Complaints(__name__)
     while True:
         try:
             await chore(beat)
         except Exception as error:
-            log.error("a chore failed with %s, and starts again", type(error).__name__)
+            why = f": {error}" if isinstance(error, TurnstileError | redis.ResponseError) else ""
+            complaints.tell(f"{name} failed with {type(error).__name__}{why} (it starts again)")
         await asyncio.sleep(_REST_SECONDS)
