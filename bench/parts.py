@@ -24,7 +24,8 @@ from turnstile.turns.celery_message import dispatch_message
 from turnstile.turns.question import Options
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
-from turnstile.turns.store.turns import AsyncTurnStore, Outcome, TurnStore
+from turnstile.turns.store.turns import AsyncTurnStore, TurnStore
+from turnstile.turns.store.working import Outcome
 from turnstile.turns.turn import Claim
 from turnstile.workers.chains.load import close_chain, load_chain
 from turnstile.workers.chains.run import run_chain

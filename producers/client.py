@@ -28,7 +28,8 @@ from turnstile.turns.redis.connection import LONGEST_BLOCK_SECONDS, close_async
 from turnstile.turns.settings import Settings
 from turnstile.turns.settings import settings as read_settings
 from turnstile.turns.states import State
-from turnstile.turns.store.turns import AsyncTurnStore, Submitted, TurnStore
+from turnstile.turns.store.asking import Submitted
+from turnstile.turns.store.turns import AsyncTurnStore, TurnStore
 from turnstile.turns.turn import Event, Record
 
 T = TypeVar("T")

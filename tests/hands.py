@@ -12,7 +12,8 @@ from tests.support import wait_until
 from turnstile.memory.element import Element, write
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
-from turnstile.turns.store.turns import Outcome, TurnStore
+from turnstile.turns.store.turns import TurnStore
+from turnstile.turns.store.working import Outcome
 from turnstile.turns.turn import Claim
 
 Reply = Callable[[Claim], str]

@@ -13,7 +13,8 @@ from turnstile.turns.errors import TurnFailed
 from turnstile.turns.question import Options, Question
 from turnstile.turns.settings import settings
 from turnstile.turns.states import State
-from turnstile.turns.store.turns import Outcome, TurnStore
+from turnstile.turns.store.turns import TurnStore
+from turnstile.turns.store.working import Outcome
 from turnstile.workers.app import app
 from turnstile.workers.attempt.report import REQUEUED, Report
 from turnstile.workers.process import lifecycle

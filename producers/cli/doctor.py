@@ -19,8 +19,8 @@ from turnstile.turns.settings import Settings
 from turnstile.turns.settings import settings as read_settings
 from turnstile.turns.store.rights import ROLES
 from turnstile.turns.store.roster import REMEDY, introduce, objection, oddities
-from turnstile.turns.store.roster import roll as read_roll
-from turnstile.turns.store.turns import Call, TurnStore
+from turnstile.turns.store.runner import Call
+from turnstile.turns.store.turns import TurnStore
 
 OPENAI_URL = "https://api.openai.com/v1"
 OLDEST_MAJOR = 7
@@ -225,7 +225,7 @@ def _pairs(reply: Any) -> dict[str, Any]:
 
 def check_settings(store: TurnStore) -> Check:
     """Whether everybody who is at work, and whoever runs this, stores alike, and in one version."""
-    alive = store.run(read_roll())
+    alive = store.roll()
     if found := objection(store.settings, alive):
         return Check("settings", Verdict.FAIL, found.removesuffix(f". {REMEDY}"), REMEDY)
     if odd := oddities(store.settings, alive):

@@ -5,7 +5,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from turnstile.turns.settings import Settings
-from turnstile.turns.store.webhooks import Undelivered, WebhookStore
+from turnstile.turns.store.turns import TurnStore
+from turnstile.turns.store.webhooks import Undelivered
 
 if TYPE_CHECKING:
     from turnstile.producers.cli.terminal import Terminal
@@ -13,12 +14,12 @@ if TYPE_CHECKING:
 
 def show(terminal: "Terminal", settings: Settings, limit: int, *, given_up: bool) -> None:
     """List the webhooks that were given up, newest first; or those still under way, soonest first."""
-    for webhook in _found(WebhookStore(settings), limit, given_up):
+    for webhook in _found(TurnStore(settings), limit, given_up):
         text = f"{webhook.turn}  {webhook.type}  {webhook.phase}  {webhook.attempts} attempts  {webhook.reason}  {webhook.url}"
         terminal.result(text, asdict(webhook))
 
 
-def _found(store: WebhookStore, limit: int, given_up: bool) -> Iterator[Undelivered]:
+def _found(store: TurnStore, limit: int, given_up: bool) -> Iterator[Undelivered]:
     for turn in store.undelivered(limit, given_up=given_up):
         webhook = store.look_up(turn)
         if webhook:
@@ -27,5 +28,5 @@ def _found(store: WebhookStore, limit: int, given_up: bool) -> Iterator[Undelive
 
 def resend(terminal: "Terminal", settings: Settings, turn: str) -> None:
     """Send a turn's webhook off again now. Raises UnknownTurn when there is none to send."""
-    WebhookStore(settings).resend(turn)
+    TurnStore(settings).resend(turn)
     terminal.result("sent off again", {"id": turn, "phase": "sent"})

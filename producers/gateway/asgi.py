@@ -28,7 +28,7 @@ from turnstile.producers.gateway.responses import routes as responses
 from turnstile.turns.errors import QueueUnreachable, SettingError
 from turnstile.turns.settings import Settings
 from turnstile.turns.settings import settings as read_settings
-from turnstile.turns.store.roster import oddities, roll
+from turnstile.turns.store.roster import oddities
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ async def _check(desk: Desk) -> None:
     try:
         async with asyncio.timeout(_CHECK_SECONDS):
             await desk.agreement.check_async(desk.store)
-            workers = await desk.store.run(roll(1))
+            workers = await desk.store.roll(1)
             for difference in oddities(desk.settings, workers):
                 log.warning("%s", difference)
     except SettingError as error:

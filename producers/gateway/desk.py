@@ -20,7 +20,8 @@ from turnstile.turns.ids import check_turn
 from turnstile.turns.redis.connection import close_async
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
-from turnstile.turns.store.turns import AsyncTurnStore, Call, operation
+from turnstile.turns.store.runner import Call, operation
+from turnstile.turns.store.turns import AsyncTurnStore
 from turnstile.turns.text import as_text
 from turnstile.turns.turn import Record
 

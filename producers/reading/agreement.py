@@ -7,8 +7,8 @@ from redis.exceptions import ResponseError
 
 from turnstile.turns.errors import SettingError
 from turnstile.turns.settings import Settings
-from turnstile.turns.store.roster import MUST_AGREE, Facts, objection, roll
-from turnstile.turns.store.turns import AsyncTurnStore, Call, TurnStore
+from turnstile.turns.store.roster import MUST_AGREE, Facts, objection
+from turnstile.turns.store.turns import AsyncTurnStore, TurnStore
 
 _PAUSE_SECONDS = 5.0
 
@@ -24,25 +24,25 @@ class Agreement:
 
     def check(self, store: TurnStore) -> None:
         """Raises SettingError when they differ; QueueUnreachable."""
-        if look := self._due():
+        if self._due():
             # Whoever may not read the roll has nobody to differ from.
             with suppress(ResponseError):
-                self._note(store.run(look))
+                self._note(store.roll(1))
         self._insist()
 
     async def check_async(self, store: AsyncTurnStore) -> None:
         """As `check`, awaited."""
-        if look := self._due():
+        if self._due():
             with suppress(ResponseError):
-                self._note(await store.run(look))
+                self._note(await store.roll(1))
         self._insist()
 
-    def _due(self) -> Call[dict[str, Facts]] | None:
+    def _due(self) -> bool:
+        """Tell that it is time to look: those on the roll agree, so one stands for all."""
         if monotonic() < self._next:
-            return None
+            return False
         self._next = monotonic() + _PAUSE_SECONDS
-        # Those on the roll agree: one stands for all.
-        return roll(1)
+        return True
 
     def _note(self, workers: dict[str, Facts]) -> None:
         self._objection = objection(self._settings, workers, self._fields)

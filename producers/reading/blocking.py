@@ -10,11 +10,13 @@ from typing import Any
 
 from redis.backoff import NoBackoff
 from redis.connection import Connection
-from redis.exceptions import NoScriptError, ResponseError
+from redis.exceptions import ResponseError
 from redis.retry import Retry
 
+from turnstile.turns.redis.single import open_beside
 from turnstile.turns.settings import Settings
-from turnstile.turns.store.turns import Call, TurnStore
+from turnstile.turns.store.runner import Word
+from turnstile.turns.store.turns import TurnStore
 
 _GRACE_SECONDS = 0.25
 _NEW: dict[str, Any] = {"health_check_interval": 0, "retry": Retry(NoBackoff(), 0)}
@@ -43,22 +45,13 @@ class BoundedStore(TurnStore):
         if connection is not None:
             connection.disconnect()  # type: ignore[no-untyped-call]  # untyped in redis-py
 
-    def _send(self, call: Call[Any]) -> Any:
-        script = self.scripts.get(call.name)
-        if script is None:
-            return self._exchange(call.name, *call.args)
-        try:
-            return self._exchange("EVALSHA", script.sha, 0, *call.args)
-        except NoScriptError:
-            return self._exchange("EVAL", script.source, 0, *call.args)
-
-    def _exchange(self, *words: Any) -> Any:
+    def _send(self, *command: Word) -> Any:
         connection = self._connection()
         seconds = self._own.seconds
         connection.socket_timeout = connection.socket_connect_timeout = seconds
         try:
             connection.connect()  # type: ignore[no-untyped-call]  # untyped in redis-py
-            connection.send_command(*words)  # type: ignore[no-untyped-call]  # untyped in redis-py
+            connection.send_command(*command)  # type: ignore[no-untyped-call]  # untyped in redis-py
             return connection.read_response(timeout=seconds)
         except BaseException as error:
             # Ctrl-C between question and reply: the reply must not be taken for that of the next question.
@@ -70,6 +63,5 @@ class BoundedStore(TurnStore):
         connection = self._own.connection
         # A forked child must not speak on its parent's socket.
         if connection is None or connection.pid != os.getpid():
-            pool = self.client.connection_pool
-            connection = self._own.connection = pool.connection_class(**{**pool.connection_kwargs, **_NEW})
+            connection = self._own.connection = open_beside(self.client.connection_pool, **_NEW)
         return connection

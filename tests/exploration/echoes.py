@@ -7,7 +7,7 @@ from typing import Any, cast
 from tests.exploration.moves import STALE_WORKER, Moves, held
 from tests.exploration.world import World
 from turnstile.turns.states import State
-from turnstile.turns.store.turns import Call
+from turnstile.turns.store.runner import Call
 from turnstile.turns.turn import Claim
 
 Echo = tuple[str, Call[Any], Callable[[Any], bool]]

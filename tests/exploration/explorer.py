@@ -21,7 +21,7 @@ from tests.exploration.scope import Scope
 from tests.exploration.world import KEYS, World, settle
 from tests.scripts.cutting import CUT, cut_after
 from turnstile.turns.redis.scripts import Script
-from turnstile.turns.store.turns import Call
+from turnstile.turns.store.runner import Call
 
 _AT_ONCE = 24
 

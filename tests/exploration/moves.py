@@ -10,7 +10,11 @@ from tests.exploration.world import AWHILE, FUTURE, KEYS, PAST, QUEUE, World, no
 from turnstile.turns.question import Options
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
-from turnstile.turns.store.turns import Call, Outcome, Submitted, Swept, TurnStore
+from turnstile.turns.store.asking import Submitted
+from turnstile.turns.store.runner import Call
+from turnstile.turns.store.turns import TurnStore
+from turnstile.turns.store.upkeep import Swept
+from turnstile.turns.store.working import Outcome
 from turnstile.turns.turn import Claim
 
 STALE_WORKER = "w2"

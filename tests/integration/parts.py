@@ -10,7 +10,8 @@ from langchain_core.runnables import RunnableGenerator
 
 from turnstile.turns.errors import QueueUnreachable
 from turnstile.turns.settings import Settings
-from turnstile.turns.store.turns import AsyncTurnStore, Call
+from turnstile.turns.store.runner import Call
+from turnstile.turns.store.turns import AsyncTurnStore
 from turnstile.turns.turn import Claim
 
 T = TypeVar("T")

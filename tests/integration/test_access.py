@@ -19,7 +19,7 @@ from tests.receiver import Receiver
 from tests.support import wait_until
 from turnstile.turns.api_keys import Limits, NewKey, new_key, new_secret
 from turnstile.turns.settings import Settings
-from turnstile.turns.store.webhooks import WebhookStore
+from turnstile.turns.store.turns import TurnStore
 
 Open = Callable[..., Gateway]
 
@@ -133,7 +133,7 @@ def test_the_default_tenant_has_the_sessions_of_the_command_line(gateways: Open,
     key = new_key("ours")
     sdk = _as(gateways(TURNSTILE_API_KEYS=_entries(key)), key)
     response = sdk.responses.create(input="Hi", conversation="foo", background=True)
-    assert WebhookStore(settings).status(response.id).session == "foo"
+    assert TurnStore(settings).status(response.id).session == "foo"
 
 
 def test_requests_are_counted_over_all_gateways(gateways: Open) -> None:

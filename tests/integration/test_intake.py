@@ -18,7 +18,7 @@ from turnstile.turns.errors import InvalidTurn, QueueUnreachable, UnknownTurn
 from turnstile.turns.redis.connection import close_async
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
-from turnstile.turns.store.turns import Outcome
+from turnstile.turns.store.working import Outcome
 from turnstile.workers.upkeep import intake as intake_module
 from turnstile.workers.upkeep.intake import _BATCH, Intake
 

@@ -7,7 +7,8 @@ from tests.support import wait_until_async
 from turnstile.deploy.local.server import EmbeddedServer
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
-from turnstile.turns.store.turns import AsyncTurnStore, Outcome, TurnStore
+from turnstile.turns.store.turns import AsyncTurnStore, TurnStore
+from turnstile.turns.store.working import Outcome
 from turnstile.turns.turn import Claim
 from turnstile.workers.attempt.text_stream import TextStream
 

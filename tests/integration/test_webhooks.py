@@ -15,7 +15,7 @@ from turnstile.turns.api_keys import new_secret
 from turnstile.turns.errors import UnknownTurn
 from turnstile.turns.question import Options
 from turnstile.turns.settings import Settings
-from turnstile.turns.store.webhooks import WebhookStore
+from turnstile.turns.store.turns import TurnStore
 
 SECRET = new_secret()
 LOOPBACK = "127.0.0.0/8"
@@ -35,8 +35,8 @@ def model() -> Iterator[str]:
 
 
 @pytest.fixture
-def webhooks(settings: Settings) -> WebhookStore:
-    return WebhookStore(settings)
+def webhooks(settings: Settings) -> TurnStore:
+    return TurnStore(settings)
 
 
 class Office:
@@ -45,7 +45,7 @@ class Office:
     def __init__(self, url: str, folder: Path, model: str, **env: str) -> None:
         given = {**ENV, "OPENAI_BASE_URL": model, "TURNSTILE_WEBHOOK_NETWORKS": LOOPBACK, **env}
         self.worker = Worker(url, folder, 20, **given)
-        self.store = WebhookStore(Settings(redis_url=url))
+        self.store = TurnStore(Settings(redis_url=url))
 
     def ask(self, receiver: Receiver, id: str = "resp_1", question: str = "hi") -> None:
         self.store.submit(id, "foo", question, Options(webhook={"url": receiver.url, "key": ""}))
@@ -156,7 +156,7 @@ def test_gone_means_gone(office: Office) -> None:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
 def test_private_addresses_are_for_those_that_are_allowed(
-    host: str, redis_url: str, tmp_path: Path, model: str, store: WebhookStore
+    host: str, redis_url: str, tmp_path: Path, model: str, store: TurnStore
 ) -> None:
     office = Office(redis_url, tmp_path, model, TURNSTILE_WEBHOOK_NETWORKS="10.0.0.0/8")
     with Receiver() as receiver, office.worker:

@@ -13,8 +13,8 @@ from tests.scripts.scene import LASTING, Scene, pair
 from turnstile.turns.celery_message import QUEUES, WEBHOOK_QUEUE
 from turnstile.turns.redis.scripts import Script
 from turnstile.turns.states import State
-from turnstile.turns.store.turns import Outcome, TurnStore
-from turnstile.turns.store.webhooks import WebhookStore
+from turnstile.turns.store.turns import TurnStore
+from turnstile.turns.store.working import Outcome
 from turnstile.turns.turn import Claim
 
 CUT = "the script is cut here"
@@ -88,7 +88,7 @@ def _answer(scene: Scene, claim: Claim) -> None:
     assert scene.turns.finish(claim, outcome, pair(claim.id), after=after, text=text) is State.COMPLETED
 
 
-def deliver_webhooks(store: WebhookStore, scene: Scene) -> Counter[str]:
+def deliver_webhooks(store: TurnStore, scene: Scene) -> Counter[str]:
     """Deliver the webhooks that are due; return how often each turn's was delivered."""
     delivered: Counter[str] = Counter()
     for _ in range(_ROUNDS):

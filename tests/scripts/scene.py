@@ -14,7 +14,8 @@ from turnstile.turns.question import Options, Question
 from turnstile.turns.redis.connection import close_async
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
-from turnstile.turns.store.turns import AsyncTurnStore, Outcome, TurnStore
+from turnstile.turns.store.turns import AsyncTurnStore, TurnStore
+from turnstile.turns.store.working import Outcome
 from turnstile.turns.turn import Claim
 
 AN_HOUR_MS = 3_600_000

@@ -11,8 +11,10 @@ from turnstile.turns.question import Options
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
 from turnstile.turns.store import roster
-from turnstile.turns.store.turns import Call, Outcome
-from turnstile.turns.store.webhooks import Notice, WebhookStore
+from turnstile.turns.store.runner import Call
+from turnstile.turns.store.turns import TurnStore
+from turnstile.turns.store.webhooks import Notice
+from turnstile.turns.store.working import Outcome
 from turnstile.turns.turn import Claim
 
 HOOK = {"url": "https://example.org/hook", "key": "k"}
@@ -42,8 +44,8 @@ def situation(script: str, *, erases: bool = False) -> Callable[[Prepare], Prepa
     return enter
 
 
-def _hooks(scene: Scene) -> WebhookStore:
-    assert isinstance(scene.turns, WebhookStore)
+def _hooks(scene: Scene) -> TurnStore:
+    assert isinstance(scene.turns, TurnStore)
     return scene.turns
 
 
@@ -248,14 +250,13 @@ def _of_a_dead_worker(scene: Scene) -> Callable[[], Any]:
 
 @situation("enlist")
 def _on_the_roll(scene: Scene) -> Callable[[], Any]:
-    settings = Settings()
-    facts = {**roster.introduce(settings), "started": 0, "seen": scene.turns.now()}
-    return lambda: scene.turns.run(roster.enlist(settings, "w1", facts))
+    facts = {**roster.introduce(Settings()), "started": 0, "seen": scene.turns.now()}
+    return lambda: scene.turns.enlist("w1", facts)
 
 
 @situation("roll")
 def _of_those_at_work(scene: Scene) -> Callable[[], Any]:
-    return lambda: scene.turns.run(roster.roll())
+    return scene.turns.roll
 
 
 @situation("audit")

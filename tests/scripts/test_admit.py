@@ -3,11 +3,11 @@
 from typing import Any
 
 from turnstile.turns.settings import Settings
-from turnstile.turns.store.limits import AsyncRateStore
+from turnstile.turns.store.turns import AsyncTurnStore
 
 
 async def test_a_minutes_worth_may_come_at_once(redis_url: str, client: Any) -> None:
-    rates = AsyncRateStore(Settings(redis_url=redis_url))
+    rates = AsyncTurnStore(Settings(redis_url=redis_url))
     answers = [await rates.admit("k", 5) for _ in range(6)]
     assert [answer.admitted for answer in answers] == [True] * 5 + [False]
     assert [answer.left for answer in answers] == [4, 3, 2, 1, 0, 0]
@@ -17,7 +17,7 @@ async def test_a_minutes_worth_may_come_at_once(redis_url: str, client: Any) -> 
 
 
 async def test_what_was_spent_comes_back_evenly(redis_url: str, client: Any) -> None:
-    rates = AsyncRateStore(Settings(redis_url=redis_url))
+    rates = AsyncTurnStore(Settings(redis_url=redis_url))
     for _ in range(5):
         await rates.admit("k", 5)
     client.set("turnstile:rate:k", float(client.get("turnstile:rate:k")) - 12_000)  # twelve seconds pass
@@ -27,7 +27,7 @@ async def test_what_was_spent_comes_back_evenly(redis_url: str, client: Any) -> 
 
 
 async def test_a_refusal_costs_nothing(redis_url: str, client: Any) -> None:
-    rates = AsyncRateStore(Settings(redis_url=redis_url))
+    rates = AsyncTurnStore(Settings(redis_url=redis_url))
     await rates.admit("k", 1)
     before = client.get("turnstile:rate:k")
     assert not (await rates.admit("k", 1)).admitted

@@ -13,7 +13,7 @@ from turnstile.turns.errors import InvalidTurn
 from turnstile.turns.redis.scripts import NAMES
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
-from turnstile.turns.store.webhooks import WebhookStore
+from turnstile.turns.store.turns import TurnStore
 
 
 def test_every_script_is_cut() -> None:
@@ -23,7 +23,7 @@ def test_every_script_is_cut() -> None:
 @pytest.mark.parametrize("again", [True, False], ids=["called again", "caller gone"])
 @pytest.mark.parametrize("situation", SITUATIONS, ids=lambda s: f"{s.script} {s.name}")
 def test_a_cut_changes_nothing_in_the_end(situation: Situation, again: bool, redis_url: str, client: redis.Redis) -> None:
-    store = WebhookStore(Settings(redis_url=redis_url))
+    store = TurnStore(Settings(redis_url=redis_url))
     scene = Scene(store, client)
     for writes in numbers():
         client.flushdb()
@@ -57,7 +57,7 @@ def test_no_reader_takes_an_end_for_whole_that_is_cut_short(scene: Scene) -> Non
             return
 
 
-def _untold(store: WebhookStore, scene: Scene, told: dict[str, int]) -> list[str]:
+def _untold(store: TurnStore, scene: Scene, told: dict[str, int]) -> list[str]:
     """Turns whose end no webhook was told of, and none was given up."""
     names = scene.client.keys(scene.keys.turn("*"))
     records = {str(name).removeprefix(scene.keys.turn()): scene.client.hgetall(name) for name in names}
@@ -68,7 +68,7 @@ def _untold(store: WebhookStore, scene: Scene, told: dict[str, int]) -> list[str
 
 @pytest.mark.parametrize("writes", range(4))
 def test_all_that_were_refused_are_told_by_the_repeat(writes: int, redis_url: str, client: redis.Redis) -> None:
-    store = WebhookStore(Settings(redis_url=redis_url))
+    store = TurnStore(Settings(redis_url=redis_url))
     error = InvalidTurn("Not like this.", param="x")
     with cut(store, "refuse", writes) as happened:
         store.refuse(["a", "b"], error)
@@ -79,7 +79,7 @@ def test_all_that_were_refused_are_told_by_the_repeat(writes: int, redis_url: st
 
 @pytest.mark.parametrize("writes", range(5))
 def test_a_session_that_was_begun_by_half_is_begun_by_the_repeat(writes: int, redis_url: str, client: redis.Redis) -> None:
-    store = WebhookStore(Settings(redis_url=redis_url))
+    store = TurnStore(Settings(redis_url=redis_url))
     messages = [*pair("a"), *pair("b")]
     with cut(store, "converse", writes) as happened:
         store.begin("foo", {"topic": "tea"}, messages)
@@ -91,7 +91,7 @@ def test_a_session_that_was_begun_by_half_is_begun_by_the_repeat(writes: int, re
 
 @pytest.mark.parametrize("writes", range(40))
 def test_an_erase_that_was_cut_is_completed_by_its_repeat(writes: int, redis_url: str, client: redis.Redis) -> None:
-    store = WebhookStore(Settings(redis_url=redis_url))
+    store = TurnStore(Settings(redis_url=redis_url))
     scene = Scene(store, client)
     scene.complete(scene.start("a", reply=True))
     scene.start("b", reply=True)
@@ -106,7 +106,7 @@ def test_an_erase_that_was_cut_is_completed_by_its_repeat(writes: int, redis_url
 
 @pytest.mark.parametrize("writes", range(1, 24))
 def test_an_owner_that_hears_of_its_end_finds_it_complete(writes: int, redis_url: str, client: redis.Redis) -> None:
-    store = WebhookStore(Settings(redis_url=redis_url))
+    store = TurnStore(Settings(redis_url=redis_url))
     scene = Scene(store, client)
     claim = scene.start("a", reply=True)
     scene.submit("b")

@@ -15,7 +15,7 @@ from turnstile.turns.celery_message import QUEUES, dispatch_message
 from turnstile.turns.errors import TurnCancelled, TurnFailed
 from turnstile.turns.question import Options
 from turnstile.turns.states import State
-from turnstile.turns.store.turns import Outcome
+from turnstile.turns.store.working import Outcome
 
 EVERY_CHARACTER = "ABCXYZabcxyz0189._@+~=:-"
 SESSIONS = ("foo", "tenant/foo", EVERY_CHARACTER, f"{EVERY_CHARACTER}/{EVERY_CHARACTER}", "@id@", "@tag@", "x" * 200, "-", ".")

@@ -8,7 +8,7 @@ from tests.scripts.conftest import Memory
 from tests.scripts.scene import Scene
 from turnstile.turns.errors import QueueMemoryFull
 from turnstile.turns.states import State
-from turnstile.turns.store.turns import Outcome
+from turnstile.turns.store.working import Outcome
 from turnstile.turns.turn import Claim
 
 

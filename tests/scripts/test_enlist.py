@@ -11,6 +11,7 @@ from tests.scripts.conftest import Memory, Stage
 from tests.scripts.scene import Scene
 from turnstile.turns.settings import Settings
 from turnstile.turns.store import roster
+from turnstile.turns.store.turns import TurnStore
 
 DIFFERENT: dict[str, Any] = {
     "history_prefix": "theirs:",
@@ -34,11 +35,11 @@ def enlist(scene: Scene, worker: str, started: float = 0, ago: float = 0, **chan
     """Enlist a worker that has some settings of its own; empty, or why it may not be."""
     settings = Settings(**changed)
     facts = {**roster.introduce(settings), "started": started, "seen": scene.turns.now() - ago}
-    return str(scene.turns.run(roster.enlist(settings, worker, facts)))
+    return str(scene.turns.run(TurnStore.enlist.describe(TurnStore(settings, "redis://localhost"), worker, facts)))
 
 
 def present(scene: Scene, limit: int = 100) -> list[str]:
-    workers: dict[str, roster.Facts] = scene.turns.run(roster.roll(limit))
+    workers: dict[str, roster.Facts] = scene.turns.roll(limit)
     return sorted(workers)
 
 

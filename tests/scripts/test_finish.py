@@ -9,7 +9,7 @@ from tests.scripts.scene import ANSWER, Scene, pair, pairs
 from turnstile.turns.errors import BrokenRecord, TurnFailed
 from turnstile.turns.question import Options
 from turnstile.turns.states import State
-from turnstile.turns.store.turns import Outcome
+from turnstile.turns.store.working import Outcome
 
 ENDS = (State.COMPLETED, State.INCOMPLETE, State.FAILED, State.CANCELLED)
 

@@ -6,7 +6,7 @@ from tests.scripts.conftest import Stage
 from tests.scripts.scene import Scene, marked, pair
 from turnstile.turns.errors import TooManyWaiting, TurnConflict, TurnNotEnded, UnknownTurn
 from turnstile.turns.states import State
-from turnstile.turns.store.turns import Outcome
+from turnstile.turns.store.working import Outcome
 
 
 def answer(scene: Scene, id: str, session: str = "foo") -> None:

@@ -25,7 +25,9 @@ from turnstile.turns.errors import TurnConflict
 from turnstile.turns.question import Options
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import TRANSITIONS, State
-from turnstile.turns.store.turns import Call, Outcome, TurnStore
+from turnstile.turns.store.runner import Call
+from turnstile.turns.store.turns import TurnStore
+from turnstile.turns.store.working import Outcome
 from turnstile.turns.turn import Claim
 
 _ANY: dict[str, Any] = {"deadline": None, "suppress_health_check": list(HealthCheck), "report_multiple_bugs": False}

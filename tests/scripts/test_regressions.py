@@ -1,7 +1,7 @@
 """What a mutant once survived."""
 
 from tests.scripts.scene import Scene
-from turnstile.turns.store.turns import Call
+from turnstile.turns.store.runner import Call
 
 _ABSENCE_MS = 100_000
 

@@ -10,7 +10,7 @@ from tests.scripts.scene import AN_HOUR_MS, Scene, pair, pairs
 from turnstile.turns.errors import TurnFailed
 from turnstile.turns.question import Options
 from turnstile.turns.states import State
-from turnstile.turns.store.turns import Swept
+from turnstile.turns.store.upkeep import Swept
 
 NOTHING = Swept(0, 0, 0, 0, 0)
 

@@ -10,29 +10,30 @@ from turnstile.turns.errors import UnknownTurn
 from turnstile.turns.question import Options
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
-from turnstile.turns.store.turns import Outcome
-from turnstile.turns.store.webhooks import Notice, Undelivered, WebhookStore
+from turnstile.turns.store.turns import TurnStore
+from turnstile.turns.store.webhooks import Notice, Undelivered
+from turnstile.turns.store.working import Outcome
 from turnstile.turns.turn import Claim
 
 URL = "https://hooks.example.com/x"
 
 
 @pytest.fixture
-def store(redis_url: str) -> WebhookStore:
-    return WebhookStore(Settings(redis_url=redis_url, webhook_seconds=60, max_attempts=1))
+def store(redis_url: str) -> TurnStore:
+    return TurnStore(Settings(redis_url=redis_url, webhook_seconds=60, max_attempts=1))
 
 
-def _ask(store: WebhookStore, id: str = "a", **webhook: str) -> None:
+def _ask(store: TurnStore, id: str = "a", **webhook: str) -> None:
     store.submit(id, "foo", "hi", Options(webhook=webhook))
 
 
-def _end(store: WebhookStore, state: State = State.COMPLETED, id: str = "a") -> None:
+def _end(store: TurnStore, state: State = State.COMPLETED, id: str = "a") -> None:
     claim = store.claim(id, "w", "n")
     assert isinstance(claim, Claim)
     store.finish(claim, Outcome(state, answer="yes" if state.answered else "", code="" if state.answered else "internal"))
 
 
-def _cancelled(store: WebhookStore) -> None:
+def _cancelled(store: TurnStore) -> None:
     _ask(store, url=URL, key="k")
     store.cancel("a")
 
@@ -42,19 +43,19 @@ def _posted(client: Any) -> list[str]:
     return [json.loads(json.loads(raw)["body"])[0][0] for raw in reversed(client.lrange("webhooks", 0, -1))]
 
 
-def _take(store: WebhookStore) -> Notice:
+def _take(store: TurnStore) -> Notice:
     notice = store.notify("a")
     assert notice
     return notice
 
 
-def _known(store: WebhookStore) -> Undelivered:
+def _known(store: TurnStore) -> Undelivered:
     known = store.look_up("a")
     assert known
     return known
 
 
-def test_what_a_content_filter_stopped_is_incomplete(store: WebhookStore) -> None:
+def test_what_a_content_filter_stopped_is_incomplete(store: TurnStore) -> None:
     _ask(store, url=URL, key="k")
     claim = store.claim("a", "w", "n")
     assert isinstance(claim, Claim)
@@ -63,7 +64,7 @@ def test_what_a_content_filter_stopped_is_incomplete(store: WebhookStore) -> Non
 
 
 @pytest.mark.parametrize("state", [State.COMPLETED, State.FAILED, State.INCOMPLETE])
-def test_an_end_is_noted_and_sent_off(store: WebhookStore, client: redis.Redis, state: State) -> None:
+def test_an_end_is_noted_and_sent_off(store: TurnStore, client: redis.Redis, state: State) -> None:
     _ask(store, url=URL, key="k")
     assert store.look_up("a") is None
     _end(store, state)
@@ -82,7 +83,7 @@ def test_an_end_is_noted_and_sent_off(store: WebhookStore, client: redis.Redis, 
     }
 
 
-def test_a_cancelled_turn_and_a_lost_one_are_told_too(store: WebhookStore, client: Any) -> None:
+def test_a_cancelled_turn_and_a_lost_one_are_told_too(store: TurnStore, client: Any) -> None:
     _cancelled(store)
     assert _take(store).type == "response.cancelled"
     _ask(store, "b", url=URL)
@@ -95,7 +96,7 @@ def test_a_cancelled_turn_and_a_lost_one_are_told_too(store: WebhookStore, clien
     assert notice.type == "response.failed"
 
 
-def test_the_message_is_one_that_celery_reads(store: WebhookStore, client: Any) -> None:
+def test_the_message_is_one_that_celery_reads(store: TurnStore, client: Any) -> None:
     _cancelled(store)
     message = json.loads(client.lindex("webhooks", 0))
     assert message["headers"]["task"] == "workers.notify"
@@ -104,20 +105,20 @@ def test_the_message_is_one_that_celery_reads(store: WebhookStore, client: Any) 
     assert URL not in json.dumps(message)
 
 
-def test_without_a_webhook_nothing_is_noted(store: WebhookStore, client: Any) -> None:
+def test_without_a_webhook_nothing_is_noted(store: TurnStore, client: Any) -> None:
     store.submit("a", "foo", "hi", Options(metadata={"note": '"webhook":{"url":"x"}'}, instructions='{"webhook":1}'))
     _end(store)
     assert not client.exists("webhooks", store.keys.webhooks, store.keys.webhook("a"))
 
 
-def test_it_is_taken_once(store: WebhookStore) -> None:
+def test_it_is_taken_once(store: TurnStore) -> None:
     _cancelled(store)
     assert store.notify("a")
     assert store.notify("a") is None
     assert store.notify("nothing") is None
 
 
-def test_a_delivery_leaves_nothing(store: WebhookStore, client: Any) -> None:
+def test_a_delivery_leaves_nothing(store: TurnStore, client: Any) -> None:
     _cancelled(store)
     notice = _take(store)
     assert store.conclude(notice) == "delivered"
@@ -128,7 +129,7 @@ def test_a_delivery_leaves_nothing(store: WebhookStore, client: Any) -> None:
         store.resend("a")
 
 
-def test_a_failed_attempt_is_repeated_when_its_time_comes(store: WebhookStore, client: Any) -> None:
+def test_a_failed_attempt_is_repeated_when_its_time_comes(store: TurnStore, client: Any) -> None:
     _cancelled(store)
     first = _take(store)
     assert store.conclude(first, "http_500", 30) == "waiting"
@@ -143,7 +144,7 @@ def test_a_failed_attempt_is_repeated_when_its_time_comes(store: WebhookStore, c
     assert (second.event, second.attempt) == (first.event, 2)
 
 
-def test_an_attempt_that_is_taken_for_lost_has_nothing_to_tell(store: WebhookStore, client: Any) -> None:
+def test_an_attempt_that_is_taken_for_lost_has_nothing_to_tell(store: TurnStore, client: Any) -> None:
     _cancelled(store)
     lost = _take(store)
     client.zadd(store.keys.webhooks, {"a": 1})
@@ -154,7 +155,7 @@ def test_an_attempt_that_is_taken_for_lost_has_nothing_to_tell(store: WebhookSto
     assert store.conclude(again) == "delivered"
 
 
-def test_a_message_that_still_stands_in_its_queue_is_not_doubled(store: WebhookStore, client: Any) -> None:
+def test_a_message_that_still_stands_in_its_queue_is_not_doubled(store: TurnStore, client: Any) -> None:
     _cancelled(store)
     client.zadd(store.keys.webhooks, {"a": 1})
     assert store.remind() == (1, 0)
@@ -165,7 +166,7 @@ def test_a_message_that_still_stands_in_its_queue_is_not_doubled(store: WebhookS
 
 
 @pytest.mark.parametrize("delay", [-1, 61])
-def test_it_is_given_up_and_can_be_sent_again(store: WebhookStore, client: Any, delay: float) -> None:
+def test_it_is_given_up_and_can_be_sent_again(store: TurnStore, client: Any, delay: float) -> None:
     _cancelled(store)
     notice = _take(store)
     assert store.conclude(notice, "http_410", delay) == "given_up"
@@ -181,7 +182,7 @@ def test_it_is_given_up_and_can_be_sent_again(store: WebhookStore, client: Any, 
     assert _take(store).event == notice.event
 
 
-def test_nothing_is_kept_for_ever(store: WebhookStore, client: Any) -> None:
+def test_nothing_is_kept_for_ever(store: TurnStore, client: Any) -> None:
     _cancelled(store)
     assert client.pttl(store.keys.webhook("a")) > 0
     client.delete(store.keys.webhook("a"))
@@ -190,7 +191,7 @@ def test_nothing_is_kept_for_ever(store: WebhookStore, client: Any) -> None:
     assert not client.exists(store.keys.webhooks)
 
 
-def test_a_turn_that_runs_again_is_told_again(store: WebhookStore) -> None:
+def test_a_turn_that_runs_again_is_told_again(store: TurnStore) -> None:
     _ask(store, url=URL)
     _end(store, State.FAILED)
     failed = _take(store)
@@ -203,7 +204,7 @@ def test_a_turn_that_runs_again_is_told_again(store: WebhookStore) -> None:
     assert store.conclude(again) == "delivered"
 
 
-def test_an_erased_session_tells_nothing(store: WebhookStore, client: Any) -> None:
+def test_an_erased_session_tells_nothing(store: TurnStore, client: Any) -> None:
     _cancelled(store)
     store.conclude(_take(store), "http_410", -1)
     store.erase("foo")

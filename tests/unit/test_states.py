@@ -10,7 +10,8 @@ import redis
 from tests.scripts.scene import Scene
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import TRANSITIONS, State
-from turnstile.turns.store.turns import Outcome, TurnStore
+from turnstile.turns.store.turns import TurnStore
+from turnstile.turns.store.working import Outcome
 from turnstile.turns.turn import Claim
 
 _DOCUMENT = Path(__file__).parents[2] / "ARCHITECTURE.md"

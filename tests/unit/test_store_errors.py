@@ -5,7 +5,7 @@ from redis.exceptions import NoPermissionError, ReadOnlyError, ResponseError
 
 from turnstile.turns.errors import BrokenRecord, MissingRight, QueueUnreachable
 from turnstile.turns.redis.address import parse
-from turnstile.turns.store.turns import _translate
+from turnstile.turns.redis.failures import translate
 
 _WHERE = parse("redis://user:secret@localhost/0")
 _LACKS = "ACL failure in script: User worker has no permissions to run the 'xadd' command script: on @user_script:1."
@@ -22,7 +22,7 @@ _LACKS = "ACL failure in script: User worker has no permissions to run the 'xadd
     ],
 )
 def test_a_right_that_is_missing_is_named_and_waited_out(error: ResponseError, right: str) -> None:
-    told = _translate(error, _WHERE, "claim")
+    told = translate(error, _WHERE, "claim")
     assert isinstance(told, MissingRight)
     assert isinstance(told, QueueUnreachable)
     assert right in str(told)
@@ -39,9 +39,9 @@ def test_a_right_that_is_missing_is_named_and_waited_out(error: ResponseError, r
     ],
 )
 def test_a_server_that_takes_nothing_for_a_while_is_waited_out(error: ResponseError) -> None:
-    assert type(_translate(error, _WHERE, "finish")) is QueueUnreachable
+    assert type(translate(error, _WHERE, "finish")) is QueueUnreachable
 
 
 def test_a_key_of_another_type_is_not() -> None:
-    told = _translate(ResponseError("WRONGTYPE Operation against a key holding the wrong kind of value"), _WHERE, "finish")
+    told = translate(ResponseError("WRONGTYPE Operation against a key holding the wrong kind of value"), _WHERE, "finish")
     assert isinstance(told, BrokenRecord)

@@ -19,6 +19,7 @@ from redis.exceptions import AuthorizationError
 
 from turnstile.turns.asyncio_tasks import end_all, run_together
 from turnstile.turns.redis.silence import watch_for_silence
+from turnstile.turns.redis.single import open_beside
 
 RETRIES = 6
 CONNECT_SECONDS = 5.0
@@ -88,7 +89,7 @@ class Multiplexer:
             self._give_up(redis.ConnectionError("The connection was closed."))
 
     async def _connected(self) -> None:
-        connection: AbstractConnection = self._pool.connection_class(**{**self._pool.connection_kwargs, **OWN})
+        connection: AbstractConnection = open_beside(self._pool, **OWN)
         trouble: Exception | None = None
         try:
             await self._serve(connection)

@@ -16,6 +16,7 @@ from turnstile.turns.asyncio_tasks import run_together
 from turnstile.turns.redis.connection import connect_async, multiplexer
 from turnstile.turns.redis.multiplexer import CONNECT_SECONDS, OWN
 from turnstile.turns.redis.silence import watch_for_silence
+from turnstile.turns.redis.single import open_beside
 from turnstile.turns.repeated_errors import Complaints
 
 _PAUSE_SECONDS = 0.1
@@ -69,8 +70,7 @@ class Subscription:
 
     async def _connected(self) -> None:
         self._stale.clear()
-        pool = connect_async(self._url).connection_pool
-        connection: AbstractConnection = pool.connection_class(**{**pool.connection_kwargs, **OWN})
+        connection: AbstractConnection = open_beside(connect_async(self._url).connection_pool, **OWN)
         try:
             await run_together(self._converse(connection), self._until_stale())
         except ResponseError as error:

@@ -3,11 +3,12 @@
 import re
 import secrets
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 
 from turnstile.turns.celery_message import QUEUES, WEBHOOK_QUEUE
 from turnstile.turns.redis.keys import Keys
 from turnstile.turns.redis.scripts import Script, key_names
+from turnstile.turns.store.runner import Call, Runner, operation
 from turnstile.turns.text import as_text, dumps
 
 ROLES: dict[str, tuple[str, ...]] = {
@@ -77,3 +78,13 @@ def _patterns(used: set[str], keys: Keys, name: str) -> dict[str, tuple[str, str
 def read(said: Mapping[str, str], reply: Sequence[bytes]) -> list[str]:
     """The rights that are missing, as ACL SETUSER takes them."""
     return [said.get(right, right) for right in map(as_text, reply)]
+
+
+class Rights(Runner):
+    """The operation that tries the rights of our Redis user."""
+
+    @operation
+    def lacking(self, role: str) -> Call[list[str]]:
+        """Return the rights that our Redis user lacks for a role, as ACL SETUSER takes them."""
+        asked, said = ask(role, self.scripts, self.keys)
+        return Call("rights", (asked,), partial(read, said))

@@ -7,12 +7,13 @@ workers at work are the measure: a worker that differs is not let onto the roll,
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from turnstile.turns.redis.scripts import digest
 from turnstile.turns.settings import Settings
-from turnstile.turns.store.turns import Call
+from turnstile.turns.store.replies import OneOf, always
+from turnstile.turns.store.runner import Call, Runner, operation
 from turnstile.turns.text import as_text, dumps
 
 MUST_AGREE = ("history_prefix", "history_ttl", "result_ttl", "failed_ttl", "events_ttl")
@@ -59,30 +60,6 @@ def _said(value: object) -> str:
     return f"{value:.3f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
 
 
-def enlist(settings: Settings, worker: str, facts: Facts) -> Call[str]:
-    """Put a worker on the roll, or renew its place; empty, or the one line that says why it is refused.
-
-    `facts` hold what `introduce` tells, and `started` and `seen`, in seconds since the epoch.
-    """
-    shared = facts["settings"]
-    binding = [word for name in map(Settings.variable, MUST_AGREE) for word in (name, shared[name])]
-
-    def read(reply: list[bytes]) -> str:
-        return "" if reply[0] == b"enlisted" else objection(settings, {as_text(reply[1]): json.loads(reply[2])})
-
-    alike = dumps({"fingerprint": facts["fingerprint"]}).strip("{}")
-    return Call("enlist", (worker, dumps(facts), facts["started"], alike, *binding), read)
-
-
-def roll(limit: int = 1_000_000) -> Call[dict[str, Facts]]:
-    """The workers at work, by name, at most `limit`, each with what it says of itself."""
-
-    def read(reply: list[bytes]) -> dict[str, Facts]:
-        return {as_text(name): json.loads(facts) for name, facts in zip(reply[::2], reply[1::2], strict=True)}
-
-    return Call("roll", (limit,), read)
-
-
 def objection(settings: Settings, workers: Mapping[str, Facts], fields: Iterable[str] = MUST_AGREE) -> str:
     """Why a process with these settings must not store anything beside these workers, in one line; empty: it may."""
     found = next(_differences(settings, workers, fields), None)
@@ -102,3 +79,36 @@ def _differences(settings: Settings, workers: Mapping[str, Facts], fields: Itera
             if theirs != value:
                 yield f"{name} is {value} here and {theirs} at worker {worker}"
                 break
+
+
+class Roster(Runner):
+    """Operations on the workers that are at work."""
+
+    @operation
+    def enlist(self, worker: str, facts: Facts) -> Call[str]:
+        """Put a worker on the roll, or renew its place; empty, or the one line that says why it is refused.
+
+        `facts` hold what `introduce` tells, and `started` and `seen`, in seconds since the epoch.
+        """
+        shared = facts["settings"]
+        binding = [word for name in map(Settings.variable, MUST_AGREE) for word in (name, shared[name])]
+
+        alike = dumps({"fingerprint": facts["fingerprint"]}).strip("{}")
+        args = (worker, dumps(facts), facts["started"], alike, *binding)
+        return Call("enlist", args, partial(_ENLISTED, self.settings))
+
+    @operation
+    def roll(self, limit: int = 1_000_000) -> Call[dict[str, Facts]]:
+        """Return the workers at work, by name, at most `limit`, each with what it says of itself."""
+
+        def read(reply: list[bytes]) -> dict[str, Facts]:
+            return {as_text(name): json.loads(facts) for name, facts in zip(reply[::2], reply[1::2], strict=True)}
+
+        return Call("roll", (limit,), read)
+
+
+def _refused(settings: Settings, worker: bytes, facts: bytes) -> str:
+    return objection(settings, {as_text(worker): json.loads(facts)})
+
+
+_ENLISTED = OneOf(enlisted=always(""), refused=_refused)

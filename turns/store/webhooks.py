@@ -1,12 +1,14 @@
-"""Webhooks in Redis: a turn's end is noted in the script that ends it, and stays noted until someone was told."""
+"""The role of webhooks: a turn's end is noted in the script that ends it, and stays noted until someone was told."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from functools import partial
+from typing import Self
 
 from turnstile.turns.errors import UnknownTurn
 from turnstile.turns.ids import check_turn
-from turnstile.turns.store.turns import AsyncTurnStore, Call, TurnStore, operation
+from turnstile.turns.store.replies import OneOf, always, raising
+from turnstile.turns.store.runner import Call, Runner, operation
 from turnstile.turns.text import as_text, dumps
 
 GIVEN_UP = "given_up"
@@ -63,17 +65,14 @@ class Undelivered:
 _FIELDS = ("type", "url", "phase", "attempts", "reason")
 
 
-class _Operations:
-    keys: Any
+class Webhooks(Runner):
+    """Operations on webhooks that are to be delivered."""
 
     @operation
     def notify(self, turn: str) -> Call[Notice | None]:
         """Take a webhook that was sent off, to deliver it; None when there is nothing to deliver."""
 
-        def read(reply: list[Any]) -> Notice | None:
-            return Notice.decode(turn, reply[1:]) if reply[0] == b"taken" else None
-
-        return Call("notify", (turn,), read)
+        return Call("notify", (turn,), partial(_TAKEN, turn))
 
     @operation
     def conclude(self, notice: Notice, reason: str = "", delay: float = 0) -> Call[str]:
@@ -82,7 +81,7 @@ class _Operations:
         `delivered`, `waiting` for the next attempt, `given_up`, or `superseded`: it was another's by then.
         """
         args = (notice.turn, notice.event, notice.attempt, reason, round(delay * 1000))
-        return Call("conclude", args, lambda reply: as_text(reply[0]))
+        return Call("conclude", args, _RECORDED)
 
     @operation
     def remind(self, limit: int = 100) -> Call[tuple[int, int]]:
@@ -93,11 +92,7 @@ class _Operations:
     def resend(self, turn: str) -> Call[None]:
         """Send a webhook off again now. Raises UnknownTurn when it was delivered, or there never was one."""
 
-        def read(reply: list[bytes]) -> None:
-            if reply[0] == b"unknown":
-                raise UnknownTurn(f"There is no webhook of turn {turn} to send: it was delivered, has expired, or never was.")
-
-        return Call("resend", (check_turn(turn),), read)
+        return Call("resend", (check_turn(turn),), partial(_RESENT, turn))
 
     @operation
     def undelivered(self, limit: int = 100, *, given_up: bool = True) -> Call[list[str]]:
@@ -111,9 +106,12 @@ class _Operations:
         return Call("HMGET", (self.keys.webhook(turn), *_FIELDS), lambda reply: Undelivered.decode(turn, reply))
 
 
-class WebhookStore(_Operations, TurnStore):
-    """The blocking face."""
+def _missing(turn: str) -> UnknownTurn:
+    return UnknownTurn(f"There is no webhook of turn {turn} to send: it was delivered, has expired, or never was.")
 
 
-class AsyncWebhookStore(_Operations, AsyncTurnStore):
-    """The awaited face."""
+_RECORDED = OneOf(
+    delivered=always("delivered"), waiting=always("waiting"), given_up=always(GIVEN_UP), superseded=always("superseded")
+)
+_TAKEN = OneOf[Notice | None](taken=lambda turn, *reply: Notice.decode(turn, reply), stale=always(None))
+_RESENT = OneOf(sent=always(None), unknown=raising(_missing))

@@ -13,7 +13,8 @@ from turnstile.memory.window import fit
 from turnstile.turns.errors import UNREADABLE, BrokenRecord
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
-from turnstile.turns.store.turns import AsyncTurnStore, Outcome
+from turnstile.turns.store.turns import AsyncTurnStore
+from turnstile.turns.store.working import Outcome
 from turnstile.turns.text import dumps, whole
 from turnstile.turns.turn import REFUSAL, Claim
 from turnstile.workers.attempt.failures import Failure, backoff, classify

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from turnstile.turns.store.turns import Outcome
+from turnstile.turns.store.working import Outcome
 
 REQUEUED = "requeued"
 LOST = "lost"

@@ -16,7 +16,8 @@ from kombu.transport import redis
 from turnstile.turns.celery_message import QUEUES, WEBHOOK_QUEUE
 from turnstile.turns.errors import InvalidTurn, TurnstileError
 from turnstile.turns.settings import settings
-from turnstile.turns.store.turns import Call, TurnStore
+from turnstile.turns.store.runner import Call
+from turnstile.turns.store.turns import TurnStore
 from turnstile.workers.upkeep.celery_messages import is_dispatch, known_ids, read
 
 log = logging.getLogger(__name__)
@@ -47,7 +48,7 @@ def _if_json(read: Callable[..., Any]) -> Callable[..., Any]:
         except (ValueError, RecursionError):
             log.warning("a message that is not JSON was dropped from a queue of Turnstile's own")
             with suppress(TurnstileError):
-                turns().run(Call("HINCRBY", (turns().keys.stats, "refused", 1), int))
+                turns().count("refused")
             return True
 
     return read_if_json
@@ -73,4 +74,4 @@ def _turn_away(store: TurnStore, message: Any) -> None:
     headers = message.get("headers") if isinstance(message, dict) else None
     ids = known_ids(headers.get("id") if isinstance(headers, dict) else None)
     if not (ids and store.refuse(ids, _WRONG)):
-        store.run(Call("HINCRBY", (store.keys.stats, "refused", 1), int))
+        store.count("refused")

@@ -34,7 +34,7 @@ class Enlistment:
         """
         settings = self._store.settings
         try:
-            others = await asyncio.wait_for(self._store.run(roster.roll()), seconds)
+            others = await asyncio.wait_for(self._store.roll(), seconds)
         except (QueueUnreachable, redis.RedisError, OSError, TimeoutError):
             return
         if objection := roster.objection(settings, others):
@@ -51,7 +51,7 @@ class Enlistment:
         """Tell the others that this worker is at work, and what else there is to say."""
         now = await self._store.now()
         self._facts |= {"started": self._facts.get("started", now), "seen": now, **facts}
-        self.refusal = await self._store.run(roster.enlist(self._store.settings, self._worker, self._facts))
+        self.refusal = await self._store.enlist(self._worker, self._facts)
         self._answered.set()
 
     async def leave(self) -> None:

@@ -20,7 +20,8 @@ from turnstile.turns.errors import (
     TurnRefused,
     UnknownTurn,
 )
-from turnstile.turns.store.turns import AsyncTurnStore, Call
+from turnstile.turns.store.runner import Call
+from turnstile.turns.store.turns import AsyncTurnStore
 from turnstile.workers.celery_patches.repeated_errors import Trouble
 from turnstile.workers.process.health import Beat
 from turnstile.workers.upkeep.celery_messages import Message, Refused, read
@@ -110,7 +111,7 @@ class Intake:
         if len(self._aside) >= _MOST_ASIDE:
             self._aside.clear()
         self._aside[session] = monotonic() + _ASIDE_SECONDS
-        await self._store.run(Call("HINCRBY", (self._store.keys.stats, "broken", 1), int))
+        await self._store.count("broken")
 
     async def _accept(self, queue: str, raw: bytes, message: Message | Refused) -> int:
         if isinstance(message, Refused):
@@ -135,7 +136,7 @@ class Intake:
         """Tell those who wait for it. The result of another turn with the same id stays."""
         delivered = bool(refused.ids) and await self._store.refuse(refused.ids, refused.error)
         if not delivered:
-            await self._store.run(Call("HINCRBY", (self._store.keys.stats, "refused", 1), int))
+            await self._store.count("refused")
         if refused.ids and not delivered:
             log.warning("a plain Celery message was dropped: another turn has its id")
         else:

@@ -19,7 +19,8 @@ from turnstile.turns.api_keys import keyring, secret_bytes
 from turnstile.turns.asyncio_tasks import end_all
 from turnstile.turns.errors import QueueUnreachable
 from turnstile.turns.settings import Settings
-from turnstile.turns.store.webhooks import AsyncWebhookStore, Notice
+from turnstile.turns.store.turns import AsyncTurnStore
+from turnstile.turns.store.webhooks import Notice
 from turnstile.workers.process.health import Beat
 from turnstile.workers.webhooks.networks import PrivateAddress, PublicResolver, check_host, read_networks
 
@@ -38,7 +39,7 @@ class WebhookSender:
     """A sender of webhooks on the running loop, a limited number at once. Raises SettingError when API keys cannot be read."""
 
     def __init__(self, settings: Settings) -> None:
-        self.store = AsyncWebhookStore(settings)
+        self.store = AsyncTurnStore(settings)
         self._settings = settings
         self._keys = keyring(settings)
         self._networks = read_networks(settings.webhook_networks)

@@ -18,7 +18,7 @@ from turnstile.producers.gateway.requests import ConversationRequest, Conversati
 from turnstile.producers.gateway.responses.routes import IdempotencyKey, Include
 from turnstile.turns.errors import TurnConflict, UnknownSession
 from turnstile.turns.question import fingerprint
-from turnstile.turns.store.turns import Conversation
+from turnstile.turns.store.conversations import Conversation
 from turnstile.turns.text import dumps
 
 router = APIRouter(prefix="/v1/conversations", tags=["Conversations"])

@@ -13,7 +13,7 @@ from turnstile.producers.gateway.edge.caller import CALLER, Caller
 from turnstile.producers.gateway.edge.errors import ApiError
 from turnstile.turns.api_keys import DEFAULT_TENANT, ApiKey, keyring
 from turnstile.turns.settings import Settings
-from turnstile.turns.store.limits import Admission, AsyncRateStore
+from turnstile.turns.store.limits import Admission
 
 log = logging.getLogger(__name__)
 
@@ -33,10 +33,6 @@ class Pass:
     headers: list[Header] = field(default_factory=list)
 
 
-class _Rates(PromptStore, AsyncRateStore):
-    """The counted requests, as promptly as the gateway's other calls."""
-
-
 class Gate:
     """Lets requests in, or raises ApiError; those let in know their caller.
 
@@ -47,7 +43,7 @@ class Gate:
     def __init__(self, settings: Settings) -> None:
         self._keys = keyring(settings)
         self._max_bytes = settings.max_body_bytes
-        self._rates = _Rates(settings)
+        self._rates = PromptStore(settings)
         if not self._keys.enforced:
             log.warning("no API keys are set (TURNSTILE_API_KEYS): this gateway answers this machine only")
 

@@ -1,0 +1,45 @@
+"""Errors of Redis, as Turnstile tells them."""
+
+import re
+import ssl
+
+import redis
+from redis.exceptions import BusyLoadingError, NoPermissionError, OutOfMemoryError, ReadOnlyError, ResponseError
+
+from turnstile.turns.errors import UNREADABLE, BrokenRecord, MissingRight, QueueMemoryFull, QueueUnreachable
+from turnstile.turns.redis.address import Address
+
+# What Redis answers when it refuses writes for a while, as redis-py passes it on.
+_UNWRITABLE = ("NOREPLICAS", "MISCONF", "READONLY")
+_BUSY = "BUSY "
+_LACKING = "ACL failure in script"
+_COMMAND = re.compile(r"run the '([^']+)' command")
+_ON_HISTORIES = ("LRANGE", "LLEN", "LREM")
+_WRONG_TYPE = (
+    "A key of Turnstile's holds another type: something else writes to this Redis. Erase the session, or move that key."
+)
+
+
+def translate(error: redis.RedisError, where: Address, name: str) -> Exception:
+    """Return the error of Turnstile's own that stands for one of redis-py's; what Redis refuses otherwise stays as it is."""
+    if isinstance(error, OutOfMemoryError):
+        return QueueMemoryFull("Redis is over its maxmemory and takes no new turns; running turns still finish. Try later.")
+    if isinstance(error, BusyLoadingError):
+        return QueueUnreachable(f"Redis at {where} is still loading its data; try again in a moment.")
+    if isinstance(error, (redis.AuthenticationError, redis.exceptions.AuthorizationError)):
+        return QueueUnreachable(f"Redis at {where} refuses the login: check the user and password in REDIS_URL.")
+    if isinstance(error.__context__, ssl.SSLError):
+        return QueueUnreachable(f"TLS with Redis at {where} fails: check the scheme and the ssl_ parameters of REDIS_URL.")
+    if isinstance(error, (redis.ConnectionError, redis.TimeoutError)):
+        return QueueUnreachable(f"Redis at {where} does not answer. Is it running? Set REDIS_URL, or run `turnstile up`.")
+    if isinstance(error, NoPermissionError) or _LACKING in str(error):
+        command = _COMMAND.search(str(error))
+        right = f"+{command[1]}" if command else "a family of keys or channels (`turnstile doctor` tells which)"
+        return MissingRight(f"The Redis user at {where} lacks {right}: grant it with ACL SETUSER.")
+    if str(error).startswith(_BUSY):
+        return QueueUnreachable(f"Redis at {where} runs somebody's long script; try again in a moment.")
+    if isinstance(error, ReadOnlyError) or str(error).startswith(_UNWRITABLE):
+        return QueueUnreachable(f"Redis at {where} takes no writes now: it fails over, misses its replicas, or cannot log.")
+    if str(error).startswith("WRONGTYPE"):
+        return BrokenRecord(UNREADABLE if name in _ON_HISTORIES else _WRONG_TYPE)
+    return error if isinstance(error, ResponseError) else QueueUnreachable(f"Redis at {where}: {type(error).__name__}.")

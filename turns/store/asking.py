@@ -1,0 +1,180 @@
+"""The role of callers: they ask, look at turns, and cancel, retry or delete them."""
+
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from turnstile.turns.errors import TooManyWaiting, TurnConflict, TurnNotEnded
+from turnstile.turns.ids import check_session, check_turn
+from turnstile.turns.question import Options, Question, encode_question, fingerprint
+from turnstile.turns.redis.connection import LONGEST_BLOCK_SECONDS
+from turnstile.turns.settings import Settings
+from turnstile.turns.states import State
+from turnstile.turns.store.replies import OneOf, always, raising, unknown_turn
+from turnstile.turns.store.runner import Call, Runner, operation
+from turnstile.turns.text import as_text
+from turnstile.turns.turn import Event, Record
+
+_DEFAULTS = Options()
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """A turn that was submitted; `fresh` is False when the same turn had been submitted before."""
+
+    id: str
+    state: State
+    place: int
+    fresh: bool
+    session: str = field(default="", compare=False)
+
+
+class Asking(Runner):
+    """Operations on turns for those who ask."""
+
+    @operation
+    def submit(
+        self, id: str, session: str, question: Question, options: Options = _DEFAULTS, *, reply: bool = False
+    ) -> Call[Submitted]:
+        """Accept a turn. `reply`: its end is also written where a plain Celery app waits for it.
+
+        Raises:
+            InvalidTurn, TooManyWaiting, QueueMemoryFull, TurnConflict: nothing was stored.
+        """
+        check_turn(id)
+        check_session(session)
+        body, extras = encode_question(question, self.settings.max_question_bytes), options.encode()
+        mark = fingerprint(session, body, extras)
+        args = (id, session, options.queue, body, extras, _flag(options.stream), _flag(reply), mark)
+        return Call("submit", args, partial(_SUBMITTED, self.settings, id, session))
+
+    @operation
+    def follow(self, id: str, previous: str, branch: str, question: Question, options: Options = _DEFAULTS) -> Call[Submitted]:
+        """Accept a turn that follows turn `previous`: in its session, or, when it is not the last there, in a new session
+        `branch` with the history up to it. The result tells the session.
+
+        Raises:
+            UnknownTurn: there is no `previous`.
+            TurnNotEnded: it still runs, and is not the last of its session.
+            InvalidTurn, TooManyWaiting, QueueMemoryFull, TurnConflict: as `submit`.
+        """
+        check_turn(id)
+        check_session(branch)
+        body, extras = encode_question(question, self.settings.max_question_bytes), options.encode()
+        mark = fingerprint(previous, body, extras)
+        args = (id, previous, branch, options.queue, body, extras, _flag(options.stream), "", mark)
+        return Call("follow", args, partial(_FOLLOWED, self.settings, id, previous))
+
+    @operation
+    def cancel(self, id: str, *, revoked: bool = False) -> Call[State]:
+        """Cancel a turn, and return the state that stands: `cancelled`, or the end that came first. Raises UnknownTurn.
+
+        `revoked`: a Celery caller that waits for it gets TaskRevokedError.
+        """
+        return Call("cancel", (id, _flag(revoked)), partial(_CANCELLED, id))
+
+    @operation
+    def retry(self, id: str) -> Call[State]:
+        """Queue a failed turn again, and return the state that stands: `queued`, or that of a turn that has not failed."""
+        return Call("retry", (id,), partial(_RETRIED, id))
+
+    @operation
+    def forget(self, id: str) -> Call[bool]:
+        """Forget one turn that has ended; False when there is none. What it added to the history stays, and its id is taken.
+
+        Raises:
+            TurnNotEnded: cancel it first.
+        """
+        return Call("forget", (id,), partial(_FORGOTTEN, id))
+
+    @operation
+    def status(self, id: str) -> Call[Record]:
+        """Return a turn's record. Raises UnknownTurn."""
+
+        def read(reply: list[Any]) -> Record:
+            if not reply:
+                raise unknown_turn(id)
+            return Record.decode(id, reply)
+
+        return Call("status", (id,), read)
+
+    @operation
+    def failed(self, limit: int = 100) -> Call[list[str]]:
+        """Return the ids of the turns that gave up, newest first."""
+        args = (self.keys.failed, 0, limit - 1)
+        return Call("ZREVRANGE", args, lambda reply: [as_text(id) for id in reply])
+
+    @operation
+    def events(self, id: str, after: int = 0, count: int = 1000) -> Call[list[Event]]:
+        """Return the events after a sequence that are there now."""
+        args = (self.keys.events(id), f"({after}-0", "+", "COUNT", count)
+        return Call("XRANGE", args, lambda reply: [Event.decode(entry) for entry in _entries(reply)])
+
+    @operation
+    def wait_events(self, id: str, after: int = 0, seconds: float = LONGEST_BLOCK_SECONDS) -> Call[list[Event]]:
+        """Return the events after a sequence; wait for the first one, `seconds` at most."""
+        block = max(1, round(min(seconds, LONGEST_BLOCK_SECONDS) * 1000))
+        args = ("COUNT", 1000, "BLOCK", block, "STREAMS", self.keys.events(id), f"{after}-0")
+        return Call("XREAD", args, _read_stream, blocks=True)
+
+
+def _flag(value: bool) -> str:
+    return "1" if value else ""
+
+
+def _state(_: str, state: bytes) -> State:
+    return State(as_text(state))
+
+
+def _accepted(_: Settings, id: str, session: str, place: int) -> Submitted:
+    return Submitted(id, State.QUEUED, place, fresh=True, session=session)
+
+
+def _again(_: Settings, id: str, session: str, state: bytes, place: int) -> Submitted:
+    return Submitted(id, State(as_text(state)), place, fresh=False, session=session)
+
+
+def _full_session(settings: Settings, *_: Any) -> TooManyWaiting:
+    most = settings.max_waiting_per_session
+    return TooManyWaiting(f"{most:,} turns wait in this session (TURNSTILE_MAX_WAITING_PER_SESSION); try later.")
+
+
+def _full(settings: Settings, *_: Any) -> TooManyWaiting:
+    return TooManyWaiting(f"{settings.max_waiting:,} turns are unfinished in all (TURNSTILE_MAX_WAITING); try later.")
+
+
+def _unended(_: Settings, __: str, previous: str) -> TurnNotEnded:
+    return TurnNotEnded(f"Turn {previous} has not ended, and others follow it: wait for its end.")
+
+
+_REFUSED = {
+    "conflict": raising(lambda *_: TurnConflict("This turn id is taken by another question; use a new one.")),
+    "full_session": raising(_full_session),
+    "full": raising(_full),
+}
+_SUBMITTED = OneOf(accepted=_accepted, again=_again, **_REFUSED)
+_FOLLOWED = OneOf(
+    accepted=lambda settings, id, _, place, session: _accepted(settings, id, as_text(session), place),
+    again=lambda settings, id, _, state, place, session: _again(settings, id, as_text(session), state, place),
+    unknown=raising(lambda _, __, previous: unknown_turn(previous)),
+    unended=raising(_unended),
+    **_REFUSED,
+)
+_CANCELLED = OneOf(cancelled=always(State.CANCELLED), ended=_state, unknown=raising(unknown_turn))
+_RETRIED = OneOf(accepted=always(State.QUEUED), ended=_state, unknown=raising(unknown_turn))
+_FORGOTTEN = OneOf(
+    forgotten=always(True),
+    unended=raising(lambda id: TurnNotEnded(f"Turn {id} has not ended: cancel it first.")),
+    unknown=always(False),
+)
+
+
+def _entries(reply: Any) -> list[tuple[bytes, dict[bytes, bytes]]]:
+    return [(e[0], e[1] if isinstance(e[1], dict) else dict(zip(e[1][::2], e[1][1::2], strict=True))) for e in reply or ()]
+
+
+def _read_stream(reply: Any) -> list[Event]:
+    if not reply:
+        return []
+    streams = reply.values() if isinstance(reply, dict) else [stream[1] for stream in reply]
+    return [Event.decode(entry) for entries in streams for entry in _entries(entries)]

@@ -1,0 +1,90 @@
+"""The role of conversations: sessions with their metadata and their histories, apart from turns."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from turnstile.turns.errors import UNREADABLE, BrokenRecord, TurnConflict
+from turnstile.turns.ids import check_session
+from turnstile.turns.question import fingerprint
+from turnstile.turns.store.replies import OneOf, always, raising, unknown_session
+from turnstile.turns.store.runner import Call, Runner, operation
+from turnstile.turns.text import dumps
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """A session and its metadata. `created` is in seconds since the epoch, 0 when nobody knows."""
+
+    session: str
+    created: float
+    metadata: dict[str, str]
+
+
+class Conversations(Runner):
+    """Operations on sessions and their histories."""
+
+    @operation
+    def begin(self, session: str, metadata: dict[str, str], messages: Sequence[str] = ()) -> Call[bool]:
+        """Begin a session with metadata and `messages` (stored elements, oldest first); False: it had been, just so.
+
+        Raises:
+            TurnConflict: there is such a session, begun in another way.
+        """
+        body = dumps(metadata)
+        mark = fingerprint(session, body, "\0".join(messages))
+        return Call("converse", (check_session(session), mark, body, *messages), partial(_WRITTEN, session))
+
+    @operation
+    def amend(self, session: str, metadata: dict[str, str] | None = None, messages: Sequence[str] = ()) -> Call[bool]:
+        """Put other metadata in place, and add `messages` (stored elements, oldest first). Raises UnknownSession."""
+        body = "" if metadata is None else dumps(metadata)
+        return Call("converse", (check_session(session), "", body, *messages), partial(_WRITTEN, session))
+
+    @operation
+    def describe(self, session: str) -> Call[Conversation]:
+        """Return a session's metadata and when it began. Raises UnknownSession."""
+
+        def read(reply: list[Any]) -> Conversation:
+            if not reply:
+                raise unknown_session(session)
+            return Conversation(session, float(reply[0]) / 1000, json.loads(reply[1]))
+
+        return Call("describe", (check_session(session),), read)
+
+    @operation
+    def erase(self, session: str) -> Call[tuple[int, int]]:
+        """Forget a session; how many turns and messages are gone."""
+        return Call("erase", (check_session(session),), lambda reply: (reply[0], reply[1]))
+
+    @operation
+    def history(self, session: str, limit: int = 0) -> Call[list[bytes]]:
+        """Return the stored elements of a session's history, newest first; `limit` 0: all."""
+        return Call("LRANGE", (self.keys.history(check_session(session)), 0, limit - 1), list)
+
+    @operation
+    def messages(self, session: str, first: int, last: int) -> Call[list[bytes]]:
+        """Return stored elements from place `first` to place `last`, newest first; places count from 0, the oldest's."""
+        args = (self.keys.history(check_session(session)), -last - 1, -first - 1)
+        return Call("LRANGE", args, list)
+
+    @operation
+    def count_messages(self, session: str) -> Call[int]:
+        """Return how many messages a session's history has."""
+        return Call("LLEN", (self.keys.history(check_session(session)),), int)
+
+    @operation
+    def drop_message(self, session: str, element: bytes) -> Call[bool]:
+        """Take one message, told by its stored element, out of a history; False when it is not there."""
+        return Call("LREM", (self.keys.history(check_session(session)), 1, element), bool)
+
+
+_WRITTEN = OneOf(
+    done=always(True),
+    again=always(False),
+    conflict=raising(lambda _: TurnConflict("There is such a session already; use a new id.")),
+    unknown=raising(unknown_session),
+    unreadable=raising(lambda _: BrokenRecord(UNREADABLE)),
+)

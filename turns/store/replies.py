@@ -1,0 +1,56 @@
+"""Reading replies strictly: a script answers with one of the words that its header promises, and every word is read."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Generic, NoReturn, TypeVar
+
+from turnstile.turns.errors import UnknownSession, UnknownTurn
+from turnstile.turns.text import as_text
+
+T = TypeVar("T")
+
+
+class OneOf(Generic[T]):
+    """A reader of replies that begin with a word: each of `readers` takes what is given beforehand, and what follows its word.
+
+    A word without a reader raises RuntimeError: the script and this code do not belong together.
+    """
+
+    __slots__ = ("readers",)
+
+    def __init__(self, **readers: Callable[..., T]) -> None:
+        self.readers: Mapping[bytes, Callable[..., T]] = {word.encode(): reader for word, reader in readers.items()}
+
+    def __call__(self, *given: Any) -> T:
+        *given_before, (word, *rest) = given
+        reader = self.readers.get(word)
+        if reader is None:
+            raise RuntimeError(f"A script answered with the word {as_text(word)[:40]!r}, which this version does not read.")
+        return reader(*given_before, *rest)
+
+    def each(self, reply: Sequence[Any]) -> list[T]:
+        """Read a list of words."""
+        return [self((word,)) for word in reply]
+
+
+def always(value: T) -> Callable[..., T]:
+    """Return a reader that has one result, whatever follows the word."""
+    return lambda *_: value
+
+
+def raising(error: Callable[..., Exception]) -> Callable[..., NoReturn]:
+    """Return a reader that raises an error, made anew each time of what is given."""
+
+    def read(*given: Any) -> NoReturn:
+        raise error(*given)
+
+    return read
+
+
+def unknown_turn(id: str) -> UnknownTurn:
+    """Return the error for a turn of which nothing is stored."""
+    return UnknownTurn(f"There is no turn {id}: it was never accepted, was erased, or its record has expired.")
+
+
+def unknown_session(session: str) -> UnknownSession:
+    """Return the error for a session of which nothing is stored."""
+    return UnknownSession(f"Nothing is known of session {session}: it was never used, was erased, or has expired.")

@@ -1,0 +1,80 @@
+"""The role of workers: they claim turns, keep their leases, and end them or give them back."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from turnstile.turns.errors import UNREADABLE, BrokenRecord
+from turnstile.turns.states import State
+from turnstile.turns.store.replies import OneOf, always, raising
+from turnstile.turns.store.runner import Call, Runner, operation
+from turnstile.turns.text import as_text, dumps
+from turnstile.turns.turn import Claim
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """An end of a turn. `usage` counts tokens; `code` and `message` say why it failed. `code` REFUSAL: the answer is one."""
+
+    state: State
+    answer: str = ""
+    usage: dict[str, Any] | None = None
+    model: str = ""
+    code: str = ""
+    message: str = ""
+
+
+class Working(Runner):
+    """Operations on turns for those who answer."""
+
+    @operation
+    def claim(self, id: str, worker: str, nonce: str) -> Call[Claim | str]:
+        """Take a dispatched turn; `stale` when it is not this one's time, `unknown` when there is no such turn."""
+
+        return Call("claim", (id, worker, nonce, self.settings.window_messages), partial(_CLAIM, id))
+
+    @operation
+    def renew(self, worker: str, held: Sequence[Claim]) -> Call[list[str]]:
+        """Keep the leases of many turns: for each `kept`, `cancelled` or `lost`."""
+        args = [worker, *(part for claim in held for part in (claim.session, claim.id, claim.token))]
+        return Call("renew", args, _LEASE.each)
+
+    @operation
+    def emit(self, claim: Claim, after: int, texts: Sequence[str]) -> Call[int | None]:
+        """Append text events after sequence `after`; the last sequence, or None when the turn is no longer ours."""
+        return Call("emit", (claim.id, claim.token, after, *texts), _EMIT)
+
+    @operation
+    def finish(
+        self, claim: Claim, outcome: Outcome, messages: Sequence[str] = (), *, after: int = 0, text: str = ""
+    ) -> Call[State | None]:
+        """End a turn: `messages` (stored elements, oldest first) go into the history, `text` is the stream's last piece.
+
+        Returns the state that stands, or None when the turn is no longer ours.
+
+        Raises:
+            BrokenRecord: the history takes no messages; nothing was written.
+        """
+        usage = dumps(outcome.usage) if outcome.usage else ""
+        end = (outcome.state, outcome.answer, usage, outcome.model, outcome.code, outcome.message)
+        return Call("finish", (claim.id, claim.token, *end, after, text, *messages), _FINISH)
+
+    @operation
+    def requeue(self, claim: Claim, delay: float = 0, *, forgive: bool = False) -> Call[bool]:
+        """Give a running turn back, to start again after `delay` seconds. False when it is no longer ours."""
+        args = (claim.id, claim.token, round(delay * 1000), "1" if forgive else "")
+        return Call("requeue", args, _REQUEUE)
+
+
+def _state(state: bytes) -> State | None:
+    return State(as_text(state))
+
+
+_CLAIM = OneOf[Claim | str](
+    claimed=lambda id, *reply: Claim.decode(id, reply), stale=always("stale"), unknown=always("unknown")
+)
+_LEASE = OneOf(kept=always("kept"), cancelled=always("cancelled"), lost=always("lost"))
+_EMIT = OneOf[int | None](emitted=int, superseded=always(None))
+_FINISH = OneOf(finished=_state, replay=_state, superseded=always(None), unreadable=raising(lambda: BrokenRecord(UNREADABLE)))
+_REQUEUE = OneOf(requeued=always(True), replay=always(True), superseded=always(False))
