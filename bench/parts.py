@@ -96,7 +96,7 @@ class Parts:
     async def finish(self, number: int) -> None:
         """Encode what the turn adds, and commit."""
         claim = self.claims[number]
-        opening = OpenTurn(claim.session, claim.id, [])
+        opening = OpenTurn(claim.session, claim.id, claim.token)
         elements = [encode(m, turn=claim.id, at=1) for m in transcript(opening, QUESTION, "Answer. " * 10)]
         usage = {"input_tokens": 1, "output_tokens": 1, "total_tokens": 2}
         state = await self.store.finish(claim, Outcome(State.COMPLETED, answer="Answer. " * 10, usage=usage), elements)

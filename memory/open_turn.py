@@ -20,10 +20,12 @@ from turnstile.turns.redis.keys import Keys
 
 @dataclass(slots=True)
 class OpenTurn:
-    """One turn at work: the window claimed with it, oldest first, and what its chain added so far."""
+    """A turn at work: the window claimed with it, oldest first, and what its chain added so far."""
 
     session: str
     turn: str
+    token: str
+    """The claim's token, which fences whatever is stored for this attempt."""
     window: list[BaseMessage] = field(default_factory=list)
     staged: list[BaseMessage] = field(default_factory=list)
     history_prefix: str = Keys().history_prefix

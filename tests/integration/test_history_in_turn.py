@@ -57,7 +57,7 @@ def chain(model: ChatOpenAI, async_url: str) -> Chain:
 @pytest.fixture
 def turn() -> OpenTurn:
     """A turn of session foo whose claimed window tells the name."""
-    return OpenTurn("foo", "t1", window=list(WINDOW))
+    return OpenTurn("foo", "t1", "token", window=list(WINDOW))
 
 
 async def invoked(chain: Chain) -> BaseMessage:
@@ -120,7 +120,7 @@ async def test_the_same_chain_outside_a_turn_writes_at_once(
 async def test_turns_at_once_keep_apart(chain: Chain, async_url: str) -> None:
     async def work(number: int) -> OpenTurn:
         name = f"Name{chr(65 + number)}"
-        with opened(OpenTurn(f"s{number}", f"t{number}", window=[HumanMessage(f"my name is {name}")])) as mine:
+        with opened(OpenTurn(f"s{number}", f"t{number}", "token", window=[HumanMessage(f"my name is {name}")])) as mine:
             await chain.ainvoke(QUESTION, {"configurable": {"session_id": f"s{number}"}})
         assert name in mine.staged[1].text
         return mine
@@ -160,7 +160,7 @@ async def test_another_history_is_written_at_once(turn: OpenTurn, client: redis.
 
 
 async def test_a_turn_with_a_prefix_of_its_own_is_told_by_the_whole_key(client: redis.Redis, async_url: str) -> None:
-    with opened(OpenTurn("foo", "t1", history_prefix="facts:")) as turn:
+    with opened(OpenTurn("foo", "t1", "token", history_prefix="facts:")) as turn:
         RedisChatMessageHistory("foo", url=async_url, key_prefix="facts:").add_user_message("staged")
     assert (len(turn.staged), client.exists("facts:foo")) == (1, 0)
 
@@ -180,7 +180,7 @@ async def test_a_turn_cannot_clear_its_own_history(turn: OpenTurn, client: redis
 @pytest.mark.parametrize("question", ["Hi!", [{"type": "text", "text": "Hi!"}, "there"]])
 @pytest.mark.parametrize("answer", ["Hello", AIMessage("Hello"), AIMessageChunk(content="Hello")])
 def test_a_chain_that_stages_nothing_gets_question_and_answer(question: str | list[Any], answer: BaseMessage | str) -> None:
-    turn = OpenTurn("foo", "t1", window=list(WINDOW))
+    turn = OpenTurn("foo", "t1", "token", window=list(WINDOW))
     assert transcript(turn, question, answer) == [HumanMessage(content=question), AIMessage("Hello")]
     assert turn.staged == []
 
@@ -188,7 +188,7 @@ def test_a_chain_that_stages_nothing_gets_question_and_answer(question: str | li
 def test_what_a_chain_staged_is_the_transcript() -> None:
     call = AIMessage("", tool_calls=[{"name": "look", "args": {}, "id": "a"}])
     said = [HumanMessage("Hi!"), call, ToolMessage("seen", tool_call_id="a"), AIMessage("A cat.")]
-    turn = OpenTurn("foo", "t1", window=list(WINDOW))
+    turn = OpenTurn("foo", "t1", "token", window=list(WINDOW))
     turn.stage(said)
     assert transcript(turn, "Hi!", "A cat.") == said
 

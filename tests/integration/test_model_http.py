@@ -22,7 +22,7 @@ from tests.support import wait_until, wait_until_async
 from turnstile.turns.settings import Settings
 from turnstile.workers.attempt.failures import classify
 from turnstile.workers.chains.load import close_chain, load_chain
-from turnstile.workers.chains.run import Chain, ChainResult, run_chain
+from turnstile.workers.chains.run import Chain, ChainOutput, TextDelta, run_chain
 from turnstile.workers.offline.answers import MODEL
 from turnstile.workers.offline.server import OfflineModel
 
@@ -42,11 +42,19 @@ async def chain(offline: OfflineModel) -> AsyncIterator[Chain]:
     await close_chain(loaded)
 
 
-async def ask(chain: Chain, question: Any, streamed: bool = False, history: Any = (), **options: Any) -> ChainResult:
-    heard: list[str] = []
-    result = await run_chain(chain, question, history, "foo", options, heard.append if streamed else None)
-    assert not streamed or "".join(heard) == ("" if result.refusal else result.text)
-    return result
+async def ask(chain: Chain, question: Any, streamed: bool = False, history: Any = (), **options: Any) -> ChainOutput:
+    heard, output = await listen(chain, question, streamed, history, **options)
+    assert "".join(heard) == (output.text if streamed and not output.refusal else "")
+    return output
+
+
+async def listen(
+    chain: Chain, question: Any, streamed: bool = True, history: Any = (), **options: Any
+) -> tuple[list[str], ChainOutput]:
+    """The pieces of text, and the output."""
+    events: list[TextDelta] = []
+    output = await run_chain(chain, question, history, "foo", options, events.append if streamed else None)
+    return [event.text for event in events], output
 
 
 @BOTH
@@ -180,10 +188,8 @@ async def test_cancelling_drops_the_connection(chain: Chain, offline: OfflineMod
 
 
 async def test_a_slow_answer_is_heard_while_it_is_told(chain: Chain) -> None:
-    heard: list[str] = []
-    question = "one two three four five six seven eight [[tokens-per-second=20]]"
-    result = await run_chain(chain, question, [], "foo", on_text=heard.append)
-    assert "".join(heard) == result.text == "You said: one two three four five six seven eight"
+    heard, output = await listen(chain, "one two three four five six seven eight [[tokens-per-second=20]]")
+    assert "".join(heard) == output.text == "You said: one two three four five six seven eight"
     assert len(heard) > 1
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from tests.integration.parts import Flaky, chain, claimed, hello, make_due, says, started, taken_over, texts
 from tests.support import wait_until_async
+from turnstile.memory.open_turn import OpenTurn, current
 from turnstile.turns.errors import BrokenRecord
 from turnstile.turns.question import Options
 from turnstile.turns.states import State
@@ -60,6 +61,21 @@ async def test_a_turn_that_was_taken_away_is_dropped_and_not_committed(flaky: Fl
     assert not {"finish", "requeue"} & set(flaky.calls)
     assert (await Attempt(other, chain(hello), flaky).run()).status == State.COMPLETED
     assert len(await flaky.history("foo")) == 2
+
+
+async def test_a_chain_runs_inside_its_turn_with_the_claims_token(flaky: Flaky) -> None:
+    seen: list[OpenTurn | None] = []
+
+    async def speak() -> AsyncIterator[str]:
+        seen.append(current.get())
+        yield "hello"
+
+    claim = await started(flaky, "a")
+    assert (await Attempt(claim, chain(speak), flaky).run()).status == State.COMPLETED
+    (turn,) = seen
+    assert turn is not None
+    assert (turn.session, turn.turn, turn.token) == ("foo", "a", claim.token)
+    assert current.get() is None
 
 
 async def test_an_order_to_drop_is_obeyed_at_once(flaky: Flaky) -> None:

@@ -19,7 +19,7 @@ from turnstile.turns.errors import SettingError
 from turnstile.turns.settings import Settings
 from turnstile.workers.chains.default import QuestionPrompt
 from turnstile.workers.chains.load import load_chain
-from turnstile.workers.chains.run import ChainOutputError, run_chain
+from turnstile.workers.chains.run import ChainOutput, ChainOutputError, TextDelta, run_chain
 
 numbers = itertools.count()
 Writer = Callable[[str], Settings]
@@ -47,12 +47,26 @@ IMPORTS = "from langchain_core.runnables import RunnableLambda\n"
 UPPER = "RunnableLambda(lambda asked: asked['question'].upper())\n"
 
 
+async def run(
+    chain: Runnable[Any, Any],
+    question: Any = "q",
+    options: dict[str, Any] | None = None,
+    *,
+    history: Any = (),
+    stream: bool = False,
+) -> tuple[list[str], ChainOutput]:
+    """The pieces of text that a chain gives, and its output."""
+    events: list[TextDelta] = []
+    output = await run_chain(chain, question, history, "foo", options, events.append if stream else None)
+    return [event.text for event in events], output
+
+
 @pytest.mark.parametrize(
     "code", [f"{IMPORTS}chain = {UPPER}", f"{IMPORTS}def chain(mood='good'):\n    return {UPPER}"], ids=["runnable", "factory"]
 )
 async def test_a_users_chain_answers(chain_file: Writer, code: str) -> None:
     chain = load_chain(chain_file(code))
-    assert (await run_chain(chain, "hello", [], "foo")).text == "HELLO"
+    assert (await run(chain, "hello"))[1].text == "HELLO"
 
 
 @pytest.mark.parametrize(
@@ -89,7 +103,7 @@ async def test_a_chain_gets_question_history_and_session() -> None:
         return "ok"
 
     history = [HumanMessage("a"), AIMessage("b")]
-    await run_chain(RunnableLambda(look), "q", history, "foo", {"instructions": "Be brief", "temperature": 0.5})
+    await run(RunnableLambda(look), options={"instructions": "Be brief", "temperature": 0.5}, history=history)
     asked, configurable = seen[0]
     assert asked == {"question": "q", "history": history, "instructions": "Be brief"}
     assert configurable["session_id"] == "foo"
@@ -100,7 +114,7 @@ async def test_the_session_cannot_be_changed_by_an_option() -> None:
     def named(asked: Any, config: RunnableConfig) -> Any:
         return config["configurable"]["session_id"]
 
-    assert (await run_chain(RunnableLambda(named), "q", [], "foo", {"session_id": "bar"})).text == "foo"
+    assert (await run(RunnableLambda(named), options={"session_id": "bar"}))[1].text == "foo"
 
 
 async def test_a_chain_without_async_does_not_hold_up_the_loop() -> None:
@@ -112,11 +126,11 @@ async def test_a_chain_without_async_does_not_hold_up_the_loop() -> None:
             assert go_on.wait(30)
             return "done"
 
-    for on_text in (None, len):
-        call = asyncio.create_task(run_chain(Blocking(), "q", [], "foo", on_text=on_text))
+    for stream in (False, True):
+        call = asyncio.create_task(run(Blocking(), stream=stream))
         assert await asyncio.to_thread(entered.wait, 30)
         go_on.set()
-        assert (await call).text == "done"
+        assert (await call)[1].text == "done"
         entered.clear()
         go_on.clear()
 
@@ -138,31 +152,42 @@ CHUNKS = (
 
 @pytest.mark.parametrize("pieces", [("a", "b"), CHUNKS, (AIMessage("ab"),), ("ab",), ("a", AIMessageChunk(content="b"))])
 async def test_streamed_pieces_become_one_message(pieces: tuple[Any, ...]) -> None:
-    heard: list[str] = []
-    result = await run_chain(streaming(*pieces), "q", [], "foo", on_text=heard.append)
-    assert type(result.message) is AIMessage
-    assert (result.text, "".join(heard)) == ("ab", "ab")
+    heard, output = await run(streaming(*pieces), stream=True)
+    assert type(output.message) is AIMessage
+    assert (output.text, "".join(heard)) == ("ab", "ab")
     assert "" not in heard
 
 
+async def test_a_piece_is_told_before_the_next_is_asked_for() -> None:
+    told: list[Any] = []
+
+    async def stream(_: AsyncIterator[Any]) -> AsyncIterator[str]:
+        for piece in "ab":
+            told.append(f"asked for {piece}")
+            yield piece
+
+    await run_chain(RunnableGenerator(stream), "q", [], "foo", on_event=told.append)
+    assert told == ["asked for a", TextDelta("a"), "asked for b", TextDelta("b")]
+
+
 async def test_what_a_message_says_about_itself_is_told() -> None:
-    result = await run_chain(streaming(*CHUNKS), "q", [], "foo", on_text=lambda _: None)
-    assert (result.model, result.finish_reason) == ("m", "stop")
-    assert result.usage == {"input_tokens": 1, "output_tokens": 2, "total_tokens": 3}
+    _, output = await run(streaming(*CHUNKS), stream=True)
+    assert (output.model, output.finish_reason) == ("m", "stop")
+    assert output.usage == {"input_tokens": 1, "output_tokens": 2, "total_tokens": 3}
 
 
 @pytest.mark.parametrize("output", [{"a": "secret"}, None, 7, HumanMessage("secret"), ["secret"]])
 async def test_another_output_is_an_error_that_names_its_type(output: Any) -> None:
-    for on_text in (None, len):
+    for stream in (False, True):
         with pytest.raises(ChainOutputError) as caught:
-            await run_chain(RunnableLambda(lambda _: output), "q", [], "foo", on_text=on_text)
+            await run(RunnableLambda(lambda _: output), stream=stream)
         assert type(output).__name__ in str(caught.value)
         assert "secret" not in str(caught.value)
 
 
 async def test_a_stream_without_a_piece_is_an_error() -> None:
     with pytest.raises(ChainOutputError, match="nothing"):
-        await run_chain(streaming(), "q", [], "foo", on_text=lambda _: None)
+        await run(streaming(), stream=True)
 
 
 async def test_an_error_of_the_chain_comes_through() -> None:
@@ -170,7 +195,7 @@ async def test_an_error_of_the_chain_comes_through() -> None:
         raise LookupError("x")
 
     with pytest.raises(LookupError):
-        await run_chain(RunnableLambda(fail), "q", [], "foo")
+        await run(RunnableLambda(fail))
 
 
 class Listening(ChatOpenAI):
@@ -191,14 +216,14 @@ async def test_options_reach_the_openai_model_at_the_end_of_any_chain(shape: str
         "already bound": prompt | model.bind(top_p=0.1),
     }
     with pytest.raises(LookupError) as caught:
-        await run_chain(chains[shape], "q", [], "foo", {"model": "n", "max_output_tokens": 3})
+        await run(chains[shape], options={"model": "n", "max_output_tokens": 3})
     assert caught.value.args[0].items() >= {"model": "n", "max_completion_tokens": 3}.items()
     assert ("top_p" in caught.value.args[0]) == (shape == "already bound")
 
 
 async def test_options_do_not_reach_what_is_no_openai_model() -> None:
     chain: Runnable[Any, str] = RunnableLambda(lambda asked: AIMessage(asked["question"])) | StrOutputParser()
-    assert (await run_chain(chain, "q", [], "foo", {"model": "n"})).text == "q"
+    assert (await run(chain, options={"model": "n"}))[1].text == "q"
 
 
 def test_the_question_may_be_text_or_parts() -> None:

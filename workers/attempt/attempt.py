@@ -21,7 +21,7 @@ from turnstile.workers.attempt.failures import Failure, backoff, classify
 from turnstile.workers.attempt.insist import insist
 from turnstile.workers.attempt.report import LOST, REQUEUED, Report
 from turnstile.workers.attempt.text_stream import TextStream
-from turnstile.workers.chains.run import ChainResult, run_chain
+from turnstile.workers.chains.run import ChainOutput, run_chain
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +61,8 @@ class Attempt:
             window = self._window()
         except Exception:  # LangChain's readers raise whatever a strange message leads them to, and quote it
             return await self._after_failure(_UNREADABLE)
-        opening = OpenTurn(self.claim.session, self.claim.id, window, history_prefix=self._settings.history_prefix)
+        claim, prefix = self.claim, self._settings.history_prefix
+        opening = OpenTurn(claim.session, claim.id, claim.token, window, history_prefix=prefix)
         with opened(opening):
             # A task of its own: a chain may cancel the one it runs in, or raise what only ends tasks.
             asked = self._task = asyncio.create_task(self._ask(opening))
@@ -93,7 +94,7 @@ class Attempt:
             log.warning("session %s: %d broken elements in its history", self.claim.session, window.broken)
         return window.messages
 
-    async def _ask(self, opening: OpenTurn) -> ChainResult:
+    async def _ask(self, opening: OpenTurn) -> ChainOutput:
         deadline = asyncio.timeout(self._remaining())
         try:
             async with deadline:
@@ -103,7 +104,7 @@ class Attempt:
                     opening.window,
                     self.claim.session,
                     self._model_options(),
-                    self._stream.write if self._stream else None,
+                    self._stream.hear if self._stream else None,
                 )
         except TimeoutError:
             if deadline.expired():
@@ -133,28 +134,28 @@ class Attempt:
         log.info("turn %s: failed with %s", self.claim.id, failure.code)
         return await self._finish(Outcome(State.FAILED, code=failure.code, message=failure.message), [])
 
-    async def _commit(self, opening: OpenTurn, result: ChainResult) -> Report:
-        filtered = result.finish_reason == "content_filter"
+    async def _commit(self, opening: OpenTurn, output: ChainOutput) -> Report:
+        filtered = output.finish_reason == "content_filter"
         try:
-            elements = self._elements(opening, result) if self.claim.options.store and not filtered else []
-            dumps(result.usage).encode()
+            elements = self._elements(opening, output) if self.claim.options.store and not filtered else []
+            dumps(output.usage).encode()
         except Exception as error:  # an answer holds whatever its chain has put there
             return await self._after_failure(classify(error))
         if filtered:
             log.info("turn %s: failed with %s", self.claim.id, _FILTERED.code)
         try:
-            return await self._finish(_outcome(result), elements)
+            return await self._finish(_outcome(output), elements)
         except BrokenRecord:
             return await self._after_failure(_NO_HISTORY)
 
-    def _elements(self, opening: OpenTurn, result: ChainResult) -> list[str]:
-        messages, now = self._transcript(opening, result), round(self.claim.now * 1000)
+    def _elements(self, opening: OpenTurn, output: ChainOutput) -> list[str]:
+        messages, now = self._transcript(opening, output), round(self.claim.now * 1000)
         elements = [encode(m, self.claim.id, now, place=place) for place, m in enumerate(messages[:-1])]
         return elements + [encode(m, self.claim.id, now, attempt=self.claim.attempt) for m in messages[-1:]]
 
-    def _transcript(self, opening: OpenTurn, result: ChainResult) -> list[BaseMessage]:
+    def _transcript(self, opening: OpenTurn, output: ChainOutput) -> list[BaseMessage]:
         options, question = self.claim.options, self.claim.question
-        return [*convert_to_messages(options.before), *transcript(opening, question, result.message, options.name)]
+        return [*convert_to_messages(options.before), *transcript(opening, question, output.message, options.name)]
 
     async def _requeue(self, delay: float, *, forgive: bool = False) -> Report:
         if self._stream:
@@ -169,13 +170,13 @@ class Attempt:
         return Report(state, outcome) if state else Report(LOST)
 
 
-def _outcome(result: ChainResult) -> Outcome:
-    about: dict[str, Any] = {"answer": result.text, "usage": result.usage, "model": whole(str(result.model or ""))}
-    if result.finish_reason == "content_filter":
+def _outcome(output: ChainOutput) -> Outcome:
+    about: dict[str, Any] = {"answer": output.text, "usage": output.usage, "model": whole(str(output.model or ""))}
+    if output.finish_reason == "content_filter":
         return Outcome(State.FAILED, **about, code=_FILTERED.code, message=_FILTERED.message)
-    if result.finish_reason == "length":
+    if output.finish_reason == "length":
         return Outcome(State.INCOMPLETE, **about)
-    return Outcome(State.COMPLETED, **about, code=REFUSAL if result.refusal else "")
+    return Outcome(State.COMPLETED, **about, code=REFUSAL if output.refusal else "")
 
 
 class _DeadlinePassed(Exception):

@@ -8,6 +8,7 @@ from turnstile.turns.errors import BrokenRecord, QueueMemoryFull, QueueUnreachab
 from turnstile.turns.store.turns import AsyncTurnStore
 from turnstile.turns.text import whole
 from turnstile.turns.turn import Claim
+from turnstile.workers.chains.run import ChainEvent
 
 _PAUSE_SECONDS = 1 / 30
 _RETRY_SECONDS = 0.5
@@ -29,6 +30,10 @@ class TextStream:
         self._last = 0.0
         self._writer: asyncio.Task[None] | None = None
         self.lost = False
+
+    def hear(self, event: ChainEvent) -> None:
+        """Write an event of the chain."""
+        self.write(event.text)
 
     def write(self, text: str) -> None:
         """Take a piece of text; it is written soon, but for half a character at its end: that waits for the rest."""

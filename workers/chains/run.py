@@ -1,4 +1,4 @@
-"""One call of a chain.
+"""One call of a chain: events as they happen, and an output at the end.
 
 A chain takes `{"question": str | list of content parts, "history": list of messages}`, `instructions` if the turn brings
 its own, and `name` if it tells who asks; `config["configurable"]["session_id"]` holds the session id. It returns a message
@@ -25,9 +25,20 @@ class ChainOutputError(TypeError):
     """A chain gave something other than a message or a string. The message names the type only."""
 
 
-@dataclass(frozen=True, slots=True)
-class ChainResult:
-    """What a chain answered. `usage` is langchain's `usage_metadata`: counts of tokens.
+@dataclass(slots=True)
+class TextDelta:
+    """A piece of the answer's text, never empty."""
+
+    text: str
+
+
+ChainEvent = TextDelta
+Listener = Callable[[ChainEvent], object]
+
+
+@dataclass(slots=True)
+class ChainOutput:
+    """The end of a call: what the chain answered. `usage` is langchain's `usage_metadata`: counts of tokens.
 
     `refusal`: the text says why there is no answer, and none of it was streamed.
     """
@@ -46,9 +57,9 @@ async def run_chain(
     history: Sequence[BaseMessage],
     session_id: str,
     options: Mapping[str, Any] | None = None,
-    on_text: Callable[[str], object] | None = None,
-) -> ChainResult:
-    """Ask the chain once. With `on_text` the answer is streamed, and its text given piece by piece.
+    on_event: Listener | None = None,
+) -> ChainOutput:
+    """Ask the chain once and return its output. With `on_event` the answer is streamed, and each event is passed on at once.
 
     Cancelling the task that awaits this drops the connection to the model.
 
@@ -62,9 +73,10 @@ async def run_chain(
     arguments = call_options(options)
     config: RunnableConfig = {"configurable": {**_configurable(options), "session_id": session_id}}
     bound = _bound(chain, arguments) if arguments else chain
-    if on_text is None:
-        return _result(_message(await bound.ainvoke(inputs, config)))
-    return await _streamed(bound, inputs, config, on_text)
+    # No generator: Python leaves one running for ever whose chain raises GeneratorExit.
+    if on_event is None:
+        return _output(_message(await bound.ainvoke(inputs, config)))
+    return await _streamed(bound, inputs, config, on_event)
 
 
 def _configurable(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -81,9 +93,11 @@ def _bound(chain: Chain, arguments: Mapping[str, Any]) -> Chain:
     return RunnableSequence(*steps[:-1], model) if steps[:-1] else model
 
 
-async def _streamed(
-    chain: Chain, inputs: Mapping[str, Any], config: RunnableConfig, on_text: Callable[[str], object]
-) -> ChainResult:
+def _refuses(piece: Any) -> bool:
+    return bool(getattr(piece, "response_metadata", {}).get("finish_reason") == REFUSAL)
+
+
+async def _streamed(chain: Chain, inputs: Mapping[str, Any], config: RunnableConfig, on_event: Listener) -> ChainOutput:
     pieces: list[Any] = []
     streamed = False
     async for piece in chain.astream(inputs, config):
@@ -91,17 +105,13 @@ async def _streamed(
         text = piece if isinstance(piece, str) else _text(piece)
         if text and (streamed or not _refuses(piece)):
             streamed = True
-            on_text(text)
-    if not pieces:
-        raise ChainOutputError("The chain gave nothing.")
-    return _result(_put_together(pieces), streamed)
-
-
-def _refuses(piece: Any) -> bool:
-    return bool(getattr(piece, "response_metadata", {}).get("finish_reason") == REFUSAL)
+            on_event(TextDelta(text))
+    return _output(_put_together(pieces), streamed)
 
 
 def _put_together(pieces: list[Any]) -> AIMessage:
+    if not pieces:
+        raise ChainOutputError("The chain gave nothing.")
     if len(pieces) == 1 or not any(isinstance(piece, BaseMessage) for piece in pieces):
         return _message(pieces[0] if len(pieces) == 1 else "".join(pieces))
     first, *others = map(_chunk, pieces)
@@ -130,11 +140,11 @@ def _message(output: Any) -> AIMessage:
     return output
 
 
-def _result(message: AIMessage, streamed: bool = False) -> ChainResult:
+def _output(message: AIMessage, streamed: bool = False) -> ChainOutput:
     about = message.response_metadata
     if isinstance(message.content, str):
         message.content = whole(message.content)
-    return ChainResult(
+    return ChainOutput(
         message=message,
         text=whole(str(message.text)),
         usage=dict(message.usage_metadata) if message.usage_metadata else None,
