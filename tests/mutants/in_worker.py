@@ -149,14 +149,6 @@ WORKER = (
         (_ASYNCIO_TASKS,),
     ),
     Mutant(
-        "a subscription takes its cancellation for a broken connection",
-        "whoever ends it waits for ever",
-        "turns/redis/subscription.py",
-        "        except (RedisError, OSError):\n",
-        "        except (RedisError, OSError, asyncio.CancelledError):\n",
-        (_SUBSCRIPTION,),
-    ),
-    Mutant(
         "a subscription is never asked",
         "a worker hears no orders any more, and a reader no news",
         "turns/redis/subscription.py",
