@@ -68,7 +68,7 @@ def test_one_stale_part_keeps_the_file_from_being_touched(file: Path, caplog: py
     hung.beat()
     wait_until(lambda: "progress again: hung" in caplog.messages, "the recovery is told")
     assert touched(file)
-    assert len(caplog.messages) == 2
+    assert sum("hung" in message for message in caplog.messages) == 2
     health.stop()
 
 
