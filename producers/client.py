@@ -1,25 +1,25 @@
-"""Ask questions, and follow them: `ChatClient` blocks, `AsyncChatClient` is awaited; otherwise they are the same.
+"""Clients that ask questions and read answers: `ChatClient` blocks, `AsyncChatClient` is awaited; otherwise they are alike.
 
     turn = ChatClient().ask("foo", "Hi! I'm bob")
     for piece in turn.stream():
         print(piece, end="")
 
-Errors are those of `turns.errors`. Reading waits out an outage of Redis until the reader's time-out (without one, for a
-minute); everything else raises QueueUnreachable: after a few seconds when nobody answers there, after half a minute when a
-connection stands and nothing comes.
+Errors are those of `turnstile.turns.errors`. Readers tolerate an outage of Redis until their time-out (without one, for a
+minute). Every other call raises QueueUnreachable: after a few seconds if nothing listens there, after half a minute if a
+connection is open and silent.
 """
 
-import asyncio
 import time
 import uuid
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from typing import Any, Self, TypedDict, TypeVar, Unpack
 
 from turnstile.producers.reading import agreement
 from turnstile.producers.reading.blocking import BoundedStore
-from turnstile.producers.reading.readers import EndReader, EventReader, Look, Patience, Piece, Read, Reader, Step, TextReader
-from turnstile.producers.reading.watch import SAFETY_POLL_SECONDS, Bell, Watch, watch_at
+from turnstile.producers.reading.follow import follow
+from turnstile.producers.reading.readers import EndReader, EventReader, Look, Patience, Piece, Reader, Step, TextReader
+from turnstile.producers.reading.wakeups import Wakeups, wakeups_at
 from turnstile.producers.transcript import HistoryMessage, read_history
 from turnstile.turns.errors import QueueUnreachable, UnknownTurn
 from turnstile.turns.ids import check_turn
@@ -35,8 +35,8 @@ from turnstile.turns.turn import Event, Record
 T = TypeVar("T")
 
 
-class Wishes(TypedDict, total=False):
-    """What `ask` takes beside the question; `turnstile.turns.question.Options` says what each does."""
+class AskOptions(TypedDict, total=False):
+    """The options of `ask`, described at `turnstile.turns.question.Options`."""
 
     stream: bool
     queue: str
@@ -57,7 +57,7 @@ class Wishes(TypedDict, total=False):
 
 
 class _Turn:
-    """`session` and `submitted` are None for a turn that was looked up by its id."""
+    """A turn. `session` and `submitted` are None if it was looked up by its id."""
 
     def __init__(self, id: str, session: str | None, submitted: Submitted | None) -> None:
         self.id = check_turn(id)
@@ -69,44 +69,44 @@ class _Turn:
 
 
 class Turn(_Turn):
-    """One question on its way to its answer."""
+    """A question and its answer."""
 
     def __init__(self, client: "ChatClient", id: str, session: str | None = None, submitted: Submitted | None = None) -> None:
         super().__init__(id, session, submitted)
         self._client = client
 
     def result(self, timeout: float | None = None) -> str:
-        """The answer; waits for it, `timeout` seconds at most. A turn that ended `incomplete` gives what it has.
+        """Return the answer, and wait for it, `timeout` seconds at most. A turn that ended `incomplete` has part of one.
 
         Raises:
             TurnFailed, TurnCancelled: it ended without an answer.
-            TurnNotFinished: the time-out passed; the turn goes on. It is a TimeoutError, too.
+            TurnNotFinished: the time-out passed; the turn continues. It is also a TimeoutError.
             UnknownTurn: never accepted, erased, or expired.
         """
         [record] = self._follow(EndReader(), timeout)
         return record.outcome()
 
     def stream(self, after: int = 0, timeout: float | None = None) -> Iterator[Piece]:
-        """The answer in pieces, as they come; every reader gets all of it, however late. Raises as `result` does.
+        """Yield the answer in pieces, as they come; even a late reader gets all of them. Raises as `result` does.
 
-        A piece is a `str`. When `piece.starts_over`, the turn had to start again (its worker died, say): forget the pieces
-        before. To resume, give the `sequence` of the last piece that you have as `after`. `timeout` is for the whole answer.
+        A piece is a `str`. If `piece.starts_over`, the turn was restarted (its worker died, say): discard the earlier pieces.
+        To resume, pass the `sequence` of your last piece as `after`. `timeout` is for the whole answer.
         """
         return self._follow(TextReader(after), timeout)
 
     def events(self, after: int = 0, timeout: float | None = None) -> Iterator[Event]:
-        """All that happens to the turn after sequence `after`, as it happens, up to its end.
+        """Yield the turn's events after sequence `after`, as they happen, up to its end.
 
-        Events expire (TURNSTILE_EVENTS_TTL) before the turn's record does: then there are none, and `status` tells the end.
+        Events expire (TURNSTILE_EVENTS_TTL) before the turn's record: then there are none, and `status` has the outcome.
         """
         return self._follow(EventReader(after), timeout)
 
     def status(self) -> Record:
-        """The turn's record as it is now. Raises UnknownTurn."""
+        """Return the turn's record as it is now. Raises UnknownTurn."""
         return self._client.store.status(self.id)
 
     def cancel(self) -> State:
-        """Cancel the turn: `cancelled`, or the state in which it had ended already. Raises UnknownTurn, SettingError."""
+        """Cancel the turn, and return `cancelled`, or the state in which it had ended. Raises UnknownTurn, SettingError."""
         self._client.agree()
         return self._client.store.cancel(self.id)
 
@@ -117,7 +117,7 @@ class Turn(_Turn):
             try:
                 reply = self._fetch(step, patience.left(LONGEST_BLOCK_SECONDS))
             except QueueUnreachable as error:
-                time.sleep(patience.bear(error))
+                time.sleep(patience.tolerate(error))
             else:
                 patience.answered()
                 yield from reader.take(reply)
@@ -130,7 +130,7 @@ class Turn(_Turn):
 
 
 class ChatClient:
-    """Asks and looks things up; thread-safe. `url` comes before what the settings say; settings come from the environment."""
+    """A client of the queue; thread-safe. `url` overrides `REDIS_URL`; settings come from the environment."""
 
     def __init__(self, url: str | None = None, settings: Settings | None = None) -> None:
         self.store = TurnStore(settings or read_settings(), url)
@@ -138,34 +138,34 @@ class ChatClient:
         self._agreement = agreement.of_a_client(self.store.settings)
 
     def agree(self) -> None:
-        """Raises SettingError when histories are kept by other settings here than at the workers."""
+        """Raise SettingError if the workers keep histories by other settings than this client."""
         self._agreement.check(self.store)
 
-    def ask(self, session: str, question: Question, *, id: str | None = None, **wishes: Unpack[Wishes]) -> Turn:
-        """Enqueue a question. The same `id` again, with the same question, is the same turn.
+    def ask(self, session: str, question: Question, *, id: str | None = None, **options: Unpack[AskOptions]) -> Turn:
+        """Enqueue a question. Repeating it with the same `id` returns the same turn.
 
         Raises:
-            TurnRefused: not accepted, and nothing was stored; its subclasses say why.
+            TurnRefused: not accepted, and nothing was stored; its subclasses name the reason.
         """
-        submitted = self.store.submit(id or str(uuid.uuid4()), session, question, Options(**wishes))
+        submitted = self.store.submit(id or str(uuid.uuid4()), session, question, Options(**options))
         return Turn(self, submitted.id, session, submitted)
 
     def turn(self, id: str) -> Turn:
-        """The turn of this id, which nobody looks up yet. Raises InvalidTurn when no turn can have it."""
+        """Return a handle for this turn id, without a request. Raises InvalidTurn if no turn can have this id."""
         return Turn(self, id)
 
     def history(self, session: str, limit: int | None = None) -> list[HistoryMessage]:
-        """A session's messages, oldest first; the newest `limit` of them. Raises SettingError: they are kept elsewhere."""
+        """Return a session's newest `limit` messages, oldest first. Raises SettingError as `agree`."""
         self.agree()
         return [] if limit == 0 else read_history(self.store.history(session, limit or 0))
 
     def erase(self, session: str) -> tuple[int, int]:
-        """Forget a session, whatever it is doing; how many turns and messages are gone. Raises SettingError as `history`."""
+        """Erase a session in any state, and return the numbers of erased turns and messages. Raises SettingError as `agree`."""
         self.agree()
         return self.store.erase(session)
 
     def failed(self, limit: int = 100) -> list[Record]:
-        """The turns that gave up, newest first."""
+        """Return the turns that failed permanently, newest first."""
         records = []
         for id in self.store.failed(limit):
             with suppress(UnknownTurn):
@@ -173,16 +173,16 @@ class ChatClient:
         return records
 
     def retry(self, id: str) -> State:
-        """Queue a failed turn again: `queued`, or the state of a turn that has not failed. Raises UnknownTurn."""
+        """Requeue a failed turn, and return `queued`, or the state of one that has not failed. Raises UnknownTurn."""
         return self.store.retry(id)
 
     def stats(self) -> dict[str, int]:
-        """The exact counters, by name."""
+        """Return the exact counters by name."""
         return self.store.stats()
 
 
 class AsyncTurn(_Turn):
-    """As Turn, awaited."""
+    """A Turn, awaited."""
 
     def __init__(
         self, client: "AsyncChatClient", id: str, session: str | None = None, submitted: Submitted | None = None
@@ -213,38 +213,13 @@ class AsyncTurn(_Turn):
         return await self._client.store.cancel(self.id)
 
     async def _follow(self, reader: Reader[T], seconds: float | None) -> AsyncIterator[T]:
-        patience = Patience(seconds)
-        with ExitStack() as stack:
-            bell: Bell | None = None
-            waited: Step | None = None
-            while (step := reader.step) is not None:
-                patience.check(step)
-                if isinstance(step, Read) and step.wait and step is not waited:
-                    bell = bell or stack.enter_context(self._client.watch.bell(self.id, step.ending))
-                    await bell.heard(patience.left(SAFETY_POLL_SECONDS))
-                    waited = step
-                try:
-                    reply = await self._fetch(step, patience.left(LONGEST_BLOCK_SECONDS))
-                except QueueUnreachable as error:
-                    await asyncio.sleep(patience.bear(error))
-                else:
-                    patience.answered()
-                    for found in reader.take(reply):
-                        yield found
-
-    async def _fetch(self, step: Step, seconds: float) -> Sequence[Event] | Record:
-        store = self._client.store
-        try:
-            async with asyncio.timeout(seconds):
-                if isinstance(step, Look):
-                    return await store.status(self.id)
-                return () if step.ending else await store.events(self.id, step.after)
-        except TimeoutError:
-            raise QueueUnreachable(f"Redis did not answer within {seconds:.1f} seconds.") from None
+        async for batch in follow(self._client.store, self._client.wakeups, self.id, reader, seconds):
+            for found in batch:
+                yield found
 
 
 class AsyncChatClient:
-    """As ChatClient, awaited; any number of turns are read over one pub/sub connection and the loop's pool."""
+    """A ChatClient, awaited; any number of turns are read over one pub/sub connection and the loop's pool."""
 
     def __init__(self, url: str | None = None, settings: Settings | None = None) -> None:
         self.store = AsyncTurnStore(settings or read_settings(), url)
@@ -262,17 +237,17 @@ class AsyncChatClient:
 
     async def aclose(self) -> None:
         """Close the running loop's connections to this server. End your readers first."""
-        await self.watch.close()
+        await self.wakeups.close()
         await close_async(self.store.url)
 
     @property
-    def watch(self) -> Watch:
-        """What wakes the running loop's readers."""
-        return watch_at(self.store.url, self.store.keys)
+    def wakeups(self) -> Wakeups:
+        """The wake-ups of the running loop's readers."""
+        return wakeups_at(self.store.url, self.store.keys)
 
-    async def ask(self, session: str, question: Question, *, id: str | None = None, **wishes: Unpack[Wishes]) -> AsyncTurn:
+    async def ask(self, session: str, question: Question, *, id: str | None = None, **options: Unpack[AskOptions]) -> AsyncTurn:
         """See ChatClient.ask."""
-        submitted = await self.store.submit(id or str(uuid.uuid4()), session, question, Options(**wishes))
+        submitted = await self.store.submit(id or str(uuid.uuid4()), session, question, Options(**options))
         return AsyncTurn(self, submitted.id, session, submitted)
 
     def turn(self, id: str) -> AsyncTurn:

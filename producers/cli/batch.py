@@ -1,9 +1,9 @@
 """Many questions from a file: asked at once, answered in order within each session, safe to run again.
 
-A line of the input is a JSON object with `session` and `question`, and may have an `id` and any of `ask`'s options. A
-line of the output holds `line` (from 1), `id`, `session`, `state`, and `answer` or `error`; lines come as turns end.
-Without an `id` of its own, a line's turn id is made from the line, so a second run asks nothing twice: it skips what the
-output holds, and picks up what is still on its way.
+An input line is a JSON object with `session` and `question`, and may have an `id` and any option of `ask`. An output line
+holds `line` (from 1), `id`, `session`, `state`, and `answer` or `error`; lines are written as turns end. Without an `id`, a
+line's turn id is made from the line, so a second run asks nothing twice: it skips the lines that the output holds, and
+continues with the unfinished ones.
 """
 
 import asyncio
@@ -18,6 +18,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import Progress
 
+from turnstile.producers.cli.terminal import Terminal
 from turnstile.producers.client import AsyncChatClient, AsyncTurn
 from turnstile.turns.errors import InvalidTurn, QueueMemoryFull, TooManyWaiting, TurnEnded, TurnRefused
 from turnstile.turns.question import Options
@@ -41,7 +42,7 @@ class Line:
 
     @classmethod
     def parse(cls, number: int, text: str) -> "Line":
-        """Raises InvalidTurn, naming the line, when it does not fit."""
+        """Read one line. Raises InvalidTurn, naming the line, if it is wrong."""
         try:
             content = json.loads(text)
         except ValueError:
@@ -51,8 +52,8 @@ class Line:
         names = set(content)
         unknown = names - _OPTIONS - _REQUIRED - {"id"}
         if not names >= _REQUIRED or unknown:
-            what = f"`{min(unknown)}` is not known" if unknown else "`session` and `question` are required"
-            raise InvalidTurn(f"line {number}: {what}", param="line")
+            fault = f"`{min(unknown)}` is unknown" if unknown else "`session` and `question` are required"
+            raise InvalidTurn(f"line {number}: {fault}", param="line")
         options = {"queue": "batch", "stream": False, **{name: content[name] for name in names & _OPTIONS}}
         try:
             Options(**options)
@@ -63,7 +64,7 @@ class Line:
 
 
 def read(source: Path) -> Iterator[Line]:
-    """The lines of a file; empty ones are passed over. Raises InvalidTurn."""
+    """Yield the lines of a file, without empty ones. Raises InvalidTurn."""
     with source.open(encoding="utf-8") as file:
         for number, text in enumerate(file, start=1):
             if text.strip():
@@ -71,7 +72,7 @@ def read(source: Path) -> Iterator[Line]:
 
 
 def answered(target: Path) -> set[int]:
-    """Numbers of the lines that an output holds already; a last line that was cut off is dropped from it."""
+    """Return the numbers of the lines that an output holds; a truncated last line is removed from it."""
     if not target.exists():
         return set()
     whole = target.read_bytes()
@@ -80,8 +81,15 @@ def answered(target: Path) -> set[int]:
     return {json.loads(text)["line"] for text in whole.splitlines()}
 
 
+def run_and_report(terminal: Terminal, settings: Settings, source: Path, target: Path, at_once: int) -> int:
+    """Ask all lines, show the counts, and return the exit status: 1 if a line has no answer."""
+    counts = run_with_progress(settings, source, target, at_once)
+    terminal.result(", ".join(f"{count} {state}" for state, count in counts.items()) or "nothing to do", counts)
+    return int(bool(counts.keys() - {"completed", "incomplete"}))
+
+
 def run_with_progress(settings: Settings, source: Path, target: Path, at_once: int) -> dict[str, int]:
-    """As `run`, with a progress bar on a terminal."""
+    """Run with a progress bar on a terminal. See `run`."""
     with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty()) as bar:
         task = bar.add_task("answered", total=None)
 
@@ -94,12 +102,12 @@ def run_with_progress(settings: Settings, source: Path, target: Path, at_once: i
 async def run(
     settings: Settings, source: Path, target: Path, at_once: int, progress: Callable[[int, int], None]
 ) -> dict[str, int]:
-    """Ask every line that has no answer yet, `at_once` unfinished at most; how many ended in which state.
+    """Ask every line without an answer, `at_once` unfinished at most, and return the number of turns by state.
 
-    The input is checked whole before anything is asked. `progress` is told how many are done, of how many.
+    The whole input is checked before anything is asked. `progress` gets the number of finished lines, and of all.
 
     Raises:
-        InvalidTurn: a line of the input does not fit; nothing was asked.
+        InvalidTurn: a line of the input is wrong; nothing was asked.
     """
     done = answered(target)
     lines = [line for line in read(source) if line.number not in done]
@@ -115,7 +123,7 @@ async def run(
 
 
 async def _results(client: AsyncChatClient, lines: list[Line], at_once: int) -> AsyncIterator[dict[str, Any]]:
-    """Results as they come. Lines are submitted one after the other, so that a session's keep their order."""
+    """Yield results as they come. Lines are submitted one by one, so that a session's keep their order."""
     waiting: set[asyncio.Task[dict[str, Any]]] = set()
     try:
         for line in lines:

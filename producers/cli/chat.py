@@ -1,4 +1,4 @@
-"""A person asks: one question, or a whole conversation."""
+"""Questions from a terminal: a single one, or a conversation."""
 
 import sys
 from collections.abc import Iterator
@@ -13,29 +13,29 @@ from turnstile.turns.states import State
 
 EARLIER_MESSAGES = 10
 _HINT_SECONDS = 6.0
-_HINT = "Still waiting. Is a worker running? `turnstile doctor` tells."
+_HINT = "Still waiting. Is a worker running? Check with `turnstile doctor`."
 
 
 def ask(
-    terminal: Terminal, client: ChatClient, session: str, question: str, id: str | None, timeout: float | None, **wishes: Any
+    terminal: Terminal, client: ChatClient, session: str, question: str, id: str | None, timeout: float | None, **options: Any
 ) -> None:
-    """Ask, and show the answer as it comes (as JSON: the record of the ended turn).
+    """Ask, and show the answer as it comes (with `--json`: the record of the ended turn).
 
     Raises:
         TurnEnded, TurnNotFinished, TurnRefused.
     """
-    turn = client.ask(session, question, id=id, **wishes)
+    turn = client.ask(session, question, id=id, **options)
     terminal.notice(f"turn {turn.id}{_place(turn)}")
     try:
         _show_record(terminal, turn, timeout) if terminal.as_json else show(terminal, turn, timeout)
     except (KeyboardInterrupt, TurnNotFinished):
-        terminal.complain(f"The turn goes on: `turnstile status {turn.id}`, or `turnstile cancel {turn.id}`.")
+        terminal.complain(f"The turn continues: `turnstile status {turn.id}`, or `turnstile cancel {turn.id}`.")
         raise
 
 
-def enqueue(terminal: Terminal, client: ChatClient, session: str, question: str, id: str | None, **wishes: Any) -> None:
+def enqueue(terminal: Terminal, client: ChatClient, session: str, question: str, id: str | None, **options: Any) -> None:
     """Ask without waiting, and show the turn's id."""
-    submitted = client.ask(session, question, id=id, **wishes).submitted
+    submitted = client.ask(session, question, id=id, **options).submitted
     assert submitted is not None
     value = {"id": submitted.id, "session": session, "state": submitted.state, "place": submitted.place}
     terminal.result(submitted.id, value)
@@ -52,7 +52,7 @@ def show(terminal: Terminal, turn: Turn, timeout: float | None = None) -> str:
         for piece in _pieces(terminal, turn, timeout):
             if piece.starts_over:
                 terminal.end_line()
-                terminal.complain("The turn had to start again; this is its new answer:")
+                terminal.complain("The turn was restarted; this is its new answer:")
                 answer = ""
             terminal.write(piece)
             answer += piece
@@ -110,7 +110,7 @@ def _answer(terminal: Terminal, client: ChatClient, session: str, question: str)
 
 
 def _typed(terminal: Terminal, client: ChatClient, session: str) -> Iterator[str]:
-    """What a person types; the arrow keys bring back what was asked before."""
+    """Yield typed questions; the arrow keys recall earlier ones."""
     from prompt_toolkit import PromptSession
     from prompt_toolkit.history import InMemoryHistory
 

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from turnstile.deploy.local.stack import Addresses, LocalStack
 from turnstile.producers.cli import chat, formatting
-from turnstile.producers.cli.doctor import living_workers
+from turnstile.producers.cli.doctor.worker_checks import living_workers
 from turnstile.producers.cli.terminal import Terminal
 from turnstile.producers.client import AsyncChatClient, ChatClient, Turn
 from turnstile.turns.errors import TurnEnded, TurnNotFinished
@@ -29,7 +29,7 @@ _TURN_SECONDS = 120.0
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What this demo uses. `own_server`: the server is the demo's own, and everything on it goes with it."""
+    """The means of a demo. `own_server`: the server is the demo's own, and ends with everything on it."""
 
     settings: Settings
     own_server: bool
@@ -39,7 +39,7 @@ class Plan:
 
 
 def run(settings: Settings) -> int:
-    """Show it; 0 when everything came out right."""
+    """Run the demo, and return the exit status: 0 if everything went right."""
     terminal = Terminal()
     with _plan(settings) as plan:
         trouble = _hindrance(plan)
@@ -71,15 +71,15 @@ def _plan(settings: Settings) -> Iterator[Plan]:
 
 
 def _hindrance(plan: Plan) -> str:
-    """Why the demo must not run: its stand-in would answer real questions."""
+    """Return the reason not to run the demo: its stand-in would answer real questions."""
     if plan.own_server or not plan.workers or not plan.settings.offline:
         return ""
     waiting = TurnStore(plan.settings).stats().get("open", 0)
     if not waiting:
         return ""
     return (
-        f"{waiting:,} turns are open on the server that REDIS_URL names, and no worker is at work there; the demo's workers "
-        "would give them the stand-in's answers. Start your workers first, or unset REDIS_URL: the demo brings its own server."
+        f"{waiting:,} turns are open on the server that REDIS_URL names, and no worker is running; the demo's workers "
+        "would answer them with the stand-in. Start your workers first, or unset REDIS_URL: the demo has its own server."
     )
 
 
@@ -87,8 +87,8 @@ def _introduction(plan: Plan) -> Iterator[str]:
     if plan.own_server:
         yield "Server:  an embedded Valkey in a temporary folder, for this demo only."
     else:
-        yield "Server:  yours, from REDIS_URL. The demo uses sessions of its own there, and erases them at the end."
-    yield f"Workers: {plan.workers} processes." if plan.workers else "Workers: those that are at work there already."
+        yield "Server:  yours, from REDIS_URL. The demo uses its own sessions, and erases them at the end."
+    yield f"Workers: {plan.workers} processes." if plan.workers else "Workers: those already at work there."
     if plan.settings.offline:
         yield "Model:   the offline stand-in, because neither OPENAI_API_KEY nor OPENAI_BASE_URL is set. It is no language"
         yield "         model: it greets, remembers names from the messages that it is sent, and repeats everything else."
@@ -129,7 +129,7 @@ def _two_questions(terminal: Terminal, client: ChatClient, plan: Plan) -> list[s
 
 
 def _by_sdk(terminal: Terminal, plan: Plan, url: str) -> list[str]:
-    """The same session through the gateway, by OpenAI's own SDK; not where API keys guard it."""
+    """Use the same session through the gateway with OpenAI's own SDK, unless API keys are set."""
     import openai
 
     if plan.settings.api_keys.get_secret_value() or plan.settings.api_keys_file:
@@ -182,7 +182,7 @@ async def _asked(client: AsyncChatClient, session: str, question: str, advance: 
 
 @contextmanager
 def _progress(total: int) -> Iterator[Callable[[], None]]:
-    """A progress bar on a terminal, nothing elsewhere."""
+    """Show a progress bar, on a terminal only."""
     columns = (TextColumn("  "), BarColumn(), MofNCompleteColumn())
     shown = sys.stderr.isatty()
     with Progress(*columns, console=Console(stderr=True), disable=not shown, transient=True) as progress:

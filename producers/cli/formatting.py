@@ -1,4 +1,4 @@
-"""How records, counters and histories are shown, to people and to programs."""
+"""Records, counters and histories as text and as JSON."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -11,16 +11,16 @@ from turnstile.turns.states import State
 from turnstile.turns.turn import Record
 
 MOMENTS = frozenset({"called", "since", "grace", "patience", "set_back_from", "swept"})
-"""What the scripts remember beside their counters: times in ms, of no interest to a reader."""
+"""Fields beside the counters: times in ms that only the scripts use."""
 
 
 def record_json(record: Record) -> dict[str, Any]:
-    """All of a record; times are seconds since the epoch."""
+    """Return a whole record; times are seconds since the epoch."""
     return asdict(record)
 
 
 def record_text(record: Record) -> str:
-    """A record in a few lines."""
+    """Return a record in a few lines."""
     lines = {
         "turn": record.id,
         "session": record.session,
@@ -38,7 +38,7 @@ def record_text(record: Record) -> str:
 
 
 def state_text(record: Record) -> str:
-    """The state, with what else there is to say about it."""
+    """Return the state with its details."""
     if record.state is State.FAILED:
         return f"failed: {record.code}: {record.message}"
     if record.state is State.QUEUED:
@@ -47,24 +47,24 @@ def state_text(record: Record) -> str:
 
 
 def failed_text(record: Record) -> str:
-    """A failed turn on one line."""
+    """Return a failed turn on one line."""
     return f"{record.id}  {_moment(record.finished)}  {record.session}  {record.code}: {record.message}"
 
 
 def history_text(message: HistoryMessage) -> str:
-    """A message, behind who said it."""
+    """Return a message after its role."""
     return f"{message.role}: {message.text}"
 
 
 def question_text(question: Question) -> str:
-    """A question's text; its other parts are named."""
+    """Return a question's text; other parts are named."""
     if isinstance(question, str):
         return question
     return " ".join(str(part.get("text") or f"[{part['type']}]") for part in question)
 
 
 def stats_text(counts: Mapping[str, int]) -> str:
-    """Counters, one on a line."""
+    """Return counters, one per line."""
     return "\n".join(f"{name:<16}{count:>12,}" for name, count in sorted(counts.items()))
 
 

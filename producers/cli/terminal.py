@@ -1,4 +1,4 @@
-"""Where commands write: results on stdout; notices on stderr, and only when a person is there to read them."""
+"""The output of commands: results on stdout; notices on stderr, and only on a terminal."""
 
 import json
 import re
@@ -15,7 +15,7 @@ _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 class Terminal:
-    """One command's output. With `as_json` results are JSON, one value on a line."""
+    """The output of one command. With `as_json` results are JSON, one value per line."""
 
     def __init__(self, as_json: bool = False) -> None:
         self.as_json = as_json
@@ -24,17 +24,17 @@ class Terminal:
         self._at_line_start = True
 
     def result(self, text: str, value: Any, label: str = "") -> None:
-        """A result: `text` for people, behind a `label` that may have colours; `value` for programs."""
+        """Write a result: `text` for people, after a `label` that may have colours; `value` for programs."""
         if not self.as_json:
             self._put(label if self.interactive else click.unstyle(label))
         self.line(json.dumps(value, ensure_ascii=False) if self.as_json else text)
 
     def line(self, text: str = "") -> None:
-        """A whole line on stdout."""
+        """Write a line to stdout."""
         self.write(f"{text}\n")
 
     def write(self, text: str) -> None:
-        """Part of a line on stdout, shown at once."""
+        """Write part of a line to stdout, at once."""
         self._put(_CONTROLS.sub("", text) if self.interactive else text)
         self._at_line_start = text.endswith("\n") if text else self._at_line_start
 
@@ -44,24 +44,24 @@ class Terminal:
         sys.stdout.flush()
 
     def end_line(self) -> None:
-        """End the line that is begun, if one is."""
+        """End an unfinished line."""
         if not self._at_line_start:
             self.line()
 
     def notice(self, text: str) -> None:
-        """Something that a person may like to know."""
+        """Write a notice to stderr if a person reads it."""
         if self._watched:
             self.complain(text)
 
     def complain(self, text: str) -> None:
-        """Something that must be known, on stderr."""
+        """Write to stderr."""
         if self.interactive:
             self.end_line()
         click.echo(click.style(text, dim=True) if self._watched else text, err=True)
 
     @contextmanager
     def hint(self, text: str, seconds: float) -> Iterator[threading.Timer]:
-        """A notice that appears when the block is still at work after `seconds`; cancel it when it is no longer of use."""
+        """Write a notice if the block still runs after `seconds`; cancel the timer if the notice is no longer useful."""
         timer = threading.Timer(seconds, self.notice, (text,))
         timer.daemon = True
         timer.start()

@@ -1,4 +1,4 @@
-"""The gateway's ASGI application, put together from its resources."""
+"""The gateway's ASGI application, made of its resources."""
 # ruff: noqa: E402 - a missing extra is named before anything of it is imported
 
 from turnstile.turns.extras import need
@@ -16,14 +16,15 @@ from typing import Any
 from fastapi import FastAPI
 from redis.exceptions import ResponseError
 
-from turnstile.producers.gateway import health, models
+from turnstile.producers.gateway.backend import Backend
 from turnstile.producers.gateway.chat import routes as chat
 from turnstile.producers.gateway.conversations import routes as conversations
-from turnstile.producers.gateway.desk import Desk
-from turnstile.producers.gateway.edge import errors
-from turnstile.producers.gateway.edge.auth import Gate
-from turnstile.producers.gateway.edge.middleware import Envelope
+from turnstile.producers.gateway.edge import error_handlers
+from turnstile.producers.gateway.edge.auth import Authenticator
+from turnstile.producers.gateway.edge.middleware import EdgeMiddleware
+from turnstile.producers.gateway.models import routes as models
 from turnstile.producers.gateway.page import routes as page
+from turnstile.producers.gateway.probes import routes as probes
 from turnstile.producers.gateway.responses import routes as responses
 from turnstile.turns.errors import QueueUnreachable, SettingError
 from turnstile.turns.settings import Settings
@@ -39,10 +40,10 @@ _CHECK_SECONDS = 2.0
 
 
 class Gateway(FastAPI):
-    """FastAPI, but for its own error of a wrong request, which is never sent here."""
+    """FastAPI without its own validation error in the OpenAPI document, because the gateway never sends it."""
 
     def openapi(self) -> dict[str, Any]:
-        """The OpenAPI document."""
+        """Return the OpenAPI document."""
         document = super().openapi()
         for operations in document["paths"].values():
             for operation in operations.values():
@@ -52,38 +53,38 @@ class Gateway(FastAPI):
 
 
 def build(settings: Settings) -> FastAPI:
-    """The application for these settings."""
+    """Return the application for these settings."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        app.state.desk = Desk(settings)
-        await _check(app.state.desk)
-        app.state.desk.check_rights()
+        backend = app.state.backend = Backend(settings)
+        await _check(backend)
+        backend.check_rights()
         yield
-        await app.state.desk.close()
+        await backend.close()
 
     app = Gateway(title="Turnstile", version="1", description=_ABOUT, lifespan=lifespan, docs_url=None, redoc_url=None)
-    for part in (responses, conversations, chat, models, health, page):
-        app.include_router(part.router)
-    errors.install(app)
-    app.add_middleware(Envelope, gate=Gate(settings))
+    for resource in (responses, conversations, chat, models, probes, page):
+        app.include_router(resource.router)
+    error_handlers.install(app)
+    app.add_middleware(EdgeMiddleware, authenticator=Authenticator(settings))
     return app
 
 
-async def _check(desk: Desk) -> None:
+async def _check(backend: Backend) -> None:
     try:
         async with asyncio.timeout(_CHECK_SECONDS):
-            await desk.agreement.check_async(desk.store)
-            workers = await desk.store.roll(1)
-            for difference in oddities(desk.settings, workers):
+            await backend.agreement.check_async(backend.store)
+            workers = await backend.store.roll(1)
+            for difference in oddities(backend.settings, workers):
                 log.warning("%s", difference)
     except SettingError as error:
         sys.stderr.write(f"turnstile: {error}\n")
         sys.stderr.flush()
-        # An exception would be shown with its traceback, and end the server with a status that means something else.
+        # An exception would show its traceback, and end the server with another exit status.
         os._exit(_WRONG_USE)
     except (QueueUnreachable, ResponseError, TimeoutError):
-        log.debug("the workers' settings could not be looked at yet")
+        log.debug("the workers' settings could not be read yet")
 
 
 def _start() -> FastAPI:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from turnstile.memory.element import Element, of_role
-from turnstile.producers.gateway.edge.errors import invalid, unsupported
+from turnstile.producers.gateway.edge.api_errors import invalid, unsupported
 
 Part = dict[str, Any]
 Message = dict[str, Any]

@@ -1,39 +1,132 @@
-"""The answers' shapes, for the OpenAPI document; the routes write them as they are, without a detour through these."""
+"""The forms that several resources share: parts of request bodies, and of what is answered.
 
-from typing import Any, Literal
+A request follows OpenAI's API as far as turns can do it: anything else is refused by name, except a value that asks for
+nothing. The forms of answers are for the OpenAPI document; routes write answers without going through them.
+"""
 
-from pydantic import BaseModel, ConfigDict
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from turnstile.producers.gateway.content import finite
+from turnstile.producers.gateway.edge.api_errors import unsupported
+
+Temperature = Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)]
+Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Tokens = Annotated[int, Field(ge=1, le=10_000_000)]
+Model = Annotated[str, Field(min_length=1, max_length=200)]
+Item = dict[str, Any]
 
 
-class _Shape(BaseModel):
+def _check_metadata(metadata: dict[str, str]) -> dict[str, str]:
+    if len(metadata) > 16:
+        raise ValueError("at most 16 pairs")
+    for name, value in metadata.items():
+        if not 1 <= len(name) <= 64 or len(value) > 512:
+            raise ValueError("a key has at most 64 characters, a value at most 512")
+    return metadata
+
+
+Metadata = Annotated[dict[str, str], Field(max_length=16), AfterValidator(_check_metadata)]
+
+
+def _check_schema(schema: dict[str, Any]) -> dict[str, Any]:
+    if not finite(schema):
+        raise ValueError("numbers must be finite")
+    return schema
+
+
+Schema = Annotated[dict[str, Any], AfterValidator(_check_schema)]
+
+
+class Body(BaseModel):
+    """A request's body, or the part of one at `where`.
+
+    `idle` names parameters that are not supported, with the values that ask for nothing; those that are fields too are
+    echoed back.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True, populate_by_name=True)
+    where: ClassVar[str] = ""
+    idle: ClassVar[Mapping[str, tuple[Any, ...]]] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        for name in data.keys() & cls.idle.keys():
+            asked = _without_nulls(data[name])
+            if asked is not None and asked not in cls.idle[name]:
+                raise unsupported(cls.where + name)
+        return {name: value for name, value in data.items() if name not in cls.idle or name in cls.model_fields}
+
+
+def _without_nulls(value: Any) -> Any:
+    return {name: one for name, one in value.items() if one is not None} if isinstance(value, dict) else value
+
+
+class PlainFormat(BaseModel):
+    """Text, or any JSON object."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    type: Literal["text", "json_object"]
+
+
+class SchemaFormat(BaseModel):
+    """JSON that fits a schema."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, populate_by_name=True)
+    type: Literal["json_schema"]
+    name: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")
+    schema_: Schema = Field(alias="schema")
+    description: str | None = None
+    strict: bool | None = None
+
+
+class TextConfig(Body):
+    """The form of the answer."""
+
+    where = "text."
+    idle = {"verbosity": ("medium",)}
+    format: Annotated[PlainFormat | SchemaFormat, Field(discriminator="type")] | None = None
+
+
+class StreamOptions(Body):
+    """The form of a stream."""
+
+    where = "stream_options."
+    idle = {"include_obfuscation": (False,)}
+
+
+IDLE_ANYWHERE: dict[str, tuple[Any, ...]] = {
+    "moderation": (),
+    "parallel_tool_calls": (True, False),
+    "prompt_cache_options": (),
+    "prompt_cache_retention": (),
+    "service_tier": ("auto", "default"),
+    "tool_choice": ("auto", "none"),
+    "tools": ([],),
+    "top_logprobs": (0,),
+}
+
+
+class Answer(BaseModel):
+    """The form of an answer, which may have more fields."""
+
     model_config = ConfigDict(extra="allow")
 
 
-class ResponseObject(_Shape):
-    """A response: what OpenAI's `Response` has."""
-
-    id: str
-    object: Literal["response"]
-    created_at: int
-    status: Literal["queued", "in_progress", "completed", "failed", "cancelled", "incomplete"]
-    model: str
-    output: list[dict[str, Any]]
-    metadata: dict[str, str]
-    conversation: dict[str, str] | None
-    error: dict[str, Any] | None
-    incomplete_details: dict[str, Any] | None
-    usage: dict[str, Any] | None
-
-
-class Deleted(_Shape):
-    """What is gone."""
+class Deleted(Answer):
+    """Confirmation of a deletion."""
 
     id: str
     object: str
     deleted: Literal[True]
 
 
-class ItemObject(_Shape):
+class ItemObject(Answer):
     """A message."""
 
     id: str
@@ -43,7 +136,7 @@ class ItemObject(_Shape):
     content: list[dict[str, Any]]
 
 
-class ItemList(_Shape):
+class ItemList(Answer):
     """A page of items."""
 
     object: Literal["list"]
@@ -51,45 +144,3 @@ class ItemList(_Shape):
     first_id: str | None
     last_id: str | None
     has_more: bool
-
-
-class ConversationObject(_Shape):
-    """A conversation."""
-
-    id: str
-    object: Literal["conversation"]
-    created_at: int
-    metadata: dict[str, str]
-
-
-class ModelObject(_Shape):
-    """A model."""
-
-    id: str
-    object: Literal["model"]
-    created: int
-    owned_by: str
-
-
-class ModelList(_Shape):
-    """The models that answer."""
-
-    object: Literal["list"]
-    data: list[ModelObject]
-
-
-class ChatCompletion(_Shape):
-    """A chat completion: what OpenAI's `ChatCompletion` has."""
-
-    id: str
-    object: Literal["chat.completion"]
-    created: int
-    model: str
-    choices: list[dict[str, Any]]
-    usage: dict[str, Any]
-
-
-class Health(_Shape):
-    """How the gateway is."""
-
-    status: Literal["ok"]

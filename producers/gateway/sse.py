@@ -1,4 +1,4 @@
-"""Server-sent events, as long as the client listens."""
+"""Server-sent events, sent as long as the client stays connected."""
 
 import asyncio
 import logging
@@ -9,8 +9,8 @@ from typing import Any
 
 from starlette.responses import Response
 
-from turnstile.producers.gateway.desk import gone, while_there
-from turnstile.producers.gateway.edge.errors import ApiError, ClientGone
+from turnstile.producers.gateway.disconnect import disconnected, while_connected
+from turnstile.producers.gateway.edge.api_errors import ApiError, ClientGone
 from turnstile.turns.errors import QueueUnreachable
 from turnstile.turns.text import dumps
 
@@ -24,38 +24,38 @@ Serve = Callable[[Awaitable[Any], Awaitable[None]], Awaitable[Any]]
 
 
 def event(value: Mapping[str, Any]) -> bytes:
-    """A value as an event of its own `type`."""
+    """Return a value as an event of its own `type`."""
     return f"event: {value['type']}\ndata: {dumps(value)}\n\n".encode()
 
 
 def data(value: Mapping[str, Any] | str) -> bytes:
-    """A value, or a word, as an event without a type."""
+    """Return a value, or a word, as an event without a type."""
     return f"data: {value if isinstance(value, str) else dumps(value)}\n\n".encode()
 
 
 class EventStream(Response):
-    """Writes what `chunks` gives; an empty chunk is a moment in which a keep-alive may be due.
+    """A stream of chunks; at an empty chunk, a keep-alive comment is sent if one is due.
 
-    A client that goes away ends it at once. When `chunks` raises, the connection breaks off.
+    The stream ends when the client disconnects. When `chunks` raises, the connection is broken off.
     """
 
     media_type = "text/event-stream"
 
-    def __init__(self, chunks: AsyncGenerator[bytes], serve: Serve = while_there) -> None:
+    def __init__(self, chunks: AsyncGenerator[bytes], serve: Serve = while_connected) -> None:
         super().__init__(headers=_HEADERS)
         del self.headers["content-length"]
         self._chunks = chunks
         self._serve = serve
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG002  # ASGI's signature
-        """Write until the end, or until the client has gone."""
+        """Write until the end, or until the client disconnects."""
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         try:
-            await self._serve(self._write(send), gone(receive))
+            await self._serve(self._write(send), disconnected(receive))
         except ClientGone:
             return
         except (ApiError, QueueUnreachable, asyncio.CancelledError) as error:
-            # The body stays without its end, so the server breaks the connection: the client sees that there was more to come.
+            # Without the end of the body the server breaks the connection, so the client sees that the stream is not whole.
             log.warning("a stream breaks off: %s", type(error).__name__)
 
     async def _write(self, send: Any) -> None:

@@ -1,4 +1,4 @@
-"""Whether a producer stores as the workers at work do: looked at before it stores or reads, every few seconds at most."""
+"""The check that a producer and the workers have the same settings, made at most every few seconds."""
 
 from contextlib import suppress
 from time import monotonic
@@ -14,7 +14,7 @@ _PAUSE_SECONDS = 5.0
 
 
 class Agreement:
-    """The settings of one producer, held against those of a worker that is at work."""
+    """A comparison of one producer's settings with those of a working worker."""
 
     def __init__(self, settings: Settings, fields: tuple[str, ...] = MUST_AGREE) -> None:
         self._settings = settings
@@ -23,22 +23,22 @@ class Agreement:
         self._objection = ""
 
     def check(self, store: TurnStore) -> None:
-        """Raises SettingError when they differ; QueueUnreachable."""
+        """Raise SettingError if they differ, and QueueUnreachable."""
         if self._due():
-            # Whoever may not read the roll has nobody to differ from.
+            # A user without the right to read the roster has nothing to compare with.
             with suppress(ResponseError):
                 self._note(store.roll(1))
-        self._insist()
+        self._raise()
 
     async def check_async(self, store: AsyncTurnStore) -> None:
-        """As `check`, awaited."""
+        """Check as `check` does, awaited."""
         if self._due():
             with suppress(ResponseError):
                 self._note(await store.roll(1))
-        self._insist()
+        self._raise()
 
     def _due(self) -> bool:
-        """Tell that it is time to look: those on the roll agree, so one stands for all."""
+        """Return True if it is time to look. The workers on the roster agree, so one stands for all."""
         if monotonic() < self._next:
             return False
         self._next = monotonic() + _PAUSE_SECONDS
@@ -47,11 +47,11 @@ class Agreement:
     def _note(self, workers: dict[str, Facts]) -> None:
         self._objection = objection(self._settings, workers, self._fields)
 
-    def _insist(self) -> None:
+    def _raise(self) -> None:
         if self._objection:
             raise SettingError(self._objection)
 
 
 def of_a_client(settings: Settings) -> Agreement:
-    """A client's: it writes no history, but reads and erases them, and a turn that it cancels may be a session's last."""
+    """Return a client's comparison: it reads and erases histories, and a turn that it cancels may be a session's last."""
     return Agreement(settings, ("history_prefix", "history_ttl") if settings.history_ttl else ("history_prefix",))

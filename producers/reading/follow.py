@@ -1,67 +1,80 @@
-"""Following a turn without a Redis connection for each reader."""
+"""The loop of awaited readers, which need no Redis connection for each."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import ExitStack
 from typing import TypeVar
 
-from turnstile.producers.reading.readers import EndReader, Look, Patience, Read, Reader, Step
-from turnstile.producers.reading.watch import Bell, Watch
+from turnstile.producers.reading.readers import EndReader, Look, Patience, Read, Reader, RecordReader, Step
+from turnstile.producers.reading.wakeups import Wakeup, Wakeups
 from turnstile.turns.errors import QueueUnreachable
+from turnstile.turns.redis.connection import LONGEST_BLOCK_SECONDS
 from turnstile.turns.store.turns import AsyncTurnStore
 from turnstile.turns.turn import Event, Record
 
 T = TypeVar("T")
 
-BEAT_SECONDS = 10.0
+SAFETY_POLL_SECONDS = 10.0
 
 
-async def follow(store: AsyncTurnStore, watch: Watch, id: str, reader: Reader[T]) -> AsyncIterator[Sequence[T]]:
-    """What a reader finds, in batches as it comes; an empty batch now and then, at least each BEAT_SECONDS.
+async def follow(
+    store: AsyncTurnStore,
+    wakeups: Wakeups,
+    id: str,
+    reader: Reader[T],
+    timeout: float | None = None,  # noqa: ASYNC109 - outages of Redis are part of it
+) -> AsyncIterator[Sequence[T]]:
+    """Yield the findings of a reader in batches, as they come; empty ones between, at least every SAFETY_POLL_SECONDS.
 
-    Waits out an outage of Redis for `turnstile.producers.reading.readers.OUTAGE_SECONDS`, then raises QueueUnreachable.
+    An outage of Redis is tolerated for the time-out; without one, for `turnstile.producers.reading.readers.OUTAGE_SECONDS`.
 
     Raises:
-        UnknownTurn: there is no such turn any more.
+        UnknownTurn: the turn does not exist, or no longer.
+        TurnNotFinished: the time-out passed.
+        QueueUnreachable: the outage is longer.
     """
-    patience = Patience(None)
+    patience = Patience(timeout)
     with ExitStack() as stack:
-        bell: Bell | None = None
+        wakeup: Wakeup | None = None
         waited: Step | None = None
         while (step := reader.step) is not None:
+            patience.check(step)
             if isinstance(step, Read) and step.wait and step is not waited:
-                bell = bell or stack.enter_context(watch.bell(id, step.ending))
-                await bell.heard(BEAT_SECONDS)
+                wakeup = wakeup or stack.enter_context(wakeups.subscribe(id, step.ending))
+                await wakeup.wait(patience.left(SAFETY_POLL_SECONDS))
                 waited = step
             try:
-                reply = await _fetch(store, id, step)
+                reply = await _fetch(store, id, step, patience.left(LONGEST_BLOCK_SECONDS))
             except QueueUnreachable as error:
-                await asyncio.sleep(patience.bear(error))
+                await asyncio.sleep(patience.tolerate(error))
                 yield ()
             else:
                 patience.answered()
                 yield reader.take(reply)
 
 
-async def _fetch(store: AsyncTurnStore, id: str, step: Step) -> Sequence[Event] | Record:
-    if isinstance(step, Look):
-        return await store.status(id)
-    return () if step.ending else await store.events(id, step.after)
+async def _fetch(store: AsyncTurnStore, id: str, step: Step, seconds: float) -> Sequence[Event] | Record:
+    try:
+        async with asyncio.timeout(seconds):
+            if isinstance(step, Look):
+                return await store.status(id)
+            return () if step.ending else await store.events(id, step.after)
+    except TimeoutError:
+        raise QueueUnreachable(f"Redis did not answer within {seconds:.1f} seconds.") from None
 
 
-async def look(store: AsyncTurnStore, id: str) -> Record:
-    """A turn's record; waits out an outage as `follow` does, and raises as it does."""
-    patience = Patience(None)
-    while True:
-        try:
-            return await store.status(id)
-        except QueueUnreachable as error:
-            await asyncio.sleep(patience.bear(error))
+async def look(store: AsyncTurnStore, wakeups: Wakeups, id: str) -> Record:
+    """Return a turn's record as it is now. Tolerates an outage and raises as `follow` does."""
+    return await _first(follow(store, wakeups, id, RecordReader()))
 
 
-async def ended(store: AsyncTurnStore, watch: Watch, id: str) -> Record:
-    """The record of a turn, once it has ended. Raises as `follow` does."""
-    async for batch in follow(store, watch, id, EndReader()):
+async def ended(store: AsyncTurnStore, wakeups: Wakeups, id: str) -> Record:
+    """Return the record of a turn when it has ended. Tolerates an outage and raises as `follow` does."""
+    return await _first(follow(store, wakeups, id, EndReader()))
+
+
+async def _first(batches: AsyncIterator[Sequence[T]]) -> T:
+    async for batch in batches:
         if batch:
             return batch[0]
-    raise AssertionError("a reader of the end found none")
+    raise AssertionError("a reader ended without a finding")

@@ -1,7 +1,7 @@
-"""How a turn is read while it runs: what to fetch next and what to make of it, without doing any of it.
+"""Readers of a running turn, without any input or output.
 
-A reader says in `step` what it needs (None: it is done) and takes the reply; the client's two faces fetch, one blocking and
-one awaited. A reader begins with what is there, waits for more, and looks at the record whenever nothing came.
+A reader's `step` says what to fetch next (None: it is done); the blocking and the awaited loop fetch it and hand the reply to
+`take`. A reader begins with the stored events, waits for more, and looks at the record whenever none came.
 """
 
 import time
@@ -21,7 +21,7 @@ _LONGEST_PAUSE = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """Fetch the events after a sequence; with `wait`, once there may be some. `ending`: only the end is of interest."""
+    """A step: fetch the events after a sequence; with `wait`, when there may be some. `ending`: only the end matters."""
 
     after: int
     wait: bool = False
@@ -30,7 +30,7 @@ class Read:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """Fetch the record."""
+    """A step: fetch the record."""
 
 
 Step = Read | Look
@@ -39,8 +39,8 @@ Step = Read | Look
 class Piece(str):
     """A piece of an answer.
 
-    `sequence` is the place to resume from. `starts_over` is True when the turn had to start again and all pieces before this
-    one are void: this one is the first of the whole new answer.
+    `sequence` is the place to resume from. `starts_over` is True when the turn was restarted and all earlier pieces are void:
+    this piece is the first of the whole new answer.
     """
 
     __slots__ = ("sequence", "starts_over")
@@ -49,26 +49,26 @@ class Piece(str):
 
     @classmethod
     def of(cls, text: str, sequence: int, starts_over: bool) -> "Piece":
-        """A piece with its marks."""
+        """Return a piece with its attributes."""
         piece = cls(text)
         piece.sequence, piece.starts_over = sequence, starts_over
         return piece
 
 
 class Reader(Generic[T]):
-    """Reads one turn. `step` is what it needs next."""
+    """A reader of one turn. `step` is what it needs next."""
 
     step: Step | None
 
     def take(self, reply: Sequence[Event] | Record) -> Sequence[T]:
-        """Take in what the step fetched; what there is to hand out now."""
+        """Take the reply to the step, and return the new findings."""
         raise NotImplementedError
 
 
 class EventReader(Reader[Event]):
-    """Hands out every event after a sequence, up to the end of the turn.
+    """A reader of every event after a sequence, up to the end of the turn.
 
-    `left` is the record of an ended turn of which no event is left to read: all seen, or expired.
+    `left` is the record of an ended turn without events left to read: all were read, or have expired.
     """
 
     def __init__(self, after: int = 0) -> None:
@@ -93,14 +93,14 @@ class EventReader(Reader[Event]):
         return reply
 
     def go_on(self) -> None:
-        """Read on after an end that was not the last: the turn was retried."""
+        """Continue after an end that was not the last, because the turn was retried."""
         self.step = Read(self.after, wait=True)
 
 
 class TextReader(Reader[Piece]):
-    """Hands out the answer in pieces, and raises TurnFailed or TurnCancelled when the turn ends without one.
+    """A reader of the answer in pieces; raises TurnFailed or TurnCancelled if the turn ends without one.
 
-    Text of an attempt that is known to be void is passed over. The answer of a turn that does not stream, or whose events have
+    Text of an attempt that is known to be void is skipped. The answer of a turn that does not stream, or whose events have
     expired, is one piece.
     """
 
@@ -132,7 +132,7 @@ class TextReader(Reader[Piece]):
         return pieces
 
     def _lost_track(self, events: Sequence[Event]) -> bool:
-        """Whether an attempt goes on whose start was never seen: a failover has lost events that were handed out."""
+        """Return True if an attempt continues whose start was never seen: a failover has lost events that were read."""
         for event in events:
             if event.type != "started" and self._attempt not in (None, event.attempt):
                 self._attempt = None
@@ -165,7 +165,7 @@ class TextReader(Reader[Piece]):
 
 
 class EndReader(Reader[Record]):
-    """Hands out the record of the ended turn, and nothing else."""
+    """A reader of the ended turn's record alone."""
 
     def __init__(self) -> None:
         self.step = Look()
@@ -183,10 +183,23 @@ class EndReader(Reader[Record]):
         return ()
 
 
-class Patience:
-    """How long a reader waits, and how it bears an outage of Redis.
+class RecordReader(Reader[Record]):
+    """A reader of the record as it is now."""
 
-    With a time-out an outage is borne until it passes; without one, for OUTAGE_SECONDS.
+    def __init__(self) -> None:
+        self.step = Look()
+
+    def take(self, reply: Sequence[Event] | Record) -> Sequence[Record]:
+        """See Reader."""
+        assert isinstance(reply, Record)
+        self.step = None
+        return (reply,)
+
+
+class Patience:
+    """The limits of a reader's waiting.
+
+    An outage of Redis is tolerated for the time-out; without one, for OUTAGE_SECONDS.
     """
 
     def __init__(self, timeout: float | None) -> None:
@@ -195,21 +208,21 @@ class Patience:
         self._pause = _FIRST_PAUSE
 
     def left(self, most: float) -> float:
-        """Seconds for the next step: what is left, `most` at most, and a moment at least so that what is there is read."""
+        """Return the seconds for the next step: the time left, `most` at most, and a moment at least for what is stored."""
         return most if self._end is None else min(most, max(self._end - time.monotonic(), _FIRST_PAUSE))
 
     def check(self, step: Step) -> None:
-        """Raise TurnNotFinished when the step waits and the time has passed."""
+        """Raise TurnNotFinished if the step waits and the time has passed."""
         waits = isinstance(step, Read) and step.wait
         if waits and self._end is not None and time.monotonic() >= self._end:
-            raise TurnNotFinished("The turn has not ended yet; it goes on, and can be read again later.")
+            raise TurnNotFinished("The turn has not ended yet; it continues, and can be read later.")
 
     def answered(self) -> None:
-        """Redis answers."""
+        """Note that Redis answers."""
         self._silent_since, self._pause = None, _FIRST_PAUSE
 
-    def bear(self, error: QueueUnreachable) -> float:
-        """Seconds to pause before the step is tried again; raises when the time has passed."""
+    def tolerate(self, error: QueueUnreachable) -> float:
+        """Return the seconds to pause before the step is retried. Raises if the time has passed."""
         now = time.monotonic()
         self._silent_since = now if self._silent_since is None else self._silent_since
         if self._end is None:
@@ -217,7 +230,7 @@ class Patience:
                 raise error
         elif now >= self._end:
             raise TurnNotFinished(
-                "The time-out passed while Redis did not answer; the turn goes on when it is back."
+                "The time-out passed while Redis did not answer; the turn continues when Redis is back."
             ) from error
         pause, self._pause = self._pause, min(self._pause * 2, _LONGEST_PAUSE)
         return self.left(pause)

@@ -195,7 +195,7 @@ def test_an_empty_file_lets_nobody_in(gateways: Open, tmp_path: Path) -> None:
 
 def test_without_keys_it_says_so_and_answers_its_own_machine_only(gateways: Open) -> None:
     gateway = gateways()
-    assert "answers this machine only" in gateway.log.read_text()
+    assert "only answers requests from this machine" in gateway.log.read_text()
     with gateway.http() as http:
         assert http.get("/v1/models").status_code == 200
         assert http.get("/v1/models", headers={"origin": gateway.url}).status_code == 200

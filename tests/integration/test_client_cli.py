@@ -123,7 +123,7 @@ def test_an_answer_that_starts_over_is_shown_whole_after_a_word_about_it(run: Ru
     with hand.later(stumble), shown.watching("Hel"):
         result = run("ask", "foo", "hello")
     assert result.stdout == "Hel\nGood day\n"
-    assert "start again" in result.stderr
+    assert "was restarted" in result.stderr
 
 
 def test_an_answer_that_was_cut_short_is_marked(run: Run, hand: Hand) -> None:

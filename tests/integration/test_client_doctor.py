@@ -12,7 +12,10 @@ from pydantic import SecretStr
 
 from tests.processes import offline_model
 from turnstile.deploy.local.server import EmbeddedServer
-from turnstile.producers.cli.doctor import Check, Verdict, check_model, examine, living_workers
+from turnstile.producers.cli.doctor.check import Check, Verdict
+from turnstile.producers.cli.doctor.model_checks import check_model
+from turnstile.producers.cli.doctor.report import examine
+from turnstile.producers.cli.doctor.worker_checks import living_workers
 from turnstile.turns.redis.scripts import digest
 from turnstile.turns.settings import Settings
 from turnstile.turns.store import roster

@@ -46,7 +46,7 @@ def through(proxy: FaultProxy) -> Settings:
 @pytest.fixture
 def no_polls(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody looks on their own account: a reader that is not woken waits for ever."""
-    monkeypatch.setattr("turnstile.producers.client.SAFETY_POLL_SECONDS", 3_600.0)
+    monkeypatch.setattr("turnstile.producers.reading.follow.SAFETY_POLL_SECONDS", 3_600.0)
 
 
 def waiting(settings: Settings) -> int:

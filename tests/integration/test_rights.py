@@ -13,7 +13,8 @@ from tests.processes import Worker
 from tests.scripts.cutting import bring_to_rest, complaints
 from tests.scripts.scene import Scene, pair
 from turnstile.deploy.local.server import EmbeddedServer
-from turnstile.producers.cli.doctor import Verdict, examine
+from turnstile.producers.cli.doctor.check import Verdict
+from turnstile.producers.cli.doctor.report import examine
 from turnstile.turns.errors import MissingRight
 from turnstile.turns.redis.scripts import NAMES, build
 from turnstile.turns.settings import Settings

@@ -10,7 +10,7 @@ import redis
 from tests.chaos.proxy import FaultProxy
 from tests.integration.slow_to_end import SlowToEnd
 from tests.support import wait_until_async
-from turnstile.producers.reading.watch import Watch
+from turnstile.producers.reading.wakeups import Wakeups
 from turnstile.turns.redis import silence, subscription
 from turnstile.turns.redis.connection import close_async, multiplexer
 from turnstile.turns.redis.keys import Keys
@@ -134,10 +134,10 @@ async def test_a_watch_is_closed_while_its_connection_breaks(
 ) -> None:
     slow = SlowToEnd()
     monkeypatch.setattr(subscription, "watch_for_silence", slow.watch)
-    watch = Watch(through, Keys("turnstile:", "history:"))
-    with watch.bell("a turn") as bell:
+    wakeups = Wakeups(through, Keys("turnstile:", "history:"))
+    with wakeups.subscribe("a turn") as wakeup:
         # It rings once it is subscribed.
-        await bell.heard(30)
+        await wakeup.wait(30)
         proxy.cut()
-        await slow.ends_when(watch.close)
+        await slow.ends_when(wakeups.close)
     await close_async(through)

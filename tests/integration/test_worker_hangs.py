@@ -13,7 +13,8 @@ from tests.processes import Worker
 from tests.support import wait_until
 from turnstile.deploy.local.ports import free_port
 from turnstile.deploy.local.server import EmbeddedServer
-from turnstile.producers.cli.doctor import Verdict, check_workers, living_workers
+from turnstile.producers.cli.doctor.check import Verdict
+from turnstile.producers.cli.doctor.worker_checks import check_workers, living_workers
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
 from turnstile.turns.store.turns import TurnStore

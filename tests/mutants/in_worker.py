@@ -207,8 +207,8 @@ WORKER = (
     Mutant(
         "the gateway does not look again",
         "one that was there before the workers splits what they keep",
-        "producers/gateway/desk.py",
-        "    await desk.agree()\n",
+        "producers/gateway/dependencies.py",
+        "    await backend.agree()\n",
         "",
         (_DISAGREEMENT,),
     ),

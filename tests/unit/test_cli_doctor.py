@@ -2,7 +2,9 @@
 
 import pytest
 
-from turnstile.producers.cli.doctor import Verdict, check_durability, check_eviction, check_memory, check_model, check_version
+from turnstile.producers.cli.doctor.check import Verdict
+from turnstile.producers.cli.doctor.model_checks import check_model
+from turnstile.producers.cli.doctor.server_checks import check_durability, check_eviction, check_memory, check_version
 from turnstile.turns.settings import Settings
 
 OK, WARN, FAIL = Verdict.OK, Verdict.WARN, Verdict.FAIL

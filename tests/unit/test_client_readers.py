@@ -193,30 +193,30 @@ def test_patience_runs_out_only_before_a_step_that_waits() -> None:
 
 
 def test_an_outage_is_borne_until_the_time_out() -> None:
-    assert 0 < Patience(60).bear(OUTAGE) <= 1
+    assert 0 < Patience(60).tolerate(OUTAGE) <= 1
     with pytest.raises(TurnNotFinished) as late:
-        Patience(0).bear(OUTAGE)
+        Patience(0).tolerate(OUTAGE)
     assert late.value.__cause__ is OUTAGE
 
 
 def test_an_outage_without_a_time_out_is_borne_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     patience = Patience(None)
-    assert 0 < patience.bear(OUTAGE) <= 1
+    assert 0 < patience.tolerate(OUTAGE) <= 1
     monkeypatch.setattr("turnstile.producers.reading.readers.OUTAGE_SECONDS", -1.0)
     with pytest.raises(QueueUnreachable):
-        patience.bear(OUTAGE)
+        patience.tolerate(OUTAGE)
     patience.answered()
     monkeypatch.undo()
-    assert 0 < patience.bear(OUTAGE) <= 1
+    assert 0 < patience.tolerate(OUTAGE) <= 1
 
 
 def test_pauses_grow_and_a_reply_ends_them() -> None:
     patience = Patience(None)
-    pauses = [patience.bear(OUTAGE) for _ in range(6)]
+    pauses = [patience.tolerate(OUTAGE) for _ in range(6)]
     assert pauses == sorted(pauses)
     assert pauses[-1] == 1
     patience.answered()
-    assert patience.bear(OUTAGE) == pauses[0]
+    assert patience.tolerate(OUTAGE) == pauses[0]
 
 
 def test_text_whose_beginning_a_failover_has_lost_is_read_again_from_the_start() -> None:

@@ -1,59 +1,32 @@
-"""Lists in pages: items of a response, and of a conversation's history."""
+"""The items of a conversation's history."""
 
 import hashlib
 import json
 import re
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Any, Literal
-
-from fastapi import Query
+from typing import Any
 
 from turnstile.memory.element import Element, read
-from turnstile.producers.gateway import rendering
 from turnstile.producers.gateway.content import refusal, shown_item, shown_role
-from turnstile.producers.gateway.edge.errors import missing
+from turnstile.producers.gateway.edge.api_errors import missing
+from turnstile.producers.gateway.paging import Item, listed
+from turnstile.producers.gateway.records import input_id, output_id, turn_part
 from turnstile.turns.store.turns import AsyncTurnStore
 from turnstile.turns.text import dumps
-
-Limit = Annotated[int, Query(ge=1, le=100)]
-Order = Annotated[Literal["asc", "desc"], Query()]
-Item = dict[str, Any]
 
 _CHUNK = 500
 _FOREIGN = re.compile(r"msg_x(\d{1,9})_([0-9a-f]{16})")
 
 
-def listed(data: Sequence[Item], has_more: bool) -> dict[str, Any]:
-    """A page as the API has it."""
-    return {
-        "object": "list",
-        "data": list(data),
-        "first_id": data[0]["id"] if data else None,
-        "last_id": data[-1]["id"] if data else None,
-        "has_more": has_more,
-    }
-
-
-def cut(items: Sequence[Item], after: str | None, limit: int, order: str) -> dict[str, Any]:
-    """A page of items that are all at hand, oldest first. Raises ApiError when there is none with the id `after`."""
-    ordered = list(items) if order == "asc" else list(items)[::-1]
-    start = 0
-    if after is not None:
-        start = next((n for n, item in enumerate(ordered, 1) if item["id"] == after), 0)
-        if not start:
-            raise missing("after", "Item", after)
-    return listed(ordered[start : start + limit], len(ordered) > start + limit)
-
-
 class History:
-    """The items of a session's history. Places count from 0, the oldest message's, so that new messages move none."""
+    """The items of a session's history. Places count from 0, the oldest message's, so that new messages change none."""
 
     def __init__(self, store: AsyncTurnStore, session: str) -> None:
         self._store = store
         self._session = session
 
     async def page(self, after: str | None, limit: int, order: str) -> dict[str, Any]:
-        """A page of items. Raises ApiError when there is none with the id `after`."""
+        """Return a page of items. Raises ApiError if no item has the id `after`."""
         size = await self._store.count_messages(self._session)
         step = 1 if order == "asc" else -1
         place = 0 if order == "asc" else size - 1
@@ -70,9 +43,9 @@ class History:
         return listed(found, 0 <= place < size)
 
     async def find(self, id: str, param: str = "item_id") -> tuple[int, Item, bytes]:
-        """An item's place, the item, and its stored element. Raises ApiError when there is none of this id."""
+        """Return an item's place, the item, and its stored element. Raises ApiError if no item has this id."""
         foreign = _FOREIGN.fullmatch(id)
-        token = (rendering.turn_part(id) or id).encode()
+        token = (turn_part(id) or id).encode()
         high = await self._store.count_messages(self._session) - 1
         if foreign:
             high = min(high, int(foreign[1]))
@@ -88,7 +61,7 @@ class History:
 
 
 def _placed(elements: Sequence[bytes], high: int) -> Iterator[tuple[int, bytes]]:
-    """Elements, newest first, with their places; the first one's is `high`."""
+    """Yield elements, newest first, with their places; `high` is the first one's."""
     for offset, element in enumerate(elements):
         yield high - offset, element
 
@@ -114,8 +87,8 @@ def _id(element: Element, stored: bytes, place: int) -> str:
     if element.turn is None:
         return f"msg_x{place}_{_digest(stored)}"
     if element.attempt is not None or (element.place is None and element.role == "assistant"):
-        return rendering.output_id(element.turn, element.attempt or 1)
-    return rendering.input_id(element.turn, element.place or 0)
+        return output_id(element.turn, element.attempt or 1)
+    return input_id(element.turn, element.place or 0)
 
 
 def _digest(element: bytes) -> str:

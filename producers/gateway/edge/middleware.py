@@ -1,93 +1,61 @@
-"""What stands around every request: an id for it, the gate, and a bound on its body."""
+"""The middleware around every request: a request id, authentication, and the end of connections with unread bodies."""
 
-import json
 import uuid
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from turnstile.producers.gateway.edge.auth import Gate
-from turnstile.producers.gateway.edge.errors import ApiError, translate
+from turnstile.producers.gateway.edge.api_errors import ApiError, translate
+from turnstile.producers.gateway.edge.auth import Authenticator
+from turnstile.producers.gateway.edge.body import UNREAD_BYTES, Message, Receive, Scope, announced_bytes
 from turnstile.turns.errors import TurnstileError
 
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
+_CLOSE = (b"connection", b"close")
 
-class Envelope:
-    """ASGI middleware: what the gate lets in has its body read whole; every response carries `x-request-id`."""
 
-    def __init__(self, app: Application, gate: Gate) -> None:
+class EdgeMiddleware:
+    """ASGI middleware that authenticates requests; every response has the header `x-request-id`."""
+
+    def __init__(self, app: Application, authenticator: Authenticator) -> None:
         self._app = app
-        self._gate = gate
+        self._authenticator = authenticator
 
-    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        marks = [(b"x-request-id", f"req_{uuid.uuid4().hex}".encode())]
+        headers = [(b"x-request-id", f"req_{uuid.uuid4().hex}".encode())]
+        body = _Body(scope, receive)
 
-        async def marked(message: Message) -> None:
+        async def send_marked(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *marks]
+                closing = [_CLOSE] if body.unread and _CLOSE not in message["headers"] else []
+                message["headers"] = [*message["headers"], *headers, *closing]
             await send(message)
 
         try:
-            leave = await self._gate.admit(scope)
-            marks += leave.headers
-            body = await _read(scope, receive, leave.max_bytes)
+            headers += await self._authenticator.admit(scope)
         except (ApiError, TurnstileError) as error:
-            told = error if isinstance(error, ApiError) else translate(error)
-            await told.response()(scope, receive, marked)
+            refusal = error if isinstance(error, ApiError) else translate(error)
+            await refusal.response()(scope, receive, send_marked)
             return
-        if body is not None:
-            await self._app(scope, _replay(body, receive), marked)
+        await self._app(scope, body.receive, send_marked)
 
 
-async def _read(scope: MutableMapping[str, Any], receive: Receive, most: int) -> bytes | None:
-    """The body; None when the client went away before its end."""
-    length = next((value for name, value in scope["headers"] if name == b"content-length"), b"")
-    if length.isdigit() and int(length) > most:
-        raise _too_large(most)
-    parts, size, more = [], 0, True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            return None
-        parts.append(message.get("body", b""))
-        size += len(parts[-1])
-        if size > most:
-            raise _too_large(most)
-        more = message.get("more_body", False)
-    return _checked(b"".join(parts))
+class _Body:
+    """A request's body; `unread` while a large one, or one of unknown length, has not been received whole."""
 
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        self._receive = receive
+        length = announced_bytes(scope)
+        self.unread = length is None or length > UNREAD_BYTES
 
-def _replay(body: bytes, receive: Receive) -> Receive:
-    """Hand out the body once; what can still come after it is the disconnect."""
-    waiting = [body]
-
-    async def replay() -> Message:
-        if waiting:
-            return {"type": "http.request", "body": waiting.pop(), "more_body": False}
-        return await receive()
-
-    return replay
-
-
-def _checked(body: bytes) -> bytes:
-    # JSON can escape half of a surrogate pair, which no text store takes.
-    if b"\\ud" in body.lower():
-        try:
-            json.dumps(json.loads(body), ensure_ascii=False).encode()
-        except UnicodeEncodeError:
-            raise ApiError(400, "The body holds half of a surrogate pair.", None, "invalid_unicode") from None
-        except (ValueError, RecursionError):
-            return body
-    return body
-
-
-def _too_large(most: int) -> ApiError:
-    message = f"The body is larger than the {most:,} bytes that are allowed."
-    return ApiError(413, message, None, "request_too_large", {"connection": "close"})
+    async def receive(self) -> Message:
+        """Return the next message of the request."""
+        message = await self._receive()
+        if not message.get("more_body", False):
+            self.unread = False
+        return message

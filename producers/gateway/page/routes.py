@@ -1,4 +1,4 @@
-"""The chat page at `/` and the API's own at `/docs`: plain files, served as they are, allowed to reach this gateway only."""
+"""The chat page at `/` and the API's documentation at `/docs`: static files that may only connect to this gateway."""
 
 import hashlib
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from importlib.resources import files
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from turnstile.producers.gateway.edge.errors import ApiError
+from turnstile.producers.gateway.edge.api_errors import ApiError
 
 router = APIRouter(include_in_schema=False)
 
@@ -28,7 +28,7 @@ _HEADERS = {
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """One file of the page; `tag` changes with its content."""
+    """A file of the page; `tag` changes with its content."""
 
     content: bytes
     media_type: str
@@ -37,7 +37,7 @@ class File:
 
 @cache
 def read() -> dict[str, File]:
-    """The page's files, by name."""
+    """Return the page's files by name."""
     found = {file.name: file.read_bytes() for file in files("turnstile.producers.gateway.page").joinpath("static").iterdir()}
     return {name: _file(name, content) for name, content in found.items() if name.rpartition(".")[2] in _TYPES}
 
@@ -49,26 +49,26 @@ def _file(name: str, content: bytes) -> File:
 
 @router.api_route("/", methods=_METHODS)
 async def index(request: Request) -> Response:
-    """The page."""
+    """Serve the page."""
     return _serve(request, "index.html")
 
 
 @router.api_route("/docs", methods=_METHODS)
 async def docs(request: Request) -> Response:
-    """The documentation of the API."""
+    """Serve the documentation of the API."""
     return _serve(request, "docs.html")
 
 
 @router.api_route("/static/{name}", methods=_METHODS)
 async def static(request: Request, name: str) -> Response:
-    """One of the files that the page is made of."""
+    """Serve one of the page's files."""
     return _serve(request, name)
 
 
 def _serve(request: Request, name: str) -> Response:
     file = read().get(name)
     if file is None:
-        raise ApiError(404, "There is no such path here.")
+        raise ApiError(404, "Not found.")
     headers = {**_HEADERS, "etag": file.tag}
     if request.headers.get("if-none-match") == file.tag:
         return Response(status_code=304, headers=headers)

@@ -1,10 +1,10 @@
-"""Where the end of a response is told: what a request asks for, what its API key asks for, and what is allowed."""
+"""The webhook of a response: the request's or its API key's, if its URL is allowed."""
 
 from collections.abc import Mapping
 from urllib.parse import SplitResult, urlsplit
 
+from turnstile.producers.gateway.edge.api_errors import ApiError, invalid
 from turnstile.producers.gateway.edge.caller import Caller
-from turnstile.producers.gateway.edge.errors import ApiError, invalid
 from turnstile.turns.api_keys import keyring, secret_bytes
 from turnstile.turns.settings import Settings
 
@@ -15,18 +15,18 @@ _PORTS = {"http": 80, "https": 443}
 
 
 def webhook(settings: Settings, caller: Caller, metadata: Mapping[str, str], *, background: bool) -> dict[str, str]:
-    """`Options.webhook` of a response: what its metadata name, else, for one in the background, what its key is set to.
+    """Return `Options.webhook` of a response: its metadata's URL, or, for one in the background, its API key's.
 
-    Empty when nobody is to be told. Raises ApiError for a URL that is not allowed.
+    Empty without either. Raises ApiError for a URL that is not allowed.
     """
     key = keyring(settings).by_id(caller.api_key)
-    asked = metadata.get(METADATA)
-    if asked:
-        _check(asked, settings)
+    url = metadata.get(METADATA)
+    if url:
+        _check(url, settings)
         own = key.webhook.secret if key and key.webhook else settings.webhook_secret
         if not (secret_bytes(own) or secret_bytes(settings.webhook_secret)):
             raise invalid(_PARAM, "There is no secret to sign webhooks with: set TURNSTILE_WEBHOOK_SECRET.", "webhook_unsigned")
-        return {"url": asked, "key": caller.api_key}
+        return {"url": url, "key": caller.api_key}
     if background and key and key.webhook:
         return {"url": key.webhook.url, "key": caller.api_key}
     return {}
@@ -53,5 +53,5 @@ def _matches(allowed: str, parts: SplitResult, port: int | None) -> bool:
     return host.endswith(name[1:]) if name.startswith("*.") else host == name.strip("[]")
 
 
-def _refused(why: str) -> ApiError:
-    return invalid(_PARAM, f"`{_PARAM}` {why}.", "webhook_not_allowed")
+def _refused(reason: str) -> ApiError:
+    return invalid(_PARAM, f"`{_PARAM}` {reason}.", "webhook_not_allowed")

@@ -1,4 +1,4 @@
-"""Making API keys for the gateway."""
+"""New API keys for the gateway."""
 
 from typing import TYPE_CHECKING
 
@@ -8,16 +8,16 @@ from turnstile.turns.text import dumps
 if TYPE_CHECKING:
     from turnstile.producers.cli.terminal import Terminal
 
-_WHERE = "The key is shown this once. Its entry goes into TURNSTILE_API_KEYS, or the file that TURNSTILE_API_KEYS_FILE names:"
+_HINT = "The key is shown only once. Put its entry into TURNSTILE_API_KEYS, or the file that TURNSTILE_API_KEYS_FILE names:"
 
 
 def make(
     terminal: "Terminal", name: str, tenant: str, per_minute: int | None, max_body_bytes: int | None, webhook_url: str
 ) -> None:
-    """Make a key, and show it with the entry that admits it. Raises SettingError when something has a wrong form."""
+    """Make a key, and show it with its entry. Raises SettingError if a parameter is wrong."""
     key = new_key(name, tenant, Limits(requests_per_minute=per_minute, max_body_bytes=max_body_bytes), webhook_url)
     entry = {key.digest: key.entry}
     if not terminal.as_json:
         terminal.result(key.text, None)
-        terminal.notice(_WHERE)
+        terminal.notice(_HINT)
     terminal.result(dumps(entry), {"key": key.text, "entry": entry})

@@ -1,4 +1,4 @@
-"""A gateway that ends while somebody waits at it, at the moments that no client can bring about."""
+"""A gateway that stops while a request waits, at moments that no client can bring about."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,17 +8,17 @@ import pytest
 
 from tests.hands import Hand
 from turnstile.deploy.local.ports import free_port
-from turnstile.producers.gateway.desk import Desk
-from turnstile.producers.gateway.edge.errors import ApiError
+from turnstile.producers.gateway.backend import Backend
+from turnstile.producers.gateway.edge.api_errors import ApiError
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
 
 
 @pytest.fixture
-async def desk(settings: Settings) -> AsyncIterator[Desk]:
-    desk = Desk(settings)
-    yield desk
-    await desk.close()
+async def backend(settings: Settings) -> AsyncIterator[Backend]:
+    backend = Backend(settings)
+    yield backend
+    await backend.close()
 
 
 class Client:
@@ -32,10 +32,10 @@ class Client:
         await asyncio.Event().wait()
 
 
-async def test_a_turn_that_has_just_ended_is_answered(desk: Desk, settings: Settings) -> None:
+async def test_a_turn_that_has_just_ended_is_answered(backend: Backend, settings: Settings) -> None:
     hand, client = Hand(settings), Client()
     hand.store.submit("resp_1", "foo", "hi")
-    waiting = asyncio.create_task(desk.outcome("resp_1", False, client.stay))
+    waiting = asyncio.create_task(backend.outcome("resp_1", False, client.stay))
     await client.there.wait()
     hand.answer(hand.take(), "hello")
     waiting.cancel()
@@ -44,11 +44,11 @@ async def test_a_turn_that_has_just_ended_is_answered(desk: Desk, settings: Sett
 
 
 async def test_nothing_is_to_be_repeated_when_it_is_not_known_what_became_of_the_turn() -> None:
-    client, desk = Client(), Desk(Settings(redis_url=f"redis://127.0.0.1:{free_port(8190)}"))
-    waiting = asyncio.ensure_future(desk.attending("resp_1", False)(client.stay(), client.stay()))
+    client, backend = Client(), Backend(Settings(redis_url=f"redis://127.0.0.1:{free_port(8190)}"))
+    waiting = asyncio.ensure_future(backend.waiting("resp_1", False)(client.stay(), client.stay()))
     await client.there.wait()
     waiting.cancel()
     with pytest.raises(ApiError) as told:
         await waiting
     assert told.value.response().headers["x-should-retry"] == "false"
-    await desk.close()
+    await backend.close()

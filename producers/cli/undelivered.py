@@ -1,4 +1,4 @@
-"""Webhooks that were not delivered: listed, and sent again."""
+"""Undelivered webhooks: listed and resent."""
 
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -27,6 +27,6 @@ def _found(store: TurnStore, limit: int, given_up: bool) -> Iterator[Undelivered
 
 
 def resend(terminal: "Terminal", settings: Settings, turn: str) -> None:
-    """Send a turn's webhook off again now. Raises UnknownTurn when there is none to send."""
+    """Send a turn's webhook now, once more. Raises UnknownTurn if it has none."""
     TurnStore(settings).resend(turn)
     terminal.result("sent off again", {"id": turn, "phase": "sent"})

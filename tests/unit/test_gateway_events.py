@@ -1,13 +1,13 @@
-"""What is told of a turn, without a turn."""
+"""Streamed events and chunks of a turn, without a turn."""
 
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from turnstile.producers.gateway.chat.routes import _Teller
-from turnstile.producers.gateway.edge.errors import ApiError
-from turnstile.producers.gateway.responses.events import Narrator
+from turnstile.producers.gateway.chat.completion_chunks import Chunks
+from turnstile.producers.gateway.edge.api_errors import ApiError
+from turnstile.producers.gateway.responses.response_events import ResponseEvents
 from turnstile.turns.question import Options
 from turnstile.turns.states import State
 from turnstile.turns.turn import Event, Record
@@ -29,10 +29,10 @@ def ended(state: State, **more: Any) -> Record:
 
 def tell(record: Record, *events: tuple[str, int, str]) -> list[dict[str, Any]]:
     """All that is told of these events."""
-    narrator = Narrator(RUNNING, "foo", "a-model")
-    told = list(narrator.begin())
+    translator = ResponseEvents(RUNNING, "foo", "a-model")
+    told = list(translator.begin())
     for sequence, (kind, attempt, data) in enumerate(events, 1):
-        told += narrator.tell(Event(sequence, kind, attempt, data), record if kind == "ended" else None)
+        told += translator.translate(Event(sequence, kind, attempt, data), record if kind == "ended" else None)
     assert [event["sequence_number"] for event in told] == list(range(len(told)))
     return told
 
@@ -131,36 +131,36 @@ def test_a_turn_that_was_queued_again_has_still_failed_once() -> None:
 
 
 def test_a_turn_whose_events_are_gone() -> None:
-    narrator = Narrator(ended(State.COMPLETED, answer="hello"), "foo", "a-model")
-    told = [*narrator.begin(), *narrator.retell(ended(State.COMPLETED, answer="hello"))]
+    translator = ResponseEvents(ended(State.COMPLETED, answer="hello"), "foo", "a-model")
+    told = [*translator.begin(), *translator.whole(ended(State.COMPLETED, answer="hello"))]
     assert kinds(told)[2:6] == ["response.in_progress", *OPENING, "response.output_text.delta"]
     assert told[-1]["type"] == "response.completed"
 
 
 def test_chunks_go_on_where_a_second_attempt_says_the_same() -> None:
-    teller = _Teller(RUNNING, "a-model")
-    assert b'"hello wo"' in teller.write("hello wo")
-    teller.restart()
-    assert teller.write("hello") == b""
-    assert b'"rld"' in teller.write(" world")
-    assert teller.end(ended(State.COMPLETED, answer="hello world"), usage=False).endswith(b"data: [DONE]\n\n")
+    chunks = Chunks(RUNNING, "a-model")
+    assert b'"hello wo"' in chunks.write("hello wo")
+    chunks.restart()
+    assert chunks.write("hello") == b""
+    assert b'"rld"' in chunks.write(" world")
+    assert chunks.end(ended(State.COMPLETED, answer="hello world"), usage=False).endswith(b"data: [DONE]\n\n")
 
 
 @pytest.mark.parametrize("second", ["goodbye", "hello wood"])
 def test_chunks_cannot_take_back_what_they_told(second: str) -> None:
-    teller = _Teller(RUNNING, "a-model")
-    teller.write("hello world")
-    teller.restart()
+    chunks = Chunks(RUNNING, "a-model")
+    chunks.write("hello world")
+    chunks.restart()
     with pytest.raises(ApiError) as error:
-        teller.write(second)
+        chunks.write(second)
     assert error.value.code == "started_again"
 
 
 def test_chunks_tell_when_a_second_answer_is_shorter() -> None:
-    teller = _Teller(RUNNING, "a-model")
-    teller.write("hello world")
-    teller.restart()
-    teller.write("hello")
+    chunks = Chunks(RUNNING, "a-model")
+    chunks.write("hello world")
+    chunks.restart()
+    chunks.write("hello")
     with pytest.raises(ApiError) as error:
-        teller.end(ended(State.COMPLETED, answer="hello"), usage=False)
+        chunks.end(ended(State.COMPLETED, answer="hello"), usage=False)
     assert error.value.code == "started_again"

@@ -1,0 +1,1 @@
+"""`turnstile doctor`: checks of everything that a turn needs, each with advice."""

@@ -1,0 +1,55 @@
+"""The check of the model."""
+
+import json
+import urllib.error
+import urllib.request
+from urllib.parse import urlsplit
+
+from turnstile.producers.cli.doctor.check import Check, Verdict
+from turnstile.turns.settings import Settings
+
+OPENAI_URL = "https://api.openai.com/v1"
+MODEL_SECONDS = 5.0
+
+
+def check_model(settings: Settings) -> Check:
+    """Check that the model's server accepts the key and lists the model."""
+    if settings.chain:
+        return Check("model", Verdict.OK, f"asked by {settings.chain}, which is not checked")
+    if settings.offline:
+        advice = "For real answers set OPENAI_API_KEY, or OPENAI_BASE_URL for another server."
+        return Check("model", Verdict.WARN, "no key and no base URL: the offline stand-in answers", advice)
+    try:
+        known = _models(settings)
+    except urllib.error.HTTPError as error:
+        return _refused(settings, error.code)
+    except (OSError, ValueError):
+        advice = "Check OPENAI_BASE_URL, the network, and any proxy in between."
+        return Check("model", Verdict.FAIL, f"{_model_server(settings)} does not answer", advice)
+    if settings.model not in known:
+        advice = f"It lists {len(known)} others: check TURNSTILE_MODEL."
+        return Check("model", Verdict.WARN, f"{_model_server(settings)} does not list {settings.model}", advice)
+    return Check("model", Verdict.OK, f"{settings.model} at {_model_server(settings)}")
+
+
+def _refused(settings: Settings, status: int) -> Check:
+    detail = f"{_model_server(settings)} answers {status}"
+    if status in (401, 403):
+        return Check("model", Verdict.FAIL, detail, "It rejected the key: check OPENAI_API_KEY.")
+    return Check("model", Verdict.WARN, detail, f"It does not list its models, so {settings.model} could not be checked.")
+
+
+def _model_server(settings: Settings) -> str:
+    return urlsplit(settings.openai_base_url or OPENAI_URL).netloc.rpartition("@")[2]
+
+
+def _models(settings: Settings) -> list[str]:
+    url = (settings.openai_base_url or OPENAI_URL).rstrip("/") + "/models"
+    key = settings.openai_api_key.get_secret_value() or "none"
+    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {key}"})  # noqa: S310 - the scheme is checked
+    with urllib.request.urlopen(request, timeout=MODEL_SECONDS) as response:  # noqa: S310 - the scheme is checked
+        listed = json.load(response)
+    models = listed.get("data") if isinstance(listed, dict) else None
+    if not isinstance(models, list):
+        raise ValueError("no list of models")
+    return [str(model.get("id")) for model in models if isinstance(model, dict)]

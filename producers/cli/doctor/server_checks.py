@@ -1,0 +1,111 @@
+"""Checks of the Redis server."""
+
+import statistics
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from turnstile.producers.cli.doctor.check import Check, Verdict
+from turnstile.turns.errors import TurnstileError
+from turnstile.turns.store.rights import ROLES
+from turnstile.turns.store.runner import Call
+from turnstile.turns.store.turns import TurnStore
+
+OLDEST_MAJOR = 7
+
+_PINGS = 5
+_SLOW_MS = 20.0
+_MEMORY_WARNS, _MEMORY_FAILS = 0.8, 0.95
+
+
+def check_reach(store: TurnStore) -> Check:
+    """Check that Redis answers, and measure how fast."""
+    where = str(store.address)
+    try:
+        took = [_ping(store) for _ in range(_PINGS)]
+    except TurnstileError as error:
+        return Check("redis", Verdict.FAIL, where, str(error))
+    typical = statistics.median(took)
+    detail = f"{where} answers in {typical:.1f} ms"
+    if typical > _SLOW_MS:
+        return Check("redis", Verdict.WARN, detail, "Every step of a turn takes this long: run the workers near Redis.")
+    return Check("redis", Verdict.OK, detail)
+
+
+def _ping(store: TurnStore) -> float:
+    start = time.perf_counter()
+    store.run(Call("PING", (), lambda reply: reply))
+    return (time.perf_counter() - start) * 1000
+
+
+def check_server(store: TurnStore) -> Iterator[Check]:
+    """Check the server by its INFO."""
+    facts = store.run(Call("INFO", (), _facts))
+    yield from (check(facts) for check in _INFO_CHECKS)
+
+
+def _facts(reply: Any) -> dict[str, str]:
+    if isinstance(reply, dict):
+        return {str(name): str(value) for name, value in reply.items()}
+    lines = bytes(reply).decode(errors="replace").splitlines()
+    return dict(line.split(":", 1) for line in lines if ":" in line)
+
+
+def check_version(facts: Mapping[str, str]) -> Check:
+    """Check that the server is Valkey, or Redis 7 or newer."""
+    valkey = facts.get("valkey_version")
+    version = valkey or facts.get("redis_version", "0")
+    name = f"{'Valkey' if valkey else 'Redis'} {version}"
+    if not valkey and int(version.partition(".")[0]) < OLDEST_MAJOR:
+        return Check("version", Verdict.FAIL, name, f"Use Redis {OLDEST_MAJOR} or newer, or Valkey.")
+    return Check("version", Verdict.OK, name)
+
+
+def check_eviction(facts: Mapping[str, str]) -> Check:
+    """Check that a full server refuses new turns instead of dropping accepted ones."""
+    policy = facts.get("maxmemory_policy", "unknown")
+    if policy != "noeviction":
+        advice = "A full server would drop turns and histories: set maxmemory-policy to noeviction."
+        return Check("eviction", Verdict.FAIL, f"maxmemory-policy is {policy}", advice)
+    return Check("eviction", Verdict.OK, "noeviction")
+
+
+def check_durability(facts: Mapping[str, str]) -> Check:
+    """Check that the data survives a restart of the server."""
+    if facts.get("aof_enabled") != "1":
+        advice = "Writes since the last snapshot are lost if Redis stops: set appendonly to yes."
+        return Check("durability", Verdict.WARN, "no append-only file", advice)
+    if facts.get("aof_last_write_status", "ok") != "ok":
+        return Check("durability", Verdict.FAIL, "the append-only file cannot be written", "Check the server's disk.")
+    return Check("durability", Verdict.OK, "append-only file")
+
+
+def check_memory(facts: Mapping[str, str]) -> Check:
+    """Check that the server has free memory."""
+    used, limit = int(facts.get("used_memory", 0)), int(facts.get("maxmemory", 0))
+    whole = limit or int(facts.get("total_system_memory", 0))
+    detail = f"{used / 2**20:,.0f} of {whole / 2**20:,.0f} MiB used" + ("" if limit else ", no maxmemory set")
+    advice = "New turns are refused when the memory is full: raise maxmemory, or shorten TURNSTILE_RESULT_TTL and _HISTORY_TTL."
+    if whole and used > whole * _MEMORY_FAILS:
+        return Check("memory", Verdict.FAIL, detail, advice)
+    if whole and used > whole * _MEMORY_WARNS:
+        return Check("memory", Verdict.WARN, detail, advice)
+    return Check("memory", Verdict.OK, detail)
+
+
+_INFO_CHECKS: tuple[Callable[[Mapping[str, str]], Check], ...] = (
+    check_version,
+    check_eviction,
+    check_durability,
+    check_memory,
+)
+
+
+def check_rights(store: TurnStore) -> Check:
+    """Check that the Redis user has a producer's rights, and name those that it lacks for a gateway or a worker."""
+    lacking = {role: store.lacking(role) for role in ROLES}
+    said = [f"a {role} lacks {' '.join(rights)}" for role, rights in lacking.items() if rights]
+    if lacking["producer"]:
+        return Check("rights", Verdict.FAIL, said[-1], "Grant them to the user in REDIS_URL: ACL SETUSER.")
+    enough = f"enough for {', '.join(role for role, rights in lacking.items() if not rights)}"
+    return Check("rights", Verdict.OK, "; ".join([enough, *said]))

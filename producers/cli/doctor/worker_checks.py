@@ -1,0 +1,77 @@
+"""Checks of the workers."""
+
+import json
+from typing import Any
+
+from turnstile.producers.cli.doctor.check import Check, Verdict
+from turnstile.turns.store.roster import REMEDY, introduce, objection, oddities
+from turnstile.turns.store.runner import Call
+from turnstile.turns.store.turns import TurnStore
+
+WORKER_SILENT_SECONDS = 8.0
+
+
+def check_workers(store: TurnStore) -> Check:
+    """Check that a worker is at work, and name those that hang."""
+    roll = called_roll(store)
+    hung = {name: ", ".join(facts["stale"]) for name, facts in roll.items() if facts["stale"]}
+    at_work = [facts for name, facts in roll.items() if name not in hung]
+    running = sum(int(facts.get("running", 0)) for facts in at_work)
+    room = sum(int(facts.get("concurrency", 0)) for facts in at_work)
+    detail = f"{len(at_work)} at work, {running} of {room} turns at once" if at_work else "none is at work"
+    detail += "".join(f"; {name} makes no progress: {parts}" for name, parts in sorted(hung.items()))
+    if hung:
+        advice = "Restart it; SIGUSR1 writes its threads' stacks to its log. If Redis is unreachable, wait."
+        return Check("workers", Verdict.WARN if at_work else Verdict.FAIL, detail, advice)
+    if not at_work:
+        return Check("workers", Verdict.FAIL, detail, "Start one: `turnstile up`, or `celery -A turnstile worker`.")
+    return Check("workers", Verdict.OK, detail)
+
+
+def living_workers(store: TurnStore) -> dict[str, dict[str, Any]]:
+    """Return the workers at work, by name, each with its facts."""
+    return {name: facts for name, facts in called_roll(store).items() if not facts["stale"]}
+
+
+def called_roll(store: TurnStore) -> dict[str, dict[str, Any]]:
+    """Return all present workers, by name, each with its facts; `stale` names the parts that hang.
+
+    A worker's loop writes its facts: one that has written none for a while, and whose connection is open, hangs as a whole.
+    """
+    found = store.run(Call("HGETALL", (store.keys.workers,), _pairs))
+    now = store.now()
+    known = {name: {"stale": [], **json.loads(facts)} for name, facts in found.items()}
+    silent = [name for name, facts in known.items() if abs(now - facts["seen"]) >= WORKER_SILENT_SECONDS]
+    listening = _listening(store, silent)
+    for name in silent:
+        known[name]["stale"] = ["loop"]
+    return {name: facts for name, facts in known.items() if name not in silent or name in listening}
+
+
+def _listening(store: TurnStore, workers: list[str]) -> set[str]:
+    if not workers:
+        return set()
+    channels = [store.keys.orders(name) for name in workers]
+    found = store.run(Call("PUBSUB", ("NUMSUB", *channels), _pairs))
+    return {name for name, channel in zip(workers, channels, strict=True) if int(found.get(channel, 0))}
+
+
+def _pairs(reply: Any) -> dict[str, Any]:
+    pairs = reply.items() if isinstance(reply, dict) else zip(reply[::2], reply[1::2], strict=True)
+    return {name.decode(): value for name, value in pairs}
+
+
+def check_settings(store: TurnStore) -> Check:
+    """Check that all workers and this command have the same settings and version."""
+    alive = store.roll()
+    if found := objection(store.settings, alive):
+        return Check("settings", Verdict.FAIL, found.removesuffix(f". {REMEDY}"), REMEDY)
+    if odd := oddities(store.settings, alive):
+        advice = "A turn is treated differently by each process: use the same values everywhere."
+        return Check("settings", Verdict.WARN, "; ".join(odd), advice)
+    ours = introduce(store.settings)
+    versions = sorted({f"{facts.get('version', 'older')}/{facts.get('scripts', '?')}" for facts in (ours, *alive.values())})
+    if len(versions) > 1:
+        advice = "Fine during an upgrade; then restart the older ones."
+        return Check("settings", Verdict.WARN, f"several versions at work: {', '.join(versions)}", advice)
+    return Check("settings", Verdict.OK, f"alike, version {ours['version']}")

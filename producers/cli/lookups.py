@@ -1,0 +1,31 @@
+"""Commands that show what is stored: histories, turns, counters."""
+
+from dataclasses import asdict
+
+from turnstile.producers.cli import formatting
+from turnstile.producers.cli.terminal import Terminal
+from turnstile.producers.client import ChatClient
+
+
+def show_history(terminal: Terminal, client: ChatClient, session: str, limit: int | None) -> None:
+    """Show a session's messages, oldest first."""
+    for message in client.history(session, limit):
+        terminal.result(formatting.history_text(message), asdict(message))
+
+
+def show_status(terminal: Terminal, client: ChatClient, turn: str) -> None:
+    """Show a turn's record."""
+    record = client.turn(turn).status()
+    terminal.result(formatting.record_text(record), formatting.record_json(record))
+
+
+def show_failed(terminal: Terminal, client: ChatClient, limit: int) -> None:
+    """Show the turns that failed permanently, newest first."""
+    for record in client.failed(limit):
+        terminal.result(formatting.failed_text(record), formatting.record_json(record))
+
+
+def show_stats(terminal: Terminal, client: ChatClient) -> None:
+    """Show the exact counters."""
+    counts = {name: count for name, count in client.stats().items() if name not in formatting.MOMENTS}
+    terminal.result(formatting.stats_text(counts), counts)

@@ -1,0 +1,88 @@
+"""A turn as chunks of a chat completion."""
+
+from collections.abc import AsyncGenerator
+from typing import Any
+
+from turnstile.producers.gateway import sse
+from turnstile.producers.gateway.backend import Backend
+from turnstile.producers.gateway.chat import rendering
+from turnstile.producers.gateway.chat.failure import failure
+from turnstile.producers.gateway.edge.api_errors import ApiError
+from turnstile.producers.gateway.records import as_shown
+from turnstile.producers.reading.follow import follow, look
+from turnstile.producers.reading.readers import EventReader
+from turnstile.turns.errors import UnknownTurn
+from turnstile.turns.turn import REFUSAL, Record
+
+
+class Chunks:
+    """The chunks of one turn. Sent text cannot be taken back, so a new attempt must begin with the same words."""
+
+    def __init__(self, record: Record, model: str) -> None:
+        self._head = rendering.completion_head(record, model, "chat.completion.chunk")
+        self._sent = ""
+        self._text = ""
+
+    def chunk(self, delta: dict[str, Any], reason: str | None = None) -> bytes:
+        """Return one chunk."""
+        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": reason}
+        return sse.data({**self._head, "choices": [choice]})
+
+    def restart(self) -> None:
+        """Begin a new attempt."""
+        self._text = ""
+
+    def write(self, text: str) -> bytes:
+        """Add text of the answer, and return a chunk of the new part. Raises ApiError if the answer has changed."""
+        self._text += text
+        if not self._sent.startswith(self._text[: len(self._sent)]):
+            raise _changed()
+        new, self._sent = self._text[len(self._sent) :], max(self._sent, self._text, key=len)
+        return self.chunk({"content": new}) if new else b""
+
+    def _write_whole(self, record: Record) -> bytes:
+        refused = record.code == REFUSAL and not self._sent
+        return self.chunk({"refusal": record.answer}) if refused else self.write(record.answer or "")
+
+    def end(self, record: Record, usage: bool) -> bytes:
+        """Return the last chunks. Raises ApiError if there is no answer, or another one than was sent."""
+        record = as_shown(record)
+        if not record.state.answered:
+            raise failure(record)
+        last = b"" if self._text or not record.answer else self._write_whole(record)
+        if self._text != self._sent:
+            raise _changed()
+        last += self.chunk({}, rendering.finish_reason(record))
+        if usage:
+            last += sse.data({**self._head, "choices": [], "usage": rendering.chat_usage(record)})
+        return last + sse.data("[DONE]")
+
+
+async def stream(backend: Backend, record: Record, usage: bool) -> AsyncGenerator[bytes]:
+    """Yield a turn's chunks as its answer comes, and empty ones between."""
+    chunks = Chunks(record, backend.settings.model)
+    reader = EventReader()
+    yield chunks.chunk({"role": "assistant", "content": "", "refusal": None})
+    try:
+        async for batch in follow(backend.store, backend.wakeups, record.id, reader):
+            yield b""
+            for event in batch:
+                if event.type == "started":
+                    chunks.restart()
+                elif event.type == "text":
+                    yield chunks.write(event.data)
+                else:
+                    yield chunks.end(await look(backend.store, backend.wakeups, record.id), usage)
+        if reader.left:
+            yield chunks.end(reader.left, usage)
+    except (ApiError, UnknownTurn) as error:
+        yield _error(error)
+
+
+def _changed() -> ApiError:
+    return ApiError(500, "The turn was restarted and the answer changed; please retry.", None, "started_again")
+
+
+def _error(error: ApiError | UnknownTurn) -> bytes:
+    shown = error if isinstance(error, ApiError) else ApiError(404, "The completion was deleted.", None, "not_found")
+    return sse.data({"error": {"message": shown.message, "type": "server_error", "param": None, "code": shown.code}})

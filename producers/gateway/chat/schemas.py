@@ -1,0 +1,110 @@
+"""The bodies of requests for chat completions, and the form of a completion."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from turnstile.producers.gateway.schemas import (
+    IDLE_ANYWHERE,
+    Answer,
+    Body,
+    Item,
+    Metadata,
+    Model,
+    PlainFormat,
+    Probability,
+    Schema,
+    StreamOptions,
+    Temperature,
+    Tokens,
+)
+from turnstile.turns.question import Options
+
+
+class ChatStreamOptions(StreamOptions):
+    """The form of a stream of chunks."""
+
+    include_usage: bool | None = None
+
+
+class ChatSchema(BaseModel):
+    """A schema and its name."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, populate_by_name=True)
+    name: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")
+    schema_: Schema | None = Field(None, alias="schema")
+    description: str | None = None
+    strict: bool | None = None
+
+
+class ChatSchemaFormat(BaseModel):
+    """JSON that fits a schema."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    type: Literal["json_schema"]
+    json_schema: ChatSchema
+
+
+class ChatRequest(Body):
+    """POST /v1/chat/completions."""
+
+    idle: ClassVar[Mapping[str, tuple[Any, ...]]] = {
+        **IDLE_ANYWHERE,
+        "audio": (),
+        "frequency_penalty": (0,),
+        "function_call": ("auto", "none"),
+        "functions": ([],),
+        "logit_bias": ({},),
+        "logprobs": (False,),
+        "modalities": (["text"],),
+        "n": (1,),
+        "prediction": (),
+        "presence_penalty": (0,),
+        "reasoning_effort": (),
+        "seed": (),
+        "stop": ([],),
+        "store": (False,),
+        "verbosity": ("medium",),
+        "web_search_options": (),
+    }
+
+    messages: list[Item] = Field(min_length=1)
+    model: Model | None = None
+    stream: bool | None = None
+    stream_options: ChatStreamOptions | None = None
+    temperature: Temperature | None = None
+    top_p: Probability | None = None
+    max_tokens: Tokens | None = None
+    max_completion_tokens: Tokens | None = None
+    response_format: Annotated[PlainFormat | ChatSchemaFormat, Field(discriminator="type")] | None = None
+    metadata: Metadata | None = None
+    user: str | None = None
+    safety_identifier: str | None = None
+    prompt_cache_key: str | None = None
+
+    def options(self, **more: Any) -> Options:
+        """Return the options of the turn."""
+        wanted = self.response_format
+        return Options(
+            model=self.model,
+            temperature=self.temperature,
+            top_p=self.top_p,
+            max_output_tokens=self.max_completion_tokens or self.max_tokens,
+            response_format=None
+            if not wanted or wanted.type == "text"
+            else wanted.model_dump(by_alias=True, exclude_none=True),
+            metadata=self.metadata or {},
+            **more,
+        )
+
+
+class ChatCompletion(Answer):
+    """A chat completion, with the fields of OpenAI's `ChatCompletion`."""
+
+    id: str
+    object: Literal["chat.completion"]
+    created: int
+    model: str
+    choices: list[dict[str, Any]]
+    usage: dict[str, Any]

@@ -1,0 +1,66 @@
+"""The parameters that routes share: the backend, the caller's own resources, idempotency keys."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import Annotated, Literal
+
+from fastapi import Depends, Header, Query, Request
+
+from turnstile.producers.gateway.backend import Backend
+from turnstile.producers.gateway.edge.api_errors import ApiError, missing
+from turnstile.producers.gateway.edge.caller import Caller, CurrentCaller
+from turnstile.turns.errors import InvalidTurn, UnknownTurn
+from turnstile.turns.ids import check_turn
+from turnstile.turns.turn import Record
+
+MESSAGE_ID = "client_message_id"
+"""In a request's metadata: a client's own id of its message, which works as an idempotency key."""
+
+IdempotencyKey = Annotated[str | None, Header(max_length=255, description="The same key is the same response.")]
+Include = Annotated[
+    list[Literal["message.input_image.image_url"]] | None,
+    Query(description="Always included; there is nothing else to include."),
+]
+
+
+async def backend_of(request: Request) -> Backend:
+    """Return the process's backend, once it agrees with the workers."""
+    backend: Backend = request.app.state.backend
+    await backend.agree()
+    return backend
+
+
+CurrentBackend = Annotated[Backend, Depends(backend_of)]
+
+
+async def find_response(backend: Backend, caller: Caller, id: str, param: str = "response_id") -> Record:
+    """Return a caller's turn. Raises ApiError if the caller has none of this id."""
+    try:
+        return caller.own(await backend.store.status(check_turn(id)), param)
+    except (InvalidTurn, UnknownTurn):
+        raise missing(param, "Response", id) from None
+
+
+async def own_response(response_id: str, backend: CurrentBackend, caller: CurrentCaller) -> Callable[[], Awaitable[Record]]:
+    """Return a function that finds the caller's turn in the path; the rest of a wrong request is refused before."""
+    return partial(find_response, backend, caller, response_id)
+
+
+async def own_session(conversation_id: str, caller: CurrentCaller) -> str:
+    """Return the session of the conversation in the path; an id that no session can have is one that is not there."""
+    try:
+        return caller.session(conversation_id)
+    except ApiError:
+        raise missing("conversation_id", "Conversation", conversation_id) from None
+
+
+OwnResponse = Annotated[Callable[[], Awaitable[Record]], Depends(own_response)]
+OwnSession = Annotated[str, Depends(own_session)]
+
+
+def repeat_key(metadata: Mapping[str, str] | None, header: str | None) -> str | None:
+    """Return the word that tells a repeated request from a new one; None when the client gave nothing."""
+    if header:
+        return f"key\0{header}"
+    message = (metadata or {}).get(MESSAGE_ID)
+    return f"message\0{message}" if message else None

@@ -1,0 +1,92 @@
+"""Errors in the form of OpenAI's API: `{"error": {"message", "type", "param", "code"}}`."""
+
+from collections.abc import Mapping
+
+from starlette.responses import JSONResponse
+
+from turnstile.turns.errors import (
+    BrokenRecord,
+    InvalidTurn,
+    QueueMemoryFull,
+    QueueUnreachable,
+    TooManyWaiting,
+    TurnConflict,
+    TurnNotEnded,
+    TurnstileError,
+    UnknownSession,
+    UnknownTurn,
+)
+
+INTERNAL = "Internal server error."
+NO_RETRY = {"x-should-retry": "false"}
+_TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
+_PARAMS = {"question": "input", "session": "conversation", "id": "response_id"}
+
+
+class ApiError(Exception):
+    """An error to answer a request with. `param` names the wrong part of the request, `code` is a word for programs."""
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        param: str | None = None,
+        code: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status, self.message, self.param, self.code = status, message, param, code
+        self.headers = dict(headers or {})
+
+    def response(self) -> JSONResponse:
+        """Return the error as a response."""
+        kind = _TYPES.get(self.status, "server_error" if self.status >= 500 else "invalid_request_error")
+        error = {"message": self.message, "type": kind, "param": self.param, "code": self.code}
+        return JSONResponse({"error": error}, self.status, self.headers)
+
+
+class ClientGone(Exception):
+    """The client disconnected before its answer."""
+
+
+def invalid(param: str, message: str, code: str | None = None) -> ApiError:
+    """Return the error of a request that is wrong at `param`."""
+    return ApiError(400, message, param, code)
+
+
+def unsupported(param: str) -> ApiError:
+    """Return the error of a request for something that OpenAI supports and this gateway does not."""
+    return invalid(param, f"`{param}` is not supported.", "unsupported_parameter")
+
+
+def missing(param: str, kind: str, id: str) -> ApiError:
+    """Return the error of an id that names nothing of this caller's."""
+    return ApiError(404, f"{kind} with id {id!r} not found.", param, "not_found")
+
+
+def translate(error: TurnstileError) -> ApiError:
+    """Return the API error for an error of the queue."""
+    match error:
+        case InvalidTurn():
+            return invalid(_PARAMS.get(error.param, error.param), str(error), "invalid_value")
+        case TooManyWaiting():
+            return ApiError(429, str(error), None, error.code, {"retry-after": "2"})
+        case TurnConflict():
+            message = "This idempotency key was used with another request; use a new one."
+            return ApiError(422, message, "idempotency_key", "idempotency_conflict", NO_RETRY)
+        case TurnNotEnded():
+            return ApiError(409, str(error), None, error.code, {"retry-after": "1"})
+        case UnknownTurn():
+            return ApiError(404, str(error), "response_id", "not_found")
+        case UnknownSession():
+            return ApiError(404, "The conversation no longer exists.", "conversation_id", "not_found")
+        case BrokenRecord():
+            return ApiError(500, str(error), None, "broken_record", NO_RETRY)
+        case QueueMemoryFull():
+            return ApiError(503, str(error), None, error.code, {"retry-after": "10"})
+        case QueueUnreachable():
+            return ApiError(
+                503, "The queue does not answer; please retry soon.", None, "queue_unreachable", {"retry-after": "2"}
+            )
+        case _:
+            return ApiError(500, INTERNAL, None, "internal")

@@ -1,0 +1,101 @@
+"""The bodies of requests, read by the routes that take one.
+
+A route with a body parameter reads at most what its caller may send; any other route, and a path without a route, reads
+nothing. A connection on which a large body was left unread is closed.
+"""
+
+import json
+from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
+from typing import Any
+
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
+
+from turnstile.producers.gateway.edge.api_errors import ApiError, ClientGone
+
+Message = MutableMapping[str, Any]
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+
+MAX_BODY_BYTES = "turnstile.max_body_bytes"
+"""Entry of an ASGI scope: the bytes of a body that its caller may send."""
+
+UNREAD_BYTES = 16_384
+"""Largest body that may follow a request whose route takes none; the server drops it."""
+
+
+class BodyRoute(APIRoute):
+    """A route that reads a bounded body, or none."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return the handler of requests."""
+        handle = super().get_route_handler()
+        takes_body = self.body_field is not None
+
+        async def read_and_handle(request: Request) -> Response:
+            if not takes_body:
+                _check_length(request.scope, UNREAD_BYTES)
+                return await handle(request)
+            body = await _read(request.scope, request.receive)
+            return await handle(Request(request.scope, _replay(body, request.receive)))
+
+        return read_and_handle
+
+
+def announced_bytes(scope: Scope) -> int | None:
+    """Return the length of a body by the request's headers; None if there is one of unknown length."""
+    headers = dict(scope["headers"])
+    if b"transfer-encoding" in headers:
+        return None
+    length = headers.get(b"content-length", b"0")
+    return int(length) if length.isdigit() else 0
+
+
+async def _read(scope: Scope, receive: Receive) -> bytes:
+    limit = scope[MAX_BODY_BYTES]
+    _check_length(scope, limit)
+    parts, size, more = [], 0, True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > limit:
+            raise _too_large(limit)
+        more = message.get("more_body", False)
+    return _checked(b"".join(parts))
+
+
+def _check_length(scope: Scope, limit: int) -> None:
+    if (announced_bytes(scope) or 0) > limit:
+        raise _too_large(limit)
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    """Return a `receive` that gives the body once, and then what follows it: the disconnect."""
+    waiting = [body]
+
+    async def replay() -> Message:
+        if waiting:
+            return {"type": "http.request", "body": waiting.pop(), "more_body": False}
+        return await receive()
+
+    return replay
+
+
+def _checked(body: bytes) -> bytes:
+    # JSON can escape half of a surrogate pair, which no text store takes.
+    if b"\\ud" in body.lower():
+        try:
+            json.dumps(json.loads(body), ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            raise ApiError(400, "The body contains half of a surrogate pair.", None, "invalid_unicode") from None
+        except (ValueError, RecursionError):
+            return body
+    return body
+
+
+def _too_large(limit: int) -> ApiError:
+    message = f"The body is larger than the allowed {limit:,} bytes."
+    return ApiError(413, message, None, "request_too_large", {"connection": "close"})

@@ -1,0 +1,1 @@
+"""Models: the one that answers by default."""

@@ -1,0 +1,1 @@
+"""Probes: is the gateway alive, and can it work?"""

@@ -1,0 +1,32 @@
+"""/healthz: the process answers; /readyz: it can work."""
+
+import asyncio
+
+from fastapi import APIRouter
+from fastapi.responses import JSONResponse, Response
+
+from turnstile.producers.gateway.dependencies import CurrentBackend
+from turnstile.producers.gateway.edge.documentation import documented
+from turnstile.producers.gateway.probes.schemas import Health
+from turnstile.turns.errors import QueueUnreachable
+
+router = APIRouter(tags=["Health"])
+
+_PING_SECONDS = 2.0
+
+
+@router.get("/healthz", responses={200: {"model": Health}}, response_class=JSONResponse)
+async def alive() -> Response:
+    """Answer, as sign of a live process."""
+    return JSONResponse({"status": "ok"})
+
+
+@router.get("/readyz", responses=documented({"model": Health}), response_class=JSONResponse)
+async def ready(backend: CurrentBackend) -> Response:
+    """Check that Redis answers, and that the workers have the same settings."""
+    try:
+        async with asyncio.timeout(_PING_SECONDS):
+            await backend.store.stats()
+    except TimeoutError:
+        raise QueueUnreachable("Redis does not answer.") from None
+    return JSONResponse({"status": "ok"})

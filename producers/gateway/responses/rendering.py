@@ -1,0 +1,109 @@
+"""A turn's record as a response."""
+
+from typing import Any
+
+from turnstile.producers.gateway.content import output_text, refusal, shown_item
+from turnstile.producers.gateway.edge.caller import CONVERSATION, RESPONSE
+from turnstile.producers.gateway.records import CONTENT_FILTER, as_shown, input_id, output_id, token_usage
+from turnstile.turns.states import State
+from turnstile.turns.turn import REFUSAL, Record
+
+POSITION = "turnstile_position"
+"""In the metadata of a queued response: the number of turns of its conversation before it."""
+
+_STATUS = {State.RUNNING: "in_progress"}
+_CODES = {
+    "rate_limited": "rate_limit_exceeded",
+    "invalid_request": "invalid_prompt",
+    "context_too_long": "invalid_prompt",
+}
+
+
+def response(record: Record, session: str, model: str) -> dict[str, Any]:
+    """Return a response as it is now. `session` is the caller's name for its session, `model` the default model."""
+    record = as_shown(record)
+    place = record.place if record.state is State.QUEUED else None
+    body = snapshot(record, session, model, _STATUS.get(record.state, record.state.value), place)
+    body["model"] = record.model or body["model"]
+    body["output"] = _output(record)
+    body["completed_at"] = record.finished if record.state is State.COMPLETED else None
+    body["usage"] = token_usage(record.usage)
+    if record.state is State.INCOMPLETE:
+        body["incomplete_details"] = {"reason": CONTENT_FILTER if record.code == CONTENT_FILTER else "max_output_tokens"}
+    if record.state is State.FAILED:
+        code = record.code or "internal"
+        body["error"] = {"code": _CODES.get(code, "server_error"), "message": record.message or "", "type": code, "param": None}
+    return body
+
+
+def snapshot(record: Record, session: str, model: str, status: str, place: int | None = None) -> dict[str, Any]:
+    """Return a response with the fields that it has from the start; `place` while it is queued."""
+    options, asked = record.options, record.options.request
+    metadata = dict(options.metadata) | ({} if place is None else {POSITION: str(place)})
+    return {
+        "id": record.id,
+        "object": "response",
+        "created_at": int(record.created),
+        "status": status,
+        "background": bool(asked.get("background")),
+        "completed_at": None,
+        "conversation": {"id": session} if options.store or session != _own(record.id) else None,
+        "error": None,
+        "incomplete_details": None,
+        "instructions": options.instructions,
+        "max_output_tokens": options.max_output_tokens,
+        "max_tool_calls": None,
+        "metadata": metadata,
+        "model": options.model or model,
+        "output": [],
+        "parallel_tool_calls": asked.get("parallel_tool_calls", True),
+        "previous_response_id": asked.get("previous_response_id"),
+        "prompt_cache_key": asked.get("prompt_cache_key"),
+        "reasoning": {"effort": None, "summary": None},
+        "safety_identifier": asked.get("safety_identifier"),
+        "service_tier": "default",
+        "store": options.store,
+        "temperature": options.temperature,
+        "text": {"format": asked.get("text") or {"type": "text"}},
+        "tool_choice": asked.get("tool_choice", "auto"),
+        "tools": [],
+        "top_logprobs": 0,
+        "top_p": options.top_p,
+        "truncation": asked.get("truncation") or "auto",
+        "usage": None,
+        "user": asked.get("user"),
+    }
+
+
+def _own(turn: str) -> str:
+    """Return the conversation that the gateway makes for a turn that names none."""
+    return CONVERSATION + turn.removeprefix(RESPONSE)
+
+
+def part(text: str, refused: bool) -> dict[str, Any]:
+    """Return an answer's content part."""
+    return refusal(text) if refused else output_text(text)
+
+
+def message(record: Record, attempt: int, status: str, *content: dict[str, Any]) -> dict[str, Any]:
+    """Return the answer as an output item."""
+    return {
+        "id": output_id(record.id, attempt),
+        "type": "message",
+        "role": "assistant",
+        "status": status,
+        "content": list(content),
+    }
+
+
+def input_items(record: Record) -> list[dict[str, Any]]:
+    """Return the input items of a response, oldest first."""
+    asked = [*record.options.before, {"role": "user", "content": record.question}]
+    return [shown_item(input_id(record.id, n), m["role"], m["content"]) for n, m in enumerate(asked)]
+
+
+def _output(record: Record) -> list[dict[str, Any]]:
+    if not record.state.answered or record.answer is None:
+        return []
+    status = "completed" if record.state is State.COMPLETED else "incomplete"
+    return [message(record, record.attempts, status, part(record.answer, record.code == REFUSAL))]
