@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 import redis
@@ -15,7 +16,8 @@ from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
 from turnstile.turns.store.turns import AsyncTurnStore, TurnStore
 from turnstile.workers.process.health import Health
-from turnstile.workers.upkeep.sweep import Upkeep
+from turnstile.workers.process.service import start_all
+from turnstile.workers.process.services import upkeep
 
 
 @pytest.fixture
@@ -33,9 +35,7 @@ def limited(client: redis.Redis, redis_url: str) -> Iterator[Callable[..., Setti
 @asynccontextmanager
 async def _upkeep(settings: Settings, health: Health) -> AsyncIterator[None]:
     store = AsyncTurnStore(settings)
-    upkeep = Upkeep(store, "w2")
-    chores = {"roll": upkeep.call_roll, "sweeping": upkeep.sweep, "audit": upkeep.audit}
-    tasks = [asyncio.create_task(chore(health.part(name, 1).beat)) for name, chore in chores.items()]
+    tasks = start_all([replace(service, patience=1) for service in upkeep(store, "w2")], health)
     try:
         yield
     finally:

@@ -20,7 +20,8 @@ from turnstile.workers.attempt import attempt as attempt_module
 from turnstile.workers.attempt.attempt import Attempt
 from turnstile.workers.attempt.report import LOST, REQUEUED
 from turnstile.workers.process.leases import LeaseKeeper
-from turnstile.workers.upkeep.sweep import audit, sweep
+from turnstile.workers.upkeep.audit import audit
+from turnstile.workers.upkeep.sweep import sweep
 
 
 class Hanging:

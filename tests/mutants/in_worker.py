@@ -165,11 +165,11 @@ WORKER = (
         (_SUBSCRIPTION,),
     ),
     Mutant(
-        "a refusal ends a chore",
+        "a refusal ends a service",
         "a right that is taken away for a moment ends roll, sweep or audit",
-        "workers/upkeep/sweep.py",
-        "        except (QueueUnreachable, redis.RedisError, OSError) as error:\n",
-        "        except QueueUnreachable as error:\n",
+        "workers/process/service.py",
+        "            except (QueueUnreachable, redis.RedisError, OSError) as error:\n",
+        "            except QueueUnreachable as error:\n",
         (_UPKEEP,),
     ),
     Mutant(
@@ -199,8 +199,8 @@ WORKER = (
     Mutant(
         "a refused worker goes on",
         "it claims turns and commits them where nobody looks",
-        "workers/process/runtime.py",
-        "            if self._enlistment.refusal:\n                return await self._retire(beat)\n",
+        "workers/process/heartbeat.py",
+        "            if self.refusal:\n                return await self._retire(give_back, beat)\n",
         "",
         (_DISAGREEMENT,),
     ),

@@ -1,22 +1,28 @@
-"""This process's place on the roll of workers, without which it takes no turn."""
+"""The heartbeat: this process's place on the roll of workers, without which it takes no turn."""
 
 import asyncio
 import logging
 import os
+import signal
 import socket
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import redis
 
-from turnstile.turns.errors import QueueUnreachable, SettingError
+from turnstile.turns.errors import QueueUnreachable
 from turnstile.turns.store import roster
 from turnstile.turns.store.turns import AsyncTurnStore
+from turnstile.workers.process.health import Beat
+from turnstile.workers.process.service import tick
 
 log = logging.getLogger(__name__)
 
+_SECONDS = 2.0
 
-class Enlistment:
-    """Enlists a worker, and says so again at every `renew`. `refusal` is why it must not work, in one line."""
+
+class Heartbeat:
+    """Announcements of one worker. `refusal` says in one line why it must not work, if it must not."""
 
     def __init__(self, store: AsyncTurnStore, worker: str, concurrency: int) -> None:
         self._store = store
@@ -26,29 +32,28 @@ class Enlistment:
         self._answered = asyncio.Event()
         self.refusal = ""
 
-    async def check(self, seconds: float) -> None:
-        """Look at who is there before anything starts; an unreachable server is left to `renew`.
-
-        Raises:
-            SettingError: a worker that is there works with another value of a setting that all must share.
-        """
-        settings = self._store.settings
-        try:
-            others = await asyncio.wait_for(self._store.roll(), seconds)
-        except (QueueUnreachable, redis.RedisError, OSError, TimeoutError):
-            return
-        if objection := roster.objection(settings, others):
-            raise SettingError(objection)
-        for difference in roster.oddities(settings, others):
-            log.warning("%s", difference)
-
     async def accepted(self) -> bool:
-        """Whether this worker may work; waits for the first answer."""
+        """Wait for the first answer; return whether this worker may work."""
         await self._answered.wait()
         return not self.refusal
 
-    async def renew(self, **facts: Any) -> None:
-        """Tell the others that this worker is at work, and what else there is to say."""
+    async def run(self, facts: Callable[[], Mapping[str, Any]], give_back: Callable[[], None], beat: Beat) -> None:
+        """Announce this worker with its latest `facts` until the process ends.
+
+        A worker that is refused must not store anything: it gives its turns back, and ends itself.
+        """
+        while True:
+            try:
+                await self.renew(facts())
+                beat()
+            except (QueueUnreachable, redis.RedisError, OSError) as error:
+                log.debug("heartbeat: %s", type(error).__name__)
+            if self.refusal:
+                return await self._retire(give_back, beat)
+            await asyncio.sleep(_SECONDS)
+
+    async def renew(self, facts: Mapping[str, Any]) -> None:
+        """Announce this worker once."""
         now = await self._store.now()
         self._facts |= {"started": self._facts.get("started", now), "seen": now, **facts}
         self.refusal = await self._store.enlist(self._worker, self._facts)
@@ -58,3 +63,9 @@ class Enlistment:
         """Take this worker off the roll."""
         await self._store.client.hdel(self._store.keys.workers, self._worker)
         await self._store.client.zrem(self._store.keys.roll, self._worker)
+
+    async def _retire(self, give_back: Callable[[], None], beat: Beat) -> None:
+        log.error("this worker ends: %s", self.refusal)
+        give_back()
+        os.kill(os.getpid(), signal.SIGTERM)
+        await tick(beat)

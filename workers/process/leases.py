@@ -1,18 +1,14 @@
-"""The turns that this process holds: their leases are renewed, and a turn that is taken away is dropped at once."""
+"""The leases of this process: renewed while their turns run; a turn that is taken away is dropped at once."""
 
 import asyncio
-import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-from turnstile.turns.errors import QueueUnreachable
 from turnstile.turns.redis.subscription import Subscription
 from turnstile.turns.store.turns import AsyncTurnStore
 from turnstile.turns.turn import Claim
 from turnstile.workers.process.health import Beat
-
-log = logging.getLogger(__name__)
 
 
 class Held(Protocol):
@@ -25,11 +21,11 @@ class Held(Protocol):
 
 
 class LeaseKeeper:
-    """Renews all leases of one process in one call, four times within a lease, and listens for orders to drop a turn."""
+    """A keeper of all leases of one process: it renews them in one call, and listens for orders to drop a turn."""
 
     def __init__(self, store: AsyncTurnStore, worker: str) -> None:
         self._store = store
-        self._worker = worker
+        self.worker = worker
         self._held: dict[str, Held] = {}
         self.listening = asyncio.Event()
 
@@ -37,12 +33,12 @@ class LeaseKeeper:
         return len(self._held)
 
     def claims(self) -> list[Claim]:
-        """What is held now; for any thread."""
+        """Return what is held now; for any thread."""
         return [turn.claim for turn in list(self._held.values())]
 
     @contextmanager
     def hold(self, turn: Held) -> Iterator[None]:
-        """Keep a turn's lease for the block. An earlier attempt at the same turn that is still here has lost it."""
+        """Keep a turn's lease for the block. An earlier attempt at the same turn in this process has lost it."""
         id = turn.claim.id
         if earlier := self._held.get(id):
             earlier.drop("lost")
@@ -58,37 +54,23 @@ class LeaseKeeper:
         for turn in list(self._held.values()):
             turn.drop(why)
 
-    async def keep(self, beat: Beat) -> None:
-        """Renew for ever. An outage is ridden out: a turn may still be ours when Redis is back. `beat` after each renewal."""
-        lease = self._store.settings.lease_seconds
-        pause = lease / 4
-        while True:
-            await asyncio.sleep(pause)
-            try:
-                await self.renew()
-                beat()
-                pause = lease / 4
-            except QueueUnreachable as error:
-                log.warning("cannot renew leases: %s", error)
-                pause = lease / 40
-
     async def renew(self) -> None:
         """Renew every lease once, and drop the turns that are no longer ours."""
         held = list(self._held.values())
         if not held:
             return
-        words = await self._store.renew(self._worker, [turn.claim for turn in held])
+        words = await self._store.renew(self.worker, [turn.claim for turn in held])
         for turn, word in zip(held, words, strict=True):
             if word != "kept" and self._held.get(turn.claim.id) is turn:
                 turn.drop(word)
 
     async def listen(self, beat: Beat) -> None:
-        """Drop turns as soon as somebody cancels them. What is missed while disconnected, the next renewal finds.
+        """Drop turns as soon as somebody cancels them. The next renewal finds what was missed while disconnected.
 
-        The connection is also how others see that this process has died: see `muster`.
+        Others see by this connection whether the process is alive: see `muster`.
         """
         orders = Subscription(self._store.url, self._hear)
-        orders.add(self._store.keys.orders(self._worker))
+        orders.add(self._store.keys.orders(self.worker))
         await orders.run(beat)
 
     def _hear(self, kind: bytes, _: bytes, data: bytes) -> None:

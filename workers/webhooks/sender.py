@@ -21,7 +21,6 @@ from turnstile.turns.errors import QueueUnreachable
 from turnstile.turns.settings import Settings
 from turnstile.turns.store.turns import AsyncTurnStore
 from turnstile.turns.store.webhooks import Notice
-from turnstile.workers.process.health import Beat
 from turnstile.workers.webhooks.networks import PrivateAddress, PublicResolver, check_host, read_networks
 
 log = logging.getLogger(__name__)
@@ -59,15 +58,9 @@ class WebhookSender:
             delivery = self._deliveries[turn] = asyncio.create_task(self._run(turn))
             delivery.add_done_callback(lambda _: self._deliveries.pop(turn, None))
 
-    async def remind_for_ever(self, beat: Beat) -> None:
-        """Send off again what is overdue, as often as workers sweep; an outage is waited out. `beat` after each round."""
-        while True:
-            await asyncio.sleep(self._settings.sweep_seconds * random.uniform(0.8, 1.2))  # noqa: S311 - no secret
-            try:
-                await self.store.remind(_LIMIT)
-                beat()
-            except (QueueUnreachable, redis.RedisError, OSError) as error:
-                log.debug("webhooks: %s", type(error).__name__)
+    async def remind(self) -> None:
+        """Queue the deliveries that are overdue."""
+        await self.store.remind(_LIMIT)
 
     async def close(self) -> None:
         """Drop deliveries that are under way, which are repeated later, and close the connections."""

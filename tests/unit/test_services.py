@@ -1,12 +1,12 @@
-"""What goes on beside the turns is done for ever, and says what keeps it from it, once."""
+"""Services are restarted when they fail, and say why, once."""
 
 import asyncio
 
 import pytest
 
 from turnstile.turns.errors import BrokenRecord
-from turnstile.workers.process import runtime
-from turnstile.workers.process.health import Beat
+from turnstile.workers.process import service
+from turnstile.workers.process.health import Beat, Health
 
 
 @pytest.mark.parametrize(
@@ -16,10 +16,10 @@ from turnstile.workers.process.health import Beat
         (ValueError("a question"), "roll failed with ValueError (it starts again)"),
     ],
 )
-async def test_a_chore_that_fails_again_and_again_is_told_once(
+async def test_a_service_that_fails_repeatedly_is_reported_once(
     error: Exception, said: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(runtime, "_REST_SECONDS", 0.01)
+    monkeypatch.setattr(service, "_RESTART_SECONDS", 0.01)
     tries, often = 0, asyncio.Event()
 
     async def fail(_: Beat) -> None:
@@ -29,7 +29,7 @@ async def test_a_chore_that_fails_again_and_again_is_told_once(
             often.set()
         raise error
 
-    task = asyncio.create_task(runtime._keep_at("roll", fail, lambda: None))
+    [task] = service.start_all([service.Service("roll", 1, fail)], Health())
     await asyncio.wait_for(often.wait(), 30)
     task.cancel()
     assert caplog.messages == [said]

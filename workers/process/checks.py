@@ -1,0 +1,36 @@
+"""Checks before a worker starts: the rights of its Redis user, and the settings of the workers at work."""
+
+import asyncio
+import logging
+from contextlib import suppress
+
+import redis
+
+from turnstile.turns.errors import QueueUnreachable, SettingError
+from turnstile.turns.store import roster
+from turnstile.turns.store.turns import AsyncTurnStore
+
+log = logging.getLogger(__name__)
+
+# An outage tells nothing: the services wait it out.
+_OUTAGE = (QueueUnreachable, redis.RedisError, OSError, TimeoutError)
+
+
+async def check_rights(store: AsyncTurnStore, seconds: float) -> None:
+    """Raise SettingError when the Redis user lacks a right: turns would break off half-way."""
+    with suppress(*_OUTAGE):
+        async with asyncio.timeout(seconds):
+            if lacking := await store.lacking("worker"):
+                raise SettingError(f"the Redis user in REDIS_URL lacks {' '.join(lacking)}: grant them with ACL SETUSER.")
+
+
+async def check_agreement(store: AsyncTurnStore, seconds: float) -> None:
+    """Raise SettingError when a worker at work has another value of a setting that all must share."""
+    try:
+        others = await asyncio.wait_for(store.roll(), seconds)
+    except _OUTAGE:
+        return
+    if objection := roster.objection(store.settings, others):
+        raise SettingError(objection)
+    for difference in roster.oddities(store.settings, others):
+        log.warning("%s", difference)

@@ -1,0 +1,50 @@
+"""The list of a worker's services: each with its name, its patience, and what it does."""
+
+import asyncio
+from collections.abc import Iterator
+from functools import partial
+
+from turnstile.turns.store.turns import AsyncTurnStore
+from turnstile.workers.process.leases import LeaseKeeper
+from turnstile.workers.process.service import Run, Service, every, tick
+from turnstile.workers.upkeep.audit import audit
+from turnstile.workers.upkeep.intake import Intake
+from turnstile.workers.upkeep.presence import call_roll
+from turnstile.workers.upkeep.sweep import sweep
+from turnstile.workers.webhooks.sender import WebhookSender
+
+_PATIENCE = 10.0
+_ROLL_SECONDS = 0.2
+_AUDIT_LOOK_SECONDS = 10.0
+
+
+def services(store: AsyncTurnStore, leases: LeaseKeeper, enrol: Run, webhooks: WebhookSender) -> list[Service]:
+    """Return every service of a worker process; `enrol` keeps it on the roll of workers."""
+    lease, sweeping = store.settings.lease_seconds, store.settings.sweep_seconds
+    return [
+        Service("loop", _PATIENCE, tick),
+        Service("enrolled", _PATIENCE, enrol),
+        Service("renewing", _PATIENCE + lease, every(lease / 4, leases.renew, "renew leases", retry=lease / 40)),
+        Service("subscribed", _PATIENCE + 5, leases.listen),
+        *upkeep(store, leases.worker),
+        *_intake(store),
+        Service("webhooks", _PATIENCE + 3 * sweeping, every(sweeping, webhooks.remind, "repeat webhooks")),
+    ]
+
+
+def upkeep(store: AsyncTurnStore, worker: str) -> list[Service]:
+    """Return the services that one worker does for all. None waits for another, except that a death is swept up at once."""
+    seconds, death = store.settings.sweep_seconds, asyncio.Event()
+    roll = partial(call_roll, store, worker, death)
+    return [
+        Service("roll", _PATIENCE, every(min(_ROLL_SECONDS, seconds), roll, "call the roll")),
+        Service("sweeping", _PATIENCE + 3 * seconds, every(seconds, partial(sweep, store, worker), "sweep", wake=death)),
+        Service("audit", _PATIENCE + 300, every(_AUDIT_LOOK_SECONDS, partial(audit, store), "audit")),
+    ]
+
+
+def _intake(store: AsyncTurnStore) -> Iterator[Service]:
+    intake = Intake(store)
+    for number, queue in enumerate(intake.queues):
+        name = f"intake {number}" if number else "intake"
+        yield Service(name, _PATIENCE + 20, partial(intake.take_for_ever, queue))

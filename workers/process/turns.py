@@ -1,0 +1,71 @@
+"""The turns of a worker process: claimed, at work, and returned to the queue at the end."""
+
+import asyncio
+import secrets
+from contextlib import suppress
+from typing import Any, cast
+
+from langchain_core.runnables import Runnable
+
+from turnstile.turns.errors import QueueUnreachable
+from turnstile.turns.settings import Settings
+from turnstile.turns.store.turns import AsyncTurnStore, TurnStore
+from turnstile.turns.turn import Claim
+from turnstile.workers.attempt.attempt import Attempt
+from turnstile.workers.attempt.insist import insist
+from turnstile.workers.attempt.report import STALE, Report
+from turnstile.workers.process.heartbeat import Heartbeat
+from turnstile.workers.process.leases import LeaseKeeper
+
+_REPEAT_SECONDS = 1.0
+_CANCEL_AFTER = 2
+
+
+class Turns:
+    """The turns at work on one event loop, where all methods are called."""
+
+    def __init__(self, store: AsyncTurnStore, leases: LeaseKeeper, heartbeat: Heartbeat) -> None:
+        self.chain: Runnable[Any, Any] | None = None
+        self._store = store
+        self._leases = leases
+        self._heartbeat = heartbeat
+        self._working: set[asyncio.Task[Any]] = set()
+        self._draining = False
+
+    async def perform(self, id: str) -> Report:
+        """Claim a dispatched turn, and work on it until this attempt is over."""
+        task = cast("asyncio.Task[Any]", asyncio.current_task())
+        self._working.add(task)
+        task.add_done_callback(self._working.discard)
+        if not await self._heartbeat.accepted():
+            return Report(STALE)
+        nonce = secrets.token_hex(8)
+        claim = await insist(lambda: self._store.claim(id, self._leases.worker, nonce), lambda: not self._draining)
+        if isinstance(claim, str) or self.chain is None:
+            return Report(STALE)
+        attempt = Attempt(claim, self.chain, self._store)
+        with self._leases.hold(attempt):
+            return await attempt.run()
+
+    def drain(self, seconds: float) -> None:
+        """Return the turns to the queue that have not ended in `seconds`."""
+        self._draining = True
+        asyncio.get_running_loop().call_later(seconds, self.give_back)
+
+    def give_back(self, times: int = 0) -> None:
+        """Return all turns to the queue, until the process ends."""
+        # Repeated: a claim may be under way, and a chain may swallow a cancellation, as redis-py does.
+        self._leases.drop_all("shutdown")
+        if times >= _CANCEL_AFTER:
+            # Redis takes nothing back: others will find that our leases have run out.
+            for task in list(self._working):
+                task.cancel()
+        asyncio.get_running_loop().call_later(_REPEAT_SECONDS, self.give_back, times + 1)
+
+
+def requeue(settings: Settings, claims: list[Claim]) -> None:
+    """Return turns to the queue over a connection of its own; for a thread beside a loop that hangs."""
+    store = TurnStore(settings)
+    with suppress(QueueUnreachable):
+        for claim in claims:
+            store.requeue(claim, forgive=True)
