@@ -21,6 +21,7 @@ from turnstile.memory.codec import encode
 from turnstile.memory.open_turn import OpenTurn, transcript
 from turnstile.memory.window import fit
 from turnstile.turns.celery_message import dispatch_message
+from turnstile.turns.output import said
 from turnstile.turns.question import Options
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
@@ -99,7 +100,7 @@ class Parts:
         opening = OpenTurn(claim.session, claim.id, claim.token)
         elements = [encode(m, turn=claim.id, at=1) for m in transcript(opening, QUESTION, "Answer. " * 10)]
         usage = {"input_tokens": 1, "output_tokens": 1, "total_tokens": 2}
-        state = await self.store.finish(claim, Outcome(State.COMPLETED, answer="Answer. " * 10, usage=usage), elements)
+        state = await self.store.finish(claim, Outcome(State.COMPLETED, said("Answer. " * 10), usage=usage), elements)
         assert state is State.COMPLETED
 
     async def hand_over(self) -> float:

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import Any, TypedDict
 
 from turnstile.turns.text import dumps, loads_stored
-from turnstile.turns.turn import REFUSAL
 
 MARK = "turnstile"
+REFUSAL = "refusal"
+"""The finish reason of an answer that says why there is none."""
 TYPES = frozenset({"human", "ai", "system", "tool", "function", "chat"})
 """Types of the messages that a history takes."""
 

@@ -10,6 +10,7 @@ from itertools import count
 
 from tests.support import wait_until
 from turnstile.memory.element import Element, write
+from turnstile.turns.output import said
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
 from turnstile.turns.store.turns import TurnStore
@@ -57,7 +58,7 @@ class Hand:
         """End the turn with an answer, which goes into the history."""
         question = claim.question if isinstance(claim.question, str) else "(parts)"
         messages = [element("human", question, claim.id), element("ai", answer, claim.id)]
-        assert self.store.finish(claim, Outcome(state, answer), messages) is state
+        assert self.store.finish(claim, Outcome(state, said(answer)), messages) is state
 
     def fail(self, claim: Claim, code: str = "model_timeout", message: str = "The model did not answer in time.") -> None:
         """End the turn as failed."""

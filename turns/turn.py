@@ -5,13 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
+from turnstile.turns import output
 from turnstile.turns.errors import TurnCancelled, TurnFailed
+from turnstile.turns.output import Output
 from turnstile.turns.question import Options, Question
 from turnstile.turns.states import State
 from turnstile.turns.text import as_text, loads
-
-REFUSAL = "refusal"
-"""The code of a turn whose answer says why there is none; it is completed like any other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +77,8 @@ class Record:
     finished: float | None
     question: Question
     options: Options
-    answer: str | None
+    output: Output
+    """What the turn answered with; empty where it has not answered."""
     usage: dict[str, Any] | None
     model: str | None
     code: str | None
@@ -90,10 +90,11 @@ class Record:
     def decode(cls, id: str, reply: Sequence[bytes | int]) -> Self:
         """Read `status`'s reply."""
         record = {as_text(k): as_text(v) for k, v in zip(reply[1::2], reply[2::2], strict=True)}
+        state = State(record["state"])
         return cls(
             id=id,
             session=record["session"],
-            state=State(record["state"]),
+            state=state,
             queue=record["queue"],
             place=int(reply[0]),
             first_place=int(record.get("place", 0)),
@@ -105,13 +106,23 @@ class Record:
             finished=_seconds(record, "finished"),
             question=loads(record["question"]),
             options=Options.decode(record["options"]),
-            answer=record.get("answer", "" if State(record["state"]).answered else None),
+            output=output.decode(record, state.answered),
             usage=json.loads(record["usage"]) if "usage" in record else None,
             model=record.get("model"),
-            code=record.get("code"),
+            code=None if record.get("code") == output.OLD_REFUSAL else record.get("code"),
             message=record.get("message"),
             settled="owed" not in record,
         )
+
+    @property
+    def answer(self) -> str | None:
+        """The text of the output; None where there is none."""
+        return output.text_of(self.output) if self.output else None
+
+    @property
+    def refused(self) -> bool:
+        """Whether the answer says why there is none."""
+        return output.is_refusal(self.output)
 
     @property
     def ended(self) -> bool:
@@ -135,8 +146,8 @@ def _seconds(record: Mapping[str, str], name: str) -> float | None:
 class Event:
     """One thing that happened to a turn.
 
-    `type` is `started` (an attempt began), `text` (`data` is a piece of the answer; a new attempt starts over) or `ended`
-    (`data` is the state). Sequences go up by one.
+    `type` is `started` (an attempt began), `text` or `refusal` (`data` is a piece of the answer; a new attempt starts over) or
+    `ended` (`data` is the state). Sequences go up by one.
     """
 
     sequence: int

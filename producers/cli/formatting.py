@@ -16,7 +16,7 @@ MOMENTS = frozenset({"called", "since", "grace", "patience", "set_back_from", "s
 
 def record_json(record: Record) -> dict[str, Any]:
     """Return a whole record; times are seconds since the epoch."""
-    return asdict(record)
+    return {**asdict(record), "answer": record.answer}
 
 
 def record_text(record: Record) -> str:

@@ -21,6 +21,7 @@ from tests.chaos.scene import LEASE_SECONDS, Struck
 from tests.chaos.timeline import burnt, recoveries, unexplained
 from tests.hands import Hand, element
 from turnstile.deploy.local.server import EmbeddedServer
+from turnstile.turns.output import said
 from turnstile.turns.redis.keys import Keys
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
@@ -107,7 +108,7 @@ def test_a_turn_that_ended_twice_is_doubled(remains: Remains) -> None:
 
 
 def test_half_an_answer_is_told(remains: Remains) -> None:
-    records = {**remains.records, "t2": replace(remains.records["t2"], answer="You said: What")}
+    records = {**remains.records, "t2": replace(remains.records["t2"], output=said("You said: What"))}
     assert "the answer of t2 is not whole" in _judge(replace(remains, records=records)).others
 
 

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from tests.exploration.scope import Scope
 from tests.exploration.world import AWHILE, FUTURE, KEYS, PAST, QUEUE, World, normalise
+from turnstile.turns.output import said
 from turnstile.turns.question import Options
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
@@ -88,7 +89,7 @@ class Moves:
         if state is State.FAILED:
             outcome, messages = Outcome(state, code="chain_error", message="It broke."), []
         else:
-            outcome, messages = Outcome(state, f"answer {claim.id}"), pair(claim.id)
+            outcome, messages = Outcome(state, said(f"answer {claim.id}")), pair(claim.id)
         return cast("Call[State | None]", self.store.finish(claim, outcome, messages, after=after, text=text))
 
     def _submit(self, text: str, session: str) -> Iterator[Move]:

@@ -15,6 +15,7 @@ from celery.worker.state import revoked
 from tests.integration.parts import Flaky, claimed, plain_app
 from tests.support import wait_until_async
 from turnstile.turns.errors import InvalidTurn, QueueUnreachable, UnknownTurn
+from turnstile.turns.output import said
 from turnstile.turns.redis.connection import close_async
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
@@ -235,7 +236,7 @@ async def test_another_question_under_the_same_id_leaves_the_first_ones_result(
 ) -> None:
     first = _ask(stranger, question="one", task_id="same")
     assert await Intake(flaky).take() == 1
-    await flaky.finish(await claimed(flaky, "same"), Outcome(State.COMPLETED, answer="the first"))
+    await flaky.finish(await claimed(flaky, "same"), Outcome(State.COMPLETED, said("the first")))
     for session, question in (("foo", SECRET), ("no session", SECRET)):
         _ask(stranger, session, question, task_id="same")
         assert await Intake(flaky).take() == 1

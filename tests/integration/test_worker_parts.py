@@ -7,11 +7,14 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
+from langchain_core.messages import AIMessageChunk
+from langchain_core.runnables import RunnableGenerator
 
 from tests.integration.parts import Flaky, chain, claimed, hello, make_due, says, started, taken_over, texts
 from tests.support import wait_until_async
 from turnstile.memory.open_turn import OpenTurn, current
 from turnstile.turns.errors import BrokenRecord
+from turnstile.turns.output import refused
 from turnstile.turns.question import Options
 from turnstile.turns.states import State
 from turnstile.turns.store.turns import AsyncTurnStore
@@ -77,6 +80,18 @@ async def test_a_chain_runs_inside_its_turn_with_the_claims_token(flaky: Flaky) 
     assert turn is not None
     assert (turn.session, turn.turn, turn.token) == ("foo", "a", claim.token)
     assert current.get() is None
+
+
+async def test_a_refusal_is_told_and_kept_as_one(flaky: Flaky) -> None:
+    async def refuse(_: AsyncIterator[Any]) -> AsyncIterator[AIMessageChunk]:
+        yield AIMessageChunk(content="I won't.", response_metadata={"finish_reason": "refusal"})
+
+    assert (await Attempt(await started(flaky, "a"), RunnableGenerator(refuse), flaky).run()).status == State.COMPLETED
+    told = [(event.type, event.data) for event in await flaky.events("a")]
+    assert told == [("started", ""), ("refusal", "I won't."), ("ended", "completed")]
+    record = await flaky.status("a")
+    assert (record.output, record.code) == (refused("I won't."), None)
+    assert len(await flaky.history("foo")) == 2
 
 
 async def test_an_order_to_drop_is_obeyed_at_once(flaky: Flaky) -> None:

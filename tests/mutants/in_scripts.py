@@ -121,10 +121,17 @@ SCRIPTS = (
         script="emit",
     ),
     _script(
+        "retry keeps the items",
+        "a turn that was retried tells the answer of its first try",
+        "'answer', 'output', 'usage'",
+        "'answer', 'usage'",
+        script="retry",
+    ),
+    _script(
         "emit repeats",
         "a call whose reply was lost writes its text twice",
-        "local first = 4 + sequence - after\n",
-        "local first = 4\n",
+        "local first = 5 + sequence - after\n",
+        "local first = 5\n",
         script="emit",
     ),
     _script(

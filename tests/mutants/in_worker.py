@@ -42,7 +42,7 @@ WORKER = (
         "commits after drop",
         "a turn that was taken away is finished all the same",
         "            return Report(self._dropped)\n",
-        '            return await self._finish(Outcome(State.COMPLETED, answer=""), [])\n',
+        "            return await self._finish(Outcome(State.COMPLETED), [])\n",
         module="attempt/attempt",
     ),
     _worker(
@@ -91,7 +91,7 @@ WORKER = (
         "a broken stream is committed",
         "half an answer is kept as a whole one",
         "        return await self._after_failure(_DEADLINE if isinstance(error, _DeadlinePassed) else classify(error))\n",
-        '        return await self._finish(Outcome(State.COMPLETED, answer=""), [])\n',
+        "        return await self._finish(Outcome(State.COMPLETED), [])\n",
         module="attempt/attempt",
     ),
     _worker(

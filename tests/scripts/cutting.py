@@ -11,6 +11,7 @@ from redis.exceptions import ResponseError
 
 from tests.scripts.scene import LASTING, Scene, pair
 from turnstile.turns.celery_message import QUEUES, WEBHOOK_QUEUE
+from turnstile.turns.output import said
 from turnstile.turns.redis.scripts import Script
 from turnstile.turns.states import State
 from turnstile.turns.store.turns import TurnStore
@@ -84,7 +85,7 @@ def bring_to_rest(scene: Scene) -> None:
 
 def _answer(scene: Scene, claim: Claim) -> None:
     after, text = claim.sequence, "the rest" if claim.stream else ""
-    outcome = Outcome(State.COMPLETED, "an answer")
+    outcome = Outcome(State.COMPLETED, said("an answer"))
     assert scene.turns.finish(claim, outcome, pair(claim.id), after=after, text=text) is State.COMPLETED
 
 

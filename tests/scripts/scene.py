@@ -10,6 +10,7 @@ import redis
 
 from turnstile.memory.element import Element, write
 from turnstile.turns.celery_message import QUEUES
+from turnstile.turns.output import said
 from turnstile.turns.question import Options, Question
 from turnstile.turns.redis.connection import close_async
 from turnstile.turns.settings import Settings
@@ -90,7 +91,7 @@ class Scene:
 
     def complete(self, claim: Claim, answer: str = ANSWER) -> State | None:
         """Finish a turn well, with one pair of messages."""
-        return self.turns.finish(claim, Outcome(State.COMPLETED, answer), pair(claim.id))
+        return self.turns.finish(claim, Outcome(State.COMPLETED, said(answer)), pair(claim.id))
 
     def fail(self, claim: Claim, code: str = "chain_error") -> State | None:
         """Finish a turn badly."""

@@ -7,6 +7,7 @@ from typing import Any
 from tests.scripts.cutting import cut
 from tests.scripts.scene import Scene, marked, pair
 from turnstile.turns.errors import InvalidTurn
+from turnstile.turns.output import refused, said
 from turnstile.turns.question import Options
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
@@ -75,7 +76,7 @@ def _in_its_session(scene: Scene) -> Callable[[], Any]:
 def _on_a_branch(scene: Scene) -> Callable[[], Any]:
     for id in ("a", "b"):
         claim = scene.start(id)
-        scene.turns.finish(claim, Outcome(State.COMPLETED, "x"), marked(id))
+        scene.turns.finish(claim, Outcome(State.COMPLETED, said("x")), marked(id))
     return lambda: scene.turns.follow("c", "a", "branch", "hi")
 
 
@@ -122,7 +123,7 @@ def _of_three_pieces(scene: Scene) -> Callable[[], Any]:
 
 def _finishing(scene: Scene, claim: Claim, state: State, *, stream: bool) -> Callable[[], Any]:
     if state.answered:
-        outcome, messages = Outcome(state, "an answer", {"total_tokens": 3}, "gpt"), pair(claim.id)
+        outcome, messages = Outcome(state, said("an answer"), {"total_tokens": 3}, "gpt"), pair(claim.id)
     else:
         outcome, messages = Outcome(state, code="chain_error", message="It broke."), []
     text = "the end" if stream else ""
@@ -132,6 +133,13 @@ def _finishing(scene: Scene, claim: Claim, state: State, *, stream: bool) -> Cal
 @situation("finish")
 def _of_the_last_turn(scene: Scene) -> Callable[[], Any]:
     return _finishing(scene, scene.start("a", options=_options(stream=False)), State.COMPLETED, stream=False)
+
+
+@situation("finish")
+def _with_a_refusal(scene: Scene) -> Callable[[], Any]:
+    claim = scene.start("a", reply=True)
+    scene.submit("b")
+    return lambda: scene.turns.finish(claim, Outcome(State.COMPLETED, refused("no")), pair("a"))
 
 
 @situation("finish")

@@ -7,6 +7,7 @@ import pytest
 from tests.scripts.conftest import Memory
 from tests.scripts.scene import Scene
 from turnstile.turns.errors import QueueMemoryFull
+from turnstile.turns.output import said
 from turnstile.turns.states import State
 from turnstile.turns.store.working import Outcome
 from turnstile.turns.turn import Claim
@@ -23,6 +24,13 @@ def test_pieces_are_appended_in_order(scene: Scene) -> None:
     assert scene.events("a") == [
         (1, "started", 1, ""), (2, "text", 1, "He"), (3, "text", 1, "llo"), (4, "text", 1, " there ☃")
     ]  # fmt: skip
+
+
+def test_pieces_have_a_kind(scene: Scene) -> None:
+    claim = scene.start("a")
+    assert scene.turns.emit(claim, 1, ["I ", "won't."], "refusal") == 3
+    assert scene.turns.emit(claim, 1, ["I ", "won't."], "refusal") == 3
+    assert scene.events("a")[1:] == [(2, "refusal", 1, "I "), (3, "refusal", 1, "won't.")]
 
 
 def test_a_repeat_appends_nothing_twice(scene: Scene) -> None:
@@ -92,6 +100,6 @@ def test_without_memory_the_end_carries_the_rest(cramped: tuple[Scene, Memory]) 
     memory.fill()
     with pytest.raises(QueueMemoryFull):
         scene.turns.emit(claim, after, ["ll"])
-    assert scene.turns.finish(claim, Outcome(State.COMPLETED, "Hello"), after=after, text="llo") is State.COMPLETED
+    assert scene.turns.finish(claim, Outcome(State.COMPLETED, said("Hello")), after=after, text="llo") is State.COMPLETED
     assert _texts(scene) == ["He", "llo"]
     assert scene.events("a")[-1] == (4, "ended", 1, "completed")

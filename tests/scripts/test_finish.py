@@ -7,6 +7,7 @@ import pytest
 from tests.scripts.conftest import Memory, Stage
 from tests.scripts.scene import ANSWER, Scene, pair, pairs
 from turnstile.turns.errors import BrokenRecord, TurnFailed
+from turnstile.turns.output import refused, said
 from turnstile.turns.question import Options
 from turnstile.turns.states import State
 from turnstile.turns.store.working import Outcome
@@ -16,7 +17,7 @@ ENDS = (State.COMPLETED, State.INCOMPLETE, State.FAILED, State.CANCELLED)
 
 def test_everything_is_written_at_once(scene: Scene) -> None:
     claim = scene.start("a")
-    outcome = Outcome(State.COMPLETED, ANSWER, {"total_tokens": 3}, "gpt")
+    outcome = Outcome(State.COMPLETED, said(ANSWER), {"total_tokens": 3}, "gpt")
     assert scene.turns.finish(claim, outcome, pair("a"), after=1, text=ANSWER) is State.COMPLETED
     assert scene.history() == pair("a")
     assert scene.events("a") == [(1, "started", 1, ""), (2, "text", 1, ANSWER), (3, "ended", 1, "completed")]
@@ -32,9 +33,26 @@ def test_everything_is_written_at_once(scene: Scene) -> None:
     scene.assert_idle()
 
 
+def test_a_text_is_stored_as_the_answer_and_a_refusal_as_items_too(scene: Scene) -> None:
+    scene.turns.finish(scene.start("a"), Outcome(State.COMPLETED, said(ANSWER)))
+    scene.turns.finish(scene.start("b"), Outcome(State.COMPLETED, refused("I won't.")))
+    stored = [scene.client.hmget(scene.keys.turn(id), "answer", "output", "code") for id in "ab"]
+    items = '[{"type":"message","content":[{"type":"refusal","refusal":"I won\'t."}]}]'
+    assert stored == [[ANSWER, None, None], ["I won't.", items, None]]
+    said_, refused_ = (scene.turns.status(id) for id in "ab")
+    assert (said_.output, said_.refused, said_.answer) == (said(ANSWER), False, ANSWER)
+    assert (refused_.output, refused_.refused, refused_.answer) == (refused("I won't."), True, "I won't.")
+
+
+def test_a_refusal_that_an_older_version_stored_is_read(scene: Scene) -> None:
+    scene.turns.finish(scene.start("a"), Outcome(State.COMPLETED, said("no"), code="refusal"))
+    record = scene.turns.status("a")
+    assert (record.output, record.refused, record.answer, record.code) == (refused("no"), True, "no", None)
+
+
 def test_more_messages_than_lua_takes_as_arguments(scene: Scene) -> None:
     messages = [f'{{"place":{place}}}' for place in range(10_000)]
-    assert scene.turns.finish(scene.start("a"), Outcome(State.COMPLETED, ANSWER), messages) is State.COMPLETED
+    assert scene.turns.finish(scene.start("a"), Outcome(State.COMPLETED, said(ANSWER)), messages) is State.COMPLETED
     assert scene.history() == messages
     scene.assert_idle()
 
@@ -81,7 +99,7 @@ def test_a_turn_failed_for_good(scene: Scene) -> None:
 def test_a_lost_reply_is_given_again(scene: Scene, state: State) -> None:
     claim = scene.start("a")
     scene.submit("b")
-    outcome = Outcome(state, ANSWER)
+    outcome = Outcome(state, said(ANSWER))
     assert scene.turns.finish(claim, outcome, pair("a"), after=1, text="x") is state
     before = scene.picture()
     assert scene.turns.finish(claim, outcome, pair("a"), after=1, text="x") is state
@@ -168,7 +186,7 @@ def test_after_an_erase_nothing_comes_back(scene: Scene) -> None:
 def test_text_that_the_stream_has_already_is_not_said_twice(scene: Scene) -> None:
     claim = scene.start("a")
     scene.turns.emit(claim, 1, ["Hel", "lo"])
-    scene.turns.finish(claim, Outcome(State.COMPLETED, "Hello"), after=1, text="Hello")
+    scene.turns.finish(claim, Outcome(State.COMPLETED, said("Hello")), after=1, text="Hello")
     assert [e[3] for e in scene.events("a")] == ["", "Hel", "lo", "completed"]
 
 
@@ -181,7 +199,7 @@ def test_an_empty_answer_is_an_answer(scene: Scene) -> None:
 
 def test_a_turn_may_leave_the_history_alone(stage: Stage) -> None:
     scene = stage.open(history_ttl=60)
-    scene.turns.finish(scene.start("a"), Outcome(State.COMPLETED, ANSWER))
+    scene.turns.finish(scene.start("a"), Outcome(State.COMPLETED, said(ANSWER)))
     assert scene.history() == []
     scene.assert_all_will_expire()
 
@@ -189,7 +207,7 @@ def test_a_turn_may_leave_the_history_alone(stage: Stage) -> None:
 def test_answers_of_every_character(scene: Scene) -> None:
     answer = 'é☃😀\x00\x1f"\\/\u2028\n{"children":{}} @id@ %s'
     claim = scene.start("a", reply=True)
-    scene.turns.finish(claim, Outcome(State.COMPLETED, answer), [json.dumps(answer)], after=1, text=answer)
+    scene.turns.finish(claim, Outcome(State.COMPLETED, said(answer)), [json.dumps(answer)], after=1, text=answer)
     assert scene.turns.status("a").answer == answer
     assert scene.events("a")[1][3] == answer
     assert json.loads(scene.history()[0]) == answer
@@ -200,7 +218,7 @@ def test_answers_of_every_character(scene: Scene) -> None:
 def test_nothing_is_left_for_ever(stage: Stage, state: State) -> None:
     scene = stage.open(history_ttl=600, result_ttl=60, events_ttl=30, failed_ttl=90)
     claim = scene.start("a", reply=True)
-    scene.turns.finish(claim, Outcome(state, ANSWER, code="x", message="y"), pair("a"), after=1, text="x")
+    scene.turns.finish(claim, Outcome(state, said(ANSWER), code="x", message="y"), pair("a"), after=1, text="x")
     scene.assert_all_will_expire(histories_last=False)
     lives = {key: round(scene.client.pttl(key) / 1000) for key in scene.client.keys("*")}
     assert lives[scene.keys.turn("a")] == (90 if state is State.FAILED else 60)

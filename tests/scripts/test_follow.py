@@ -5,6 +5,7 @@ import pytest
 from tests.scripts.conftest import Stage
 from tests.scripts.scene import Scene, marked, pair
 from turnstile.turns.errors import TooManyWaiting, TurnConflict, TurnNotEnded, UnknownTurn
+from turnstile.turns.output import said
 from turnstile.turns.states import State
 from turnstile.turns.store.working import Outcome
 
@@ -12,7 +13,7 @@ from turnstile.turns.store.working import Outcome
 def answer(scene: Scene, id: str, session: str = "foo") -> None:
     """Submit a turn and answer it."""
     claim = scene.start(id, session=session)
-    assert scene.turns.finish(claim, Outcome(State.COMPLETED, "an answer"), marked(id)) is State.COMPLETED
+    assert scene.turns.finish(claim, Outcome(State.COMPLETED, said("an answer")), marked(id)) is State.COMPLETED
 
 
 def test_what_is_last_is_followed_in_its_session(scene: Scene) -> None:

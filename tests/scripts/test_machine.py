@@ -22,6 +22,7 @@ from tests.scripts.cutting import cut
 from tests.scripts.scene import Scene, pair, pairs
 from turnstile.turns.celery_message import QUEUES
 from turnstile.turns.errors import TurnConflict
+from turnstile.turns.output import said
 from turnstile.turns.question import Options
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import TRANSITIONS, State
@@ -264,7 +265,7 @@ class Turns(RuleBasedStateMachine):
         after = 0 if turn is None else turn.gone + len(turn.events)
         owns = self._owns(claim)
         messages = pair(claim.id) if state.answered else []
-        outcome = Outcome(state, "x" if state.answered else "", code="" if state.answered else "internal", message="no")
+        outcome = Outcome(state, said("x" if state.answered else ""), code="" if state.answered else "internal", message="no")
         reply = self.turns.finish(claim, outcome, messages, after=after, text="x" if rest else "")
         assert reply is (state if owns else self._closed(claim))
         if not owns:

@@ -5,7 +5,9 @@ import pytest
 from tests.scripts.conftest import Memory, Stage
 from tests.scripts.scene import Scene, pairs
 from turnstile.turns.errors import QueueMemoryFull, UnknownTurn
+from turnstile.turns.output import refused, said
 from turnstile.turns.states import State
+from turnstile.turns.store.working import Outcome
 
 
 def test_a_failed_turn_runs_again_with_all_its_chances(scene: Scene) -> None:
@@ -24,6 +26,14 @@ def test_a_failed_turn_runs_again_with_all_its_chances(scene: Scene) -> None:
     assert scene.complete(claim) is State.COMPLETED
     scene.assert_idle()
     scene.assert_all_will_expire()
+
+
+def test_what_a_filter_left_of_the_answer_is_forgotten(scene: Scene) -> None:
+    scene.turns.finish(scene.start("a"), Outcome(State.FAILED, refused("half"), code="content_filter", message="Stopped."))
+    scene.turns.retry("a")
+    assert scene.turns.status("a").output == ()
+    scene.complete(scene.claim("a"), "whole")
+    assert scene.turns.status("a").output == said("whole")
 
 
 def test_it_goes_behind_those_who_wait(scene: Scene) -> None:

@@ -7,6 +7,7 @@ import pytest
 import redis
 
 from turnstile.turns.errors import UnknownTurn
+from turnstile.turns.output import said
 from turnstile.turns.question import Options
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
@@ -30,7 +31,7 @@ def _ask(store: TurnStore, id: str = "a", **webhook: str) -> None:
 def _end(store: TurnStore, state: State = State.COMPLETED, id: str = "a") -> None:
     claim = store.claim(id, "w", "n")
     assert isinstance(claim, Claim)
-    store.finish(claim, Outcome(state, answer="yes" if state.answered else "", code="" if state.answered else "internal"))
+    store.finish(claim, Outcome(state, said("yes" if state.answered else ""), code="" if state.answered else "internal"))
 
 
 def _cancelled(store: TurnStore) -> None:

@@ -19,7 +19,7 @@ from turnstile.turns.errors import SettingError
 from turnstile.turns.settings import Settings
 from turnstile.workers.chains.default import QuestionPrompt
 from turnstile.workers.chains.load import load_chain
-from turnstile.workers.chains.run import ChainOutput, ChainOutputError, TextDelta, run_chain
+from turnstile.workers.chains.run import ChainEvent, ChainOutput, ChainOutputError, TextDelta, run_chain
 
 numbers = itertools.count()
 Writer = Callable[[str], Settings]
@@ -56,7 +56,7 @@ async def run(
     stream: bool = False,
 ) -> tuple[list[str], ChainOutput]:
     """The pieces of text that a chain gives, and its output."""
-    events: list[TextDelta] = []
+    events: list[ChainEvent] = []
     output = await run_chain(chain, question, history, "foo", options, events.append if stream else None)
     return [event.text for event in events], output
 

@@ -7,6 +7,7 @@ import pytest
 
 from turnstile.producers.cli import formatting
 from turnstile.producers.transcript import HistoryMessage, read_history
+from turnstile.turns.output import said
 from turnstile.turns.question import Options
 from turnstile.turns.states import State
 from turnstile.turns.turn import Record
@@ -14,8 +15,16 @@ from turnstile.turns.turn import Record
 
 def record(**more: Any) -> Record:
     blank: dict[str, Any] = dict.fromkeys(Record.__dataclass_fields__)
-    known = {"id": "t", "session": "s", "question": "How are you?", "options": Options(), "attempts": 1, "created": 1.0}
-    return Record(**{**blank, **known, "state": State.QUEUED, "place": 0, **more})
+    known = {
+        "id": "t",
+        "session": "s",
+        "question": "How are you?",
+        "options": Options(),
+        "attempts": 1,
+        "created": 1.0,
+        "output": (),
+    }
+    return Record(**{**blank, **known, "state": State.QUEUED, "place": 0, "output": (), **more})
 
 
 def element(kind: str, content: Any, **more: Any) -> bytes:
@@ -23,7 +32,7 @@ def element(kind: str, content: Any, **more: Any) -> bytes:
 
 
 def test_a_record_is_shown_without_what_is_not_known() -> None:
-    text = formatting.record_text(record(state=State.COMPLETED, answer="Fine.", usage={"input_tokens": 3, "details": {}}))
+    text = formatting.record_text(record(state=State.COMPLETED, output=said("Fine."), usage={"input_tokens": 3, "details": {}}))
     assert "answer    Fine." in text
     assert "tokens    input_tokens 3" in text
     assert "None" not in text
@@ -44,7 +53,8 @@ def test_a_state_says_what_else_there_is_to_know(known: dict[str, Any], text: st
 
 
 def test_a_record_is_json() -> None:
-    shown = json.loads(json.dumps(formatting.record_json(record())))
+    shown = json.loads(json.dumps(formatting.record_json(record(output=said("hi")))))
+    assert (shown["answer"], shown["output"]) == ("hi", list(said("hi")))
     assert (shown["id"], shown["state"], shown["options"]["queue"]) == ("t", "queued", "chat")
 
 

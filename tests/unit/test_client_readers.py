@@ -6,6 +6,7 @@ import pytest
 
 from turnstile.producers.reading.readers import EndReader, EventReader, Look, Patience, Read, Reader, Step, TextReader
 from turnstile.turns.errors import QueueUnreachable, TurnCancelled, TurnFailed, TurnNotFinished
+from turnstile.turns.output import said
 from turnstile.turns.question import Options
 from turnstile.turns.states import State
 from turnstile.turns.turn import Event, Record
@@ -15,9 +16,10 @@ OUTAGE = QueueUnreachable("gone")
 
 def record(state: State, sequence: int = 0, answer: str | None = None, **more: Any) -> Record:
     blank: dict[str, Any] = dict.fromkeys(Record.__dataclass_fields__)
+    output = () if answer is None else said(answer)
     known = {"id": "t", "session": "s", "question": "q", "options": Options(), "attempts": 1, "created": 0.0, "place": 0}
     known["settled"] = True
-    return Record(**{**blank, **known, "state": state, "sequence": sequence, "answer": answer, **more})
+    return Record(**{**blank, **known, "state": state, "sequence": sequence, "output": output, **more})
 
 
 def wants(reader: Reader[Any]) -> Step | None:

@@ -8,13 +8,14 @@ import pytest
 from turnstile.producers.gateway.chat.completion_chunks import Chunks
 from turnstile.producers.gateway.edge.api_errors import ApiError
 from turnstile.producers.gateway.responses.response_events import ResponseEvents
+from turnstile.turns.output import refused, said
 from turnstile.turns.question import Options
 from turnstile.turns.states import State
 from turnstile.turns.turn import Event, Record
 
 RUNNING = Record(
     id="resp_1", session="foo", state=State.RUNNING, queue="chat", place=0, first_place=0, attempts=1, dispatches=1, sequence=1,
-    created=1.0, started=2.0, finished=None, question="hi", options=Options(), answer=None, usage=None, model=None,
+    created=1.0, started=2.0, finished=None, question="hi", options=Options(), output=(), usage=None, model=None,
     code=None, message=None,
 )  # fmt: skip
 BEGINNING = ["response.created", "response.queued"]
@@ -44,7 +45,7 @@ def kinds(told: list[dict[str, Any]]) -> list[str]:
 
 def test_an_answer() -> None:
     told = tell(
-        ended(State.COMPLETED, answer="hello"),
+        ended(State.COMPLETED, output=said("hello")),
         ("started", 1, ""), ("text", 1, "hel"), ("text", 1, "lo"), ("ended", 1, "completed"),
     )  # fmt: skip
     delta = "response.output_text.delta"
@@ -54,19 +55,19 @@ def test_an_answer() -> None:
 
 
 def test_an_answer_that_was_not_streamed() -> None:
-    told = tell(ended(State.COMPLETED, answer="hello"), ("ended", 1, "completed"))
+    told = tell(ended(State.COMPLETED, output=said("hello")), ("ended", 1, "completed"))
     assert kinds(told) == [*BEGINNING, *OPENING, "response.output_text.delta", *CLOSING, "response.completed"]
 
 
 def test_an_empty_answer_is_an_item_too() -> None:
-    told = tell(ended(State.COMPLETED, answer=""), ("started", 1, ""), ("ended", 1, "completed"))
+    told = tell(ended(State.COMPLETED, output=said("")), ("started", 1, ""), ("ended", 1, "completed"))
     assert kinds(told) == [*BEGINNING, "response.in_progress", *OPENING, *CLOSING, "response.completed"]
     assert told[-1]["response"]["output"][0]["content"][0]["text"] == ""
 
 
 def test_a_second_attempt_opens_an_item_of_its_own() -> None:
     told = tell(
-        ended(State.COMPLETED, answer="hello", attempts=2),
+        ended(State.COMPLETED, output=said("hello"), attempts=2),
         ("started", 1, ""), ("text", 1, "he"), ("started", 2, ""), ("text", 2, "hello"), ("ended", 2, "completed"),
     )  # fmt: skip
     items = [(e["output_index"], e["item"]["id"], e["item"]["status"]) for e in told if e["type"].endswith("item.done")]
@@ -77,7 +78,7 @@ def test_a_second_attempt_opens_an_item_of_its_own() -> None:
 
 def test_a_second_attempt_whose_start_is_lost_opens_an_item_too() -> None:
     told = tell(
-        ended(State.COMPLETED, answer="hello", attempts=2),
+        ended(State.COMPLETED, output=said("hello"), attempts=2),
         ("started", 1, ""), ("text", 1, "he"), ("text", 2, "hello"), ("ended", 2, "completed"),
     )  # fmt: skip
     deltas = [(event["item_id"], event["delta"]) for event in told if event["type"] == "response.output_text.delta"]
@@ -86,7 +87,7 @@ def test_a_second_attempt_whose_start_is_lost_opens_an_item_too() -> None:
 
 def test_text_that_was_told_stays_text_when_a_second_attempt_refuses() -> None:
     told = tell(
-        ended(State.COMPLETED, answer="no", attempts=2, code="refusal"),
+        ended(State.COMPLETED, output=refused("no"), attempts=2),
         ("started", 1, ""), ("text", 1, "he"), ("started", 2, ""), ("ended", 2, "completed"),
     )  # fmt: skip
     said = [kind.removeprefix("response.") for kind in kinds(told) if "output_text" in kind or "refusal" in kind]
@@ -94,9 +95,19 @@ def test_text_that_was_told_stays_text_when_a_second_attempt_refuses() -> None:
     assert told[-1]["response"]["output"] == [told[-2]["item"]]
 
 
+def test_a_refusal_is_told_as_one_while_it_comes() -> None:
+    told = tell(
+        ended(State.COMPLETED, output=refused("no")),
+        ("started", 1, ""), ("refusal", 1, "no"), ("ended", 1, "completed"),
+    )  # fmt: skip
+    said = [kind.removeprefix("response.") for kind in kinds(told) if "output_text" in kind or "refusal" in kind]
+    assert said == ["refusal.delta", "refusal.done"]
+    assert told[-1]["response"]["output"] == [told[-2]["item"]]
+
+
 def test_an_attempt_without_text_leaves_no_item() -> None:
     told = tell(
-        ended(State.COMPLETED, answer="hello", attempts=2),
+        ended(State.COMPLETED, output=said("hello"), attempts=2),
         ("started", 1, ""), ("started", 2, ""), ("text", 2, "hello"), ("ended", 2, "completed"),
     )  # fmt: skip
     assert [e["output_index"] for e in told if e["type"] == "response.output_item.added"] == [0]
@@ -131,8 +142,8 @@ def test_a_turn_that_was_queued_again_has_still_failed_once() -> None:
 
 
 def test_a_turn_whose_events_are_gone() -> None:
-    translator = ResponseEvents(ended(State.COMPLETED, answer="hello"), "foo", "a-model")
-    told = [*translator.begin(), *translator.whole(ended(State.COMPLETED, answer="hello"))]
+    translator = ResponseEvents(ended(State.COMPLETED, output=said("hello")), "foo", "a-model")
+    told = [*translator.begin(), *translator.whole(ended(State.COMPLETED, output=said("hello")))]
     assert kinds(told)[2:6] == ["response.in_progress", *OPENING, "response.output_text.delta"]
     assert told[-1]["type"] == "response.completed"
 
@@ -143,7 +154,7 @@ def test_chunks_go_on_where_a_second_attempt_says_the_same() -> None:
     chunks.restart()
     assert chunks.write("hello") == b""
     assert b'"rld"' in chunks.write(" world")
-    assert chunks.end(ended(State.COMPLETED, answer="hello world"), usage=False).endswith(b"data: [DONE]\n\n")
+    assert chunks.end(ended(State.COMPLETED, output=said("hello world")), usage=False).endswith(b"data: [DONE]\n\n")
 
 
 @pytest.mark.parametrize("second", ["goodbye", "hello wood"])
@@ -162,5 +173,14 @@ def test_chunks_tell_when_a_second_answer_is_shorter() -> None:
     chunks.restart()
     chunks.write("hello")
     with pytest.raises(ApiError) as error:
-        chunks.end(ended(State.COMPLETED, answer="hello"), usage=False)
+        chunks.end(ended(State.COMPLETED, output=said("hello")), usage=False)
+    assert error.value.code == "started_again"
+
+
+def test_chunks_that_refused_cannot_answer() -> None:
+    chunks = Chunks(RUNNING, "a-model")
+    assert b'"refusal":"no"' in chunks.write("no", refused=True)
+    chunks.restart()
+    with pytest.raises(ApiError) as error:
+        chunks.write("no")
     assert error.value.code == "started_again"

@@ -28,7 +28,7 @@ MOST_LINES = 60
 _CLAIM = Claim("a", "foo", "1:n", 1, 4, 0, "hi", Options(), stream=True, created=0, started=0, now=0, window=())
 _FITTING: dict[str, Any] = {
     "id": "a", "turn": "a", "previous": "b", "session": "foo", "branch": "bar", "question": "hi", "worker": "w", "nonce": "n",
-    "held": [_CLAIM], "claim": _CLAIM, "after": 0, "texts": ["hi"], "outcome": Outcome(State.COMPLETED), "sessions": ["foo"],
+    "held": [_CLAIM], "claim": _CLAIM, "after": 0, "pieces": ["hi"], "outcome": Outcome(State.COMPLETED), "sessions": ["foo"],
     "ids": ["a"], "error": InvalidTurn("no"), "name": "refused", "metadata": {}, "element": b"{}", "first": 0, "last": 1,
     "notice": Notice("a", "e", "t", 0, "u", "k", 1), "key": "k", "per_minute": 1, "role": "worker",
     "facts": {**introduce(Settings()), "started": 0, "seen": 0},

@@ -15,7 +15,7 @@ if state ~= 'failed' then return { 'ended', state } end
 complete(id, session, now)
 local place, sent = enqueue(session, id, now, queue)
 redis.call('DEL', key.events .. id)
-redis.call('HDEL', turn, 'code', 'message', 'finished', 'started', 'closed', 'answer', 'usage', 'model')
+redis.call('HDEL', turn, 'code', 'message', 'finished', 'started', 'closed', 'answer', 'output', 'usage', 'model')
 redis.call('PERSIST', turn)
 if tonumber(redis.call('HGET', key.stats, 'failed') or 0) > 0 then redis.call('HINCRBY', key.stats, 'failed', -1) end
 redis.call('HSET', turn, 'state', 'queued', 'forgiven', known[3], 'dispatches', (known[5] or 0) + (sent and 1 or 0))

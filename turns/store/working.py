@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from turnstile.turns import output
 from turnstile.turns.errors import UNREADABLE, BrokenRecord
+from turnstile.turns.output import Output
 from turnstile.turns.states import State
 from turnstile.turns.store.replies import OneOf, always, raising
 from turnstile.turns.store.runner import Call, Runner, operation
@@ -15,14 +17,19 @@ from turnstile.turns.turn import Claim
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """An end of a turn. `usage` counts tokens; `code` and `message` say why it failed. `code` REFUSAL: the answer is one."""
+    """An end of a turn. `usage` counts tokens; `code` and `message` say why it failed."""
 
     state: State
-    answer: str = ""
+    output: Output = ()
     usage: dict[str, Any] | None = None
     model: str = ""
     code: str = ""
     message: str = ""
+
+    @property
+    def answer(self) -> str:
+        """The text of the output."""
+        return output.text_of(self.output)
 
 
 class Working(Runner):
@@ -41,9 +48,9 @@ class Working(Runner):
         return Call("renew", args, _LEASE.each)
 
     @operation
-    def emit(self, claim: Claim, after: int, texts: Sequence[str]) -> Call[int | None]:
-        """Append text events after sequence `after`; the last sequence, or None when the turn is no longer ours."""
-        return Call("emit", (claim.id, claim.token, after, *texts), _EMIT)
+    def emit(self, claim: Claim, after: int, pieces: Sequence[str], kind: str = "text") -> Call[int | None]:
+        """Append events of a kind after sequence `after`; the last sequence, or None when the turn is no longer ours."""
+        return Call("emit", (claim.id, claim.token, after, kind, *pieces), _EMIT)
 
     @operation
     def finish(
@@ -57,7 +64,8 @@ class Working(Runner):
             BrokenRecord: the history takes no messages; nothing was written.
         """
         usage = dumps(outcome.usage) if outcome.usage else ""
-        end = (outcome.state, outcome.answer, usage, outcome.model, outcome.code, outcome.message)
+        items = output.encode(outcome.output)
+        end = (outcome.state, outcome.answer, items, usage, outcome.model, outcome.code, outcome.message)
         return Call("finish", (claim.id, claim.token, *end, after, text, *messages), _FINISH)
 
     @operation

@@ -11,12 +11,13 @@ from turnstile.memory.codec import encode
 from turnstile.memory.open_turn import OpenTurn, opened, transcript
 from turnstile.memory.window import fit
 from turnstile.turns.errors import UNREADABLE, BrokenRecord
+from turnstile.turns.output import refused, said
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
 from turnstile.turns.store.turns import AsyncTurnStore
 from turnstile.turns.store.working import Outcome
 from turnstile.turns.text import dumps, whole
-from turnstile.turns.turn import REFUSAL, Claim
+from turnstile.turns.turn import Claim
 from turnstile.workers.attempt.failures import Failure, backoff, classify
 from turnstile.workers.attempt.insist import insist
 from turnstile.workers.attempt.report import LOST, REQUEUED, Report
@@ -171,12 +172,13 @@ class Attempt:
 
 
 def _outcome(output: ChainOutput) -> Outcome:
-    about: dict[str, Any] = {"answer": output.text, "usage": output.usage, "model": whole(str(output.model or ""))}
+    items = refused(output.text) if output.refusal else said(output.text)
+    about: dict[str, Any] = {"output": items, "usage": output.usage, "model": whole(str(output.model or ""))}
     if output.finish_reason == "content_filter":
         return Outcome(State.FAILED, **about, code=_FILTERED.code, message=_FILTERED.message)
     if output.finish_reason == "length":
         return Outcome(State.INCOMPLETE, **about)
-    return Outcome(State.COMPLETED, **about, code=REFUSAL if output.refusal else "")
+    return Outcome(State.COMPLETED, **about)
 
 
 class _DeadlinePassed(Exception):

@@ -8,7 +8,7 @@ from turnstile.turns.errors import BrokenRecord, QueueMemoryFull, QueueUnreachab
 from turnstile.turns.store.turns import AsyncTurnStore
 from turnstile.turns.text import whole
 from turnstile.turns.turn import Claim
-from turnstile.workers.chains.run import ChainEvent
+from turnstile.workers.chains.run import ChainEvent, RefusalDelta
 
 _PAUSE_SECONDS = 1 / 30
 _RETRY_SECONDS = 0.5
@@ -26,13 +26,15 @@ class TextStream:
         self._sequence = claim.sequence
         self._waiting: list[str] = []
         self._half = ""
+        self._kind = "text"
         self._sent = ""
         self._last = 0.0
         self._writer: asyncio.Task[None] | None = None
         self.lost = False
 
     def hear(self, event: ChainEvent) -> None:
-        """Write an event of the chain."""
+        """Write an event of the chain. An answer is text or a refusal all through."""
+        self._kind = "refusal" if isinstance(event, RefusalDelta) else "text"
         self.write(event.text)
 
     def write(self, text: str) -> None:
@@ -51,9 +53,12 @@ class TextStream:
         if self._writer:
             self._writer.cancel()
             await asyncio.wait([self._writer])
+        if self._kind != "text" and not self._sent:
+            self._sent = self._take() + whole(self._half)
         while self._sent and not self.lost:
             await self._send_or_pause()
-        return self._sequence, "".join(self._waiting) + whole(self._half)
+        # The commit's last piece is text. The record tells readers the rest of a refusal.
+        return self._sequence, "".join(self._waiting) + whole(self._half) if self._kind == "text" else ""
 
     async def _write(self) -> None:
         while self._waiting and not self.lost:
@@ -69,7 +74,7 @@ class TextStream:
 
     async def _send_or_pause(self) -> None:
         try:
-            sequence = await self._store.emit(self._claim, self._sequence, [self._sent])
+            sequence = await self._store.emit(self._claim, self._sequence, [self._sent], self._kind)
         except QueueMemoryFull:
             await self._after_refusal()
             await asyncio.sleep(_RETRY_SECONDS)

@@ -13,8 +13,8 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, mess
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableSequence
 from langchain_openai.chat_models.base import BaseChatOpenAI
 
+from turnstile.memory.element import REFUSAL
 from turnstile.turns.text import whole
-from turnstile.turns.turn import REFUSAL
 from turnstile.workers.chains.openai.model import call_options
 
 Chain = Runnable[Any, Any]
@@ -32,7 +32,14 @@ class TextDelta:
     text: str
 
 
-ChainEvent = TextDelta
+@dataclass(slots=True)
+class RefusalDelta:
+    """A piece of the text that says why there is no answer, never empty."""
+
+    text: str
+
+
+ChainEvent = TextDelta | RefusalDelta
 Listener = Callable[[ChainEvent], object]
 
 
@@ -40,7 +47,7 @@ Listener = Callable[[ChainEvent], object]
 class ChainOutput:
     """The end of a call: what the chain answered. `usage` is langchain's `usage_metadata`: counts of tokens.
 
-    `refusal`: the text says why there is no answer, and none of it was streamed.
+    `refusal`: the text says why there is no answer, and was not streamed as the text of one.
     """
 
     message: AIMessage
@@ -75,7 +82,8 @@ async def run_chain(
     bound = _bound(chain, arguments) if arguments else chain
     # No generator: Python leaves one running for ever whose chain raises GeneratorExit.
     if on_event is None:
-        return _output(_message(await bound.ainvoke(inputs, config)))
+        message = _message(await bound.ainvoke(inputs, config))
+        return _output(message, _refuses(message))
     return await _streamed(bound, inputs, config, on_event)
 
 
@@ -99,14 +107,15 @@ def _refuses(piece: Any) -> bool:
 
 async def _streamed(chain: Chain, inputs: Mapping[str, Any], config: RunnableConfig, on_event: Listener) -> ChainOutput:
     pieces: list[Any] = []
-    streamed = False
+    delta: type[ChainEvent] | None = None
     async for piece in chain.astream(inputs, config):
         pieces.append(piece)
         text = piece if isinstance(piece, str) else _text(piece)
-        if text and (streamed or not _refuses(piece)):
-            streamed = True
-            on_event(TextDelta(text))
-    return _output(_put_together(pieces), streamed)
+        if text:
+            delta = delta or (RefusalDelta if _refuses(piece) else TextDelta)
+            on_event(delta(text))
+    message = _put_together(pieces)
+    return _output(message, _refuses(message) if delta is None else delta is RefusalDelta)
 
 
 def _put_together(pieces: list[Any]) -> AIMessage:
@@ -140,7 +149,7 @@ def _message(output: Any) -> AIMessage:
     return output
 
 
-def _output(message: AIMessage, streamed: bool = False) -> ChainOutput:
+def _output(message: AIMessage, refusal: bool) -> ChainOutput:
     about = message.response_metadata
     if isinstance(message.content, str):
         message.content = whole(message.content)
@@ -150,5 +159,5 @@ def _output(message: AIMessage, streamed: bool = False) -> ChainOutput:
         usage=dict(message.usage_metadata) if message.usage_metadata else None,
         model=about.get("model_name") or about.get("model"),
         finish_reason=about.get("finish_reason") or about.get("stop_reason"),
-        refusal=_refuses(message) and not streamed,
+        refusal=refusal,
     )

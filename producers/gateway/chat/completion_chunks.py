@@ -12,7 +12,7 @@ from turnstile.producers.gateway.records import as_shown
 from turnstile.producers.reading.follow import follow, look
 from turnstile.producers.reading.readers import EventReader
 from turnstile.turns.errors import UnknownTurn
-from turnstile.turns.turn import REFUSAL, Record
+from turnstile.turns.turn import Record
 
 
 class Chunks:
@@ -22,6 +22,7 @@ class Chunks:
         self._head = rendering.completion_head(record, model, "chat.completion.chunk")
         self._sent = ""
         self._text = ""
+        self._refused = False
 
     def chunk(self, delta: dict[str, Any], reason: str | None = None) -> bytes:
         """Return one chunk."""
@@ -32,24 +33,23 @@ class Chunks:
         """Begin a new attempt."""
         self._text = ""
 
-    def write(self, text: str) -> bytes:
+    def write(self, text: str, *, refused: bool = False) -> bytes:
         """Add text of the answer, and return a chunk of the new part. Raises ApiError if the answer has changed."""
         self._text += text
+        if self._sent and refused != self._refused:
+            raise _changed()
+        self._refused = refused
         if not self._sent.startswith(self._text[: len(self._sent)]):
             raise _changed()
         new, self._sent = self._text[len(self._sent) :], max(self._sent, self._text, key=len)
-        return self.chunk({"content": new}) if new else b""
-
-    def _write_whole(self, record: Record) -> bytes:
-        refused = record.code == REFUSAL and not self._sent
-        return self.chunk({"refusal": record.answer}) if refused else self.write(record.answer or "")
+        return self.chunk({"refusal" if refused else "content": new}) if new else b""
 
     def end(self, record: Record, usage: bool) -> bytes:
         """Return the last chunks. Raises ApiError if there is no answer, or another one than was sent."""
         record = as_shown(record)
         if not record.state.answered:
             raise failure(record)
-        last = b"" if self._text or not record.answer else self._write_whole(record)
+        last = b"" if self._text or not record.answer else self.write(record.answer, refused=record.refused)
         if self._text != self._sent:
             raise _changed()
         last += self.chunk({}, rendering.finish_reason(record))
@@ -69,8 +69,8 @@ async def stream(backend: Backend, record: Record, usage: bool) -> AsyncGenerato
             for event in batch:
                 if event.type == "started":
                     chunks.restart()
-                elif event.type == "text":
-                    yield chunks.write(event.data)
+                elif event.type in ("text", "refusal"):
+                    yield chunks.write(event.data, refused=event.type == "refusal")
                 else:
                     yield chunks.end(await look(backend.store, backend.wakeups, record.id), usage)
         if reader.left:

@@ -5,13 +5,13 @@ from typing import Any
 from turnstile.producers.gateway.edge.caller import RESPONSE
 from turnstile.producers.gateway.records import CONTENT_FILTER, token_usage
 from turnstile.turns.states import State
-from turnstile.turns.turn import REFUSAL, Record
+from turnstile.turns.turn import Record
 
 
 def completion(record: Record, model: str) -> dict[str, Any]:
     """Return an answered turn as a chat completion."""
     said: dict[str, Any] = {"role": "assistant", "content": record.answer or "", "refusal": None, "annotations": []}
-    if record.code == REFUSAL:
+    if record.refused:
         said |= {"content": None, "refusal": record.answer}
     choice = {"index": 0, "message": said, "logprobs": None, "finish_reason": finish_reason(record)}
     return {

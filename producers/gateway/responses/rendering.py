@@ -5,8 +5,9 @@ from typing import Any
 from turnstile.producers.gateway.content import output_text, refusal, shown_item
 from turnstile.producers.gateway.edge.caller import CONVERSATION, RESPONSE
 from turnstile.producers.gateway.records import CONTENT_FILTER, as_shown, input_id, output_id, token_usage
+from turnstile.turns.output import parts_of
 from turnstile.turns.states import State
-from turnstile.turns.turn import REFUSAL, Record
+from turnstile.turns.turn import Record
 
 POSITION = "turnstile_position"
 """In the metadata of a queued response: the number of turns of its conversation before it."""
@@ -103,7 +104,8 @@ def input_items(record: Record) -> list[dict[str, Any]]:
 
 
 def _output(record: Record) -> list[dict[str, Any]]:
-    if not record.state.answered or record.answer is None:
+    if not record.state.answered or not record.output:
         return []
     status = "completed" if record.state is State.COMPLETED else "incomplete"
-    return [message(record, record.attempts, status, part(record.answer, record.code == REFUSAL))]
+    content = [refusal(p["refusal"]) if p["type"] == "refusal" else output_text(p["text"]) for p in parts_of(record.output)]
+    return [message(record, record.attempts, status, *content)]

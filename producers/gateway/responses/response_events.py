@@ -16,7 +16,7 @@ from turnstile.producers.reading.follow import follow, look
 from turnstile.producers.reading.readers import EventReader
 from turnstile.turns.errors import UnknownTurn
 from turnstile.turns.states import State
-from turnstile.turns.turn import REFUSAL, Event, Record
+from turnstile.turns.turn import Event, Record
 
 _ENDS = {State.COMPLETED: "completed", State.FAILED: "failed"}
 ResponseEvent = dict[str, Any]
@@ -46,8 +46,8 @@ class ResponseEvents:
         """Return the events for one of the turn's own; `record` is the ended turn's."""
         if event.type == "started":
             yield from self._start(event.attempt)
-        elif event.type == "text":
-            yield from self._write(event.data, event.attempt)
+        elif event.type in ("text", "refusal"):
+            yield from self._write(event.data, event.attempt, event.type == "refusal")
         elif event.type == "ended":
             yield from self._end(State(event.data), event.attempt, record or self._record)
 
@@ -68,16 +68,16 @@ class ResponseEvents:
             self._working = True
             yield self._lifecycle("in_progress", "in_progress")
 
-    def _write(self, text: str, attempt: int) -> Iterator[ResponseEvent]:
+    def _write(self, text: str, attempt: int, refused: bool) -> Iterator[ResponseEvent]:
         if attempt != self._attempt:  # a failover has lost the event of its start
             yield from self._start(attempt)
         if self._item is None:
-            yield from self._open(attempt)
+            yield from self._open(attempt, refused)
         self._text.append(text)
         yield self._content_event("delta", {"delta": text})
 
-    def _open(self, attempt: int) -> Iterator[ResponseEvent]:
-        self._attempt = attempt
+    def _open(self, attempt: int, refused: bool) -> Iterator[ResponseEvent]:
+        self._attempt, self._refused = attempt, refused
         self._index += 1
         self._item = output_id(self._record.id, attempt)
         added = rendering.message(self._record, attempt, "in_progress")
@@ -101,10 +101,9 @@ class ResponseEvents:
             record = as_shown(record)
             state = record.state
         if state.answered and self._item is None and record.answer is not None:
-            self._refused = record.code == REFUSAL
-            yield from self._open(attempt)
+            yield from self._open(attempt, record.refused)
             if record.answer:
-                yield from self._write(record.answer, attempt)
+                yield from self._write(record.answer, attempt, record.refused)
         done = state is State.COMPLETED
         yield from self._close("completed" if done else "incomplete", record.answer if state.answered else None)
         if is_current:

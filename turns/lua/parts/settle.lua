@@ -1,4 +1,4 @@
--- settle(id, session, now, state, fields, elements, rest). End a turn. One write decides it: state, `fields` (closed, answer, usage,
+-- settle(id, session, now, state, fields, elements, rest). End a turn. One write decides it: state, `fields` (closed, answer, output, usage,
 -- model, code, message), and what is owed from then on: `elements` to the history, `rest` (may be nil) to the stream. What follows
 -- can be done by others, should this be cut short.
 local function settle(id, session, now, state, fields, elements, rest)

@@ -5,7 +5,7 @@ Here it becomes the text of the answer, whole, and the finish reason tells that 
 
 from typing import Any
 
-from turnstile.turns.turn import REFUSAL
+from turnstile.memory.element import REFUSAL
 
 _FILTERED = "content_filter"
 

@@ -1,0 +1,42 @@
+"""The output of a turn: what is stored of it, and what is read of records that older versions stored."""
+
+import pytest
+
+from turnstile.turns.output import Output, decode, encode, is_refusal, refused, said, text_of
+
+MIXED: Output = (
+    {"type": "message", "content": [{"type": "text", "text": "one "}, {"type": "text", "text": "two"}]},
+    {"type": "reasoning", "summary": []},
+    *refused(" no"),
+)
+
+
+@pytest.mark.parametrize("text", ["", "hello", "Köln \U0001f600"])
+def test_an_answer_of_text_is_stored_as_its_text_alone(text: str) -> None:
+    assert encode(said(text)) == ""
+    assert decode({"answer": text}, answered=True) == said(text)
+
+
+@pytest.mark.parametrize("output", [refused("no"), MIXED])
+def test_any_other_output_comes_back_as_it_was(output: Output) -> None:
+    assert decode({"answer": text_of(output), "output": encode(output)}, answered=True) == output
+    assert is_refusal(output)
+
+
+def test_the_text_is_that_of_all_messages() -> None:
+    assert text_of(MIXED) == "one two no"
+    assert (text_of(()), is_refusal(()), is_refusal(said("a"))) == ("", False, False)
+
+
+@pytest.mark.parametrize(
+    ("record", "answered", "output"),
+    [
+        ({"answer": "no", "code": "refusal"}, True, refused("no")),
+        ({"answer": "hello"}, True, said("hello")),
+        ({}, True, said("")),
+        ({}, False, ()),
+        ({"answer": "half", "code": "content_filter"}, False, said("half")),
+    ],
+)
+def test_a_record_of_an_older_version_is_read(record: dict[str, str], answered: bool, output: Output) -> None:
+    assert decode(record, answered) == output

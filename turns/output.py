@@ -1,0 +1,58 @@
+"""Output items: what a turn answers with, in order. The answer's text is a projection of them.
+
+An item is JSON in the words of the Responses API. Today there is one, a message: `{"type": "message", "content": [part]}`
+with a part `{"type": "text", "text": …}`, or `{"type": "refusal", "refusal": …}` where the text says why there is no answer.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from turnstile.turns.text import dumps, loads
+
+Item = dict[str, Any]
+Output = tuple[Item, ...]
+
+OLD_REFUSAL = "refusal"
+"""The code with which an older version stored a refusal."""
+
+
+def said(text: str) -> Output:
+    """Return the output that is one message of text."""
+    return ({"type": "message", "content": [{"type": "text", "text": text}]},)
+
+
+def refused(text: str) -> Output:
+    """Return the output that is one refusal."""
+    return ({"type": "message", "content": [{"type": "refusal", "refusal": text}]},)
+
+
+def text_of(output: Output) -> str:
+    """Return the text of all messages, refusals included."""
+    return "".join(str(part.get("text") or part.get("refusal") or "") for part in parts_of(output))
+
+
+def is_refusal(output: Output) -> bool:
+    """Whether the output holds a refusal."""
+    return any(part["type"] == "refusal" for part in parts_of(output))
+
+
+def parts_of(output: Output) -> Iterator[dict[str, Any]]:
+    """Yield the parts of all messages, in order."""
+    for item in output:
+        if item["type"] == "message":
+            yield from item["content"]
+
+
+def encode(output: Output) -> str:
+    """Return JSON, or nothing where the output is its text and no more: that is stored as the answer anyway."""
+    return "" if not output or output == said(text_of(output)) else dumps(output)
+
+
+def decode(record: Mapping[str, str], answered: bool) -> Output:
+    """Read the output of a stored record, of an older version's too."""
+    if "output" in record:
+        return tuple(loads(record["output"]))
+    if not answered and "answer" not in record:
+        return ()
+    make = refused if record.get("code") == OLD_REFUSAL else said
+    return make(record.get("answer", ""))
