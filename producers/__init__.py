@@ -1,1 +1,1 @@
-"""Who asks: clients, command line, gateway."""
+"""Producers: clients, command line, gateway."""

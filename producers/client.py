@@ -9,22 +9,21 @@ minute). Every other call raises QueueUnreachable: after a few seconds if nothin
 connection is open and silent.
 """
 
-import time
 import uuid
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from typing import Any, Self, TypedDict, TypeVar, Unpack
 
 from turnstile.producers.reading import agreement
-from turnstile.producers.reading.blocking import BoundedStore
+from turnstile.producers.reading.blocking import BoundedStore, follow_blocking
 from turnstile.producers.reading.follow import follow
-from turnstile.producers.reading.readers import EndReader, EventReader, Look, Patience, Piece, Reader, Step, TextReader
+from turnstile.producers.reading.readers import EndReader, EventReader, Piece, Reader, TextReader
 from turnstile.producers.reading.wakeups import Wakeups, wakeups_at
 from turnstile.producers.transcript import HistoryMessage, read_history
-from turnstile.turns.errors import QueueUnreachable, UnknownTurn
+from turnstile.turns.errors import UnknownTurn
 from turnstile.turns.ids import check_turn
 from turnstile.turns.question import Options, Question
-from turnstile.turns.redis.connection import LONGEST_BLOCK_SECONDS, close_async
+from turnstile.turns.redis.connection import close_async
 from turnstile.turns.settings import Settings
 from turnstile.turns.settings import settings as read_settings
 from turnstile.turns.states import State
@@ -111,22 +110,7 @@ class Turn(_Turn):
         return self._client.store.cancel(self.id)
 
     def _follow(self, reader: Reader[T], timeout: float | None) -> Iterator[T]:
-        patience = Patience(timeout)
-        while (step := reader.step) is not None:
-            patience.check(step)
-            try:
-                reply = self._fetch(step, patience.left(LONGEST_BLOCK_SECONDS))
-            except QueueUnreachable as error:
-                time.sleep(patience.tolerate(error))
-            else:
-                patience.answered()
-                yield from reader.take(reply)
-
-    def _fetch(self, step: Step, seconds: float) -> Sequence[Event] | Record:
-        store = self._client.waiting.within(seconds)
-        if isinstance(step, Look):
-            return store.status(self.id)
-        return store.wait_events(self.id, step.after, seconds) if step.wait else store.events(self.id, step.after)
+        return follow_blocking(self._client.waiting, self.id, reader, timeout)
 
 
 class ChatClient:

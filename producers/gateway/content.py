@@ -15,7 +15,7 @@ _SHOWN = {"function": "tool", **{role: role for role in (*ROLES, "tool")}}
 
 
 def read_items(items: str | Sequence[Mapping[str, Any]], param: str) -> list[Message]:
-    """Items of the Responses API as chat messages, oldest first. Raises ApiError, telling the place under `param`."""
+    """Return items of the Responses API as chat messages, oldest first. Raises ApiError with the place under `param`."""
     if isinstance(items, str):
         return [{"role": "user", "content": _text(items, param)}]
     return [_read_item(item, f"{param}[{n}]") for n, item in enumerate(items)]
@@ -29,7 +29,7 @@ def _read_item(item: Mapping[str, Any], param: str) -> Message:
 
 
 def read_messages(messages: Sequence[Mapping[str, Any]]) -> list[Message]:
-    """Messages of a chat completion, checked. Raises ApiError."""
+    """Return the messages of a chat completion, checked. Raises ApiError."""
     return [_read_message(message, f"messages[{n}]") for n, message in enumerate(messages)]
 
 
@@ -39,7 +39,7 @@ def _read_message(message: Mapping[str, Any], param: str) -> Message:
 
 
 def split_question(messages: list[Message], param: str) -> tuple[list[Message], str | list[Part]]:
-    """The messages before the last, and the last one's content: the question. Raises ApiError when no user asks it."""
+    """Return the messages before the last, and the last one's content: the question. Raises ApiError if it is not a user's."""
     if not messages or messages[-1]["role"] != "user":
         raise invalid(param, f"The last of `{param}` must be a message with the role `user`: the question.", "no_question")
     question = messages[-1]["content"]
@@ -145,7 +145,7 @@ def _read_wrapped(name: str) -> _Reader:
 
 
 def finite(value: Any) -> bool:
-    """Whether a value is JSON: Python's reader lets NaN and infinities in."""
+    """Return True if a value is JSON: Python's reader accepts NaN and infinities."""
     try:
         json.dumps(value, allow_nan=False)
     except ValueError:
@@ -180,7 +180,7 @@ def shown_role(element: Element) -> str:
 
 
 def shown_item(id: str, role: str, content: str | list[Any], status: str = "completed") -> dict[str, Any]:
-    """A message as an item of the Responses and Conversations API."""
+    """Return a message as an item of the Responses and Conversations API."""
     kind = "output_text" if role == "assistant" else "input_text"
     parts: list[Any] = [{"type": "text", "text": content}] if isinstance(content, str) else content
     shown = [_show_part({"type": "text", "text": p} if isinstance(p, str) else p, kind) for p in parts]
@@ -188,12 +188,12 @@ def shown_item(id: str, role: str, content: str | list[Any], status: str = "comp
 
 
 def output_text(text: str) -> Part:
-    """A text that the model wrote."""
+    """Return the part of a model's text."""
     return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
 
 
 def refusal(text: str) -> Part:
-    """What the model said in place of an answer."""
+    """Return the part of a model's refusal to answer."""
     return {"type": "refusal", "refusal": text}
 
 

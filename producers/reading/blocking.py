@@ -1,22 +1,30 @@
-"""Blocking reads with a bound on each: every thread that waits has a connection of its own.
+"""The loop of blocking readers, whose every call is bounded; each waiting thread has a connection of its own.
 
-So threads that wait never starve those that ask of the shared pool's connections, and a connection whose other end is gone
-without a word costs no more than the time that the reader has.
+So waiting threads never take the shared pool's connections from threads that ask, and a silent connection costs no more time
+than the reader has.
 """
 
 import os
 import threading
-from typing import Any
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeVar
 
 from redis.backoff import NoBackoff
 from redis.connection import Connection
 from redis.exceptions import ResponseError
 from redis.retry import Retry
 
+from turnstile.producers.reading.readers import Look, Patience, Reader, Step
+from turnstile.turns.errors import QueueUnreachable
+from turnstile.turns.redis.connection import LONGEST_BLOCK_SECONDS
 from turnstile.turns.redis.single import open_beside
 from turnstile.turns.settings import Settings
 from turnstile.turns.store.runner import Word
 from turnstile.turns.store.turns import TurnStore
+from turnstile.turns.turn import Event, Record
+
+T = TypeVar("T")
 
 _GRACE_SECONDS = 0.25
 _NEW: dict[str, Any] = {"health_check_interval": 0, "retry": Retry(NoBackoff(), 0)}
@@ -28,14 +36,14 @@ class _Own(threading.local):
 
 
 class BoundedStore(TurnStore):
-    """A TurnStore whose calls take no longer than the calling thread allowed, and are never repeated."""
+    """A TurnStore whose calls take no longer than the calling thread allows, and are never repeated."""
 
     def __init__(self, settings: Settings, url: str | None = None) -> None:
         super().__init__(settings, url)
         self._own = _Own()
 
     def within(self, seconds: float) -> "BoundedStore":
-        """Bound this thread's next calls; a blocking read gets a moment more, for its reply to arrive."""
+        """Bound this thread's next calls; a blocking read gets a moment more for its reply."""
         self._own.seconds = seconds + _GRACE_SECONDS
         return self
 
@@ -54,14 +62,35 @@ class BoundedStore(TurnStore):
             connection.send_command(*command)  # type: ignore[no-untyped-call]  # untyped in redis-py
             return connection.read_response(timeout=seconds)
         except BaseException as error:
-            # Ctrl-C between question and reply: the reply must not be taken for that of the next question.
+            # After Ctrl-C between command and reply, the reply must not be taken for the next command's.
             if not isinstance(error, ResponseError):
                 self.close()
             raise
 
     def _connection(self) -> Connection:
         connection = self._own.connection
-        # A forked child must not speak on its parent's socket.
+        # A forked child must not use its parent's socket.
         if connection is None or connection.pid != os.getpid():
             connection = self._own.connection = open_beside(self.client.connection_pool, **_NEW)
         return connection
+
+
+def follow_blocking(store: BoundedStore, id: str, reader: Reader[T], timeout: float | None) -> Iterator[T]:
+    """Yield the findings of a reader, as they come. Tolerates an outage and raises as `follow.follow` does."""
+    patience = Patience(timeout)
+    while (step := reader.step) is not None:
+        patience.check(step)
+        try:
+            reply = _fetch(store, id, step, patience.left(LONGEST_BLOCK_SECONDS))
+        except QueueUnreachable as error:
+            time.sleep(patience.tolerate(error))
+        else:
+            patience.answered()
+            yield from reader.take(reply)
+
+
+def _fetch(store: BoundedStore, id: str, step: Step, seconds: float) -> Sequence[Event] | Record:
+    bounded = store.within(seconds)
+    if isinstance(step, Look):
+        return bounded.status(id)
+    return bounded.wait_events(id, step.after, seconds) if step.wait else bounded.events(id, step.after)

@@ -161,7 +161,7 @@ def test_without_a_time_out_an_outage_has_an_end(
 
 
 def test_an_erased_turn_ends_the_wait(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("turnstile.producers.client.LONGEST_BLOCK_SECONDS", 0.2)
+    monkeypatch.setattr("turnstile.producers.reading.blocking.LONGEST_BLOCK_SECONDS", 0.2)
     client = ChatClient(settings=settings)
     turn = client.ask("foo", "hello")
     with ThreadPoolExecutor(1) as threads:

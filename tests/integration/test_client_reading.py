@@ -241,11 +241,11 @@ def _count_looks(monkeypatch: pytest.MonkeyPatch, hand: Hand) -> Callable[[], in
     from turnstile.producers.reading.blocking import BoundedStore
 
     made: list[str] = []
-    send = BoundedStore._send
+    run = BoundedStore.run
 
     def counted(store: BoundedStore, call: Any) -> Any:
         made.append(call.name)
-        return send(store, call)
+        return run(store, call)
 
-    monkeypatch.setattr(BoundedStore, "_send", counted)
+    monkeypatch.setattr(BoundedStore, "run", counted)
     return lambda: made.count("status")
