@@ -1,4 +1,4 @@
-"""The Procfile: which commands make up Turnstile. Whoever starts them reads them there.
+"""The Procfile: the commands that make up Turnstile, read by everything that starts them.
 
     python -m turnstile.deploy.procfile worker
 
@@ -17,7 +17,7 @@ _LINE = re.compile(r"([A-Za-z0-9_-]+):\s*(\S.*)")
 
 
 def parse(text: str) -> dict[str, str]:
-    """Process type → shell command; blank lines and lines that begin with `#` are skipped.
+    """Return process type → shell command; blank lines and lines that begin with `#` are skipped.
 
     Raises:
         SettingError: a line is not `name: command`.
@@ -47,7 +47,7 @@ def commands() -> dict[str, str]:
 
 
 def command(name: str) -> str:
-    """One command of it.
+    """Return one command of the Procfile.
 
     Raises:
         SettingError: it has none of that name.

@@ -13,7 +13,7 @@ _LAST_LINES = 20
 
 
 class Output:
-    """Writes whole lines, from any thread. Colour only on a terminal, and never under NO_COLOR.
+    """A writer of whole lines, for any thread. Colour only on a terminal, and never under NO_COLOR.
 
     `stream` may be None: then the lines are only kept, for `last`.
     """

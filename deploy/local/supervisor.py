@@ -1,4 +1,4 @@
-"""Runs several processes together: their lines on one stream, each restarted when it dies, all ended in order.
+"""Supervision of several processes: their lines on one stream, each restarted when it dies, all ended in order.
 
 Each child leads a process group of its own, so Ctrl-C on the terminal reaches only us and we end the children in order.
 """
@@ -21,7 +21,7 @@ _FIRST_BACK_OFF = 0.5
 _LONGEST_BACK_OFF = 30.0
 _LASTING_SECONDS = 10.0
 _MOST_FAILED_STARTS = 5
-# What a wrong setting or option ends with: a restart does not mend it.
+# The exit status for a wrong setting or option: a restart does not help.
 _WRONG_USE = 2
 _READY_POLL_SECONDS = 0.1
 _LONGEST_LINE = 64 * 1024
@@ -112,7 +112,7 @@ class Child:
         finally:
             os.close(stdout)
         readiness = asyncio.create_task(self._become_ready())
-        # A stop that came while it was starting had nobody to tell.
+        # A stop during the start had no process to signal.
         if self._stopping.is_set():
             self._send(self._end)
         status = await self._running.wait()

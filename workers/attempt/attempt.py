@@ -46,7 +46,7 @@ class Attempt:
         self._stream = TextStream(store, claim) if claim.stream else None
 
     def drop(self, why: str) -> None:
-        """Stop the model's call, and do not commit; to be said again as long as it goes on all the same.
+        """Stop the model's call, and do not commit; repeat this while the attempt goes on.
 
         Nothing happens once the answer is being committed.
         """

@@ -1,4 +1,4 @@
-"""What a failed call to a chain means for its turn: a code, whether to try again, and when.
+"""Failed calls to a chain: the code for the turn, whether to retry, and when.
 
 Messages are written here, word for word: what a provider or a chain says may hold the question, the answer or a key.
 """
@@ -162,7 +162,7 @@ def _seconds(value: str) -> float:
 
 
 def backoff(attempt: int, settings: Settings, retry_after: float | None = None) -> float:
-    """Seconds to wait after failed attempt number `attempt`, from 1: exponential, with full jitter, capped.
+    """Return the seconds to wait after failed attempt number `attempt`, from 1: exponential, with full jitter, capped.
 
     The server's own wait (`Failure.retry_after`) comes first, up to the same cap.
     """

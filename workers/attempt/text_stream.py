@@ -15,7 +15,7 @@ _RETRY_SECONDS = 0.5
 
 
 class TextStream:
-    """Gathers pieces of text and writes them in order, at most 30 times a second.
+    """A writer of pieces of text, in order and at most 30 times a second.
 
     A piece that may have been written already is sent again alone and unchanged, so that the script can tell.
     """

@@ -1,4 +1,4 @@
-"""The default chain: `prompt | ChatOpenAI`, with a short way through it for calls that nobody observes."""
+"""The default chain: `prompt | ChatOpenAI`, with a shorter path for calls that nothing observes."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -24,7 +24,7 @@ class QuestionPrompt(BaseMessagePromptTemplate):
 
 
 class DefaultChain(RunnableSequence[Any, Any]):
-    """The sequence as LangChain runs it; `ainvoke` gives the same message in half the time when there is nobody to tell.
+    """LangChain's sequence, whose `ainvoke` returns the same message in half the time when nothing observes the call.
 
     Callbacks, tracers (LangSmith, OpenTelemetry) or a cache, wherever they are set, lead the call through LangChain.
     """
@@ -45,6 +45,6 @@ class DefaultChain(RunnableSequence[Any, Any]):
 
 
 def default_chain(instructions: str, model: LoopChatOpenAI) -> DefaultChain:
-    """The chain with its usual system prompt; a call may bring its own as `instructions`."""
+    """Return the chain with its usual system prompt; a call may bring its own as `instructions`."""
     prompt = ChatPromptTemplate.from_messages([("system", "{instructions}"), MessagesPlaceholder("history"), QuestionPrompt()])
     return DefaultChain(first=prompt.partial(instructions=instructions), last=model)

@@ -18,7 +18,7 @@ from turnstile.workers.chains.run import Chain
 
 
 def load_chain(settings: Settings, base_url: str | None = None) -> Chain:
-    """The chain that the settings name: the user's `TURNSTILE_CHAIN`, else the default chain at `base_url`.
+    """Return the chain that the settings name: the user's `TURNSTILE_CHAIN`, else the default chain at `base_url`.
 
     Raises:
         SettingError: the user's chain cannot be imported, or is no chain.

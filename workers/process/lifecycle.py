@@ -10,7 +10,7 @@ from typing import Any
 
 from turnstile.turns.errors import SettingError
 from turnstile.turns.settings import settings
-from turnstile.workers.process.shutdown import Ending
+from turnstile.workers.process.shutdown import ShutdownDeadline
 
 log = logging.getLogger(__name__)
 
@@ -20,7 +20,7 @@ _concurrency = 1
 
 
 def runtime() -> Any:
-    """This process's runtime, started when first asked for."""
+    """Return this process's runtime; start it on the first call."""
     global _current
     with _lock:
         if _current is None or _current[0] != os.getpid():
@@ -33,12 +33,12 @@ def runtime() -> Any:
 
 
 def check(sender: Any) -> None:
-    """At worker_init: stop with one clear line when a setting, the pool or the chain is no good."""
+    """At worker_init: stop with one line when a setting, the pool or the chain is invalid."""
     global _concurrency
     _concurrency = int(sender.concurrency or settings().concurrency)
     try:
         check_pool(sender, sys.argv[1:])
-        Ending(runtime(), settings().shutdown_seconds).start()
+        ShutdownDeadline(runtime(), settings().shutdown_seconds).start()
     except SettingError as error:
         stop_with(str(error))
     except Exception as error:

@@ -1,4 +1,4 @@
-"""A worker's end: a thread of its own hears the signals beside Celery, and ends the process in time whatever hangs."""
+"""The end of a worker: a thread beside Celery hears its signals too, and ends the process in time whatever hangs."""
 
 import logging
 import os
@@ -11,24 +11,24 @@ from typing import Protocol
 
 log = logging.getLogger(__name__)
 
-# Promised are 5 s after the grace.
+# The promise is 5 s after the grace.
 _MARGIN_SECONDS = 3.5
 _EX_FAILURE = 1
 _WARM, _COLD = (signal.SIGTERM, signal.SIGINT), (signal.SIGQUIT,)
 
 
 class Work(Protocol):
-    """What is to be ended."""
+    """The work of a process that ends."""
 
     def drain(self) -> None:
         """Take nothing new; running turns get their grace."""
 
     def abandon(self) -> str:
-        """Give back what can be given back by others than those who hang; returns who hangs."""
+        """Return turns to the queue without the parts that hang; describe those."""
 
 
-class Ending:
-    """Leaves at the deadline, unless the process has ended by then: `grace` after a first signal, at once after SIGQUIT.
+class ShutdownDeadline:
+    """A thread that ends the process at its deadline: `grace` after a first signal, at once after SIGQUIT.
 
     The interpreter's signal handlers run in the main thread, and only when that comes back from where it is; what they are
     about is written to a socket at once.
@@ -40,7 +40,7 @@ class Ending:
         self._deadline: float | None = None
 
     def start(self) -> None:
-        """Listen; to be called in the main thread."""
+        """Start listening; call this in the main thread."""
         self._telling.setblocking(False)
         signal.set_wakeup_fd(self._telling.fileno(), warn_on_full_buffer=False)
         threading.Thread(target=self._watch, name="ending", daemon=True).start()

@@ -1,4 +1,4 @@
-"""Turns from plain Celery apps: `send_task("workers.answer", args=["foo", "…"])`, knowing nothing of us.
+"""Turns from plain Celery apps, which call `send_task("workers.answer", args=["foo", "…"])` and know nothing of Turnstile.
 
 Such a message is the only record of its turn. So it is read where it stands in its queue, oldest first, submitted under
 its task id, and only then removed: every step can be repeated, by any worker, and the order is that of arrival.
@@ -29,7 +29,7 @@ from turnstile.workers.upkeep.celery_messages import Message, Refused, read
 log = logging.getLogger(__name__)
 
 _BATCH = 100
-# Where kombu puts messages that were sent with a priority; 0 comes first.
+# Suffixes of the queues for kombu's priorities; 0 comes first.
 _PRIORITIES = tuple(f"\x06\x16{step}" for step in (3, 6, 9))
 _BLOCK_SECONDS = 2
 _PAUSE_SECONDS = 0.25
@@ -61,7 +61,7 @@ class Intake:
                 beat()
                 trouble.over()
                 if not taken:
-                    # Others' messages may stand there by the thousand: looking through them must not become the main job.
+                    # The queue may hold thousands of other tasks' messages: reading them must not become the main job.
                     await asyncio.sleep(min(_LONGEST_REST_SECONDS, max(_PAUSE_SECONDS, _REST * (monotonic() - began))))
             except (redis.ResponseError, MissingRight) as error:
                 beat()

@@ -10,7 +10,7 @@ DONE: Chunk = {"done": True}
 
 
 def parsed(lines: Iterable[bytes]) -> Iterator[Chunk]:
-    """The JSON of server-sent `data:` lines, with `DONE` for the closing one.
+    """Yield the JSON of server-sent `data:` lines, with `DONE` for the closing one.
 
     Raises:
         ValueError: a line does not hold a JSON object.
@@ -29,7 +29,7 @@ def parsed(lines: Iterable[bytes]) -> Iterator[Chunk]:
 
 
 def merged(chunks: Iterable[Chunk]) -> Iterator[Chunk]:
-    """The same chunks, neighbours that hold nothing but text put together."""
+    """Yield the same chunks, with neighbours that hold only text merged."""
     held: list[Chunk] = []
     for chunk in chunks:
         if held and not _is_text(chunk):

@@ -61,7 +61,7 @@ class LoopChatOpenAI(ChatOpenAI):
         return payload
 
     async def answer(self, messages: list[BaseMessage]) -> AIMessage:
-        """What `ainvoke` would return, without the bookkeeping of callbacks: for when `unobserved` says so."""
+        """Return the message that `ainvoke` would, without the bookkeeping of callbacks; only for an `unobserved` model."""
         result = await self._agenerate(messages)
         [generation] = result.generations
         message = cast("AIMessage", generation.message)
@@ -72,7 +72,7 @@ class LoopChatOpenAI(ChatOpenAI):
 
     @property
     def unobserved(self) -> bool:
-        """Whether nobody would see or change a call: no callbacks, tracers, cache, or other form of output."""
+        """Return whether nothing would see or change a call: no callbacks, tracers, cache, or other form of output."""
         if self.callbacks or self.cache is not None or self.output_version not in (None, "v0"):
             return False
         return get_llm_cache() is None and not AsyncCallbackManager.configure(verbose=self.verbose).handlers
@@ -90,7 +90,7 @@ def _is_plain(message: BaseMessage) -> bool:
 
 
 def build_model(settings: Settings, base_url: str | None = None) -> LoopChatOpenAI:
-    """The model that the settings describe, at `base_url` if that is given (the offline stand-in's).
+    """Return the model that the settings describe, at `base_url` if given (the offline stand-in's).
 
     It opens its connections when first used, on the event loop of that use, and belongs to that loop. It does not
     retry: a turn does. `close_model` ends it.
@@ -114,7 +114,7 @@ def build_model(settings: Settings, base_url: str | None = None) -> LoopChatOpen
 
 
 async def check_name(model: ChatOpenAI) -> None:
-    """Ask the model's server whether it has the model; any answer but a plain no is for the turns to find out.
+    """Ask the model's server whether it has the model; only a clear "no" counts; turns will notice any other trouble.
 
     Raises:
         SettingError: it says that it has none of that name.
@@ -155,7 +155,7 @@ def _on_this_machine(url: str) -> bool:
 
 
 def call_options(options: Mapping[str, Any]) -> dict[str, Any]:
-    """A turn's options as ChatOpenAI's call arguments, for `bind`.
+    """Return a turn's options as ChatOpenAI's call arguments, for `bind`.
 
     Known: `model`, `temperature`, `top_p`, `max_output_tokens`, and `text` (`{"format": …}`, as in the Responses API) or
     `response_format` (as in Chat Completions). Others are not the model's, and are left out.

@@ -1,4 +1,4 @@
-"""What a model says when it refuses. OpenAI's API keeps that apart from answers, and LangChain drops it.
+"""Refusals of a model. OpenAI's API keeps them apart from answers, and LangChain drops them.
 
 Here it becomes the text of the answer, whole, and the finish reason tells that it is a refusal.
 """
