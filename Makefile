@@ -43,8 +43,9 @@ up: $(VENV)/.run ## Set up, then workers, Flower and an embedded server until Ct
 test: $(VENV)/.dev ## Set up, then the tests
 	$(BIN)/python -m pytest
 
-ON_REDIS := tests/scripts tests/chaos/test_storm.py $(addprefix tests/integration/test_, history.py history_in_turn.py \
-  multiplexer.py closed_connections.py client_cli.py client_doctor.py client_outage.py client_reading.py)
+ON_REDIS := tests/scripts tests/chaos/test_storm.py tests/integration/memory/test_history.py tests/integration/memory/test_history_in_turn.py \
+  $(addprefix tests/integration/turns/test_, multiplexer.py closed_connections.py) \
+  $(addprefix tests/integration/producers/test_, cli.py doctor.py client_outage.py client_reading.py)
 
 test-redis: $(VENV)/.dev ## The tests of scripts, histories, clients and a storm on Redis itself; TEST_SERVER is its program
 	TEST_SERVER=$(or $(TEST_SERVER),redis-server) $(BIN)/python -m pytest $(ON_REDIS)

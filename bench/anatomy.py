@@ -10,7 +10,7 @@ from celery import Celery
 from bench.contestants import Turnstile
 from bench.machine import PYTHON, Bench
 from bench.tables import Table
-from tests.support import wait_until
+from tests.support.wait import wait_until
 
 TURNS = 600
 TASKS = 1_500

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from bench.history import MESSAGES, window
 from bench.machine import ARQ, PYTHON, RIVALS, Bench, Process, Usage
-from tests.support import wait_until
+from tests.support.wait import wait_until
 from turnstile.memory.codec import encode
 from turnstile.turns.question import Options
 from turnstile.turns.settings import Settings

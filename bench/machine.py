@@ -15,7 +15,7 @@ from typing import Any, Self
 
 import redis
 
-from tests.support import wait_until
+from tests.support.wait import wait_until
 from turnstile.deploy.local.server import EmbeddedServer
 
 ROOT = Path(__file__).parent.parent

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import redis
 
-from tests.processes import Worker, offline_model
-from tests.support import wait_until
+from tests.support.processes import Worker, offline_model
+from tests.support.wait import wait_until
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
 from turnstile.turns.store.turns import TurnStore

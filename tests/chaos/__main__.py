@@ -14,7 +14,7 @@ from tests.chaos import failover, figures, measures, plain
 from tests.chaos.faults import Kind
 from tests.chaos.result import Result, run
 from tests.chaos.scene import Size
-from tests.processes import offline_model
+from tests.support.processes import offline_model
 
 Arguments = argparse.Namespace
 

@@ -14,7 +14,7 @@ from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from tests.chaos.record import WEB, question, stored_id
-from tests.gateways import read_events
+from tests.support.gateways import read_events
 from turnstile.producers.client import AsyncChatClient
 from turnstile.turns.celery_message import TASK
 from turnstile.turns.errors import QueueUnreachable

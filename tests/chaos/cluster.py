@@ -13,7 +13,8 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from tests.support import lasting_port, wait_until
+from tests.support.ports import lasting_port
+from tests.support.wait import wait_until
 from turnstile.deploy.local.ports import HOST
 from turnstile.deploy.local.server import EmbeddedServer, binary, environment
 

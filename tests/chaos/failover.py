@@ -11,8 +11,8 @@ from threading import Event, Thread
 from typing import Any
 
 from tests.chaos.cluster import Cluster
-from tests.processes import Worker, offline_model
-from tests.support import wait_until
+from tests.support.processes import Worker, offline_model
+from tests.support.wait import wait_until
 from turnstile.turns.errors import QueueUnreachable, UnknownTurn
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State

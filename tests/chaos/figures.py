@@ -10,7 +10,7 @@ from typing import Any
 
 from tests.chaos.faults import Kind
 from tests.chaos.record import MODEL_FAULTS
-from tests.processes import ROOT
+from tests.support.processes import ROOT
 
 Data = dict[str, Any]
 

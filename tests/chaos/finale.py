@@ -10,10 +10,10 @@ from pathlib import Path
 
 import redis
 
-from tests.chaos.crew import Post
 from tests.chaos.odd import SECRET
 from tests.chaos.record import question
 from tests.chaos.scene import Scene
+from tests.chaos.slots import WorkerSlot
 from turnstile.turns.errors import TurnstileError
 
 # How long anybody may take to find out that a connection is dead, on a machine whose cores are busy.
@@ -37,11 +37,11 @@ class Finale:
         return [*self._idle_workers(), *self._unhealthy_workers(), *self._others()]
 
     def _idle_workers(self) -> Iterator[str]:
-        for post in self._scene.posts:
-            if post.code is not None:
-                yield f"worker {post.pid} has ended by itself with code {post.code}"
-                post.start()
-        idle = {post.pid for post in self._scene.posts}
+        for slot in self._scene.slots:
+            if slot.code is not None:
+                yield f"worker {slot.pid} has ended by itself with code {slot.code}"
+                slot.start()
+        idle = {slot.pid for slot in self._scene.slots}
         deadline = time.monotonic() + PATIENCE_SECONDS
         while idle and time.monotonic() < deadline:
             idle -= self._owners()
@@ -56,9 +56,9 @@ class Finale:
         return set()
 
     def _unhealthy_workers(self) -> Iterator[str]:
-        for post in self._scene.posts:
-            if not _comes_true(lambda post=post: _is_healthy(post)):  # type: ignore[misc]  # a lambda's default
-                yield f"the health file of worker {post.pid} is {post.health_age:.0f} seconds old"
+        for slot in self._scene.slots:
+            if not _comes_true(lambda slot=slot: _is_healthy(slot)):  # type: ignore[misc]  # a lambda's default
+                yield f"the health file of worker {slot.pid} is {slot.health_age:.0f} seconds old"
 
     def _others(self) -> Iterator[str]:
         if not _comes_true(self._scene.gateway.is_ready):
@@ -104,8 +104,8 @@ def _start(line: str) -> str:
     return line[:160]
 
 
-def _is_healthy(post: Post) -> bool:
-    return post.health_age < _HEALTH_SECONDS
+def _is_healthy(slot: WorkerSlot) -> bool:
+    return slot.health_age < _HEALTH_SECONDS
 
 
 def _comes_true(what: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> bool:

@@ -7,13 +7,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tests.chaos.crew import STOP_SECONDS
 from tests.chaos.faults import Fault, Kind, plan
 from tests.chaos.finale import Finale
 from tests.chaos.hits import HITS
 from tests.chaos.proxy import ProxyThread
 from tests.chaos.scene import Scene, Size
-from tests.support import wait_until
+from tests.chaos.slots import STOP_SECONDS
+from tests.support.wait import wait_until
 
 _QUIET_SECONDS = 60.0
 _POLL_SECONDS = 0.2
@@ -46,12 +46,12 @@ class Stage:
 
     def _start(self) -> None:
         scene = self.scene
-        for post in scene.posts:
-            post.start()
+        for slot in scene.slots:
+            slot.start()
         scene.flower.start()
         scene.gateway.start()
-        for post in scene.posts:
-            post.wait_until_at_work(scene.client)
+        for slot in scene.slots:
+            slot.wait_until_at_work(scene.client)
         for producer in scene.producers:
             producer.start()
         wait_until(lambda: all(producer.begins() for producer in scene.producers), "all producers submit", _READY_SECONDS)
@@ -62,8 +62,8 @@ class Stage:
             producer.kill()
         self.scene.flower.kill()
         self.scene.gateway.kill()
-        for post in self.scene.posts:
-            post.stop()
+        for slot in self.scene.slots:
+            slot.stop()
 
     def run(self, faults: list[Fault]) -> None:
         """Do all faults, then let everything come to rest, and look whether everybody is at work still."""

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.processes import Worker, offline_model
-from tests.support import wait_until
+from tests.support.processes import Worker, offline_model
+from tests.support.wait import wait_until
 from turnstile.deploy.local.server import EmbeddedServer
 from turnstile.turns.settings import Settings
 from turnstile.turns.store.turns import TurnStore

@@ -14,8 +14,8 @@ from celery import Celery
 from tests.chaos.checker import Findings, check_history, history_turns
 from tests.chaos.plain_app import VISIBILITY_SECONDS
 from tests.chaos.record import Entry
-from tests.processes import ROOT, environment, offline_model
-from tests.support import wait_until
+from tests.support.processes import ROOT, environment, offline_model
+from tests.support.wait import wait_until
 from turnstile.deploy.local.server import EmbeddedServer
 
 SESSIONS = 20

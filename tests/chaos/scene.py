@@ -13,12 +13,12 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from tests.chaos.callers import CELERY, READER
-from tests.chaos.crew import FlowerPost, GatewayPost, Placed, Post, ProducerPost
 from tests.chaos.faults import Fault, Kind
 from tests.chaos.proxy import FaultProxy, ProxyThread
 from tests.chaos.record import WEB, Record
 from tests.chaos.rights import Role, url, write_users
-from tests.support import wait_until
+from tests.chaos.slots import FlowerSlot, GatewaySlot, HasProcess, ProducerSlot, WorkerSlot
+from tests.support.wait import wait_until
 from turnstile.deploy.local.server import EmbeddedServer
 from turnstile.turns.settings import Settings
 from turnstile.turns.store.turns import TurnStore
@@ -76,34 +76,34 @@ class Scene:
         """Make the places of all processes, once the server runs."""
         self.client = redis.Redis.from_url(self.server.url, socket_timeout=10, retry=Retry(NoBackoff(), 0))
         self.store = TurnStore(Settings(redis_url=self.server.url))
-        self.posts = [Post(self.proxy(), self.folder, 20, self.settings) for _ in range(self.size.workers)]
-        self.gateway = GatewayPost(self.proxy(), self.folder, self.settings)
-        self.flower = FlowerPost(self.proxy(), self.folder)
+        self.slots = [WorkerSlot(self.proxy(), self.folder, 20, self.settings) for _ in range(self.size.workers)]
+        self.gateway = GatewaySlot(self.proxy(), self.folder, self.settings)
+        self.flower = FlowerSlot(self.proxy(), self.folder)
         names = (*(f"p{n}" for n in range(self.size.producers)), CELERY, READER, WEB)
         self.producers = [self._producer(name) for name in names]
 
-    def _producer(self, name: str) -> ProducerPost:
+    def _producer(self, name: str) -> ProducerSlot:
         # What breaks the connections of the gateway's clients is beyond us; its own are theirs too.
         proxy = self.gateway.proxy if name == WEB else self.proxy()
         address = self.gateway.url if name == WEB else url(Role.PLAIN if name == CELERY else Role.PRODUCER, proxy.port)
         own = [f"{name}-s{n}" for n in range(self.size.sessions)]
         sessions = own if name == CELERY else own + self.shared
         pause = self.size.pause * (2 if name in (READER, WEB) else 1)
-        return ProducerPost(proxy, self.folder, name, address, self.seed, pause, sessions)
+        return ProducerSlot(proxy, self.folder, name, address, self.seed, pause, sessions)
 
     def proxy(self) -> FaultProxy:
         """A new proxy in front of the server."""
         return self._proxies.open(self.server.port)
 
     @property
-    def placed(self) -> list[Placed]:
+    def placed(self) -> list[HasProcess]:
         """Every process behind a proxy."""
-        return [*self.posts, *self.producers, self.gateway, self.flower]
+        return [*self.slots, *self.producers, self.gateway, self.flower]
 
     @property
     def pids(self) -> set[int]:
         """Every worker's process, of now and before."""
-        return {pid for post in self.posts for pid in post.pids}
+        return {pid for slot in self.slots for pid in slot.pids}
 
     @property
     def records(self) -> list[Path]:
@@ -118,25 +118,25 @@ class Scene:
         self.struck.append(Struck(kind, began, _now(), pid, turn))
 
     @contextmanager
-    def free_post(self, fault: Fault) -> Iterator[Post]:
+    def free_slot(self, fault: Fault) -> Iterator[WorkerSlot]:
         """A worker that nobody is breaking, for as long as the block lasts."""
 
-        def take() -> Post | None:
-            order = random.Random(fault.target).sample(self.posts, len(self.posts))
-            return next((post for post in order if post.busy.acquire(blocking=False)), None)
+        def take() -> WorkerSlot | None:
+            order = random.Random(fault.target).sample(self.slots, len(self.slots))
+            return next((slot for slot in order if slot.busy.acquire(blocking=False)), None)
 
-        post = wait_until(take, "a worker is not being broken already")
-        assert post
+        slot = wait_until(take, "a worker is not being broken already")
+        assert slot
         try:
-            yield post
+            yield slot
         finally:
-            post.busy.release()
+            slot.busy.release()
 
-    def post(self, fault: Fault) -> Post:
+    def slot(self, fault: Fault) -> WorkerSlot:
         """A worker, whoever else is breaking it."""
-        return self.posts[fault.target % len(self.posts)]
+        return self.slots[fault.target % len(self.slots)]
 
-    def producer(self, fault: Fault) -> ProducerPost:
+    def producer(self, fault: Fault) -> ProducerSlot:
         """A producer, whoever else is breaking it."""
         return self.producers[fault.target % len(self.producers)]
 

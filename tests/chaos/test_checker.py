@@ -19,7 +19,7 @@ from tests.chaos.odd import SECRET, draw
 from tests.chaos.record import Entry, question
 from tests.chaos.scene import LEASE_SECONDS, Struck
 from tests.chaos.timeline import burnt, recoveries, unexplained
-from tests.hands import Hand, element
+from tests.support.step_worker import StepWorker, element
 from turnstile.deploy.local.server import EmbeddedServer
 from turnstile.turns.output import said
 from turnstile.turns.redis.keys import Keys
@@ -36,8 +36,8 @@ def remains(store: TurnStore, settings: Settings) -> Remains:
     """What three good turns leave."""
     for turn in TURNS:
         store.submit(turn, "s1", question(turn))
-    hand = Hand(settings)
-    while hand.work(lambda claim: f"You said: {claim.question}"):
+    step_worker = StepWorker(settings)
+    while step_worker.work(lambda claim: f"You said: {claim.question}"):
         pass
     return collect(store, ENTRIES.values())
 
@@ -184,7 +184,7 @@ class Log:
     def __init__(self, server: EmbeddedServer) -> None:
         self.server = server
         self.store = TurnStore(Settings(redis_url=server.url))
-        self.hand = Hand(self.store.settings)
+        self.step_worker = StepWorker(self.store.settings)
 
     def violations(self) -> list[str]:
         """What the log shows."""
@@ -201,28 +201,28 @@ def log(tmp_path: Path) -> Iterator[Log]:
 
 
 def test_the_log_tells_of_every_attempt(log: Log) -> None:
-    claim = log.hand.take()
+    claim = log.step_worker.take()
     log.store.requeue(claim)
-    log.hand.answer(log.hand.take(), "answer")
+    log.step_worker.answer(log.step_worker.take(), "answer")
     read = journal.read(log.server.folder, LEASE_SECONDS)
     assert [(a.turn, a.how) for a in read.attempts] == [("t1", "returned"), ("t1", "finished")]
     assert read.violations == []
 
 
 def test_a_commit_without_its_owner_shows_in_the_log(log: Log) -> None:
-    log.hand.take()
+    log.step_worker.take()
     log.store.client.lpush(Keys().history("s1"), element("ai", "a zombie's answer", "t1"))
     assert log.violations() == ["session s1 (turn t1) got messages of t1 from nobody"]
 
 
 def test_a_turn_taken_before_its_lease_is_over_shows_in_the_log(log: Log) -> None:
-    log.hand.take()
+    log.step_worker.take()
     log.store.client.hdel(Keys().session("s1"), "owner")
     assert len(log.violations()) == 1
 
 
 def test_a_second_claim_over_the_first_shows_in_the_log(log: Log) -> None:
-    claim = log.hand.take()
+    claim = log.step_worker.take()
     log.store.client.hset(
         Keys().session("s1"), mapping={"owner": "2:other", "lease": round(claim.now * 1000), "worker": "a-1-b"}
     )

@@ -9,7 +9,7 @@ from tests.chaos.__main__ import replay
 from tests.chaos.faults import Kind
 from tests.chaos.result import run
 from tests.chaos.scene import Size
-from tests.processes import offline_model
+from tests.support.processes import offline_model
 
 SEED = 1
 # Killing everything takes as long as all else together, and has its place in the long run.

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,9 +11,10 @@ import openai
 import pytest
 
 from tests.chaos.proxy import FaultProxy, ProxyThread
-from tests.gateways import Gateway
-from tests.integration.parts import Flaky
-from tests.processes import Worker
+from tests.support.gateways import Gateway
+from tests.support.processes import Worker
+from tests.support.shared import Shared
+from tests.support.worker_parts import Flaky
 from turnstile.deploy.local.server import EmbeddedServer
 from turnstile.turns.redis.connection import close_async
 from turnstile.turns.settings import Settings
@@ -32,14 +34,32 @@ class Stack:
         """The same turns, without the gateway."""
         return TurnStore(Settings(redis_url=self.redis_url))
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether both processes run."""
+        return all(one.process and one.process.poll() is None for one in (self.gateway, self.worker))
+
 
 @pytest.fixture(scope="session")
-def stack(server: EmbeddedServer, _numbers: Iterator[int], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def _stacks(
+    server: EmbeddedServer, _numbers: Iterator[int], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Shared[Stack]]:
+    @contextmanager
+    def run() -> Iterator[Stack]:
+        folder: Path = tmp_path_factory.mktemp("stack")
+        url = f"{server.url.rpartition('/')[0]}/{next(_numbers)}"
+        with Worker(url, folder) as worker, Gateway(url, folder) as gateway:
+            yield Stack(url, gateway, worker)
+
+    stacks = Shared(run, lambda stack: stack.is_alive)
+    yield stacks
+    stacks.close()
+
+
+@pytest.fixture
+def stack(_stacks: Shared[Stack]) -> Stack:
     """Gateway and worker, on a database of their own."""
-    folder: Path = tmp_path_factory.mktemp("stack")
-    url = f"{server.url.rpartition('/')[0]}/{next(_numbers)}"
-    with Worker(url, folder) as worker, Gateway(url, folder) as gateway:
-        yield Stack(url, gateway, worker)
+    return _stacks.get()
 
 
 @pytest.fixture

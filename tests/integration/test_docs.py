@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.conftest import Stack
-from tests.processes import ROOT
+from tests.support.processes import ROOT
 
 _PYTHON = re.compile(r"```python\n(.*?)```", re.DOTALL)
 

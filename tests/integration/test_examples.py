@@ -15,8 +15,8 @@ import httpx
 import pytest
 
 from tests.integration.conftest import Stack
-from tests.processes import ROOT, Worker, environment, launch, offline_model
-from tests.support import wait_until
+from tests.support.processes import ROOT, Worker, environment, launch, offline_model
+from tests.support.wait import PATIENCE_SECONDS, wait_until
 from turnstile.deploy.local.ports import free_port
 from turnstile.producers.client import ChatClient
 from turnstile.turns.settings import Settings
@@ -39,12 +39,12 @@ def served(app: str, stack: Stack, log: Path, **env: str) -> Iterator[httpx.Clie
         return False
 
     try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE_SECONDS) as client:
             wait_until(lambda: answers(client), "the app answers")
             yield client
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(PATIENCE_SECONDS)
 
 
 def _events(reply: httpx.Response) -> list[tuple[str, dict[str, object]]]:

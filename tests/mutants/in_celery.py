@@ -2,10 +2,10 @@
 
 from tests.mutants.mutant import Mutant
 
-_INTAKE = "tests/integration/test_intake.py"
-_OWN = "tests/integration/test_own_queues.py"
-_REVOKE = "tests/integration/test_revoke.py"
-_CHAINS = "tests/integration/test_chain_faults.py"
+_INTAKE = "tests/integration/workers/test_intake.py"
+_OWN = "tests/integration/workers/test_own_queues.py"
+_REVOKE = "tests/integration/workers/test_revoke.py"
+_CHAINS = "tests/integration/workers/test_chain_faults.py"
 
 
 def _fault(name: str, breaks: str, old: str, new: str, *, module: str, test: str) -> Mutant:

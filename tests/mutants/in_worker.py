@@ -2,18 +2,18 @@
 
 from tests.mutants.mutant import Mutant
 
-_PARTS = "tests/integration/test_worker_parts.py"
-_ASYNCIO_TASKS = "tests/unit/test_asyncio_tasks.py"
-_MULTIPLEXER = "tests/integration/test_multiplexer.py"
-_SUBSCRIPTION = "tests/integration/test_subscription.py"
-_UPKEEP = "tests/integration/test_upkeep.py"
-_ROLL = "tests/unit/test_roll.py"
-_HEALTH = ("tests/unit/test_health.py", "tests/unit/test_trouble.py")
-_DISAGREEMENT = "tests/integration/test_disagreement.py"
+_PARTS = tuple(f"tests/integration/workers/test_{part}.py" for part in ("attempt", "leases", "text_stream", "upkeep"))
+_ASYNCIO_TASKS = "tests/unit/turns/test_asyncio_tasks.py"
+_MULTIPLEXER = "tests/integration/turns/test_multiplexer.py"
+_SUBSCRIPTION = "tests/integration/turns/test_subscription.py"
+_UPKEEP = "tests/integration/workers/test_upkeep.py"
+_ROLL = "tests/unit/turns/test_roster.py"
+_HEALTH = ("tests/unit/workers/test_health.py", "tests/unit/workers/test_repeated_errors.py")
+_DISAGREEMENT = "tests/integration/turns/test_disagreement.py"
 
 
 def _worker(name: str, breaks: str, old: str, new: str, *, module: str) -> Mutant:
-    return Mutant(name, breaks, f"workers/{module}.py", old, new, (_PARTS,))
+    return Mutant(name, breaks, f"workers/{module}.py", old, new, _PARTS)
 
 
 WORKER = (

@@ -9,6 +9,7 @@ import pytest
 
 from tests.scripts.conftest import Memory
 from tests.scripts.scene import Scene, pair
+from tests.support.wait import PATIENCE_SECONDS
 from turnstile.turns.errors import TurnCancelled, UnknownTurn
 from turnstile.turns.states import State
 
@@ -45,7 +46,7 @@ def test_a_running_turn_is_fenced_and_the_session_moves_on(scene: Scene) -> None
 def _orders(scene: Scene, worker: str) -> Iterator[Any]:
     with scene.client.pubsub(ignore_subscribe_messages=True) as listener:
         listener.subscribe(scene.keys.orders(worker))
-        listener.get_message(timeout=5)
+        listener.get_message(timeout=PATIENCE_SECONDS)
         yield listener
 
 
@@ -53,7 +54,7 @@ def test_the_worker_is_told_at_once(scene: Scene) -> None:
     scene.start("a", worker="w1")
     with _orders(scene, "w1") as listener:
         scene.turns.cancel("a")
-        message = listener.get_message(timeout=5)
+        message = listener.get_message(timeout=PATIENCE_SECONDS)
     assert message is not None
     assert message["data"] == "a"
 

@@ -11,6 +11,7 @@ from kombu import Connection
 
 from tests.scripts.conftest import Stage
 from tests.scripts.scene import Scene
+from tests.support.wait import PATIENCE_SECONDS
 from turnstile.turns.celery_message import QUEUES, dispatch_message
 from turnstile.turns.errors import TurnCancelled, TurnFailed
 from turnstile.turns.question import Options
@@ -54,7 +55,7 @@ def test_ours_is_theirs(scene: Scene, celery: Celery, queue: str) -> None:
 def _receive(redis_url: str, queue: str = "chat") -> Any:
     with Connection(redis_url) as connection, connection.SimpleQueue(queue) as channel:
         try:
-            message = channel.get(timeout=5)
+            message = channel.get(timeout=PATIENCE_SECONDS)
         except Empty:
             raise AssertionError("kombu found no message") from None
         message.ack()
@@ -81,7 +82,7 @@ def test_kombu_reads_it(scene: Scene, redis_url: str, session: str) -> None:
 def test_kombu_puts_it_back_as_it_was(scene: Scene, redis_url: str) -> None:
     scene.submit("a")
     with Connection(redis_url) as connection, connection.SimpleQueue("chat") as channel:
-        channel.get(timeout=5).requeue()
+        channel.get(timeout=PATIENCE_SECONDS).requeue()
     assert _receive(redis_url).decode()[0] == ["foo"]
 
 
@@ -111,13 +112,13 @@ def test_the_question_is_shown_when_the_settings_say_so(stage: Stage, redis_url:
 
 def test_the_answer_reaches_a_plain_app(scene: Scene, celery: Celery) -> None:
     scene.complete(scene.start("a", reply=True), 'An "answer" ☃')
-    assert celery.AsyncResult("a").get(timeout=10) == 'An "answer" ☃'
+    assert celery.AsyncResult("a").get(timeout=PATIENCE_SECONDS) == 'An "answer" ☃'
 
 
 def test_a_failure_reaches_a_plain_app(scene: Scene, celery: Celery) -> None:
     scene.turns.finish(scene.start("a", reply=True), Outcome(State.FAILED, code="rate_limited", message="Too much."))
     with pytest.raises(TurnFailed, match=r"rate_limited: Too much\.") as caught:
-        celery.AsyncResult("a").get(timeout=10)
+        celery.AsyncResult("a").get(timeout=PATIENCE_SECONDS)
     assert caught.value.code == "rate_limited"
 
 
@@ -125,4 +126,4 @@ def test_a_cancel_reaches_a_plain_app(scene: Scene, celery: Celery) -> None:
     scene.submit("a", reply=True)
     scene.turns.cancel("a")
     with pytest.raises(TurnCancelled):
-        celery.AsyncResult("a").get(timeout=10)
+        celery.AsyncResult("a").get(timeout=PATIENCE_SECONDS)

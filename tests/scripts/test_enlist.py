@@ -9,6 +9,7 @@ import pytest
 
 from tests.scripts.conftest import Memory, Stage
 from tests.scripts.scene import Scene
+from tests.support.wait import PATIENCE_SECONDS
 from turnstile.turns.settings import Settings
 from turnstile.turns.store import roster
 from turnstile.turns.store.turns import TurnStore
@@ -27,7 +28,7 @@ def listening(scene: Scene, *workers: str) -> Iterator[None]:
     with scene.client.pubsub() as orders:
         for worker in workers:
             orders.subscribe(scene.keys.orders(worker))
-            assert orders.get_message(timeout=5)
+            assert orders.get_message(timeout=PATIENCE_SECONDS)
         yield
 
 

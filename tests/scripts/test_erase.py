@@ -6,6 +6,7 @@ import pytest
 
 from tests.scripts.conftest import Memory, Stage
 from tests.scripts.scene import AN_HOUR_MS, Scene, pair
+from tests.support.wait import PATIENCE_SECONDS
 from turnstile.turns.errors import BrokenRecord, InvalidTurn, UnknownTurn
 from turnstile.turns.states import State
 
@@ -92,9 +93,9 @@ def test_worker_and_readers_are_told(scene: Scene) -> None:
     listener.subscribe(scene.keys.orders("w1"), scene.keys.wake("a"))
     with listener:
         for _ in range(2):
-            listener.get_message(timeout=5)
+            listener.get_message(timeout=PATIENCE_SECONDS)
         scene.turns.erase("foo")
-        told = [listener.get_message(timeout=5) for _ in range(2)]
+        told = [listener.get_message(timeout=PATIENCE_SECONDS) for _ in range(2)]
     assert {(m["channel"], m["data"]) for m in told if m} == {
         (scene.keys.orders("w1"), "a"), (scene.keys.wake("a"), "erased")
     }  # fmt: skip
@@ -106,9 +107,9 @@ def test_a_plain_celery_app_that_waits_is_told(scene: Scene) -> None:
     listener = scene.client.pubsub(ignore_subscribe_messages=True)
     listener.subscribe(channel)
     with listener:
-        listener.get_message(timeout=5)
+        listener.get_message(timeout=PATIENCE_SECONDS)
         scene.turns.erase("foo")
-        message = listener.get_message(timeout=5)
+        message = listener.get_message(timeout=PATIENCE_SECONDS)
     assert message is not None
     assert json.loads(message["data"])["result"]["exc_type"] == "TurnCancelled"
     assert not scene.client.exists(channel)

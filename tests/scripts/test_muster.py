@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 from tests.scripts.conftest import Stage
 from tests.scripts.scene import AN_HOUR_MS, Scene
+from tests.support.wait import PATIENCE_SECONDS
 
 CALLER = "w9"
 _MOMENTS = ("called", "since", "patience")
@@ -37,7 +38,7 @@ def _call_the_roll(scene: Scene, times: int = 2, callers: tuple[str, ...] = (CAL
 def _listening(scene: Scene, worker: str) -> Iterator[None]:
     with scene.client.pubsub() as orders:
         orders.subscribe(scene.keys.orders(worker))
-        orders.get_message(timeout=5)
+        orders.get_message(timeout=PATIENCE_SECONDS)
         yield
 
 

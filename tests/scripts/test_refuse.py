@@ -4,6 +4,7 @@ import json
 
 from tests.scripts.conftest import Memory
 from tests.scripts.scene import Scene
+from tests.support.wait import PATIENCE_SECONDS
 from turnstile.turns.errors import InvalidTurn
 from turnstile.turns.states import State
 
@@ -18,10 +19,10 @@ def _told(scene: Scene, id: str) -> dict[str, object] | None:
 def test_all_who_wait_are_told_and_it_is_counted_once(scene: Scene) -> None:
     with scene.client.pubsub(ignore_subscribe_messages=True) as listener:
         listener.subscribe(scene.keys.celery_result("b"))
-        listener.get_message(timeout=5)
+        listener.get_message(timeout=PATIENCE_SECONDS)
         for _ in range(2):
             assert scene.turns.refuse(["a", "b"], _ERROR)
-        message = listener.get_message(timeout=5)
+        message = listener.get_message(timeout=PATIENCE_SECONDS)
     wanted = {"exc_type": "InvalidTurn", "exc_message": ["Not like this."], "exc_module": "turns.errors"}
     for id in ("a", "b"):
         told = _told(scene, id)

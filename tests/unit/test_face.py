@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import turnstile
-from tests.processes import environment
+from tests.support.processes import environment
 from turnstile.turns import errors
 from turnstile.turns.extras import MODULES
 

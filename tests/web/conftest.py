@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.gateways import Gateway
-from tests.processes import Worker, offline_model
+from tests.support.gateways import Gateway
+from tests.support.processes import Worker, offline_model
 from turnstile.deploy.local.server import EmbeddedServer
 from turnstile.turns.api_keys import Limits, new_key
 

@@ -9,8 +9,8 @@ from typing import Any
 import openai
 import pytest
 
-from tests.gateways import Gateway
-from tests.processes import ROOT, Worker, environment
+from tests.support.gateways import Gateway
+from tests.support.processes import ROOT, Worker, environment
 
 
 @pytest.fixture

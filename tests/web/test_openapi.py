@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.gateways import Gateway
-from tests.processes import Worker, environment, offline_model
+from tests.support.gateways import Gateway
+from tests.support.processes import Worker, environment, offline_model
 
 _SECONDS = 900
 _OPTIONS = [

@@ -9,29 +9,29 @@ from tests.chaos.scene import Scene
 
 def cut_worker(scene: Scene, fault: Fault) -> None:
     """Reset a worker's connections."""
-    post = scene.post(fault)
-    with scene.noted(fault.kind, post.pid):
-        post.proxy.cut()
+    slot = scene.slot(fault)
+    with scene.noted(fault.kind, slot.pid):
+        slot.proxy.cut()
 
 
 def deafen_worker(scene: Scene, fault: Fault) -> None:
     """Drop the replies to a worker."""
-    with scene.free_post(fault) as post, scene.noted(fault.kind, post.pid):
-        _deafen(post.proxy, fault.seconds)
+    with scene.free_slot(fault) as slot, scene.noted(fault.kind, slot.pid):
+        _deafen(slot.proxy, fault.seconds)
 
 
 def silence_worker(scene: Scene, fault: Fault) -> None:
     """Let a worker's connections stand and carry nothing, for ever."""
-    with scene.absences, scene.free_post(fault) as post, scene.noted(fault.kind, post.pid):
-        _silence(post.proxy, fault.seconds)
+    with scene.absences, scene.free_slot(fault) as slot, scene.noted(fault.kind, slot.pid):
+        _silence(slot.proxy, fault.seconds)
 
 
 def slow_worker(scene: Scene, fault: Fault) -> None:
     """Slow a worker's connections down."""
-    with scene.absences, scene.free_post(fault) as post, scene.noted(fault.kind, post.pid):
-        post.proxy.slow_down(0.02 + fault.seconds / 20)
+    with scene.absences, scene.free_slot(fault) as slot, scene.noted(fault.kind, slot.pid):
+        slot.proxy.slow_down(0.02 + fault.seconds / 20)
         time.sleep(fault.seconds)
-        post.proxy.heal()
+        slot.proxy.heal()
 
 
 def cut_producer(scene: Scene, fault: Fault) -> None:

@@ -10,9 +10,10 @@ from tests.chaos.faults import Fault
 from tests.chaos.record import WEB, question, stored_id
 from tests.chaos.rights import Role, url
 from tests.chaos.scene import Scene
-from tests.gateways import Gateway
-from tests.processes import Worker
-from tests.support import lasting_port, wait_until
+from tests.support.gateways import Gateway
+from tests.support.ports import lasting_port
+from tests.support.processes import Worker
+from tests.support.wait import wait_until
 
 _OTHERS = ({"TURNSTILE_HISTORY_PREFIX": "others:"}, {"TURNSTILE_HISTORY_TTL": "3"}, {"TURNSTILE_HISTORY_TTL": "2000000"})
 

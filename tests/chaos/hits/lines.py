@@ -7,10 +7,10 @@ from typing import Any
 
 import redis
 
-from tests.chaos.crew import Placed
 from tests.chaos.faults import Fault
 from tests.chaos.proxy import Link
 from tests.chaos.scene import Scene
+from tests.chaos.slots import HasProcess
 
 
 def kill(scene: Scene, fault: Fault) -> None:
@@ -51,7 +51,7 @@ def hold(scene: Scene, fault: Fault) -> None:
 
 
 @contextmanager
-def _one(scene: Scene, fault: Fault) -> Iterator[tuple[dict[str, Any], Placed, Link] | None]:
+def _one(scene: Scene, fault: Fault) -> Iterator[tuple[dict[str, Any], HasProcess, Link] | None]:
     """A connection drawn from those of a process drawn; None while the server does not answer, or has none."""
     found = None
     with suppress(redis.RedisError):
@@ -63,7 +63,7 @@ def _one(scene: Scene, fault: Fault) -> Iterator[tuple[dict[str, Any], Placed, L
         yield found
 
 
-def _find(scene: Scene, fault: Fault) -> tuple[dict[str, Any], Placed, Link] | None:
+def _find(scene: Scene, fault: Fault) -> tuple[dict[str, Any], HasProcess, Link] | None:
     chosen = fault.chosen
     listed = sorted(scene.client.client_list(), key=lambda client: int(client["id"]))
     for placed in chosen.sample(scene.placed, len(scene.placed)):

@@ -8,7 +8,7 @@ import redis
 from tests.chaos.faults import Fault
 from tests.chaos.rights import WHOLE, Role, losses
 from tests.chaos.scene import Scene
-from tests.support import wait_until
+from tests.support.wait import wait_until
 
 _ROLES = (Role.WORKER, Role.WORKER, Role.WORKER, Role.PRODUCER, Role.GATEWAY, Role.FLOWER, Role.PLAIN)
 

@@ -1,0 +1,374 @@
+"""The commands, against a real server and a worker by hand."""
+
+import fcntl
+import json
+import os
+import pty
+import select
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+from click.testing import CliRunner, Result
+
+from tests.support.processes import environment
+from tests.support.step_worker import StepWorker, answering
+from tests.support.wait import PATIENCE_SECONDS
+from turnstile.producers.cli.commands import main
+from turnstile.producers.cli.terminal import Terminal
+from turnstile.producers.client import ChatClient
+from turnstile.turns.settings import Settings
+from turnstile.turns.settings import settings as read_settings
+from turnstile.turns.states import State
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
+    """Run a command with the test's database in REDIS_URL."""
+    monkeypatch.setenv("REDIS_URL", redis_url)
+    read_settings.cache_clear()
+    yield lambda *arguments, **more: CliRunner().invoke(main, arguments, catch_exceptions=False, **more)
+    read_settings.cache_clear()
+
+
+@pytest.fixture
+def worker(settings: Settings) -> Iterator[None]:
+    with answering(settings):
+        yield
+
+
+@pytest.fixture
+def asked(settings: Settings) -> ChatClient:
+    return ChatClient(settings=settings)
+
+
+@pytest.fixture
+def step_worker(settings: Settings) -> StepWorker:
+    return StepWorker(settings)
+
+
+def lines(result: Result) -> list[Any]:
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+@pytest.mark.usefixtures("worker")
+def test_ask_shows_the_answer_and_nothing_else(run: Run) -> None:
+    result = run("ask", "foo", "How are you?")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "You said: How are you?\n", "")
+
+
+@pytest.mark.usefixtures("worker")
+def test_ask_reads_a_question_from_stdin(run: Run) -> None:
+    assert run("ask", "foo", "-", input="from a pipe").stdout == "You said: from a pipe\n"
+
+
+@pytest.mark.usefixtures("worker")
+def test_ask_as_json_is_the_record(run: Run) -> None:
+    options = ["--id", "t1", "--model", "m", "--temperature", "0.5", "--max-output-tokens", "9", "--deadline", "60"]
+    [record] = lines(run("ask", "foo", "hello", "--json", "--instructions", "Be brief.", *options))
+    assert (record["id"], record["state"], record["answer"]) == ("t1", "completed", "You said: hello")
+    wanted = {"model": "m", "temperature": 0.5, "max_output_tokens": 9, "deadline_seconds": 60.0, "instructions": "Be brief."}
+    assert {name: record["options"][name] for name in wanted} == wanted
+
+
+def test_ask_without_waiting_prints_the_id(run: Run) -> None:
+    id = run("ask", "foo", "hello", "--no-wait").stdout.strip()
+    assert json.loads(run("status", id, "--json").stdout)["state"] == "queued"
+    assert lines(run("ask", "foo", "again", "--no-wait", "--json", "--id", "t2")) == [
+        {"id": "t2", "session": "foo", "state": "queued", "place": 1}
+    ]
+
+
+def test_ask_that_takes_too_long_says_how_to_go_on(run: Run) -> None:
+    result = run("ask", "foo", "hello", "--timeout", "0.1", "--id", "t1")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "turnstile status t1" in result.stderr
+
+
+def test_a_failed_turn_is_told_in_a_line(run: Run, step_worker: StepWorker) -> None:
+    with step_worker.later(lambda: step_worker.fail(step_worker.take(), "rate_limited", "The model's server is busy.")):
+        result = run("ask", "foo", "hello")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == "turnstile: rate_limited: The model's server is busy.\n"
+
+
+def test_a_failed_turn_as_json_is_its_record(run: Run, step_worker: StepWorker) -> None:
+    with step_worker.later(lambda: step_worker.fail(step_worker.take(), "rate_limited")):
+        result = run("ask", "foo", "hello", "--json")
+    assert result.exit_code == 1
+    assert [(record["state"], record["code"]) for record in lines(result)] == [("failed", "rate_limited")]
+
+
+def test_an_answer_that_starts_over_is_shown_whole_after_a_word_about_it(run: Run, step_worker: StepWorker) -> None:
+    def stumble() -> None:
+        claim = step_worker.take()
+        step_worker.say(claim, "Hel")
+        shown.wait()
+        step_worker.store.requeue(claim)
+        again = step_worker.take()
+        step_worker.say(again, "Good day")
+        step_worker.answer(again, "Good day")
+
+    shown = Shown()
+    with step_worker.later(stumble), shown.watching("Hel"):
+        result = run("ask", "foo", "hello")
+    assert result.stdout == "Hel\nGood day\n"
+    assert "was restarted" in result.stderr
+
+
+def test_an_answer_that_was_cut_short_is_marked(run: Run, step_worker: StepWorker) -> None:
+    with step_worker.later(lambda: step_worker.answer(step_worker.take(), "Hel", State.INCOMPLETE)):
+        result = run("ask", "foo", "hello")
+    assert (result.exit_code, result.stdout) == (0, "Hel\n")
+    assert "stopped before the end" in result.stderr
+
+
+@pytest.mark.usefixtures("worker")
+def test_history_is_shown_oldest_first(run: Run) -> None:
+    run("ask", "foo", "one")
+    run("ask", "foo", "two")
+    assert run("history", "foo").stdout == "user: one\nassistant: You said: one\nuser: two\nassistant: You said: two\n"
+    [message] = lines(run("history", "foo", "--limit", "1", "--json"))
+    assert (message["role"], message["content"]) == ("assistant", "You said: two")
+    assert run("history", "nobody").stdout == ""
+
+
+def test_status_shows_what_is_known(run: Run) -> None:
+    run("ask", "foo", "hello", "--no-wait", "--id", "t1")
+    shown = run("status", "t1").stdout
+    assert "state     queued, next in its session" in shown
+    assert "question  hello" in shown
+
+
+def test_an_unknown_turn_is_told_in_a_line(run: Run) -> None:
+    for command in ("status", "cancel", "retry"):
+        result = run(command, "nobody")
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert result.stderr.startswith("turnstile: There is no turn nobody:")
+
+
+def test_cancel_says_what_stands(run: Run, asked: ChatClient, step_worker: StepWorker) -> None:
+    asked.ask("foo", "one", id="t1")
+    step_worker.answer(step_worker.take(), "one")
+    asked.ask("foo", "two", id="t2")
+    late = run("cancel", "t1")
+    assert (late.exit_code, late.stdout) == (1, "completed\n")
+    assert run("cancel", "t2").stdout == "cancelled\n"
+    assert lines(run("cancel", "t2", "--json")) == [{"id": "t2", "state": "cancelled"}]
+
+
+def test_failed_turns_are_listed_and_retried(run: Run, asked: ChatClient, step_worker: StepWorker) -> None:
+    assert run("failed").stdout == ""
+    asked.ask("foo", "one", id="t1")
+    step_worker.fail(step_worker.take(), "rate_limited", "Busy.")
+    assert "t1" in run("failed").stdout
+    assert [(record["id"], record["code"]) for record in lines(run("failed", "--json"))] == [("t1", "rate_limited")]
+    assert run("retry", "t1").stdout == "queued\n"
+    assert run("failed").stdout == ""
+    step_worker.answer(step_worker.take(), "one")
+    late = run("retry", "t1")
+    assert (late.exit_code, late.stdout) == (1, "completed\n")
+
+
+@pytest.mark.usefixtures("worker")
+def test_erase_forgets(run: Run) -> None:
+    run("ask", "foo", "hello")
+    assert run("erase", "foo", "--yes").stdout == "turns forgotten: 1, messages forgotten: 2\n"
+    assert lines(run("erase", "foo", "--json")) == [{"turns": 0, "messages": 0}]
+
+
+@pytest.mark.usefixtures("worker")
+def test_stats_are_exact(run: Run) -> None:
+    run("ask", "foo", "hello")
+    assert lines(run("stats", "--json"))[0]["completed"] == 1
+    assert "completed" in run("stats").stdout
+
+
+@pytest.mark.usefixtures("worker")
+def test_chat_without_a_terminal_takes_a_question_a_line(run: Run) -> None:
+    result = run("chat", "foo", input="Hi! I'm bob\n\nWhats my name\n")
+    assert (result.exit_code, result.stdout) == (0, "You said: Hi! I'm bob\nYour name is Bob.\n")
+
+
+def test_chat_goes_on_after_a_failure(run: Run, step_worker: StepWorker) -> None:
+    def work() -> None:
+        step_worker.fail(step_worker.take(), "rate_limited", "Busy.")
+        step_worker.answer(step_worker.take(), "Fine.")
+
+    with step_worker.later(work):
+        result = run("chat", "foo", input="one\ntwo\n")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "Fine.\n", "No answer: rate_limited: Busy.\n")
+
+
+def test_a_refused_session_is_a_usage_error(run: Run) -> None:
+    result = run("ask", "no spaces", "hello")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith("turnstile: A session id is")
+
+
+@pytest.mark.parametrize("url", ["http://localhost", "redis://localhost:port/0", "sentinel:///0"])
+def test_a_wrong_address_names_its_variable(run: Run, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("REDIS_URL", url)
+    result = run("stats")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("turnstile: REDIS_URL is not valid")
+
+
+def test_a_wrong_setting_is_named(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TURNSTILE_LEASE_SECONDS", "soon")
+    result = run("stats")
+    assert result.exit_code == 2
+    assert "TURNSTILE_LEASE_SECONDS" in result.stderr
+
+
+def test_redis_that_does_not_answer_is_exit_status_3(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDIS_URL", "redis://:sesame@127.0.0.1:1/0")
+    result = run("stats")
+    assert (result.exit_code, result.stdout) == (3, "")
+    assert result.stderr.startswith("turnstile: Redis at 127.0.0.1:1/0 does not answer.")
+
+
+class Shown:
+    """Knows when a text has been written to stdout."""
+
+    def __init__(self) -> None:
+        self._seen = threading.Event()
+
+    def wait(self) -> None:
+        assert self._seen.wait(PATIENCE_SECONDS)
+
+    def watching(self, text: str) -> Any:
+        write = Terminal.write
+
+        def spied(terminal: Terminal, written: str) -> None:
+            write(terminal, written)
+            if text in written:
+                self._seen.set()
+
+        return patch.object(Terminal, "write", spied)
+
+
+class OnATerminal:
+    """A command with a terminal of its own, and a person's fingers."""
+
+    def __init__(self, redis_url: str, *arguments: str) -> None:
+        self._fingers, screen = pty.openpty()
+        fcntl.ioctl(screen, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+        # Whoever runs the tests in the background may have Ctrl-C ignored, and that is inherited.
+        heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+        command = [sys.executable, "-c", f"{heard}; from turnstile.producers.cli.commands import main; main()", *arguments]
+        env = environment({"REDIS_URL": redis_url, "TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1"})
+        self.process = subprocess.Popen(
+            command, env=env, stdin=screen, stdout=screen, stderr=screen, start_new_session=True, close_fds=True
+        )
+        os.close(screen)
+        self.seen = ""
+
+    def __enter__(self) -> "OnATerminal":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.wait()
+        os.close(self._fingers)
+
+    def sees(self, text: str) -> None:
+        """Read on until `text` has appeared since the last call."""
+        end = time.monotonic() + PATIENCE_SECONDS
+        while text not in self.seen:
+            alive = self._read()
+            assert alive, f"it ended ({self.process.wait()}) before {text!r} appeared in {self.seen!r}"
+            assert time.monotonic() < end, f"{text!r} did not appear in {self.seen!r}"
+        self.seen = self.seen.partition(text)[2]
+
+    def _read(self) -> bool:
+        """Read what is on the screen; False when the screen is off."""
+        if not select.select([self._fingers], [], [], 0.5)[0]:
+            return True
+        try:
+            self.seen += os.read(self._fingers, 4096).decode(errors="replace")
+        except OSError:
+            return False
+        return True
+
+    def types(self, text: str) -> None:
+        os.write(self._fingers, text.encode())
+
+    def interrupts(self) -> None:
+        """Ctrl-C while the command is at work, and not at its prompt."""
+        self.process.send_signal(signal.SIGINT)
+
+    def ends(self) -> int:
+        """The exit status; what is on the screen is read, or the command could not end."""
+        end = time.monotonic() + PATIENCE_SECONDS
+        while self.process.poll() is None and self._read():
+            assert time.monotonic() < end, f"it did not end: {self.seen!r}"
+        return self.process.wait(PATIENCE_SECONDS)
+
+
+def test_a_conversation_on_a_terminal(redis_url: str, asked: ChatClient, step_worker: StepWorker) -> None:
+    asked.ask("foo", "before")
+    step_worker.answer(step_worker.take(), "what was before")
+    with OnATerminal(redis_url, "chat", "foo") as person:
+        person.sees("user: before")
+        person.sees("assistant: what was before")
+        person.sees("foo>")
+        person.types("hello\r")
+        claim = step_worker.take()
+        step_worker.say(claim, "Good ")
+        person.sees("Good ")
+        step_worker.say(claim, "day")
+        step_worker.answer(claim, "Good day")
+        person.sees("day")
+        person.sees("foo>")
+        person.types("too long a story\r")
+        story = step_worker.take()
+        step_worker.say(story, "Once upon a time ")
+        person.sees("Once upon a time")
+        person.interrupts()
+        person.sees("Cancelled.")
+        assert step_worker.store.status(story.id).state is State.CANCELLED
+        person.sees("foo>")
+        person.types("\x04")
+        assert person.ends() == 0
+    assert [message.text for message in asked.history("foo")][-1] == "Good day"
+
+
+def test_ctrl_c_leaves_an_asked_turn_alone(redis_url: str, step_worker: StepWorker) -> None:
+    with OnATerminal(redis_url, "ask", "foo", "hello", "--id", "t1") as person:
+        claim = step_worker.take()
+        step_worker.say(claim, "Good ")
+        person.sees("Good ")
+        person.interrupts()
+        person.sees("turnstile cancel t1")
+        assert person.ends() == 130
+    assert step_worker.store.status("t1").state is State.RUNNING
+
+
+def test_erase_asks_a_person_first(redis_url: str, asked: ChatClient, step_worker: StepWorker) -> None:
+    asked.ask("foo", "hello")
+    step_worker.answer(step_worker.take(), "Good day")
+    with OnATerminal(redis_url, "erase", "foo") as person:
+        person.sees("[y/N]")
+        person.types("n\r")
+        assert person.ends() == 1
+    assert len(asked.history("foo")) == 2
+
+
+def test_a_reader_of_the_pipe_that_leaves_early_is_no_disaster(redis_url: str, settings: Settings) -> None:
+    with answering(settings, lambda claim: "word " * 2_000):
+        command = f'{sys.executable} -c "from turnstile.producers.cli.commands import main; main()" ask foo hello | head -c 5'
+        env = environment({"REDIS_URL": redis_url})
+        done = subprocess.run(["bash", "-c", command], env=env, capture_output=True, text=True, timeout=PATIENCE_SECONDS)
+    assert done.stdout == "word "
+    assert "Traceback" not in done.stderr

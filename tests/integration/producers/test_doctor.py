@@ -1,0 +1,145 @@
+"""The doctor, at real servers: Redis, a model's server, and workers that live or have fallen silent."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from pydantic import SecretStr
+
+from tests.support.processes import offline_model
+from tests.support.wait import PATIENCE_SECONDS
+from turnstile.deploy.local.server import EmbeddedServer
+from turnstile.producers.cli.doctor.check import Check, Verdict
+from turnstile.producers.cli.doctor.model_checks import check_model
+from turnstile.producers.cli.doctor.report import examine
+from turnstile.producers.cli.doctor.worker_checks import living_workers
+from turnstile.turns.redis.scripts import digest
+from turnstile.turns.settings import Settings
+from turnstile.turns.store import roster
+from turnstile.turns.store.roster import package_version
+from turnstile.turns.store.turns import TurnStore
+
+
+@pytest.fixture(scope="module")
+def base_url() -> Iterator[str]:
+    with offline_model() as url:
+        yield url
+
+
+def checks(settings: Settings) -> dict[str, Check]:
+    return {check.name: check for check in examine(settings)}
+
+
+@contextmanager
+def listening(client: redis.Redis, *channels: str) -> Iterator[None]:
+    """Be there as workers are, who listen for orders."""
+    with client.pubsub() as orders:  # type: ignore[no-untyped-call]  # untyped in redis-py
+        orders.subscribe(*channels)
+        for _ in channels:
+            assert orders.get_message(timeout=PATIENCE_SECONDS)
+        yield
+
+
+def test_a_server_as_it_should_be(tmp_path: Path, base_url: str) -> None:
+    with EmbeddedServer(tmp_path / "server") as server:
+        found = checks(Settings(redis_url=server.url, openai_base_url=base_url, model="offline-stand-in"))
+    verdicts = {name: check.verdict for name, check in found.items()}
+    assert verdicts.pop("workers") is Verdict.FAIL
+    assert set(verdicts.values()) == {Verdict.OK}
+    assert found["version"].detail.startswith(("Valkey ", "Redis "))
+
+
+def test_a_server_that_would_lose_things(tmp_path: Path) -> None:
+    options = {"maxmemory-policy": "allkeys-lru"}
+    with EmbeddedServer(tmp_path / "server", append_only=False, maxmemory="2mb", options=options) as server:
+        found = checks(Settings(redis_url=server.url))
+    assert found["eviction"].verdict is Verdict.FAIL
+    assert found["durability"].verdict is Verdict.WARN
+    assert "of 2 MiB used" in found["memory"].detail
+
+
+def test_a_server_that_is_not_there_ends_the_checks_of_it() -> None:
+    found = checks(Settings(redis_url="redis://127.0.0.1:1/0"))
+    assert set(found) == {"redis", "model"}
+    assert found["redis"].verdict is Verdict.FAIL
+
+
+def test_only_workers_seen_of_late_count(settings: Settings, client: redis.Redis) -> None:
+    store = TurnStore(settings)
+    now = store.client.time()
+    assert isinstance(now, tuple)
+    for name, seen in (("here", now[0]), ("gone", now[0] - 3_600)):
+        client.hset(store.keys.workers, name, json.dumps({"seen": seen, "running": 2, "concurrency": 100}))
+    assert set(living_workers(store)) == {"here"}
+    assert checks(settings)["workers"] == Check("workers", Verdict.OK, "1 at work, 2 of 100 turns at once")
+
+
+@pytest.mark.parametrize(
+    ("theirs", "verdict", "detail"),
+    [
+        ({}, Verdict.OK, f"alike, version {package_version()}"),
+        ({"history_ttl": 8}, Verdict.FAIL, "TURNSTILE_HISTORY_TTL is unset here and 8 at worker w1"),
+        (
+            {"history_prefix": "theirs:"},
+            Verdict.FAIL,
+            "TURNSTILE_HISTORY_PREFIX is message_store: here and theirs: at worker w1",
+        ),
+        ({"max_attempts": 2}, Verdict.WARN, "TURNSTILE_MAX_ATTEMPTS is 5 here and 2 at worker w1"),
+    ],
+)
+def test_settings_that_differ_are_pointed_out(
+    settings: Settings, client: redis.Redis, theirs: dict[str, Any], verdict: Verdict, detail: str
+) -> None:
+    store = TurnStore(settings)
+    other = settings.model_copy(update=theirs)
+    now = store.now()
+    assert TurnStore(other).enlist("w1", {**roster.introduce(other), "started": now, "seen": now}) == ""
+    with listening(client, store.keys.orders("w1")):
+        check = checks(settings)["settings"]
+    assert (check.verdict, check.detail) == (verdict, detail)
+    assert bool(check.advice) == (verdict is not Verdict.OK)
+
+
+def test_several_versions_at_work_are_pointed_out(settings: Settings, client: redis.Redis) -> None:
+    store = TurnStore(settings)
+    now = store.now()
+    for name, version in (("w1", "0.0.1"), ("w2", package_version())):
+        facts = {**roster.introduce(settings), "version": version, "started": now, "seen": now}
+        assert store.enlist(name, facts) == ""
+    with listening(client, store.keys.orders("w1"), store.keys.orders("w2")):
+        check = checks(settings)["settings"]
+    assert check.verdict is Verdict.WARN
+    assert f"0.0.1/{digest()}, {package_version()}/{digest()}" in check.detail
+
+
+def test_failed_turns_are_pointed_out(settings: Settings, client: redis.Redis) -> None:
+    client.zadd(TurnStore(settings).keys.failed, {"t1": 1})
+    assert "1 failed" in checks(settings)["turns"].detail
+
+
+def test_open_turns_that_have_ended_are_pointed_out(settings: Settings, client: redis.Redis) -> None:
+    client.zadd(TurnStore(settings).keys.open, {"t1": 1})
+    found = checks(settings)["turns"]
+    assert found.verdict is Verdict.WARN
+    assert "1 that count as open have ended" in found.detail
+
+
+def test_a_count_below_zero_is_pointed_out(settings: Settings, client: redis.Redis) -> None:
+    client.hset(TurnStore(settings).keys.stats, "failed", -3)
+    assert "failed is below zero" in checks(settings)["turns"].detail
+
+
+def test_a_model_that_its_server_does_not_list(base_url: str) -> None:
+    check = check_model(Settings(openai_base_url=base_url, model="another"))
+    assert check.verdict is Verdict.WARN
+    assert "TURNSTILE_MODEL" in check.advice
+
+
+def test_a_server_without_a_list_is_no_fault(base_url: str) -> None:
+    check = check_model(Settings(openai_base_url=f"{base_url}/nowhere", openai_api_key=SecretStr("sk-secret")))
+    assert (check.verdict, "answers 404" in check.detail) == (Verdict.WARN, True)
+    assert "secret" not in str(check)

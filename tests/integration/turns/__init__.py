@@ -1,0 +1,1 @@
+"""Redis as turns use it: connections, rights, outages."""

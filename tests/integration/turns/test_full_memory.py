@@ -1,0 +1,28 @@
+"""Redis over its `maxmemory`: no new turns, and accepted ones still finish."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.processes import Worker, offline_model
+from tests.support.wait import wait_until
+from turnstile.deploy.local.server import EmbeddedServer
+from turnstile.turns.errors import QueueMemoryFull
+from turnstile.turns.settings import Settings
+from turnstile.turns.states import State
+from turnstile.turns.store.turns import TurnStore
+
+
+def test_a_worker_that_starts_while_memory_is_full_finishes_what_was_accepted(tmp_path: Path) -> None:
+    health = tmp_path / "health"
+    with EmbeddedServer(tmp_path / "server") as server, offline_model() as base_url:
+        store = TurnStore(Settings(redis_url=server.url))
+        for number in range(3):
+            store.submit(f"t{number}", "s1", f"question {number}")
+        store.client.config_set("maxmemory", 1)
+        with pytest.raises(QueueMemoryFull):
+            store.submit("t3", "s1", "one more")
+        with Worker(server.url, tmp_path, OPENAI_BASE_URL=base_url, TURNSTILE_HEALTH_FILE=str(health)):
+            wait_until(lambda: store.status("t2").state is State.COMPLETED, "all turns are completed")
+            wait_until(health.exists, "the worker says that it is healthy")
+        assert len(store.history("s1")) == 6

@@ -1,0 +1,1 @@
+"""Workers, whole and in parts."""

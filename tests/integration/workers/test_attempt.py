@@ -1,0 +1,213 @@
+"""Attempts on a real server, with outages, shutdowns and broken chains at the worst moment."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from langchain_core.messages import AIMessageChunk
+from langchain_core.runnables import RunnableGenerator
+
+from tests.support.wait import PATIENCE_SECONDS, wait_until_async
+from tests.support.worker_parts import (
+    Flaky,
+    chain,
+    claimed,
+    hanging,
+    hello,
+    make_due,
+    says,
+    started,
+    texts,
+)
+from turnstile.memory.open_turn import OpenTurn, current
+from turnstile.turns.errors import BrokenRecord
+from turnstile.turns.output import refused
+from turnstile.turns.question import Options
+from turnstile.turns.states import State
+from turnstile.workers.attempt import attempt as attempt_module
+from turnstile.workers.attempt.attempt import Attempt
+from turnstile.workers.attempt.report import REQUEUED
+from turnstile.workers.upkeep.sweep import sweep
+
+
+async def test_a_chain_runs_inside_its_turn_with_the_claims_token(flaky: Flaky) -> None:
+    seen: list[OpenTurn | None] = []
+
+    async def speak() -> AsyncIterator[str]:
+        seen.append(current.get())
+        yield "hello"
+
+    claim = await started(flaky, "a")
+    assert (await Attempt(claim, chain(speak), flaky).run()).status == State.COMPLETED
+    (turn,) = seen
+    assert turn is not None
+    assert (turn.session, turn.turn, turn.token) == ("foo", "a", claim.token)
+    assert current.get() is None
+
+
+async def test_a_refusal_is_told_and_kept_as_one(flaky: Flaky) -> None:
+    async def refuse(_: AsyncIterator[Any]) -> AsyncIterator[AIMessageChunk]:
+        yield AIMessageChunk(content="I won't.", response_metadata={"finish_reason": "refusal"})
+
+    assert (await Attempt(await started(flaky, "a"), RunnableGenerator(refuse), flaky).run()).status == State.COMPLETED
+    told = [(event.type, event.data) for event in await flaky.events("a")]
+    assert told == [("started", ""), ("refusal", "I won't."), ("ended", "completed")]
+    record = await flaky.status("a")
+    assert (record.output, record.code) == (refused("I won't."), None)
+    assert len(await flaky.history("foo")) == 2
+
+
+@pytest.mark.parametrize("fault", ["refused", "unheard"])
+async def test_an_answer_outlasts_an_outage(flaky: Flaky, fault: str) -> None:
+    claim = await started(flaky, "a")
+    getattr(flaky, fault)["finish"] = 1
+    assert (await Attempt(claim, chain(hello), flaky).run()).status == State.COMPLETED
+    assert len(await flaky.history("foo")) == 2
+    assert await texts(flaky, "a") == ["hello"]
+
+
+async def test_an_answer_that_is_being_committed_is_not_dropped(flaky: Flaky) -> None:
+    attempt = Attempt(await started(flaky, "a"), chain(hello), flaky)
+    flaky.refused["finish"] = 1
+    task = asyncio.create_task(attempt.run())
+    await wait_until_async(says(lambda: "finish" in flaky.calls), "the commit has begun")
+    attempt.drop("shutdown")
+    assert (await task).status == State.COMPLETED
+
+
+async def test_a_turn_that_is_given_back_at_shutdown_costs_no_attempt(flaky: Flaky) -> None:
+    claim = await started(flaky, "a")
+    attempt, task, _ = await hanging(flaky, claim)
+    attempt.drop("shutdown")
+    assert (await task).status == REQUEUED
+    assert (await flaky.status("a")).state is State.QUEUED
+    again = await claimed(flaky, "a", "w2")
+    assert (again.attempt, again.attempts_left) == (2, claim.attempts_left)
+
+
+@pytest.mark.parametrize("last", [None, LookupError])
+async def test_a_chain_that_swallows_a_cancellation_is_dropped_all_the_same(flaky: Flaky, last: type[Exception] | None) -> None:
+    swallowed = asyncio.Event()
+
+    async def speak() -> AsyncIterator[str]:
+        yield "well "
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            swallowed.set()
+        if last:
+            raise last
+        await asyncio.Event().wait()
+
+    claim = await started(flaky, "a")
+    attempt = Attempt(claim, chain(speak), flaky)
+    task = asyncio.create_task(attempt.run())
+    await wait_until_async(says(lambda: "emit" in flaky.calls), "the chain speaks")
+    attempt.drop("shutdown")
+    await swallowed.wait()
+    attempt.drop("shutdown")
+    assert (await asyncio.wait_for(task, PATIENCE_SECONDS)).status == REQUEUED
+    assert task.cancelling() == 0
+    assert (await claimed(flaky, "a", "w2")).attempts_left == claim.attempts_left
+
+
+async def _broken() -> AsyncIterator[str]:
+    yield "half "
+    raise ConnectionError
+
+
+async def test_a_passing_fault_is_tried_again_as_often_as_allowed(flaky: Flaky) -> None:
+    claim = await started(flaky, "a")
+    assert (await Attempt(claim, chain(_broken), flaky).run()).status == REQUEUED
+    await make_due(flaky, "foo")
+    await flaky.sweep()
+    last = await claimed(flaky, "a")
+    assert (await Attempt(last, chain(_broken), flaky).run()).status == State.FAILED
+    record = await flaky.status("a")
+    assert (record.state, record.code, record.attempts) == (State.FAILED, "model_unreachable", 2)
+    assert await flaky.history("foo") == []
+
+
+async def _wrong() -> AsyncIterator[str]:
+    yield "half "
+    raise LookupError
+
+
+async def test_half_an_answer_is_no_answer(flaky: Flaky) -> None:
+    report = await Attempt(await started(flaky, "a"), chain(_wrong), flaky).run()
+    assert report.status == State.FAILED
+    assert (await flaky.status("a")).answer is None
+    assert await flaky.history("foo") == []
+
+
+async def test_a_history_of_another_type_fails_its_turns_once_and_no_others(flaky: Flaky) -> None:
+    await flaky.client.hset(flaky.keys.history("foo"), "not", "a list")
+    await flaky.submit("a", "foo", "hi")
+    await flaky.submit("b", "foo", "hi")
+    for id in ("a", "b"):
+        assert (await Attempt(await claimed(flaky, id), chain(hello), flaky).run()).status == State.FAILED
+        record = await flaky.status(id)
+        assert (record.code, record.attempts) == ("history_unreadable", 1)
+        assert str(record.message).startswith("The history of this session cannot be read: its key holds another type")
+    assert (await Attempt(await started(flaky, "c", "bar"), chain(hello), flaky).run()).status == State.COMPLETED
+
+
+async def test_a_history_that_becomes_another_type_meanwhile_fails_the_turn_once(flaky: Flaky) -> None:
+    async def speak() -> AsyncIterator[str]:
+        yield "hello"
+        await flaky.client.set(flaky.keys.history("foo"), "not a list")
+
+    await flaky.submit("b", "foo", "hi", Options(stream=True))
+    assert (await Attempt(await claimed(flaky, "b"), chain(speak), flaky).run()).status == State.FAILED
+    record = await flaky.status("b")
+    assert (record.code, record.attempts) == ("history_unreadable", 1)
+    assert await texts(flaky, "b") == ["hello"]
+
+
+@pytest.mark.parametrize("option", ["history", "before"])
+@pytest.mark.parametrize("message", [{"role": "nobody", "content": "my secret"}, {"role": "tool", "content": "my secret"}])
+async def test_messages_that_are_none_fail_the_turn_and_are_not_quoted(flaky: Flaky, option: str, message: Any) -> None:
+    options: dict[str, Any] = {option: [message]}
+    await flaky.submit("a", "foo", "hi", Options(**options))
+    report = await Attempt(await claimed(flaky, "a"), chain(hello), flaky).run()
+    record = await flaky.status("a")
+    assert (report.status, record.state, record.code) == (State.FAILED, State.FAILED, "invalid_request")
+    assert "secret" not in str(record.message)
+
+
+async def test_the_wait_for_a_retry_counts_from_the_latest_start_over(flaky: Flaky, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[int] = []
+
+    def backoff(tries: int, *_: object) -> float:
+        tried.append(tries)
+        return 0.01
+
+    async def speak() -> AsyncIterator[str]:
+        yield "well "
+        raise ConnectionError
+
+    monkeypatch.setattr(attempt_module, "backoff", backoff)
+    claim = await started(flaky, "a")
+    for _ in range(3):
+        await flaky.requeue(claim, forgive=True)
+        claim = await claimed(flaky, "a")
+    await Attempt(claim, chain(speak), flaky).run()
+    assert (claim.attempt, tried) == (4, [1])
+
+
+async def test_events_that_somebody_has_overwritten_stop_the_stream_and_not_the_turn(flaky: Flaky) -> None:
+    async def speak() -> AsyncIterator[str]:
+        yield "well "
+        await flaky.client.set(flaky.keys.events("a"), "no stream")
+        yield "hello"
+
+    claim = await started(flaky, "a")
+    with pytest.raises(BrokenRecord):
+        await Attempt(claim, chain(speak), flaky).run()
+    assert (await flaky.status("a")).state is State.COMPLETED
+    await flaky.client.delete(flaky.keys.events("a"))
+    await make_due(flaky, "foo")
+    await sweep(flaky)
+    assert len(await flaky.history("foo")) == 2
+    assert [event.data for event in await flaky.events("a")][-1] == "completed"

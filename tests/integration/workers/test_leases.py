@@ -1,0 +1,83 @@
+"""Leases on a real server: turns that are taken away or cancelled, and attempts that outlive their lease."""
+
+import asyncio
+from contextlib import suppress
+
+from tests.support.wait import PATIENCE_SECONDS
+from tests.support.worker_parts import (
+    Flaky,
+    chain,
+    hanging,
+    hello,
+    started,
+    taken_over,
+)
+from turnstile.turns.states import State
+from turnstile.turns.turn import Claim
+from turnstile.workers.attempt.attempt import Attempt
+from turnstile.workers.attempt.report import LOST
+from turnstile.workers.process.leases import LeaseKeeper
+
+
+class Pawn:
+    """Held by a keeper, and told to drop."""
+
+    def __init__(self, claim: Claim) -> None:
+        self.claim = claim
+        self.dropped: list[str] = []
+
+    def drop(self, why: str) -> None:
+        """Remember it."""
+        self.dropped.append(why)
+
+
+async def test_a_turn_that_was_taken_away_is_dropped_and_not_committed(flaky: Flaky) -> None:
+    keeper, claim = LeaseKeeper(flaky, "w1"), await started(flaky, "a")
+    attempt, task, model = await hanging(flaky, claim)
+    with keeper.hold(attempt):
+        await keeper.renew()
+        assert not model.left.is_set()
+        other = await taken_over(flaky, claim)
+        await keeper.renew()
+        await asyncio.wait_for(model.left.wait(), PATIENCE_SECONDS)
+        assert (await task).status == LOST
+    assert not {"finish", "requeue"} & set(flaky.calls)
+    assert (await Attempt(other, chain(hello), flaky).run()).status == State.COMPLETED
+    assert len(await flaky.history("foo")) == 2
+
+
+async def test_an_order_to_drop_is_obeyed_at_once(flaky: Flaky) -> None:
+    keeper, claim = LeaseKeeper(flaky, "w1"), await started(flaky, "a")
+    listening = asyncio.create_task(keeper.listen(lambda: None))
+    await keeper.listening.wait()
+    attempt, task, model = await hanging(flaky, claim)
+    with keeper.hold(attempt):
+        assert await flaky.cancel("a") is State.CANCELLED
+        await asyncio.wait_for(model.left.wait(), PATIENCE_SECONDS)
+        assert (await task).status == State.CANCELLED
+    listening.cancel()
+    with suppress(asyncio.CancelledError):
+        await listening
+    assert not {"finish", "requeue", "renew"} & set(flaky.calls)
+
+
+async def test_word_about_an_attempt_that_is_over_does_not_end_the_next_one(flaky: Flaky) -> None:
+    keeper, claim = LeaseKeeper(flaky, "w1"), await started(flaky, "a")
+    old, new = Pawn(claim), Pawn(await taken_over(flaky, claim))
+    with keeper.hold(old):
+        flaky.meanwhile = lambda: keeper._held.update({"a": new})
+        await keeper.renew()
+        assert (old.dropped, new.dropped) == ([], [])
+
+
+async def test_a_turn_that_comes_back_to_its_own_worker_is_kept_when_the_old_attempt_ends(flaky: Flaky) -> None:
+    keeper, claim = LeaseKeeper(flaky, "w2"), await started(flaky, "a")
+    old, new = Pawn(claim), Pawn(await taken_over(flaky, claim))
+    leaving = keeper.hold(old)
+    leaving.__enter__()
+    with keeper.hold(new):
+        assert old.dropped == ["lost"]
+        leaving.__exit__(None, None, None)
+        keeper.drop_all("shutdown")
+        assert new.dropped == ["shutdown"]
+    assert len(keeper) == 0

@@ -1,0 +1,120 @@
+"""What a worker does for all: roll, sweep and audit, of which none waits for another."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import pytest
+import redis
+
+from tests.support.wait import wait_until_async
+from tests.support.worker_parts import Flaky, make_due, started
+from turnstile.turns.asyncio_tasks import end_all
+from turnstile.turns.redis.connection import close_async
+from turnstile.turns.settings import Settings
+from turnstile.turns.states import State
+from turnstile.turns.store.turns import AsyncTurnStore, TurnStore
+from turnstile.workers.process.health import Health
+from turnstile.workers.process.service import start_all
+from turnstile.workers.process.services import upkeep
+from turnstile.workers.upkeep.audit import audit
+from turnstile.workers.upkeep.sweep import sweep
+
+
+@pytest.fixture
+def limited(client: redis.Redis, redis_url: str) -> Iterator[Callable[..., Settings]]:
+    """Settings of a user without some rights."""
+
+    def make(*rules: str) -> Settings:
+        client.execute_command("ACL", "SETUSER", "limited", "on", ">secret", "allkeys", "allchannels", "+@all", *rules)  # type: ignore[no-untyped-call]  # untyped in redis-py
+        return Settings(redis_url=redis_url.replace("//", "//limited:secret@"))
+
+    yield make
+    client.execute_command("ACL", "DELUSER", "limited")  # type: ignore[no-untyped-call]  # untyped in redis-py
+
+
+@asynccontextmanager
+async def _upkeep(settings: Settings, health: Health) -> AsyncIterator[None]:
+    store = AsyncTurnStore(settings)
+    tasks = start_all([replace(service, patience=1) for service in upkeep(store, "w2")], health)
+    try:
+        yield
+    finally:
+        await end_all(tasks)
+        await close_async(store.url)
+
+
+def _leave_a_dead_worker(store: TurnStore) -> None:
+    """One that was heard long ago, and holds a turn whose lease has run out, and one that has not."""
+    for id in ("overdue", "running"):
+        store.submit(id, f"of-{id}", "question")
+        store.claim(id, "w1", "n")
+    store.client.hset(store.keys.session("of-overdue"), "lease", 1)
+    store.client.zadd(store.keys.due, {"of-overdue": 1})
+    store.client.zadd(store.keys.roll, {"w1": 1})
+
+
+async def test_the_dead_are_found(store: TurnStore, settings: Settings) -> None:
+    _leave_a_dead_worker(store)
+    async with _upkeep(settings, Health()):
+        for id in ("overdue", "running"):
+            await wait_until_async(lambda id=id: _is(store, id, State.QUEUED), f"the turn {id} was taken back")  # type: ignore[misc]  # a lambda's default
+
+
+async def test_a_roll_that_is_refused_stops_no_sweep_and_is_told_once(
+    store: TurnStore, limited: Callable[..., Settings], caplog: pytest.LogCaptureFixture
+) -> None:
+    _leave_a_dead_worker(store)
+    health = Health()
+    with caplog.at_level(logging.WARNING):
+        async with _upkeep(limited("-pubsub|numsub"), health):
+            await wait_until_async(lambda: _is(store, "overdue", State.QUEUED), "the turn was taken back")
+            await wait_until_async(lambda: _stale(health), "the roll is seen to make no progress")
+            await wait_until_async(lambda: _fresh(health), "the sweep makes progress")
+    lines = [record.getMessage() for record in caplog.records if "the roll" in record.getMessage()]
+    assert len(lines) == 1
+    assert "pubsub|numsub" in lines[0]
+    assert store.status("running").state is State.RUNNING
+
+
+async def test_a_sweep_that_is_refused_stops_no_roll(store: TurnStore, limited: Callable[..., Settings]) -> None:
+    _leave_a_dead_worker(store)
+    async with _upkeep(limited("-llen"), Health()):
+        await wait_until_async(lambda: _gone(store), "the dead worker is off the roll")
+
+
+async def _is(store: TurnStore, id: str, state: State) -> bool:
+    return (await asyncio.to_thread(store.status, id)).state is state
+
+
+async def _gone(store: TurnStore) -> bool:
+    return await asyncio.to_thread(store.client.zscore, store.keys.roll, "w1") is None
+
+
+async def _stale(health: Health) -> bool:
+    return "roll" in health.stale()
+
+
+async def _fresh(health: Health) -> bool:
+    return "sweeping" not in health.stale()
+
+
+async def test_one_sweep_finds_all_that_is_overdue(flaky: Flaky) -> None:
+    names = [f"s{number}" for number in range(230)]
+    for name in names:
+        await started(flaky, name, name)
+        await flaky.client.hset(flaky.keys.session(name), "lease", "1")
+    await make_due(flaky, *names)
+    await sweep(flaky)
+    assert (await flaky.stats())["recovered"] == 230
+
+
+async def test_a_lost_due_entry_is_restored(flaky: Flaky) -> None:
+    await flaky.submit("a", "foo", "hi")
+    await started(flaky, "b", "bar")
+    await flaky.client.zrem(flaky.keys.due, "foo")
+    assert await audit(flaky, now=True) == 1
+    assert await audit(flaky, now=True) == 0
+    assert await flaky.client.zcard(flaky.keys.due) == 2

@@ -1,0 +1,185 @@
+"""Webhooks from a real worker to a real server, verified by OpenAI's own SDK."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import openai
+import pytest
+import redis
+from openai.types.webhooks import ResponseCompletedWebhookEvent
+
+from tests.support.processes import Worker, offline_model
+from tests.support.wait import wait_until
+from tests.support.webhook_receiver import WebhookReceiver
+from turnstile.turns.api_keys import new_secret
+from turnstile.turns.errors import UnknownTurn
+from turnstile.turns.question import Options
+from turnstile.turns.settings import Settings
+from turnstile.turns.store.turns import TurnStore
+
+SECRET = new_secret()
+LOOPBACK = "127.0.0.0/8"
+ENV = {
+    "TURNSTILE_WEBHOOK_SECRET": SECRET,
+    "TURNSTILE_RETRY_BASE_SECONDS": "0.1",
+    "TURNSTILE_SWEEP_SECONDS": "0.1",
+    "TURNSTILE_MAX_ATTEMPTS": "1",
+}
+sdk = openai.OpenAI(api_key="none", webhook_secret=SECRET)
+
+
+@pytest.fixture(scope="module")
+def model() -> Iterator[str]:
+    with offline_model() as url:
+        yield url
+
+
+@pytest.fixture
+def webhooks(settings: Settings) -> TurnStore:
+    return TurnStore(settings)
+
+
+class Office:
+    """A worker with some settings, and the turns that it is given."""
+
+    def __init__(self, url: str, folder: Path, model: str, **env: str) -> None:
+        given = {**ENV, "OPENAI_BASE_URL": model, "TURNSTILE_WEBHOOK_NETWORKS": LOOPBACK, **env}
+        self.worker = Worker(url, folder, 20, **given)
+        self.store = TurnStore(Settings(redis_url=url))
+
+    def ask(self, receiver: WebhookReceiver, id: str = "resp_1", question: str = "hi") -> None:
+        self.store.submit(id, "foo", question, Options(webhook={"url": receiver.url, "key": ""}))
+
+
+@pytest.fixture
+def office(redis_url: str, tmp_path: Path, model: str) -> Iterator[Office]:
+    made = Office(redis_url, tmp_path, model)
+    with made.worker:
+        yield made
+
+
+def _delivered(receiver: WebhookReceiver, count: int = 1) -> None:
+    wait_until(lambda: len(receiver.deliveries) >= count, f"{count} deliveries came in")
+
+
+def test_the_sdk_verifies_what_is_delivered(office: Office, client: redis.Redis) -> None:
+    with WebhookReceiver() as receiver:
+        office.ask(receiver)
+        _delivered(receiver)
+        first = receiver.deliveries[0]
+    event = sdk.webhooks.unwrap(first.body, first.headers)
+    assert isinstance(event, ResponseCompletedWebhookEvent)
+    assert event.data.id == "resp_1"
+    assert event.id == first.headers["webhook-id"]
+    assert event.created_at == int(office.store.status("resp_1").finished or 0)
+    assert b"hi" not in first.body
+    wait_until(lambda: office.store.look_up("resp_1") is None, "the delivery is noted")
+    assert not client.exists("turnstile:webhooks", "turnstile:undelivered", "turnstile:webhook:resp_1")
+
+
+def test_another_secret_does_not_verify(office: Office) -> None:
+    with WebhookReceiver() as receiver:
+        office.ask(receiver)
+        _delivered(receiver)
+        first = receiver.deliveries[0]
+    with pytest.raises(openai.InvalidWebhookSignatureError):
+        sdk.webhooks.unwrap(first.body, first.headers, secret=new_secret())
+
+
+def test_a_cancelled_turn_is_told_too(redis_url: str, office: Office) -> None:
+    with WebhookReceiver() as receiver:
+        office.ask(receiver, question="Never mind")
+        office.store.cancel("resp_1")
+        _delivered(receiver)
+        event = sdk.webhooks.unwrap(receiver.deliveries[0].body, receiver.deliveries[0].headers)
+    assert event.type in ("response.cancelled", "response.completed")
+    assert event.type == f"response.{office.store.status('resp_1').state}"
+
+
+def test_a_failed_delivery_is_repeated_under_the_same_id(office: Office) -> None:
+    with WebhookReceiver(500, 302, 429) as receiver:
+        office.ask(receiver)
+        _delivered(receiver, 4)
+        wait_until(lambda: office.store.look_up("resp_1") is None, "the delivery is noted")
+        assert {d.path for d in receiver.deliveries} == {"/hook"}
+        assert len({d.headers["webhook-id"] for d in receiver.deliveries}) == 1
+        assert len(receiver.deliveries) == 4
+        sdk.webhooks.unwrap(receiver.deliveries[3].body, receiver.deliveries[3].headers)
+
+
+def test_a_killed_worker_loses_no_webhook(office: Office, client: redis.Redis) -> None:
+    with WebhookReceiver(0) as receiver:
+        office.ask(receiver)
+        _delivered(receiver)
+        office.worker.kill()
+        client.zadd("turnstile:webhooks", {"resp_1": 0})  # its time passes
+        office.worker.start()
+        _delivered(receiver, 2)
+    assert len({d.headers["webhook-id"] for d in receiver.deliveries}) == 1
+
+
+def test_a_lost_celery_message_loses_no_webhook(redis_url: str, tmp_path: Path, model: str, client: redis.Redis) -> None:
+    office = Office(redis_url, tmp_path, model)
+    with WebhookReceiver() as receiver:
+        office.ask(receiver)
+        office.store.cancel("resp_1")
+        assert client.delete("webhooks") == 1
+        client.zadd("turnstile:webhooks", {"resp_1": 0})
+        with office.worker:
+            _delivered(receiver)
+
+
+def test_what_is_given_up_is_listed_and_can_be_sent_again(redis_url: str, tmp_path: Path, model: str) -> None:
+    office = Office(redis_url, tmp_path, model, TURNSTILE_WEBHOOK_SECONDS="0.3")
+    with WebhookReceiver(*[500] * 3) as receiver, office.worker:
+        office.ask(receiver)
+        wait_until(lambda: office.store.undelivered() == ["resp_1"], "the webhook is given up")
+        tried = len(receiver.deliveries)
+        given_up = office.store.look_up("resp_1")
+        assert given_up
+        assert (given_up.phase, given_up.reason, given_up.attempts) == ("given_up", "http_500", tried)
+        receiver._answers.clear()
+        office.store.resend("resp_1")
+        _delivered(receiver, tried + 1)
+        wait_until(lambda: office.store.look_up("resp_1") is None, "the delivery is noted")
+        assert office.store.undelivered() == []
+        with pytest.raises(UnknownTurn):
+            office.store.resend("resp_1")
+
+
+def test_gone_means_gone(office: Office) -> None:
+    with WebhookReceiver(410) as receiver:
+        office.ask(receiver)
+        wait_until(lambda: office.store.undelivered() == ["resp_1"], "the webhook is given up")
+        assert len(receiver.deliveries) == 1
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_private_addresses_are_for_those_that_are_allowed(
+    host: str, redis_url: str, tmp_path: Path, model: str, store: TurnStore
+) -> None:
+    office = Office(redis_url, tmp_path, model, TURNSTILE_WEBHOOK_NETWORKS="10.0.0.0/8")
+    with WebhookReceiver() as receiver, office.worker:
+        office.store.submit("resp_1", "foo", "hi", Options(webhook={"url": receiver.url.replace("127.0.0.1", host), "key": ""}))
+        wait_until(lambda: (office.store.look_up("resp_1") or _NOTHING).reason == "private_address", "the address is refused")
+        assert receiver.deliveries == []
+
+
+def test_an_erased_session_tells_nothing(redis_url: str, tmp_path: Path, model: str, client: redis.Redis) -> None:
+    office = Office(redis_url, tmp_path, model)
+    with WebhookReceiver() as receiver:
+        office.ask(receiver)
+        office.store.cancel("resp_1")
+        office.store.erase("foo")
+        assert not client.exists("turnstile:webhook:resp_1", "turnstile:undelivered")
+        with office.worker:
+            office.ask(receiver, "resp_2")
+            _delivered(receiver)
+            assert [d.headers["webhook-id"].split("_")[2] for d in receiver.deliveries] == ["2"]
+
+
+class _Nothing:
+    reason = ""
+
+
+_NOTHING = _Nothing()

@@ -1,0 +1,112 @@
+"""A real gateway process, and clients for it."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+import openai
+from openai.types.responses import Response
+
+from tests.support.processes import environment, launch
+from tests.support.wait import PATIENCE_SECONDS, wait_until
+from turnstile.deploy.local.ports import free_port
+from turnstile.turns.states import State
+from turnstile.turns.store.turns import TurnStore
+
+
+class Gateway:
+    """One `uvicorn turnstile.producers.gateway:app` process, always on the same port; its log is `log`."""
+
+    _count = 0
+
+    def __init__(self, redis_url: str, folder: Path, port: int = 0, /, **env: str) -> None:
+        Gateway._count += 1
+        self.port = port or free_port(8200 + Gateway._count)
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log = folder / f"gateway-{Gateway._count}.log"
+        self._env = environment({"REDIS_URL": redis_url, **env})
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.stop()
+
+    @property
+    def pid(self) -> int:
+        """The process's id."""
+        assert self.process
+        return self.process.pid
+
+    def start(self, *, ready: bool = True) -> None:
+        """Start, and wait until it answers."""
+        command = [sys.executable, "-m", "uvicorn", "turnstile.producers.gateway:app", "--port", str(self.port)]
+        options = ["--timeout-graceful-shutdown", "1", "--no-access-log"]
+        with self.log.open("ab") as log:
+            self.process = launch([*command, *options], env=self._env, stdout=log, stderr=log)
+        if ready:
+            wait_until(self._answers, "the gateway answers")
+
+    def _answers(self) -> bool:
+        assert self.process
+        assert self.process.poll() is None, self.log.read_text()
+        with suppress(httpx.TransportError):
+            return httpx.get(f"{self.url}/healthz").status_code == 200
+        return False
+
+    def stop(self) -> None:
+        """End it with SIGTERM."""
+        assert self.process
+        self.process.terminate()
+        self.process.wait(PATIENCE_SECONDS)
+
+    def kill(self) -> None:
+        """End it with signal 9."""
+        assert self.process
+        self.process.kill()
+        self.process.wait()
+
+    def sdk(self, **options: Any) -> openai.OpenAI:
+        """OpenAI's own SDK, as anyone would use it, but for its retries."""
+        return openai.OpenAI(base_url=f"{self.url}/v1", **{"api_key": "none", "max_retries": 0, **options})
+
+    def http(self, **options: Any) -> httpx.Client:
+        """A plain client."""
+        return httpx.Client(base_url=self.url, timeout=PATIENCE_SECONDS, **options)
+
+
+def read_events(lines: Iterator[str]) -> Iterator[dict[str, Any]]:
+    """The server-sent events in an answer's lines."""
+    for line in lines:
+        if line.startswith("data: ") and line != "data: [DONE]":
+            yield json.loads(line.removeprefix("data: "))
+
+
+def ended(sdk: openai.OpenAI, id: str) -> Response:
+    """The response, once it has ended."""
+
+    def look() -> Response | None:
+        response = sdk.responses.retrieve(id)
+        return None if response.status in ("queued", "in_progress") else response
+
+    response = wait_until(look, "the response has ended")
+    assert response
+    return response
+
+
+def running(store: TurnStore, id: str) -> None:
+    """Wait until a worker has it."""
+    wait_until(lambda: store.status(id).state is State.RUNNING, "the turn runs")
+
+
+def texts_of(items: Iterable[Any]) -> list[str]:
+    """The texts of items."""
+    return [item.content[0].text for item in items]

