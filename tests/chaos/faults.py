@@ -81,6 +81,9 @@ _SECONDS = {
     Kind.SILENCE_PRODUCER: (0.5, 6.0),
     Kind.HOLD_CONNECTION: (0.5, 15.0),
 }
+# Longer than a lease: one in six is as long as these.
+_LONG_SECONDS = {Kind.TAKE_RIGHT: (10.0, 20.0)}
+_ONE_IN = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,4 +112,7 @@ def plan(seed: int, count: int, seconds: float, only: Sequence[Kind] = ()) -> li
 
 
 def _draw(chosen: random.Random, kind: Kind, at: float) -> Fault:
-    return Fault(at, kind, chosen.randrange(1_000_000), chosen.uniform(*_SECONDS.get(kind, (0.0, 0.0))))
+    target, seconds = chosen.randrange(1_000_000), _SECONDS.get(kind, (0.0, 0.0))
+    if kind in _LONG_SECONDS and target % _ONE_IN == 0:
+        seconds = _LONG_SECONDS[kind]
+    return Fault(at, kind, target, chosen.uniform(*seconds))

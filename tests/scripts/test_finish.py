@@ -220,12 +220,16 @@ def test_nothing_is_left_for_ever(stage: Stage, state: State) -> None:
     claim = scene.start("a", reply=True)
     scene.turns.finish(claim, Outcome(state, said(ANSWER), code="x", message="y"), pair("a"), after=1, text="x")
     scene.assert_all_will_expire(histories_last=False)
-    lives = {key: round(scene.client.pttl(key) / 1000) for key in scene.client.keys("*")}
-    assert lives[scene.keys.turn("a")] == (90 if state is State.FAILED else 60)
-    assert lives[scene.keys.events("a")] == 30
-    assert lives[scene.keys.turns("foo")] == 90
-    assert lives[scene.keys.history("foo")] == 600
-    assert lives[scene.keys.celery_result("a")] == 60
+    expected = {
+        scene.keys.turn("a"): 90 if state is State.FAILED else 60,
+        scene.keys.events("a"): 30,
+        scene.keys.turns("foo"): 90,
+        scene.keys.history("foo"): 600,
+        scene.keys.celery_result("a"): 60,
+    }
+    # A busy machine looks late.
+    lives = {key: scene.client.pttl(key) / 1000 for key in expected}
+    assert {key: seconds - 10 < lives[key] <= seconds for key, seconds in expected.items()} == dict.fromkeys(expected, True)
 
 
 def test_a_history_is_kept_for_ever_by_default(scene: Scene) -> None:

@@ -1,7 +1,7 @@
 -- Take a dispatched turn: it runs, under a lease and a fresh owner token, and its question and history window come back.
 -- A repeat with the same nonce gets the first reply again. The head that has ended already makes room for the next turn.
 -- An attempt counts from the last writes on: a claim that is cut short before them costs no chance.
--- USES   clock readable append_event ahead occupy send dispatch append reply post announce fulfil settled keep release complete
+-- USES   clock lacks_right append_event ahead occupy send dispatch append reply post announce fulfil settled keep release complete
 -- FLAGS  allow-oom
 -- KEYS   turn:<id> turns:<session> session:<session> mailbox:<session> owned:<worker> due stats failed open events:<id>
 --        message_store:<session> conversation:<session> webhook:<id> webhooks undelivered celery-task-meta-<id>
@@ -27,7 +27,8 @@ end
 local again = seat[2] == 'running' and seat[4] == known[3] .. ':' .. nonce
 if seat[2] ~= 'dispatched' and not again then return { 'stale' } end
 
-local messages = readable(session) and (tonumber(window) > 0 and redis.call('LRANGE', history, 0, window - 1) or {})
+local messages = redis.pcall('LRANGE', history, window == '0' and 1 or 0, math.max(0, window - 1))
+if lacks_right(messages) then error(messages) end
 local attempt, started, sequence = tonumber(known[3]), known[8] or now, tonumber(known[9] or 0)
 if not again then
   -- A claim that was cut short between its last two writes has counted this attempt, and told of it.
@@ -50,6 +51,6 @@ if not again then
 end
 
 local reply = { 'claimed', session, attempt .. ':' .. nonce, attempt, rule.max_attempts - attempt + known[4], sequence,
-  known[10], known[11], known[5], known[12], started, now, messages and 1 or 0 }
-for _, element in ipairs(messages or {}) do reply[#reply + 1] = element end
+  known[10], known[11], known[5], known[12], started, now, messages.err and 0 or 1 }
+for _, element in ipairs(messages) do reply[#reply + 1] = element end
 return reply

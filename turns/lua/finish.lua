@@ -9,7 +9,7 @@
 -- RETURN finished state | replay state | superseded | unreadable
 local id, token, state, answer, output, usage, model, code, message, after, text = unpack(ARGV, 1, 11)
 local now = clock()
-local known = redis.call('HMGET', key.turn .. id, 'session', 'state', 'closed', 'sequence')
+local known = redis.call('HMGET', key.turn .. id, 'session', 'state', 'closed', 'sequence', 'attempts', 'reply', 'options')
 local session = known[1]
 if not session then return { 'superseded' } end
 if known[3] == token then
@@ -30,7 +30,7 @@ local rest = text ~= '' and (known[4] or '0') == after and text or nil
 -- Lua unpacks 8,000 at most.
 local elements = {}
 for i = 12, #ARGV do elements[#elements + 1] = ARGV[i] end
-settle(id, session, now, state, fields, elements, rest)
+settle(id, session, now, state, fields, elements, rest, { unpack(known, 4) })
 redis.call('SREM', key.owned .. seat[3], session)
 release(session, now)
 return { 'finished', state }

@@ -59,8 +59,8 @@ def header(source: str, word: str) -> str:
 
 def build(settings: Settings) -> dict[str, Script]:
     """All scripts for these settings, by name."""
-    prelude = _prelude(settings)
-    return {name: _assemble(name, prelude) for name in NAMES}
+    keys, rules = key_names(Keys(settings.key_prefix, settings.history_prefix)), _rules(settings)
+    return {name: _assemble(name, keys, rules) for name in NAMES}
 
 
 @cache
@@ -72,11 +72,14 @@ def digest() -> str:
     return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()[:12]
 
 
-def _assemble(name: str, prelude: str) -> Script:
+def _assemble(name: str, keys: Mapping[str, str], rules: Mapping[str, int | str]) -> Script:
     body = _file(name)
     flags = header(body, "FLAGS")
     parts = [_file(f"parts/{part}") for part in header(body, "USES").split()]
-    source = "\n".join([f"#!lua flags={flags}" if flags else "#!lua", prelude, *parts, body])
+    text = "\n".join([*parts, body])
+    # Each run of a script makes these tables anew: they hold what it uses, and no more.
+    constants = [f"local key = {_table(_used('key', keys, text))}", f"local rule = {_table(_used('rule', rules, text))}"]
+    source = "\n".join([f"#!lua flags={flags}" if flags else "#!lua", *constants, text])
     return Script(name, source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest())
 
 
@@ -109,9 +112,13 @@ def key_names(keys: Keys) -> dict[str, str]:
     }
 
 
-def _prelude(settings: Settings) -> str:
-    keys = Keys(settings.key_prefix, settings.history_prefix)
-    rules: dict[str, int | str] = {
+def _used(table: str, values: Mapping[str, int | str], text: str) -> dict[str, int | str]:
+    names = set(re.findall(rf"\b{table}\.(\w+)", text))
+    return {name: value for name, value in values.items() if name in names}
+
+
+def _rules(settings: Settings) -> dict[str, int | str]:
+    return {
         "lease": _ms(settings.lease_seconds),
         "owned_ttl": _ms(settings.lease_seconds) * 100,
         "silence": min(_SILENCE_MS, _ms(settings.lease_seconds)),
@@ -137,7 +144,6 @@ def _prelude(settings: Settings) -> str:
         "show_content": int(settings.show_content),
         "dispatch_message": dispatch_message(show_content=settings.show_content),
     }
-    return f"local key = {_table(key_names(keys))}\nlocal rule = {_table(rules)}"
 
 
 def _table(values: Mapping[str, int | str]) -> str:

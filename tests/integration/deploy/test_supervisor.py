@@ -90,7 +90,7 @@ async def test_stages_end_one_after_another(text: io.StringIO, tmp_path: Path) -
 
 
 async def test_one_that_does_not_end_in_time_is_killed_with_its_children(text: io.StringIO) -> None:
-    fork = f"{IGNORES_SIGTERM}import os; print('child', os.fork(), flush=True); time.sleep(600)"
+    fork = f"{IGNORES_SIGTERM}import os; os.write(1, b'child %d\\n' % os.fork()); time.sleep(600)"
     async with supervised([python("stuck", fork, stop_timeout=0.3)], text) as supervisor:
         await says(text, "child 0")
         [leader] = [child.pid for child in supervisor.children]

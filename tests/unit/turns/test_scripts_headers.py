@@ -219,9 +219,9 @@ def test_the_constants_that_are_used_exist(name: str) -> None:
         assert used <= set(re.findall(r"[{,] (\w+) = ", line))
 
 
-def test_every_constant_is_used() -> None:
-    _, keys, rules, _ = build(Settings())["submit"].source.split("\n", 3)
-    code = "".join(_whole(name) for name in NAMES)
+@pytest.mark.parametrize("name", NAMES)
+def test_every_constant_is_used(name: str) -> None:
+    _, keys, rules, code = build(Settings())[name].source.split("\n", 3)
     for table, line in (("key", keys), ("rule", rules)):
         without_texts = re.sub(r"\[==\[.*?\]==\]|\"[^\"]*\"", "", line)
         assert set(re.findall(r"[{,] (\w+) = ", without_texts)) == set(re.findall(rf"\b{table}\.(\w+)", code))

@@ -1,9 +1,9 @@
--- settle(id, session, now, state, fields, elements, rest). End a turn. One write decides it: state, `fields` (closed, answer, output, usage,
--- model, code, message), and what is owed from then on: `elements` to the history, `rest` (may be nil) to the stream. What follows
--- can be done by others, should this be cut short.
-local function settle(id, session, now, state, fields, elements, rest)
+-- settle(id, session, now, state, fields, elements, rest, known). End a turn. One write decides it: state, `fields` (closed, answer,
+-- output, usage, model, code, message), and what is owed from then on: `elements` to the history, `rest` (may be nil) to the stream. What follows
+-- can be done by others, should this be cut short. `known` (may be nil): sequence, attempts, reply and options, as they are.
+local function settle(id, session, now, state, fields, elements, rest, known)
   local turn, ended = key.turn .. id, { state = state, finished = now, rest = rest }
-  local known = redis.call('HMGET', turn, 'sequence', 'attempts', 'reply', 'options')
+  known = known or redis.call('HMGET', turn, 'sequence', 'attempts', 'reply', 'options')
   for name, value in pairs(fields) do ended[name] = value end
   local after = known[1] or '0'
   ended.owed = table.concat({ after, #elements > 0 and table.concat(elements, '\30') or nil }, '\30')
