@@ -248,7 +248,7 @@ test("a key is asked for, kept for the tab, and asked for again when it is wrong
   const dialog = page.getByRole("dialog", { name: "API key" });
   await dialog.getByLabel("Key").fill("wrong");
   await dialog.getByRole("button", { name: "Use this key" }).click();
-  await dialog.getByText("not known").waitFor();
+  await dialog.getByText("unknown").waitFor();
   await picture(page, "key");
   await dialog.getByLabel("Key").fill(API_KEY);
   await page.keyboard.press("Enter");
