@@ -20,7 +20,7 @@ def refused_result(id: str, error: TurnRefused) -> str:
 
 
 def dispatch_message(*, show_content: bool = False) -> str:
-    """Return the Celery message that dispatches a turn; `dispatch.lua` fills @id@, @session@, @queue@, @tag@.
+    """Return the Celery message that dispatches a turn; `send_dispatch.lua` fills @id@, @session@, @queue@, @tag@.
 
     It names the turn and its session and nothing else, so there is nothing in it to hide or to lose; with `show_content`,
     Flower is told the question (@question@).
@@ -29,7 +29,7 @@ def dispatch_message(*, show_content: bool = False) -> str:
 
 
 def webhook_message() -> str:
-    """Return the Celery message that sends a webhook off; `post.lua` fills @id@, @turn@, @queue@, @tag@."""
+    """Return the Celery message that sends a webhook off; `send_webhook.lua` fills @id@, @turn@, @queue@, @tag@."""
     return _message(WEBHOOK_TASK, "@id@", "@turn@", "('@turn@',)")
 
 

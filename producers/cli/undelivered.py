@@ -28,5 +28,5 @@ def _found(store: TurnStore, limit: int, given_up: bool) -> Iterator[Undelivered
 
 def resend(terminal: "Terminal", settings: Settings, turn: str) -> None:
     """Send a turn's webhook now, once more. Raises UnknownTurn if it has none."""
-    TurnStore(settings).resend(turn)
+    TurnStore(settings).resend_webhook(turn)
     terminal.result("sent off again", {"id": turn, "phase": "sent"})

@@ -75,7 +75,7 @@ async def _check(backend: Backend) -> None:
     try:
         async with asyncio.timeout(_CHECK_SECONDS):
             await backend.agreement.check_async(backend.store)
-            workers = await backend.store.roll(1)
+            workers = await backend.store.workers(1)
             for difference in oddities(backend.settings, workers):
                 log.warning("%s", difference)
     except SettingError as error:

@@ -27,14 +27,14 @@ class Agreement:
         if self._due():
             # A user without the right to read the roster has nothing to compare with.
             with suppress(ResponseError):
-                self._note(store.roll(1))
+                self._note(store.workers(1))
         self._raise()
 
     async def check_async(self, store: AsyncTurnStore) -> None:
         """Check as `check` does, awaited."""
         if self._due():
             with suppress(ResponseError):
-                self._note(await store.roll(1))
+                self._note(await store.workers(1))
         self._raise()
 
     def _due(self) -> bool:

@@ -216,21 +216,21 @@ class Moves:
             name = f"d{1 + len(crashed.value(KEYS.workers, {})) + sum(w.startswith('d') for w in crashed.owned())}x"
             crashed.rename({worker: name})
             crashed.put(KEYS.workers, "hash", {**crashed.value(KEYS.workers, {}), name: "{}"})
-            crashed.put(KEYS.roll, "zset", {**crashed.value(KEYS.roll, {}), name: AWHILE})
+            crashed.put(KEYS.heard, "zset", {**crashed.value(KEYS.heard, {}), name: AWHILE})
             yield Move(f"{worker} crashes", crashed)
         for worker in sorted(living & world.owned().keys()) if self.scope.deaf else ():
             met = World.read(text)
             met.rename({worker: "x"})
             met.put(KEYS.workers, "hash", {**met.value(KEYS.workers, {}), "x": "{}"})
-            met.put(KEYS.roll, "zset", {**met.value(KEYS.roll, {}), "x": AWHILE})
-            yield Move(f"{worker} is cut off for a moment", met, cast("Any", self.store.muster("w1")), _is_count)
+            met.put(KEYS.heard, "zset", {**met.value(KEYS.heard, {}), "x": AWHILE})
+            yield Move(f"{worker} is cut off for a moment", met, cast("Any", self.store.reap("w1")), _is_count)
 
     def _sweeps(self, text: str, world: World) -> Iterator[Move]:
         overdue = sum(moment == PAST for moment in world.due.values())
         if overdue:
             yield Move("sweep", world, cast("Any", self.store.sweep()), _swept(overdue), drains=True)
         if world.value(KEYS.workers, None):
-            yield Move("muster", world, cast("Any", self.store.muster("w1")), _is_count, drains=True)
+            yield Move("reap", world, cast("Any", self.store.reap("w1")), _is_count, drains=True)
         if world.around["left"].get("outage") and "called" not in world.stats:
             silent = World.read(text)
             silent.around["left"]["outage"] -= 1

@@ -146,7 +146,7 @@ def _counters(world: World) -> Iterator[str]:
 def _keys(world: World) -> Iterator[str]:
     """Nothing is stored but what keys.py names."""
     sessions, ids = world.sessions, list(world.turns())
-    known = {QUEUE, KEYS.due, KEYS.failed, KEYS.open, KEYS.stats, KEYS.workers, KEYS.roll}
+    known = {QUEUE, KEYS.due, KEYS.failed, KEYS.open, KEYS.stats, KEYS.workers, KEYS.heard}
     known |= {make(name) for make in (KEYS.history, KEYS.session, KEYS.mailbox, KEYS.turns) for name in sessions}
     known |= {make(id) for make in (KEYS.turn, KEYS.events, KEYS.celery_result) for id in ids}
     known |= {KEYS.owned(worker) for worker in world.owned()}
@@ -160,7 +160,7 @@ def step_complaints(label: str, before: World, after: World) -> Iterator[str]:
         old, new = before.history(session), after.history(session)
         if not label.startswith("erase") and new[: len(old)] != old:
             yield f"{session}: its history lost something"
-        if label in ("sweep", "muster") and _safe(before, session) and not _same_owner(before, after, session):
+        if label in ("sweep", "reap") and _safe(before, session) and not _same_owner(before, after, session):
             yield f"{session}: the {label} took a turn whose lease was valid"
     for id, turn in before.turns().items():
         now = after.turn(id)

@@ -59,9 +59,9 @@ class Scope:
             "failing turns": self.fails,
             "requeue with delay": self.delays,
             "requeue at once": self.forgiven > 0,
-            "false muster": self.deaf,
+            "false reap": self.deaf,
             "early due entry": self.early,
             "streamed text": self.streams,
         }
-        happens = ["submit, claim, finish, renew, sweep, muster, expiry", *(name for name, there in options.items() if there)]
+        happens = ["submit, claim, finish, renew, sweep, reap, expiry", *(name for name, there in options.items() if there)]
         return ", ".join(words), ", ".join([*happens, *(f"{name} (≤ {times})" for name, times in self.rare.items())])

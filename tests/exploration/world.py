@@ -124,7 +124,7 @@ class World:
         owned = {name: self.data.pop(KEYS.owned(name)) for name in list(self.owned())}
         for name, entry in owned.items():
             self.data[KEYS.owned(names.get(name, name))] = entry
-        for key, kind in ((KEYS.workers, "hash"), (KEYS.roll, "zset")):
+        for key, kind in ((KEYS.workers, "hash"), (KEYS.heard, "zset")):
             self.put(key, kind, {names.get(name, name): value for name, value in self.value(key, {}).items()})
 
 
@@ -156,7 +156,7 @@ def _forget_moments(world: World, now: int) -> None:
         data[KEYS.due][1] = {session: _phase(moment, now) for session, moment in world.due.items()}
     _all(data, KEYS.failed, FUTURE)
     _all(data, KEYS.open, FUTURE)
-    _all(data, KEYS.roll, AWHILE)
+    _all(data, KEYS.heard, AWHILE)
     stats = world.stats
     kept = {name: stats[name] for name in _KEPT if name in stats}
     if _phase(stats.get("patience", PAST), now) == FUTURE:
@@ -212,5 +212,5 @@ def _name_workers(world: World) -> None:
     }
     registered = {name: "{}" for name in world.value(KEYS.workers, {}) if name in dead}
     world.put(KEYS.workers, "hash", registered)
-    world.put(KEYS.roll, "zset", {name: AWHILE for name in world.value(KEYS.roll, {}) if name in dead})
+    world.put(KEYS.heard, "zset", {name: AWHILE for name in world.value(KEYS.heard, {}) if name in dead})
     world.rename(names)

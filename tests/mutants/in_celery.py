@@ -96,7 +96,7 @@ CELERY = (
     Mutant(
         "a refusal replaces a result",
         "a second message with the same id takes the first one's answer away",
-        "turns/lua/refuse.lua",
+        "turns/lua/turn/refuse.lua",
         "if redis.call('EXISTS', key.turn .. id) == 1 then",
         "if redis.call('EXISTS', key.turn .. id) == 2 then",
         (_INTAKE,),
@@ -128,7 +128,7 @@ CELERY = (
     Mutant(
         "a revoke is told as a plain cancel",
         "a Celery caller's `except TaskRevokedError` does not catch it",
-        "turns/lua/parts/reply.lua",
+        "turns/lua/lib/celery_result.lua",
         "elseif fields.revoked then",
         "elseif fields.revoked == 0 then",
         (_REVOKE,),

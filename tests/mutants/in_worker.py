@@ -194,7 +194,7 @@ WORKER = (
         "turns/store/roster.py",
         "for name in MUST_AGREE])",
         "for name in MUST_AGREE[1:]])",
-        (_ROLL, "tests/scripts/test_enlist.py"),
+        (_ROLL, "tests/scripts/test_register_worker.py"),
     ),
     Mutant(
         "a refused worker goes on",

@@ -97,12 +97,12 @@ def deliver_webhooks(store: TurnStore, scene: Scene) -> Counter[str]:
             return delivered
         for raw in iter(lambda: scene.client.rpop(WEBHOOK_QUEUE), None):
             id = json.loads(json.loads(raw)["body"])[0][0]
-            if notice := store.notify(id):
-                store.conclude(notice)
+            if notice := store.claim_webhook(id):
+                store.record_delivery(notice)
                 delivered[id] += 1
         for id in scene.client.zrange(scene.keys.webhooks, 0, -1):
             scene.client.zadd(scene.keys.webhooks, {id: 1}, xx=True)
-        store.remind()
+        store.retry_webhooks()
     raise AssertionError("some webhook is never delivered")
 
 
@@ -122,7 +122,7 @@ def complaints(scene: Scene, *, erased: bool = False) -> Iterator[str]:
         if left := client.keys(f"{keys.prefix}{kind}"):
             yield f"left over: {left}"
     yield from _of_counters(scene, Counter(record["state"] for record in records.values()), erased=erased)
-    lasting = {*LASTING, WEBHOOK_QUEUE, keys.workers, keys.roll, keys.undelivered}
+    lasting = {*LASTING, WEBHOOK_QUEUE, keys.workers, keys.heard, keys.undelivered}
     forever = {key for key in client.keys("*") if client.ttl(key) == -1} - lasting
     if forever := {key for key in forever if not key.startswith((keys.history(), keys.conversation()))}:
         yield f"never expires: {forever}"

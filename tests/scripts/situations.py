@@ -247,24 +247,24 @@ def _of_ends_that_were_cut(scene: Scene) -> Callable[[], Any]:
     return scene.turns.sweep
 
 
-@situation("muster")
+@situation("reap")
 def _of_a_dead_worker(scene: Scene) -> Callable[[], Any]:
     scene.start("a", session="s1")
     scene.start("b", session="s2")
     scene.client.hset(scene.keys.workers, "w1", "{}")
-    scene.client.zadd(scene.keys.roll, {"w1": 1_000_000_000_000, "w2": scene.turns.now() * 1000})
-    return lambda: scene.turns.muster("w2")
+    scene.client.zadd(scene.keys.heard, {"w1": 1_000_000_000_000, "w2": scene.turns.now() * 1000})
+    return lambda: scene.turns.reap("w2")
 
 
-@situation("enlist")
+@situation("register_worker")
 def _on_the_roll(scene: Scene) -> Callable[[], Any]:
     facts = {**roster.introduce(Settings()), "started": 0, "seen": scene.turns.now()}
-    return lambda: scene.turns.enlist("w1", facts)
+    return lambda: scene.turns.register_worker("w1", facts)
 
 
-@situation("roll")
+@situation("workers")
 def _of_those_at_work(scene: Scene) -> Callable[[], Any]:
-    return scene.turns.roll
+    return scene.turns.workers
 
 
 @situation("audit")
@@ -278,11 +278,11 @@ def _of_two_sessions(scene: Scene) -> Callable[[], Any]:
 
 
 @situation("status")
-@situation("describe")
+@situation("read_conversation")
 @situation("stats")
 def _of_anything(scene: Scene) -> Callable[[], Any]:
     scene.start("a")
-    return lambda: (scene.turns.status("a"), scene.turns.describe("foo"), scene.turns.stats())
+    return lambda: (scene.turns.status("a"), scene.turns.read_conversation("foo"), scene.turns.stats())
 
 
 @situation("retry")
@@ -306,10 +306,10 @@ def _of_a_failure_whose_end_was_cut(scene: Scene) -> Callable[[], Any]:
     return lambda: scene.turns.retry("a")
 
 
-@situation("forget", erases=True)
+@situation("delete_turn", erases=True)
 def _of_a_completed_turn(scene: Scene) -> Callable[[], Any]:
     scene.complete(scene.start("a", reply=True))
-    return lambda: scene.turns.forget("a")
+    return lambda: scene.turns.delete_turn("a")
 
 
 @situation("erase", erases=True)
@@ -325,12 +325,12 @@ def _of_two_tasks(scene: Scene) -> Callable[[], Any]:
     return lambda: scene.turns.refuse(["a", "b"], InvalidTurn("Not like this.", param="x"))
 
 
-@situation("converse")
+@situation("write_conversation")
 def _of_a_new_session(scene: Scene) -> Callable[[], Any]:
     return lambda: scene.turns.begin("foo", {"topic": "tea"}, [*pair("a"), *pair("b")])
 
 
-@situation("converse")
+@situation("write_conversation")
 def _of_a_known_session(scene: Scene) -> Callable[[], Any]:
     scene.turns.begin("foo", {"topic": "tea"}, pair("a"))
     return lambda: scene.turns.amend("foo", {"topic": "milk"}, pair("b"))
@@ -342,47 +342,47 @@ def _posted(scene: Scene) -> None:
 
 def _taken(scene: Scene) -> Notice:
     _posted(scene)
-    notice = _hooks(scene).notify("a")
+    notice = _hooks(scene).claim_webhook("a")
     assert notice
     return notice
 
 
-@situation("notify")
+@situation("claim_webhook")
 def _of_what_was_sent(scene: Scene) -> Callable[[], Any]:
     _posted(scene)
-    return lambda: _hooks(scene).notify("a")
+    return lambda: _hooks(scene).claim_webhook("a")
 
 
-@situation("conclude")
+@situation("record_delivery")
 def _of_a_delivery(scene: Scene) -> Callable[[], Any]:
     notice = _taken(scene)
-    return lambda: _hooks(scene).conclude(notice)
+    return lambda: _hooks(scene).record_delivery(notice)
 
 
-@situation("conclude")
+@situation("record_delivery")
 def _of_a_failed_attempt(scene: Scene) -> Callable[[], Any]:
     notice = _taken(scene)
-    return lambda: _hooks(scene).conclude(notice, "http_500", 30)
+    return lambda: _hooks(scene).record_delivery(notice, "http_500", 30)
 
 
-@situation("conclude")
+@situation("record_delivery")
 def _of_the_last_attempt(scene: Scene) -> Callable[[], Any]:
     notice = _taken(scene)
-    return lambda: _hooks(scene).conclude(notice, "http_410", -1)
+    return lambda: _hooks(scene).record_delivery(notice, "http_410", -1)
 
 
-@situation("remind")
+@situation("retry_webhooks")
 def _of_what_was_lost(scene: Scene) -> Callable[[], Any]:
     _taken(scene)
     scene.client.zadd(scene.keys.webhooks, {"a": 1})
     scene.client.delete("webhooks")
-    return lambda: _hooks(scene).remind()
+    return lambda: _hooks(scene).retry_webhooks()
 
 
-@situation("resend")
+@situation("resend_webhook")
 def _of_what_was_given_up(scene: Scene) -> Callable[[], Any]:
-    _hooks(scene).conclude(_taken(scene), "http_410", -1)
-    return lambda: _hooks(scene).resend("a")
+    _hooks(scene).record_delivery(_taken(scene), "http_410", -1)
+    return lambda: _hooks(scene).resend_webhook("a")
 
 
 @situation("rights")
@@ -390,6 +390,6 @@ def _of_a_worker(scene: Scene) -> Callable[[], Any]:
     return lambda: scene.turns.lacking("worker")
 
 
-@situation("admit")
+@situation("count_request")
 def _of_one_request(scene: Scene) -> Callable[[], Any]:
-    return lambda: scene.turns.run(Call("admit", ("key", 10), list))
+    return lambda: scene.turns.run(Call("count_request", ("key", 10), list))

@@ -10,7 +10,7 @@ from turnstile.turns.states import State
 
 def test_begin_and_describe(scene: Scene) -> None:
     assert scene.turns.begin("foo", {"topic": "tea"}, pair("greeting"))
-    described = scene.turns.describe("foo")
+    described = scene.turns.read_conversation("foo")
     assert (described.session, described.metadata) == ("foo", {"topic": "tea"})
     assert described.created > 1_700_000_000
     assert scene.history() == pair("greeting")
@@ -41,7 +41,7 @@ def test_amend(scene: Scene) -> None:
     scene.submit("a")
     scene.turns.amend("foo", {"topic": "tea"})
     scene.turns.amend("foo", None, pair("note"))
-    assert scene.turns.describe("foo").metadata == {"topic": "tea"}
+    assert scene.turns.read_conversation("foo").metadata == {"topic": "tea"}
     assert scene.history() == pair("note")
 
 
@@ -54,7 +54,7 @@ def test_a_repeat_adds_nothing_twice(scene: Scene) -> None:
 
 def test_nothing_is_known_of_other_sessions(scene: Scene) -> None:
     with pytest.raises(UnknownSession):
-        scene.turns.describe("foo")
+        scene.turns.read_conversation("foo")
     with pytest.raises(UnknownSession):
         scene.turns.amend("foo", {})
     assert scene.picture() == {}
@@ -62,9 +62,9 @@ def test_nothing_is_known_of_other_sessions(scene: Scene) -> None:
 
 def test_a_session_that_nobody_began_is_described(scene: Scene) -> None:
     scene.submit("a")
-    assert scene.turns.describe("foo").created > 1_700_000_000
+    assert scene.turns.read_conversation("foo").created > 1_700_000_000
     scene.client.lpush(scene.keys.history("plain"), *pair("from elsewhere"))
-    assert scene.turns.describe("plain").created == 0
+    assert scene.turns.read_conversation("plain").created == 0
 
 
 def test_messages_by_their_places(scene: Scene) -> None:
@@ -80,7 +80,7 @@ def test_erase_takes_all(scene: Scene) -> None:
     scene.turns.begin("foo", {"topic": "tea"}, pair("greeting"))
     scene.turns.erase("foo")
     with pytest.raises(UnknownSession):
-        scene.turns.describe("foo")
+        scene.turns.read_conversation("foo")
 
 
 def test_what_was_begun_lives_as_long_as_the_history(stage: Stage) -> None:
@@ -94,8 +94,8 @@ def test_what_was_begun_lives_as_long_as_the_history(stage: Stage) -> None:
 
 def test_forget_one_turn(scene: Scene) -> None:
     scene.complete(scene.start("a"))
-    assert scene.turns.forget("a")
-    assert not scene.turns.forget("a")
+    assert scene.turns.delete_turn("a")
+    assert not scene.turns.delete_turn("a")
     with pytest.raises(UnknownTurn):
         scene.turns.status("a")
     assert scene.events("a") == []
@@ -104,7 +104,7 @@ def test_forget_one_turn(scene: Scene) -> None:
 
 def test_the_id_of_a_forgotten_turn_is_taken_for_a_time(scene: Scene) -> None:
     scene.complete(scene.start("a"))
-    scene.turns.forget("a")
+    scene.turns.delete_turn("a")
     for session in ("foo", "bar"):
         with pytest.raises(TurnConflict):
             scene.turns.submit("a", session, "a")
@@ -116,14 +116,14 @@ def test_the_id_of_a_forgotten_turn_is_taken_for_a_time(scene: Scene) -> None:
 
 def test_a_failed_turn_that_is_forgotten_leaves_the_list(scene: Scene) -> None:
     scene.fail(scene.start("a"))
-    scene.turns.forget("a")
+    scene.turns.delete_turn("a")
     assert scene.turns.failed() == []
 
 
 def test_a_turn_that_has_not_ended_is_not_forgotten(scene: Scene) -> None:
     scene.start("a")
     with pytest.raises(TurnNotEnded):
-        scene.turns.forget("a")
+        scene.turns.delete_turn("a")
     assert scene.state("a") is State.RUNNING
 
 

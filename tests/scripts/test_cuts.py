@@ -36,7 +36,7 @@ def test_a_cut_changes_nothing_in_the_end(situation: Situation, again: bool, red
         bring_to_rest(scene)
         told = deliver_webhooks(store, scene)
         found = list(complaints(scene, erased=situation.erases))
-        if not situation.erases and situation.script != "conclude":
+        if not situation.erases and situation.script != "record_delivery":
             found += _untold(store, scene, told)
         assert not found, f"after {writes} writes: {found}"
         if not happened:
@@ -81,7 +81,7 @@ def test_all_that_were_refused_are_told_by_the_repeat(writes: int, redis_url: st
 def test_a_session_that_was_begun_by_half_is_begun_by_the_repeat(writes: int, redis_url: str, client: redis.Redis) -> None:
     store = TurnStore(Settings(redis_url=redis_url))
     messages = [*pair("a"), *pair("b")]
-    with cut(store, "converse", writes) as happened:
+    with cut(store, "write_conversation", writes) as happened:
         store.begin("foo", {"topic": "tea"}, messages)
     assert happened
     store.begin("foo", {"topic": "tea"}, messages)

@@ -8,16 +8,16 @@ _ABSENCE_MS = 100_000
 
 def _call_the_roll(scene: Scene) -> int:
     scene.client.hset(scene.keys.stats, "since", 1)
-    return scene.turns.run(Call("muster", ("w9", _ABSENCE_MS), int))
+    return scene.turns.run(Call("reap", ("w9", _ABSENCE_MS), int))
 
 
 def test_a_worker_that_is_missed_for_a_moment_keeps_its_leases(scene: Scene) -> None:
     scene.client.hset(scene.keys.workers, "w1", "{}")
     scene.start("a")
     assert [_call_the_roll(scene) for _ in range(3)] == [0, 0, 0]
-    scene.client.zincrby(scene.keys.roll, -_ABSENCE_MS / 2, "w1")
+    scene.client.zincrby(scene.keys.heard, -_ABSENCE_MS / 2, "w1")
     assert _call_the_roll(scene) == 0
-    scene.client.zincrby(scene.keys.roll, -_ABSENCE_MS / 2, "w1")
+    scene.client.zincrby(scene.keys.heard, -_ABSENCE_MS / 2, "w1")
     assert _call_the_roll(scene) == 1
 
 
@@ -41,7 +41,7 @@ def test_a_broken_record_ends_neither_the_roll_nor_renewals(scene: Scene) -> Non
     scene.client.set(scene.keys.session("broken"), "not a hash")
     assert scene.turns.renew("w1", [broken, sound]) == ["lost", "kept"]
     _call_the_roll(scene)
-    scene.client.zincrby(scene.keys.roll, -_ABSENCE_MS, "w1")
+    scene.client.zincrby(scene.keys.heard, -_ABSENCE_MS, "w1")
     assert _call_the_roll(scene) == 1
 
 

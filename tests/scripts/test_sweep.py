@@ -166,8 +166,8 @@ def _set_the_clock_back(scene: Scene, ms: int = AN_HOUR_MS) -> None:
         scene.client.zadd(scene.keys.due, {session: moment + ms})
         if lease := scene.client.hget(scene.keys.session(session), "lease"):
             scene.client.hset(scene.keys.session(session), "lease", int(lease) + ms)
-    for worker, heard in scene.client.zrange(scene.keys.roll, 0, -1, withscores=True):
-        scene.client.zadd(scene.keys.roll, {worker: heard + ms})
+    for worker, heard in scene.client.zrange(scene.keys.heard, 0, -1, withscores=True):
+        scene.client.zadd(scene.keys.heard, {worker: heard + ms})
     for moment in ("called", "since", "patience"):
         if scene.client.hexists(scene.keys.stats, moment):
             scene.client.hincrby(scene.keys.stats, moment, ms)
@@ -178,7 +178,7 @@ def test_a_dispatch_that_was_lost_before_the_clock_was_set_back_is_sent_again(sc
     scene.submit("a")
     scene.pop()
     _set_the_clock_back(scene)
-    scene.turns.muster("w2")
+    scene.turns.reap("w2")
     assert scene.turns.sweep(worker="w2") == Swept(1, 0, 1, 0, 0)
     assert scene.queue() == ["a"]
     assert scene.turns.sweep(worker="w2") == NOTHING

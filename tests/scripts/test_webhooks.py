@@ -1,4 +1,4 @@
-"""notify, conclude, remind, resend: what becomes of a webhook between a turn's end and its delivery."""
+"""The scripts of webhooks: what becomes of a webhook between a turn's end and its delivery."""
 
 import json
 from typing import Any
@@ -45,7 +45,7 @@ def _posted(client: Any) -> list[str]:
 
 
 def _take(store: TurnStore) -> Notice:
-    notice = store.notify("a")
+    notice = store.claim_webhook("a")
     assert notice
     return notice
 
@@ -92,7 +92,7 @@ def test_a_cancelled_turn_and_a_lost_one_are_told_too(store: TurnStore, client: 
     client.hset(store.keys.session("foo"), "lease", 1)
     client.zadd(store.keys.due, {"foo": 1})
     store.sweep()
-    notice = store.notify("b")
+    notice = store.claim_webhook("b")
     assert notice
     assert notice.type == "response.failed"
 
@@ -114,32 +114,32 @@ def test_without_a_webhook_nothing_is_noted(store: TurnStore, client: Any) -> No
 
 def test_it_is_taken_once(store: TurnStore) -> None:
     _cancelled(store)
-    assert store.notify("a")
-    assert store.notify("a") is None
-    assert store.notify("nothing") is None
+    assert store.claim_webhook("a")
+    assert store.claim_webhook("a") is None
+    assert store.claim_webhook("nothing") is None
 
 
 def test_a_delivery_leaves_nothing(store: TurnStore, client: Any) -> None:
     _cancelled(store)
     notice = _take(store)
-    assert store.conclude(notice) == "delivered"
-    assert store.conclude(notice) == "superseded"
+    assert store.record_delivery(notice) == "delivered"
+    assert store.record_delivery(notice) == "superseded"
     assert not client.exists(store.keys.webhooks, store.keys.webhook("a"), store.keys.undelivered)
     assert store.stats()["webhooks_delivered"] == 1
     with pytest.raises(UnknownTurn):
-        store.resend("a")
+        store.resend_webhook("a")
 
 
 def test_a_failed_attempt_is_repeated_when_its_time_comes(store: TurnStore, client: Any) -> None:
     _cancelled(store)
     first = _take(store)
-    assert store.conclude(first, "http_500", 30) == "waiting"
-    assert store.conclude(first, "http_500", 30) == "superseded"
+    assert store.record_delivery(first, "http_500", 30) == "waiting"
+    assert store.record_delivery(first, "http_500", 30) == "superseded"
     assert (_known(store).phase, _known(store).reason) == ("waiting", "http_500")
     client.delete("webhooks")
-    assert store.remind() == (0, 0)
+    assert store.retry_webhooks() == (0, 0)
     client.zadd(store.keys.webhooks, {"a": 1})
-    assert store.remind() == (1, 1)
+    assert store.retry_webhooks() == (1, 1)
     assert _posted(client) == ["a"]
     second = _take(store)
     assert (second.event, second.attempt) == (first.event, 2)
@@ -149,34 +149,34 @@ def test_an_attempt_that_is_taken_for_lost_has_nothing_to_tell(store: TurnStore,
     _cancelled(store)
     lost = _take(store)
     client.zadd(store.keys.webhooks, {"a": 1})
-    assert store.remind() == (1, 1)
-    assert store.conclude(lost) == "superseded"
+    assert store.retry_webhooks() == (1, 1)
+    assert store.record_delivery(lost) == "superseded"
     again = _take(store)
-    assert store.conclude(lost, "timeout", 0) == "superseded"
-    assert store.conclude(again) == "delivered"
+    assert store.record_delivery(lost, "timeout", 0) == "superseded"
+    assert store.record_delivery(again) == "delivered"
 
 
 def test_a_message_that_still_stands_in_its_queue_is_not_doubled(store: TurnStore, client: Any) -> None:
     _cancelled(store)
     client.zadd(store.keys.webhooks, {"a": 1})
-    assert store.remind() == (1, 0)
+    assert store.retry_webhooks() == (1, 0)
     assert _posted(client) == ["a"]
     client.delete("webhooks")
     client.zadd(store.keys.webhooks, {"a": 1})
-    assert store.remind() == (1, 1)
+    assert store.retry_webhooks() == (1, 1)
 
 
 @pytest.mark.parametrize("delay", [-1, 61])
 def test_it_is_given_up_and_can_be_sent_again(store: TurnStore, client: Any, delay: float) -> None:
     _cancelled(store)
     notice = _take(store)
-    assert store.conclude(notice, "http_410", delay) == "given_up"
+    assert store.record_delivery(notice, "http_410", delay) == "given_up"
     assert store.undelivered() == ["a"]
     assert store.undelivered(given_up=False) == []
     assert 0 < client.pttl(store.keys.webhook("a")) <= store.settings.failed_ttl * 1000
     client.delete("webhooks")
-    store.resend("a")
-    store.resend("a")
+    store.resend_webhook("a")
+    store.resend_webhook("a")
     assert _posted(client) == ["a"]
     assert store.undelivered() == []
     assert store.undelivered(given_up=False) == ["a"]
@@ -188,7 +188,7 @@ def test_nothing_is_kept_for_ever(store: TurnStore, client: Any) -> None:
     assert client.pttl(store.keys.webhook("a")) > 0
     client.delete(store.keys.webhook("a"))
     client.zadd(store.keys.webhooks, {"a": 1})
-    assert store.remind() == (1, 0)
+    assert store.retry_webhooks() == (1, 0)
     assert not client.exists(store.keys.webhooks)
 
 
@@ -201,14 +201,14 @@ def test_a_turn_that_runs_again_is_told_again(store: TurnStore) -> None:
     again = _take(store)
     assert (failed.type, again.type, again.attempt) == ("response.failed", "response.completed", 1)
     assert failed.event != again.event
-    assert store.conclude(failed) == "superseded"
-    assert store.conclude(again) == "delivered"
+    assert store.record_delivery(failed) == "superseded"
+    assert store.record_delivery(again) == "delivered"
 
 
 def test_an_erased_session_tells_nothing(store: TurnStore, client: Any) -> None:
     _cancelled(store)
-    store.conclude(_take(store), "http_410", -1)
+    store.record_delivery(_take(store), "http_410", -1)
     store.erase("foo")
     assert store.undelivered() == []
     assert store.look_up("a") is None
-    assert store.notify("a") is None
+    assert store.claim_webhook("a") is None

@@ -113,8 +113,8 @@ class Keys:
         return f"{self.prefix}workers"
 
     @property
-    def roll(self) -> str:
-        """ZSET worker → ms: when it was last heard."""
+    def heard(self) -> str:
+        """ZSET worker → ms: when it was last heard. It is stored as `roll`, which workers of earlier versions read."""
         return f"{self.prefix}roll"
 
     def queue(self, name: str = "") -> str:

@@ -12,11 +12,7 @@ from turnstile.turns.celery_message import QUEUES, WEBHOOK_QUEUE, dispatch_messa
 from turnstile.turns.redis.keys import Keys
 from turnstile.turns.settings import Settings
 
-NAMES = (
-    "submit", "follow", "claim", "renew", "emit", "finish", "requeue", "cancel", "sweep", "muster", "status", "retry", "forget",
-    "erase", "refuse", "audit", "converse", "describe", "stats", "notify", "conclude", "remind", "resend", "admit", "rights",
-    "enlist", "roll",
-)  # fmt: skip
+_ROOT = files("turnstile.turns").joinpath("lua")
 # Workers call the roll ten times as often: when nobody did for so long, Redis was away.
 _SILENCE_MS = 2_000
 _REPAIR_MS = 60_000
@@ -38,8 +34,38 @@ class Script:
 
 
 @cache
-def _file(name: str) -> str:
-    return files("turnstile.turns").joinpath("lua", f"{name}.lua").read_text()
+def _files(folder: str) -> dict[str, str]:
+    """Return the texts of one folder's files, by name."""
+    found = (file for file in _ROOT.joinpath(folder).iterdir() if file.name.endswith(".lua"))
+    return {file.name.removesuffix(".lua"): file.read_text(encoding="utf-8") for file in found}
+
+
+FOLDERS = ("turn", "session", "upkeep", "webhook", "limit")
+SOURCES = {name: text for folder in FOLDERS for name, text in sorted(_files(folder).items())}
+"""The scripts' own texts, by name."""
+PARTS = dict(sorted(_files("lib").items()))
+"""The parts that scripts share, by the name of the function that each defines."""
+NAMES = tuple(SOURCES)
+_CALL = re.compile(rf"(?<!function )(?<![.\w])({'|'.join(PARTS)})\(")
+
+
+def code(text: str) -> str:
+    """Return a script's text without its comments."""
+    return re.sub(r"(?m)^\s*--.*$", "", text)
+
+
+def uses(name: str) -> list[str]:
+    """Return the parts that a script calls, and those that they call, each after what it needs."""
+    found: list[str] = []
+
+    def visit(text: str) -> None:
+        for part in dict.fromkeys(_CALL.findall(code(text))):
+            if part not in found:
+                visit(PARTS[part])
+                found.append(part)
+
+    visit(SOURCES[name])
+    return found
 
 
 def header(source: str, word: str) -> str:
@@ -65,17 +91,15 @@ def build(settings: Settings) -> dict[str, Script]:
 
 @cache
 def digest() -> str:
-    """A word that is the same wherever the scripts are, whatever the settings."""
-    scripts = [_file(name) for name in NAMES]
-    parts = {part: _file(f"parts/{part}") for script in scripts for part in header(script, "USES").split()}
-    text = "\0".join([*scripts, *(parts[part] for part in sorted(parts))])
+    """Return a word that is the same wherever the scripts are, whatever the settings."""
+    text = "\0".join([*SOURCES.values(), *PARTS.values()])
     return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()[:12]
 
 
 def _assemble(name: str, keys: Mapping[str, str], rules: Mapping[str, int | str]) -> Script:
-    body = _file(name)
+    body = SOURCES[name]
     flags = header(body, "FLAGS")
-    parts = [_file(f"parts/{part}") for part in header(body, "USES").split()]
+    parts = [PARTS[part] for part in uses(name)]
     text = "\n".join([*parts, body])
     # Each run of a script makes these tables anew: they hold what it uses, and no more.
     constants = [f"local key = {_table(_used('key', keys, text))}", f"local rule = {_table(_used('rule', rules, text))}"]
@@ -103,7 +127,7 @@ def key_names(keys: Keys) -> dict[str, str]:
         "open": keys.open,
         "stats": keys.stats,
         "workers": keys.workers,
-        "roll": keys.roll,
+        "heard": keys.heard,
         "webhooks": keys.webhooks,
         "undelivered": keys.undelivered,
         "orders": keys.orders(),

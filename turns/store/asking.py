@@ -79,13 +79,13 @@ class Asking(Runner):
         return Call("retry", (id,), partial(_RETRIED, id))
 
     @operation
-    def forget(self, id: str) -> Call[bool]:
+    def delete_turn(self, id: str) -> Call[bool]:
         """Forget one turn that has ended; False when there is none. What it added to the history stays, and its id is taken.
 
         Raises:
             TurnNotEnded: cancel it first.
         """
-        return Call("forget", (id,), partial(_FORGOTTEN, id))
+        return Call("delete_turn", (id,), partial(_FORGOTTEN, id))
 
     @operation
     def status(self, id: str) -> Call[Record]:

@@ -35,16 +35,16 @@ class Conversations(Runner):
         """
         body = dumps(metadata)
         mark = fingerprint(session, body, "\0".join(messages))
-        return Call("converse", (check_session(session), mark, body, *messages), partial(_WRITTEN, session))
+        return Call("write_conversation", (check_session(session), mark, body, *messages), partial(_WRITTEN, session))
 
     @operation
     def amend(self, session: str, metadata: dict[str, str] | None = None, messages: Sequence[str] = ()) -> Call[bool]:
         """Put other metadata in place, and add `messages` (stored elements, oldest first). Raises UnknownSession."""
         body = "" if metadata is None else dumps(metadata)
-        return Call("converse", (check_session(session), "", body, *messages), partial(_WRITTEN, session))
+        return Call("write_conversation", (check_session(session), "", body, *messages), partial(_WRITTEN, session))
 
     @operation
-    def describe(self, session: str) -> Call[Conversation]:
+    def read_conversation(self, session: str) -> Call[Conversation]:
         """Return a session's metadata and when it began. Raises UnknownSession."""
 
         def read(reply: list[Any]) -> Conversation:
@@ -52,7 +52,7 @@ class Conversations(Runner):
                 raise unknown_session(session)
             return Conversation(session, float(reply[0]) / 1000, json.loads(reply[1]))
 
-        return Call("describe", (check_session(session),), read)
+        return Call("read_conversation", (check_session(session),), read)
 
     @operation
     def erase(self, session: str) -> Call[tuple[int, int]]:

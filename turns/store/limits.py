@@ -19,9 +19,9 @@ class Limits(Runner):
     """Operations on the counted requests of API keys."""
 
     @operation
-    def admit(self, key: str, per_minute: int) -> Call[Admission]:
+    def count_request(self, key: str, per_minute: int) -> Call[Admission]:
         """Count one request of a key that may make so many in a minute."""
-        return Call("admit", (key, per_minute), _ADMISSION)
+        return Call("count_request", (key, per_minute), _ADMISSION)
 
 
 _ADMISSION = OneOf(

@@ -13,14 +13,17 @@ from turnstile.turns.text import as_text, dumps
 
 ROLES: dict[str, tuple[str, ...]] = {
     "worker": (
-        "submit", "claim", "renew", "emit", "finish", "requeue", "cancel", "refuse", "sweep", "muster", "audit", "status",
-        "stats", "notify", "conclude", "remind", "enlist", "roll", "rights",
+        "submit", "claim", "renew", "emit", "finish", "requeue", "cancel", "refuse", "sweep", "reap", "audit",
+        "status", "stats", "claim_webhook", "record_delivery", "retry_webhooks", "register_worker", "workers",
+        "rights",
     ),
     "gateway": (
-        "submit", "follow", "cancel", "status", "stats", "converse", "describe", "erase", "forget", "admit", "roll", "rights",
+        "submit", "follow", "cancel", "status", "stats", "write_conversation", "read_conversation", "erase",
+        "delete_turn", "count_request", "workers", "rights",
     ),
     "producer": (
-        "submit", "cancel", "status", "stats", "converse", "describe", "retry", "erase", "resend", "roll", "rights",
+        "submit", "cancel", "status", "stats", "write_conversation", "read_conversation", "retry", "erase",
+        "resend_webhook", "workers", "rights",
     ),
 }  # fmt: skip
 """Role → the scripts that it runs."""

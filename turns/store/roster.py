@@ -85,7 +85,7 @@ class Roster(Runner):
     """Operations on the workers that are at work."""
 
     @operation
-    def enlist(self, worker: str, facts: Facts) -> Call[str]:
+    def register_worker(self, worker: str, facts: Facts) -> Call[str]:
         """Put a worker on the roll, or renew its place; empty, or the one line that says why it is refused.
 
         `facts` hold what `introduce` tells, and `started` and `seen`, in seconds since the epoch.
@@ -95,16 +95,16 @@ class Roster(Runner):
 
         alike = dumps({"fingerprint": facts["fingerprint"]}).strip("{}")
         args = (worker, dumps(facts), facts["started"], alike, *binding)
-        return Call("enlist", args, partial(_ENLISTED, self.settings))
+        return Call("register_worker", args, partial(_ENLISTED, self.settings))
 
     @operation
-    def roll(self, limit: int = 1_000_000) -> Call[dict[str, Facts]]:
+    def workers(self, limit: int = 1_000_000) -> Call[dict[str, Facts]]:
         """Return the workers at work, by name, at most `limit`, each with what it says of itself."""
 
         def read(reply: list[bytes]) -> dict[str, Facts]:
             return {as_text(name): json.loads(facts) for name, facts in zip(reply[::2], reply[1::2], strict=True)}
 
-        return Call("roll", (limit,), read)
+        return Call("workers", (limit,), read)
 
 
 def _refused(settings: Settings, worker: bytes, facts: bytes) -> str:

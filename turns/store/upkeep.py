@@ -34,9 +34,9 @@ class Upkeep(Runner):
         return Call("sweep", (limit, worker), lambda reply: Swept(*reply))
 
     @operation
-    def muster(self, worker: str) -> Call[int]:
+    def reap(self, worker: str) -> Call[int]:
         """Tell that a worker is alive, and end the leases of those that are dead; how many."""
-        return Call("muster", (worker, _ABSENCE_MS), int)
+        return Call("reap", (worker, _ABSENCE_MS), int)
 
     @operation
     def audit(self, sessions: Sequence[str]) -> Call[int]:

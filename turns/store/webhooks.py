@@ -31,7 +31,7 @@ class Notice:
 
     @classmethod
     def decode(cls, turn: str, reply: Sequence[bytes | int]) -> Self:
-        """Read `notify`'s reply after its first word."""
+        """Read `claim_webhook`'s reply after its first word."""
         event, kind, created, url, key, attempt = (as_text(part) for part in reply)
         return cls(turn, event, kind, int(created) / 1000, url, key, int(attempt))
 
@@ -69,30 +69,30 @@ class Webhooks(Runner):
     """Operations on webhooks that are to be delivered."""
 
     @operation
-    def notify(self, turn: str) -> Call[Notice | None]:
+    def claim_webhook(self, turn: str) -> Call[Notice | None]:
         """Take a webhook that was sent off, to deliver it; None when there is nothing to deliver."""
 
-        return Call("notify", (turn,), partial(_TAKEN, turn))
+        return Call("claim_webhook", (turn,), partial(_TAKEN, turn))
 
     @operation
-    def conclude(self, notice: Notice, reason: str = "", delay: float = 0) -> Call[str]:
+    def record_delivery(self, notice: Notice, reason: str = "", delay: float = 0) -> Call[str]:
         """Tell how an attempt went; without `reason` it was delivered, with a `delay` below 0 it is given up.
 
         `delivered`, `waiting` for the next attempt, `given_up`, or `superseded`: it was another's by then.
         """
         args = (notice.turn, notice.event, notice.attempt, reason, round(delay * 1000))
-        return Call("conclude", args, _RECORDED)
+        return Call("record_delivery", args, _RECORDED)
 
     @operation
-    def remind(self, limit: int = 100) -> Call[tuple[int, int]]:
+    def retry_webhooks(self, limit: int = 100) -> Call[tuple[int, int]]:
         """Send off again what is overdue, at most `limit`; how many were looked at, and how many were sent."""
-        return Call("remind", (limit,), lambda reply: (reply[0], reply[1]))
+        return Call("retry_webhooks", (limit,), lambda reply: (reply[0], reply[1]))
 
     @operation
-    def resend(self, turn: str) -> Call[None]:
+    def resend_webhook(self, turn: str) -> Call[None]:
         """Send a webhook off again now. Raises UnknownTurn when it was delivered, or there never was one."""
 
-        return Call("resend", (check_turn(turn),), partial(_RESENT, turn))
+        return Call("resend_webhook", (check_turn(turn),), partial(_RESENT, turn))
 
     @operation
     def undelivered(self, limit: int = 100, *, given_up: bool = True) -> Call[list[str]]:

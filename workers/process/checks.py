@@ -27,7 +27,7 @@ async def check_rights(store: AsyncTurnStore, seconds: float) -> None:
 async def check_agreement(store: AsyncTurnStore, seconds: float) -> None:
     """Raise SettingError when a worker at work has another value of a setting that all must share."""
     try:
-        others = await asyncio.wait_for(store.roll(), seconds)
+        others = await asyncio.wait_for(store.workers(), seconds)
     except _OUTAGE:
         return
     if objection := roster.objection(store.settings, others):

@@ -56,13 +56,13 @@ class Heartbeat:
         """Announce this worker once."""
         now = await self._store.now()
         self._facts |= {"started": self._facts.get("started", now), "seen": now, **facts}
-        self.refusal = await self._store.enlist(self._worker, self._facts)
+        self.refusal = await self._store.register_worker(self._worker, self._facts)
         self._answered.set()
 
     async def leave(self) -> None:
         """Take this worker off the roll."""
         await self._store.client.hdel(self._store.keys.workers, self._worker)
-        await self._store.client.zrem(self._store.keys.roll, self._worker)
+        await self._store.client.zrem(self._store.keys.heard, self._worker)
 
     async def _retire(self, give_back: Callable[[], None], beat: Beat) -> None:
         log.error("this worker ends: %s", self.refusal)

@@ -67,7 +67,7 @@ class LeaseKeeper:
     async def listen(self, beat: Beat) -> None:
         """Drop turns as soon as somebody cancels them. The next renewal finds what was missed while disconnected.
 
-        Others see by this connection whether the process is alive: see `muster`.
+        Others see by this connection whether the process is alive: see `reap`.
         """
         orders = Subscription(self._store.url, self._hear)
         orders.add(self._store.keys.orders(self.worker))

@@ -7,5 +7,5 @@ from turnstile.turns.store.turns import AsyncTurnStore
 
 async def call_roll(store: AsyncTurnStore, worker: str, death: asyncio.Event) -> None:
     """Report this worker as alive, and take the leases of dead ones; set `death` when there was one."""
-    if await store.muster(worker):
+    if await store.reap(worker):
         death.set()

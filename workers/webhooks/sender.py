@@ -60,7 +60,7 @@ class WebhookSender:
 
     async def remind(self) -> None:
         """Queue the deliveries that are overdue."""
-        await self.store.remind(_LIMIT)
+        await self.store.retry_webhooks(_LIMIT)
 
     async def close(self) -> None:
         """Drop deliveries that are under way, which are repeated later, and close the connections."""
@@ -70,7 +70,7 @@ class WebhookSender:
     async def _run(self, turn: str) -> None:
         async with self._slots:
             try:
-                notice = await self.store.notify(turn)
+                notice = await self.store.claim_webhook(turn)
                 if notice:
                     await self._deliver(notice)
             except (QueueUnreachable, redis.RedisError, OSError) as error:
@@ -79,7 +79,7 @@ class WebhookSender:
     async def _deliver(self, notice: Notice) -> None:
         reason, wait = await self._attempt(notice)
         delay = max(wait, backoff(notice.attempt, self._settings.retry_base_seconds)) if reason and wait >= 0 else wait
-        word = await self.store.conclude(notice, reason, delay)
+        word = await self.store.record_delivery(notice, reason, delay)
         if reason:
             log.warning("webhook of turn %s, attempt %d: %s, %s", notice.turn, notice.attempt, reason, word)
 

@@ -63,7 +63,7 @@ def _pairs(reply: Any) -> dict[str, Any]:
 
 def check_settings(store: TurnStore) -> Check:
     """Check that all workers and this command have the same settings and version."""
-    alive = store.roll()
+    alive = store.workers()
     if found := objection(store.settings, alive):
         return Check("settings", Verdict.FAIL, found.removesuffix(f". {REMEDY}"), REMEDY)
     if odd := oddities(store.settings, alive):

@@ -22,13 +22,13 @@ async def begin(backend: Backend, caller: Caller, body: ConversationRequest, key
     session = caller.session(name)
     items = [write(element) for element in _elements(caller, body.items or [], key or name, at=0)]
     await backend.store.begin(session, body.metadata or {}, items)
-    return await backend.store.describe(session)
+    return await backend.store.read_conversation(session)
 
 
 async def described(backend: Backend, caller: Caller, session: str) -> Conversation:
     """Return a caller's conversation. Raises ApiError if there is no such session."""
     try:
-        return await backend.store.describe(session)
+        return await backend.store.read_conversation(session)
     except UnknownSession:
         raise missing("conversation_id", "Conversation", caller.name(session)) from None
 

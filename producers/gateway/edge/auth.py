@@ -68,7 +68,7 @@ class Authenticator:
         most = key.limits.requests_per_minute
         if most is None:
             return []
-        admission = await self._rates.admit(id, most)
+        admission = await self._rates.count_request(id, most)
         rates = _rate_headers(admission, most)
         if not admission.admitted:
             raise _too_many(admission, most, rates)

@@ -85,7 +85,7 @@ async def delete(response: OwnResponse, backend: CurrentBackend) -> Response:
     """Delete a response, and cancel it if it has not ended. The messages that it added to its conversation stay there."""
     record = await response()
     await backend.store.cancel(record.id)
-    await backend.store.forget(record.id)
+    await backend.store.delete_turn(record.id)
     return JSONResponse({"id": record.id, "object": "response", "deleted": True})
 
 

@@ -97,7 +97,7 @@ def test_settings_that_differ_are_pointed_out(
     store = TurnStore(settings)
     other = settings.model_copy(update=theirs)
     now = store.now()
-    assert TurnStore(other).enlist("w1", {**roster.introduce(other), "started": now, "seen": now}) == ""
+    assert TurnStore(other).register_worker("w1", {**roster.introduce(other), "started": now, "seen": now}) == ""
     with listening(client, store.keys.orders("w1")):
         check = checks(settings)["settings"]
     assert (check.verdict, check.detail) == (verdict, detail)
@@ -109,7 +109,7 @@ def test_several_versions_at_work_are_pointed_out(settings: Settings, client: re
     now = store.now()
     for name, version in (("w1", "0.0.1"), ("w2", package_version())):
         facts = {**roster.introduce(settings), "version": version, "started": now, "seen": now}
-        assert store.enlist(name, facts) == ""
+        assert store.register_worker(name, facts) == ""
     with listening(client, store.keys.orders("w1"), store.keys.orders("w2")):
         check = checks(settings)["settings"]
     assert check.verdict is Verdict.WARN

@@ -139,7 +139,7 @@ def test_a_dead_worker_refuses_nobody(tmp_path: Path, redis_url: str) -> None:
     turns = TurnStore(Settings(redis_url=redis_url))
     dead = Worker(redis_url, tmp_path, TURNSTILE_HISTORY_TTL="8", TURNSTILE_CHAIN=CHAIN)
     dead.start()
-    wait_until(lambda: turns.roll(), "it is on the roll")
+    wait_until(lambda: turns.workers(), "it is on the roll")
     dead.kill()
     assert turns.client.hlen(turns.keys.workers) == 1
     with Worker(redis_url, tmp_path, TURNSTILE_CHAIN=CHAIN):

@@ -109,7 +109,7 @@ def test_several_are_named_at_once(users: Users) -> None:
 def test_no_role_is_short_of_a_script() -> None:
     """Each role's list holds what its packages call, and every script is somebody's."""
     called = {"worker": "workers/**/*.py", "gateway": "producers/gateway/**/*.py"}
-    operations = {name: "converse" if name in ("begin", "amend") else name for name in (*NAMES, "begin", "amend")}
+    operations = {name: "write_conversation" if name in ("begin", "amend") else name for name in (*NAMES, "begin", "amend")}
     for role, files in called.items():
         text = "".join(path.read_text() for path in ROOT.glob(files))
         used = {operations[name] for name in re.findall(r"store\.(\w+)\(", text) if name in operations}

@@ -53,7 +53,7 @@ def _leave_a_dead_worker(store: TurnStore) -> None:
         store.claim(id, "w1", "n")
     store.client.hset(store.keys.session("of-overdue"), "lease", 1)
     store.client.zadd(store.keys.due, {"of-overdue": 1})
-    store.client.zadd(store.keys.roll, {"w1": 1})
+    store.client.zadd(store.keys.heard, {"w1": 1})
 
 
 async def test_the_dead_are_found(store: TurnStore, settings: Settings) -> None:
@@ -90,7 +90,7 @@ async def _is(store: TurnStore, id: str, state: State) -> bool:
 
 
 async def _gone(store: TurnStore) -> bool:
-    return await asyncio.to_thread(store.client.zscore, store.keys.roll, "w1") is None
+    return await asyncio.to_thread(store.client.zscore, store.keys.heard, "w1") is None
 
 
 async def _stale(health: Health) -> bool:

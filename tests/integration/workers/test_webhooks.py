@@ -139,12 +139,12 @@ def test_what_is_given_up_is_listed_and_can_be_sent_again(redis_url: str, tmp_pa
         assert given_up
         assert (given_up.phase, given_up.reason, given_up.attempts) == ("given_up", "http_500", tried)
         receiver._answers.clear()
-        office.store.resend("resp_1")
+        office.store.resend_webhook("resp_1")
         _delivered(receiver, tried + 1)
         wait_until(lambda: office.store.look_up("resp_1") is None, "the delivery is noted")
         assert office.store.undelivered() == []
         with pytest.raises(UnknownTurn):
-            office.store.resend("resp_1")
+            office.store.resend_webhook("resp_1")
 
 
 def test_gone_means_gone(office: Office) -> None:

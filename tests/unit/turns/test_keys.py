@@ -35,7 +35,8 @@ def test_deployments_on_one_server_have_queues_of_their_own() -> None:
 
 def test_the_keys_by_their_names() -> None:
     assert {name: _key(name, "x") for name in _NAMED} == {name: f"turnstile:{name}:x" for name in _NAMED}
-    assert {name: _key(name, "") for name in _SINGLE} == {name: f"turnstile:{name}" for name in _SINGLE}
+    stored = {name: "roll" if name == "heard" else name for name in _SINGLE}
+    assert {name: _key(name, "") for name in _SINGLE} == {name: f"turnstile:{stored[name]}" for name in _SINGLE}
 
 
 @given(st.sampled_from(_NAMED), SESSIONS, st.sampled_from(_NAMED + _SINGLE), SESSIONS)

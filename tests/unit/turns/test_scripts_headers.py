@@ -2,8 +2,8 @@
 
 import inspect
 import re
-from functools import cache
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +11,7 @@ import pytest
 from turnstile.turns.errors import InvalidTurn
 from turnstile.turns.question import Options
 from turnstile.turns.redis.keys import Keys
-from turnstile.turns.redis.scripts import NAMES, build, header
+from turnstile.turns.redis.scripts import FOLDERS, NAMES, PARTS, SOURCES, build, code, header, uses
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
 from turnstile.turns.store.replies import OneOf
@@ -23,7 +23,6 @@ from turnstile.turns.store.working import Outcome
 from turnstile.turns.turn import Claim
 
 _FOLDER = files("turnstile.turns").joinpath("lua")
-PARTS = tuple(sorted(file.name.removesuffix(".lua") for file in _FOLDER.joinpath("parts").iterdir()))
 MOST_LINES = 60
 _CLAIM = Claim("a", "foo", "1:n", 1, 4, 0, "hi", Options(), stream=True, created=0, started=0, now=0, window=())
 _FITTING: dict[str, Any] = {
@@ -46,44 +45,34 @@ _PATTERNS = {name: name for name, value in vars(Keys).items() if isinstance(valu
 }  # fmt: skip
 
 
-@cache
-def _source(name: str) -> str:
-    return _FOLDER.joinpath(f"{name}.lua").read_text(encoding="utf-8")
-
-
-@cache
-def _code(name: str) -> str:
-    """The file without its comments."""
-    return re.sub(r"(?m)^\s*--.*$", "", _source(name))
-
-
 def _words(name: str, label: str) -> list[str]:
-    return header(_source(name), label).split()
+    return header(SOURCES[name], label).split()
 
 
 def _whole(name: str) -> str:
-    return "\n".join([*(_code(f"parts/{part}") for part in _words(name, "USES")), _code(name)])
+    return "\n".join([*(code(PARTS[part]) for part in uses(name)), code(SOURCES[name])])
 
 
-def test_every_file_is_a_script_or_a_part() -> None:
-    found = {file.name.removesuffix(".lua") for file in _FOLDER.iterdir() if file.name.endswith(".lua")}
-    assert found == set(NAMES)
+def test_no_name_is_used_twice() -> None:
+    files = [file.name for folder in (*FOLDERS, "lib") for file in _FOLDER.joinpath(folder).iterdir()]
+    assert len(files) == len(set(files)) == len(NAMES) + len(PARTS)
+    assert len(files) == len(list(Path(str(_FOLDER)).rglob("*.lua")))
 
 
-@pytest.mark.parametrize("name", [*NAMES, *(f"parts/{part}" for part in PARTS)])
-def test_no_file_is_long(name: str) -> None:
-    assert len(_source(name).splitlines()) <= MOST_LINES
+@pytest.mark.parametrize("text", [*SOURCES.values(), *PARTS.values()], ids=[*SOURCES, *PARTS])
+def test_no_file_is_long(text: str) -> None:
+    assert len(text.splitlines()) <= MOST_LINES
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_header_is_whole(name: str) -> None:
-    first = _source(name).splitlines()[0]
+    first = SOURCES[name].splitlines()[0]
     assert re.match(r"-- [A-Z].*", first)
     assert not re.match(r"-- [A-Z]{4}", first)
     for label in ("KEYS", "ARGV", "RETURN"):
-        assert header(_source(name), label)
-    labels = re.findall(r"(?m)^-- ([A-Z]{4,})\b", _source(name))
-    assert labels == [label for label in ("USES", "FLAGS", "KEYS", "ARGV", "RETURN") if label in labels]
+        assert header(SOURCES[name], label)
+    labels = re.findall(r"(?m)^-- ([A-Z]{4,})\b", SOURCES[name])
+    assert labels == [label for label in ("FLAGS", "KEYS", "ARGV", "RETURN") if label in labels]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -96,7 +85,7 @@ def test_the_flags_are_redis_own(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_keys_are_those_that_are_used(name: str) -> None:
-    listed = set(re.sub(r";? channels?\b", " ", header(_source(name), "KEYS")).replace("…", "").split())
+    listed = set(re.sub(r";? channels?\b", " ", header(SOURCES[name], "KEYS")).replace("…", "").split())
     code = _whole(name)
     used = {_PATTERNS[key] for key in re.findall(r"\bkey\.(\w+)", code)}
     assert listed == used
@@ -104,7 +93,7 @@ def test_the_keys_are_those_that_are_used(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_channels_are_told_from_keys(name: str) -> None:
-    text = header(_source(name), "KEYS")
+    text = header(SOURCES[name], "KEYS")
     stored, _, channels = text.partition(";")
     for pattern in ("orders:<worker>", "wake:<id>"):
         assert pattern not in stored
@@ -112,44 +101,32 @@ def test_channels_are_told_from_keys(name: str) -> None:
     assert re.fullmatch(r"( channel [^ ]+| channels( [^ ]+){2,})?", channels)
 
 
-def _calls(code: str) -> set[str]:
-    return {part for part in PARTS if re.search(rf"(?<!function )\b{part}\(", code)}
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_the_parts_are_those_that_are_used_each_after_what_it_needs(name: str) -> None:
-    parts = _words(name, "USES")
-    assert len(parts) == len(set(parts))
-    needed, reached = _calls(_code(name)), set[str]()
-    while needed - reached:
-        reached |= needed
-        needed = {call for part in reached for call in _calls(_code(f"parts/{part}"))}
-    assert set(parts) == reached
-    for place, part in enumerate(parts):
-        assert _calls(_code(f"parts/{part}")) <= set(parts[:place])
-
-
 @pytest.mark.parametrize("part", PARTS)
 def test_a_part_says_how_it_is_called(part: str) -> None:
-    signature = re.search(rf"local function {part}\((.*?)\)", _source(f"parts/{part}"))
+    signature = re.search(rf"local function {part}\((.*?)\)", PARTS[part])
     assert signature
-    assert _source(f"parts/{part}").startswith(f"-- {part}({signature[1]})")
+    assert PARTS[part].startswith(f"-- {part}({signature[1]})")
 
 
-@pytest.mark.parametrize("part", PARTS)
-def test_a_part_is_used(part: str) -> None:
-    assert any(part in _words(name, "USES") for name in NAMES)
+def test_every_part_is_used() -> None:
+    assert {part for name in NAMES for part in uses(name)} == set(PARTS)
 
 
-@pytest.mark.parametrize("name", [*NAMES, *(f"parts/{part}" for part in PARTS)])
-def test_the_clock_is_the_only_time(name: str) -> None:
-    assert ("'TIME'" in _code(name)) == (name == "parts/clock")
-    assert "os." not in _code(name)
+def test_a_part_stands_after_those_that_it_needs() -> None:
+    for name in NAMES:
+        for place, part in enumerate(parts := uses(name)):
+            assert {call for call in PARTS if re.search(rf"(?<!function )\b{call}\(", code(PARTS[part]))} <= set(parts[:place])
+
+
+def test_the_clock_is_the_only_time() -> None:
+    texts = {**SOURCES, **PARTS}
+    assert [name for name, text in texts.items() if "'TIME'" in code(text)] == ["clock"]
+    assert not [name for name, text in texts.items() if re.search(r"\bos\.", code(text))]
 
 
 def _below_the_locals(name: str) -> str:
     """The code after the first run of `local` lines."""
-    lines = _code(name).strip().splitlines()
+    lines = code(SOURCES[name]).strip().splitlines()
     while lines and lines[0].startswith("local ") and not lines[0].startswith("local function"):
         lines.pop(0)
     return "\n".join(lines)
@@ -158,7 +135,7 @@ def _below_the_locals(name: str) -> str:
 @pytest.mark.parametrize("name", NAMES)
 def test_arguments_have_names(name: str) -> None:
     below = _below_the_locals(name)
-    assert "KEYS[" not in _code(name)
+    assert "KEYS[" not in code(SOURCES[name])
     bare = [line for line in below.splitlines() if "ARGV[" in line]
     # Lists of any length are walked with an index that is no number.
     assert not [line for line in bare if re.search(r"ARGV\[\d", line)]
@@ -166,13 +143,13 @@ def test_arguments_have_names(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_as_many_arguments_as_are_read(name: str) -> None:
-    arguments = re.sub(r"\([^)]*\)…?|\S+…", "", header(_source(name), "ARGV").partition(":")[0]).split()
-    code = _code(name)
-    bound = re.search(r"local ([\w, ]+) = unpack\(ARGV", code)
+    arguments = re.sub(r"\([^)]*\)…?|\S+…", "", header(SOURCES[name], "ARGV").partition(":")[0]).split()
+    text = code(SOURCES[name])
+    bound = re.search(r"local ([\w, ]+) = unpack\(ARGV", text)
     if bound:
         assert bound[1].split(", ") == arguments
     else:
-        assert {int(index) for index in re.findall(r"ARGV\[(\d+)\]", code)} == set(range(1, len(arguments) + 1))
+        assert {int(index) for index in re.findall(r"ARGV\[(\d+)\]", text)} == set(range(1, len(arguments) + 1))
 
 
 def _returned(code: str) -> set[str]:
@@ -185,7 +162,7 @@ def _returned(code: str) -> set[str]:
 
 
 def _promised(name: str) -> set[str]:
-    return {alternative.split()[0].rstrip(",") for alternative in header(_source(name), "RETURN").split("|")}
+    return {alternative.split()[0].rstrip(",") for alternative in header(SOURCES[name], "RETURN").split("|")}
 
 
 def _described(described: operation[..., Any]) -> Call[Any]:
@@ -206,7 +183,7 @@ def _readers(script: str) -> list[set[str] | None]:
 def test_every_word_that_a_script_answers_with_is_promised_and_read(name: str) -> None:
     readers = _readers(name)
     assert readers
-    words = _returned(_code(name))
+    words = _returned(code(SOURCES[name]))
     assert words == (_promised(name) if words else set())
     assert readers == [words or None] * len(readers)
 
@@ -228,8 +205,8 @@ def test_every_constant_is_used(name: str) -> None:
 
 
 def test_no_name_leaks_out_of_a_script() -> None:
-    for name in [*NAMES, *(f"parts/{part}" for part in PARTS)]:
-        assert not re.search(r"(?m)^\s*function ", _code(name))
+    for text in (*SOURCES.values(), *PARTS.values()):
+        assert not re.search(r"(?m)^\s*function ", code(text))
 
 
 def test_settings_make_different_scripts() -> None:

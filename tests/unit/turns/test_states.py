@@ -72,7 +72,7 @@ _SCRIPTS: list[tuple[str, Callable[[Scene, Claim], object]]] = [
     ("cancel", lambda scene, claim: scene.turns.cancel("t")),
     ("sweep", _sweep),
     ("sweep", _sweep_after_the_last_chance),
-    ("muster", lambda scene, claim: scene.turns.muster("w9")),
+    ("reap", lambda scene, claim: scene.turns.reap("w9")),
     ("status", lambda scene, claim: scene.turns.status("t")),
     ("retry", lambda scene, claim: scene.turns.retry("t")),
 ]

@@ -1,0 +1,27 @@
+-- carry_out_end(id, session, now, ended, again). Carry out what a turn's end brings with it: history, events, counters, time to live, the
+-- result that a plain Celery app waits for, webhook. `ended` holds what the record says, with `elements` and `after` (the
+-- sequence before the end); `again`: some of this was done before a script was cut short.
+local function carry_out_end(id, session, now, ended, again)
+  local turn, events, state = key.turn .. id, key.events .. id, ended.state
+  append_history(key.history .. session, ended.elements, again)
+  local sequence = tonumber(ended.after)
+  if ended.rest then sequence = append_event(id, 'text', ended.attempts, ended.rest, sequence) end
+  sequence = append_event(id, 'ended', ended.attempts, state, sequence)
+  if sequence ~= tonumber(ended.sequence) then redis.call('HSET', turn, 'sequence', sequence) end
+  redis.call('PUBLISH', key.wake .. id, 'ended')
+  local ttl = state == 'failed' and rule.failed_ttl or rule.result_ttl
+  redis.call('PEXPIRE', events, math.min(rule.events_ttl, ttl))
+  redis.call('ZADD', key.turns .. session, now, id)
+  for _, when in ipairs({ 'NX', 'GT' }) do redis.call('PEXPIRE', key.turns .. session, rule.failed_ttl, when) end
+  -- Counted too seldom after a cut, never too often.
+  if not again then redis.call('HINCRBY', key.stats, state, 1) end
+  redis.call('ZREM', key.open, id)
+  if state == 'failed' then
+    redis.call('ZADD', key.failed, now, id)
+    redis.call('ZREMRANGEBYSCORE', key.failed, '-inf', now - rule.failed_ttl)
+  end
+  if ended.reply == '1' then redis.call('SET', key.celery_result .. id, celery_result(id, state, ended), 'PX', rule.result_ttl) end
+  queue_webhook(id, now, state, ended.options or '', sequence, ended.code)
+  redis.call('PEXPIRE', turn, ttl)
+  redis.call('HDEL', turn, 'owed', 'rest')
+end

@@ -1,0 +1,21 @@
+-- create_turn(id, session, queue, question, options, stream, reply, fingerprint, now) → place. Accept a turn: its place comes first, which
+-- means nothing without the record; with the record it is accepted, and runs even should nothing follow.
+local function create_turn(id, session, queue, question, options, stream, reply, fingerprint, now)
+  local turns = key.turns .. session
+  local place, sent = enqueue(session, id, now, queue)
+  -- An id whose record has expired begins anew: its old events would end where the new ones begin.
+  redis.call('DEL', key.events .. id)
+  redis.call('HSET', key.turn .. id, 'session', session, 'queue', queue, 'question', question, 'options', options,
+    'stream', stream, 'reply', reply, 'fingerprint', fingerprint, 'state', 'queued', 'created', now, 'attempts', 0, 'forgiven', 0,
+    'place', place, 'dispatches', sent and 1 or 0)
+  redis.call('ZADD', key.open, now, id)
+  redis.call('ZADD', turns, now, id)
+  -- Others may keep records for longer than this process would; as long as one is there, its session can be erased by this list.
+  for _, old in ipairs(redis.call('ZRANGEBYSCORE', turns, '-inf', now - rule.failed_ttl, 'LIMIT', 0, 100)) do
+    if redis.call('EXISTS', key.turn .. old) == 0 then redis.call('ZREM', turns, old) end
+  end
+  for _, when in ipairs({ 'NX', 'GT' }) do redis.call('PEXPIRE', turns, rule.failed_ttl, when) end
+  redis.call('HINCRBY', key.stats, 'accepted', 1)
+  if sent then send_dispatch(session, id, queue, sent) end
+  return place
+end

@@ -1,0 +1,11 @@
+-- find_place(id, session, state, queue, now) → place. Where an accepted turn stands: 0 at the head or ended, 1 and up in the mailbox. A
+-- turn that waits nowhere is enqueued.
+local function find_place(id, session, state, queue, now)
+  if state ~= 'queued' or redis.call('HGET', key.session .. session, 'head') == id then return 0 end
+  local place = redis.call('LPOS', key.mailbox .. session, id)
+  if place then return place + 1 end
+  local sent
+  place, sent = enqueue(session, id, now, queue)
+  if sent then send_dispatch(session, id, queue, sent) end
+  return place
+end

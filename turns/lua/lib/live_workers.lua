@@ -1,0 +1,17 @@
+-- live_workers(now, limit, alike) → table. The workers on the roll that were seen of late and are listening, at most `limit`: name, text
+-- and facts of each. A dead worker's entry may stand there for a while. Those whose text holds `alike` are passed over, unread.
+local function live_workers(now, limit, alike)
+  local found, roll = {}, redis.call('HGETALL', key.workers)
+  for i = 1, #roll, 2 do
+    if #found >= limit then break end
+    local name, text = roll[i], roll[i + 1]
+    local read, facts = pcall(cjson.decode, alike and text:find(alike, 1, true) and '{}' or text)
+    local seen = read and type(facts) == 'table' and tonumber(facts.seen)
+    if seen and math.abs(now - seen * 1000) < rule.absence then
+      local listeners = redis.pcall('PUBSUB', 'NUMSUB', key.orders .. name)
+      -- Where the right to ask is missing, having been seen must do.
+      if listeners.err or listeners[2] > 0 then found[#found + 1] = { name = name, text = text, facts = facts } end
+    end
+  end
+  return found
+end

@@ -1,0 +1,18 @@
+-- queue_webhook(id, now, state, options, sequence, code). A turn's end that a webhook is to be told of is noted down, and sent off, in
+-- the API's words: what a content filter stopped is incomplete. An end that was noted already is not noted anew.
+local function queue_webhook(id, now, state, options, sequence, code)
+  if not options:find('"webhook":', 1, true) then return end
+  local read, chosen = pcall(cjson.decode, options)
+  local hook = read and chosen.webhook
+  if type(hook) ~= 'table' or not hook.url then return end
+  if code == 'content_filter' then state = 'incomplete' end
+  local job, event = key.webhook .. id, 'evt_' .. id .. '_' .. sequence
+  if redis.call('HGET', job, 'event') ~= event then
+    redis.call('DEL', job)
+    redis.call('HSET', job, 'event', event, 'type', 'response.' .. state, 'created', now, 'since', now,
+      'url', hook.url, 'key', hook.key or '', 'attempts', 0, 'phase', 'noted')
+  end
+  redis.call('PEXPIRE', job, rule.webhook_ttl)
+  redis.call('ZREM', key.undelivered, id)
+  if redis.call('HGET', job, 'phase') == 'noted' then send_webhook(id, now) end
+end

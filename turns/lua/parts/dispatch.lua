@@ -1,7 +1,0 @@
--- dispatch(session, id, now, queue). Put an accepted turn at the head of its session, and its dispatch on its queue.
-local function dispatch(session, id, now, queue)
-  local sent = occupy(session, id, now, queue)
-  redis.call('HDEL', key.session .. session, 'owner', 'lease', 'worker')
-  redis.call('HINCRBY', key.turn .. id, 'dispatches', 1)
-  send(session, id, queue, sent)
-end

@@ -1,0 +1,30 @@
+-- Cancel a turn: one that waits leaves the mailbox; one that runs is fenced, its worker told, and the session moves on.
+-- FLAGS  allow-oom
+-- KEYS   turn:<id> turns:<session> session:<session> mailbox:<session> owned:<worker> due stats failed open
+--        events:<id> webhook:<id> webhooks undelivered message_store:<session> conversation:<session>
+--        celery-task-meta-<id> <queue>; channels orders:<worker> wake:<id>
+-- ARGV   id revoked
+-- RETURN cancelled | ended state | unknown
+local id, revoked = unpack(ARGV)
+local turn, now = key.turn .. id, clock()
+local known = redis.call('HMGET', turn, 'session', 'state')
+local session, state = known[1], known[2]
+if not session then return { 'unknown' } end
+if state ~= 'queued' and state ~= 'running' then
+  redis.call('LREM', key.mailbox .. session, 0, id)
+  complete_and_release(id, session, now)
+  return { 'ended', state }
+end
+
+local seat = redis.call('HMGET', key.session .. session, 'head', 'worker')
+end_turn(id, session, now, 'cancelled', { revoked = revoked ~= '' and revoked or nil }, {})
+if seat[1] ~= id then
+  redis.call('LREM', key.mailbox .. session, 0, id)
+  return { 'cancelled' }
+end
+if seat[2] then
+  redis.call('PUBLISH', key.orders .. seat[2], id)
+  redis.call('SREM', key.owned .. seat[2], session)
+end
+release(session, now)
+return { 'cancelled' }

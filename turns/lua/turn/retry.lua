@@ -1,0 +1,25 @@
+-- Put a failed turn back at the end of its session, with all its chances.
+-- KEYS   turn:<id> turns:<session> session:<session> mailbox:<session> owned:<worker> events:<id> celery-task-meta-<id> due stats
+--        failed open message_store:<session> conversation:<session> webhook:<id> webhooks undelivered <queue>;
+--        channel wake:<id>
+-- ARGV   id
+-- RETURN accepted place | ended state | unknown
+local id = ARGV[1]
+local turn, now = key.turn .. id, clock()
+local known = redis.call('HMGET', turn, 'session', 'state', 'attempts', 'queue', 'dispatches')
+local session, state, queue = known[1], known[2], known[4]
+if not session then return { 'unknown' } end
+if state ~= 'failed' then return { 'ended', state } end
+
+complete_and_release(id, session, now)
+local place, sent = enqueue(session, id, now, queue)
+redis.call('DEL', key.events .. id)
+redis.call('HDEL', turn, 'code', 'message', 'finished', 'started', 'closed', 'answer', 'output', 'usage', 'model')
+redis.call('PERSIST', turn)
+if tonumber(redis.call('HGET', key.stats, 'failed') or 0) > 0 then redis.call('HINCRBY', key.stats, 'failed', -1) end
+redis.call('HSET', turn, 'state', 'queued', 'forgiven', known[3], 'dispatches', (known[5] or 0) + (sent and 1 or 0))
+redis.call('ZADD', key.open, now, id)
+redis.call('ZREM', key.failed, id)
+redis.call('DEL', key.celery_result .. id)
+if sent then send_dispatch(session, id, queue, sent) end
+return { 'accepted', place }

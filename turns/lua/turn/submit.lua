@@ -1,0 +1,17 @@
+-- Accept a turn; idempotent by its id. A repeat enqueues what a cut has left out. Refused by the server itself when it is out of memory.
+-- KEYS   turn:<id>… turns:<session> session:<session> mailbox:<session> due stats open events:<id>
+--        message_store:<session> conversation:<session> <queue>
+-- ARGV   id session queue question options stream reply fingerprint
+-- RETURN accepted place | again state place | conflict | full_session | full
+local id, session, queue, question, options, stream, reply, fingerprint = unpack(ARGV)
+local mailbox, now = key.mailbox .. session, clock()
+
+local seen = redis.call('HMGET', key.turn .. id, 'fingerprint', 'state', 'queue')
+if seen[1] then
+  if seen[1] ~= fingerprint then return { 'conflict' } end
+  return { 'again', seen[2], find_place(id, session, seen[2], seen[3], now) }
+end
+if redis.call('LLEN', mailbox) >= rule.max_waiting_per_session then return { 'full_session' } end
+if redis.call('ZCARD', key.open) >= rule.max_waiting then return { 'full' } end
+
+return { 'accepted', create_turn(id, session, queue, question, options, stream, reply, fingerprint, now) }
