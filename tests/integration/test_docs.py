@@ -1,12 +1,14 @@
 """The code in the documentation does what it says."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.integration.conftest import Stack
 from tests.support.processes import ROOT
+from turnstile.turns.settings import settings
 
 _PYTHON = re.compile(r"```python\n(.*?)```", re.DOTALL)
 
@@ -16,8 +18,11 @@ def _blocks(page: Path) -> list[str]:
 
 
 @pytest.fixture
-def _settings(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+def _settings(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("REDIS_URL", stack.redis_url)
+    settings.cache_clear()
+    yield
+    settings.cache_clear()
 
 
 @pytest.mark.usefixtures("_settings")

@@ -1,6 +1,7 @@
 """audit: how many sessions had no due entry; and which turns are open."""
 
 from tests.scripts.scene import Scene, pair
+from tests.support.wait import wait_until
 from turnstile.turns.states import State
 
 
@@ -29,6 +30,17 @@ def test_turns_that_have_ended_are_counted_no_more(scene: Scene) -> None:
     scene.client.zadd(scene.keys.open, {"a": 1, "unknown": 2})
     scene.turns.audit([])
     assert scene.client.zrange(scene.keys.open, 0, -1) == ["b"]
+
+
+def test_every_open_turn_is_looked_at_in_time(scene: Scene) -> None:
+    scene.submit("b")
+    scene.client.zadd(scene.keys.open, {f"ended-{number}": 10.0**13 + number for number in range(2_500)})
+
+    def audited() -> bool:
+        scene.turns.audit([])
+        return scene.client.zrange(scene.keys.open, 0, -1) == ["b"]
+
+    wait_until(audited, "all that have ended are counted no more")
 
 
 def test_a_broken_session_keeps_no_other_waiting(scene: Scene) -> None:

@@ -186,3 +186,14 @@ def test_systemd_takes_every_line_of_the_unit(unit: configparser.RawConfigParser
     if shutil.which("systemd-analyze"):
         assert verified(UNIT.read_text(), tmp_path) == ""
         assert "KilMode" in verified(UNIT.read_text().replace("KillMode", "KilMode"), tmp_path)
+
+
+def test_nothing_is_open_to_the_world_by_default(compose: dict[str, Any], instructions: list[tuple[str, str]]) -> None:
+    services = compose["services"]
+    published = {name: service["ports"] for name, service in services.items() if "ports" in service}
+    assert set(published) == {"flower", "web"}
+    assert all(port.startswith("127.0.0.1:") for ports in published.values() for port in ports)
+    assert services["flower"]["environment"]["FLOWER_BASIC_AUTH"].startswith("${FLOWER_BASIC_AUTH:?")
+    assert arguments(instructions, "USER")[-1] not in ("", "root", "0")
+    stated = " ".join(arguments(instructions, "ENV") + arguments(instructions, "ARG"))
+    assert not any(word in stated for word in ("KEY", "PASSWORD", "TOKEN", "SECRET", "REDIS_URL"))

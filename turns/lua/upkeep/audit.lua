@@ -1,6 +1,6 @@
 -- Look at sessions for what has been lost of them, by a hand from outside or by an older version: each that is not idle gets its
--- due entry back, and its turns are counted as open. Of the turns that have been open longest, those that have ended are counted
--- no more. Bounded by the sessions that are given, their mailboxes, and 1,000 open turns.
+-- due entry back, and its turns are counted as open. Turns that have ended are counted no more: one slice of the open ones a call,
+-- another each time. Bounded by the sessions that are given, their mailboxes, and 1,000 open turns.
 -- FLAGS  allow-oom
 -- KEYS   session:<session>… mailbox:<session>… turn:<id>… due open
 -- ARGV   session…
@@ -11,7 +11,9 @@ local function unfinished(id)
   return state == 'queued' or state == 'running'
 end
 
-for _, id in ipairs(redis.call('ZRANGE', key.open, 0, 999)) do
+local slices = math.max(1, math.ceil(redis.call('ZCARD', key.open) / 1000))
+local first = now % slices * 1000
+for _, id in ipairs(redis.call('ZRANGE', key.open, first, first + 999)) do
   if not unfinished(id) then redis.call('ZREM', key.open, id) end
 end
 for _, session in ipairs(ARGV) do
