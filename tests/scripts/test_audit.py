@@ -38,7 +38,7 @@ def test_every_open_turn_is_looked_at_in_time(scene: Scene) -> None:
 
     def audited() -> bool:
         scene.turns.audit([])
-        return scene.client.zrange(scene.keys.open, 0, -1) == ["b"]
+        return bool(scene.client.zrange(scene.keys.open, 0, -1) == ["b"])
 
     wait_until(audited, "all that have ended are counted no more")
 
