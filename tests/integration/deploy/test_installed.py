@@ -77,7 +77,7 @@ def test_nothing_but_turnstile_is_installed_at_the_top(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
     assert {name.partition("/")[0].partition("-")[0] for name in names} == {"turnstile"}
-    assert {"turnstile/__init__.py", "turnstile/py.typed", "turnstile/turns/lua/submit.lua"} <= set(names)
+    assert {"turnstile/__init__.py", "turnstile/py.typed", "turnstile/turns/lua/turn/submit.lua"} <= set(names)
 
 
 def test_errors_of_a_project_stay_its_own(project: Project) -> None:
