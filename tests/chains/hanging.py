@@ -1,6 +1,7 @@
 """Chains that hang, each in another way, when they are asked to."""
 
 import asyncio
+import re
 import time
 from typing import Any
 
@@ -33,6 +34,14 @@ def _block_thread(inputs: dict[str, Any]) -> str:
     return f"heard {inputs['question']}"
 
 
+def _hold_the_lock(inputs: dict[str, Any]) -> str:
+    """Backtracks in C for ever, and never releases the interpreter's lock."""
+    if inputs["question"] == "hang":
+        re.fullmatch(r"(a+)+b", "a" * 80)
+    return f"heard {inputs['question']}"
+
+
 blocks_loop = RunnableLambda(_block_loop)
+holds_the_lock = RunnableLambda(_hold_the_lock)
 swallows = RunnableLambda(_swallow)
 blocks_thread = RunnableLambda(_block_thread)

@@ -2,17 +2,23 @@
 
 import logging
 import os
+import select
 import signal
 import socket
+import subprocess
 import sys
 import threading
 from time import monotonic
-from typing import Protocol
+from typing import Any, Protocol
+
+from turnstile.workers.process import guardian
 
 log = logging.getLogger(__name__)
 
 # The promise is 5 s after the grace.
 _MARGIN_SECONDS = 3.5
+# Above the margin: the thread, which returns turns first, is preferred.
+_GUARDIAN_SECONDS = 4.5 - guardian.LOOK_SECONDS
 _EX_FAILURE = 1
 _WARM, _COLD = (signal.SIGTERM, signal.SIGINT), (signal.SIGQUIT,)
 
@@ -38,21 +44,33 @@ class ShutdownDeadline:
         self._work, self._grace = work, grace
         self._hearing, self._telling = socket.socketpair()
         self._deadline: float | None = None
+        self._guardian: subprocess.Popen[Any] | None = None
 
     def start(self) -> None:
         """Start listening; call this in the main thread."""
         self._telling.setblocking(False)
         signal.set_wakeup_fd(self._telling.fileno(), warn_on_full_buffer=False)
         threading.Thread(target=self._watch, name="ending", daemon=True).start()
+        self._start_guardian()
+
+    def _start_guardian(self) -> None:
+        descriptor, null = self._hearing.fileno(), subprocess.DEVNULL
+        told = (str(descriptor), str(os.getpid()), str(self._grace + _GUARDIAN_SECONDS))
+        command = [sys.executable, "-I", "-S", guardian.__file__, *told]
+        try:
+            self._guardian = subprocess.Popen(  # noqa: S603 - our own interpreter and file
+                command, pass_fds=[descriptor], stdin=null, stdout=null, stderr=null
+            )
+        except OSError as error:
+            log.warning("the worker's guardian cannot be started: %s", error.strerror)
 
     def _watch(self) -> None:
         while self._deadline is None or monotonic() < self._deadline:
-            self._hearing.settimeout(self._deadline and max(0.01, self._deadline - monotonic()))
-            try:
-                number = self._hearing.recv(1)[0]
-            except TimeoutError:
+            # Waits without taking: recv would take the number before it waits for the interpreter's lock.
+            left = None if self._deadline is None else max(0.01, self._deadline - monotonic())
+            if not select.select([self._hearing], [], [], left)[0]:
                 break
-            self._hear(number)
+            self._hear(self._hearing.recv(1)[0])
         self._leave()
 
     def _hear(self, number: int) -> None:

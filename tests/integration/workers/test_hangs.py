@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -82,6 +83,11 @@ def noticed(store: TurnStore, part: str) -> None:
     assert living_workers(store) == {}
 
 
+def children(pid: int) -> list[int]:
+    """The processes that one has started."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
 def terminated(worker: Worker) -> int:
     """Send SIGTERM; the exit code, which must come in time."""
     assert worker.process
@@ -142,6 +148,28 @@ def test_a_turn_that_does_not_end_is_given_back_by_sigterm(store: TurnStore, tmp
         terminated(worker)
         assert store.status("hangs").state is State.QUEUED
         assert store.stats()["requeued"] == 1
+
+
+@pytest.mark.timeout(240)
+def test_sigterm_ends_a_worker_of_which_no_thread_runs(store: TurnStore, tmp_path: Path) -> None:
+    with running(store, tmp_path, "holds_the_lock") as worker:
+        hang(store)
+        noticed(store, "loop")
+        guardians = children(worker.pid)
+        assert len(guardians) == 1
+        assert terminated(worker) == -signal.SIGKILL
+        wait_until(lambda: not Path(f"/proc/{guardians[0]}").exists(), "its guardian has ended, too")
+
+
+@pytest.mark.timeout(240)
+def test_a_worker_that_was_stopped_for_long_goes_on_and_ends_by_itself(store: TurnStore, tmp_path: Path) -> None:
+    with running(store, tmp_path) as worker:
+        worker.signal(signal.SIGSTOP)
+        worker.signal(signal.SIGTERM)
+        time.sleep(GRACE + 6)  # the time that it is stopped for
+        worker.signal(signal.SIGCONT)
+        assert worker.process
+        assert worker.process.wait(BOUND) == 0
 
 
 @pytest.mark.timeout(240)
