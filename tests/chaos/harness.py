@@ -7,6 +7,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from kombu import pools
+
 from tests.chaos.faults import Fault, Kind, plan
 from tests.chaos.finale import Finale
 from tests.chaos.hits import HITS
@@ -36,6 +38,8 @@ class Stage:
             things.enter_context(self.scene.server)
             things.enter_context(self._proxies)
             self.scene.populate()
+            things.callback(pools.reset)
+            things.callback(self.scene.client.close)
             things.callback(self._end)
             self._start()
             self._things = things.pop_all()

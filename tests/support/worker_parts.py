@@ -100,11 +100,13 @@ def says(what: Callable[[], bool]) -> Callable[[], Awaitable[bool]]:
 def plain_app(url: str) -> Iterator[Celery]:
     """A Celery app that knows nothing of Turnstile; its connections are closed at the end."""
     with Celery("stranger", broker=url, backend=url) as app:
-        yield app
-        backend: Any = app.backend
-        backend.result_consumer.stop()
-        backend.client.close()
-        backend.client.connection_pool.disconnect()
+        try:
+            yield app
+        finally:
+            backend: Any = app.backend
+            backend.result_consumer.stop()
+            backend.client.close()
+            backend.client.connection_pool.disconnect()
 
 
 class Hanging:

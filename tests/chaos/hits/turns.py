@@ -4,13 +4,13 @@ import time
 from contextlib import suppress
 
 import redis
-from celery import Celery
 from celery.result import AsyncResult
 from kombu.exceptions import OperationalError
 
 from tests.chaos import record
 from tests.chaos.faults import Fault
 from tests.chaos.scene import Scene
+from tests.support.worker_parts import plain_app
 from turnstile.turns.errors import TurnstileError
 
 _RECENT = 30
@@ -40,7 +40,7 @@ def _revoke(scene: Scene, turn: str, way: str, *, terminate: bool) -> None:
     if way == "flower":
         scene.flower.revoke(turn, terminate=terminate)
         return
-    with Celery("revoker", broker=scene.server.url, backend=scene.server.url) as app, suppress(OperationalError, OSError):
+    with plain_app(scene.server.url) as app, suppress(OperationalError, OSError):
         if way == "control":
             app.control.revoke(turn, terminate=terminate)
         else:
