@@ -54,7 +54,7 @@ class Element:
 
     @property
     def by_developer(self) -> bool:
-        """Whether the role was `developer`, which is stored as a system message."""
+        """True for the role `developer`, which is stored as a system message."""
         return self.type == "system" and _entry(self.data.get("additional_kwargs"), _DEVELOPER_KEY) == _DEVELOPER
 
     @property
@@ -65,7 +65,7 @@ class Element:
 
     @property
     def refused(self) -> bool:
-        """Whether the content says why there is no answer."""
+        """True when the content says why there is no answer."""
         return bool(_entry(self.data.get("response_metadata"), "finish_reason") == REFUSAL)
 
     @property
