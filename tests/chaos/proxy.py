@@ -106,7 +106,7 @@ class Link:
     async def _swallow(self) -> None:
         while await _read(self._client[0]):
             pass
-        self._client[1].close()
+        self._client[1].transport.abort()
 
 
 class FaultProxy:
@@ -153,7 +153,7 @@ class FaultProxy:
         """The connection that the server sees from this port, if it is one of ours."""
         return next((link for link in list(self._links) if link.port == port), None)
 
-    def do(self, what: Callable[[], None]) -> None:
+    def do(self, what: Callable[[], object]) -> None:
         """Do something to a link, in the proxies' thread."""
         self._loop.call_soon_threadsafe(what)
 

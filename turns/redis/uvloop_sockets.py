@@ -7,6 +7,14 @@ import redis
 
 
 class _Mended:
+    _writer: Any
+
+    async def disconnect(self, nowait: bool = False, *args: Any, **kwargs: Any) -> None:
+        if nowait and self._writer is not None:
+            # A TLS connection would first wait for the server's goodbye, and might outlive its event loop.
+            self._writer.transport.abort()
+        await super().disconnect(nowait, *args, **kwargs)  # type: ignore[misc]  # the connection class beside it has it
+
     async def send_packed_command(self, *args: Any, **kwargs: Any) -> None:
         try:
             await super().send_packed_command(*args, **kwargs)  # type: ignore[misc]  # the connection class beside it has it
