@@ -15,7 +15,7 @@ from contextlib import suppress
 from typing import Any, Self, TypedDict, TypeVar, Unpack
 
 from turnstile.producers.reading import agreement
-from turnstile.producers.reading.blocking import BoundedStore, follow_blocking
+from turnstile.producers.reading.blocking import follow_blocking
 from turnstile.producers.reading.follow import follow
 from turnstile.producers.reading.readers import EndReader, EventReader, Piece, Reader, TextReader
 from turnstile.producers.reading.wakeups import Wakeups, wakeups_at
@@ -28,6 +28,7 @@ from turnstile.turns.settings import Settings
 from turnstile.turns.settings import settings as read_settings
 from turnstile.turns.states import State
 from turnstile.turns.store.asking import Submitted
+from turnstile.turns.store.bounded import BoundedStore
 from turnstile.turns.store.turns import AsyncTurnStore, TurnStore
 from turnstile.turns.turn import Event, Record
 

@@ -3,6 +3,7 @@
 import asyncio
 import re
 import time
+from pathlib import Path
 from typing import Any
 
 from langchain_core.runnables import RunnableLambda
@@ -15,6 +16,17 @@ async def _block_loop(inputs: dict[str, Any]) -> str:
     if inputs["question"] == "hang":
         time.sleep(_LONG)  # noqa: ASYNC251 - the fault
     return f"heard {inputs['question']}"
+
+
+async def _spin(inputs: dict[str, Any]) -> str:
+    """Computes on the loop that all turns of the process run on until a file exists, or waits for it in peace."""
+    verb, _, file = inputs["question"].partition(" ")
+    for _ in iter(Path(file).exists, True):
+        if verb == "spin":
+            sum(range(10_000))
+        else:
+            await asyncio.sleep(0.05)
+    return f"heard {verb}"
 
 
 async def _swallow(inputs: dict[str, Any]) -> str:
@@ -41,6 +53,7 @@ def _hold_the_lock(inputs: dict[str, Any]) -> str:
     return f"heard {inputs['question']}"
 
 
+spins_on_loop = RunnableLambda(_spin)
 blocks_loop = RunnableLambda(_block_loop)
 holds_the_lock = RunnableLambda(_hold_the_lock)
 swallows = RunnableLambda(_swallow)

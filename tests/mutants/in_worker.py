@@ -20,9 +20,16 @@ WORKER = (
     _worker(
         "lost lease does not drop the attempt",
         "the model answers a turn that somebody else answers too",
-        'if word != "kept" and self._held',
-        'if word == "cancelled" and self._held',
-        module="process/leases",
+        'if word != "kept":',
+        'if word == "cancelled":',
+        module="process/renewal",
+    ),
+    _worker(
+        "a loop that hangs keeps its leases",
+        "a worker that does nothing any more keeps its sessions standing still",
+        "if monotonic() - self._turned > HUNG_SECONDS:",
+        "if False:",
+        module="process/renewal",
     ),
     _worker(
         "orders are not heard",
@@ -34,8 +41,8 @@ WORKER = (
     _worker(
         "drop of a turn that has moved on",
         "a late word about an old attempt ends the new one",
-        'if word != "kept" and self._held.get(turn.claim.id) is turn:',
-        'if word != "kept" and turn.claim.id in self._held and (turn := self._held[turn.claim.id]):',
+        "        if self._held.get(turn.claim.id) is turn:\n            turn.drop(word)",
+        "        if turn := self._held.get(turn.claim.id):\n            turn.drop(word)",
         module="process/leases",
     ),
     _worker(

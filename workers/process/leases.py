@@ -21,7 +21,7 @@ class Held(Protocol):
 
 
 class LeaseKeeper:
-    """A keeper of all leases of one process: it renews them in one call, and listens for orders to drop a turn."""
+    """A keeper of the turns that one process holds: it listens for orders to drop one. For the loop, but for `held`."""
 
     def __init__(self, store: AsyncTurnStore, worker: str) -> None:
         self._store = store
@@ -32,9 +32,9 @@ class LeaseKeeper:
     def __len__(self) -> int:
         return len(self._held)
 
-    def claims(self) -> list[Claim]:
+    def held(self) -> list[Held]:
         """Return what is held now; for any thread."""
-        return [turn.claim for turn in list(self._held.values())]
+        return list(self._held.values())
 
     @contextmanager
     def hold(self, turn: Held) -> Iterator[None]:
@@ -49,20 +49,15 @@ class LeaseKeeper:
             if self._held.get(id) is turn:
                 del self._held[id]
 
+    def heed(self, turn: Held, word: str) -> None:
+        """Drop a turn whose lease was not kept, unless it is over by now."""
+        if self._held.get(turn.claim.id) is turn:
+            turn.drop(word)
+
     def drop_all(self, why: str) -> None:
         """Drop every turn."""
-        for turn in list(self._held.values()):
+        for turn in self.held():
             turn.drop(why)
-
-    async def renew(self) -> None:
-        """Renew every lease once, and drop the turns that are no longer ours."""
-        held = list(self._held.values())
-        if not held:
-            return
-        words = await self._store.renew(self.worker, [turn.claim for turn in held])
-        for turn, word in zip(held, words, strict=True):
-            if word != "kept" and self._held.get(turn.claim.id) is turn:
-                turn.drop(word)
 
     async def listen(self, beat: Beat) -> None:
         """Drop turns as soon as somebody cancels them. The next renewal finds what was missed while disconnected.

@@ -26,6 +26,7 @@ from turnstile.workers.process.health import Beat, Health
 from turnstile.workers.process.heartbeat import Heartbeat
 from turnstile.workers.process.leases import LeaseKeeper
 from turnstile.workers.process.loop import LoopThread
+from turnstile.workers.process.renewal import LeaseRenewal
 from turnstile.workers.process.service import start_all
 from turnstile.workers.process.services import services
 from turnstile.workers.process.turns import Turns, requeue
@@ -50,6 +51,7 @@ class Runtime:
         self._loop = LoopThread(concurrency)
         self._store = AsyncTurnStore(settings)
         self._leases = LeaseKeeper(self._store, self.name)
+        self._renewal = LeaseRenewal(settings, self._leases)
         self._heartbeat = Heartbeat(self._store, self.name, concurrency)
         self._turns = Turns(self._store, self._leases, self._heartbeat)
         self._webhooks: WebhookSender | None = None
@@ -99,7 +101,7 @@ class Runtime:
 
     def abandon(self) -> str:
         """Return the turns to the queue from another thread, for a loop that hangs; describe what hangs."""
-        held = self._leases.claims()
+        held = [turn.claim for turn in self._leases.held()]
         giving = threading.Thread(target=requeue, args=(self._settings, held), daemon=True)
         giving.start()
         giving.join(_ABANDON_SECONDS)
@@ -118,6 +120,7 @@ class Runtime:
         self._webhooks = WebhookSender(self._settings)
         self._resources.push_async_callback(self._webhooks.close)
         self._services = start_all(services(self._store, self._leases, self._enrol, self._webhooks), self.health)
+        self._renewal.start(self.health)
         self.health.start()
         try:
             await asyncio.wait_for(self._heartbeat.accepted(), _REDIS_SECONDS)
@@ -144,6 +147,7 @@ class Runtime:
         return {"running": len(self._leases), "stale": self.health.stale()}
 
     async def _close(self) -> None:
+        self._renewal.stop()
         await end_all(self._services)
         try:
             async with asyncio.timeout(_SIGN_OFF_SECONDS):

@@ -20,11 +20,10 @@ _AUDIT_LOOK_SECONDS = 10.0
 
 def services(store: AsyncTurnStore, leases: LeaseKeeper, enrol: Run, webhooks: WebhookSender) -> list[Service]:
     """Return every service of a worker process; `enrol` keeps it on the roll of workers."""
-    lease, sweeping = store.settings.lease_seconds, store.settings.sweep_seconds
+    sweeping = store.settings.sweep_seconds
     return [
         Service("loop", _PATIENCE, tick),
         Service("enrolled", _PATIENCE, enrol),
-        Service("renewing", _PATIENCE + lease, every(lease / 4, leases.renew, "renew leases", retry=lease / 40)),
         Service("subscribed", _PATIENCE + 5, leases.listen),
         *upkeep(store, leases.worker),
         *_intake(store),

@@ -13,10 +13,10 @@ from tests.support.step_worker import StepWorker
 from tests.support.wait import wait_until, wait_until_async
 from turnstile.deploy.local.server import EmbeddedServer
 from turnstile.producers.client import AsyncChatClient, ChatClient
-from turnstile.producers.reading.blocking import BoundedStore
 from turnstile.turns.errors import QueueUnreachable, TurnNotFinished, UnknownTurn
 from turnstile.turns.redis import silence
 from turnstile.turns.settings import Settings
+from turnstile.turns.store.bounded import BoundedStore
 
 PATIENCE = 30.0
 

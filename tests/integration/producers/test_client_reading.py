@@ -238,7 +238,7 @@ def test_a_blocked_result_wakes_when_the_turn_ends(worker: StepWorker, turn: Tur
 
 
 def _count_looks(monkeypatch: pytest.MonkeyPatch, worker: StepWorker) -> Callable[[], int]:
-    from turnstile.producers.reading.blocking import BoundedStore
+    from turnstile.turns.store.bounded import BoundedStore
 
     made: list[str] = []
     run = BoundedStore.run
