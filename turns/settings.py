@@ -5,6 +5,7 @@ when the settings are loaded, and a bad one is named.
 """
 
 import base64
+import logging
 import os
 import re
 from collections.abc import Mapping
@@ -18,6 +19,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, Va
 from turnstile.turns.celery_message import QUEUES, WEBHOOK_QUEUE
 from turnstile.turns.errors import SettingError
 from turnstile.turns.redis.address import parse
+from turnstile.turns.setting_forms import form, misspelt
+
+log = logging.getLogger(__name__)
 
 _PLAIN = {
     "xdg_data_home": "XDG_DATA_HOME",
@@ -71,6 +75,14 @@ def _not_ours(name: str) -> str:
 Seconds = Annotated[float, Field(gt=0, le=30 * 86_400, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, le=10_000_000)]
 
+_PREFIX = form(r"[A-Za-z0-9._:-]{1,64}", "write 1 to 64 of the characters A-Z a-z 0-9 . _ : -")
+_QUEUE = form(r"[A-Za-z0-9._-]{1,64}", "write 1 to 64 of the characters A-Z a-z 0-9 . _ -")
+_CHAIN = form(r"|[A-Za-z_][\w.]*:[A-Za-z_]\w*", "write package.module:name, for instance myproject.chat:chain")
+_MODEL = form(r"\S{1,200}", "write the name of a model, without spaces, of at most 200 characters")
+_FILE = form(r"|/.+", "write the absolute path of a file, for instance /etc/turnstile/keys.json")
+_LEVEL = form(r"DEBUG|INFO|WARNING|ERROR", "write DEBUG, INFO, WARNING or ERROR")
+_FOLDER = form(r"|[/~].*", "write the absolute path of a folder, for instance /var/lib/turnstile")
+
 
 class Settings(BaseModel):
     """Everything that can be set, with its default. Durations are seconds, sizes are bytes."""
@@ -91,14 +103,12 @@ class Settings(BaseModel):
         "", description="Any server that speaks OpenAI's API, for instance `http://localhost:8000/v1`."
     )
 
-    key_prefix: str = Field(
+    key_prefix: Annotated[str, _PREFIX] = Field(
         "turnstile:",
-        pattern=r"^[A-Za-z0-9._:-]{1,64}$",
         description="Prefix of every queue key. If changed, Celery's queues get it too.",
     )
-    history_prefix: str = Field(
+    history_prefix: Annotated[str, _PREFIX] = Field(
         "message_store:",
-        pattern=r"^[A-Za-z0-9._:-]{1,64}$",
         validate_default=True,
         description="Prefix of a history's key; the session id follows.",
     )
@@ -146,19 +156,17 @@ class Settings(BaseModel):
     shutdown_seconds: Annotated[float, Field(ge=0, le=3_600)] = Field(
         8, description="Time that running turns get to finish after SIGTERM before they are returned to the queue."
     )
-    intake_queue: Annotated[str, AfterValidator(_not_ours)] = Field(
+    intake_queue: Annotated[str, _QUEUE, AfterValidator(_not_ours)] = Field(
         "celery",
-        pattern=r"^[A-Za-z0-9._-]{1,64}$",
         description="Queue to which plain Celery apps send `workers.answer`. Their own workers must not read it.",
     )
 
-    chain: str = Field(
+    chain: Annotated[str, _CHAIN] = Field(
         "",
-        pattern=r"^$|^[A-Za-z_][\w.]*:[A-Za-z_]\w*$",
         description="Your own Runnable, as `package.module:name`. Unset: the default chain.",
     )
-    model: str = Field("gpt-4o-mini", pattern=r"^\S{1,200}$", description="Model of the default chain.")
-    system_prompt: str = Field("You're an assistant。", description="System prompt of the default chain.")
+    model: Annotated[str, _MODEL] = Field("gpt-4o-mini", description="Model of the default chain.")
+    system_prompt: str = Field("You're an assistant.", description="System prompt of the default chain.")
     temperature: Annotated[float, Field(ge=0, le=2)] | None = Field(
         None, description="Sampling temperature of the default chain. Unset: the model's own."
     )
@@ -170,9 +178,8 @@ class Settings(BaseModel):
         description="API keys of the gateway, as JSON: key hash → tenant, name, limits, webhook (`turnstile key` makes one). "
         "Without keys, the gateway answers this machine only.",
     )
-    api_keys_file: str = Field(
+    api_keys_file: Annotated[str, _FILE] = Field(
         "",
-        pattern=r"^$|^/.+$",
         description="Absolute path of a file with the same JSON, reloaded when it changes. Added to TURNSTILE_API_KEYS.",
     )
     webhook_allow: Annotated[str, AfterValidator(_hosts)] = Field(
@@ -189,19 +196,16 @@ class Settings(BaseModel):
     webhook_seconds: Seconds = Field(86_400, description="How long delivery of a webhook is retried.")
 
     show_content: bool = Field(False, description="Show questions and answers in Flower and in logs.")
-    log_level: str = Field(
+    log_level: Annotated[str, _LEVEL] = Field(
         "INFO",
-        pattern=r"^(DEBUG|INFO|WARNING|ERROR)$",
         description="Minimum log level; the Procfile passes it to `--loglevel`.",
     )
-    health_file: str = Field(
+    health_file: Annotated[str, _FILE] = Field(
         "",
-        pattern=r"^$|^/.+$",
         description="Absolute path of a file that a healthy worker touches, so that a probe can check its age. Unset: none.",
     )
-    data_dir: str = Field(
+    data_dir: Annotated[str, _FOLDER] = Field(
         "",
-        pattern=r"^$|^[/~].*$",
         description="Absolute path of the embedded server's data. Unset: the user's data folder.",
     )
 
@@ -223,16 +227,15 @@ class Settings(BaseModel):
 
     @classmethod
     def load(cls, environ: Mapping[str, str] | None = None) -> "Settings":
-        """Read and validate the environment; empty variables count as unset.
+        """Read and validate the environment; empty variables count as unset. Warn of names that look like one of ours.
 
         Raises:
-            SettingError: a value does not fit, or a `TURNSTILE_` variable is not known (a typing error, most likely).
+            SettingError: a value does not fit.
         """
         environ = os.environ if environ is None else environ
         names = {cls.variable(field): field for field in cls.model_fields}
-        unknown = sorted(name for name in environ if name.startswith("TURNSTILE_") and name not in names)
-        if unknown:
-            raise SettingError(f"{unknown[0]} is not a setting of Turnstile; docs/settings.md lists them all.")
+        for name, ours in misspelt(environ, names):
+            log.warning("%s is not a setting of Turnstile and has no effect; did you mean %s?", name, ours)
         try:
             return cls.model_validate({names[name]: value for name, value in environ.items() if name in names and value})
         except ValidationError as error:

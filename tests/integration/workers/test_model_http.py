@@ -68,7 +68,7 @@ async def test_a_conversation(chain: Chain, offline: OfflineModel, streamed: boo
     assert second.usage is not None
     assert second.usage["total_tokens"] == second.usage["input_tokens"] + second.usage["output_tokens"] > 0
     assert [message["role"] for message in offline.seen[1]["messages"]] == ["system", "user", "assistant", "user"]
-    assert offline.seen[0]["messages"][0]["content"] == "You're an assistant。"
+    assert offline.seen[0]["messages"][0]["content"] == "You're an assistant."
 
 
 @BOTH
@@ -82,7 +82,7 @@ async def test_options_of_one_turn(chain: Chain, offline: OfflineModel, streamed
     assert sent["messages"][0] == {"role": "system", "content": "Be {brief}"}
     assert sent["response_format"] == {"type": "json_object"}
     assert after.keys().isdisjoint({"temperature", "max_completion_tokens", "response_format"})
-    assert after["messages"][0]["content"] == "You're an assistant。"
+    assert after["messages"][0]["content"] == "You're an assistant."
 
 
 async def test_braces_in_the_system_prompt_are_text(offline: OfflineModel) -> None:
