@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from turnstile.turns.errors import (
         BrokenRecord,
         InvalidTurn,
+        LoginRefused,
         MissingExtra,
         MissingRight,
         QueueMemoryFull,
@@ -44,6 +45,7 @@ __all__ = [
     "Event",
     "HistoryMessage",
     "InvalidTurn",
+    "LoginRefused",
     "MissingExtra",
     "MissingRight",
     "QueueMemoryFull",

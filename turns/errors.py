@@ -4,6 +4,7 @@
     ├── SettingError            a setting is missing or wrong; the message names the variable
     ├── MissingExtra            a library is not installed; the message names the extra. It is an ImportError, too
     ├── QueueUnreachable        Redis does not answer, or is still loading
+    │   ├── LoginRefused        Redis refuses the user or password. Not tried again
     │   └── MissingRight        our Redis user lacks a right; the message names it. Waited out as an outage is
     ├── TurnRefused             the turn was not accepted; nothing was stored
     │   ├── InvalidTurn         session id, turn id, question or option of a wrong form or size
@@ -45,6 +46,10 @@ class MissingExtra(TurnstileError, ImportError):
 
 class QueueUnreachable(TurnstileError):
     """Redis does not answer."""
+
+
+class LoginRefused(QueueUnreachable):
+    """Redis refuses the user or the password in REDIS_URL."""
 
 
 class MissingRight(QueueUnreachable):

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from turnstile.turns.errors import QueueUnreachable, TurnNotFinished
+from turnstile.turns.errors import LoginRefused, QueueUnreachable, TurnNotFinished
 from turnstile.turns.turn import Event, Record
 
 T = TypeVar("T")
@@ -222,7 +222,9 @@ class Patience:
         self._silent_since, self._pause = None, _FIRST_PAUSE
 
     def tolerate(self, error: QueueUnreachable) -> float:
-        """Return the seconds to pause before the step is retried. Raises if the time has passed."""
+        """Return the seconds to pause before the step is retried. Raises if the time has passed, or a retry cannot help."""
+        if isinstance(error, LoginRefused):
+            raise error
         now = time.monotonic()
         self._silent_since = now if self._silent_since is None else self._silent_since
         if self._end is None:

@@ -17,6 +17,7 @@ from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
 from redis.retry import Retry
 
 from turnstile.turns.redis.address import Address, parse
+from turnstile.turns.redis.failures import is_outage
 from turnstile.turns.redis.multiplexer import Multiplexer
 from turnstile.turns.redis.uvloop_sockets import following, mended
 from turnstile.turns.settings import Settings
@@ -64,7 +65,21 @@ def _running_url(file: Path) -> str:
         return ""
 
 
-def _retry(kind: Any = Retry) -> Any:
+class _Retry(Retry):
+    """redis-py's, except that a refused login is not tried again."""
+
+    def call_with_retry(self, do: Any, fail: Any, is_retryable: Any = None, with_failure_count: bool = False) -> Any:
+        return super().call_with_retry(do, fail, is_retryable or is_outage, with_failure_count)
+
+
+class _AsyncRetry(redis.asyncio.retry.Retry):
+    """As above."""
+
+    async def call_with_retry(self, do: Any, fail: Any, is_retryable: Any = None, with_failure_count: bool = False) -> Any:
+        return await super().call_with_retry(do, fail, is_retryable or is_outage, with_failure_count)
+
+
+def _retry(kind: Any = _Retry) -> Any:
     return kind(ExponentialWithJitterBackoff(base=0.05, cap=1.0), retries=6)
 
 
@@ -127,7 +142,7 @@ def multiplexer(url: str) -> Multiplexer:
 def _reach(url: str) -> tuple[redis.asyncio.Redis, Multiplexer]:
     servers = _reached.setdefault(asyncio.get_running_loop(), {})
     if url not in servers:
-        own = {"retry": _retry(redis.asyncio.retry.Retry)}
+        own = {"retry": _retry(_AsyncRetry)}
         client = _connected(redis.asyncio, parse(url), _AsyncSentinelPool, own)
         kind = cast("type", client.connection_pool.connection_class)
         client.connection_pool.connection_class = mended(kind)

@@ -2,16 +2,35 @@
 
 import re
 import ssl
+from collections.abc import Iterator
 
 import redis
-from redis.exceptions import BusyLoadingError, NoPermissionError, OutOfMemoryError, ReadOnlyError, ResponseError
+from redis.exceptions import (
+    AuthenticationError,
+    AuthorizationError,
+    BusyLoadingError,
+    NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    ResponseError,
+)
 
-from turnstile.turns.errors import UNREADABLE, BrokenRecord, MissingRight, QueueMemoryFull, QueueUnreachable
+from turnstile.turns.errors import (
+    UNREADABLE,
+    BrokenRecord,
+    LoginRefused,
+    MissingRight,
+    QueueMemoryFull,
+    QueueUnreachable,
+    SettingError,
+)
 from turnstile.turns.redis.address import Address
 
 # What Redis answers when it refuses writes for a while, as redis-py passes it on.
 _UNWRITABLE = ("NOREPLICAS", "MISCONF", "READONLY")
 _BUSY = "BUSY "
+_NO_DATABASE = "DB index is out of range"
+_LOGIN = (AuthenticationError, AuthorizationError)
 _LACKING = "ACL failure in script"
 _COMMAND = re.compile(r"run the '([^']+)' command")
 _ON_HISTORIES = ("LRANGE", "LLEN", "LREM")
@@ -20,18 +39,24 @@ _WRONG_TYPE = (
 )
 
 
+def is_outage(error: Exception) -> bool:
+    """Return False if the next try would end in the same way: Redis refused the login, or its certificate is not trusted."""
+    refused = isinstance(error, (*_LOGIN, ResponseError))
+    return not refused and not any(isinstance(reason, ssl.SSLCertVerificationError) for reason in _reasons(error))
+
+
+def _reasons(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
 def translate(error: redis.RedisError, where: Address, name: str) -> Exception:
     """Return the error of Turnstile's own that stands for one of redis-py's; what Redis refuses otherwise stays as it is."""
+    if isinstance(error, (redis.ConnectionError, redis.TimeoutError)):
+        return _unreachable(error, where)
     if isinstance(error, OutOfMemoryError):
         return QueueMemoryFull("Redis is over its maxmemory and takes no new turns; running turns still finish. Try later.")
-    if isinstance(error, BusyLoadingError):
-        return QueueUnreachable(f"Redis at {where} is still loading its data; try again in a moment.")
-    if isinstance(error, (redis.AuthenticationError, redis.exceptions.AuthorizationError)):
-        return QueueUnreachable(f"Redis at {where} refuses the login: check the user and password in REDIS_URL.")
-    if isinstance(error.__context__, ssl.SSLError):
-        return QueueUnreachable(f"TLS with Redis at {where} fails: check the scheme and the ssl_ parameters of REDIS_URL.")
-    if isinstance(error, (redis.ConnectionError, redis.TimeoutError)):
-        return QueueUnreachable(f"Redis at {where} does not answer. Is it running? Set REDIS_URL, or run `turnstile up`.")
     if isinstance(error, NoPermissionError) or _LACKING in str(error):
         command = _COMMAND.search(str(error))
         right = f"+{command[1]}" if command else "a family of keys or channels (`turnstile doctor` tells which)"
@@ -42,4 +67,21 @@ def translate(error: redis.RedisError, where: Address, name: str) -> Exception:
         return QueueUnreachable(f"Redis at {where} takes no writes now: it fails over, misses its replicas, or cannot log.")
     if str(error).startswith("WRONGTYPE"):
         return BrokenRecord(UNREADABLE if name in _ON_HISTORIES else _WRONG_TYPE)
+    if _NO_DATABASE in str(error):
+        return SettingError(f"REDIS_URL is not valid: Redis at {where} has no database {where.db}; the default is 0 to 15.")
     return error if isinstance(error, ResponseError) else QueueUnreachable(f"Redis at {where}: {type(error).__name__}.")
+
+
+def _unreachable(error: redis.RedisError, where: Address) -> QueueUnreachable:
+    if isinstance(error, BusyLoadingError):
+        return QueueUnreachable(f"Redis at {where} is still loading its data; try again in a moment.")
+    if isinstance(error, _LOGIN):
+        return LoginRefused(f"Redis at {where} refuses the login: check the user and password in REDIS_URL.")
+    reasons = list(_reasons(error))
+    if any(isinstance(reason, ssl.SSLCertVerificationError) for reason in reasons):
+        return QueueUnreachable(
+            f"The certificate of Redis at {where} is not trusted: check the host, and ssl_ca_certs in REDIS_URL."
+        )
+    if any(isinstance(reason, ssl.SSLError) for reason in reasons):
+        return QueueUnreachable(f"TLS with Redis at {where} fails: check the scheme and the ssl_ parameters of REDIS_URL.")
+    return QueueUnreachable(f"Redis at {where} does not answer. Is it running? Set REDIS_URL, or run `turnstile up`.")

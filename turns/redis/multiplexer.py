@@ -15,9 +15,9 @@ import redis
 from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
-from redis.exceptions import AuthorizationError
 
 from turnstile.turns.asyncio_tasks import end_all, run_together
+from turnstile.turns.redis.failures import is_outage
 from turnstile.turns.redis.silence import watch_for_silence
 from turnstile.turns.redis.single import open_beside
 
@@ -97,7 +97,7 @@ class Multiplexer:
             trouble = _as_redis_error(error)
         finally:
             await connection.disconnect(nowait=True)
-        if isinstance(trouble, redis.AuthenticationError | AuthorizationError):
+        if trouble and not is_outage(trouble):
             self._give_up(trouble)
         elif trouble:
             await self._after(trouble)

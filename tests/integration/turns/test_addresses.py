@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 import redis
 from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from tests.chaos.proxy import ProxyThread
 from tests.integration.workers.test_flower import flower
@@ -21,7 +20,7 @@ from tests.support.processes import ROOT, Worker, environment
 from tests.support.wait import PATIENCE_SECONDS, wait_until
 from turnstile.deploy.local.server import EmbeddedServer
 from turnstile.producers.client import AsyncChatClient, ChatClient
-from turnstile.turns.errors import QueueUnreachable
+from turnstile.turns.errors import LoginRefused, QueueUnreachable, SettingError
 from turnstile.turns.settings import Settings
 from turnstile.turns.store.turns import TurnStore
 
@@ -93,11 +92,67 @@ def test_a_turn_over_tls_that_checks_nothing(secured: Callable[..., str], tmp_pa
     _talk(f"{secured()}?ssl_cert_reqs=none", tmp_path)
 
 
-def test_a_certificate_that_nobody_vouches_for(secured: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("turnstile.turns.redis.connection._retry", lambda: Retry(NoBackoff(), 0))
+def test_a_certificate_that_nobody_vouches_for_is_told_as_such_and_not_tried_again(
+    secured: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("turnstile.turns.redis.connection.ExponentialWithJitterBackoff", _no_second_try)
     url = secured()
-    with pytest.raises(QueueUnreachable, match=r"^TLS with Redis at localhost:.* fails: check the scheme and the ssl_"):
+    told = r"^The certificate of Redis at localhost:.* is not trusted: check the host, and ssl_ca_certs in REDIS_URL\."
+    with pytest.raises(QueueUnreachable, match=told):
+        ChatClient(url).ask("foo", "hello")
+    with pytest.raises(QueueUnreachable, match=told):
         TurnStore(Settings(redis_url=url)).status("a")
+
+
+async def test_an_asyncio_client_tells_of_the_certificate_too(secured: Callable[..., str]) -> None:
+    async with AsyncChatClient(secured()) as client:
+        with pytest.raises(QueueUnreachable, match="The certificate of Redis at localhost:"):
+            await client.ask("foo", "hello")
+
+
+def _no_second_try(**_: object) -> NoBackoff:
+    class Fails(NoBackoff):
+        def compute(self, failures: int) -> float:
+            raise AssertionError(f"tried again after {failures} failures")
+
+    return Fails()
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "told"),
+    [
+        (lambda url: url.replace(":word@", ":other@"), LoginRefused, "refuses the login: check the user and password"),
+        (lambda url: url.replace(":word@", ""), LoginRefused, "refuses the login: check the user and password"),
+        (lambda url: f"{url.removesuffix('/0')}/99", SettingError, "^REDIS_URL is not valid: .* has no database 99; "),
+    ],
+    ids=["a wrong password", "no password", "no such database"],
+)
+def test_a_refusal_is_told_at_once(
+    guarded: str, change: Callable[[str], str], error: type[Exception], told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("turnstile.turns.redis.connection.ExponentialWithJitterBackoff", _no_second_try)
+    monkeypatch.setattr("turnstile.producers.reading.readers.OUTAGE_SECONDS", float("inf"))
+    url = change(guarded)
+    client = ChatClient(url)
+    for call in (lambda: client.ask("foo", "hello"), client.turn("a").result, client.turn("a").status):
+        with pytest.raises(error, match=told) as caught:
+            call()
+        assert "word@" not in str(caught.value)
+
+    async def ask() -> None:
+        async with AsyncChatClient(url) as awaited:
+            for call in (lambda: awaited.ask("foo", "hello"), awaited.turn("a").result):
+                with pytest.raises(error, match=told):
+                    await call()
+
+    asyncio.run(ask())
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a server with the password `word`."""
+    with EmbeddedServer(tmp_path_factory.mktemp("guarded"), append_only=False, password="word") as server:
+        yield server.url
 
 
 @pytest.fixture(scope="module")
