@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
+from turnstile.turns.output import Item, called
 from turnstile.turns.text import dumps, loads_stored
 
 MARK = "turnstile"
@@ -16,7 +17,17 @@ REFUSAL = "refusal"
 TYPES = frozenset({"human", "ai", "system", "tool", "function", "chat"})
 """Types of the messages that a history takes."""
 
-_ROLES = {"human": "user", "ai": "assistant", "HumanMessageChunk": "user", "AIMessageChunk": "assistant"}
+REASONING = "reasoning_content"
+"""The additional argument that holds a model's reasoning, as LangChain's integrations name it."""
+
+_ASSISTANTS = ("ai", "AIMessageChunk")
+_ROLES = {
+    "human": "user",
+    "ai": "assistant",
+    "HumanMessageChunk": "user",
+    "AIMessageChunk": "assistant",
+    "ToolMessageChunk": "tool",
+}
 _TYPES = {"user": "human", "assistant": "ai", "system": "system", "developer": "system"}
 _DEVELOPER_KEY, _DEVELOPER = "__openai_role__", "developer"
 
@@ -69,6 +80,23 @@ class Element:
         return bool(_entry(self.data.get("response_metadata"), "finish_reason") == REFUSAL)
 
     @property
+    def calls(self) -> list[Item]:
+        """The calls of tools that an assistant's message makes, as output items."""
+        calls = [*_entries(self.data, "tool_calls"), *_entries(self.data, "invalid_tool_calls")]
+        return [call_item(call) for call in calls] if self.type in _ASSISTANTS else []
+
+    @property
+    def answers(self) -> str | None:
+        """The id of the call that a tool's message answers."""
+        call = self.data.get("tool_call_id")
+        return call if self.type in ("tool", "ToolMessageChunk") and isinstance(call, str) else None
+
+    @property
+    def reasoning(self) -> str:
+        """The text of what the model thought before it spoke; empty where nothing is known of it."""
+        return reasoning_text(self.data.get("content"), self.data.get("additional_kwargs")) if self.type in _ASSISTANTS else ""
+
+    @property
     def turn(self) -> str | None:
         """The turn that added the message."""
         turn = self.mark.get("turn")
@@ -104,6 +132,28 @@ def of_role(role: str, content: str | list[Any], mark: Mark) -> Element:
     return Element(_TYPES[role], data, mark)
 
 
+def call_item(call: dict[str, Any]) -> Item:
+    """Return the output item of a call in LangChain's form, whose arguments may be text that did not parse."""
+    arguments = call.get("args")
+    text = arguments if isinstance(arguments, str) else dumps({} if arguments is None else arguments)
+    return called(str(call.get("id") or ""), str(call.get("name") or ""), text)
+
+
+def reasoning_text(content: Any, more: Any) -> str:
+    """Return the reasoning in a message: in its blocks, or in `reasoning_content` among its additional arguments."""
+    blocks = [block for block in content if isinstance(block, dict)] if isinstance(content, list) else []
+    told = [part for block in blocks for part in _thoughts(block)] or [_entry(more, REASONING)]
+    return "".join(text for text in told if isinstance(text, str))
+
+
+def _thoughts(block: dict[str, Any]) -> list[Any]:
+    if block.get("type") == "thinking":
+        return [block.get("thinking")]
+    if block.get("type") != "reasoning":
+        return []
+    return [block.get("reasoning"), *(part.get("text") for part in _entries(block, "summary"))]
+
+
 def write(element: Element, default: Callable[[Any], Any] | None = None) -> str:
     """Return the JSON that is stored; `default` turns into JSON what is none."""
     return dumps({"type": element.type, "data": element.data, MARK: element.mark}, default)
@@ -135,3 +185,8 @@ def _count(value: Any) -> int | None:
 
 def _entry(table: Any, name: str) -> Any:
     return table.get(name) if isinstance(table, dict) else None
+
+
+def _entries(table: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    found = table.get(name)
+    return [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from turnstile.memory.element import read
+from turnstile.memory.element import Element, read
+from turnstile.turns.output import Item
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,12 +13,16 @@ class HistoryMessage:
     """A message of a history. `turn` is the turn that added it; None for one from elsewhere.
 
     `role` is `user`, `assistant`, `system`, `tool`, or what the message's author called it. `content` is a text, or content
-    parts as in OpenAI's chat messages.
+    parts as in OpenAI's chat messages. `calls` are the calls of tools that an assistant's message makes, as output items;
+    `call_id` is the one that a tool's message answers.
     """
 
     role: str
     content: str | list[Any]
     turn: str | None = None
+    calls: tuple[Item, ...] = ()
+    call_id: str | None = None
+    reasoning: str = ""
 
     @property
     def text(self) -> str:
@@ -30,7 +35,12 @@ class HistoryMessage:
 def read_history(elements: Iterable[bytes]) -> list[HistoryMessage]:
     """Return the messages of stored elements, which come newest first, oldest first. Anything unreadable is left out."""
     stored = [element for element in map(read, elements) if element]
-    return [HistoryMessage(element.role, element.content, element.turn) for element in reversed(stored)]
+    return [_message(element) for element in reversed(stored)]
+
+
+def _message(element: Element) -> HistoryMessage:
+    about = (element.turn, tuple(element.calls), element.answers, element.reasoning)
+    return HistoryMessage(element.role, element.content, *about)
 
 
 def _part_text(part: Any) -> str:

@@ -1,7 +1,13 @@
 """Output items: what a turn answers with, in order. The answer's text is a projection of them.
 
-An item is JSON in the words of the Responses API. Today there is one, a message: `{"type": "message", "content": [part]}`
-with a part `{"type": "text", "text": …}`, or `{"type": "refusal", "refusal": …}` where the text says why there is no answer.
+An item is JSON in the words of the Responses API:
+
+- `{"type": "message", "content": [part]}` with a part `{"type": "text", "text": …}`, or `{"type": "refusal", "refusal": …}`
+  where the text says why there is no answer;
+- `{"type": "function_call", "call_id": …, "name": …, "arguments": JSON text}`: an open call, which the client answers;
+- `{"type": "mcp_approval_request", "id": …, "name": …, "arguments": JSON text}`: an open call, which a person answers;
+- `{"type": "mcp_call", "id": …, "name": …, "arguments": JSON text, "output" or "error": text}`: a call that the worker ran;
+- `{"type": "reasoning", "content": [{"type": "reasoning_text", "text": …}]}`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -11,6 +17,9 @@ from turnstile.turns.text import dumps, loads
 
 Item = dict[str, Any]
 Output = tuple[Item, ...]
+
+OPEN_ID = {"function_call": "call_id", "mcp_approval_request": "id"}
+"""The types of open calls, and the field of each that names the call."""
 
 OLD_REFUSAL = "refusal"
 """The code with which an older version stored a refusal."""
@@ -24,6 +33,21 @@ def said(text: str) -> Output:
 def refused(text: str) -> Output:
     """Return the output that is one refusal."""
     return ({"type": "message", "content": [{"type": "refusal", "refusal": text}]},)
+
+
+def called(call_id: str, name: str, arguments: str) -> Item:
+    """Return the item of a call that the client answers."""
+    return {"type": "function_call", "call_id": call_id, "name": name, "arguments": arguments}
+
+
+def reasoned(text: str) -> Item:
+    """Return the item of a model's reasoning."""
+    return {"type": "reasoning", "content": [{"type": "reasoning_text", "text": text}]}
+
+
+def open_calls(output: Output) -> tuple[Item, ...]:
+    """Return the calls that somebody outside has to answer, in order."""
+    return tuple(item for item in output if item["type"] in OPEN_ID)
 
 
 def text_of(output: Output) -> str:

@@ -52,8 +52,9 @@ def failed_text(record: Record) -> str:
 
 
 def history_text(message: HistoryMessage) -> str:
-    """Return a message after its role."""
-    return f"{message.role}: {message.text}"
+    """Return a message after its role, and the calls that it makes after its text."""
+    calls = [f"[{call['name']} {call['arguments']}]" for call in message.calls]
+    return " ".join([f"{message.role}:", *filter(None, [message.text]), *calls])
 
 
 def question_text(question: Question) -> str:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from turnstile.turns.output import Output, decode, encode, is_refusal, refused, said, text_of
+from turnstile.turns.output import Output, called, decode, encode, is_refusal, open_calls, reasoned, refused, said, text_of
 
 MIXED: Output = (
     {"type": "message", "content": [{"type": "text", "text": "one "}, {"type": "text", "text": "two"}]},
@@ -21,6 +21,14 @@ def test_an_answer_of_text_is_stored_as_its_text_alone(text: str) -> None:
 def test_any_other_output_comes_back_as_it_was(output: Output) -> None:
     assert decode({"answer": text_of(output), "output": encode(output)}, answered=True) == output
     assert is_refusal(output)
+
+
+def test_open_calls_are_those_that_somebody_outside_answers() -> None:
+    approval = {"type": "mcp_approval_request", "id": "b", "name": "pay", "arguments": "{}"}
+    run = {"type": "mcp_call", "id": "c", "name": "look", "arguments": "{}", "output": "seen"}
+    output = (reasoned("hm"), *said("one moment"), run, called("a", "look", "{}"), approval)
+    assert open_calls(output) == (called("a", "look", "{}"), approval)
+    assert (text_of(output), open_calls(MIXED)) == ("one moment", ())
 
 
 def test_the_text_is_that_of_all_messages() -> None:

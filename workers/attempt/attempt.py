@@ -7,6 +7,7 @@ from typing import Any, cast
 from langchain_core.messages import BaseMessage, convert_to_messages
 from langchain_core.runnables import Runnable
 
+from turnstile.memory.calls import paired
 from turnstile.memory.codec import encode
 from turnstile.memory.open_turn import OpenTurn, opened, transcript
 from turnstile.memory.window import fit
@@ -85,12 +86,11 @@ class Attempt:
         return await self._after_failure(_DEADLINE if isinstance(error, _DeadlinePassed) else classify(error))
 
     def _window(self) -> list[BaseMessage]:
-        return [*self._history(), *convert_to_messages(self.claim.options.before)]
-
-    def _history(self) -> list[BaseMessage]:
+        before = convert_to_messages(self.claim.options.before)
         if self.claim.options.history is not None:
-            return convert_to_messages(self.claim.options.history)
-        window = fit(self.claim.window, self._settings.window_messages, self._settings.window_tokens)
+            return paired([*convert_to_messages(self.claim.options.history), *before])
+        most = max(self._settings.window_messages, len(self.claim.window))
+        window = fit(self.claim.window, most, self._settings.window_tokens, before)
         if window.broken:
             log.warning("session %s: %d broken elements in its history", self.claim.session, window.broken)
         return window.messages

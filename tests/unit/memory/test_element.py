@@ -4,8 +4,11 @@ import json
 from typing import Any
 
 import pytest
+from langchain_core.messages import AIMessage, ToolMessage
 
+from turnstile.memory.codec import encode
 from turnstile.memory.element import MARK, Element, of_role, parse, read, write
+from turnstile.turns.output import called
 
 
 @pytest.mark.parametrize("role", ["user", "assistant", "system"])
@@ -21,6 +24,47 @@ def test_a_developers_message_is_stored_as_langchain_stores_it() -> None:
     element = of_role("developer", "Be kind.", {})
     assert (element.type, element.role, element.by_developer) == ("system", "system", True)
     assert element.data["additional_kwargs"] == {"__openai_role__": "developer"}
+
+
+def test_calls_answers_and_reasoning_are_read_of_what_langchain_stored() -> None:
+    thinking = AIMessage(
+        "",
+        tool_calls=[{"id": "a", "name": "pay", "args": {"amount": 3, "to": "Zoë"}}],
+        invalid_tool_calls=[{"type": "invalid_tool_call", "id": "b", "name": "pay", "args": '{"amount":', "error": None}],
+        additional_kwargs={"reasoning_content": "He wants to pay."},
+    )
+    asked, answer = read(encode(thinking)), read(encode(ToolMessage("paid", tool_call_id="a")))
+    assert asked is not None
+    assert answer is not None
+    assert asked.calls == [called("a", "pay", '{"amount":3,"to":"Zoë"}'), called("b", "pay", '{"amount":')]
+    assert (asked.reasoning, asked.answers) == ("He wants to pay.", None)
+    assert (answer.role, answer.content, answer.answers, answer.calls, answer.reasoning) == ("tool", "paid", "a", [], "")
+
+
+@pytest.mark.parametrize(
+    ("content", "reasoning"),
+    [
+        (
+            [
+                {"type": "reasoning", "reasoning": "one "},
+                {"type": "thinking", "thinking": "two"},
+                {"type": "text", "text": "x"},
+            ],
+            "one two",
+        ),
+        ([{"type": "reasoning", "summary": [{"type": "summary_text", "text": "in short"}]}], "in short"),
+        ([{"type": "reasoning", "summary": 7}, "text", {"type": "thinking"}], ""),
+        ("plain", ""),
+    ],
+)
+def test_reasoning_may_stand_among_the_parts(content: Any, reasoning: str) -> None:
+    assert Element("ai", {"content": content}, {}).reasoning == reasoning
+    assert Element("human", {"content": content}, {}).reasoning == ""
+
+
+@pytest.mark.parametrize("calls", [None, 7, "x", [7, None], {}])
+def test_calls_that_are_none_are_passed_over(calls: Any) -> None:
+    assert Element("ai", {"content": "", "tool_calls": calls, "invalid_tool_calls": calls}, {}).calls == []
 
 
 @pytest.mark.parametrize(

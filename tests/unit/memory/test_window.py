@@ -128,16 +128,75 @@ def test_a_call_and_its_results_stay_together(calls: list[BaseMessage]) -> None:
     [
         [result("a")],
         [call("a")],
-        [call("a", "b"), result("a")],
         [call("a"), result("b")],
-        [call("a"), FINE, result("a")],
+        [result("a"), call("a")],
+        [call("a"), FINE],
         [call(invalid=("a",))],
     ],
-    ids=["result alone", "call alone", "a result missing", "a wrong result", "apart", "did not parse, alone"],
+    ids=[
+        "result alone",
+        "call alone",
+        "a wrong result",
+        "result before its call",
+        "call before an answer",
+        "did not parse, alone",
+    ],
 )
 def test_half_a_call_goes_and_the_rest_stays(fragment: list[BaseMessage]) -> None:
     found = fit(newest_first(HI, *fragment, HOW), 10).messages
     assert found == [HI, *[message for message in fragment if message is FINE], HOW]
+
+
+def test_a_message_keeps_its_text_when_its_calls_go() -> None:
+    said = AIMessage(
+        [{"type": "text", "text": "let me see"}, {"type": "tool_use", "id": "a", "name": "look", "input": {}}],
+        tool_calls=call("a").tool_calls,
+        additional_kwargs={"tool_calls": [{"id": "a"}]},
+    )
+    [_, left, _] = fit(newest_first(HI, said, HOW), 10).messages
+    assert isinstance(left, AIMessage)
+    assert (left.content, left.tool_calls, left.additional_kwargs) == ([{"type": "text", "text": "let me see"}], [], {})
+
+
+def test_of_several_calls_those_with_a_result_stay() -> None:
+    found = fit(newest_first(HI, call("a", "b", invalid=("c",)), result("a"), HOW), 10).messages
+    assert found == [HI, call("a"), result("a"), HOW]
+
+
+@pytest.mark.parametrize("between", [FINE, HOW, RULE])
+def test_a_result_moves_to_its_call(between: BaseMessage) -> None:
+    assert fit(newest_first(HI, call("a"), between, result("a"), HOW), 10).messages == [
+        HI,
+        call("a"),
+        result("a"),
+        between,
+        HOW,
+    ]
+
+
+def test_a_call_id_that_comes_again_is_another_call() -> None:
+    steps = [HI, call("a"), result("a"), HOW, call("a"), ToolMessage("seen again", tool_call_id="a")]
+    assert fit(newest_first(*steps), 10).messages == steps
+
+
+def test_results_that_follow_a_history_stay_with_their_calls() -> None:
+    following = [result("b"), result("a"), HOW]
+    assert fit(newest_first(HI, call("a", "b")), 10, 0, following).messages == [HI, call("a", "b"), *following]
+
+
+def test_results_that_follow_without_their_calls_go() -> None:
+    assert fit(newest_first(HI, call("a")), 10, 0, [result("b"), HOW]).messages == [HI, HOW]
+
+
+@pytest.mark.parametrize(("most", "tokens"), [(0, 0), (1, 0), (4, 0), (10, 1)])
+def test_the_exchange_that_results_continue_is_whole_beyond_the_limits(most: int, tokens: int) -> None:
+    exchange = [HOW, call("a", "b"), result("a"), result("b"), call("c")]
+    found = fit(newest_first(HI, HELLO, *exchange), most, tokens, [result("c")]).messages
+    assert found == [*exchange, result("c")]
+
+
+def test_an_exchange_without_a_question_is_whole_too() -> None:
+    assert fit(newest_first(call("a")), 1, 0, [result("a")]).messages == [call("a"), result("a")]
 
 
 def test_a_second_result_of_the_same_call_does_not_show() -> None:
@@ -159,7 +218,9 @@ def test_a_system_message_before_the_first_human_one_survives_the_cut() -> None:
     assert fit(newest_first(HI, RULE, HELLO, HOW, FINE), 4).messages == [RULE, HOW, FINE]
 
 
-STEP = st.sampled_from([[HI], [FINE], [RULE], [result("a")], [call("a")], [call("a"), result("a")], [HOW, FINE]])
+STEP = st.sampled_from(
+    [[HI], [FINE], [RULE], [result("a")], [call("a")], [call("a"), result("a")], [call("a", "b"), result("b")], [HOW, FINE]]
+)
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # busy machines are slow
@@ -172,12 +233,14 @@ def test_every_window_is_one_that_a_server_accepts(steps: list[list[BaseMessage]
     spoken = [message for message in found if message.type != "system"]
     whole = most > len(history) and (not tokens or count_tokens_approximately(history) <= tokens)
     assert whole or not spoken or spoken[0].type == "human"
-    for place, message in enumerate(found):
-        if isinstance(message, AIMessage) and message.tool_calls:
-            assert isinstance(found[place + 1], ToolMessage)
+    asked: set[str | None] = set()
+    for message in found:
         if isinstance(message, ToolMessage):
-            assert isinstance(found[place - 1], AIMessage)
-            assert place > 0
+            asked.remove(message.tool_call_id)
+            continue
+        assert not asked
+        asked = {one["id"] for one in message.tool_calls} if isinstance(message, AIMessage) else set()
+    assert not asked
 
 
 TURN = st.tuples(st.text(max_size=60), st.text(max_size=60)).map(lambda turn: [HumanMessage(turn[0]), AIMessage(turn[1])])

@@ -7,7 +7,7 @@ import pytest
 
 from turnstile.producers.cli import formatting
 from turnstile.producers.transcript import HistoryMessage, read_history
-from turnstile.turns.output import said
+from turnstile.turns.output import called, said
 from turnstile.turns.question import Options
 from turnstile.turns.states import State
 from turnstile.turns.turn import Record
@@ -98,6 +98,14 @@ def test_what_does_not_parse_is_passed_over(broken: bytes) -> None:
 
 def test_a_message_from_elsewhere_has_no_turn() -> None:
     assert read_history([b'{"type": "human", "data": {"content": "hi"}}']) == [HistoryMessage("user", "hi", None)]
+
+
+def test_calls_are_shown_after_the_text() -> None:
+    call = {"id": "a", "name": "pay", "args": {"amount": 3}}
+    asked, paid = read_history([element("tool", "paid", tool_call_id="a"), element("ai", "Well.", tool_calls=[call])])
+    assert (asked.calls, paid.call_id) == ((called("a", "pay", '{"amount":3}'),), "a")
+    assert formatting.history_text(asked) == 'assistant: Well. [pay {"amount":3}]'
+    assert formatting.history_text(paid) == "tool: paid"
 
 
 def test_half_a_character_of_a_history_can_be_shown() -> None:
