@@ -15,12 +15,14 @@ from typing import Any
 
 from fastapi import FastAPI
 from redis.exceptions import ResponseError
+from starlette.types import Receive, Scope, Send
 
 from turnstile.producers.gateway.backend import Backend
 from turnstile.producers.gateway.chat import routes as chat
 from turnstile.producers.gateway.conversations import routes as conversations
 from turnstile.producers.gateway.edge import error_handlers
 from turnstile.producers.gateway.edge.auth import Authenticator
+from turnstile.producers.gateway.edge.connections import watch_connections
 from turnstile.producers.gateway.edge.middleware import EdgeMiddleware
 from turnstile.producers.gateway.models import routes as models
 from turnstile.producers.gateway.page import routes as page
@@ -40,7 +42,13 @@ _CHECK_SECONDS = 2.0
 
 
 class Gateway(FastAPI):
-    """FastAPI without its own validation error in the OpenAPI document, because the gateway never sends it."""
+    """FastAPI whose server watches its connections, and whose OpenAPI document lacks an error that the gateway never sends."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, or the application's life."""
+        if scope["type"] == "lifespan" and not watch_connections(send):
+            log.warning("this server is not uvicorn: time-outs and limits of connections are left to it")
+        await super().__call__(scope, receive, send)
 
     def openapi(self) -> dict[str, Any]:
         """Return the OpenAPI document."""

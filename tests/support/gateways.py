@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -19,17 +19,37 @@ from turnstile.deploy.local.ports import free_port
 from turnstile.turns.states import State
 from turnstile.turns.store.turns import TurnStore
 
+APP = "turnstile.producers.gateway:app"
+HASTY_APP = "tests.support.hasty_gateway:app"
+
 
 class Gateway:
-    """One `uvicorn turnstile.producers.gateway:app` process, always on the same port; its log is `log`."""
+    """One `uvicorn turnstile.producers.gateway:app` process, always on the same port; its log is `log`.
+
+    `files` is what `ulimit -n` is told of the files that it may open.
+    """
 
     _count = 0
 
-    def __init__(self, redis_url: str, folder: Path, port: int = 0, /, **env: str) -> None:
+    def __init__(
+        self,
+        redis_url: str,
+        folder: Path,
+        port: int = 0,
+        /,
+        *,
+        app: str = APP,
+        files: str = "",
+        options: Sequence[str] = (),
+        **env: str,
+    ) -> None:
         Gateway._count += 1
         self.port = port or free_port(8200 + Gateway._count)
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = folder / f"gateway-{Gateway._count}.log"
+        self._command = [sys.executable, "-m", "uvicorn", app, "--port", str(self.port), *options]
+        if files:
+            self._command = ["/bin/sh", "-c", f'ulimit -n {files} && exec "$0" "$@"', *self._command]
         self._env = environment({"REDIS_URL": redis_url, **env})
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -48,10 +68,9 @@ class Gateway:
 
     def start(self, *, ready: bool = True) -> None:
         """Start, and wait until it answers."""
-        command = [sys.executable, "-m", "uvicorn", "turnstile.producers.gateway:app", "--port", str(self.port)]
         options = ["--timeout-graceful-shutdown", "1", "--no-access-log"]
         with self.log.open("ab") as log:
-            self.process = launch([*command, *options], env=self._env, stdout=log, stderr=log)
+            self.process = launch([*self._command, *options], env=self._env, stdout=log, stderr=log)
         if ready:
             wait_until(self._answers, "the gateway answers")
 

@@ -4,7 +4,9 @@ A route with a body parameter reads at most what its caller may send; any other 
 nothing. A connection on which a large body was left unread is closed.
 """
 
+import asyncio
 import json
+from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from typing import Any
 
@@ -12,6 +14,7 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
 from turnstile.producers.gateway.edge.api_errors import ApiError, ClientGone
+from turnstile.producers.gateway.edge.caller import CALLER
 
 Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
@@ -22,6 +25,15 @@ MAX_BODY_BYTES = "turnstile.max_body_bytes"
 
 UNREAD_BYTES = 16_384
 """Largest body that may follow a request whose route takes none; the server drops it."""
+
+BODY_SECONDS = 30.0
+"""Time for a body, beside a second for each BODY_BYTES_A_SECOND that have come."""
+BODY_BYTES_A_SECOND = 32_768
+BODIES_OF_A_KEY = 67_108_864
+"""Bytes that the unfinished bodies of one API key may have together in one process."""
+
+_CLOSE = {"connection": "close"}
+_unfinished: Counter[str] = Counter()
 
 
 class BodyRoute(APIRoute):
@@ -52,19 +64,38 @@ def announced_bytes(scope: Scope) -> int | None:
 
 
 async def _read(scope: Scope, receive: Receive) -> bytes:
-    limit = scope[MAX_BODY_BYTES]
+    limit, key = scope[MAX_BODY_BYTES], scope[CALLER].api_key
     _check_length(scope, limit)
-    parts, size, more = [], 0, True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientGone
-        parts.append(message.get("body", b""))
-        size += len(parts[-1])
-        if size > limit:
-            raise _too_large(limit)
-        more = message.get("more_body", False)
-    return _checked(b"".join(parts))
+    body, more = bytearray(), True
+    try:
+        async with asyncio.timeout(BODY_SECONDS) as time:
+            began = asyncio.get_running_loop().time()
+            while more:
+                part, more = await _part(receive)
+                body += part
+                _unfinished[key] += len(part)
+                _check_room(key, len(body), limit)
+                time.reschedule(began + BODY_SECONDS + len(body) / BODY_BYTES_A_SECOND)
+    except TimeoutError:
+        raise ApiError(408, "The body came too slowly; please retry.", None, "request_timeout", _CLOSE) from None
+    finally:
+        _unfinished[key] -= len(body)
+    return _checked(bytes(body))
+
+
+async def _part(receive: Receive) -> tuple[bytes, bool]:
+    message = await receive()
+    if message["type"] == "http.disconnect":
+        raise ClientGone
+    return message.get("body", b""), message.get("more_body", False)
+
+
+def _check_room(key: str, size: int, limit: int) -> None:
+    if size > limit:
+        raise _too_large(limit)
+    if _unfinished[key] > BODIES_OF_A_KEY:
+        message = f"This API key is sending more than {BODIES_OF_A_KEY:,} bytes at once; please retry."
+        raise ApiError(429, message, None, "too_many_bytes", {"retry-after": "2", **_CLOSE})
 
 
 def _check_length(scope: Scope, limit: int) -> None:
@@ -98,4 +129,4 @@ def _checked(body: bytes) -> bytes:
 
 def _too_large(limit: int) -> ApiError:
     message = f"The body is larger than the allowed {limit:,} bytes."
-    return ApiError(413, message, None, "request_too_large", {"connection": "close"})
+    return ApiError(413, message, None, "request_too_large", _CLOSE)

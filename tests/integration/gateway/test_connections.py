@@ -1,0 +1,154 @@
+"""Clients that send nothing, send slowly, send too much, or never read: none costs the others their service."""
+
+import json
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.support.gateways import HASTY_APP, Gateway
+from tests.support.wait import PATIENCE_SECONDS, wait_until
+from turnstile.deploy.local.server import EmbeddedServer
+from turnstile.turns.api_keys import NewKey, new_key
+
+
+@pytest.fixture(scope="module")
+def keys() -> list[NewKey]:
+    return [new_key("one", "acme"), new_key("two", "other")]
+
+
+@pytest.fixture(scope="module")
+def gateway(server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory, keys: list[NewKey]) -> Iterator[Gateway]:
+    """A gateway whose deadlines are short."""
+    entries = json.dumps({key.digest: key.entry for key in keys})
+    with Gateway(server.url, tmp_path_factory.mktemp("hasty"), app=HASTY_APP, TURNSTILE_API_KEYS=entries) as running:
+        yield running
+
+
+@pytest.fixture
+def sockets() -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
+
+
+def _connect(gateway: Gateway, sockets: ExitStack, sent: bytes = b"", receive_buffer: int = 0) -> socket.socket:
+    connection = sockets.enter_context(socket.socket())
+    if receive_buffer:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+    connection.settimeout(PATIENCE_SECONDS)
+    connection.connect(("127.0.0.1", gateway.port))
+    connection.sendall(sent)
+    return connection
+
+
+def _head(method: str, path: str, *headers: str) -> bytes:
+    return "\r\n".join([f"{method} {path} HTTP/1.1", "host: localhost", *headers, "", ""]).encode()
+
+
+def _closed(connection: socket.socket) -> bool:
+    """Return True when the server closes the connection; whatever it answers before is dropped."""
+    try:
+        while connection.recv(65_536):
+            pass
+    except ConnectionResetError:
+        pass
+    return True
+
+
+def _serves(gateway: Gateway) -> bool:
+    return httpx.get(f"{gateway.url}/healthz", timeout=PATIENCE_SECONDS).status_code == 200
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET /healthz HT", b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nx-a: "])
+def test_a_head_that_does_not_come_ends_its_connection(gateway: Gateway, sockets: ExitStack, sent: bytes) -> None:
+    assert _closed(_connect(gateway, sockets, sent))
+
+
+def test_a_head_that_comes_late_on_a_kept_connection_ends_it(gateway: Gateway, sockets: ExitStack) -> None:
+    connection = _connect(gateway, sockets, _head("GET", "/healthz"))
+    assert connection.recv(65_536).startswith(b"HTTP/1.1 200")
+    connection.sendall(b"GET /healthz HT")
+    assert _closed(connection)
+
+
+def test_a_head_without_an_end_is_not_kept(gateway: Gateway, sockets: ExitStack) -> None:
+    connection = _connect(gateway, sockets, b"GET /healthz HTTP/1.1\r\n")
+    with pytest.raises((BrokenPipeError, ConnectionResetError)):
+        connection.sendall((b"x-more: " + b"a" * 10_000 + b"\r\n") * 2_000)
+
+
+def test_a_body_that_does_not_come_is_refused(gateway: Gateway, sockets: ExitStack, keys: list[NewKey]) -> None:
+    for length in ("content-length: 100000", "transfer-encoding: chunked"):
+        head = _head("POST", "/v1/responses", f"authorization: Bearer {keys[0].text}", length)
+        connection = _connect(gateway, sockets, head)
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 408"), length
+        assert _closed(connection)
+
+
+def test_a_body_without_a_key_is_not_waited_for(gateway: Gateway, sockets: ExitStack) -> None:
+    connection = _connect(gateway, sockets, _head("POST", "/v1/responses", "content-length: 100000"))
+    assert connection.recv(65_536).startswith(b"HTTP/1.1 401")
+    assert _closed(connection)
+
+
+def test_unfinished_bodies_are_bounded_for_each_key(gateway: Gateway, sockets: ExitStack, keys: list[NewKey]) -> None:
+    def begin(key: NewKey) -> socket.socket:
+        head = _head("POST", "/v1/responses", f"authorization: Bearer {key.text}", "content-length: 1000001")
+        return _connect(gateway, sockets, head + b"x" * 1_000_000)
+
+    greedy = [begin(keys[0]) for _ in range(4)]
+    answers = [connection.recv(65_536)[:12] for connection in greedy]
+    assert answers.count(b"HTTP/1.1 429") >= 1
+    other = begin(keys[1])
+    other.sendall(b"x")
+    assert other.recv(65_536).startswith(b"HTTP/1.1 400")
+
+
+def test_answers_that_nobody_reads_end_their_connection(gateway: Gateway, sockets: ExitStack) -> None:
+    connection = _connect(gateway, sockets, _head("GET", "/openapi.json") * 200, receive_buffer=4_096)
+    wait_until(lambda: _writable_no_more(connection), "the server has ended the connection")
+    assert _serves(gateway)
+
+
+def _writable_no_more(connection: socket.socket) -> bool:
+    try:
+        connection.sendall(b"\r\n")
+    except OSError:
+        return True
+    return False
+
+
+def test_a_slow_reader_gets_the_whole_answer(gateway: Gateway, sockets: ExitStack) -> None:
+    connection = _connect(gateway, sockets, _head("GET", "/openapi.json", "connection: close"), receive_buffer=4_096)
+    answer = bytearray()
+    while part := connection.recv(2_000):
+        answer += part
+    assert answer.endswith(b"}")
+
+
+def test_silent_connections_make_room(redis_url: str, tmp_path: Path, sockets: ExitStack) -> None:
+    with Gateway(redis_url, tmp_path, files="300") as gateway:
+        silent = [_connect(gateway, sockets) for _ in range(400)]
+        for _ in range(20):
+            assert _serves(gateway)
+        assert "make room" in gateway.log.read_text()
+        assert _closed(silent[0])
+
+
+def test_the_limit_of_files_is_raised(redis_url: str, tmp_path: Path, sockets: ExitStack) -> None:
+    with Gateway(redis_url, tmp_path, files="-S 64") as gateway:
+        for _ in range(200):
+            _connect(gateway, sockets)
+        assert _serves(gateway)
+        assert "make room" not in gateway.log.read_text()
+
+
+def test_the_other_protocol_has_the_same_deadlines(redis_url: str, tmp_path: Path, sockets: ExitStack) -> None:
+    with Gateway(redis_url, tmp_path, app=HASTY_APP, options=["--http", "h11"]) as gateway:
+        assert _closed(_connect(gateway, sockets, b"GET /healthz HT"))
+        connection = _connect(gateway, sockets, _head("GET", "/openapi.json") * 200, receive_buffer=4_096)
+        wait_until(lambda: _writable_no_more(connection), "the server has ended the connection")
+        assert _serves(gateway)
