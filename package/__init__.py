@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from turnstile.producers.transcript import HistoryMessage
     from turnstile.turns.errors import (
         BrokenRecord,
+        CallNotOpen,
         InvalidTurn,
         LoginRefused,
         MissingExtra,
@@ -41,6 +42,7 @@ __all__ = [
     "AsyncChatClient",
     "AsyncTurn",
     "BrokenRecord",
+    "CallNotOpen",
     "ChatClient",
     "Event",
     "HistoryMessage",

@@ -51,6 +51,7 @@ class AskOptions(TypedDict, total=False):
     store: bool
     history: list[dict[str, Any]] | None
     before: list[dict[str, Any]]
+    answers: dict[str, str]
     metadata: dict[str, str]
     webhook: dict[str, str]
     request: dict[str, Any]

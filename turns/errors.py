@@ -11,6 +11,7 @@
     │   ├── TooManyWaiting      the session's, or the whole queue's, cap on waiting turns is reached
     │   ├── QueueMemoryFull     Redis is over maxmemory; running turns still finish
     │   ├── TurnConflict        the turn id, or the id of a new session, is taken by something else
+    │   ├── CallNotOpen         no such call waits for an answer: it never did, was answered, or its time is over
     │   └── TurnNotEnded        what is asked for has to wait for the end of a turn
     ├── BrokenRecord            a key holds another type than Turnstile's: something else writes to this Redis
     ├── UnknownTurn             no such turn, or its record has expired
@@ -91,6 +92,12 @@ class TurnConflict(TurnRefused):
     """The turn id was already used for another question or session."""
 
     code = "turn_conflict"
+
+
+class CallNotOpen(TurnRefused):
+    """No such call waits for an answer: it never did, was answered already, or the time for it is over."""
+
+    code = "call_not_open"
 
 
 class TurnNotEnded(TurnRefused):

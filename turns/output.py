@@ -10,6 +10,7 @@ An item is JSON in the words of the Responses API:
 - `{"type": "reasoning", "content": [{"type": "reasoning_text", "text": …}]}`.
 """
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -20,6 +21,9 @@ Output = tuple[Item, ...]
 
 OPEN_ID = {"function_call": "call_id", "mcp_approval_request": "id"}
 """The types of open calls, and the field of each that names the call."""
+
+MOST_OPEN_CALLS = 128
+"""Open calls of one turn; a turn that ends with more has failed."""
 
 OLD_REFUSAL = "refusal"
 """The code with which an older version stored a refusal."""
@@ -48,6 +52,25 @@ def reasoned(text: str) -> Item:
 def open_calls(output: Output) -> tuple[Item, ...]:
     """Return the calls that somebody outside has to answer, in order."""
     return tuple(item for item in output if item["type"] in OPEN_ID)
+
+
+def call_name(item: Item) -> str:
+    """Return the id under which an open call is answered."""
+    return str(item[OPEN_ID[item["type"]]])
+
+
+def is_approval(item: Item) -> bool:
+    """Whether an open call asks a person for an approval."""
+    return bool(item["type"] == "mcp_approval_request")
+
+
+def approval_request(interrupt: str, place: int, name: str, arguments: str) -> Item:
+    """Return the item that asks for the approval of one call, number `place` of an interrupt.
+
+    Its id holds a digest of the call's name and arguments, so an approval never counts for another call.
+    """
+    digest = hashlib.sha256("\0".join((interrupt, str(place), name, arguments)).encode()).hexdigest()[:32]
+    return {"type": "mcp_approval_request", "id": f"mcpr_{digest}", "name": name, "arguments": arguments}
 
 
 def text_of(output: Output) -> str:

@@ -5,8 +5,10 @@ import json
 from dataclasses import dataclass, field, fields
 from typing import Any, Self
 
+from turnstile.turns.answers import well_formed
 from turnstile.turns.celery_message import QUEUES
 from turnstile.turns.errors import InvalidTurn
+from turnstile.turns.output import MOST_OPEN_CALLS
 from turnstile.turns.text import loads
 
 Question = str | list[dict[str, Any]]
@@ -16,12 +18,13 @@ MOST_QUESTION_BYTES = 16_777_216
 """Of a question with its pictures and files, as JSON."""
 
 
-def encode_question(question: Question, max_bytes: int) -> str:
+def encode_question(question: Question, max_bytes: int, *, optional: bool = False) -> str:
     """The question as JSON text, or InvalidTurn: empty, too large, not text, or not a list of content parts.
 
-    `max_bytes` is for what is text in it; with pictures and files a question has at most MOST_QUESTION_BYTES.
+    `max_bytes` is for what is text in it; with pictures and files a question has at most MOST_QUESTION_BYTES. `optional`: it
+    may be an empty text, as in a turn that only answers calls.
     """
-    if not _well_formed(question):
+    if not (optional and question == "") and not _well_formed(question):
         raise InvalidTurn("A question is a text, or a list of content parts that each have a `type`.", param="question")
     text = _encode(question, "question")
     told = text if isinstance(question, str) else _encode([p for p in question if p["type"] == "text"], "question")
@@ -78,6 +81,8 @@ class Options:
     """In place of the session's history: `{"role", "content"}` messages, oldest first."""
     before: list[dict[str, Any]] = field(default_factory=list)
     """`{"role", "content"}` messages between the history and the question; they go into the history with the turn."""
+    answers: dict[str, str] = field(default_factory=dict)
+    """Call id → output, for all open calls of the session that the turn is asked in; they come before the question."""
     metadata: dict[str, str] = field(default_factory=dict)
     """The caller's own; kept with the turn's record, never sent to the model."""
     webhook: dict[str, str] = field(default_factory=dict)
@@ -98,6 +103,7 @@ class Options:
         _check(
             all(map(_is_message, [*(self.history or ()), *self.before])), "history", "messages with a `role` and a `content`"
         )
+        _check(well_formed(self.answers), "answers", f"an object, call id → output, of {MOST_OPEN_CALLS} calls at most")
         _check(self.deadline_seconds is None or 0 < self.deadline_seconds <= 86_400 * 30, "deadline_seconds", "above 0")
 
     def encode(self) -> str:

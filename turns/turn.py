@@ -33,6 +33,13 @@ class Claim:
     window: tuple[bytes, ...]
     readable: bool = True
     """Whether the history is one: somebody else may have put a key of another type in its place."""
+    thread: str = ""
+    """The first turn of the exchange that this one belongs to: it answers open calls of the thread's last turn."""
+
+    @property
+    def answers(self) -> dict[str, str]:
+        """Call id → output, for all open calls that this turn answers."""
+        return self.options.answers
 
     @classmethod
     def decode(cls, id: str, reply: Sequence[bytes | int]) -> Self:
@@ -53,6 +60,7 @@ class Claim:
             now=int(now) / 1000,
             window=tuple(e for e in reply[12:] if isinstance(e, bytes)),
             readable=bool(readable),
+            thread=id,
         )
 
 
@@ -83,6 +91,8 @@ class Record:
     model: str | None
     code: str | None
     message: str | None
+    calls: Output = ()
+    """The open calls, in order, as long as the session waits for their answers."""
     settled: bool = True
     """False while an end is decided and not carried out: its last event, or its place in the history, is still to come."""
 
@@ -91,6 +101,7 @@ class Record:
         """Read `status`'s reply."""
         record = {as_text(k): as_text(v) for k, v in zip(reply[1::2], reply[2::2], strict=True)}
         state = State(record["state"])
+        items = output.decode(record, state.answered)
         return cls(
             id=id,
             session=record["session"],
@@ -106,13 +117,19 @@ class Record:
             finished=_seconds(record, "finished"),
             question=loads(record["question"]),
             options=Options.decode(record["options"]),
-            output=output.decode(record, state.answered),
+            output=items,
             usage=json.loads(record["usage"]) if "usage" in record else None,
             model=record.get("model"),
             code=None if record.get("code") == output.OLD_REFUSAL else record.get("code"),
             message=record.get("message"),
+            calls=output.open_calls(items) if "held_until" in record else (),
             settled="owed" not in record,
         )
+
+    @property
+    def text(self) -> str:
+        """The text of the output; empty where there is none."""
+        return output.text_of(self.output)
 
     @property
     def answer(self) -> str | None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from turnstile.turns.errors import TooManyWaiting, TurnConflict, TurnNotEnded
+from turnstile.turns.errors import CallNotOpen, TooManyWaiting, TurnConflict, TurnNotEnded
 from turnstile.turns.ids import check_session, check_turn
 from turnstile.turns.question import Options, Question, encode_question, fingerprint
 from turnstile.turns.redis.connection import LONGEST_BLOCK_SECONDS
@@ -43,6 +43,7 @@ class Asking(Runner):
         """
         check_turn(id)
         check_session(session)
+        _check_answers(options)
         body, extras = encode_question(question, self.settings.max_question_bytes), options.encode()
         mark = fingerprint(session, body, extras)
         args = (id, session, options.queue, body, extras, _flag(options.stream), _flag(reply), mark)
@@ -60,6 +61,7 @@ class Asking(Runner):
         """
         check_turn(id)
         check_session(branch)
+        _check_answers(options)
         body, extras = encode_question(question, self.settings.max_question_bytes), options.encode()
         mark = fingerprint(previous, body, extras)
         args = (id, previous, branch, options.queue, body, extras, _flag(options.stream), "", mark)
@@ -116,6 +118,11 @@ class Asking(Runner):
         block = max(1, round(min(seconds, LONGEST_BLOCK_SECONDS) * 1000))
         args = ("COUNT", 1000, "BLOCK", block, "STREAMS", self.keys.events(id), f"{after}-0")
         return Call("XREAD", args, _read_stream, blocks=True)
+
+
+def _check_answers(options: Options) -> None:
+    for call in options.answers:
+        raise CallNotOpen(f"Call {call} is not open: no turn of this session waits for its answer.")
 
 
 def _flag(value: bool) -> str:

@@ -17,7 +17,11 @@ from turnstile.turns.turn import Claim
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """An end of a turn. `usage` counts tokens; `code` and `message` say why it failed."""
+    """An end of a turn. `usage` counts tokens; `code` and `message` say why it failed.
+
+    `closing`: a stored element for each call in the history that the turn leaves without an answer. It says that no output was
+    given, and goes into the history when nobody answers the call.
+    """
 
     state: State
     output: Output = ()
@@ -25,6 +29,7 @@ class Outcome:
     model: str = ""
     code: str = ""
     message: str = ""
+    closing: Sequence[str] = ()
 
     @property
     def answer(self) -> str:
@@ -63,6 +68,8 @@ class Working(Runner):
         Raises:
             BrokenRecord: the history takes no messages; nothing was written.
         """
+        if messages:
+            messages = [*messages, *outcome.closing]
         usage = dumps(outcome.usage) if outcome.usage else ""
         items = output.encode(outcome.output)
         end = (outcome.state, outcome.answer, items, usage, outcome.model, outcome.code, outcome.message)

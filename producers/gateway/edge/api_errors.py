@@ -6,12 +6,14 @@ from starlette.responses import JSONResponse
 
 from turnstile.turns.errors import (
     BrokenRecord,
+    CallNotOpen,
     InvalidTurn,
     QueueMemoryFull,
     QueueUnreachable,
     TooManyWaiting,
     TurnConflict,
     TurnNotEnded,
+    TurnRefused,
     TurnstileError,
     UnknownSession,
     UnknownTurn,
@@ -64,26 +66,33 @@ def missing(param: str, kind: str, id: str) -> ApiError:
     return ApiError(404, f"{kind} with id {id!r} not found.", param, "not_found")
 
 
+_LATER: dict[type[TurnRefused], tuple[int, str]] = {
+    TooManyWaiting: (429, "2"),
+    TurnNotEnded: (409, "1"),
+    QueueMemoryFull: (503, "10"),
+}
+"""Refusals that a later request may escape: status, and seconds to wait."""
+
+
 def translate(error: TurnstileError) -> ApiError:
     """Return the API error for an error of the queue."""
     match error:
         case InvalidTurn():
             return invalid(_PARAMS.get(error.param, error.param), str(error), "invalid_value")
-        case TooManyWaiting():
-            return ApiError(429, str(error), None, error.code, {"retry-after": "2"})
+        case TooManyWaiting() | TurnNotEnded() | QueueMemoryFull():
+            status, seconds = _LATER[type(error)]
+            return ApiError(status, str(error), None, error.code, {"retry-after": seconds})
         case TurnConflict():
             message = "This idempotency key was used with another request; use a new one."
             return ApiError(422, message, "idempotency_key", "idempotency_conflict", NO_RETRY)
-        case TurnNotEnded():
-            return ApiError(409, str(error), None, error.code, {"retry-after": "1"})
+        case CallNotOpen():
+            return invalid("input", str(error), error.code)
         case UnknownTurn():
             return ApiError(404, str(error), "response_id", "not_found")
         case UnknownSession():
             return ApiError(404, "The conversation no longer exists.", "conversation_id", "not_found")
         case BrokenRecord():
             return ApiError(500, str(error), None, "broken_record", NO_RETRY)
-        case QueueMemoryFull():
-            return ApiError(503, str(error), None, error.code, {"retry-after": "10"})
         case QueueUnreachable():
             return ApiError(
                 503, "The queue does not answer; please retry soon.", None, "queue_unreachable", {"retry-after": "2"}
