@@ -40,15 +40,18 @@ demo: $(VENV)/.run ## Set up, then the main job, end to end
 up: $(VENV)/.run ## Set up, then workers, Flower and an embedded server until Ctrl-C
 	@$(BIN)/turnstile up
 
-test: $(VENV)/.dev ## Set up, then the tests
-	$(BIN)/python -m pytest
+# Most tests wait for processes, so more of them run at once than there are cores.
+PYTEST := $(BIN)/python -m pytest -n $(or $(JOBS),4) --dist loadfile --no-loadscope-reorder
+
+test: $(VENV)/.dev ## Set up, then the tests; JOBS is how many run at once
+	$(PYTEST)
 
 ON_REDIS := tests/scripts tests/chaos/test_storm.py tests/integration/memory/test_history.py tests/integration/memory/test_history_in_turn.py \
   $(addprefix tests/integration/turns/test_, multiplexer.py closed_connections.py) \
   $(addprefix tests/integration/producers/test_, cli.py doctor.py client_outage.py client_reading.py)
 
 test-redis: $(VENV)/.dev ## The tests of scripts, histories, clients and a storm on Redis itself; TEST_SERVER is its program
-	TEST_SERVER=$(or $(TEST_SERVER),redis-server) $(BIN)/python -m pytest $(ON_REDIS)
+	TEST_SERVER=$(or $(TEST_SERVER),redis-server) $(PYTEST) $(ON_REDIS)
 
 .PHONY: test-redis
 
