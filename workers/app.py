@@ -36,6 +36,7 @@ app.steps["consumer"].add(PacedEvents)
 # The HTTP client logs each request, with the model's address, at INFO.
 logging.getLogger("httpx2").setLevel(logging.WARNING)
 
+signals.celeryd_init.connect(lambda instance=None, **_: lifecycle.name_node(instance), weak=False)
 signals.worker_init.connect(lambda sender=None, **_: lifecycle.check(sender), weak=False)
 signals.worker_ready.connect(lambda **_: lifecycle.ready(), weak=False)
 signals.worker_shutting_down.connect(lambda **_: lifecycle.drain(), weak=False)

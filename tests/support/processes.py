@@ -37,7 +37,7 @@ class Worker:
         self.log = folder / f"worker-{Worker._count}.log"
         self.env = environment({"REDIS_URL": redis_url, **env})
         options = ["-n", f"w{Worker._count}@%h", "-c", str(concurrency), "--loglevel=INFO"]
-        self._command = [sys.executable, "-m", "celery", "-A", "turnstile", "worker", *options]
+        self.command = [sys.executable, "-m", "celery", "-A", "turnstile", "worker", *options]
         self.process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -61,7 +61,7 @@ class Worker:
         """Start, and wait until it takes tasks."""
         seen = self.text().count(" ready.")
         with self.log.open("ab") as log:
-            process = launch(self._command, env=self.env, stdout=log, stderr=log)
+            process = launch(self.command, env=self.env, stdout=log, stderr=log)
         self.process = process
         if ready:
             wait_until(lambda: self.text().count(" ready.") > seen or process.poll() is not None, "the worker is ready")

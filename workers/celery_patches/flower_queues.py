@@ -4,6 +4,7 @@ Flower takes the broker's URL apart by itself, and loses the database and user o
 host behind Sentinel, and TLS that the URL asks for.
 """
 
+import logging
 import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -38,3 +39,9 @@ def show_in_flower() -> None:
     """Let Flower read queues with `Queues`; nothing happens where Flower is not at work."""
     if views := sys.modules.get("flower.views"):
         views.Broker = Queues  # type: ignore[attr-defined]  # a module that is only there with Flower
+        logging.getLogger("flower.inspector").addFilter(_has_news)
+
+
+def _has_news(record: logging.LogRecord) -> bool:
+    """Drop Flower's warnings at its start, four for each time that no worker is there yet."""
+    return record.msg != "Inspect method %s failed"

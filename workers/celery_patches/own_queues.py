@@ -12,6 +12,7 @@ from functools import cache
 from typing import Any
 
 from kombu.transport import redis
+from kombu.transport.virtual import base
 
 from turnstile.turns.celery_message import QUEUES, WEBHOOK_QUEUE
 from turnstile.turns.errors import InvalidTurn, TurnstileError
@@ -39,6 +40,15 @@ def keep_to_dispatches() -> None:
     """Let workers of this process consume nothing but dispatches from the queues of the scripts."""
     _Channel._brpop_read = _if_json(_Channel._brpop_read)
     _Transport._deliver = _deliver_if_ours
+    logging.getLogger(base.__name__).addFilter(_tell_calmly)
+
+
+def _tell_calmly(record: logging.LogRecord) -> bool:
+    """Replace kombu's warning about a message that comes while a worker ends, which reads like a loss."""
+    if record.msg != base.W_NO_CONSUMERS:
+        return True
+    log.info("a message that came while this worker ends goes back into queue %s", *(record.args or ("?",)))
+    return False
 
 
 def _if_json(read: Callable[..., Any]) -> Callable[..., Any]:

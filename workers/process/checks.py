@@ -2,11 +2,10 @@
 
 import asyncio
 import logging
-from contextlib import suppress
 
 import redis
 
-from turnstile.turns.errors import QueueUnreachable, SettingError
+from turnstile.turns.errors import LoginRefused, QueueUnreachable, SettingError
 from turnstile.turns.store import roster
 from turnstile.turns.store.turns import AsyncTurnStore
 
@@ -17,11 +16,16 @@ _OUTAGE = (QueueUnreachable, redis.RedisError, OSError, TimeoutError)
 
 
 async def check_rights(store: AsyncTurnStore, seconds: float) -> None:
-    """Raise SettingError when the Redis user lacks a right: turns would break off half-way."""
-    with suppress(*_OUTAGE):
+    """Raise SettingError when Redis refuses the login, or the user lacks a right: turns would break off half-way."""
+    try:
         async with asyncio.timeout(seconds):
-            if lacking := await store.lacking("worker"):
-                raise SettingError(f"the Redis user in REDIS_URL lacks {' '.join(lacking)}: grant them with ACL SETUSER.")
+            lacking = await store.lacking("worker")
+    except LoginRefused as error:
+        raise SettingError(str(error)) from None
+    except _OUTAGE:
+        return
+    if lacking:
+        raise SettingError(f"the Redis user in REDIS_URL lacks {' '.join(lacking)}: grant them with ACL SETUSER.")
 
 
 async def check_agreement(store: AsyncTurnStore, seconds: float) -> None:

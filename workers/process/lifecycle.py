@@ -2,11 +2,14 @@
 
 import logging
 import os
+import secrets
 import sys
 import threading
 from argparse import ArgumentParser
 from collections.abc import Sequence
 from typing import Any
+
+from celery.utils.nodenames import default_nodename, nodename, nodesplit
 
 from turnstile.turns.errors import SettingError
 from turnstile.turns.settings import settings
@@ -30,6 +33,13 @@ def runtime() -> Any:
             fresh.start()
             _current = (os.getpid(), fresh)
         return _current[1]
+
+
+def name_node(worker: Any) -> None:
+    """At celeryd_init: give the node a name of its own unless `-n` gave one. Flower takes nodes of one name for one worker."""
+    if worker.hostname == default_nodename(None):
+        host = nodesplit(worker.hostname)[1]
+        worker.hostname = nodename(f"turnstile-{os.getpid()}-{secrets.token_hex(2)}", host)
 
 
 def check(sender: Any) -> None:

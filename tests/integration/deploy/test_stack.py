@@ -35,7 +35,7 @@ def pids(stack: LocalStack) -> list[int]:
 
 def test_all_come_up_and_all_are_gone_after(local: Settings) -> None:
     log = io.StringIO()
-    with LocalStack(local, workers=1, log=log) as stack:
+    with LocalStack(local, workers=1, web=True, log=log) as stack:
         addresses = stack.addresses
         with redis.Redis.from_url(addresses.redis_url) as client:
             assert client.ping()
@@ -48,11 +48,13 @@ def test_all_come_up_and_all_are_gone_after(local: Settings) -> None:
             LocalStack(local).start()
         assert published.exists()
         running = pids(stack)
-    assert len(running) == 2
+    assert len(running) == 3
     assert all(is_gone(pid) for pid in running)
     assert not published.exists()
     assert "worker.1 is ready" in log.getvalue()
     assert "unexpectedly" not in log.getvalue()
+    noise = ("[config]", "[tasks]", "Registered tasks", "Inspect method", "Uvicorn running")
+    assert not [line for line in log.getvalue().splitlines() if any(word in line for word in noise)]
     assert addresses.redis_url.rpartition("@")[0].rpartition(":")[2] not in log.getvalue()
 
 

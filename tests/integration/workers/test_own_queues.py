@@ -1,10 +1,12 @@
 """Messages that plain Celery apps put straight on the queues of the scripts: taken or refused, and never shown."""
 
 import json
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import kombu
 import pytest
 from celery import Celery
 
@@ -17,6 +19,8 @@ from turnstile.turns.errors import InvalidTurn
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
 from turnstile.turns.store.turns import TurnStore
+from turnstile.workers import app as _patched  # noqa: F401 - replaces kombu's parts
+from turnstile.workers.celery_patches import own_queues
 
 SECRET = "a-secret-word"
 
@@ -160,3 +164,23 @@ def test_a_full_session_keeps_such_a_question_waiting(redis_url: str, tmp_path: 
         wait_until(lambda: turns.client.llen("celery") == 1, "the question waits in the intake's queue")
         turns.cancel("running")
         assert result.get(timeout=PATIENCE_SECONDS) == "You said: hi"
+
+
+def test_a_dispatch_that_comes_while_its_worker_ends_goes_back_and_is_no_warning(
+    store: TurnStore, redis_url: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(own_queues, "turns", lambda: store)
+    store.submit("a", "foo", "hello")
+    queue = store.keys.queue("chat")
+    text = store.client.lindex(queue, 0)
+    assert isinstance(text, bytes)
+    with caplog.at_level(logging.INFO), kombu.Connection(redis_url) as connection:
+        channel = connection.channel()
+        # As kombu has it when a worker has cancelled its consumers, and Redis answers a last BRPOP.
+        store.client.delete(queue)
+        connection.transport._deliver(json.loads(text), "chat")
+        channel.close()
+    assert store.client.llen(queue) == 1
+    assert [(r.levelname, r.getMessage()) for r in caplog.records if "queue" in r.getMessage()] == [
+        ("INFO", "a message that came while this worker ends goes back into queue chat")
+    ]

@@ -383,7 +383,6 @@ def test_the_seeds_own_chain_commits_atomically(tmp_path: Path, redis_url: str, 
         ("TURNSTILE_MODEL", "two words", "TURNSTILE_MODEL"),
         ("OPENAI_BASE_URL", "nonsense", "OPENAI_BASE_URL"),
         ("TURNSTILE_LEASE_SECONDS", "soon", "TURNSTILE_LEASE_SECONDS"),
-        ("TURNSTILE_LEASES", "1", "TURNSTILE_LEASES"),
         ("REDIS_URL", "http://localhost", "REDIS_URL"),
     ],
 )
@@ -392,6 +391,28 @@ def test_a_bad_setting_stops_the_worker_with_one_clear_line(
 ) -> None:
     worker = Worker(redis_url, tmp_path)
     worker.env[variable] = value
+    _stops_with_one_line(worker, what)
+
+
+def test_a_login_or_database_that_is_wrong_stops_the_worker_with_one_clear_line(tmp_path: Path) -> None:
+    with EmbeddedServer(tmp_path / "server", append_only=False, password="word") as server:
+        _stops_with_one_line(Worker(server.url.replace(":word@", ":other@"), tmp_path), "refuses the login")
+        _stops_with_one_line(Worker(f"{server.url.removesuffix('/0')}/99", tmp_path), "has no database 99")
+
+
+def test_workers_of_the_same_command_are_nodes_of_their_own(tmp_path: Path, redis_url: str) -> None:
+    first, second, named = workers = [Worker(redis_url, tmp_path) for _ in range(3)]
+    for worker in (first, second):
+        place = worker.command.index("-n")
+        del worker.command[place : place + 2]
+    with first, second, named, Celery(broker=redis_url) as stranger:
+        names = [one for reply in stranger.control.ping(timeout=PATIENCE_SECONDS, limit=3) for one in reply]
+        assert len(set(names)) == len(workers)
+        assert sum(name.startswith("turnstile-") for name in names) == 2
+        assert all(f"turnstile-{worker.pid}-" in " ".join(names) for worker in (first, second))
+
+
+def _stops_with_one_line(worker: Worker, what: str) -> None:
     worker.start(ready=False)
     assert worker.process
     assert worker.process.wait(PATIENCE_SECONDS) == 2
