@@ -22,11 +22,10 @@ from turnstile.deploy.local.data_lock import lock_folder
 from turnstile.deploy.local.errors import ServerNotStarted
 from turnstile.deploy.local.parent_death import die_with_parent, start_from_a_lasting_thread
 from turnstile.deploy.local.ports import HOST, free_port
+from turnstile.deploy.local.private_files import CONFIG_FILE, LOG_FILE, open_private, prepare_folder, write_private
 
 PROGRAM: Path | None = None
 """Another server to run, Redis 7 or newer; None: the Valkey of the package."""
-LOG_FILE = "valkey.log"
-CONFIG_FILE = "valkey.conf"
 
 _START_SECONDS = 20.0
 _STOP_SECONDS = 10.0
@@ -88,13 +87,14 @@ class EmbeddedServer:
         """Start, and return when the server answers; do nothing when it is running.
 
         Raises:
+            SettingError: the folder cannot be used.
             FolderInUse: another server is running on the folder.
             ServerNotStarted: it ended or stayed silent.
         """
         if self.pid:
             return
         self._reap()
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        prepare_folder(self.folder)
         if self._lock is None:
             self._lock = lock_folder(self.folder)
         try:
@@ -151,7 +151,7 @@ class EmbeddedServer:
         assert self._lock is not None
         # The server holds the lock too, so the folder is not free before the server is gone.
         lock = self._lock
-        with (self.folder / LOG_FILE).open("wb") as log:
+        with open_private(self.folder / LOG_FILE) as log:
             self._process = start_from_a_lasting_thread(
                 lambda: subprocess.Popen(  # noqa: S603  # a fixed binary and our own file
                     die_with_parent([str(binary()), str(config)], end=signal.SIGTERM),
@@ -161,6 +161,7 @@ class EmbeddedServer:
                     env=environment(),
                     pass_fds=(lock,),
                     process_group=0,
+                    umask=0o077,
                 )
             )
 
@@ -220,9 +221,3 @@ def _config_text(config: Mapping[str, str]) -> str:
 def _quoted(value: str) -> str:
     escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\r", "\\r")
     return f'"{escaped}"'
-
-
-def write_private(file: Path, text: str) -> None:
-    """Write a file that only its owner may read."""
-    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as stream:
-        stream.write(text)

@@ -20,12 +20,13 @@ from typing import TextIO
 from turnstile.deploy.local.errors import ServerNotStarted
 from turnstile.deploy.local.output import Output
 from turnstile.deploy.local.ports import HOST, free_port
+from turnstile.deploy.local.private_files import write_private
 from turnstile.deploy.local.processes import local_processes
-from turnstile.deploy.local.server import EmbeddedServer, write_private
+from turnstile.deploy.local.server import EmbeddedServer
 from turnstile.deploy.local.supervisor import OURSELVES, Process, Supervisor
 from turnstile.turns.errors import TurnstileError
 from turnstile.turns.extras import need
-from turnstile.turns.redis.connection import RUNTIME_FILE, data_folder
+from turnstile.turns.redis.local_server import RUNTIME_FILE, data_folder
 from turnstile.turns.settings import Settings
 
 FLOWER_PORT = 5555

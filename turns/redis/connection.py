@@ -1,12 +1,8 @@
 """How this process reaches Redis: one shared pool for each URL, with time-outs on everything."""
 
 import asyncio
-import socket
-import sys
 from functools import cache
-from pathlib import Path
 from typing import Any, cast
-from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
 import redis
@@ -18,11 +14,11 @@ from redis.retry import Retry
 
 from turnstile.turns.redis.address import Address, parse
 from turnstile.turns.redis.failures import is_outage
+from turnstile.turns.redis.local_server import data_folder, running_url
 from turnstile.turns.redis.multiplexer import Multiplexer
 from turnstile.turns.redis.uvloop_sockets import following, mended
 from turnstile.turns.settings import Settings
 
-RUNTIME_FILE = "redis.url"
 DEFAULT_URL = "redis://localhost:6379/0"
 
 SOCKET_OPTIONS: dict[str, Any] = {
@@ -34,35 +30,13 @@ SOCKET_OPTIONS: dict[str, Any] = {
 # A blocking read must end before the socket's time-out, or it looks like a dead server.
 LONGEST_BLOCK_SECONDS = 4.0
 _CALL_SECONDS = 5.0
-_PROBE_SECONDS = 0.5
 _POOL = {"max_connections": 64, "timeout": 30}
 _TCP_ONLY = ("socket_keepalive",)
 
 
-def data_folder(settings: Settings) -> Path:
-    """Where the embedded server keeps its data and `turnstile up` says how to reach it."""
-    if settings.data_dir:
-        return Path(settings.data_dir).expanduser()
-    home = Path.home()
-    if sys.platform == "darwin":
-        return home / "Library" / "Application Support" / "turnstile"
-    return Path(settings.xdg_data_home or home / ".local" / "share") / "turnstile"
-
-
 def server_url(settings: Settings) -> str:
     """The server to use: the one that is set, else the one `turnstile up` runs, else localhost's."""
-    return settings.redis_url or _running_url(data_folder(settings) / RUNTIME_FILE) or DEFAULT_URL
-
-
-def _running_url(file: Path) -> str:
-    """What `turnstile up` left in the file, unless it left without tidying up and nobody answers there."""
-    try:
-        url = file.read_text().strip()
-        parts = urlsplit(url)
-        with socket.create_connection((parts.hostname or "", parts.port or 0), _PROBE_SECONDS):
-            return url
-    except (OSError, ValueError):
-        return ""
+    return settings.redis_url or running_url(data_folder(settings)) or DEFAULT_URL
 
 
 class _Retry(Retry):

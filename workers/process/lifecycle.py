@@ -37,7 +37,7 @@ def runtime() -> Any:
 
 def name_node(worker: Any) -> None:
     """At celeryd_init: give the node a name of its own unless `-n` gave one. Flower takes nodes of one name for one worker."""
-    if worker.hostname == default_nodename(None):
+    if worker.hostname == default_nodename(""):
         host = nodesplit(worker.hostname)[1]
         worker.hostname = nodename(f"turnstile-{os.getpid()}-{secrets.token_hex(2)}", host)
 

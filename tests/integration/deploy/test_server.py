@@ -1,5 +1,6 @@
 """The embedded server, as a real process with real files."""
 
+import fcntl
 import os
 import signal
 import socket
@@ -17,7 +18,9 @@ from tests.support.processes import is_gone
 from tests.support.wait import wait_until
 from turnstile.deploy.local.errors import FolderInUse, ServerNotStarted
 from turnstile.deploy.local.ports import free_port
-from turnstile.deploy.local.server import CONFIG_FILE, EmbeddedServer
+from turnstile.deploy.local.private_files import CONFIG_FILE, LOG_FILE
+from turnstile.deploy.local.server import EmbeddedServer
+from turnstile.turns.errors import SettingError
 
 
 @pytest.fixture
@@ -69,6 +72,40 @@ def test_a_password_of_any_characters_is_asked_for_and_kept_private(folder: Path
             stranger.get("key")
     assert stat.S_IMODE((folder / CONFIG_FILE).stat().st_mode) == 0o600
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+def test_in_a_folder_that_others_may_read_they_read_nothing_of_the_server_s(folder: Path) -> None:
+    (folder / "appendonlydir").mkdir(mode=0o755, parents=True)
+    (folder / "theirs.log").touch(mode=0o644)
+    with EmbeddedServer(folder) as server:
+        put(server, "key", "a secret")
+        server.restart()
+        (folder / LOG_FILE).chmod(0o644)  # as a version before left it
+    with EmbeddedServer(folder):
+        files = {file for file in folder.rglob("*") if file.name != "theirs.log"}
+        assert {"appendonlydir", LOG_FILE, CONFIG_FILE, "lock"} <= {file.name for file in files}
+        assert any(b"a secret" in file.read_bytes() for file in files if file.is_file())
+        assert {file.name: stat.S_IMODE(file.stat().st_mode) & 0o077 for file in files} == {file.name: 0 for file in files}
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o755
+    assert stat.S_IMODE((folder / "theirs.log").stat().st_mode) == 0o644
+
+
+@pytest.mark.parametrize("name", ["file", "file/below"])
+def test_a_folder_that_is_none_is_told_with_its_variable(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(SettingError, match=r"^TURNSTILE_DATA_DIR: .*file.* cannot hold the server's data \(.+\):"):
+        EmbeddedServer(tmp_path / name).start()
+
+
+def test_a_client_that_asks_whether_a_server_runs_keeps_none_from_starting(folder: Path) -> None:
+    folder.mkdir()
+    with (folder / "lock").open("w") as asked:
+        asked.write(f"{os.getpid()}\n")
+        asked.flush()
+        fcntl.flock(asked, fcntl.LOCK_SH)
+        threading.Timer(0.1, lambda: fcntl.flock(asked, fcntl.LOCK_UN)).start()
+        with EmbeddedServer(folder) as server:
+            assert server.pid
 
 
 def test_further_options_and_maxmemory_reach_the_server(folder: Path) -> None:

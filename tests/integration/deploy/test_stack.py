@@ -20,7 +20,8 @@ from turnstile.deploy.local.errors import FolderInUse
 from turnstile.deploy.local.server import EmbeddedServer
 from turnstile.deploy.local.stack import LocalStack, StackNotReady
 from turnstile.turns.errors import SettingError
-from turnstile.turns.redis.connection import RUNTIME_FILE, server_url
+from turnstile.turns.redis.connection import server_url
+from turnstile.turns.redis.local_server import RUNTIME_FILE
 from turnstile.turns.settings import Settings
 
 

@@ -175,10 +175,11 @@ def test_a_dispatch_that_comes_while_its_worker_ends_goes_back_and_is_no_warning
     text = store.client.lindex(queue, 0)
     assert isinstance(text, bytes)
     with caplog.at_level(logging.INFO), kombu.Connection(redis_url) as connection:
-        channel = connection.channel()
+        channel: Any = connection.channel()
+        transport: Any = connection.transport
         # As kombu has it when a worker has cancelled its consumers, and Redis answers a last BRPOP.
         store.client.delete(queue)
-        connection.transport._deliver(json.loads(text), "chat")
+        transport._deliver(json.loads(text), "chat")
         channel.close()
     assert store.client.llen(queue) == 1
     assert [(r.levelname, r.getMessage()) for r in caplog.records if "queue" in r.getMessage()] == [

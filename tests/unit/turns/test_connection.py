@@ -1,9 +1,11 @@
 """Which server, and how its address is read."""
 
 import asyncio
+import fcntl
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,13 +16,12 @@ from turnstile.deploy.local.server import EmbeddedServer
 from turnstile.turns.errors import QueueUnreachable, SettingError
 from turnstile.turns.redis.connection import (
     DEFAULT_URL,
-    RUNTIME_FILE,
     close_async,
     connect,
     connect_async,
-    data_folder,
     server_url,
 )
+from turnstile.turns.redis.local_server import LOCK_FILE, RUNTIME_FILE, data_folder
 from turnstile.turns.settings import Settings
 from turnstile.turns.store.turns import AsyncTurnStore, TurnStore
 
@@ -64,19 +65,31 @@ def listener() -> Iterator[int]:
         yield server.getsockname()[1]
 
 
-def _running(folder: Path, url: str) -> Settings:
-    (folder / RUNTIME_FILE).write_text(f"{url}\n")
-    return Settings(data_dir=str(folder))
+@contextmanager
+def _running(folder: Path, url: str) -> Iterator[Settings]:
+    """A folder as it is while `turnstile up` runs."""
+    with (folder / LOCK_FILE).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        (folder / RUNTIME_FILE).write_text(f"{url}\n")
+        yield Settings(data_dir=str(folder))
 
 
 def test_the_server_that_is_set_comes_first(tmp_path: Path, listener: int) -> None:
-    running = _running(tmp_path, f"redis://127.0.0.1:{listener}/0")
-    assert server_url(running.model_copy(update={"redis_url": "redis://set/1"})) == "redis://set/1"
+    with _running(tmp_path, f"redis://127.0.0.1:{listener}/0") as running:
+        assert server_url(running.model_copy(update={"redis_url": "redis://set/1"})) == "redis://set/1"
 
 
 def test_then_the_one_that_runs(tmp_path: Path, listener: int) -> None:
     url = f"redis://127.0.0.1:{listener}/0"
-    assert server_url(_running(tmp_path, url)) == url
+    with _running(tmp_path, url) as running:
+        assert server_url(running) == url
+
+
+def test_whoever_listens_on_the_port_of_a_server_that_was_killed_is_sent_no_password(tmp_path: Path, listener: int) -> None:
+    with _running(tmp_path, f"redis://:secret@127.0.0.1:{listener}/0") as running:
+        assert "secret" in server_url(running)
+    assert (tmp_path / RUNTIME_FILE).exists()
+    assert server_url(running) == DEFAULT_URL
 
 
 def test_then_localhost_s(tmp_path: Path) -> None:
@@ -86,8 +99,9 @@ def test_then_localhost_s(tmp_path: Path) -> None:
 def test_a_server_that_has_gone_does_not_count(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-    assert server_url(_running(tmp_path, f"redis://127.0.0.1:{port}/0")) == DEFAULT_URL
-    assert server_url(_running(tmp_path, "no url at all")) == DEFAULT_URL
+    for url in (f"redis://127.0.0.1:{port}/0", "no url at all"):
+        with _running(tmp_path, url) as running:
+            assert server_url(running) == DEFAULT_URL
 
 
 def test_a_bad_address_is_told_at_once() -> None:
