@@ -2,7 +2,6 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator
 from statistics import median
 from uuid import uuid4
 
@@ -10,7 +9,8 @@ from bench.contestants import Threads, Turnstile
 from bench.load import measure
 from bench.machine import Bench
 from bench.tables import Table, spread
-from turnstile.turns.question import Options, encode_question, fingerprint
+from turnstile.turns.question import Options
+from turnstile.turns.store.turns import TurnStore
 
 LENGTHS = (10, 100, 1_000, 10_000)
 SESSIONS = 25
@@ -115,18 +115,11 @@ def _dispatches(who: Turnstile, base: dict[str, int]) -> str:
 
 def enqueue_many(who: Turnstile, turns: int) -> None:
     """Submit turns of as many sessions, in pipelines of the same script that every producer runs."""
-    script = who.store.scripts["submit"]
-    sha = who.client.script_load(script.source)
-    extras = Options(stream=False).encode()
-    body = encode_question("Hello", who.settings.max_question_bytes)
+    sha = who.client.script_load(who.store.scripts["submit"].source)
+    options = Options(queue="batch", stream=False)
     for start in range(0, turns, _BATCH):
         pipe = who.client.pipeline(transaction=False)
-        for arguments in _submissions(start, min(_BATCH, turns - start), body, extras):
-            pipe.evalsha(sha, 0, *arguments)
+        for number in range(start, min(start + _BATCH, turns)):
+            call = TurnStore.submit.describe(who.store, str(uuid4()), f"many-{number}", "Hello", options)
+            pipe.evalsha(sha, 0, *call.args)
         assert all(reply[0] == b"accepted" for reply in pipe.execute())
-
-
-def _submissions(start: int, count: int, body: str, extras: str) -> Iterator[tuple[str, ...]]:
-    for number in range(start, start + count):
-        session = f"many-{number}"
-        yield (str(uuid4()), session, "batch", body, extras, "", "", fingerprint(session, body, extras))

@@ -36,7 +36,7 @@ def _spoil(explorer: Explorer, script: str, old: str, new: str) -> None:
 
 def test_a_fault_is_told_with_the_way_there(url: str) -> None:
     with Explorer(Scope("spoiled", {"A": 1}), url) as explorer:
-        _spoil(explorer, "finish", "or seat[1] ~= id or seat[2] ~= token then", "or seat[1] ~= id then")
+        _spoil(explorer, "finish", "or head ~= id or owner ~= token then", "or head ~= id then")
         with pytest.raises(Violation) as caught:
             explorer.explore()
     assert [line[5:] for line in str(caught.value).splitlines()[1:]] == [
@@ -51,6 +51,6 @@ def test_a_fault_is_told_with_the_way_there(url: str) -> None:
 
 def test_a_session_that_can_never_go_on_is_found(url: str) -> None:
     with Explorer(Scope("spoiled", {"A": 1}, cancels=True), url) as explorer:
-        _spoil(explorer, "sweep", "if before == 0 or empty[known[4]] then", "if false then")
+        _spoil(explorer, "sweep", "if before == 0 or empty[queue] then", "if false then")
         with pytest.raises(Violation, match="never fall idle"):
             explorer.explore()

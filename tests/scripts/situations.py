@@ -12,7 +12,7 @@ from turnstile.turns.question import Options
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
 from turnstile.turns.store import roster
-from turnstile.turns.store.runner import Call
+from turnstile.turns.store.runner import script_call
 from turnstile.turns.store.turns import TurnStore
 from turnstile.turns.store.webhooks import Notice
 from turnstile.turns.store.working import Outcome
@@ -392,4 +392,4 @@ def _of_a_worker(scene: Scene) -> Callable[[], Any]:
 
 @situation("count_request")
 def _of_one_request(scene: Scene) -> Callable[[], Any]:
-    return lambda: scene.turns.run(Call("count_request", ("key", 10), list))
+    return lambda: scene.turns.run(script_call("count_request", list, name="key", per_minute=10))

@@ -1,14 +1,14 @@
 """What a mutant once survived."""
 
 from tests.scripts.scene import Scene
-from turnstile.turns.store.runner import Call
+from turnstile.turns.store.runner import script_call
 
 _ABSENCE_MS = 100_000
 
 
 def _call_the_roll(scene: Scene) -> int:
     scene.client.hset(scene.keys.stats, "since", 1)
-    return scene.turns.run(Call("reap", ("w9", _ABSENCE_MS), int))
+    return scene.turns.run(script_call("reap", int, worker="w9", absence=_ABSENCE_MS))
 
 
 def test_a_worker_that_is_missed_for_a_moment_keeps_its_leases(scene: Scene) -> None:

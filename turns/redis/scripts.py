@@ -10,6 +10,7 @@ from importlib.resources import files
 
 from turnstile.turns.celery_message import QUEUES, WEBHOOK_QUEUE, dispatch_message, webhook_message
 from turnstile.turns.redis.keys import Keys
+from turnstile.turns.redis.script_arguments import Arguments
 from turnstile.turns.settings import Settings
 
 _ROOT = files("turnstile.turns").joinpath("lua")
@@ -69,7 +70,7 @@ def uses(name: str) -> list[str]:
 
 
 def header(source: str, word: str) -> str:
-    """What a script's opening comment says after a word such as USES or RETURN, continuation lines joined."""
+    """Return the text after a word such as ARGV or RETURN in a script's header, continuation lines joined."""
     lines = source.split("\n\n", 1)[0].splitlines()
     found: list[str] = []
     for line in lines:
@@ -83,8 +84,17 @@ def header(source: str, word: str) -> str:
     return " ".join(found)
 
 
+def answers(name: str) -> set[str]:
+    """Return the words with which the replies of a script begin, as its header promises."""
+    return {alternative.split()[0].rstrip(",") for alternative in header(SOURCES[name], "RETURN").split("|")}
+
+
+ARGUMENTS = {name: Arguments(name, header(text, "ARGV")) for name, text in SOURCES.items()}
+"""The arguments that each script takes."""
+
+
 def build(settings: Settings) -> dict[str, Script]:
-    """All scripts for these settings, by name."""
+    """Return all scripts for these settings, by name."""
     keys, rules = key_names(Keys(settings.key_prefix, settings.history_prefix)), _rules(settings)
     return {name: _assemble(name, keys, rules) for name in NAMES}
 
@@ -100,7 +110,7 @@ def _assemble(name: str, keys: Mapping[str, str], rules: Mapping[str, int | str]
     body = SOURCES[name]
     flags = header(body, "FLAGS")
     parts = [PARTS[part] for part in uses(name)]
-    text = "\n".join([*parts, body])
+    text = "\n".join([*parts, ARGUMENTS[name].preamble(), body])
     # Each run of a script makes these tables anew: they hold what it uses, and no more.
     constants = [f"local key = {_table(_used('key', keys, text))}", f"local rule = {_table(_used('rule', rules, text))}"]
     source = "\n".join([f"#!lua flags={flags}" if flags else "#!lua", *constants, text])
@@ -108,7 +118,7 @@ def _assemble(name: str, keys: Mapping[str, str], rules: Mapping[str, int | str]
 
 
 def key_names(keys: Keys) -> dict[str, str]:
-    """What scripts call each family of keys or channels → how its names begin."""
+    """Return how the names of each family of keys or channels begin, by the name that scripts give the family."""
     return {
         "conversation": keys.conversation(),
         "session": keys.session(),
@@ -137,8 +147,7 @@ def key_names(keys: Keys) -> dict[str, str]:
 
 
 def _used(table: str, values: Mapping[str, int | str], text: str) -> dict[str, int | str]:
-    names = set(re.findall(rf"\b{table}\.(\w+)", text))
-    return {name: value for name, value in values.items() if name in names}
+    return {name: values[name] for name in sorted(set(re.findall(rf"\b{table}\.(\w+)", code(text))))}
 
 
 def _rules(settings: Settings) -> dict[str, int | str]:

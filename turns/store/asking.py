@@ -11,7 +11,7 @@ from turnstile.turns.redis.connection import LONGEST_BLOCK_SECONDS
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
 from turnstile.turns.store.replies import OneOf, always, raising, unknown_turn
-from turnstile.turns.store.runner import Call, Runner, operation
+from turnstile.turns.store.runner import Call, Runner, operation, script_call
 from turnstile.turns.text import as_text
 from turnstile.turns.turn import Event, Record
 
@@ -43,11 +43,9 @@ class Asking(Runner):
         """
         check_turn(id)
         check_session(session)
-        _check_answers(options)
-        body, extras = encode_question(question, self.settings.max_question_bytes), options.encode()
-        mark = fingerprint(session, body, extras)
-        args = (id, session, options.queue, body, extras, _flag(options.stream), _flag(reply), mark)
-        return Call("submit", args, partial(_SUBMITTED, self.settings, id, session))
+        asked = self._asked(session, question, options)
+        read = partial(_SUBMITTED, self.settings, id, session)
+        return script_call("submit", read, id=id, session=session, reply=_flag(reply), **asked)
 
     @operation
     def follow(self, id: str, previous: str, branch: str, question: Question, options: Options = _DEFAULTS) -> Call[Submitted]:
@@ -61,11 +59,21 @@ class Asking(Runner):
         """
         check_turn(id)
         check_session(branch)
+        asked = self._asked(previous, question, options)
+        read = partial(_FOLLOWED, self.settings, id, previous)
+        return script_call("follow", read, id=id, previous=previous, branch=branch, reply="", **asked)
+
+    def _asked(self, place: str, question: Question, options: Options) -> dict[str, str]:
+        """Return the arguments that say what is asked, with a fingerprint of it and of the place where it is asked."""
         _check_answers(options)
         body, extras = encode_question(question, self.settings.max_question_bytes), options.encode()
-        mark = fingerprint(previous, body, extras)
-        args = (id, previous, branch, options.queue, body, extras, _flag(options.stream), "", mark)
-        return Call("follow", args, partial(_FOLLOWED, self.settings, id, previous))
+        return {
+            "queue": options.queue,
+            "question": body,
+            "options": extras,
+            "stream": _flag(options.stream),
+            "fingerprint": fingerprint(place, body, extras),
+        }
 
     @operation
     def cancel(self, id: str, *, revoked: bool = False) -> Call[State]:
@@ -73,12 +81,12 @@ class Asking(Runner):
 
         `revoked`: a Celery caller that waits for it gets TaskRevokedError.
         """
-        return Call("cancel", (id, _flag(revoked)), partial(_CANCELLED, id))
+        return script_call("cancel", partial(_CANCELLED, id), id=id, revoked=_flag(revoked))
 
     @operation
     def retry(self, id: str) -> Call[State]:
         """Queue a failed turn again, and return the state that stands: `queued`, or that of a turn that has not failed."""
-        return Call("retry", (id,), partial(_RETRIED, id))
+        return script_call("retry", partial(_RETRIED, id), id=id)
 
     @operation
     def delete_turn(self, id: str) -> Call[bool]:
@@ -87,7 +95,7 @@ class Asking(Runner):
         Raises:
             TurnNotEnded: cancel it first.
         """
-        return Call("delete_turn", (id,), partial(_FORGOTTEN, id))
+        return script_call("delete_turn", partial(_FORGOTTEN, id), id=id)
 
     @operation
     def status(self, id: str) -> Call[Record]:
@@ -98,7 +106,7 @@ class Asking(Runner):
                 raise unknown_turn(id)
             return Record.decode(id, reply)
 
-        return Call("status", (id,), read)
+        return script_call("status", read, id=id)
 
     @operation
     def failed(self, limit: int = 100) -> Call[list[str]]:
@@ -159,17 +167,19 @@ _REFUSED = {
     "full_session": raising(_full_session),
     "full": raising(_full),
 }
-_SUBMITTED = OneOf(accepted=_accepted, again=_again, **_REFUSED)
+_SUBMITTED = OneOf("submit", accepted=_accepted, again=_again, **_REFUSED)
 _FOLLOWED = OneOf(
+    "follow",
     accepted=lambda settings, id, _, place, session: _accepted(settings, id, as_text(session), place),
     again=lambda settings, id, _, state, place, session: _again(settings, id, as_text(session), state, place),
     unknown=raising(lambda _, __, previous: unknown_turn(previous)),
     unended=raising(_unended),
     **_REFUSED,
 )
-_CANCELLED = OneOf(cancelled=always(State.CANCELLED), ended=_state, unknown=raising(unknown_turn))
-_RETRIED = OneOf(accepted=always(State.QUEUED), ended=_state, unknown=raising(unknown_turn))
+_CANCELLED = OneOf("cancel", cancelled=always(State.CANCELLED), ended=_state, unknown=raising(unknown_turn))
+_RETRIED = OneOf("retry", accepted=always(State.QUEUED), ended=_state, unknown=raising(unknown_turn))
 _FORGOTTEN = OneOf(
+    "delete_turn",
     forgotten=always(True),
     unended=raising(lambda id: TurnNotEnded(f"Turn {id} has not ended: cancel it first.")),
     unknown=always(False),

@@ -12,9 +12,9 @@ from redis.connection import Connection
 from redis.exceptions import ResponseError
 from redis.retry import Retry
 
+from turnstile.turns.redis.script_arguments import Word
 from turnstile.turns.redis.single import open_beside
 from turnstile.turns.settings import Settings
-from turnstile.turns.store.runner import Word
 from turnstile.turns.store.turns import TurnStore
 
 _GRACE_SECONDS = 0.25

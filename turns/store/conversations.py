@@ -10,7 +10,7 @@ from turnstile.turns.errors import UNREADABLE, BrokenRecord, TurnConflict
 from turnstile.turns.ids import check_session
 from turnstile.turns.question import fingerprint
 from turnstile.turns.store.replies import OneOf, always, raising, unknown_session
-from turnstile.turns.store.runner import Call, Runner, operation
+from turnstile.turns.store.runner import Call, Runner, operation, script_call
 from turnstile.turns.text import dumps
 
 
@@ -34,14 +34,12 @@ class Conversations(Runner):
             TurnConflict: there is such a session, begun in another way.
         """
         body = dumps(metadata)
-        mark = fingerprint(session, body, "\0".join(messages))
-        return Call("write_conversation", (check_session(session), mark, body, *messages), partial(_WRITTEN, session))
+        return _write(session, fingerprint(session, body, "\0".join(messages)), body, messages)
 
     @operation
     def amend(self, session: str, metadata: dict[str, str] | None = None, messages: Sequence[str] = ()) -> Call[bool]:
         """Put other metadata in place, and add `messages` (stored elements, oldest first). Raises UnknownSession."""
-        body = "" if metadata is None else dumps(metadata)
-        return Call("write_conversation", (check_session(session), "", body, *messages), partial(_WRITTEN, session))
+        return _write(session, "", "" if metadata is None else dumps(metadata), messages)
 
     @operation
     def read_conversation(self, session: str) -> Call[Conversation]:
@@ -52,12 +50,12 @@ class Conversations(Runner):
                 raise unknown_session(session)
             return Conversation(session, float(reply[0]) / 1000, json.loads(reply[1]))
 
-        return Call("read_conversation", (check_session(session),), read)
+        return script_call("read_conversation", read, session=check_session(session))
 
     @operation
     def erase(self, session: str) -> Call[tuple[int, int]]:
         """Forget a session; how many turns and messages are gone."""
-        return Call("erase", (check_session(session),), lambda reply: (reply[0], reply[1]))
+        return script_call("erase", lambda reply: (reply[0], reply[1]), session=check_session(session))
 
     @operation
     def history(self, session: str, limit: int = 0) -> Call[list[bytes]]:
@@ -81,7 +79,15 @@ class Conversations(Runner):
         return Call("LREM", (self.keys.history(check_session(session)), 1, element), bool)
 
 
+def _write(session: str, mark: str, metadata: str, messages: Sequence[str]) -> Call[bool]:
+    read = partial(_WRITTEN, session)
+    return script_call(
+        "write_conversation", read, session=check_session(session), fingerprint=mark, metadata=metadata, elements=messages
+    )
+
+
 _WRITTEN = OneOf(
+    "write_conversation",
     done=always(True),
     again=always(False),
     conflict=raising(lambda _: TurnConflict("There is such a session already; use a new id.")),

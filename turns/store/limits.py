@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from turnstile.turns.store.replies import OneOf
-from turnstile.turns.store.runner import Call, Runner, operation
+from turnstile.turns.store.runner import Call, Runner, operation, script_call
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,10 +21,11 @@ class Limits(Runner):
     @operation
     def count_request(self, key: str, per_minute: int) -> Call[Admission]:
         """Count one request of a key that may make so many in a minute."""
-        return Call("count_request", (key, per_minute), _ADMISSION)
+        return script_call("count_request", _ADMISSION, name=key, per_minute=per_minute)
 
 
 _ADMISSION = OneOf(
+    "count_request",
     admitted=lambda left: Admission(True, left=int(left)),
     refused=lambda wait: Admission(False, wait=int(wait) / 1000),
 )

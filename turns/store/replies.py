@@ -1,30 +1,38 @@
-"""Reading replies strictly: a script answers with one of the words that its header promises, and every word is read."""
+"""Reading replies strictly: a script answers with a word that its header promises, and each of these has a reader."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, NoReturn, TypeVar
 
 from turnstile.turns.errors import UnknownSession, UnknownTurn
+from turnstile.turns.redis.scripts import answers
 from turnstile.turns.text import as_text
 
 T = TypeVar("T")
 
 
 class OneOf(Generic[T]):
-    """A reader of replies that begin with a word: each of `readers` takes what is given beforehand, and what follows its word.
+    """A reader of a script's replies, which begin with a word.
 
-    A word without a reader raises RuntimeError: the script and this code do not belong together.
+    Each word of the header's RETURN has a reader, which takes the arguments given beforehand and the rest of the reply.
+    Raises RuntimeError for a reply with another word.
     """
 
-    __slots__ = ("readers",)
+    __slots__ = ("readers", "script")
 
-    def __init__(self, **readers: Callable[..., T]) -> None:
+    def __init__(self, script: str, /, **readers: Callable[..., T]) -> None:
+        """Raises ValueError when the readers are not those of the words that the script's header promises."""
+        if (promised := answers(script)) != readers.keys():
+            raise ValueError(f"Script {script} answers with {sorted(promised)}, and the readers are for {sorted(readers)}.")
+        self.script = script
         self.readers: Mapping[bytes, Callable[..., T]] = {word.encode(): reader for word, reader in readers.items()}
 
     def __call__(self, *given: Any) -> T:
         *given_before, (word, *rest) = given
         reader = self.readers.get(word)
         if reader is None:
-            raise RuntimeError(f"A script answered with the word {as_text(word)[:40]!r}, which this version does not read.")
+            raise RuntimeError(
+                f"Script {self.script} answered with the word {as_text(word)[:40]!r}, which its header does not promise."
+            )
         return reader(*given_before, *rest)
 
     def each(self, reply: Sequence[Any]) -> list[T]:

@@ -8,7 +8,7 @@ from functools import cache, partial
 from turnstile.turns.celery_message import QUEUES, WEBHOOK_QUEUE
 from turnstile.turns.redis.keys import Keys
 from turnstile.turns.redis.scripts import Script, key_names
-from turnstile.turns.store.runner import Call, Runner, operation
+from turnstile.turns.store.runner import Call, Runner, operation, script_call
 from turnstile.turns.text import as_text, dumps
 
 ROLES: dict[str, tuple[str, ...]] = {
@@ -90,4 +90,4 @@ class Rights(Runner):
     def lacking(self, role: str) -> Call[list[str]]:
         """Return the rights that our Redis user lacks for a role, as ACL SETUSER takes them."""
         asked, said = ask(role, self.scripts, self.keys)
-        return Call("rights", (asked,), partial(read, said))
+        return script_call("rights", partial(read, said), asked=asked)

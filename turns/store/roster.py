@@ -13,7 +13,7 @@ from typing import Any
 from turnstile.turns.redis.scripts import digest
 from turnstile.turns.settings import Settings
 from turnstile.turns.store.replies import OneOf, always
-from turnstile.turns.store.runner import Call, Runner, operation
+from turnstile.turns.store.runner import Call, Runner, operation, script_call
 from turnstile.turns.text import as_text, dumps
 
 MUST_AGREE = ("history_prefix", "history_ttl", "result_ttl", "failed_ttl", "events_ttl")
@@ -90,12 +90,17 @@ class Roster(Runner):
 
         `facts` hold what `introduce` tells, and `started` and `seen`, in seconds since the epoch.
         """
-        shared = facts["settings"]
-        binding = [word for name in map(Settings.variable, MUST_AGREE) for word in (name, shared[name])]
-
-        alike = dumps({"fingerprint": facts["fingerprint"]}).strip("{}")
-        args = (worker, dumps(facts), facts["started"], alike, *binding)
-        return Call("register_worker", args, partial(_ENLISTED, self.settings))
+        names = [Settings.variable(field) for field in MUST_AGREE]
+        return script_call(
+            "register_worker",
+            partial(_ENLISTED, self.settings),
+            worker=worker,
+            facts=dumps(facts),
+            started=facts["started"],
+            alike=dumps({"fingerprint": facts["fingerprint"]}).strip("{}"),
+            names=names,
+            values=[facts["settings"][name] for name in names],
+        )
 
     @operation
     def workers(self, limit: int = 1_000_000) -> Call[dict[str, Facts]]:
@@ -104,11 +109,11 @@ class Roster(Runner):
         def read(reply: list[bytes]) -> dict[str, Facts]:
             return {as_text(name): json.loads(facts) for name, facts in zip(reply[::2], reply[1::2], strict=True)}
 
-        return Call("workers", (limit,), read)
+        return script_call("workers", read, limit=limit)
 
 
 def _refused(settings: Settings, worker: bytes, facts: bytes) -> str:
     return objection(settings, {as_text(worker): json.loads(facts)})
 
 
-_ENLISTED = OneOf(enlisted=always(""), refused=_refused)
+_ENLISTED = OneOf("register_worker", enlisted=always(""), refused=_refused)

@@ -18,24 +18,28 @@ from turnstile.turns.redis.address import parse
 from turnstile.turns.redis.connection import connect, connect_async, multiplexer, server_url
 from turnstile.turns.redis.failures import translate
 from turnstile.turns.redis.keys import Keys
-from turnstile.turns.redis.scripts import build
+from turnstile.turns.redis.script_arguments import Word
+from turnstile.turns.redis.scripts import ARGUMENTS, build
 from turnstile.turns.settings import Settings
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-Word = str | int | float | bytes
-
 
 @dataclass(frozen=True, slots=True)
 class Call(Generic[T]):
-    """One script or command to run, and how to read its reply."""
+    """A script or command to run, with its arguments in order, and a reader of its reply."""
 
     name: str
     args: Sequence[Word]
     read: Callable[[Any], T]
     blocks: bool = False
-    """Whether it waits at the server: then it needs a connection of its own."""
+    """It waits at the server, so it needs a connection of its own."""
+
+
+def script_call(name: str, read: Callable[[Any], T], /, **arguments: Word | Sequence[Word]) -> Call[T]:
+    """Describe a run of a script, with its arguments by the names of its header. Raises TypeError for other names."""
+    return Call(name, ARGUMENTS[name].ordered(arguments), read)
 
 
 class operation(Generic[P, T]):  # noqa: N801 - used as a decorator

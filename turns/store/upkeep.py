@@ -7,7 +7,7 @@ from typing import Any
 from turnstile.turns.celery_message import refused_result
 from turnstile.turns.errors import TurnRefused
 from turnstile.turns.store.replies import OneOf, always
-from turnstile.turns.store.runner import Call, Runner, operation
+from turnstile.turns.store.runner import Call, Runner, operation, script_call
 from turnstile.turns.text import as_text
 
 # Workers are heard every 200 ms. Shorter than this is a busy worker that reconnects, not a death.
@@ -31,12 +31,12 @@ class Upkeep(Runner):
     @operation
     def sweep(self, limit: int = 100, worker: str = "") -> Call[Swept]:
         """Set overdue sessions going again, at most `limit`. A worker that sweeps names itself: it is heard."""
-        return Call("sweep", (limit, worker), lambda reply: Swept(*reply))
+        return script_call("sweep", lambda reply: Swept(*reply), limit=limit, worker=worker)
 
     @operation
     def reap(self, worker: str) -> Call[int]:
         """Tell that a worker is alive, and end the leases of those that are dead; how many."""
-        return Call("reap", (worker, _ABSENCE_MS), int)
+        return script_call("reap", int, worker=worker, absence=_ABSENCE_MS)
 
     @operation
     def audit(self, sessions: Sequence[str]) -> Call[int]:
@@ -44,7 +44,7 @@ class Upkeep(Runner):
 
         Returns how many had no due entry.
         """
-        return Call("audit", tuple(sessions), int)
+        return script_call("audit", int, sessions=sessions)
 
     @operation
     def refuse(self, ids: Sequence[str], error: TurnRefused) -> Call[bool]:
@@ -52,8 +52,7 @@ class Upkeep(Runner):
 
         False: there is a turn of that id, and its result stays.
         """
-        args = [part for id in ids for part in (id, refused_result(id, error))]
-        return Call("refuse", args, _REFUSE)
+        return script_call("refuse", _REFUSE, ids=ids, results=[refused_result(id, error) for id in ids])
 
     @operation
     def count(self, name: str) -> Call[int]:
@@ -63,7 +62,7 @@ class Upkeep(Runner):
     @operation
     def stats(self) -> Call[dict[str, int]]:
         """Return the counters, by name; `open` is how many turns have not ended."""
-        return Call("stats", (), _read_counts)
+        return script_call("stats", _read_counts)
 
     @operation
     def now(self) -> Call[float]:
@@ -71,7 +70,7 @@ class Upkeep(Runner):
         return Call("TIME", (), lambda reply: int(reply[0]) + int(reply[1]) / 1e6)
 
 
-_REFUSE = OneOf(refused=always(True), taken=always(False))
+_REFUSE = OneOf("refuse", refused=always(True), taken=always(False))
 
 
 def _read_counts(reply: Any) -> dict[str, int]:

@@ -8,7 +8,7 @@ from typing import Self
 from turnstile.turns.errors import UnknownTurn
 from turnstile.turns.ids import check_turn
 from turnstile.turns.store.replies import OneOf, always, raising
-from turnstile.turns.store.runner import Call, Runner, operation
+from turnstile.turns.store.runner import Call, Runner, operation, script_call
 from turnstile.turns.text import as_text, dumps
 
 GIVEN_UP = "given_up"
@@ -72,7 +72,7 @@ class Webhooks(Runner):
     def claim_webhook(self, turn: str) -> Call[Notice | None]:
         """Take a webhook that was sent off, to deliver it; None when there is nothing to deliver."""
 
-        return Call("claim_webhook", (turn,), partial(_TAKEN, turn))
+        return script_call("claim_webhook", partial(_TAKEN, turn), id=turn)
 
     @operation
     def record_delivery(self, notice: Notice, reason: str = "", delay: float = 0) -> Call[str]:
@@ -80,19 +80,27 @@ class Webhooks(Runner):
 
         `delivered`, `waiting` for the next attempt, `given_up`, or `superseded`: it was another's by then.
         """
-        args = (notice.turn, notice.event, notice.attempt, reason, round(delay * 1000))
-        return Call("record_delivery", args, _RECORDED)
+        milliseconds = round(delay * 1000)
+        return script_call(
+            "record_delivery",
+            _RECORDED,
+            id=notice.turn,
+            event=notice.event,
+            attempt=notice.attempt,
+            reason=reason,
+            delay=milliseconds,
+        )
 
     @operation
     def retry_webhooks(self, limit: int = 100) -> Call[tuple[int, int]]:
         """Send off again what is overdue, at most `limit`; how many were looked at, and how many were sent."""
-        return Call("retry_webhooks", (limit,), lambda reply: (reply[0], reply[1]))
+        return script_call("retry_webhooks", lambda reply: (reply[0], reply[1]), limit=limit)
 
     @operation
     def resend_webhook(self, turn: str) -> Call[None]:
         """Send a webhook off again now. Raises UnknownTurn when it was delivered, or there never was one."""
 
-        return Call("resend_webhook", (check_turn(turn),), partial(_RESENT, turn))
+        return script_call("resend_webhook", partial(_RESENT, turn), id=check_turn(turn))
 
     @operation
     def undelivered(self, limit: int = 100, *, given_up: bool = True) -> Call[list[str]]:
@@ -111,7 +119,11 @@ def _missing(turn: str) -> UnknownTurn:
 
 
 _RECORDED = OneOf(
-    delivered=always("delivered"), waiting=always("waiting"), given_up=always(GIVEN_UP), superseded=always("superseded")
+    "record_delivery",
+    delivered=always("delivered"),
+    waiting=always("waiting"),
+    given_up=always(GIVEN_UP),
+    superseded=always("superseded"),
 )
-_TAKEN = OneOf[Notice | None](taken=lambda turn, *reply: Notice.decode(turn, reply), stale=always(None))
-_RESENT = OneOf(sent=always(None), unknown=raising(_missing))
+_TAKEN = OneOf[Notice | None]("claim_webhook", taken=lambda turn, *reply: Notice.decode(turn, reply), stale=always(None))
+_RESENT = OneOf("resend_webhook", sent=always(None), unknown=raising(_missing))

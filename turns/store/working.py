@@ -10,7 +10,7 @@ from turnstile.turns.errors import UNREADABLE, BrokenRecord
 from turnstile.turns.output import Output
 from turnstile.turns.states import State
 from turnstile.turns.store.replies import OneOf, always, raising
-from turnstile.turns.store.runner import Call, Runner, operation
+from turnstile.turns.store.runner import Call, Runner, operation, script_call
 from turnstile.turns.text import as_text, dumps
 from turnstile.turns.turn import Claim
 
@@ -36,6 +36,18 @@ class Outcome:
         """The text of the output."""
         return output.text_of(self.output)
 
+    def encode(self) -> dict[str, str]:
+        """Return the arguments of `finish` that say how the turn ended."""
+        return {
+            "state": self.state,
+            "answer": self.answer,
+            "output": output.encode(self.output),
+            "usage": dumps(self.usage) if self.usage else "",
+            "model": self.model,
+            "code": self.code,
+            "message": self.message,
+        }
+
 
 class Working(Runner):
     """Operations on turns for those who answer."""
@@ -43,19 +55,19 @@ class Working(Runner):
     @operation
     def claim(self, id: str, worker: str, nonce: str) -> Call[Claim | str]:
         """Take a dispatched turn; `stale` when it is not this one's time, `unknown` when there is no such turn."""
-
-        return Call("claim", (id, worker, nonce, self.settings.window_messages), partial(_CLAIM, id))
+        window = self.settings.window_messages
+        return script_call("claim", partial(_CLAIM, id), id=id, worker=worker, nonce=nonce, window=window)
 
     @operation
     def renew(self, worker: str, held: Sequence[Claim]) -> Call[list[str]]:
         """Keep the leases of many turns: for each `kept`, `cancelled` or `lost`."""
-        args = [worker, *(part for claim in held for part in (claim.session, claim.id, claim.token))]
-        return Call("renew", args, _LEASE.each)
+        sessions, ids, tokens = ([getattr(claim, name) for claim in held] for name in ("session", "id", "token"))
+        return script_call("renew", _LEASE.each, worker=worker, sessions=sessions, ids=ids, tokens=tokens)
 
     @operation
     def emit(self, claim: Claim, after: int, pieces: Sequence[str], kind: str = "text") -> Call[int | None]:
         """Append events of a kind after sequence `after`; the last sequence, or None when the turn is no longer ours."""
-        return Call("emit", (claim.id, claim.token, after, kind, *pieces), _EMIT)
+        return script_call("emit", _EMIT, id=claim.id, token=claim.token, after=after, kind=kind, pieces=pieces)
 
     @operation
     def finish(
@@ -70,16 +82,14 @@ class Working(Runner):
         """
         if messages:
             messages = [*messages, *outcome.closing]
-        usage = dumps(outcome.usage) if outcome.usage else ""
-        items = output.encode(outcome.output)
-        end = (outcome.state, outcome.answer, items, usage, outcome.model, outcome.code, outcome.message)
-        return Call("finish", (claim.id, claim.token, *end, after, text, *messages), _FINISH)
+        end = outcome.encode()
+        return script_call("finish", _FINISH, id=claim.id, token=claim.token, **end, after=after, text=text, elements=messages)
 
     @operation
     def requeue(self, claim: Claim, delay: float = 0, *, forgive: bool = False) -> Call[bool]:
         """Give a running turn back, to start again after `delay` seconds. False when it is no longer ours."""
-        args = (claim.id, claim.token, round(delay * 1000), "1" if forgive else "")
-        return Call("requeue", args, _REQUEUE)
+        returned = {"delay": round(delay * 1000), "forgive": "1" if forgive else ""}
+        return script_call("requeue", _REQUEUE, id=claim.id, token=claim.token, **returned)
 
 
 def _state(state: bytes) -> State | None:
@@ -87,9 +97,14 @@ def _state(state: bytes) -> State | None:
 
 
 _CLAIM = OneOf[Claim | str](
-    claimed=lambda id, *reply: Claim.decode(id, reply), stale=always("stale"), unknown=always("unknown")
+    "claim",
+    claimed=lambda id, *reply: Claim.decode(id, reply),
+    stale=always("stale"),
+    unknown=always("unknown"),
 )
-_LEASE = OneOf(kept=always("kept"), cancelled=always("cancelled"), lost=always("lost"))
-_EMIT = OneOf[int | None](emitted=int, superseded=always(None))
-_FINISH = OneOf(finished=_state, replay=_state, superseded=always(None), unreadable=raising(lambda: BrokenRecord(UNREADABLE)))
-_REQUEUE = OneOf(requeued=always(True), replay=always(True), superseded=always(False))
+_LEASE = OneOf("renew", kept=always("kept"), cancelled=always("cancelled"), lost=always("lost"))
+_EMIT = OneOf[int | None]("emit", emitted=int, superseded=always(None))
+_FINISH = OneOf(
+    "finish", finished=_state, replay=_state, superseded=always(None), unreadable=raising(lambda: BrokenRecord(UNREADABLE))
+)
+_REQUEUE = OneOf("requeue", requeued=always(True), replay=always(True), superseded=always(False))

@@ -1,40 +1,21 @@
 """Every script's header agrees with its body, its parts, and the store that reads its reply."""
 
-import inspect
 import re
+from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from pkgutil import iter_modules
 
 import pytest
 
-from turnstile.turns.errors import InvalidTurn
-from turnstile.turns.question import Options
+from turnstile.turns import store
 from turnstile.turns.redis.keys import Keys
-from turnstile.turns.redis.scripts import FOLDERS, NAMES, PARTS, SOURCES, build, code, header, uses
+from turnstile.turns.redis.scripts import FOLDERS, NAMES, PARTS, SOURCES, answers, build, code, header, uses
 from turnstile.turns.settings import Settings
-from turnstile.turns.states import State
 from turnstile.turns.store.replies import OneOf
-from turnstile.turns.store.roster import introduce
-from turnstile.turns.store.runner import Call, operation
-from turnstile.turns.store.turns import TurnStore
-from turnstile.turns.store.webhooks import Notice
-from turnstile.turns.store.working import Outcome
-from turnstile.turns.turn import Claim
 
 _FOLDER = files("turnstile.turns").joinpath("lua")
 MOST_LINES = 60
-_CLAIM = Claim("a", "foo", "1:n", 1, 4, 0, "hi", Options(), stream=True, created=0, started=0, now=0, window=())
-_FITTING: dict[str, Any] = {
-    "id": "a", "turn": "a", "previous": "b", "session": "foo", "branch": "bar", "question": "hi", "worker": "w", "nonce": "n",
-    "held": [_CLAIM], "claim": _CLAIM, "after": 0, "pieces": ["hi"], "outcome": Outcome(State.COMPLETED), "sessions": ["foo"],
-    "ids": ["a"], "error": InvalidTurn("no"), "name": "refused", "metadata": {}, "element": b"{}", "first": 0, "last": 1,
-    "notice": Notice("a", "e", "t", 0, "u", "k", 1), "key": "k", "per_minute": 1, "role": "worker",
-    "facts": {**introduce(Settings()), "started": 0, "seen": 0},
-}  # fmt: skip
-"""An argument that fits each required parameter of an operation."""
-_STORE = TurnStore(Settings(), "redis://localhost")
-
 # What a script calls a key, and how its header writes it.
 _PATTERNS = {name: name for name, value in vars(Keys).items() if isinstance(value, property)} | {
     "conversation": "conversation:<session>",
@@ -112,44 +93,10 @@ def test_every_part_is_used() -> None:
     assert {part for name in NAMES for part in uses(name)} == set(PARTS)
 
 
-def test_a_part_stands_after_those_that_it_needs() -> None:
-    for name in NAMES:
-        for place, part in enumerate(parts := uses(name)):
-            assert {call for call in PARTS if re.search(rf"(?<!function )\b{call}\(", code(PARTS[part]))} <= set(parts[:place])
-
-
 def test_the_clock_is_the_only_time() -> None:
     texts = {**SOURCES, **PARTS}
     assert [name for name, text in texts.items() if "'TIME'" in code(text)] == ["clock"]
     assert not [name for name, text in texts.items() if re.search(r"\bos\.", code(text))]
-
-
-def _below_the_locals(name: str) -> str:
-    """The code after the first run of `local` lines."""
-    lines = code(SOURCES[name]).strip().splitlines()
-    while lines and lines[0].startswith("local ") and not lines[0].startswith("local function"):
-        lines.pop(0)
-    return "\n".join(lines)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_arguments_have_names(name: str) -> None:
-    below = _below_the_locals(name)
-    assert "KEYS[" not in code(SOURCES[name])
-    bare = [line for line in below.splitlines() if "ARGV[" in line]
-    # Lists of any length are walked with an index that is no number.
-    assert not [line for line in bare if re.search(r"ARGV\[\d", line)]
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_as_many_arguments_as_are_read(name: str) -> None:
-    arguments = re.sub(r"\([^)]*\)…?|\S+…", "", header(SOURCES[name], "ARGV").partition(":")[0]).split()
-    text = code(SOURCES[name])
-    bound = re.search(r"local ([\w, ]+) = unpack\(ARGV", text)
-    if bound:
-        assert bound[1].split(", ") == arguments
-    else:
-        assert {int(index) for index in re.findall(r"ARGV\[(\d+)\]", text)} == set(range(1, len(arguments) + 1))
 
 
 def _returned(code: str) -> set[str]:
@@ -161,47 +108,27 @@ def _returned(code: str) -> set[str]:
     )
 
 
-def _promised(name: str) -> set[str]:
-    return {alternative.split()[0].rstrip(",") for alternative in header(SOURCES[name], "RETURN").split("|")}
-
-
-def _described(described: operation[..., Any]) -> Call[Any]:
-    """A call that an operation describes, made of arguments that fit."""
-    required = [p for p in inspect.signature(described.describe).parameters.values() if p.default is p.empty]
-    return described.describe(_STORE, *(_FITTING[p.name] for p in required[1:]))
-
-
-def _readers(script: str) -> list[set[str] | None]:
-    """The words that each call of a script can read; None: it is not read by words."""
-    declared = [value for role in TurnStore.__mro__ for value in vars(role).values() if isinstance(value, operation)]
-    calls = [call for call in map(_described, declared) if call.name == script]
-    readers = [getattr(call.read, "func", getattr(call.read, "__self__", call.read)) for call in calls]
-    return [{word.decode() for word in reader.readers} if isinstance(reader, OneOf) else None for reader in readers]
-
-
 @pytest.mark.parametrize("name", NAMES)
-def test_every_word_that_a_script_answers_with_is_promised_and_read(name: str) -> None:
-    readers = _readers(name)
-    assert readers
+def test_a_script_answers_with_the_words_that_its_header_promises(name: str) -> None:
     words = _returned(code(SOURCES[name]))
-    assert words == (_promised(name) if words else set())
-    assert readers == [words or None] * len(readers)
+    assert words == (answers(name) if words else set())
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_the_constants_that_are_used_exist(name: str) -> None:
-    prelude = build(Settings())[name].source.split("\n", 3)
-    for table, line in (("key", prelude[1]), ("rule", prelude[2])):
-        used = set(re.findall(rf"\b{table}\.(\w+)", _whole(name)))
-        assert used <= set(re.findall(r"[{,] (\w+) = ", line))
+def test_words_are_read_strictly() -> None:
+    modules = [import_module(f"turnstile.turns.store.{module.name}") for module in iter_modules(store.__path__)]
+    strict = {value.script for module in modules for value in vars(module).values() if isinstance(value, OneOf)}
+    assert strict == {name for name in NAMES if _returned(code(SOURCES[name]))}
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_every_constant_is_used(name: str) -> None:
-    _, keys, rules, code = build(Settings())[name].source.split("\n", 3)
-    for table, line in (("key", keys), ("rule", rules)):
-        without_texts = re.sub(r"\[==\[.*?\]==\]|\"[^\"]*\"", "", line)
-        assert set(re.findall(r"[{,] (\w+) = ", without_texts)) == set(re.findall(rf"\b{table}\.(\w+)", code))
+@pytest.mark.parametrize("text", [*SOURCES.values(), *PARTS.values()], ids=[*SOURCES, *PARTS])
+def test_arguments_come_by_name(text: str) -> None:
+    assert not re.search(r"\b(ARGV|KEYS)\b", code(text))
+
+
+def test_a_constant_that_does_not_exist_stops_the_building(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(SOURCES, "stats", "-- FLAGS no-writes\n\nreturn rule.patiense")
+    with pytest.raises(KeyError, match="patiense"):
+        build(Settings())
 
 
 def test_no_name_leaks_out_of_a_script() -> None:

@@ -1,17 +1,17 @@
--- end_turn(id, session, now, state, fields, elements, rest, known). End a turn. One write decides it: state, `fields` (closed, answer,
+-- end_turn(id, session, now, state, fields, elements, rest, record). End a turn. One write decides it: state, `fields` (closed, answer,
 -- output, usage, model, code, message), and what is owed from then on: `elements` to the history, `rest` (may be nil) to the stream. What follows
--- can be done by others, should this be cut short. `known` (may be nil): sequence, attempts, reply and options, as they are.
-local function end_turn(id, session, now, state, fields, elements, rest, known)
+-- can be done by others, should this be cut short. `record` (may be nil): sequence, attempts, reply and options, as they are.
+local function end_turn(id, session, now, state, fields, elements, rest, record)
   local turn, ended = key.turn .. id, { state = state, finished = now, rest = rest }
-  known = known or redis.call('HMGET', turn, 'sequence', 'attempts', 'reply', 'options')
+  record = record or redis.call('HMGET', turn, 'sequence', 'attempts', 'reply', 'options')
   for name, value in pairs(fields) do ended[name] = value end
-  local after = known[1] or '0'
+  local after = record[1] or '0'
   ended.owed = table.concat({ after, #elements > 0 and table.concat(elements, '\30') or nil }, '\30')
   ended.sequence = after + (rest and 2 or 1)
-  local record = {}
-  for name, value in pairs(ended) do record[#record + 1], record[#record + 2] = name, value end
-  redis.call('HSET', turn, unpack(record))
+  local written = {}
+  for name, value in pairs(ended) do written[#written + 1], written[#written + 2] = name, value end
+  redis.call('HSET', turn, unpack(written))
   ended.after, ended.elements = after, elements
-  ended.attempts, ended.reply, ended.options = known[2], known[3], known[4]
+  ended.attempts, ended.reply, ended.options = record[2], record[3], record[4]
   carry_out_end(id, session, now, ended)
 end

@@ -3,10 +3,10 @@
 -- was there before it gets as long as it lasted to come back, a lease at most. A worker that is new waits for nobody: it may
 -- stand in for one that is dead. Not twice in a row, or calls that are always late would take nothing ever.
 local function outage_grace(now, worker)
-  local known = redis.call('HMGET', key.stats, 'called', 'since', 'grace', 'patience', 'set_back_from')
-  local called, since = tonumber(known[1] or now), tonumber(known[2] or 0)
-  local grace, patience = tonumber(known[3] or 0), tonumber(known[4] or 0)
-  local set_back_from = tonumber(known[5] or 0)
+  local stats = redis.call('HMGET', key.stats, 'called', 'since', 'grace', 'patience', 'set_back_from')
+  local called, since = tonumber(stats[1] or now), tonumber(stats[2] or 0)
+  local grace, patience = tonumber(stats[3] or 0), tonumber(stats[4] or 0)
+  local set_back_from = tonumber(stats[5] or 0)
   local heard = worker == '' and 0 or tonumber(redis.call('ZSCORE', key.heard, worker) or now)
   -- The call counts last: one that is cut short here is none.
   if worker ~= '' then redis.call('ZADD', key.heard, now, worker) end

@@ -6,13 +6,13 @@ local function queue_webhook(id, now, state, options, sequence, code)
   local hook = read and chosen.webhook
   if type(hook) ~= 'table' or not hook.url then return end
   if code == 'content_filter' then state = 'incomplete' end
-  local job, event = key.webhook .. id, 'evt_' .. id .. '_' .. sequence
-  if redis.call('HGET', job, 'event') ~= event then
-    redis.call('DEL', job)
-    redis.call('HSET', job, 'event', event, 'type', 'response.' .. state, 'created', now, 'since', now,
+  local webhook, event = key.webhook .. id, 'evt_' .. id .. '_' .. sequence
+  if redis.call('HGET', webhook, 'event') ~= event then
+    redis.call('DEL', webhook)
+    redis.call('HSET', webhook, 'event', event, 'type', 'response.' .. state, 'created', now, 'since', now,
       'url', hook.url, 'key', hook.key or '', 'attempts', 0, 'phase', 'noted')
   end
-  redis.call('PEXPIRE', job, rule.webhook_ttl)
+  redis.call('PEXPIRE', webhook, rule.webhook_ttl)
   redis.call('ZREM', key.undelivered, id)
-  if redis.call('HGET', job, 'phase') == 'noted' then send_webhook(id, now) end
+  if redis.call('HGET', webhook, 'phase') == 'noted' then send_webhook(id, now) end
 end

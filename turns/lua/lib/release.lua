@@ -3,11 +3,11 @@
 local function release(session, now)
   local mailbox = key.mailbox .. session
   for id in function() return redis.call('LINDEX', mailbox, 0) or nil end do
-    local known = redis.call('HMGET', key.turn .. id, 'state', 'queue')
-    if known[1] == 'queued' then
+    local state, queue = unpack(redis.call('HMGET', key.turn .. id, 'state', 'queue'))
+    if state == 'queued' then
       -- It leaves the mailbox last: a turn that stands in two places runs once, one that stands nowhere never would.
       keep_history(session, true)
-      dispatch(session, id, now, known[2])
+      dispatch(session, id, now, queue)
       redis.call('LPOP', mailbox)
       return
     end

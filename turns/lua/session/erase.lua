@@ -6,8 +6,8 @@
 --        undelivered; channels orders:<worker> wake:<id>
 -- ARGV   session
 -- RETURN turns messages: how many of each are gone
-local session, now = ARGV[1], clock()
-local home, mailbox, turns, history = key.session .. session, key.mailbox .. session, key.turns .. session, key.history .. session
+local session_key, mailbox, turns, now = key.session .. session, key.mailbox .. session, key.turns .. session, clock()
+local history = key.history .. session
 
 local function sound(reply)
   if not reply.err then return reply end
@@ -15,20 +15,20 @@ local function sound(reply)
 end
 local ids = sound(redis.pcall('ZRANGE', turns, 0, -1))
 for _, id in ipairs(sound(redis.pcall('LRANGE', mailbox, 0, -1))) do ids[#ids + 1] = id end
-local seat = sound(redis.pcall('HMGET', home, 'head', 'worker'))
-if seat[1] then ids[#ids + 1] = seat[1] end
+local head, worker = unpack(sound(redis.pcall('HMGET', session_key, 'head', 'worker')))
+if head then ids[#ids + 1] = head end
 
 for _, id in ipairs(ids) do
-  local known = sound(redis.pcall('HMGET', key.turn .. id, 'state', 'reply'))
-  if known[1] == 'queued' or known[1] == 'running' then
+  local state, reply = unpack(sound(redis.pcall('HMGET', key.turn .. id, 'state', 'reply')))
+  if state == 'queued' or state == 'running' then
     redis.call('HSET', key.turn .. id, 'state', 'cancelled', 'finished', now, 'owed', '0')
     redis.call('HINCRBY', key.stats, 'cancelled', 1)
-    if known[2] == '1' then celery_result(id, 'cancelled', {}) end
+    if reply == '1' then celery_result(id, 'cancelled', {}) end
   end
 end
-if seat[2] then
-  redis.call('PUBLISH', key.orders .. seat[2], seat[1])
-  redis.call('SREM', key.owned .. seat[2], session)
+if worker then
+  redis.call('PUBLISH', key.orders .. worker, head)
+  redis.call('SREM', key.owned .. worker, session)
 end
 
 local gone, messages = 0, history_readable(session) and redis.call('LLEN', history) or 0
@@ -40,7 +40,7 @@ for _, id in ipairs(ids) do
   gone = gone + redis.call('DEL', key.turn .. id)
   redis.call('PUBLISH', key.wake .. id, 'erased')
 end
-redis.call('DEL', history, home, mailbox, key.conversation .. session)
+redis.call('DEL', history, session_key, mailbox, key.conversation .. session)
 redis.call('ZREM', key.due, session)
 -- The list of its turns goes last: a repeat finds by it what is left.
 redis.call('DEL', turns)

@@ -3,9 +3,8 @@
 -- KEYS   conversation:<session> message_store:<session> session:<session> turns:<session>
 -- ARGV   session
 -- RETURN created metadata | nothing for an unknown session
-local session = ARGV[1]
 if not session_exists(session) then return {} end
-local known = redis.call('HMGET', key.conversation .. session, 'created', 'metadata')
+local begun, metadata = unpack(redis.call('HMGET', key.conversation .. session, 'created', 'metadata'))
 local first = history_readable(session) and redis.call('LINDEX', key.history .. session, -1)
-local created = known[1] or (first and element_mark(first).at) or redis.call('ZRANGE', key.turns .. session, 0, 0, 'WITHSCORES')[2]
-return { tostring(created or 0), known[2] or '{}' }
+local created = begun or (first and element_mark(first).at) or redis.call('ZRANGE', key.turns .. session, 0, 0, 'WITHSCORES')[2]
+return { tostring(created or 0), metadata or '{}' }

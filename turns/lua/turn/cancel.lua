@@ -5,10 +5,8 @@
 --        celery-task-meta-<id> <queue>; channels orders:<worker> wake:<id>
 -- ARGV   id revoked
 -- RETURN cancelled | ended state | unknown
-local id, revoked = unpack(ARGV)
 local turn, now = key.turn .. id, clock()
-local known = redis.call('HMGET', turn, 'session', 'state')
-local session, state = known[1], known[2]
+local session, state = unpack(redis.call('HMGET', turn, 'session', 'state'))
 if not session then return { 'unknown' } end
 if state ~= 'queued' and state ~= 'running' then
   redis.call('LREM', key.mailbox .. session, 0, id)
@@ -16,15 +14,15 @@ if state ~= 'queued' and state ~= 'running' then
   return { 'ended', state }
 end
 
-local seat = redis.call('HMGET', key.session .. session, 'head', 'worker')
+local head, worker = unpack(redis.call('HMGET', key.session .. session, 'head', 'worker'))
 end_turn(id, session, now, 'cancelled', { revoked = revoked ~= '' and revoked or nil }, {})
-if seat[1] ~= id then
+if head ~= id then
   redis.call('LREM', key.mailbox .. session, 0, id)
   return { 'cancelled' }
 end
-if seat[2] then
-  redis.call('PUBLISH', key.orders .. seat[2], id)
-  redis.call('SREM', key.owned .. seat[2], session)
+if worker then
+  redis.call('PUBLISH', key.orders .. worker, id)
+  redis.call('SREM', key.owned .. worker, session)
 end
 release(session, now)
 return { 'cancelled' }

@@ -8,48 +8,47 @@
 -- ARGV   id worker nonce window
 -- RETURN claimed session token attempt attempts_left sequence question options stream created started now
 --        readable window… | stale | unknown
-local id, worker, nonce, window = unpack(ARGV)
 local turn, owned, now = key.turn .. id, key.owned .. worker, clock()
 
-local known = redis.call('HMGET', turn, 'session', 'queue', 'attempts', 'forgiven', 'stream', 'dispatches', 'state', 'started',
-  'sequence', 'question', 'options', 'created')
-local session, queue, state = known[1], known[2], known[7]
+local session, queue, state, attempts, forgiven, dispatches, began, last, stream, question, options, created =
+  unpack(redis.call('HMGET', turn, 'session', 'queue', 'state', 'attempts', 'forgiven', 'dispatches', 'started', 'sequence', 'stream',
+    'question', 'options', 'created'))
 if not session then return { 'unknown' } end
-local home, history = key.session .. session, key.history .. session
-local seat = redis.call('HMGET', home, 'head', 'phase', 'sent', 'owner')
-if seat[1] ~= id then return { 'stale' } end
+local session_key, history = key.session .. session, key.history .. session
+local head, phase, sent, owner = unpack(redis.call('HMGET', session_key, 'head', 'phase', 'sent', 'owner'))
+if head ~= id then return { 'stale' } end
 if state ~= 'queued' and state ~= 'running' then
   complete_and_release(id, session, now)
   return { 'stale' }
 end
 
-local again = seat[2] == 'running' and seat[4] == known[3] .. ':' .. nonce
-if seat[2] ~= 'dispatched' and not again then return { 'stale' } end
+local again = phase == 'running' and owner == attempts .. ':' .. nonce
+if phase ~= 'dispatched' and not again then return { 'stale' } end
 
 local messages = redis.pcall('LRANGE', history, window == '0' and 1 or 0, math.max(0, window - 1))
 if lacks_right(messages) then error(messages) end
-local attempt, started, sequence = tonumber(known[3]), known[8] or now, tonumber(known[9] or 0)
+local attempt, started, sequence = tonumber(attempts), began or now, tonumber(last or 0)
 if not again then
   -- A claim that was cut short between its last two writes has counted this attempt, and told of it.
   local counted = state == 'running'
   if not counted then attempt = attempt + 1 end
   -- The queue has come as far as this dispatch, unless it is an older one of a turn that was sent again.
-  if known[6] - known[3] == 1 and dispatches_ahead(queue, seat[3]) > 0 then redis.call('HSET', key.stats, 'passed:' .. queue, seat[3]) end
-  if known[5] == '1' and not counted then
+  if dispatches - attempts == 1 and dispatches_ahead(queue, sent) > 0 then redis.call('HSET', key.stats, 'passed:' .. queue, sent) end
+  if stream == '1' and not counted then
     sequence = append_event(id, 'started', attempt, '', sequence)
     redis.call('PUBLISH', key.wake .. id, 'started')
   end
   redis.call('ZADD', key.due, now + rule.lease, session)
   -- An attempt is counted before it begins: a question that kills workers must not do so for ever.
   redis.call('HSET', turn, 'state', 'running', 'attempts', attempt, 'started', started, 'sequence', sequence)
-  redis.call('HSET', home, 'phase', 'running', 'owner', attempt .. ':' .. nonce, 'lease', now + rule.lease, 'worker', worker)
+  redis.call('HSET', session_key, 'phase', 'running', 'owner', attempt .. ':' .. nonce, 'lease', now + rule.lease, 'worker', worker)
   -- Without this mark the sweep finds a dead worker's turn when the lease has run out: no reason to refuse the claim.
   redis.pcall('SADD', owned, session)
   redis.pcall('PEXPIRE', owned, rule.owned_ttl)
   redis.call('HINCRBY', key.stats, 'claimed', 1)
 end
 
-local reply = { 'claimed', session, attempt .. ':' .. nonce, attempt, rule.max_attempts - attempt + known[4], sequence,
-  known[10], known[11], known[5], known[12], started, now, messages.err and 0 or 1 }
+local reply = { 'claimed', session, attempt .. ':' .. nonce, attempt, rule.max_attempts - attempt + forgiven, sequence,
+  question, options, stream, created, started, now, messages.err and 0 or 1 }
 for _, element in ipairs(messages) do reply[#reply + 1] = element end
 return reply

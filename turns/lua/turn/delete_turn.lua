@@ -4,11 +4,10 @@
 -- KEYS   turn:<id> turns:<session> events:<id> failed celery-task-meta-<id>; channel wake:<id>
 -- ARGV   id
 -- RETURN forgotten | unended | unknown
-local id = ARGV[1]
 local turn = key.turn .. id
-local known = redis.call('HMGET', turn, 'session', 'state', 'owed')
-if not known[1] then return { 'unknown' } end
-if known[2] == 'queued' or known[2] == 'running' or known[3] then return { 'unended' } end
+local session, state, owed = unpack(redis.call('HMGET', turn, 'session', 'state', 'owed'))
+if not session then return { 'unknown' } end
+if state == 'queued' or state == 'running' or owed then return { 'unended' } end
 
 local names, record = {}, redis.call('HGETALL', turn)
 for place = 1, #record, 2 do
@@ -17,7 +16,7 @@ end
 redis.call('HSET', turn, 'fingerprint', '')
 redis.call('PEXPIRE', turn, rule.result_ttl)
 redis.call('DEL', key.events .. id, key.celery_result .. id)
-redis.call('ZREM', key.turns .. known[1], id)
+redis.call('ZREM', key.turns .. session, id)
 redis.call('ZREM', key.failed, id)
 -- The record goes last: as long as it is there, a repeat starts over.
 redis.call('HDEL', turn, unpack(names))

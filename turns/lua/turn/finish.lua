@@ -4,20 +4,19 @@
 -- KEYS   turn:<id> turns:<session> session:<session> mailbox:<session> owned:<worker> due stats failed open
 --        events:<id> message_store:<session> conversation:<session> celery-task-meta-<id> webhook:<id> webhooks
 --        undelivered <queue>; channel wake:<id>
--- ARGV   id token state answer output usage model code message after text (history element)…
+-- ARGV   id token state answer output usage model code message after text elements…
 -- RETURN finished state | replay state | superseded | unreadable
-local id, token, state, answer, output, usage, model, code, message, after, text = unpack(ARGV, 1, 11)
 local now = clock()
-local known = redis.call('HMGET', key.turn .. id, 'session', 'state', 'closed', 'sequence', 'attempts', 'reply', 'options')
-local session = known[1]
+local session, stands, closed, sequence, attempts, reply, options = unpack(redis.call('HMGET', key.turn .. id, 'session', 'state',
+  'closed', 'sequence', 'attempts', 'reply', 'options'))
 if not session then return { 'superseded' } end
-if known[3] == token then
+if closed == token then
   complete_and_release(id, session, now)
-  return { 'replay', known[2] }
+  return { 'replay', stands }
 end
-local seat = redis.call('HMGET', key.session .. session, 'head', 'owner', 'worker')
-if known[2] ~= 'running' or seat[1] ~= id or seat[2] ~= token then return { 'superseded' } end
-if #ARGV > 11 and not history_readable(session) then return { 'unreadable' } end
+local head, owner, worker = unpack(redis.call('HMGET', key.session .. session, 'head', 'owner', 'worker'))
+if stands ~= 'running' or head ~= id or owner ~= token then return { 'superseded' } end
+if #elements > 0 and not history_readable(session) then return { 'unreadable' } end
 
 local fields = { closed = token }
 if answer ~= '' then fields.answer = answer end
@@ -25,11 +24,8 @@ if output ~= '' then fields.output = output end
 if usage ~= '' then fields.usage = usage end
 if model ~= '' then fields.model = model end
 if code ~= '' then fields.code, fields.message = code, message end
-local rest = text ~= '' and (known[4] or '0') == after and text or nil
--- Lua unpacks 8,000 at most.
-local elements = {}
-for i = 12, #ARGV do elements[#elements + 1] = ARGV[i] end
-end_turn(id, session, now, state, fields, elements, rest, { unpack(known, 4) })
-redis.call('SREM', key.owned .. seat[3], session)
+local rest = text ~= '' and (sequence or '0') == after and text or nil
+end_turn(id, session, now, state, fields, elements, rest, { sequence, attempts, reply, options })
+redis.call('SREM', key.owned .. worker, session)
 release(session, now)
 return { 'finished', state }

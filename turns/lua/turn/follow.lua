@@ -4,16 +4,15 @@
 --        conversation:<session> due stats open events:<id> <queue>
 -- ARGV   id previous branch queue question options stream reply fingerprint
 -- RETURN accepted place session | again state place session | conflict | unknown | unended | full_session | full
-local id, previous, branch, queue, question, options, stream, reply, fingerprint = unpack(ARGV)
 local now = clock()
 
-local seen = redis.call('HMGET', key.turn .. id, 'fingerprint', 'state', 'session', 'queue')
-if seen[1] then
-  if seen[1] ~= fingerprint then return { 'conflict' } end
-  return { 'again', seen[2], find_place(id, seen[3], seen[2], seen[4], now), seen[3] }
+local seen, state, stands_in, its_queue = unpack(redis.call('HMGET', key.turn .. id, 'fingerprint', 'state', 'session', 'queue'))
+if seen then
+  if seen ~= fingerprint then return { 'conflict' } end
+  return { 'again', state, find_place(id, stands_in, state, its_queue, now), stands_in }
 end
-local known = redis.call('HMGET', key.turn .. previous, 'session', 'finished')
-local session, ended = known[1], tonumber(known[2])
+local session, finished = unpack(redis.call('HMGET', key.turn .. previous, 'session', 'finished'))
+local ended = tonumber(finished)
 if not session then return { 'unknown' } end
 
 local history = key.history .. session

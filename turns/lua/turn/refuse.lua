@@ -2,18 +2,18 @@
 -- of that id, its result stays. Bounded by the number of ids given.
 -- FLAGS  allow-oom
 -- KEYS   turn:<id>… celery-task-meta-<id>… stats
--- ARGV   id result (other result)…
+-- ARGV   (ids results)…: the first is the one that was refused
 -- RETURN refused | taken
-local id, result = unpack(ARGV)
+local id, result = ids[1], results[1]
 if redis.call('EXISTS', key.turn .. id) == 1 then return { 'taken' } end
 local told = redis.call('TYPE', key.celery_result .. id).ok == 'string' and redis.call('GET', key.celery_result .. id)
 if told == result then return { 'refused' } end
 
 -- Its own result goes last: by that a repeat tells that all is done.
-for i = #ARGV - 1, 1, -2 do
-  if redis.call('EXISTS', key.turn .. ARGV[i]) == 0 then
-    redis.call('SET', key.celery_result .. ARGV[i], ARGV[i + 1], 'PX', rule.result_ttl)
-    redis.call('PUBLISH', key.celery_result .. ARGV[i], ARGV[i + 1])
+for i = #ids, 1, -1 do
+  if redis.call('EXISTS', key.turn .. ids[i]) == 0 then
+    redis.call('SET', key.celery_result .. ids[i], results[i], 'PX', rule.result_ttl)
+    redis.call('PUBLISH', key.celery_result .. ids[i], results[i])
   end
 end
 redis.call('HINCRBY', key.stats, 'refused', 1)

@@ -1,26 +1,26 @@
 -- Keep many leases at once: one call for all turns of a process.
 -- FLAGS  allow-oom
 -- KEYS   session:<session>… turn:<id>… owned:<worker> due
--- ARGV   worker (session id token)…
+-- ARGV   worker (sessions ids tokens)…
 -- RETURN kept | cancelled | lost, one word for each turn, in order
-local worker, now, words = ARGV[1], clock(), {}
+local now, words = clock(), {}
 local owned = key.owned .. worker
-for i = 2, #ARGV, 3 do
-  local session, id, token = ARGV[i], ARGV[i + 1], ARGV[i + 2]
-  local home, turn = key.session .. session, key.turn .. id
+for i, id in ipairs(ids) do
+  local session, token = sessions[i], tokens[i]
+  local session_key = key.session .. session
   local word = 'lost'
   -- Reads as the sweep does: a right whose loss stops us stops it, too. Other errors are that one turn's.
-  local seat, known = redis.pcall('HMGET', home, 'head', 'owner'), redis.pcall('HMGET', turn, 'state')
-  if lacks_right(seat) or lacks_right(known) then error(seat.err and seat or known) end
-  local state = known[1]
-  if seat[1] == id and seat[2] == token and state == 'running' then
-    redis.call('HSET', home, 'lease', now + rule.lease)
+  local holder, turn = redis.pcall('HMGET', session_key, 'head', 'owner'), redis.pcall('HMGET', key.turn .. id, 'state')
+  if lacks_right(holder) or lacks_right(turn) then error(holder.err and holder or turn) end
+  local state = turn[1]
+  if holder[1] == id and holder[2] == token and state == 'running' then
+    redis.call('HSET', session_key, 'lease', now + rule.lease)
     redis.call('ZADD', key.due, now + rule.lease, session)
     word = 'kept'
   elseif state == 'cancelled' then
     word = 'cancelled'
   end
-  words[#words + 1] = word
+  words[i] = word
 end
 redis.call('PEXPIRE', owned, rule.owned_ttl)
 return words

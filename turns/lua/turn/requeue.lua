@@ -4,27 +4,25 @@
 -- KEYS   turn:<id> session:<session> owned:<worker> due stats <queue>
 -- ARGV   id token delay forgive
 -- RETURN requeued | replay | superseded
-local id, token, delay, forgive = unpack(ARGV)
 local turn, now = key.turn .. id, clock()
-local known = redis.call('HMGET', turn, 'session', 'returned', 'state', 'forgiven', 'queue')
-local session, state = known[1], known[3]
+local session, returned_by, state, forgiven, queue = unpack(redis.call('HMGET', turn, 'session', 'returned', 'state', 'forgiven', 'queue'))
 if not session then return { 'superseded' } end
-local home = key.session .. session
-local seat = redis.call('HMGET', home, 'owner', 'worker', 'head', 'phase')
-local returned, owned = known[2] == token, seat[1] == token and seat[3] == id and seat[4] == 'running'
+local session_key = key.session .. session
+local owner, worker, head, phase = unpack(redis.call('HMGET', session_key, 'owner', 'worker', 'head', 'phase'))
+local returned, owned = returned_by == token, owner == token and head == id and phase == 'running'
 if returned and not (owned and state == 'queued') then return { 'replay' } end
 if not returned and not (owned and state == 'running') then return { 'superseded' } end
 
 if not returned then
-  redis.call('HSET', turn, 'state', 'queued', 'returned', token, 'forgiven', known[4] + (forgive == '1' and 1 or 0))
+  redis.call('HSET', turn, 'state', 'queued', 'returned', token, 'forgiven', forgiven + (forgive == '1' and 1 or 0))
 end
-redis.call('SREM', key.owned .. seat[2], session)
+redis.call('SREM', key.owned .. worker, session)
 redis.call('HINCRBY', key.stats, 'requeued', 1)
 if tonumber(delay) > 0 then
   redis.call('ZADD', key.due, now + delay, session)
-  redis.call('HSET', home, 'phase', 'delayed')
-  redis.call('HDEL', home, 'owner', 'lease', 'worker')
+  redis.call('HSET', session_key, 'phase', 'delayed')
+  redis.call('HDEL', session_key, 'owner', 'lease', 'worker')
 else
-  dispatch(session, id, now, known[5])
+  dispatch(session, id, now, queue)
 end
 return { 'requeued' }

@@ -4,10 +4,9 @@
 --        channel wake:<id>
 -- ARGV   id
 -- RETURN accepted place | ended state | unknown
-local id = ARGV[1]
 local turn, now = key.turn .. id, clock()
-local known = redis.call('HMGET', turn, 'session', 'state', 'attempts', 'queue', 'dispatches')
-local session, state, queue = known[1], known[2], known[4]
+local session, state, attempts, queue, dispatches = unpack(redis.call('HMGET', turn, 'session', 'state', 'attempts', 'queue',
+  'dispatches'))
 if not session then return { 'unknown' } end
 if state ~= 'failed' then return { 'ended', state } end
 
@@ -17,7 +16,7 @@ redis.call('DEL', key.events .. id)
 redis.call('HDEL', turn, 'code', 'message', 'finished', 'started', 'closed', 'answer', 'output', 'usage', 'model')
 redis.call('PERSIST', turn)
 if tonumber(redis.call('HGET', key.stats, 'failed') or 0) > 0 then redis.call('HINCRBY', key.stats, 'failed', -1) end
-redis.call('HSET', turn, 'state', 'queued', 'forgiven', known[3], 'dispatches', (known[5] or 0) + (sent and 1 or 0))
+redis.call('HSET', turn, 'state', 'queued', 'forgiven', attempts, 'dispatches', (dispatches or 0) + (sent and 1 or 0))
 redis.call('ZADD', key.open, now, id)
 redis.call('ZREM', key.failed, id)
 redis.call('DEL', key.celery_result .. id)

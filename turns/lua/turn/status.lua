@@ -3,11 +3,10 @@
 -- KEYS   turn:<id> session:<session> mailbox:<session>
 -- ARGV   id
 -- RETURN place (field value)… | nothing for a turn that is unknown, or forgotten
-local id = ARGV[1]
-local known = redis.call('HMGET', key.turn .. id, 'session', 'state')
-local session, place = known[1], 0
+local session, state = unpack(redis.call('HMGET', key.turn .. id, 'session', 'state'))
+local place = 0
 if not session then return {} end
-if known[2] == 'queued' and redis.call('HGET', key.session .. session, 'head') ~= id then
+if state == 'queued' and redis.call('HGET', key.session .. session, 'head') ~= id then
   place = (redis.call('LPOS', key.mailbox .. session, id) or -1) + 1
 end
 local record = redis.call('HGETALL', key.turn .. id)

@@ -3,13 +3,12 @@
 --        message_store:<session> conversation:<session> <queue>
 -- ARGV   id session queue question options stream reply fingerprint
 -- RETURN accepted place | again state place | conflict | full_session | full
-local id, session, queue, question, options, stream, reply, fingerprint = unpack(ARGV)
 local mailbox, now = key.mailbox .. session, clock()
 
-local seen = redis.call('HMGET', key.turn .. id, 'fingerprint', 'state', 'queue')
-if seen[1] then
-  if seen[1] ~= fingerprint then return { 'conflict' } end
-  return { 'again', seen[2], find_place(id, session, seen[2], seen[3], now) }
+local seen, state, its_queue = unpack(redis.call('HMGET', key.turn .. id, 'fingerprint', 'state', 'queue'))
+if seen then
+  if seen ~= fingerprint then return { 'conflict' } end
+  return { 'again', state, find_place(id, session, state, its_queue, now) }
 end
 if redis.call('LLEN', mailbox) >= rule.max_waiting_per_session then return { 'full_session' } end
 if redis.call('ZCARD', key.open) >= rule.max_waiting then return { 'full' } end

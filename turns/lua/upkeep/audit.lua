@@ -3,7 +3,7 @@
 -- another each time. Bounded by the sessions that are given, their mailboxes, and 1,000 open turns.
 -- FLAGS  allow-oom
 -- KEYS   session:<session>… mailbox:<session>… turn:<id>… due open
--- ARGV   session…
+-- ARGV   sessions…
 -- RETURN restored: how many had no due entry
 local now, restored = clock(), 0
 local function unfinished(id)
@@ -16,7 +16,7 @@ local first = now % slices * 1000
 for _, id in ipairs(redis.call('ZRANGE', key.open, first, first + 999)) do
   if not unfinished(id) then redis.call('ZREM', key.open, id) end
 end
-for _, session in ipairs(ARGV) do
+for _, session in ipairs(sessions) do
   local head = redis.pcall('HGET', key.session .. session, 'head')
   local waiting = redis.pcall('LRANGE', key.mailbox .. session, 0, -1)
   local ids = waiting.err and {} or waiting

@@ -4,7 +4,8 @@
 -- KEYS   probe:<name>
 -- ARGV   asked: JSON: name, commands, and one key or channel of each family of keys and channels
 -- RETURN (right)…: those that are missing, +command ~key &channel
-local asked, missing, denied = cjson.decode(ARGV[1]), {}, {}
+local missing, denied = {}, {}
+asked = cjson.decode(asked)
 local none, text = key.probe .. asked.name, key.probe .. asked.name .. ':text'
 -- Where a command could write something, its arguments do not fit; the rights are looked at before that.
 local tries = {

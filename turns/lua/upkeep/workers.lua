@@ -3,8 +3,8 @@
 -- KEYS   workers; channel orders:<worker>
 -- ARGV   limit
 -- RETURN (worker facts)…
-local found, limit = {}, tonumber(ARGV[1])
-for _, worker in ipairs(live_workers(clock(), limit)) do
+local found = {}
+for _, worker in ipairs(live_workers(clock(), tonumber(limit))) do
   found[#found + 1] = worker.name
   found[#found + 1] = worker.text
 end

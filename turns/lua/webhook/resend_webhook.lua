@@ -2,13 +2,12 @@
 -- KEYS   webhook:<id> webhooks undelivered <queue>
 -- ARGV   id
 -- RETURN sent | unknown
-local id = ARGV[1]
-local job, now = key.webhook .. id, clock()
-local phase = redis.call('HGET', job, 'phase')
+local webhook, now = key.webhook .. id, clock()
+local phase = redis.call('HGET', webhook, 'phase')
 if not phase then return { 'unknown' } end
 if phase == 'waiting' or phase == 'given_up' then
-  redis.call('HSET', job, 'since', now)
-  redis.call('PEXPIRE', job, rule.webhook_ttl)
+  redis.call('HSET', webhook, 'since', now)
+  redis.call('PEXPIRE', webhook, rule.webhook_ttl)
   send_webhook(id, now)
   redis.call('ZREM', key.undelivered, id)
 end

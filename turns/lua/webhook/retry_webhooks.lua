@@ -4,7 +4,7 @@
 -- KEYS   webhook:<id>… webhooks <queue>
 -- ARGV   limit
 -- RETURN seen posted: how many of each
-local limit, now, posted = ARGV[1], clock(), 0
+local now, posted = clock(), 0
 local empty = redis.call('LLEN', key.queue .. rule.webhook_queue) == 0
 local overdue = redis.call('ZRANGEBYSCORE', key.webhooks, '-inf', now, 'LIMIT', 0, limit)
 for _, id in ipairs(overdue) do
