@@ -9,20 +9,14 @@ Everything in an entry may be left out but its name.
 
 import base64
 import hashlib
-import hmac
 import json
 import secrets
-from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
-from time import monotonic
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, TypeAdapter, ValidationError
 
 from turnstile.turns.errors import SettingError
-from turnstile.turns.settings import Settings
 
 DEFAULT_TENANT = "default"
 SECRET_PREFIX = "whsec_"  # noqa: S105 - what secrets begin with
@@ -30,7 +24,6 @@ SECRET_PREFIX = "whsec_"  # noqa: S105 - what secrets begin with
 _KEY_PREFIX = "tsk_"
 _KEY_BYTES = 32
 _ID_LENGTH = 16
-_LOOK_SECONDS = 1.0
 
 
 class _Entry(BaseModel):
@@ -105,76 +98,16 @@ def new_key(name: str, tenant: str = DEFAULT_TENANT, limits: Limits | None = Non
     given = {"name": name, "tenant": tenant, "limits": limits or Limits(), "webhook": webhook}
     text = _KEY_PREFIX + secrets.token_urlsafe(_KEY_BYTES)
     digest = key_hash(text)
-    checked = _check(json.dumps({digest: given}, default=lambda limits: limits.model_dump()), "The key")[digest]
+    checked = read_entries(json.dumps({digest: given}, default=lambda limits: limits.model_dump()), "The key")[digest]
     entry = checked.model_dump(exclude_defaults=True) | {"tenant": tenant}
     return NewKey(text, digest, entry | ({"webhook": webhook} if webhook else {}))
 
 
-class Keyring:
-    """All keys of the settings and of the keys' file; the file is read again when it has changed.
-
-    Raises:
-        SettingError: the entries, or the file, cannot be read. Once running, a file gone bad changes nothing.
-    """
-
-    def __init__(self, settings: Settings) -> None:
-        self._given = _check(settings.api_keys.get_secret_value(), Settings.variable("api_keys"))
-        self._file = Path(settings.api_keys_file) if settings.api_keys_file else None
-        self._stamp = (0, 0)
-        self._looked = monotonic()
-        self._keys: Mapping[str, ApiKey] = self._given
-        if self._file:
-            self._read(self._file)
-
-    @property
-    def enforced(self) -> bool:
-        """Whether a key is asked for at all: keys are set, or a file for them, be it empty."""
-        return bool(self._given or self._file)
-
-    def find(self, key: str) -> tuple[str, ApiKey] | None:
-        """The id and the entry of a key, or None. Takes as long for a near miss as for any other."""
-        self._look()
-        wanted, found = key_hash(key), None
-        for digest, entry in self._keys.items():
-            if hmac.compare_digest(digest, wanted):
-                found = key_id(digest), entry
-        return found
-
-    def by_id(self, id: str) -> ApiKey | None:
-        """The entry of a key, by its id."""
-        self._look()
-        return next((entry for digest, entry in self._keys.items() if key_id(digest) == id), None)
-
-    def _look(self) -> None:
-        if self._file and monotonic() - self._looked > _LOOK_SECONDS:
-            self._looked = monotonic()
-            try:
-                self._read(self._file)
-            except SettingError:
-                return
-
-    def _read(self, file: Path) -> None:
-        variable = Settings.variable("api_keys_file")
-        try:
-            stat = file.stat()
-            stamp = (stat.st_mtime_ns, stat.st_size)
-            if stamp != self._stamp:
-                self._keys = {**self._given, **_check(file.read_text(encoding="utf-8"), variable)}
-                self._stamp = stamp
-        except (OSError, UnicodeError) as error:
-            raise SettingError(f"{variable}: {file} cannot be read ({type(error).__name__}).") from None
-
-
-def _check(text: str, where: str) -> dict[str, ApiKey]:
+def read_entries(text: str, where: str) -> dict[str, ApiKey]:
+    """Read keys' entries. Raises SettingError, which names what is wrong without showing it."""
     try:
         return _ENTRIES.validate_json(text) if text.strip() else {}
     except ValidationError as error:
         first: Any = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"][1:] if part != "[key]")
         raise SettingError(f"{where} is not valid: {field + ': ' if field else ''}{first['msg']}.") from None
-
-
-@cache
-def keyring(settings: Settings) -> Keyring:
-    """The keys of these settings, read once in this process."""
-    return Keyring(settings)

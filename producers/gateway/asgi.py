@@ -28,6 +28,7 @@ from turnstile.producers.gateway.models import routes as models
 from turnstile.producers.gateway.page import routes as page
 from turnstile.producers.gateway.probes import routes as probes
 from turnstile.producers.gateway.responses import routes as responses
+from turnstile.turns.asyncio_tasks import end_all
 from turnstile.turns.errors import QueueUnreachable, SettingError
 from turnstile.turns.settings import Settings
 from turnstile.turns.settings import settings as read_settings
@@ -63,19 +64,23 @@ class Gateway(FastAPI):
 def build(settings: Settings) -> FastAPI:
     """Return the application for these settings."""
 
+    authenticator = Authenticator(settings)
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         backend = app.state.backend = Backend(settings)
         await _check(backend)
         backend.check_rights()
+        ending = asyncio.create_task(authenticator.end_removed())
         yield
+        await end_all([ending])
         await backend.close()
 
     app = Gateway(title="Turnstile", version="1", description=_ABOUT, lifespan=lifespan, docs_url=None, redoc_url=None)
     for resource in (responses, conversations, chat, models, probes, page):
         app.include_router(resource.router)
     error_handlers.install(app)
-    app.add_middleware(EdgeMiddleware, authenticator=Authenticator(settings))
+    app.add_middleware(EdgeMiddleware, authenticator=authenticator)
     return app
 
 

@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 KEEP_ALIVE_SECONDS = 15.0
 _KEEP_ALIVE = b": keep-alive\n\n"
-_HEADERS = {"cache-control": "no-cache, no-transform", "x-accel-buffering": "no"}
+_HEADERS = {"cache-control": "no-store, no-transform", "x-accel-buffering": "no"}
 
 Serve = Callable[[Awaitable[Any], Awaitable[None]], Awaitable[Any]]
 

@@ -15,9 +15,10 @@ import aiohttp
 import redis
 from pydantic import SecretStr
 
-from turnstile.turns.api_keys import keyring, secret_bytes
+from turnstile.turns.api_keys import secret_bytes
 from turnstile.turns.asyncio_tasks import end_all
 from turnstile.turns.errors import QueueUnreachable
+from turnstile.turns.keyring import keyring
 from turnstile.turns.settings import Settings
 from turnstile.turns.store.turns import AsyncTurnStore
 from turnstile.turns.store.webhooks import Notice

@@ -6,6 +6,7 @@ from dataclasses import asdict
 import click
 
 from turnstile.producers.cli.doctor.check import Check, Verdict
+from turnstile.producers.cli.doctor.key_checks import check_keys
 from turnstile.producers.cli.doctor.model_checks import check_model
 from turnstile.producers.cli.doctor.server_checks import check_reach, check_rights, check_server
 from turnstile.producers.cli.doctor.turn_checks import check_turns
@@ -46,4 +47,5 @@ def examine(settings: Settings) -> Iterator[Check]:
             yield check_workers(store)
             yield check_settings(store)
             yield check_turns(store)
+    yield check_keys(settings)
     yield check_model(settings)

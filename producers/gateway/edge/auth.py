@@ -1,5 +1,6 @@
 """Authentication: API keys and the limits of each; without keys, only this machine is answered."""
 
+import asyncio
 import ipaddress
 import logging
 import math
@@ -8,8 +9,10 @@ from urllib.parse import urlsplit
 from turnstile.producers.gateway.edge.api_errors import ApiError
 from turnstile.producers.gateway.edge.body import MAX_BODY_BYTES, Scope
 from turnstile.producers.gateway.edge.caller import CALLER, Caller
+from turnstile.producers.gateway.edge.open_requests import OpenRequests
 from turnstile.producers.gateway.prompt_store import PromptStore
-from turnstile.turns.api_keys import DEFAULT_TENANT, ApiKey, keyring
+from turnstile.turns.api_keys import DEFAULT_TENANT, ApiKey
+from turnstile.turns.keyring import keyring
 from turnstile.turns.settings import Settings
 from turnstile.turns.store.limits import Admission
 
@@ -20,6 +23,7 @@ Header = tuple[bytes, bytes]
 _GUARDED = "/v1"
 _PROBES = ("/healthz", "/readyz")
 _SCHEME = "bearer "
+_LOOK_SECONDS = 1.0
 
 
 class Authenticator:
@@ -33,6 +37,7 @@ class Authenticator:
         self._keys = keyring(settings)
         self._max_bytes = settings.max_body_bytes
         self._rates = PromptStore(settings)
+        self.requests = OpenRequests()
         if not self._keys.enforced:
             log.warning("no API keys are set (TURNSTILE_API_KEYS): this gateway only answers requests from this machine")
 
@@ -56,6 +61,12 @@ class Authenticator:
         scope[MAX_BODY_BYTES] = min(self._max_bytes, key.limits.max_body_bytes or self._max_bytes)
         return await self._count(id, key)
 
+    async def end_removed(self) -> None:
+        """End the open requests of keys that are removed, for as long as the gateway runs."""
+        while self._keys.enforced:
+            self.requests.end_others(self._keys.ids())
+            await asyncio.sleep(_LOOK_SECONDS)
+
     def _identify(self, authorization: str) -> tuple[str, ApiKey]:
         if not authorization.lower().startswith(_SCHEME):
             raise _unauthorized("The request has no API key: send one as `Authorization: Bearer KEY`.")
@@ -77,6 +88,11 @@ class Authenticator:
 
 def _guarded(path: str) -> bool:
     return path == _GUARDED or path.startswith(f"{_GUARDED}/")
+
+
+def key_removed() -> ApiError:
+    """Return the error of a request whose key was removed before its answer."""
+    return _unauthorized("The API key has been removed.")
 
 
 def _unauthorized(message: str) -> ApiError:

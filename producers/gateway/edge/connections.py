@@ -5,7 +5,6 @@ has uvicorn make its connections by the classes below, which it tells uvicorn wh
 """
 
 import asyncio
-import logging
 import resource
 from contextlib import suppress
 from time import monotonic
@@ -14,7 +13,9 @@ from typing import Any
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-log = logging.getLogger(__name__)
+from turnstile.turns.repeated_errors import Complaints
+
+_complaints = Complaints(__name__)
 
 HEAD_SECONDS = 10.0
 """Time for a request's head, from the connection or the head's first byte on."""
@@ -26,7 +27,6 @@ MOST_CONNECTIONS = 10_000
 
 _SPARE_FILES = 128
 _SWEEP_SECONDS = 1.0
-_LOG_SECONDS = 60.0
 
 
 def watch_connections(send: Any) -> bool:
@@ -58,7 +58,6 @@ class Watch:
         self._open: dict[_Watched, None] = {}
         self._idle: dict[_Watched, None] = {}
         self._sweeping = False
-        self._logged = -_LOG_SECONDS
 
     def add(self, connection: "_Watched") -> None:
         """Watch a new connection; it is closed itself when every other one has a request."""
@@ -84,9 +83,7 @@ class Watch:
         longest = next(iter(self._idle))
         self.remove(longest)
         longest.transport.abort()
-        if monotonic() - self._logged > _LOG_SECONDS:
-            self._logged = monotonic()
-            log.warning("all %d connections are in use: the idle ones make room, the oldest first", self._most)
+        _complaints.tell(f"all {self._most:,} connections are in use: the idle ones make room, the oldest first")
 
     def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
         now = monotonic()

@@ -1,18 +1,21 @@
-"""The middleware around every request: a request id, authentication, and the end of connections with unread bodies."""
+"""The middleware around every request: a request id, authentication, headers of every answer, the end with a removed key."""
 
 import uuid
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from turnstile.producers.gateway.edge.api_errors import ApiError, translate
-from turnstile.producers.gateway.edge.auth import Authenticator
+from turnstile.producers.gateway.edge.auth import Authenticator, key_removed
 from turnstile.producers.gateway.edge.body import UNREAD_BYTES, Message, Receive, Scope, announced_bytes
+from turnstile.producers.gateway.edge.caller import CALLER
+from turnstile.producers.gateway.edge.open_requests import receive_until
 from turnstile.turns.errors import TurnstileError
 
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
 _CLOSE = (b"connection", b"close")
+_DEFAULTS = {b"x-content-type-options": b"nosniff", b"cache-control": b"no-store"}
 
 
 class EdgeMiddleware:
@@ -27,35 +30,60 @@ class EdgeMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = [(b"x-request-id", f"req_{uuid.uuid4().hex}".encode())]
-        body = _Body(scope, receive)
-
-        async def send_marked(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                closing = [_CLOSE] if body.unread and _CLOSE not in message["headers"] else []
-                message["headers"] = [*message["headers"], *headers, *closing]
-            await send(message)
-
+        exchange = _Exchange(scope, receive, send)
         try:
-            headers += await self._authenticator.admit(scope)
+            exchange.headers += await self._authenticator.admit(scope)
         except (ApiError, TurnstileError) as error:
-            refusal = error if isinstance(error, ApiError) else translate(error)
-            await refusal.response()(scope, receive, send_marked)
+            await exchange.refuse(error if isinstance(error, ApiError) else translate(error))
             return
-        await self._app(scope, body.receive, send_marked)
+        await self._serve(scope, exchange)
+
+    async def _serve(self, scope: Scope, exchange: "_Exchange") -> None:
+        key = scope[CALLER].api_key
+        if not key:
+            await self._app(scope, exchange.receive, exchange.send)
+            return
+        with self._authenticator.requests.of(key) as removed:
+
+            async def send(message: Message) -> None:
+                if exchange.started or not removed.done():
+                    await exchange.send(message)
+
+            await self._app(scope, lambda: receive_until(removed, exchange.receive), send)
+            if removed.done() and not exchange.started:
+                await exchange.refuse(key_removed())
 
 
-class _Body:
-    """A request's body; `unread` while a large one, or one of unknown length, has not been received whole."""
+class _Exchange:
+    """One request and its answer.
 
-    def __init__(self, scope: Scope, receive: Receive) -> None:
-        self._receive = receive
+    A connection is closed after the answer if a large body, or one of unknown length, has not been received whole.
+    """
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._scope, self._receive, self._send = scope, receive, send
         length = announced_bytes(scope)
-        self.unread = length is None or length > UNREAD_BYTES
+        self._unread = length is None or length > UNREAD_BYTES
+        self.headers = [(b"x-request-id", f"req_{uuid.uuid4().hex}".encode())]
+        self.started = False
 
     async def receive(self) -> Message:
         """Return the next message of the request."""
         message = await self._receive()
         if not message.get("more_body", False):
-            self.unread = False
+            self._unread = False
         return message
+
+    async def send(self, message: Message) -> None:
+        """Send the next message of the answer."""
+        if message["type"] == "http.response.start":
+            self.started = True
+            given = {name for name, _ in message["headers"]}
+            closing = [_CLOSE] if self._unread and _CLOSE not in message["headers"] else []
+            defaults = [header for header in _DEFAULTS.items() if header[0] not in given]
+            message["headers"] = [*message["headers"], *self.headers, *defaults, *closing]
+        await self._send(message)
+
+    async def refuse(self, error: ApiError) -> None:
+        """Answer with an error."""
+        await error.response()(self._scope, self._receive, self.send)

@@ -6,9 +6,11 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
 
 from turnstile.producers.gateway.dependencies import CurrentBackend
+from turnstile.producers.gateway.edge.api_errors import ApiError
 from turnstile.producers.gateway.edge.documentation import documented
 from turnstile.producers.gateway.probes.schemas import Health
 from turnstile.turns.errors import QueueUnreachable
+from turnstile.turns.keyring import keyring
 
 router = APIRouter(tags=["Health"])
 
@@ -23,7 +25,9 @@ async def alive() -> Response:
 
 @router.get("/readyz", responses=documented({"model": Health}), response_class=JSONResponse)
 async def ready(backend: CurrentBackend) -> Response:
-    """Check that Redis answers, and that the workers have the same settings."""
+    """Check that Redis answers, that the workers have the same settings, and that the file of API keys can be read."""
+    if keyring(backend.settings).trouble:
+        raise ApiError(503, "The file of API keys cannot be read; the gateway's log names the reason.", None, "keys_unreadable")
     try:
         async with asyncio.timeout(_PING_SECONDS):
             await backend.store.stats()

@@ -5,7 +5,8 @@ from urllib.parse import SplitResult, urlsplit
 
 from turnstile.producers.gateway.edge.api_errors import ApiError, invalid
 from turnstile.producers.gateway.edge.caller import Caller
-from turnstile.turns.api_keys import keyring, secret_bytes
+from turnstile.turns.api_keys import secret_bytes
+from turnstile.turns.keyring import keyring
 from turnstile.turns.settings import Settings
 
 METADATA = "webhook_url"

@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -183,7 +184,44 @@ def test_the_keys_file_is_read_again_when_it_changes(gateways: Open, tmp_path: P
     wait_until(lambda: admitted(other), "the new key is known")
     assert not admitted(acme)
     file.write_text("{ half a fi")
-    wait_until(lambda: admitted(other), "a broken file changes nothing")
+    wait_until(lambda: httpx.get(f"{gateway.url}/readyz").json().get("error"), "a broken file makes it unready")
+    wait_until(lambda: "still accepted" in gateway.log.read_text(), "it is told of")
+    assert admitted(other)
+    file.unlink()
+    wait_until(lambda: not admitted(other), "a file that is gone has no keys")
+    log = gateway.log.read_text()
+    assert "is gone" in log
+    assert log.count("no longer accepted") == 2
+
+
+@pytest.mark.parametrize("path", ["responses", "chat/completions"])
+@pytest.mark.parametrize("streams", [True, False])
+def test_open_requests_end_with_their_key(
+    gateways: Open, tmp_path: Path, acme: NewKey, other: NewKey, settings: Settings, path: str, streams: bool
+) -> None:
+    file = tmp_path / "keys.json"
+    file.write_text(_entries(acme, other))
+    gateway = gateways(TURNSTILE_API_KEYS_FILE=str(file))
+    store = TurnStore(settings)
+
+    def ask(key: NewKey) -> httpx.Response:
+        body = {"input": "nobody is at work", "messages": [{"role": "user", "content": "nobody is at work"}], "stream": streams}
+        body.pop("messages" if path == "responses" else "input")
+        headers = {"authorization": f"Bearer {key.text}"}
+        return httpx.post(f"{gateway.url}/v1/{path}", json=body, headers=headers, timeout=PATIENCE_SECONDS)
+
+    with ThreadPoolExecutor() as pool:
+        asked = [pool.submit(ask, key) for key in (acme, other)]
+        wait_until(lambda: store.stats().get("open") == 2, "both wait")
+        file.write_text(_entries(other))
+        if streams:
+            assert isinstance(asked[0].exception(PATIENCE_SECONDS), httpx.RemoteProtocolError)
+        else:
+            refused = asked[0].result(PATIENCE_SECONDS)
+            assert (refused.status_code, _refusal(refused)) == (401, "invalid_api_key")
+        wait_until(lambda: store.stats().get("open") == 1, "the removed key's turn is cancelled")
+        assert not asked[1].done()
+        file.write_text(_entries(acme))
 
 
 def test_an_empty_file_lets_nobody_in(gateways: Open, tmp_path: Path) -> None:

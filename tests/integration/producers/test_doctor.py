@@ -14,6 +14,7 @@ from tests.support.processes import offline_model
 from tests.support.wait import PATIENCE_SECONDS
 from turnstile.deploy.local.server import EmbeddedServer
 from turnstile.producers.cli.doctor.check import Check, Verdict
+from turnstile.producers.cli.doctor.key_checks import check_keys
 from turnstile.producers.cli.doctor.model_checks import check_model
 from turnstile.producers.cli.doctor.report import examine
 from turnstile.producers.cli.doctor.worker_checks import living_workers
@@ -64,7 +65,7 @@ def test_a_server_that_would_lose_things(tmp_path: Path) -> None:
 
 def test_a_server_that_is_not_there_ends_the_checks_of_it() -> None:
     found = checks(Settings(redis_url="redis://127.0.0.1:1/0"))
-    assert set(found) == {"redis", "model"}
+    assert set(found) == {"redis", "API keys", "model"}
     assert found["redis"].verdict is Verdict.FAIL
 
 
@@ -143,3 +144,18 @@ def test_a_server_without_a_list_is_no_fault(base_url: str) -> None:
     check = check_model(Settings(openai_base_url=f"{base_url}/nowhere", openai_api_key=SecretStr("sk-secret")))
     assert (check.verdict, "answers 404" in check.detail) == (Verdict.WARN, True)
     assert "secret" not in str(check)
+
+
+def test_keys_that_others_may_read_or_that_nobody_can(tmp_path: Path) -> None:
+    file = tmp_path / "keys.json"
+    file.write_text("{}")
+    settings = Settings(api_keys_file=str(file))
+    file.chmod(0o640)
+    assert check_keys(settings).verdict is Verdict.OK
+    for mode, can in ((0o644, "read"), (0o602, "write")):
+        file.chmod(mode)
+        found = check_keys(settings)
+        assert found.verdict is Verdict.WARN
+        assert f"may {can} {file}" in found.advice
+    file.write_text("{ half a fi")
+    assert check_keys(settings).verdict is Verdict.FAIL

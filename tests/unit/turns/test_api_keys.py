@@ -2,14 +2,14 @@
 
 import json
 import re
-from pathlib import Path
 
 import pytest
 import standardwebhooks
 from pydantic import SecretStr
 
-from turnstile.turns.api_keys import Keyring, Limits, key_hash, key_id, new_key, new_secret, secret_bytes
+from turnstile.turns.api_keys import Limits, key_hash, key_id, new_key, new_secret, secret_bytes
 from turnstile.turns.errors import SettingError
+from turnstile.turns.keyring import Keyring
 from turnstile.turns.settings import Settings
 from turnstile.workers.webhooks.networks import PrivateAddress, check_host, read_networks
 from turnstile.workers.webhooks.sender import backoff, signature
@@ -66,11 +66,6 @@ def test_what_is_wrong_is_named_and_not_shown(text: str, said: str) -> None:
         _ring(text)
     assert said in str(told.value)
     assert not {"red", "s3cret", HASH} & set(re.findall(r"\w+", str(told.value)))
-
-
-def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    with pytest.raises(SettingError, match="TURNSTILE_API_KEYS_FILE"):
-        Keyring(Settings(api_keys_file=str(tmp_path / "nothing.json")))
 
 
 @pytest.mark.parametrize("wishes", [{"name": ""}, {"name": "x", "tenant": "a/b"}, {"name": "x", "webhook_url": "ftp://x"}])
