@@ -29,7 +29,7 @@ def test_a_right_that_is_missing_for_many_leases_fails_no_turn(tmp_path: Path) -
         for number in range(TURNS):
             store.submit(f"running{number}", f"s{number}", "Anyone there? [[latency=2]]")
         wait_until(lambda: store.stats().get("claimed", 0) == TURNS, "all turns run")
-        store.client.acl_setuser(Role.WORKER, commands=["-xadd"])
+        store.client.acl_setuser(Role.WORKER, enabled=True, commands=["-xadd"])
         for number in range(TURNS):
             store.submit(f"waiting{number}", f"t{number}", "Anyone there?")
         since = store.now()
