@@ -72,7 +72,8 @@ def _write(verdicts: list[Verdict]) -> None:
 
 
 def _short(test: str) -> str:
-    return f"`{test.partition('tests/')[2]}`" if test else _NOTHING
+    how, _, name = test.partition("tests/")
+    return f"{how}`{name}`" if test else _NOTHING
 
 
 if __name__ == "__main__":

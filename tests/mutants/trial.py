@@ -15,6 +15,9 @@ _PARTS = ("turns", "memory", "workers", "producers", "deploy", "package", "tests
 _NAMES = Path(".venv", "names")  # links, relative: in a copy they lead to the copy
 _OPTIONS = ("-x", "-q", "--no-header", "-p", "no:cacheprovider", "-rfE", "--timeout=60")
 _FAILED, _PASSED = 1, 0
+# The longest file of tests takes a quarter of it. pytest's own limit ends most tests that hang, but not code in C.
+_LIMIT_SECONDS = 600.0
+_HUNG = "a hang in "
 
 
 class NoVerdict(Exception):
@@ -23,7 +26,7 @@ class NoVerdict(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Which test caught a mutant; empty: none did."""
+    """The test that caught a mutant, empty when none did."""
 
     mutant: Mutant
     caught_by: str
@@ -32,38 +35,51 @@ class Verdict:
 class Project:
     """A copy of the project, in a folder of its own."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, root: Path = ROOT, limit: float = _LIMIT_SECONDS) -> None:
+        self.folder, self._limit = folder, limit
         for part in _PARTS:
-            source, target = ROOT / part, folder / part
+            source, target = root / part, folder / part
             if source.is_dir():
                 shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
             else:
                 shutil.copy(source, target)
-        shutil.copytree(ROOT / _NAMES, folder / _NAMES, symlinks=True)
+        shutil.copytree(root / _NAMES, folder / _NAMES, symlinks=True)
 
     def assert_sound(self, tests: tuple[str, ...]) -> None:
-        """Raises NoVerdict when tests fail as things are."""
-        if caught := self._first_failure(tests):
-            raise NoVerdict(f"{caught} fails without any mutant")
+        """Raises NoVerdict when one of the tests fails as things are, or hangs."""
+        for test in tests:
+            if caught := self._first_failure(test):
+                raise NoVerdict(f"without any mutant: {caught}")
 
     def judge(self, mutant: Mutant) -> Verdict:
-        """Plant a mutant, run its tests until one fails, and take the mutant out again."""
+        """Plant a mutant, run its tests until one fails or hangs, and take the mutant out again.
+
+        Raises NoVerdict when a test hangs without the mutant, too.
+        """
         file = self.folder / mutant.file
         sound = file.read_text()
         mutant.plant(self.folder)
         try:
-            return Verdict(mutant, next(filter(None, (self._first_failure((test,)) for test in mutant.tests)), ""))
+            caught = next(filter(None, map(self._first_failure, mutant.tests)), "")
         finally:
             file.write_text(sound)
+        if caught.startswith(_HUNG):
+            self.assert_sound((caught.removeprefix(_HUNG),))
+        return Verdict(mutant, caught)
 
-    def _first_failure(self, tests: tuple[str, ...]) -> str:
+    def _first_failure(self, tests: str) -> str:
+        """Return the first test that fails, `a hang in` the tests when they do not end in time, or nothing."""
         env = {**os.environ, "PYTHONPATH": f"{self.folder / _NAMES}{os.pathsep}{self.folder}", "PYTHONDONTWRITEBYTECODE": "1"}
-        command = [sys.executable, "-m", "pytest", *_OPTIONS, *tests]
-        run = subprocess.run(command, cwd=self.folder, env=env, capture_output=True, text=True, check=False)
+        command = [sys.executable, "-m", "pytest", *_OPTIONS, tests]
+        try:
+            run = subprocess.run(
+                command, cwd=self.folder, env=env, capture_output=True, text=True, check=False, timeout=self._limit
+            )
+        except subprocess.TimeoutExpired:
+            return f"{_HUNG}{tests}"
         failed = re.search(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", run.stdout, re.MULTILINE)
         if run.returncode == _FAILED and failed:
             return failed[1]
         if run.returncode == _PASSED:
             return ""
-        raise NoVerdict(f"pytest {' '.join(tests)} ended with {run.returncode}:\n{run.stdout[-2000:]}{run.stderr[-2000:]}")
+        raise NoVerdict(f"pytest {tests} ended with {run.returncode}:\n{run.stdout[-2000:]}{run.stderr[-2000:]}")
