@@ -11,15 +11,12 @@ from tempfile import TemporaryDirectory
 from time import monotonic
 
 from tests.exploration.page import rewrite, rows, table
-from tests.mutants.in_celery import CELERY
-from tests.mutants.in_scripts import SCRIPTS
-from tests.mutants.in_worker import WORKER
+from tests.mutants.catalogue import MUTANTS
 from tests.mutants.mutant import Mutant
 from tests.mutants.trial import NoVerdict, Project, Verdict
 
 COMMAND, PAGE = "make mutants", "mutants.md"
 HEAD = ("mutant", "what it breaks", "where", "caught by")
-MUTANTS = (*SCRIPTS, *WORKER, *CELERY)
 _NOTHING = "**nothing**"
 _AT_ONCE = 2
 

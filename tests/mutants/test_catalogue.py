@@ -4,13 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.mutants.in_celery import CELERY
-from tests.mutants.in_scripts import SCRIPTS
-from tests.mutants.in_worker import WORKER
+from tests.mutants.catalogue import MUTANTS
 from tests.mutants.mutant import Mutant
 
 ROOT = Path(__file__).parents[2]
-MUTANTS = (*SCRIPTS, *WORKER, *CELERY)
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
