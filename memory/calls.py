@@ -1,6 +1,6 @@
 """Calls of tools and their answers. No history that a model is given holds one without the other."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
@@ -20,7 +20,8 @@ def calls_of(message: BaseMessage) -> list[Any]:
 def paired(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
     """Return the messages with each call's answer right behind it, without calls and answers that stand alone.
 
-    An assistant's message keeps its text, and those of its calls that were answered. Of several answers the first counts.
+    An assistant's message keeps its text, and those of its calls that were answered. Answers come in the order of their
+    calls; of several answers to one the first counts.
     """
     if not any(isinstance(message, ToolMessage) or calls_of(message) for message in messages):
         return list(messages)
@@ -36,7 +37,8 @@ def paired(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
     kept: list[BaseMessage] = []
     for message, answers in places:
         left = _with_calls(message, answers)
-        kept += [left, *answers.values()] if left else []
+        if left:
+            kept += [left, *(answers.pop(call["id"]) for call in calls_of(left) if call["id"] in answers)]
     return kept
 
 
@@ -50,9 +52,14 @@ def open_calls(messages: Sequence[BaseMessage]) -> list[Any]:
     return []
 
 
-def no_output(call_id: str) -> ToolMessage:
+def answering(answers: Mapping[str, str]) -> list[BaseMessage]:
+    """Return the messages that answer calls; `answers`: call id → output."""
+    return [ToolMessage(output, tool_call_id=call) for call, output in answers.items()]
+
+
+def no_output(call: Any) -> ToolMessage:
     """Return the message that closes a call without an output."""
-    return ToolMessage(NO_OUTPUT, tool_call_id=call_id, status="error")
+    return ToolMessage(NO_OUTPUT, tool_call_id=call["id"], name=call["name"], status="error")
 
 
 def _with_calls(message: BaseMessage, answers: dict[str, ToolMessage]) -> BaseMessage | None:

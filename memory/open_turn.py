@@ -64,11 +64,11 @@ def transcript(
     """What a turn adds to the history: what its chain staged, else the question and the answer.
 
     Args:
-        question: text, or a list of content parts.
+        question: text, or a list of content parts; empty where the turn asks nothing, and answers calls.
         answer: what the chain returned.
         name: who asked.
     """
     if turn.staged:
         return list(turn.staged)
     said = AIMessage(content=answer) if isinstance(answer, str) else plain(answer)
-    return [HumanMessage(content=question, name=name), said]
+    return [*([HumanMessage(content=question, name=name)] if question else []), said]

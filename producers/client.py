@@ -47,6 +47,9 @@ class AskOptions(TypedDict, total=False):
     top_p: float | None
     max_output_tokens: int | None
     response_format: dict[str, Any] | None
+    tools: list[dict[str, Any]] | None
+    tool_choice: str | dict[str, Any] | None
+    parallel_tool_calls: bool | None
     deadline_seconds: float | None
     store: bool
     history: list[dict[str, Any]] | None

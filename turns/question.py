@@ -10,6 +10,7 @@ from turnstile.turns.celery_message import QUEUES
 from turnstile.turns.errors import InvalidTurn
 from turnstile.turns.output import MOST_OPEN_CALLS
 from turnstile.turns.text import loads
+from turnstile.turns.tools import check_choice, check_tools
 
 Question = str | list[dict[str, Any]]
 """A text, or content parts as in OpenAI's chat messages (`{"type": "text", "text": …}`, `{"type": "image_url", …}`)."""
@@ -73,6 +74,12 @@ class Options:
     max_output_tokens: int | None = None
     response_format: dict[str, Any] | None = None
     """As in OpenAI's chat completions."""
+    tools: list[dict[str, Any]] | None = None
+    """Functions that the model may ask the caller to call, as in OpenAI's chat completions; for the default chain."""
+    tool_choice: str | dict[str, Any] | None = None
+    """As in OpenAI's chat completions: `auto`, `none`, `required`, or the object that names a function."""
+    parallel_tool_calls: bool | None = None
+    """Whether one answer may hold several calls. None: the model's own."""
     deadline_seconds: float | None = None
     """In place of TURNSTILE_TURN_SECONDS."""
     store: bool = True
@@ -104,6 +111,9 @@ class Options:
             all(map(_is_message, [*(self.history or ()), *self.before])), "history", "messages with a `role` and a `content`"
         )
         _check(well_formed(self.answers), "answers", f"an object, call id → output, of {MOST_OPEN_CALLS} calls at most")
+        check_tools(self.tools or [])
+        if self.tool_choice is not None:
+            check_choice(self.tool_choice, self.tools or [])
         _check(self.deadline_seconds is None or 0 < self.deadline_seconds <= 86_400 * 30, "deadline_seconds", "above 0")
 
     def encode(self) -> str:
@@ -120,12 +130,12 @@ class Options:
 
 
 _FORMS: tuple[tuple[Any, str, tuple[str, ...]], ...] = (
-    (bool, "true or false", ("stream", "store")),
+    (bool, "true or false", ("stream", "store", "parallel_tool_calls")),
     (str, "text", ("queue", "name", "model", "instructions")),
     (int, "a whole number", ("max_output_tokens",)),
     ((int, float), "a number", ("temperature", "top_p", "deadline_seconds")),
     (dict, "an object", ("response_format", "metadata", "webhook", "request")),
-    (list, "a list", ("history", "before")),
+    (list, "a list", ("history", "before", "tools")),
 )
 
 

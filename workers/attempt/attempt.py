@@ -7,12 +7,11 @@ from typing import Any, cast
 from langchain_core.messages import BaseMessage, convert_to_messages
 from langchain_core.runnables import Runnable
 
-from turnstile.memory.calls import paired
+from turnstile.memory.calls import answering, no_output, open_calls, paired
 from turnstile.memory.codec import encode
 from turnstile.memory.open_turn import OpenTurn, opened, transcript
 from turnstile.memory.window import fit
 from turnstile.turns.errors import UNREADABLE, BrokenRecord
-from turnstile.turns.output import refused, said
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
 from turnstile.turns.store.turns import AsyncTurnStore
@@ -31,7 +30,10 @@ _DEADLINE = Failure("deadline_exceeded", "The turn did not end before its deadli
 _UNREADABLE = Failure("invalid_request", "`history` and `before` must be messages: `role` and `content`.", retryable=False)
 _NO_HISTORY = Failure("history_unreadable", UNREADABLE, retryable=False)
 _FILTERED = Failure("content_filter", "The model's content filter stopped the answer.", retryable=False)
-_MODEL_OPTIONS = ("name", "model", "instructions", "temperature", "top_p", "max_output_tokens", "response_format")
+_MODEL_OPTIONS = (
+    *("name", "model", "instructions", "temperature", "top_p", "max_output_tokens", "response_format"),
+    *("tools", "tool_choice", "parallel_tool_calls"),
+)
 
 
 class Attempt:
@@ -45,6 +47,7 @@ class Attempt:
         self._task: asyncio.Task[Any] | None = None
         self._dropped = ""
         self._stream = TextStream(store, claim) if claim.stream else None
+        self._brought: list[BaseMessage] = []
 
     def drop(self, why: str) -> None:
         """Stop the model's call, and do not commit; repeat this while the attempt goes on.
@@ -86,11 +89,21 @@ class Attempt:
         return await self._after_failure(_DEADLINE if isinstance(error, _DeadlinePassed) else classify(error))
 
     def _window(self) -> list[BaseMessage]:
-        before = convert_to_messages(self.claim.options.before)
+        """Return what comes before the question, and note what of it the turn adds to the history."""
+        answers = answering(self.claim.answers)
+        self._brought = [*answers, *convert_to_messages(self.claim.options.before)]
+        window = self._history(self._brought)
+        if answers:
+            # In the order of their calls; an answer to anything else than a call in the history is no message.
+            kept = [message for message in window if any(message is answer for answer in answers)]
+            self._brought = [*kept, *self._brought[len(answers) :]]
+        return window
+
+    def _history(self, following: list[BaseMessage]) -> list[BaseMessage]:
         if self.claim.options.history is not None:
-            return paired([*convert_to_messages(self.claim.options.history), *before])
+            return paired([*convert_to_messages(self.claim.options.history), *following])
         most = max(self._settings.window_messages, len(self.claim.window))
-        window = fit(self.claim.window, most, self._settings.window_tokens, before)
+        window = fit(self.claim.window, most, self._settings.window_tokens, following)
         if window.broken:
             log.warning("session %s: %d broken elements in its history", self.claim.session, window.broken)
         return window.messages
@@ -138,25 +151,26 @@ class Attempt:
     async def _commit(self, opening: OpenTurn, output: ChainOutput) -> Report:
         filtered = output.finish_reason == "content_filter"
         try:
-            elements = self._elements(opening, output) if self.claim.options.store and not filtered else []
+            elements, closing = self._elements(opening, output) if self.claim.options.store and not filtered else ([], [])
             dumps(output.usage).encode()
         except Exception as error:  # an answer holds whatever its chain has put there
             return await self._after_failure(classify(error))
         if filtered:
             log.info("turn %s: failed with %s", self.claim.id, _FILTERED.code)
         try:
-            return await self._finish(_outcome(output), elements)
+            return await self._finish(_outcome(output, closing), elements)
         except BrokenRecord:
             return await self._after_failure(_NO_HISTORY)
 
-    def _elements(self, opening: OpenTurn, output: ChainOutput) -> list[str]:
-        messages, now = self._transcript(opening, output), round(self.claim.now * 1000)
-        elements = [encode(m, self.claim.id, now, place=place) for place, m in enumerate(messages[:-1])]
-        return elements + [encode(m, self.claim.id, now, attempt=self.claim.attempt) for m in messages[-1:]]
-
-    def _transcript(self, opening: OpenTurn, output: ChainOutput) -> list[BaseMessage]:
-        options, question = self.claim.options, self.claim.question
-        return [*convert_to_messages(options.before), *transcript(opening, question, output.message, options.name)]
+    def _elements(self, opening: OpenTurn, output: ChainOutput) -> tuple[list[str], list[str]]:
+        """Return what goes into the history now, and what closes its open calls should nobody answer them."""
+        options, now = self.claim.options, round(self.claim.now * 1000)
+        messages = [*self._brought, *transcript(opening, self.claim.question, output.message, options.name)]
+        closing = [no_output(call) for call in open_calls(messages)]
+        place = len(messages) - 1
+        elements = [encode(m, self.claim.id, now, place=n) for n, m in enumerate(messages[:-1])]
+        elements += [encode(m, self.claim.id, now, attempt=self.claim.attempt) for m in messages[-1:]]
+        return elements, [encode(m, self.claim.id, now, place=place + n) for n, m in enumerate(closing)]
 
     async def _requeue(self, delay: float, *, forgive: bool = False) -> Report:
         if self._stream:
@@ -171,14 +185,13 @@ class Attempt:
         return Report(state, outcome) if state else Report(LOST)
 
 
-def _outcome(output: ChainOutput) -> Outcome:
-    items = refused(output.text) if output.refusal else said(output.text)
-    about: dict[str, Any] = {"output": items, "usage": output.usage, "model": whole(str(output.model or ""))}
+def _outcome(output: ChainOutput, closing: list[str]) -> Outcome:
+    about: dict[str, Any] = {"output": output.output, "usage": output.usage, "model": whole(str(output.model or ""))}
     if output.finish_reason == "content_filter":
         return Outcome(State.FAILED, **about, code=_FILTERED.code, message=_FILTERED.message)
     if output.finish_reason == "length":
         return Outcome(State.INCOMPLETE, **about)
-    return Outcome(State.COMPLETED, **about)
+    return Outcome(State.COMPLETED, **about, closing=closing)
 
 
 class _DeadlinePassed(Exception):

@@ -16,7 +16,7 @@ import openai
 from langchain_core import exceptions as langchain
 
 from turnstile.turns.settings import Settings
-from turnstile.workers.chains.run import ChainOutputError
+from turnstile.workers.chains.run import ChainOutputError, OptionRefused
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +99,8 @@ def classify(error: BaseException) -> Failure:
     """What went wrong, in words that are safe to store and to show. An error of a user's chain is never retried."""
     if isinstance(error, ChainOutputError):
         return Failure("chain_error", str(error), False)
+    if isinstance(error, OptionRefused):
+        return Failure("invalid_request", str(error), False)
     status = getattr(error, "status_code", None)
     if isinstance(status, int) and status >= 400:
         return _answered(error, status)

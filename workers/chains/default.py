@@ -12,15 +12,21 @@ from langchain_core.runnables.config import ensure_config
 from turnstile.workers.chains.openai.model import LoopChatOpenAI
 
 
+def asked(inputs: Mapping[str, Any]) -> list[BaseMessage]:
+    """Return the question as a human message: text, or a list of content parts. A turn that answers calls may ask nothing."""
+    question = inputs["question"]
+    return [HumanMessage(question, name=inputs.get("name"))] if question else []
+
+
 class QuestionPrompt(BaseMessagePromptTemplate):
-    """The question as a human message: text, or a list of content parts."""
+    """The question, where there is one."""
 
     @property
     def input_variables(self) -> list[str]:
         return ["question"]
 
     def format_messages(self, **kwargs: Any) -> list[BaseMessage]:
-        return [HumanMessage(kwargs["question"], name=kwargs.get("name"))]
+        return asked(kwargs)
 
 
 class DefaultChain(RunnableSequence[Any, Any]):
@@ -41,7 +47,7 @@ class DefaultChain(RunnableSequence[Any, Any]):
         prompt = self.first
         assert isinstance(prompt, ChatPromptTemplate)
         instructions = inputs.get("instructions", prompt.partial_variables["instructions"])
-        return [SystemMessage(instructions), *inputs["history"], HumanMessage(inputs["question"], name=inputs.get("name"))]
+        return [SystemMessage(instructions), *inputs["history"], *asked(inputs)]
 
 
 def default_chain(instructions: str, model: LoopChatOpenAI) -> DefaultChain:

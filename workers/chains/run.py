@@ -9,12 +9,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, message_chunk_to_message
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableSequence
 from langchain_openai.chat_models.base import BaseChatOpenAI
 
 from turnstile.memory.element import REFUSAL
+from turnstile.turns.output import Output, is_refusal, text_of
 from turnstile.turns.text import whole
+from turnstile.workers.chains.items import drop_calls, items_of, name_calls, whole_message
 from turnstile.workers.chains.openai.model import call_options
 
 Chain = Runnable[Any, Any]
@@ -23,6 +25,10 @@ Question = str | list[str | dict[str, Any]]
 
 class ChainOutputError(TypeError):
     """A chain gave something other than a message or a string. The message names the type only."""
+
+
+class OptionRefused(ValueError):
+    """A turn has an option that the chain cannot follow. The message names it, and can be shown."""
 
 
 @dataclass(slots=True)
@@ -39,23 +45,31 @@ class RefusalDelta:
     text: str
 
 
+_CUT_OFF = ("length", "content_filter")
+
 ChainEvent = TextDelta | RefusalDelta
 Listener = Callable[[ChainEvent], object]
 
 
 @dataclass(slots=True)
 class ChainOutput:
-    """The end of a call: what the chain answered. `usage` is langchain's `usage_metadata`: counts of tokens.
-
-    `refusal`: the text says why there is no answer, and was not streamed as the text of one.
-    """
+    """The end of a call: what the chain answered. `usage` is langchain's `usage_metadata`: counts of tokens."""
 
     message: AIMessage
-    text: str
+    output: Output
     usage: dict[str, Any] | None
     model: str | None
     finish_reason: str | None
-    refusal: bool = False
+
+    @property
+    def text(self) -> str:
+        """The text of the output."""
+        return text_of(self.output)
+
+    @property
+    def refusal(self) -> bool:
+        """Whether the text says why there is no answer, and was not streamed as the text of one."""
+        return is_refusal(self.output)
 
 
 async def run_chain(
@@ -72,6 +86,7 @@ async def run_chain(
 
     Raises:
         ChainOutputError: the chain gave no message and no string.
+        OptionRefused: the turn brings tools, and the chain takes none.
         Exception: whatever the chain raises; `turnstile.workers.attempt.failures.classify` knows the model's errors.
     """
     options = options or {}
@@ -93,9 +108,13 @@ def _configurable(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _bound(chain: Chain, arguments: Mapping[str, Any]) -> Chain:
-    """The chain with call arguments bound to the OpenAI model at its end; any other chain as it is."""
+    """Return the chain with call arguments bound to the OpenAI model at its end; any other chain as it is."""
     steps = list(getattr(chain, "steps", ())) or [chain]
     if not isinstance(getattr(steps[-1], "bound", steps[-1]), BaseChatOpenAI):
+        if "tools" in arguments:
+            raise OptionRefused(
+                "`tools`: this chain takes no tools of a client; only a chain that ends in an OpenAI model does."
+            )
         return chain
     model = steps[-1].bind(**arguments)
     return RunnableSequence(*steps[:-1], model) if steps[:-1] else model
@@ -143,7 +162,7 @@ def _message(output: Any) -> AIMessage:
     if isinstance(output, str):
         return AIMessage(output)
     if isinstance(output, AIMessageChunk):
-        output = message_chunk_to_message(output)
+        return whole_message(output)
     if not isinstance(output, AIMessage):
         raise ChainOutputError(f"The chain gave a {type(output).__name__}, not an AI message or a string.")
     return output
@@ -151,13 +170,14 @@ def _message(output: Any) -> AIMessage:
 
 def _output(message: AIMessage, refusal: bool) -> ChainOutput:
     about = message.response_metadata
+    finish_reason = about.get("finish_reason") or about.get("stop_reason")
     if isinstance(message.content, str):
         message.content = whole(message.content)
+    (drop_calls if finish_reason in _CUT_OFF else name_calls)(message)
     return ChainOutput(
         message=message,
-        text=whole(str(message.text)),
+        output=items_of(message, refusal),
         usage=dict(message.usage_metadata) if message.usage_metadata else None,
         model=about.get("model_name") or about.get("model"),
-        finish_reason=about.get("finish_reason") or about.get("stop_reason"),
-        refusal=refusal,
+        finish_reason=finish_reason,
     )

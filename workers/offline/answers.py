@@ -1,6 +1,7 @@
 """What the offline stand-in says, and how OpenAI's API writes it down.
 
-It is no language model: it greets, remembers names out of the messages it is sent, and repeats everything else.
+It is no language model: it greets, remembers names out of the messages it is sent, calls the tools that it is told to call
+(`turnstile.workers.offline.calls`), fills in a schema, and repeats everything else.
 """
 
 import json
@@ -10,6 +11,10 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from turnstile.workers.offline.calls import Call, next_calls, results
+from turnstile.workers.offline.messages import text_of
+from turnstile.workers.offline.schemas import example
 
 MODEL = "offline-stand-in"
 MOST_EVENTS = 256
@@ -28,16 +33,19 @@ _NO_NAME = re.compile(
 )
 _PIECE = re.compile(r"\s*\S{1,12}|\s+$")
 
-Message = Mapping[str, Any]
-
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One answer, cut into tokens. `finish_reason` is OpenAI's (`stop`, `length`, `content_filter`), or says: a `refusal`."""
+    """One answer, cut into tokens.
+
+    `finish_reason` is OpenAI's (`stop`, `length`, `tool_calls`, `content_filter`), or says: a `refusal`.
+    """
 
     pieces: Sequence[str]
     finish_reason: str
     prompt_tokens: int
+    calls: Sequence[Call] = ()
+    reasoning: Sequence[str] = ()
 
     @property
     def kind(self) -> str:
@@ -52,7 +60,7 @@ class Answer:
     @property
     def usage(self) -> dict[str, int]:
         """Plain counts of word pieces, in the form of OpenAI's `usage`."""
-        counted = len(self.pieces)
+        counted = len(self.pieces) + len(self.reasoning) + sum(len(_PIECE.findall(call.arguments)) for call in self.calls)
         return {
             "prompt_tokens": self.prompt_tokens,
             "completion_tokens": counted,
@@ -60,26 +68,34 @@ class Answer:
         }
 
 
-def text_of(content: Any) -> str:
-    """The text of a message's content: a string, or a list of parts of which only the text ones count."""
-    if isinstance(content, list):
-        return "".join(part.get("text") or "" for part in content if isinstance(part, dict))
-    return content if isinstance(content, str) else ""
+def answer(request: Mapping[str, Any], question: str, think: bool = False) -> Answer:
+    """Answer `question`, the newest in the request's messages: with the calls that are due, or with text.
 
-
-def last_question(messages: Sequence[Message]) -> str:
-    """The text of the newest user message, or an empty string."""
-    return next((text_of(message.get("content")) for message in reversed(messages) if message.get("role") == "user"), "")
-
-
-def answer(messages: Sequence[Message], question: str, most_tokens: int | None = None) -> Answer:
-    """Answer `question`, which stands at the end of `messages`; stop with `length` after `most_tokens`."""
-    earlier = [text_of(message.get("content")) for message in messages if message.get("role") == "user"][:-1]
-    pieces = _PIECE.findall(_reply(question, earlier))
+    With `think`, reasoning comes before it. Text stops with `length` after the most tokens that the request allows.
+    """
+    messages, most = request["messages"], most_tokens(request)
     prompt_tokens = sum(len(_PIECE.findall(text_of(message.get("content")))) for message in messages)
-    if most_tokens is not None and len(pieces) > most_tokens:
-        return Answer(pieces[:most_tokens], "length", prompt_tokens)
-    return Answer(pieces, "stop", prompt_tokens)
+    reasoning = _PIECE.findall(f"The question is: {question}") if think else ()
+    if calls := next_calls(request, question):
+        return Answer((), "tool_calls", prompt_tokens, calls, reasoning)
+    earlier = [text_of(message.get("content")) for message in messages if message.get("role") == "user"][:-1]
+    pieces = _PIECE.findall(_formed(results(messages) or _reply(question, earlier), request.get("response_format")))
+    if most is not None and len(pieces) > most:
+        return Answer(pieces[:most], "length", prompt_tokens, (), reasoning)
+    return Answer(pieces, "stop", prompt_tokens, (), reasoning)
+
+
+def most_tokens(request: Mapping[str, Any]) -> Any:
+    """Return the most tokens that a request allows an answer; None for any number."""
+    return request.get("max_completion_tokens") or request.get("max_tokens")
+
+
+def _formed(text: str, wanted: Any) -> str:
+    """Return the text in the form that `response_format` wants."""
+    kind = wanted.get("type") if isinstance(wanted, dict) else None
+    if kind == "json_schema":
+        return json.dumps(example((wanted.get("json_schema") or {}).get("schema") or {}, text), ensure_ascii=False)
+    return json.dumps({"answer": text}, ensure_ascii=False) if kind == "json_object" else text
 
 
 def _reply(question: str, earlier: Sequence[str]) -> str:
@@ -99,7 +115,12 @@ def _given_name(text: str) -> str | None:
 
 def completion(answer: Answer) -> bytes:
     """The body of a `chat.completion`."""
-    message = {"role": "assistant", "content": None, "refusal": None, answer.kind: "".join(answer.pieces)}
+    text = None if answer.calls else "".join(answer.pieces)
+    message: dict[str, Any] = {"role": "assistant", "content": None, "refusal": None, answer.kind: text}
+    if answer.reasoning:
+        message["reasoning_content"] = "".join(answer.reasoning)
+    if answer.calls:
+        message["tool_calls"] = [_call(call, call.arguments) for call in answer.calls]
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": answer.reported_reason}
     return _dump({**_envelope("chat.completion"), "choices": [choice], "usage": answer.usage})
 
@@ -113,17 +134,32 @@ def _events(answer: Answer, include_usage: bool) -> Iterator[bytes]:
     envelope = _envelope("chat.completion.chunk")
     if include_usage:
         envelope["usage"] = None
-    yield _event(envelope, {"role": "assistant", "content": ""})
-    step = 1 + len(answer.pieces) // MOST_EVENTS
-    for start in range(0, len(answer.pieces), step):
-        yield _event(envelope, {answer.kind: "".join(answer.pieces[start : start + step])})
+    yield _event(envelope, {"role": "assistant", "content": None if answer.calls else ""})
+    for text in _grouped(answer.reasoning):
+        yield _event(envelope, {"reasoning_content": text})
+    for text in _grouped(answer.pieces):
+        yield _event(envelope, {answer.kind: text})
+    for place, call in enumerate(answer.calls):
+        yield _event(envelope, {"tool_calls": [{"index": place, **_call(call, "")}]})
+        for text in _grouped(_PIECE.findall(call.arguments)):
+            yield _event(envelope, {"tool_calls": [{"index": place, "function": {"arguments": text}}]})
     yield _event(envelope, {}, answer.reported_reason)
     if include_usage:
         yield b"data: " + _dump({**envelope, "choices": [], "usage": answer.usage}) + b"\n\n"
     yield b"data: [DONE]\n\n"
 
 
-def _event(envelope: Mapping[str, Any], delta: Mapping[str, str], finish_reason: str | None = None) -> bytes:
+def _grouped(pieces: Sequence[str]) -> Iterator[str]:
+    step = 1 + len(pieces) // MOST_EVENTS
+    for start in range(0, len(pieces), step):
+        yield "".join(pieces[start : start + step])
+
+
+def _call(call: Call, arguments: str) -> dict[str, Any]:
+    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": arguments}}
+
+
+def _event(envelope: Mapping[str, Any], delta: Mapping[str, Any], finish_reason: str | None = None) -> bytes:
     choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
     return b"data: " + _dump({**envelope, "choices": [choice]}) + b"\n\n"
 

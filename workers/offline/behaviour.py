@@ -29,8 +29,9 @@ class Behaviour:
     `latency`: seconds before the first token. `tokens_per_second`: 0 for all at once. `fail`: a status or code (one
     of `FAILURES`). `retry_after`: seconds, told with a failure. `finish`: a finish reason to claim; `refusal`: the
     answer is one. `hang`: never answer. `stall`: stop half-way through the answer. `drop`: close the connection
-    half-way. `refuse`: reset the connection at once. `times`: only the first so many requests with the same `key`
-    (the question itself, if there is none) are met with a fault; 0 for all.
+    half-way. `refuse`: reset the connection at once. `think`: send reasoning first.
+    `times`: only the first so many requests with the same `key` (the question itself, if there is none) are met with a
+    fault; 0 for all.
     """
 
     latency: float = 0.0
@@ -44,6 +45,7 @@ class Behaviour:
     stall: bool = False
     drop: bool = False
     refuse: bool = False
+    think: bool = False
 
     def __post_init__(self) -> None:
         if self.fail and self.fail not in FAILURES:
@@ -59,7 +61,7 @@ class Behaviour:
 
     def healed(self) -> "Behaviour":
         """The same pace, without the faults."""
-        return Behaviour(latency=self.latency, tokens_per_second=self.tokens_per_second)
+        return Behaviour(latency=self.latency, tokens_per_second=self.tokens_per_second, think=self.think)
 
     def adjusted(self, words: str) -> "Behaviour":
         """With `name=value` and plain flag words applied.

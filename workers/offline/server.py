@@ -23,6 +23,7 @@ from turnstile.workers.offline import answers
 from turnstile.workers.offline.behaviour import Behaviour, read_directive
 from turnstile.workers.offline.delivery import deliver, fail
 from turnstile.workers.offline.exchange import ClientGone, Connection, Exchange, Receive, Send, Stats
+from turnstile.workers.offline.messages import last_question
 
 
 class OfflineModel:
@@ -119,7 +120,7 @@ class OfflineModel:
             return False
         if self._record:
             self.seen.append(request)
-        asked = answers.last_question(request["messages"])
+        asked = last_question(request["messages"])
         question, behaviour = read_directive(asked, base)
         behaviour = self._worn_off(behaviour, asked)
         if behaviour.refuse:
@@ -130,7 +131,7 @@ class OfflineModel:
         if behaviour.fail:
             await fail(exchange, behaviour)
             return False
-        answer = answers.answer(request["messages"], question, _most_tokens(request))
+        answer = answers.answer(request, question, behaviour.think)
         if behaviour.finish:
             answer = replace(answer, finish_reason=behaviour.finish)
         return await deliver(exchange, request, answer, behaviour)
@@ -148,10 +149,6 @@ def _read_request(body: bytes) -> dict[str, Any]:
     messages = request.get("messages") if isinstance(request, dict) else None
     if not isinstance(messages, list) or not messages or not all(isinstance(message, dict) for message in messages):
         raise ValueError("messages must be a list of at least one message")
-    if not isinstance(_most_tokens(request) or 1, int):
+    if not isinstance(answers.most_tokens(request) or 1, int):
         raise ValueError("max_completion_tokens must be a whole number")
     return request
-
-
-def _most_tokens(request: Mapping[str, Any]) -> Any:
-    return request.get("max_completion_tokens") or request.get("max_tokens")

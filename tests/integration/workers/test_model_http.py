@@ -76,7 +76,7 @@ async def test_options_of_one_turn(chain: Chain, offline: OfflineModel, streamed
     options = {"model": "other", "temperature": 0.1, "max_output_tokens": 2, "instructions": "Be {brief}"}
     short = await ask(chain, "one two three", streamed, **options, text={"format": {"type": "json_object"}})
     await ask(chain, "again", streamed)
-    assert (short.text, short.finish_reason) == ("You said:", "length")
+    assert (short.text, short.finish_reason) == ('{"answer": "You', "length")
     sent, after = offline.seen
     assert (sent["model"], sent["temperature"], sent["max_completion_tokens"]) == ("other", 0.1, 2)
     assert sent["messages"][0] == {"role": "system", "content": "Be {brief}"}

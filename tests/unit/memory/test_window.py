@@ -180,8 +180,8 @@ def test_a_call_id_that_comes_again_is_another_call() -> None:
 
 
 def test_results_that_follow_a_history_stay_with_their_calls() -> None:
-    following = [result("b"), result("a"), HOW]
-    assert fit(newest_first(HI, call("a", "b")), 10, 0, following).messages == [HI, call("a", "b"), *following]
+    found = fit(newest_first(HI, call("a", "b")), 10, 0, [result("b"), result("a"), HOW]).messages
+    assert found == [HI, call("a", "b"), result("a"), result("b"), HOW]
 
 
 def test_results_that_follow_without_their_calls_go() -> None:

@@ -44,6 +44,32 @@ def test_neighbouring_text_is_merged_and_nothing_else() -> None:
     assert chunks[0]["choices"][0]["delta"]["role"] == "assistant"
 
 
+def part(index: int, arguments: str, **more: Any) -> dict[str, Any]:
+    call = {"index": index, "function": {"arguments": arguments}}
+    if more:
+        call |= {"id": more["id"], "type": "function", "function": {"name": "look", "arguments": arguments}}
+    return {"choices": [{"index": 0, "delta": {"tool_calls": [call]}, "finish_reason": None}]}
+
+
+def test_neighbouring_arguments_of_one_call_are_merged() -> None:
+    stream = [part(0, "", id="a"), part(0, '{"n'), part(0, '": 1}'), part(1, "", id="b"), part(1, "{}"), part(0, " "), end()]
+    chunks = list(merged(stream))
+    told = [chunk["choices"][0]["delta"]["tool_calls"][0] for chunk in chunks[:-1]]
+    assert [(call["index"], call["function"]["arguments"]) for call in told] == [(0, '{"n": 1}'), (1, "{}"), (0, " ")]
+    assert [call.get("id") for call in told] == ["a", "b", None]
+
+
+def test_two_whole_calls_of_one_index_are_not_merged() -> None:
+    assert len(list(merged([part(0, "{}", id="a"), part(0, "{}", id="b")]))) == 2
+
+
+def test_neighbouring_reasoning_is_merged_apart_from_text() -> None:
+    thought = [text("", reasoning_content="a"), text("", reasoning_content="b"), text("c"), text("d", reasoning_content="e")]
+    deltas = [chunk["choices"][0]["delta"] for chunk in merged(thought)]
+    assert [delta.get("reasoning_content") for delta in deltas] == ["ab", None, "e"]
+    assert [delta["content"] for delta in deltas] == ["", "c", "d"]
+
+
 def test_other_lines_of_a_stream_are_passed_over() -> None:
     lines = [b": keepalive", b"", b"event: x\r", b'data: {"a": 1}\r', b"data:{}", b"id: 3", b"data: [DONE]", b"data: {}"]
     chunks = list(parsed(lines))
@@ -67,6 +93,28 @@ def test_options_become_call_arguments() -> None:
         "max_completion_tokens": 9,
         "extra_body": {"response_format": wanted},
     }
+
+
+TOOLS = [{"type": "function", "function": {"name": "look"}}]
+
+
+def test_tools_become_call_arguments() -> None:
+    options = {"tools": TOOLS, "tool_choice": "required", "parallel_tool_calls": False}
+    assert call_options(options) == options
+    assert call_options({"tools": [], "tool_choice": "none", "parallel_tool_calls": True}) == {}
+
+
+async def test_reasoning_goes_back_with_the_calls_of_the_same_exchange() -> None:
+    def thinking(id: str) -> AIMessage:
+        return AIMessage("", tool_calls=[ToolCall(name="look", args={}, id=id)], additional_kwargs={"reasoning_content": id})
+
+    model = build_model(Settings(), "http://127.0.0.1:1/v1")
+    earlier = [HumanMessage("one"), thinking("a"), ToolMessage("seen", tool_call_id="a"), AIMessage("done")]
+    spoken = AIMessage("well", additional_kwargs={"reasoning_content": "c"})
+    now = [HumanMessage("two"), thinking("b"), ToolMessage("seen", tool_call_id="b"), spoken]
+    told = model._get_request_payload([*earlier, *now])["messages"]
+    assert [message.get("reasoning_content") for message in told] == [None, None, None, None, None, "b", None, None]
+    await close_model(model)
 
 
 CALL = {"name": "look", "args": {"n": 1}, "id": "c1"}

@@ -7,6 +7,8 @@ import pytest
 
 from turnstile.workers.offline import answers
 from turnstile.workers.offline.behaviour import Behaviour, read_directive
+from turnstile.workers.offline.messages import last_question
+from turnstile.workers.offline.schemas import example
 
 
 def user(content: Any) -> dict[str, Any]:
@@ -15,7 +17,7 @@ def user(content: Any) -> dict[str, Any]:
 
 def said(*contents: Any, most_tokens: int | None = None) -> str:
     messages = [user(content) for content in contents]
-    told = answers.answer(messages, answers.last_question(messages), most_tokens)
+    told = answers.answer({"messages": messages, "max_tokens": most_tokens}, last_question(messages))
     return "".join(told.pieces)
 
 
@@ -49,7 +51,7 @@ def test_does_not_know_a_name_it_was_not_given() -> None:
 
 def test_names_come_from_the_user_alone() -> None:
     messages = [{"role": "assistant", "content": "I'm Hal"}, user("Whats my name")]
-    assert "don't know" in "".join(answers.answer(messages, "Whats my name").pieces)
+    assert "don't know" in "".join(answers.answer({"messages": messages}, "Whats my name").pieces)
 
 
 def test_reads_the_text_of_content_parts() -> None:
@@ -64,13 +66,13 @@ def test_pieces_add_up_to_the_text(text: str) -> None:
 
 def test_stops_at_the_most_tokens() -> None:
     messages = [user("one two three")]
-    told = answers.answer(messages, "one two three", 2)
+    told = answers.answer({"messages": messages, "max_completion_tokens": 2}, "one two three")
     assert (told.finish_reason, "".join(told.pieces)) == ("length", "You said:")
     assert told.usage == {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
 
 
 def test_events_hold_the_answer_and_its_usage() -> None:
-    told = answers.answer([user("x " * 2_000)], "x " * 2_000)
+    told = answers.answer({"messages": [user("x " * 2_000)]}, "x " * 2_000)
     events = answers.events(told, include_usage=True)
     chunks = [json.loads(event.removeprefix(b"data: ")) for event in events[:-1]]
     text = "".join(chunk["choices"][0]["delta"].get("content", "") for chunk in chunks if chunk["choices"])
@@ -101,3 +103,120 @@ def test_what_was_set_at_the_start_holds_unless_a_request_says_otherwise() -> No
 
 def test_healing_keeps_the_pace() -> None:
     assert Behaviour(latency=1.0, fail="500", times=2, drop=True).healed() == Behaviour(latency=1.0)
+
+
+LOOK = {"type": "function", "function": {"name": "look", "parameters": {"type": "object", "properties": {"at": {}}}}}
+PAY = {
+    "type": "function",
+    "function": {
+        "name": "pay",
+        "parameters": {
+            "properties": {"amount": {"type": "integer", "minimum": 5}, "to": {"$ref": "#/$defs/name"}},
+            "$defs": {"name": {"type": "string", "maxLength": 3}},
+        },
+    },
+}
+
+
+def calls(*messages: dict[str, Any], **more: Any) -> list[tuple[str, str]]:
+    request = {"messages": messages, "tools": [LOOK, PAY], **more}
+    told = answers.answer(request, last_question(messages))
+    assert (told.finish_reason == "tool_calls") == bool(told.calls)
+    assert len({call.id for call in told.calls}) == len(told.calls)
+    return [(call.name, call.arguments) for call in told.calls]
+
+
+def called(*ids: str) -> dict[str, Any]:
+    made = [{"id": id, "type": "function", "function": {"name": f"n{id}", "arguments": "{}"}} for id in ids]
+    return {"role": "assistant", "content": None, "tool_calls": made}
+
+
+def returned(id: str, content: Any) -> dict[str, Any]:
+    return {"role": "tool", "tool_call_id": id, "content": content}
+
+
+TWO = user('Please:\ncall look {"at": [1, "x"]}\n call look\nthen call pay {"amount": ')
+
+
+def test_calls_the_tools_that_it_is_told_to_call_round_by_round() -> None:
+    assert calls(TWO) == [("look", '{"at": [1, "x"]}'), ("look", "{}")]
+    assert calls(TWO, called("a", "b"), returned("a", "x"), returned("b", "y")) == [("pay", '{"amount":')]
+
+
+def test_without_parallel_calls_each_is_a_round() -> None:
+    assert calls(TWO, parallel_tool_calls=False) == [("look", '{"at": [1, "x"]}')]
+    assert calls(TWO, called("a"), returned("a", "x"), parallel_tool_calls=False) == [("look", "{}")]
+
+
+def test_answers_with_what_the_tools_returned() -> None:
+    done = [TWO, called("a", "b"), returned("a", "sun"), returned("b", [{"type": "text", "text": "rain"}]), called("c")]
+    told = answers.answer({"messages": [*done, returned("c", "ok")], "tools": [LOOK]}, TWO["content"])
+    assert "".join(told.pieces) == "na returned sun\nnb returned rain\nnc returned ok"
+
+
+def test_a_new_question_is_a_new_beginning() -> None:
+    assert calls(TWO, called("a"), returned("a", "x"), user("call pay {}")) == [("pay", "{}")]
+    assert calls(TWO, called("a"), returned("a", "x"), user("Thanks")) == []
+
+
+def test_calls_nothing_without_tools_or_where_it_may_not() -> None:
+    assert calls(TWO, tools=[]) == []
+    assert calls(TWO, tool_choice="none") == []
+    assert calls(user("Hello")) == []
+
+
+def test_calls_what_it_has_to() -> None:
+    assert calls(user("abcdef"), tool_choice="required") == [("pay", '{"amount": 5, "to": "abc"}')]
+    assert calls(user("abcdef"), tool_choice={"type": "function", "function": {"name": "look"}}) == [
+        ("look", '{"at": "abcdef"}')
+    ]
+    assert calls(TWO, tool_choice={"type": "function", "function": {"name": "pay"}})[0][0] == "pay"
+
+
+def test_events_hold_reasoning_and_calls_in_pieces() -> None:
+    told = answers.answer({"messages": [TWO], "tools": [LOOK]}, TWO["content"], think=True)
+    chunks = [json.loads(event.removeprefix(b"data: ")) for event in answers.events(told, include_usage=True)[:-1]]
+    deltas = [chunk["choices"][0]["delta"] for chunk in chunks if chunk["choices"]]
+    assert "".join(delta.get("reasoning_content", "") for delta in deltas).startswith("The question is: Please:")
+    pieces = [delta["tool_calls"][0] for delta in deltas if "tool_calls" in delta]
+    assert [(piece["index"], piece["function"]["name"]) for piece in pieces if "id" in piece] == [(0, "look"), (1, "look")]
+    assert "".join(p["function"]["arguments"] for p in pieces if p["index"] == 0) == '{"at": [1, "x"]}'
+    assert [chunk["choices"][0]["finish_reason"] for chunk in chunks[-2:-1]] == ["tool_calls"]
+
+
+@pytest.mark.parametrize(
+    ("schema", "value"),
+    [
+        (
+            {"type": "object", "properties": {"a": {"type": "string"}, "b": {"type": ["null", "string"]}}},
+            {"a": "hi", "b": None},
+        ),
+        ({"type": "array", "items": {"enum": ["x", "y"]}, "minItems": 2}, ["x", "x"]),
+        ({"anyOf": [{"type": "boolean"}, {"type": "null"}]}, True),
+        ({"allOf": [{"$ref": "#/$defs/d"}], "$defs": {"d": {"const": 4}}}, 4),
+        ({"type": "number", "exclusiveMinimum": 2}, 3),
+        ({"type": "integer", "maximum": -2}, -2),
+        ({"type": "string", "format": "date"}, "2026-01-01"),
+        ({"type": "string", "minLength": 4}, "hi.."),
+        ({"$ref": "#/nowhere"}, "hi"),
+        ({"default": {"a": 1}}, {"a": 1}),
+        ({}, "hi"),
+    ],
+)
+def test_a_value_fits_its_schema(schema: dict[str, Any], value: Any) -> None:
+    assert example(schema, "hi") == value
+
+
+def test_a_schema_without_an_end_has_a_value() -> None:
+    node = {"type": "object", "properties": {"next": {"$ref": "#"}, "rest": {"type": "array", "items": {"$ref": "#"}}}}
+    assert "next" in example({**node, "required": ["next"]}, "x")
+    assert example({"$ref": "#"}, "x") == "x"
+
+
+def test_an_answer_has_the_form_that_is_wanted() -> None:
+    schema = {"type": "object", "properties": {"city": {"type": "string"}, "sun": {"type": "boolean"}}}
+    wanted = {"type": "json_schema", "json_schema": {"name": "weather", "schema": schema}}
+    told = answers.answer({"messages": [user("Köln")], "response_format": wanted}, "Köln")
+    assert json.loads("".join(told.pieces)) == {"city": "You said: Köln", "sun": True}
+    told = answers.answer({"messages": [user("hi")], "response_format": {"type": "json_object"}}, "hi")
+    assert json.loads("".join(told.pieces)) == {"answer": "You said: hi"}

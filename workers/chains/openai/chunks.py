@@ -7,6 +7,7 @@ from turnstile.turns.text import loads
 
 Chunk = dict[str, Any]
 DONE: Chunk = {"done": True}
+_TEXTS = ("content", "reasoning_content", "reasoning")
 
 
 def parsed(lines: Iterable[bytes]) -> Iterator[Chunk]:
@@ -29,30 +30,58 @@ def parsed(lines: Iterable[bytes]) -> Iterator[Chunk]:
 
 
 def merged(chunks: Iterable[Chunk]) -> Iterator[Chunk]:
-    """Yield the same chunks, with neighbours that hold only text merged."""
+    """Yield the same chunks, with neighbours that go on with the same text or the same call's arguments merged."""
     held: list[Chunk] = []
+    going: Going = None
     for chunk in chunks:
-        if held and not _is_text(chunk):
-            yield _joined(held)
+        goes_on, begins = _going(chunk)
+        if held and (goes_on is None or goes_on != going):
+            yield _joined(held, going)
             held = []
-        if _is_text(chunk):
-            held.append(chunk)
-        else:
+        if begins is None and goes_on is None:
             yield chunk
+        else:
+            held.append(chunk)
+            going = begins
     if held:
-        yield _joined(held)
+        yield _joined(held, going)
 
 
-def _is_text(chunk: Chunk) -> bool:
+Going = str | int | None
+"""The field of text, or the index of the call, that chunks go on with."""
+
+
+def _going(chunk: Chunk) -> tuple[Going, Going]:
+    """Return what a chunk goes on with, and what the next one may go on with; None for nothing."""
     choices: Sequence[Any] = chunk.get("choices") or ()
     if len(choices) != 1 or chunk.get("usage") or choices[0].get("finish_reason") or choices[0].get("logprobs"):
-        return False
+        return None, None
     delta = choices[0].get("delta") or {}
-    return isinstance(delta.get("content"), str) and not delta.get("tool_calls") and not delta.get("function_call")
+    told = [name for name, value in delta.items() if value and name != "role"] if len(delta) > 1 else [*delta]
+    if len(told) == 1 and told[0] in _TEXTS and isinstance(delta[told[0]], str):
+        return told[0], told[0]
+    if told == ["tool_calls"] and len(delta["tool_calls"]) == 1:
+        return _calling(delta["tool_calls"][0])
+    return ("content", "content") if not told and isinstance(delta.get("content"), str) else (None, None)
 
 
-def _joined(chunks: list[Chunk]) -> Chunk:
+def _calling(call: dict[str, Any]) -> tuple[Going, Going]:
+    function, index = call.get("function") or {}, call.get("index")
+    if not isinstance(index, int) or not isinstance(function.get("arguments"), str):
+        return None, None
+    return (None if call.get("id") or function.get("name") else index), index
+
+
+def _joined(chunks: list[Chunk], going: Going) -> Chunk:
     first = chunks[0]
     if len(chunks) > 1:
-        first["choices"][0]["delta"]["content"] = "".join(chunk["choices"][0]["delta"]["content"] for chunk in chunks)
+        place = [_place(chunk, going) for chunk in chunks]
+        holder, name = place[0]
+        holder[name] = "".join(holder[name] for holder, name in place)
     return first
+
+
+def _place(chunk: Chunk, going: Going) -> tuple[dict[str, Any], str]:
+    """Return the object that holds what goes on, and its field."""
+    delta = chunk["choices"][0]["delta"]
+    return (delta, going) if isinstance(going, str) else (delta["tool_calls"][0]["function"], "arguments")

@@ -127,7 +127,7 @@ class Deltas:
             for chunk in merged(map(self._refusal.hold, parsed(lines))):
                 finished |= chunk is DONE
                 if chunk is not DONE:
-                    heard |= any((choice.get("delta") or {}).get("content") for choice in chunk.get("choices") or ())
+                    heard |= any(map(_says_something, chunk.get("choices") or ()))
                     self._ended |= any(choice.get("finish_reason") for choice in chunk.get("choices") or ())
                     yield chunk
             if finished:
@@ -138,6 +138,10 @@ class Deltas:
                 return
             if heard:
                 await asyncio.sleep(FLUSH_SECONDS)
+
+
+def _says_something(choice: Mapping[str, Any]) -> bool:
+    return any(value for name, value in (choice.get("delta") or {}).items() if name != "role")
 
 
 async def _drain(reads: AsyncIterator[bytes]) -> None:

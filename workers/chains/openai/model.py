@@ -12,7 +12,7 @@ from langchain_core.callbacks import AsyncCallbackManager, AsyncCallbackManagerF
 from langchain_core.globals import get_llm_cache
 from langchain_core.language_models import LanguageModelInput
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
-from langchain_core.outputs import ChatResult
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.utils.utils import LC_ID_PREFIX
 from langchain_core.utils.uuid import uuid7
 from langchain_openai import ChatOpenAI
@@ -21,6 +21,7 @@ from pydantic import SecretStr
 from turnstile.turns.errors import SettingError
 from turnstile.turns.settings import Settings
 from turnstile.workers.chains.openai.completions import Completions
+from turnstile.workers.chains.openai.reasoning import note_reasoning, return_reasoning
 
 OPENAI_URL = "https://api.openai.com/v1"
 CONNECT_SECONDS = 10.0
@@ -58,7 +59,24 @@ class LoopChatOpenAI(ChatOpenAI):
             {"content": message.content, "role": role} if role else next(converted)
             for message, role in zip(messages, roles, strict=True)
         ]
+        if unusual:
+            return_reasoning(messages, payload["messages"])
         return payload
+
+    def _convert_chunk_to_generation_chunk(
+        self, chunk: dict[str, Any], default_chunk_class: type, base_generation_info: dict[str, Any] | None
+    ) -> ChatGenerationChunk | None:
+        found = super()._convert_chunk_to_generation_chunk(chunk, default_chunk_class, base_generation_info)
+        if found and chunk.get("choices"):
+            note_reasoning(chunk["choices"][0].get("delta"), found.message)
+        return found
+
+    def _create_chat_result(self, response: Any, generation_info: dict[str, Any] | None = None) -> ChatResult:
+        result = super()._create_chat_result(response, generation_info)
+        if isinstance(response, dict):
+            for choice, generation in zip(response["choices"], result.generations, strict=True):
+                note_reasoning(choice["message"], generation.message)
+        return result
 
     async def answer(self, messages: list[BaseMessage]) -> AIMessage:
         """Return the message that `ainvoke` would, without the bookkeeping of callbacks; only for an `unobserved` model."""
@@ -78,6 +96,8 @@ class LoopChatOpenAI(ChatOpenAI):
         return get_llm_cache() is None and not AsyncCallbackManager.configure(verbose=self.verbose).handlers
 
 
+_PLAIN_OPTIONS = ("model", "temperature", "top_p")
+_TOOL_OPTIONS = ("tools", "tool_choice", "parallel_tool_calls")
 _ROLES: dict[type[BaseMessage], str] = {HumanMessage: "user", AIMessage: "assistant"}
 _TOLD = {"name", "tool_calls", "function_call", "audio"}
 
@@ -157,10 +177,12 @@ def _on_this_machine(url: str) -> bool:
 def call_options(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return a turn's options as ChatOpenAI's call arguments, for `bind`.
 
-    Known: `model`, `temperature`, `top_p`, `max_output_tokens`, and `text` (`{"format": …}`, as in the Responses API) or
-    `response_format` (as in Chat Completions). Others are not the model's, and are left out.
+    Known: `model`, `temperature`, `top_p`, `max_output_tokens`, `tools` with `tool_choice` and `parallel_tool_calls` (as in
+    Chat Completions), and `text` (`{"format": …}`, as in the Responses API) or `response_format` (as in Chat Completions).
+    Others are not the model's, and are left out.
     """
-    arguments = {name: options[name] for name in ("model", "temperature", "top_p") if options.get(name) is not None}
+    known = (*_PLAIN_OPTIONS, *(_TOOL_OPTIONS if options.get("tools") else ()))
+    arguments = {name: options[name] for name in known if options.get(name) is not None}
     if options.get("max_output_tokens") is not None:
         arguments["max_completion_tokens"] = options["max_output_tokens"]
     wanted = options.get("response_format") or _response_format((options.get("text") or {}).get("format"))

@@ -1,0 +1,113 @@
+"""A client's tools on the default chain: calls become open items, and their answers lead to the next answer."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from langchain_core.messages import AIMessage
+from langchain_core.runnables import RunnableLambda
+
+from tests.support.worker_parts import Flaky, claimed
+from turnstile.memory.codec import decode
+from turnstile.turns.output import Item, called, open_calls, reasoned, said
+from turnstile.turns.question import Options
+from turnstile.turns.settings import Settings
+from turnstile.turns.states import State
+from turnstile.turns.turn import Record
+from turnstile.workers.attempt.attempt import Attempt
+from turnstile.workers.chains.load import close_chain, load_chain
+from turnstile.workers.chains.run import Chain
+from turnstile.workers.offline.server import OfflineModel
+
+TOOLS: list[dict[str, Any]] = [
+    {"type": "function", "function": {"name": name, "parameters": {"type": "object", "properties": {}}}}
+    for name in ("look", "pay")
+]
+BOTH = pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+
+
+@pytest.fixture
+async def offline() -> AsyncIterator[OfflineModel]:
+    async with OfflineModel(record=True) as server:
+        yield server
+
+
+@pytest.fixture
+async def chain(offline: OfflineModel) -> AsyncIterator[Chain]:
+    loaded = load_chain(Settings(), offline.base_url)
+    yield loaded
+    await close_chain(loaded)
+
+
+async def turn(store: Flaky, chain: Chain, id: str, question: str, **options: Any) -> Record:
+    """Run a turn in session foo to its end."""
+    await store.submit(id, "foo", question, Options(**options))
+    await Attempt(await claimed(store, id), chain, store).run()
+    return await store.status(id)
+
+
+async def stored(store: Flaky) -> list[Any]:
+    """The messages of the history, oldest first."""
+    found = [decode(element) for element in reversed(await store.history("foo"))]
+    return [one.message for one in found if one]
+
+
+def calls(record: Record) -> list[Item]:
+    return [{**call, "call_id": ""} for call in open_calls(record.output)]
+
+
+@BOTH
+async def test_calls_of_a_client_tool_end_the_turn_as_open_items(flaky: Flaky, chain: Chain, stream: bool) -> None:
+    question = 'Look and pay.\ncall look {"at": "Köln"}\ncall pay {"amount": 3}'
+    record = await turn(flaky, chain, "a", question, tools=TOOLS, stream=stream)
+    assert (record.state, record.answer, record.text) == (State.COMPLETED, "", "")
+    assert calls(record) == [called("", "look", '{"at":"Köln"}'), called("", "pay", '{"amount":3}')]
+    human, asked = (await stored(flaky))[:2]
+    assert (human.content, [call["id"] for call in asked.tool_calls]) == (question, [c["call_id"] for c in record.output])
+    assert [event.type for event in await flaky.events("a")] == (["started", "ended"] if stream else ["ended"])
+
+
+@BOTH
+async def test_arguments_that_do_not_parse_are_passed_on(flaky: Flaky, chain: Chain, stream: bool) -> None:
+    record = await turn(flaky, chain, "a", 'call pay {"amount', tools=TOOLS, stream=stream)
+    assert calls(record) == [called("", "pay", '{"amount')]
+
+
+@BOTH
+async def test_reasoning_is_an_item_and_stays_in_the_history(flaky: Flaky, chain: Chain, stream: bool) -> None:
+    record = await turn(flaky, chain, "a", "Well? [[think]]", stream=stream)
+    assert record.output == (reasoned("The question is: Well?"), *said("You said: Well?"))
+    assert (await stored(flaky))[1].additional_kwargs["reasoning_content"] == "The question is: Well?"
+
+
+async def test_the_choice_of_a_tool_reaches_the_model(flaky: Flaky, chain: Chain, offline: OfflineModel) -> None:
+    named = {"type": "function", "function": {"name": "look"}}
+    await turn(flaky, chain, "a", "Hello", tools=TOOLS, tool_choice=named, parallel_tool_calls=False)
+    [seen] = offline.seen
+    assert (seen["tools"], seen["tool_choice"], seen["parallel_tool_calls"]) == (TOOLS, named, False)
+
+
+async def test_calls_that_were_cut_off_are_nobodys(flaky: Flaky, chain: Chain) -> None:
+    record = await turn(flaky, chain, "a", "call pay {} [[finish=length]]", tools=TOOLS)
+    assert (record.state, open_calls(record.output)) == (State.INCOMPLETE, ())
+    assert not (await stored(flaky))[1].tool_calls
+
+
+async def test_a_chain_that_takes_no_tools_says_so(flaky: Flaky) -> None:
+    record = await turn(flaky, RunnableLambda(lambda _: AIMessage("hi")), "a", "Hello", tools=TOOLS)
+    assert (record.state, record.code) == (State.FAILED, "invalid_request")
+    assert "tools" in str(record.message)
+
+
+async def test_tools_of_messages_before_the_question_reach_the_model_in_pairs(
+    flaky: Flaky, chain: Chain, offline: OfflineModel
+) -> None:
+    called_ = {"id": "c1", "type": "function", "function": {"name": "look", "arguments": "{}"}}
+    before: list[dict[str, Any]] = [
+        {"role": "tool", "tool_call_id": "c0", "content": "an orphan"},
+        {"role": "user", "content": "Look"},
+        {"role": "assistant", "content": "", "tool_calls": [called_]},
+        {"role": "tool", "tool_call_id": "c1", "content": "seen"},
+    ]
+    await turn(flaky, chain, "a", "Well?", before=before)
+    assert [message["role"] for message in offline.seen[0]["messages"]] == ["system", "user", "assistant", "tool", "user"]

@@ -1,0 +1,63 @@
+"""The output items of a model's message."""
+
+import uuid
+
+from langchain_core.messages import AIMessage, AIMessageChunk, InvalidToolCall, ToolCall, message_chunk_to_message
+
+from turnstile.memory.calls import calls_of
+from turnstile.memory.element import call_item, reasoning_text
+from turnstile.turns.output import Output, reasoned, refused, said
+from turnstile.turns.text import loads, whole
+
+_MOST_ID = 200
+"""Characters in a call's id; an answer to a longer one is refused."""
+
+
+def items_of(message: AIMessage, refusal: bool = False) -> Output:
+    """Return what a message says, in order: reasoning, text, and calls, all of which are the client's."""
+    text = whole(str(message.text))
+    calls = tuple(map(call_item, calls_of(message)))
+    spoken = (refused if refusal else said)(text) if text or not calls else ()
+    reasoning = whole(reasoning_text(message.content, message.additional_kwargs))
+    return (*([reasoned(reasoning)] if reasoning else ()), *spoken, *calls)
+
+
+def whole_message(chunk: AIMessageChunk) -> AIMessage:
+    """Return the message of merged chunks.
+
+    LangChain repairs arguments that broke off: a tool would be called with other ones than the model was about to write.
+    """
+    message = message_chunk_to_message(chunk)
+    assert isinstance(message, AIMessage)
+    if broken := [call for call in chunk.tool_call_chunks if not _is_object(call["args"] or "{}")]:
+        sound = [call for call in chunk.tool_call_chunks if call not in broken]
+        message.tool_calls = [
+            ToolCall(type="tool_call", name=call["name"] or "", args=loads(call["args"] or "{}"), id=call["id"])
+            for call in sound
+        ]
+        message.invalid_tool_calls = [
+            InvalidToolCall(type="invalid_tool_call", name=call["name"], args=call["args"], id=call["id"], error=None)
+            for call in broken
+        ]
+    return message
+
+
+def _is_object(text: str) -> bool:
+    try:
+        return isinstance(loads(text), dict)
+    except ValueError:
+        return False
+
+
+def name_calls(message: AIMessage) -> None:
+    """Give each call an id of its own: some servers send none, or the tool's name for each call of it."""
+    seen: set[str] = set()
+    for call in calls_of(message):
+        if not call["id"] or len(call["id"]) > _MOST_ID or call["id"] in seen:
+            call["id"] = f"call_{uuid.uuid4().hex}"
+        seen.add(call["id"])
+
+
+def drop_calls(message: AIMessage) -> None:
+    """Forget the calls of a message that was cut off: nobody can answer half a call."""
+    message.tool_calls, message.invalid_tool_calls = [], []
