@@ -60,6 +60,10 @@ class AskOptions(TypedDict, total=False):
     request: dict[str, Any]
 
 
+def _turn_id(id: str | None) -> str:
+    return str(uuid.uuid4()) if id is None else id
+
+
 class _Turn:
     """A turn. `session` and `submitted` are None if it was looked up by its id."""
 
@@ -136,7 +140,7 @@ class ChatClient:
         Raises:
             TurnRefused: not accepted, and nothing was stored; its subclasses name the reason.
         """
-        submitted = self.store.submit(id or str(uuid.uuid4()), session, question, Options(**options))
+        submitted = self.store.submit(_turn_id(id), session, question, Options.of(options))
         return Turn(self, submitted.id, session, submitted)
 
     def turn(self, id: str) -> Turn:
@@ -236,7 +240,7 @@ class AsyncChatClient:
 
     async def ask(self, session: str, question: Question, *, id: str | None = None, **options: Unpack[AskOptions]) -> AsyncTurn:
         """See ChatClient.ask."""
-        submitted = await self.store.submit(id or str(uuid.uuid4()), session, question, Options(**options))
+        submitted = await self.store.submit(_turn_id(id), session, question, Options.of(options))
         return AsyncTurn(self, submitted.id, session, submitted)
 
     def turn(self, id: str) -> AsyncTurn:

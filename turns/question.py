@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
 from typing import Any, Self
 
 from turnstile.turns.answers import well_formed
@@ -25,8 +27,8 @@ def encode_question(question: Question, max_bytes: int, *, optional: bool = Fals
     `max_bytes` is for what is text in it; with pictures and files a question has at most MOST_QUESTION_BYTES. `optional`: it
     may be an empty text, as in a turn that only answers calls.
     """
-    if not (optional and question == "") and not _well_formed(question):
-        raise InvalidTurn("A question is a text, or a list of content parts that each have a `type`.", param="question")
+    if not (optional and question == ""):
+        _check_form(question)
     text = _encode(question, "question")
     told = text if isinstance(question, str) else _encode([p for p in question if p["type"] == "text"], "question")
     _check_size("The question's text", told, max_bytes, "TURNSTILE_MAX_QUESTION_BYTES allows")
@@ -50,10 +52,24 @@ def _encode(value: object, param: str) -> str:
     return text
 
 
-def _well_formed(question: object) -> bool:
-    if isinstance(question, str):
-        return bool(question.strip())
-    return bool(question) and isinstance(question, list) and all(isinstance(p, dict) and p.get("type") for p in question)
+def _check_form(question: object) -> None:
+    if not isinstance(question, str) and not (isinstance(question, list) and all(map(_is_part, question))):
+        raise InvalidTurn(
+            "A question is a text, or a list of content parts, each with a `type`; one of type `text` has a text.",
+            param="question",
+        )
+    if not question.strip() if isinstance(question, str) else all(map(_is_blank, question)):
+        raise InvalidTurn("The question is empty.", param="question")
+
+
+def _is_part(part: object) -> bool:
+    if not isinstance(part, dict) or not isinstance(part.get("type"), str) or not part["type"]:
+        return False
+    return part["type"] != "text" or isinstance(part.get("text"), str)
+
+
+def _is_blank(part: Mapping[str, Any]) -> bool:
+    return part["type"] == "text" and not part["text"].strip()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +112,16 @@ class Options:
     """Where to tell of the turn's end: `url`, and the id of the API `key` whose secret signs."""
     request: dict[str, Any] = field(default_factory=dict)
     """What a producer wants to find again in the turn's record; JSON, never sent to the model."""
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> Self:
+        """Return options from keyword arguments. Raises InvalidTurn, and TypeError for a name that there is not."""
+        known = [f.name for f in fields(cls)]
+        for name in given:
+            if name not in known:
+                near = get_close_matches(name, known, n=1)
+                raise TypeError(f"ask() has no option {name!r}" + (f"; did you mean {near[0]!r}?" if near else "."))
+        return cls(**given)
 
     def __post_init__(self) -> None:
         """Raise InvalidTurn, naming the option, when one does not fit."""

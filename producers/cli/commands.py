@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from turnstile.producers.cli.group import EPILOG, Commands, read_question, with_terminal
+from turnstile.producers.cli.group import EPILOG, Commands, read_question, seconds, with_terminal
 
 if TYPE_CHECKING:
     from turnstile.producers.cli.terminal import Terminal
@@ -40,9 +40,9 @@ def main() -> None:
 @click.option("--instructions", help="Overrides the system prompt.")
 @click.option("--temperature", type=float)
 @click.option("--max-output-tokens", type=int)
-@click.option("--deadline", "deadline_seconds", type=float, metavar="SECONDS", help="Overrides TURNSTILE_TURN_SECONDS.")
+@click.option("--deadline", "deadline_seconds", type=seconds, help="Overrides TURNSTILE_TURN_SECONDS.")
 @click.option("--queue", type=click.Choice(["chat", "batch"]), default="chat", show_default=True)
-@click.option("--timeout", type=float, metavar="SECONDS", help="Stop waiting after this long; the turn continues.")
+@click.option("--timeout", type=seconds, help="Stop waiting after this long; the turn continues.")
 @click.option("--wait/--no-wait", default=True, help="Wait for the answer, or print the turn's id at once.")
 @with_terminal
 def ask(terminal: "Terminal", session: str, question: str, wait: bool, timeout: float | None, **options: Any) -> None:

@@ -1,5 +1,6 @@
 """The frame of all commands: errors as one line with an exit status, and the `--json` flag."""
 
+import math
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 USAGE, UNREACHABLE, INTERRUPTED = 2, 3, 130
+
+_TERMINAL = "turnstile.terminal"
 
 EPILOG = """\b
 Exit status:
@@ -46,22 +49,46 @@ class Commands(click.Group):
             ctx.exit(INTERRUPTED)
         except Exception as error:
             status = exit_status(error)
+            _tell_programs(ctx, error, status)
             if status is None:
                 raise
             click.echo(f"turnstile: {error}", err=True)
             ctx.exit(status)
 
 
+def _tell_programs(ctx: click.Context, error: Exception, status: int | None) -> None:
+    """With `--json`, write `{"error": …}` to stdout if nothing stands there yet; a defect has its traceback alone."""
+    terminal: Terminal | None = ctx.meta.get(_TERMINAL)
+    if terminal and terminal.as_json and not terminal.wrote and (status is not None or isinstance(error, click.ClickException)):
+        message = error.format_message() if isinstance(error, click.ClickException) else str(error)
+        terminal.result("", {"error": {"type": type(error).__name__, "message": message}})
+
+
 def with_terminal(command: Command) -> Command:
     """Give a command a `--json` flag, which it receives as a Terminal."""
 
-    def build(_context: click.Context, _parameter: click.Parameter, as_json: bool) -> "Terminal":
+    def build(context: click.Context, _parameter: click.Parameter, as_json: bool) -> "Terminal":
         from turnstile.producers.cli.terminal import Terminal
 
-        return Terminal(as_json)
+        terminal = context.meta[_TERMINAL] = Terminal(as_json)
+        return terminal
 
-    flag = click.option("--json", "terminal", is_flag=True, callback=build, help="Machine-readable: JSON on stdout.")
+    # Eager: an error in another option is told in JSON, too.
+    flag = click.option(
+        "--json", "terminal", is_flag=True, is_eager=True, callback=build, help="Machine-readable: JSON on stdout."
+    )
     return flag(command)
+
+
+def seconds(text: str) -> float:
+    """Return a number of seconds above 0."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 < number < math.inf:
+        raise click.BadParameter(f"{text!r} is not a number of seconds above 0.")
+    return number
 
 
 def read_question(_context: click.Context, _parameter: click.Parameter, text: str) -> str:

@@ -9,8 +9,11 @@ from turnstile.producers.client import ChatClient
 
 def show_history(terminal: Terminal, client: ChatClient, session: str, limit: int | None) -> None:
     """Show a session's messages, oldest first."""
-    for message in client.history(session, limit):
+    messages = client.history(session, limit)
+    for message in messages:
         terminal.result(formatting.history_text(message), asdict(message))
+    if not messages:
+        terminal.complain(f"Session {session} has no history: it is unknown, was erased, or has no ended turn yet.")
 
 
 def show_status(terminal: Terminal, client: ChatClient, turn: str) -> None:

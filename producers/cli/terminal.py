@@ -22,6 +22,7 @@ class Terminal:
         self.interactive = sys.stdout.isatty()
         self._watched = sys.stderr.isatty()
         self._at_line_start = True
+        self.wrote = False
 
     def result(self, text: str, value: Any, label: str = "") -> None:
         """Write a result: `text` for people, after a `label` that may have colours; `value` for programs."""
@@ -39,6 +40,7 @@ class Terminal:
         self._at_line_start = text.endswith("\n") if text else self._at_line_start
 
     def _put(self, text: str) -> None:
+        self.wrote = self.wrote or bool(text)
         encoding = sys.stdout.encoding or "utf-8"
         sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
         sys.stdout.flush()

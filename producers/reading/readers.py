@@ -4,12 +4,13 @@ A reader's `step` says what to fetch next (None: it is done); the blocking and t
 `take`. A reader begins with the stored events, waits for more, and looks at the record whenever none came.
 """
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from turnstile.turns.errors import LoginRefused, QueueUnreachable, TurnNotFinished
+from turnstile.turns.errors import InvalidTurn, LoginRefused, QueueUnreachable, TurnNotFinished
 from turnstile.turns.turn import Event, Record
 
 T = TypeVar("T")
@@ -203,6 +204,8 @@ class Patience:
     """
 
     def __init__(self, timeout: float | None) -> None:
+        if timeout is not None and math.isnan(timeout):
+            raise InvalidTurn("`timeout` must be a number of seconds, or None.", param="timeout")
         self._end = None if timeout is None else time.monotonic() + timeout
         self._silent_since: float | None = None
         self._pause = _FIRST_PAUSE

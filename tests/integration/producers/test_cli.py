@@ -140,7 +140,9 @@ def test_history_is_shown_oldest_first(run: Run) -> None:
     assert run("history", "foo").stdout == "user: one\nassistant: You said: one\nuser: two\nassistant: You said: two\n"
     [message] = lines(run("history", "foo", "--limit", "1", "--json"))
     assert (message["role"], message["content"]) == ("assistant", "You said: two")
-    assert run("history", "nobody").stdout == ""
+    unknown = run("history", "nobody")
+    assert (unknown.exit_code, unknown.stdout) == (0, "")
+    assert unknown.stderr.startswith("Session nobody has no history")
 
 
 def test_status_shows_what_is_known(run: Run) -> None:
@@ -236,6 +238,35 @@ def test_redis_that_does_not_answer_is_exit_status_3(run: Run, monkeypatch: pyte
     result = run("stats")
     assert (result.exit_code, result.stdout) == (3, "")
     assert result.stderr.startswith("turnstile: Redis at 127.0.0.1:1/0 does not answer.")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "kind"),
+    [
+        (["status", "nobody"], 1, "UnknownTurn"),
+        (["ask", "foo", ""], 2, "InvalidTurn"),
+        (["ask", "foo", "hello", "--id", ""], 2, "InvalidTurn"),
+        (["ask", "foo", "hello", "--timeout", "nan"], 2, "BadParameter"),
+        (["ask", "foo", "hello", "--deadline", "inf"], 2, "BadParameter"),
+        (["ask", "foo", "hello", "--deadline", "-1"], 2, "BadParameter"),
+        (["history"], 2, "MissingParameter"),
+        (["batch", "/nowhere", "out"], 2, "BadParameter"),
+    ],
+)
+def test_an_error_is_json_for_programs_and_a_line_for_people(run: Run, arguments: list[str], status: int, kind: str) -> None:
+    result = run(*arguments, "--json")
+    [told] = lines(result)
+    assert result.exit_code == status
+    assert told["error"]["type"] == kind
+    assert told["error"]["message"] in " ".join(result.stderr.split())
+    assert run(*arguments).stdout == ""
+
+
+def test_an_outage_is_json_for_programs_too(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
+    result = run("stats", "--json")
+    assert result.exit_code == 3
+    assert lines(result)[0]["error"]["type"] == "QueueUnreachable"
 
 
 class Shown:
