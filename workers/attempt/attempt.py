@@ -22,6 +22,7 @@ from turnstile.workers.attempt.failures import Failure, backoff, classify
 from turnstile.workers.attempt.insist import insist
 from turnstile.workers.attempt.report import LOST, REQUEUED, Report
 from turnstile.workers.attempt.text_stream import TextStream
+from turnstile.workers.attempt.trace import trace
 from turnstile.workers.chains.run import ChainOutput, run_chain
 
 log = logging.getLogger(__name__)
@@ -64,7 +65,8 @@ class Attempt:
             return await self._after_failure(_NO_HISTORY)
         try:
             window = self._window()
-        except Exception:  # LangChain's readers raise whatever a strange message leads them to, and quote it
+        except Exception as fault:  # LangChain's readers raise whatever a strange message leads them to, and quote it
+            trace(self.claim.id, fault, _UNREADABLE, self._settings)
             return await self._after_failure(_UNREADABLE)
         claim, prefix = self.claim, self._settings.history_prefix
         opening = OpenTurn(claim.session, claim.id, claim.token, window, history_prefix=prefix)
@@ -86,7 +88,12 @@ class Attempt:
             return await self._commit(opening, asked.result())
         if self._dropped:
             return await self._after_drop()
-        return await self._after_failure(_DEADLINE if isinstance(error, _DeadlinePassed) else classify(error))
+        return await self._after_failure(_DEADLINE if isinstance(error, _DeadlinePassed) else self._classified(error))
+
+    def _classified(self, error: BaseException) -> Failure:
+        failure = classify(error)
+        trace(self.claim.id, error, failure, self._settings)
+        return failure
 
     def _window(self) -> list[BaseMessage]:
         """Return what comes before the question, and note what of it the turn adds to the history."""
@@ -154,7 +161,7 @@ class Attempt:
             elements, closing = self._elements(opening, output) if self.claim.options.store and not filtered else ([], [])
             dumps(output.usage).encode()
         except Exception as error:  # an answer holds whatever its chain has put there
-            return await self._after_failure(classify(error))
+            return await self._after_failure(self._classified(error))
         if filtered:
             log.info("turn %s: failed with %s", self.claim.id, _FILTERED.code)
         try:

@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import logging
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,13 @@ from turnstile.turns.errors import SettingError
 from turnstile.turns.settings import Settings
 from turnstile.workers.chains.default import default_chain
 from turnstile.workers.chains.openai.model import build_model, check_name, close_model
+from turnstile.workers.chains.origin import project_place, type_name
 from turnstile.workers.chains.run import Chain
+
+log = logging.getLogger(__name__)
+
+_OTHER_HISTORY = "langchain_community.chat_message_histories.redis"
+"""Loaded when a name of it is used, and not before."""
 
 
 def load_chain(settings: Settings, base_url: str | None = None) -> Chain:
@@ -49,12 +56,18 @@ def _user_chain(setting: str) -> Chain:
     folder = str(Path.cwd())
     if folder not in sys.path:
         sys.path.insert(0, folder)
-    module = _attempt(f"{module_name} cannot be imported", lambda: importlib.import_module(module_name))
+    module = _attempt(setting, f"{module_name} cannot be imported", lambda: importlib.import_module(module_name))
+    if _OTHER_HISTORY in sys.modules:
+        log.warning(
+            "TURNSTILE_CHAIN: %s imports RedisChatMessageHistory from langchain_community, which stores each message beside "
+            "the worker, so a second time: import it from turnstile",
+            module_name,
+        )
     if not hasattr(module, name):
         raise SettingError(f"TURNSTILE_CHAIN: {module_name} has no {name}.")
     value = getattr(module, name)
     if not isinstance(value, Runnable) and _takes_nothing(value):
-        value = _attempt(f"{setting} cannot be called", value)
+        value = _attempt(setting, f"{setting} cannot be called", value)
     if not isinstance(value, Runnable):
         raise SettingError(
             f"TURNSTILE_CHAIN: {setting} is neither a Runnable nor a function without parameters that returns one."
@@ -62,12 +75,13 @@ def _user_chain(setting: str) -> Chain:
     return value
 
 
-def _attempt(problem: str, action: Callable[[], Any]) -> Any:
+def _attempt(setting: str, problem: str, action: Callable[[], Any]) -> Any:
     try:
         return action()
     except (Exception, SystemExit) as error:
-        reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-        raise SettingError(f"TURNSTILE_CHAIN: {problem}: {reason}") from error
+        reason = " ".join(f"{type_name(error)}: {error}".split())[:300]
+        where = project_place(error, setting)
+        raise SettingError(f"TURNSTILE_CHAIN: {problem}: {reason}" + (f" ({where})" if where else "")) from error
 
 
 def _takes_nothing(value: object) -> bool:

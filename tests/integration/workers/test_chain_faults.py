@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from inspect import getsource
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessage
 from langchain_core.runnables import RunnableConfig, RunnableLambda
 
+from tests.chains import odd
 from tests.chains.odd import Own
 from tests.support.processes import Worker
 from tests.support.wait import PATIENCE_SECONDS, wait_until
@@ -147,3 +149,19 @@ def test_what_a_chain_leaves_behind_is_told_without_content(tmp_path: Path, redi
         assert "RuntimeError" in worker.text()
         assert worker.stop() == 0
         assert SECRET not in worker.text()
+
+
+@pytest.mark.parametrize("shown", [False, True])
+def test_a_chain_that_fails_leaves_its_type_and_place_and_its_text_where_content_may_be_shown(
+    tmp_path: Path, redis_url: str, shown: bool
+) -> None:
+    turns = TurnStore(Settings(redis_url=redis_url, show_content=shown))
+    chain = "tests.chains.odd:raising"
+    with Worker(redis_url, tmp_path, TURNSTILE_CHAIN=chain, TURNSTILE_SHOW_CONTENT=str(shown)) as worker:
+        turns.submit("a", "foo", SECRET)
+        wait_until(lambda: turns.status("a").state.ended, "the turn has ended")
+        line = next(at for at, text in enumerate(getsource(odd).splitlines(), 1) if "raise RuntimeError(" in text)
+        assert f"turn a: chain_error: RuntimeError at tests.chains.odd, line {line}" in worker.text()
+        assert (f"RuntimeError: {SECRET}" in worker.text(), "Traceback" in worker.text()) == (shown, shown)
+        assert (SECRET in worker.text()) == shown
+        assert SECRET not in str(turns.status("a").message)

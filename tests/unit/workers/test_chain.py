@@ -91,6 +91,28 @@ def test_a_bad_chain_is_told_in_one_line(chain_file: Writer, code: str, said: st
     assert "\n" not in str(caught.value)
 
 
+def test_a_chain_that_cannot_be_imported_or_called_is_told_with_its_line(chain_file: Writer) -> None:
+    for code, line in ((f"{IMPORTS}\n{{}}['missing']\n", 3), ("def chain():\n    return 1 / 0\n", 2)):
+        settings = chain_file(code)
+        with pytest.raises(SettingError, match=rf" \({settings.chain.partition(':')[0]}, line {line}\)$"):
+            load_chain(settings)
+
+
+def test_a_history_that_stores_everything_twice_is_told(chain_file: Writer, caplog: pytest.LogCaptureFixture) -> None:
+    load_chain(chain_file(f"{IMPORTS}chain = {UPPER}"))
+    assert "RedisChatMessageHistory" not in caplog.text
+    wrong = (
+        "import warnings\nwarnings.simplefilter('ignore')\n"
+        "from langchain_community.chat_message_histories import RedisChatMessageHistory\n"
+    )
+    try:
+        load_chain(chain_file(f"{wrong}{IMPORTS}chain = {UPPER}"))
+    finally:
+        sys.modules.pop("langchain_community.chat_message_histories.redis", None)
+    assert "imports RedisChatMessageHistory from langchain_community" in caplog.text
+    assert "import it from turnstile" in caplog.text
+
+
 def test_a_missing_module_is_told_in_one_line() -> None:
     with pytest.raises(SettingError, match="TURNSTILE_CHAIN: nowhere_at_all cannot be imported"):
         load_chain(Settings(chain="nowhere_at_all:chain"))
