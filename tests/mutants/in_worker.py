@@ -97,8 +97,8 @@ WORKER = (
     _worker(
         "a broken stream is committed",
         "half an answer is kept as a whole one",
-        "        return await self._after_failure(_DEADLINE if isinstance(error, _DeadlinePassed) else classify(error))\n",
-        "        return await self._finish(Outcome(State.COMPLETED), [])\n",
+        "return await self._after_failure(_DEADLINE if isinstance(error, _DeadlinePassed) else self._classified(error))\n",
+        "return await self._finish(Outcome(State.COMPLETED), [])\n",
         module="attempt/attempt",
     ),
     _worker(

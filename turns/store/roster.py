@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache, partial
 from typing import Any
+from urllib.parse import urlsplit
 
 from turnstile.turns.redis.scripts import digest
 from turnstile.turns.settings import Settings
@@ -28,6 +29,9 @@ SHOULD_AGREE = (
 Facts = Mapping[str, Any]
 """What a worker says of itself."""
 
+OPENAI_URL = "https://api.openai.com/v1"
+STAND_IN = "the offline stand-in"
+
 REMEDY = "What one stores, the other would lose: set it alike everywhere; stop all workers to change it."
 
 
@@ -35,6 +39,15 @@ def introduce(settings: Settings) -> Facts:
     """What a process with these settings says of its version and of what others should share; nothing secret."""
     shared = {Settings.variable(name): _said(getattr(settings, name)) for name in (*MUST_AGREE, *SHOULD_AGREE)}
     return {"fingerprint": _fingerprint(shared), "version": package_version(), "scripts": digest(), "settings": shared}
+
+
+def asked_model(settings: Settings) -> str:
+    """Return what a worker with these settings asks, for people: a model and its server, a chain, or the stand-in."""
+    if settings.chain:
+        return f"the chain {settings.chain}"
+    if settings.offline:
+        return STAND_IN
+    return f"{settings.model} at {urlsplit(settings.openai_base_url or OPENAI_URL).netloc.rpartition('@')[2]}"
 
 
 def _fingerprint(shared: Mapping[str, str]) -> str:

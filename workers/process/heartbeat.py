@@ -28,7 +28,7 @@ class Heartbeat:
         self._store = store
         self._worker = worker
         self._facts: dict[str, Any] = {"host": socket.gethostname(), "pid": os.getpid(), "concurrency": concurrency}
-        self._facts |= roster.introduce(store.settings)
+        self._facts |= {**roster.introduce(store.settings), "model": roster.asked_model(store.settings)}
         self._answered = asyncio.Event()
         self.refusal = ""
 

@@ -1,18 +1,35 @@
 """The check of the model."""
 
 import json
+import ssl
 import urllib.error
 import urllib.request
+from collections.abc import Set
 from urllib.parse import urlsplit
 
 from turnstile.producers.cli.doctor.check import Check, Verdict
 from turnstile.turns.settings import Settings
+from turnstile.turns.store.roster import OPENAI_URL, STAND_IN, asked_model
 
-OPENAI_URL = "https://api.openai.com/v1"
 MODEL_SECONDS = 5.0
 
 
-def check_model(settings: Settings) -> Check:
+def check_model(settings: Settings, asked: Set[str] = frozenset()) -> Check:
+    """Check the model that the workers ask, as they tell; if it is this environment's too, that its server has it."""
+    if len(asked) > 1:
+        advice = "An answer depends on the worker that takes the turn: set all workers alike."
+        return Check("model", Verdict.WARN, f"the workers ask several: {', '.join(sorted(asked))}", advice)
+    if asked and asked != {asked_model(settings)}:
+        detail = f"the workers ask {min(asked)}; this environment has {asked_model(settings)}, so it was not checked"
+        if asked == {STAND_IN}:
+            return Check(
+                "model", Verdict.WARN, detail, "For real answers set OPENAI_API_KEY or OPENAI_BASE_URL for the workers."
+            )
+        return Check("model", Verdict.OK, detail)
+    return _check_own(settings)
+
+
+def _check_own(settings: Settings) -> Check:
     """Check that the model's server accepts the key and lists the model."""
     if settings.chain:
         return Check("model", Verdict.OK, f"asked by {settings.chain}, which is not checked")
@@ -23,7 +40,10 @@ def check_model(settings: Settings) -> Check:
         known = _models(settings)
     except urllib.error.HTTPError as error:
         return _refused(settings, error.code)
-    except (OSError, ValueError):
+    except (OSError, ValueError) as error:
+        if isinstance(getattr(error, "reason", None), ssl.SSLCertVerificationError):
+            advice = "Check the host in OPENAI_BASE_URL, or add the certificate's authority to this machine's."
+            return Check("model", Verdict.FAIL, f"the certificate of {_model_server(settings)} is not trusted", advice)
         advice = "Check OPENAI_BASE_URL, the network, and any proxy in between."
         return Check("model", Verdict.FAIL, f"{_model_server(settings)} does not answer", advice)
     if settings.model not in known:

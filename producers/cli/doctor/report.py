@@ -1,20 +1,25 @@
 """All checks, in order, and their report."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import asdict
 
 import click
+import redis
 
 from turnstile.producers.cli.doctor.check import Check, Verdict
 from turnstile.producers.cli.doctor.key_checks import check_keys
 from turnstile.producers.cli.doctor.model_checks import check_model
 from turnstile.producers.cli.doctor.server_checks import check_reach, check_rights, check_server
 from turnstile.producers.cli.doctor.turn_checks import check_turns
-from turnstile.producers.cli.doctor.worker_checks import check_settings, check_workers
+from turnstile.producers.cli.doctor.worker_checks import asked_models, check_settings, check_workers
 from turnstile.producers.cli.terminal import Terminal
+from turnstile.turns.errors import TurnstileError
 from turnstile.turns.settings import Settings
 from turnstile.turns.settings import settings as read_settings
 from turnstile.turns.store.turns import TurnStore
+
+_NEEDED = ("redis", "role", "rights")
+"""Checks without which none of workers and turns can be made."""
 
 _COLOURS = {Verdict.OK: "green", Verdict.WARN: "yellow", Verdict.FAIL: "red"}
 
@@ -37,15 +42,25 @@ def report(terminal: Terminal) -> int:
 def examine(settings: Settings) -> Iterator[Check]:
     """Make all checks, and yield each one's outcome."""
     store = TurnStore(settings)
-    reach = check_reach(store)
-    yield reach
-    if reach.verdict is not Verdict.FAIL:
-        yield from check_server(store)
-        rights = check_rights(store)
-        yield rights
-        if rights.verdict is not Verdict.FAIL:
-            yield check_workers(store)
-            yield check_settings(store)
-            yield check_turns(store)
+    asked: set[str] = set()
+    try:
+        if (
+            (yield from _passed([check_reach(store)]))
+            and (yield from _passed(check_server(store)))
+            and (yield from _passed([check_rights(store)]))
+        ):
+            asked = asked_models(store)
+            yield from (check(store) for check in (check_workers, check_settings, check_turns))
+    except (TurnstileError, redis.RedisError) as error:
+        yield Check("redis", Verdict.FAIL, str(store.address), str(error))
     yield check_keys(settings)
-    yield check_model(settings)
+    yield check_model(settings, asked)
+
+
+def _passed(checks: Iterable[Check]) -> Generator[Check, None, bool]:
+    """Yield outcomes, and return False if one of them leaves nothing to ask."""
+    passed = True
+    for check in checks:
+        yield check
+        passed = passed and not (check.name in _NEEDED and check.verdict is Verdict.FAIL)
+    return passed

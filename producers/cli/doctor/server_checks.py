@@ -61,6 +61,15 @@ def check_version(facts: Mapping[str, str]) -> Check:
     return Check("version", Verdict.OK, name)
 
 
+def check_role(facts: Mapping[str, str]) -> Check:
+    """Check that the server is no replica: what is written to one is refused, or lost."""
+    if facts.get("role", "master") != "master":
+        primary = f"{facts.get('master_host', '?')}:{facts.get('master_port', '?')}"
+        advice = "Name the primary in REDIS_URL, or the sentinels: sentinel://host:26379/0?master=name."
+        return Check("role", Verdict.FAIL, f"a replica of {primary}", advice)
+    return Check("role", Verdict.OK, "primary")
+
+
 def check_eviction(facts: Mapping[str, str]) -> Check:
     """Check that a full server refuses new turns instead of dropping accepted ones."""
     policy = facts.get("maxmemory_policy", "unknown")
@@ -95,6 +104,7 @@ def check_memory(facts: Mapping[str, str]) -> Check:
 
 _INFO_CHECKS: tuple[Callable[[Mapping[str, str]], Check], ...] = (
     check_version,
+    check_role,
     check_eviction,
     check_durability,
     check_memory,

@@ -1,9 +1,11 @@
 """Checks of the workers."""
 
 import json
+from collections.abc import Iterable, Set
 from typing import Any
 
 from turnstile.producers.cli.doctor.check import Check, Verdict
+from turnstile.turns.errors import MissingRight
 from turnstile.turns.store.roster import REMEDY, introduce, objection, oddities
 from turnstile.turns.store.runner import Call
 from turnstile.turns.store.turns import TurnStore
@@ -33,27 +35,34 @@ def living_workers(store: TurnStore) -> dict[str, dict[str, Any]]:
     return {name: facts for name, facts in called_roll(store).items() if not facts["stale"]}
 
 
+def asked_models(store: TurnStore) -> set[str]:
+    """Return the models that the workers at work ask; a worker of an older version does not tell."""
+    return {str(facts["model"]) for facts in living_workers(store).values() if "model" in facts}
+
+
 def called_roll(store: TurnStore) -> dict[str, dict[str, Any]]:
     """Return all present workers, by name, each with its facts; `stale` names the parts that hang.
 
-    A worker's loop writes its facts: one that has written none for a while, and whose connection is open, hangs as a whole.
+    The connection of a dead worker is closed at once, though its facts stay for a while. A worker's loop writes its facts: one
+    that has written none for a while, and whose connection is open, hangs as a whole.
     """
     found = store.run(Call("HGETALL", (store.keys.workers,), _pairs))
     now = store.now()
     known = {name: {"stale": [], **json.loads(facts)} for name, facts in found.items()}
-    silent = [name for name, facts in known.items() if abs(now - facts["seen"]) >= WORKER_SILENT_SECONDS]
-    listening = _listening(store, silent)
+    silent = {name for name, facts in known.items() if abs(now - facts["seen"]) >= WORKER_SILENT_SECONDS}
     for name in silent:
         known[name]["stale"] = ["loop"]
-    return {name: facts for name, facts in known.items() if name not in silent or name in listening}
+    try:
+        present = _listening(store, known)
+    except MissingRight:
+        present = known.keys() - silent
+    return {name: known[name] for name in known if name in present}
 
 
-def _listening(store: TurnStore, workers: list[str]) -> set[str]:
-    if not workers:
-        return set()
-    channels = [store.keys.orders(name) for name in workers]
-    found = store.run(Call("PUBSUB", ("NUMSUB", *channels), _pairs))
-    return {name for name, channel in zip(workers, channels, strict=True) if int(found.get(channel, 0))}
+def _listening(store: TurnStore, workers: Iterable[str]) -> Set[str]:
+    channels = {store.keys.orders(name): name for name in workers}
+    found = store.run(Call("PUBSUB", ("NUMSUB", *channels), _pairs)) if channels else {}
+    return {channels[channel] for channel, listeners in found.items() if int(listeners)}
 
 
 def _pairs(reply: Any) -> dict[str, Any]:

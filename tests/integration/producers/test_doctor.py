@@ -1,6 +1,7 @@
 """The doctor, at real servers: Redis, a model's server, and workers that live or have fallen silent."""
 
 import json
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,14 +11,16 @@ import pytest
 import redis
 from pydantic import SecretStr
 
-from tests.support.processes import offline_model
+from tests.chaos.proxy import ProxyThread
+from tests.support.certificates import Certificates
+from tests.support.processes import Worker, offline_model
 from tests.support.wait import PATIENCE_SECONDS
 from turnstile.deploy.local.server import EmbeddedServer
 from turnstile.producers.cli.doctor.check import Check, Verdict
 from turnstile.producers.cli.doctor.key_checks import check_keys
 from turnstile.producers.cli.doctor.model_checks import check_model
 from turnstile.producers.cli.doctor.report import examine
-from turnstile.producers.cli.doctor.worker_checks import living_workers
+from turnstile.producers.cli.doctor.worker_checks import asked_models, living_workers
 from turnstile.turns.redis.scripts import digest
 from turnstile.turns.settings import Settings
 from turnstile.turns.store import roster
@@ -69,14 +72,96 @@ def test_a_server_that_is_not_there_ends_the_checks_of_it() -> None:
     assert found["redis"].verdict is Verdict.FAIL
 
 
-def test_only_workers_seen_of_late_count(settings: Settings, client: redis.Redis) -> None:
+def _enrol(client: redis.Redis, store: TurnStore, name: str, *, ago: float = 0, **facts: Any) -> None:
+    told = {"seen": store.now() - ago, "running": 2, "concurrency": 100, **facts}
+    client.hset(store.keys.workers, name, json.dumps(told))
+
+
+def test_only_workers_that_listen_count_and_those_not_seen_of_late_hang(settings: Settings, client: redis.Redis) -> None:
     store = TurnStore(settings)
-    now = store.client.time()
-    assert isinstance(now, tuple)
-    for name, seen in (("here", now[0]), ("gone", now[0] - 3_600)):
-        client.hset(store.keys.workers, name, json.dumps({"seen": seen, "running": 2, "concurrency": 100}))
-    assert set(living_workers(store)) == {"here"}
-    assert checks(settings)["workers"] == Check("workers", Verdict.OK, "1 at work, 2 of 100 turns at once")
+    for name, ago in (("here", 0), ("hangs", 3_600), ("died a moment ago", 0), ("gone", 3_600)):
+        _enrol(client, store, name, ago=ago)
+    with listening(client, store.keys.orders("here"), store.keys.orders("hangs")):
+        assert set(living_workers(store)) == {"here"}
+        found = checks(settings)["workers"]
+    assert found.detail == "1 at work, 2 of 100 turns at once; hangs makes no progress: loop"
+
+
+def test_a_user_without_the_right_to_ask_who_listens_counts_those_seen_of_late(
+    settings: Settings, client: redis.Redis, redis_url: str
+) -> None:
+    _enrol(client, TurnStore(settings), "here")
+    _enrol(client, TurnStore(settings), "gone", ago=3_600)
+    client.execute_command("ACL", "SETUSER", "few", "on", ">word", "~*", "&*", "+@all", "-pubsub")  # type: ignore[no-untyped-call]  # untyped
+    try:
+        few = f"redis://few:word@{redis_url.rpartition('@')[2].removeprefix('redis://')}"
+        assert set(living_workers(TurnStore(Settings(redis_url=few)))) == {"here"}
+    finally:
+        client.execute_command("ACL", "DELUSER", "few")  # type: ignore[no-untyped-call]  # untyped
+
+
+@pytest.mark.parametrize(
+    ("models", "verdict", "detail"),
+    [
+        (["m at h"], Verdict.OK, "the workers ask m at h; this environment has the offline stand-in, so it was not checked"),
+        (["m at h", "n at h"], Verdict.WARN, "the workers ask several: m at h, n at h"),
+        (["the offline stand-in"], Verdict.WARN, "no key and no base URL: the offline stand-in answers"),
+    ],
+)
+def test_the_model_is_the_workers_and_not_that_of_this_environment(
+    settings: Settings, client: redis.Redis, models: list[str], verdict: Verdict, detail: str
+) -> None:
+    store = TurnStore(settings)
+    for number, model in enumerate(models):
+        _enrol(client, store, f"w{number}", model=model)
+    with listening(client, *(store.keys.orders(f"w{number}") for number in range(len(models)))):
+        found = checks(settings)["model"]
+    assert (found.verdict, found.detail) == (verdict, detail)
+
+
+def test_workers_without_a_model_are_pointed_out_where_this_environment_has_one(base_url: str) -> None:
+    found = check_model(Settings(openai_base_url=base_url, model="offline-stand-in"), {"the offline stand-in"})
+    assert found.verdict is Verdict.WARN
+    assert "for the workers" in found.advice
+
+
+def test_a_worker_tells_the_model_that_it_asks(settings: Settings, redis_url: str, tmp_path: Path, base_url: str) -> None:
+    with Worker(redis_url, tmp_path, OPENAI_BASE_URL=base_url, TURNSTILE_MODEL="offline-stand-in"):
+        told = asked_models(TurnStore(settings))
+        found = checks(settings.model_copy(update={"openai_base_url": base_url, "model": "offline-stand-in"}))["model"]
+    assert told == {f"offline-stand-in at {base_url.split('/')[2]}"}
+    assert found.verdict is Verdict.OK
+
+
+def test_a_replica_is_no_server_for_turns(tmp_path: Path) -> None:
+    with EmbeddedServer(tmp_path / "primary") as primary:
+        options = {"replicaof": f"127.0.0.1 {primary.port}"}
+        with EmbeddedServer(tmp_path / "replica", options=options) as replica:
+            found = checks(Settings(redis_url=replica.url))
+    assert found["role"] == Check("role", Verdict.FAIL, f"a replica of 127.0.0.1:{primary.port}", found["role"].advice)
+    assert "workers" not in found
+    assert "model" in found
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [("/99", "has no database 99"), ("/0?username=nobody&password=word", "refuses the login")],
+    ids=["no such database", "a wrong password"],
+)
+def test_a_refusal_is_a_failed_check_and_the_others_go_on(tmp_path: Path, change: str, told: str) -> None:
+    with EmbeddedServer(tmp_path / "server", append_only=False) as server:
+        found = checks(Settings(redis_url=server.url.removesuffix("/0") + change))
+    assert found["redis"].verdict is Verdict.FAIL
+    assert told in found["redis"].advice
+    assert "model" in found
+
+
+def test_a_certificate_of_the_model_s_that_nobody_vouches_for_is_told_as_such(tmp_path: Path) -> None:
+    context = Certificates(tmp_path).server()
+    with ProxyThread() as proxies, socket.create_server(("127.0.0.1", 0)) as nobody:
+        port = proxies.open(nobody.getsockname()[1], context).port
+        found = check_model(Settings(openai_base_url=f"https://localhost:{port}/v1"))
+    assert (found.verdict, found.detail) == (Verdict.FAIL, f"the certificate of localhost:{port} is not trusted")
 
 
 @pytest.mark.parametrize(
