@@ -5,6 +5,7 @@ import pytest
 from tests.scripts.conftest import Memory, Stage
 from tests.scripts.cutting import cut
 from tests.scripts.scene import Scene, pair, pairs
+from turnstile.memory.element import Element, write
 from turnstile.turns.question import Options
 from turnstile.turns.states import State
 from turnstile.turns.turn import Claim
@@ -39,6 +40,31 @@ def test_the_window_is_the_newest_messages_newest_first(stage: Stage) -> None:
     for id in ("a", "b"):
         scene.complete(scene.start(id))
     assert [element.decode() for element in scene.start("c").window] == pairs(["a", "b"])[:0:-1]
+
+
+def human(text: str) -> str:
+    return write(Element("human", {"content": text}, {}))
+
+
+def tool(number: int) -> str:
+    return write(Element("tool", {"content": str(number), "tool_call_id": "c"}, {}))
+
+
+@pytest.mark.parametrize("question", [human("q"), '{"type": "human", "data": {"content": "by another writer"}}'])
+@pytest.mark.parametrize("steps", [2, 3, 700])
+def test_a_longer_exchange_is_whole_in_the_window(stage: Stage, question: str, steps: int) -> None:
+    scene = stage.open(window_messages=3)
+    exchange = [question, *map(tool, range(steps))]
+    scene.client.rpush(scene.keys.history("foo"), *reversed([human("older"), *exchange]))
+    assert [element.decode() for element in scene.start("a").window] == exchange[::-1]
+
+
+@pytest.mark.parametrize("steps", [1_003, 20_000])
+def test_an_exchange_of_a_thousand_messages_is_cut(stage: Stage, steps: int) -> None:
+    scene = stage.open(window_messages=3)
+    exchange = [human("q"), *map(tool, range(steps))]
+    scene.client.rpush(scene.keys.history("foo"), *reversed(exchange))
+    assert [element.decode() for element in scene.start("a").window] == exchange[:-4:-1]
 
 
 def test_a_window_of_none(stage: Stage) -> None:

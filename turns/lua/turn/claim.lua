@@ -25,7 +25,7 @@ end
 local again = phase == 'running' and owner == attempts .. ':' .. nonce
 if phase ~= 'dispatched' and not again then return { 'stale' } end
 
-local messages = redis.pcall('LRANGE', history, window == '0' and 1 or 0, math.max(0, window - 1))
+local messages = read_window(history, tonumber(window))
 if lacks_right(messages) then error(messages) end
 local attempt, started, sequence = tonumber(attempts), began or now, tonumber(last or 0)
 if not again then
