@@ -11,7 +11,7 @@ from turnstile.turns.turn import Record
 
 CONTENT_FILTER = "content_filter"
 
-_ITEM_ID = re.compile(r"msg_(?P<turn>.+?)(?:_[ia]\d+)?")
+_ITEM_ID = re.compile(r"(?:msg|fc|fco|rs)_(?P<turn>.+?)(?:_[ia]\d+)?(?:_c\d+)?")
 
 
 def input_id(turn: str, place: int) -> str:

@@ -7,7 +7,7 @@ nothing. The forms of answers are for the OpenAPI document; routes write answers
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, RootModel, model_validator
 
 from turnstile.producers.gateway.content import finite
 from turnstile.producers.gateway.edge.api_errors import unsupported
@@ -126,7 +126,7 @@ class Deleted(Answer):
     deleted: Literal[True]
 
 
-class ItemObject(Answer):
+class MessageItem(Answer):
     """A message."""
 
     id: str
@@ -134,6 +134,27 @@ class ItemObject(Answer):
     role: str
     status: str
     content: list[dict[str, Any]]
+
+
+class CallItem(Answer):
+    """A call of a tool, or the answer to one."""
+
+    id: str
+    type: Literal["function_call", "function_call_output"]
+    call_id: str
+    status: str
+
+
+class ReasoningItem(Answer):
+    """A model's reasoning."""
+
+    id: str
+    type: Literal["reasoning"]
+    content: list[dict[str, Any]]
+
+
+class ItemObject(RootModel[MessageItem | CallItem | ReasoningItem]):
+    """An item of a conversation."""
 
 
 class ItemList(Answer):

@@ -1,5 +1,6 @@
 """Conversations through the gateway, by OpenAI's own SDK."""
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -107,6 +108,38 @@ def test_messages_from_elsewhere_are_items_too(stack: Stack, sdk: openai.OpenAI,
     sdk.conversations.items.delete(items[1].id, conversation_id=session)
     for item in items[2:]:
         assert texts_of([sdk.conversations.items.retrieve(item.id, conversation_id=session)]) == ["ok"]
+
+
+CALL = {"id": "c1", "name": "look", "args": {"at": "Köln"}}
+STEPS = [
+    {"type": "human", "data": {"content": "Look!"}},
+    {"type": "ai", "data": {"content": "", "tool_calls": [CALL, {**CALL, "id": "c2"}]}},
+    {"type": "tool", "data": {"content": "sun", "tool_call_id": "c1"}},
+    {"type": "tool", "data": {"content": [{"type": "text", "text": "rain"}], "tool_call_id": "c2"}},
+    {"type": "ai", "data": {"content": "Both.", "additional_kwargs": {"reasoning_content": "Hm."}, "tool_calls": [CALL]}},
+]
+KINDS = [
+    *("message", "function_call", "function_call", "function_call_output", "function_call_output"),
+    *("reasoning", "message", "function_call"),
+]
+
+
+@pytest.mark.parametrize("mark", [{}, {"turn": "resp_t1"}])
+def test_calls_and_their_answers_are_items(stack: Stack, sdk: openai.OpenAI, session: str, mark: dict[str, str]) -> None:
+    about = [{"turnstile": {**mark, "place": n} if n < 4 else {**mark, "attempt": 1}} if mark else {} for n in range(5)]
+    elements = [json.dumps({**step, **more}) for step, more in zip(STEPS, about, strict=True)]
+    stack.store.client.lpush(stack.store.keys.history(session), *elements)
+    items: list[Any] = list(sdk.conversations.items.list(session, order="asc"))
+    assert [item.type for item in items] == KINDS
+    assert len({item.id for item in items}) == len(items)
+    assert [(item.call_id, item.arguments) for item in items[1:3]] == [("c1", '{"at":"Köln"}'), ("c2", '{"at":"Köln"}')]
+    assert (items[3].call_id, items[3].output, items[4].output[0].text) == ("c1", "sun", "rain")
+    assert (items[5].content[0].text, items[6].content[0].text) == ("Hm.", "Both.")
+    ids = [item.id for item in items]
+    for limit in (1, 2, 3, 8):
+        assert [item.id for item in sdk.conversations.items.list(session, order="asc", limit=limit)] == ids
+        assert [item.id for item in sdk.conversations.items.list(session, limit=limit)] == ids[::-1]
+    assert [sdk.conversations.items.retrieve(item.id, conversation_id=session).type for item in items] == KINDS
 
 
 def test_half_a_character_from_elsewhere_is_shown_as_none(stack: Stack, sdk: openai.OpenAI, session: str) -> None:
