@@ -116,6 +116,9 @@ class Settings(BaseModel):
     result_ttl: Seconds = Field(86_400, description="How long a finished turn can be looked up.")
     failed_ttl: Seconds = Field(604_800, description="How long a failed turn can be looked up and retried.")
     events_ttl: Seconds = Field(3_600, description="How long a finished turn's stream can be read again.")
+    steps_ttl: Seconds = Field(
+        604_800, description="How long the steps of a graph are kept after the latest one; they go when their turn is answered."
+    )
 
     window_messages: Annotated[int, Field(ge=0, le=10_000)] = Field(
         40, description="Number of newest history messages that go into the prompt."

@@ -44,6 +44,10 @@ class Keys:
         """STREAM: what happened to one turn; entry ids are `<sequence>-0`, from 1."""
         return f"{self.prefix}events:{turn}"
 
+    def steps(self, thread: str = "") -> str:
+        """HASH: the kept steps of a graph: checkpoints, the values they refer to, and what tasks wrote after them."""
+        return f"{self.prefix}steps:{thread}"
+
     def webhook(self, turn: str = "") -> str:
         """HASH: a turn's end that a webhook is still to be told of."""
         return f"{self.prefix}webhook:{turn}"

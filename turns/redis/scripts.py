@@ -41,7 +41,7 @@ def _files(folder: str) -> dict[str, str]:
     return {file.name.removesuffix(".lua"): file.read_text(encoding="utf-8") for file in found}
 
 
-FOLDERS = ("turn", "session", "upkeep", "webhook", "limit")
+FOLDERS = ("turn", "step", "session", "upkeep", "webhook", "limit")
 SOURCES = {name: text for folder in FOLDERS for name, text in sorted(_files(folder).items())}
 """The scripts' own texts, by name."""
 PARTS = dict(sorted(_files("lib").items()))
@@ -127,6 +127,7 @@ def key_names(keys: Keys) -> dict[str, str]:
         "turn": keys.turn(),
         "events": keys.events(),
         "owned": keys.owned(),
+        "steps": keys.steps(),
         "webhook": keys.webhook(),
         "rate": keys.rate(),
         "history": keys.history(),
@@ -167,6 +168,7 @@ def _rules(settings: Settings) -> dict[str, int | str]:
         "failed_ttl": _ms(max(settings.failed_ttl, settings.result_ttl)),
         "events_ttl": _ms(settings.events_ttl),
         "history_ttl": _ms(settings.history_ttl or 0),
+        "steps_ttl": _ms(settings.steps_ttl),
         "delivery": _DELIVERY_MS,
         "absence": _ABSENCE_MS,
         "webhook_age": _ms(settings.webhook_seconds),

@@ -15,7 +15,7 @@ ROLES: dict[str, tuple[str, ...]] = {
     "worker": (
         "submit", "claim", "renew", "emit", "finish", "requeue", "cancel", "refuse", "sweep", "reap", "audit",
         "status", "stats", "claim_webhook", "record_delivery", "retry_webhooks", "register_worker", "workers",
-        "rights",
+        "check_owner", "put_checkpoint", "put_writes", "read_checkpoint", "list_checkpoints", "drop_steps", "rights",
     ),
     "gateway": (
         "submit", "follow", "cancel", "status", "stats", "write_conversation", "read_conversation", "erase",

@@ -17,7 +17,7 @@ from turnstile.turns.store.replies import OneOf, always
 from turnstile.turns.store.runner import Call, Runner, operation, script_call
 from turnstile.turns.text import as_text, dumps
 
-MUST_AGREE = ("history_prefix", "history_ttl", "result_ttl", "failed_ttl", "events_ttl")
+MUST_AGREE = ("history_prefix", "history_ttl", "result_ttl", "failed_ttl", "events_ttl", "steps_ttl")
 """What is stored under another name, or for another time, is lost to the others."""
 
 SHOULD_AGREE = (

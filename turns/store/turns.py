@@ -6,14 +6,15 @@ from turnstile.turns.store.limits import Limits
 from turnstile.turns.store.rights import Rights
 from turnstile.turns.store.roster import Roster
 from turnstile.turns.store.runner import AwaitedRunner, BlockingRunner
+from turnstile.turns.store.steps import Steps
 from turnstile.turns.store.upkeep import Upkeep
 from turnstile.turns.store.webhooks import Webhooks
 from turnstile.turns.store.working import Working
 
 
-class TurnStore(Asking, Working, Upkeep, Roster, Conversations, Webhooks, Limits, Rights, BlockingRunner):
+class TurnStore(Asking, Working, Upkeep, Roster, Conversations, Webhooks, Limits, Steps, Rights, BlockingRunner):
     """The blocking face of every operation. Thread-safe."""
 
 
-class AsyncTurnStore(Asking, Working, Upkeep, Roster, Conversations, Webhooks, Limits, Rights, AwaitedRunner):
+class AsyncTurnStore(Asking, Working, Upkeep, Roster, Conversations, Webhooks, Limits, Steps, Rights, AwaitedRunner):
     """The awaited face of every operation; for one event loop."""

@@ -17,6 +17,7 @@ BAD = {
     "result_ttl": ("0", "nan"),
     "failed_ttl": ("0", "inf"),
     "events_ttl": ("-5", "soon"),
+    "steps_ttl": ("0", "inf"),
     "window_messages": ("-1", "1.5", "10001"),
     "window_tokens": ("-1", "many"),
     "max_question_bytes": ("0", "1e9"),

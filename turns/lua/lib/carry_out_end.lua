@@ -22,6 +22,7 @@ local function carry_out_end(id, session, now, ended, again)
   end
   if ended.reply == '1' then redis.call('SET', key.celery_result .. id, celery_result(id, state, ended), 'PX', rule.result_ttl) end
   queue_webhook(id, now, state, ended.options or '', sequence, ended.code)
+  drop_kept_steps(id, state, ended.code)
   redis.call('PEXPIRE', turn, ttl)
   redis.call('HDEL', turn, 'owed', 'rest')
 end

@@ -3,7 +3,7 @@
 -- FLAGS  allow-oom
 -- KEYS   turns:<session> session:<session> mailbox:<session> turn:<id>… events:<id>… owned:<worker> due stats failed open
 --        message_store:<session> conversation:<session> celery-task-meta-<id>… webhook:<id>…
---        undelivered; channels orders:<worker> wake:<id>
+--        undelivered steps:<thread>; channels orders:<worker> wake:<id>
 -- ARGV   session
 -- RETURN turns messages: how many of each are gone
 local session_key, mailbox, turns, now = key.session .. session, key.mailbox .. session, key.turns .. session, clock()
@@ -33,7 +33,7 @@ end
 
 local gone, messages = 0, history_readable(session) and redis.call('LLEN', history) or 0
 for _, id in ipairs(ids) do
-  redis.call('DEL', key.events .. id, key.celery_result .. id, key.webhook .. id)
+  redis.call('DEL', key.events .. id, key.celery_result .. id, key.webhook .. id, key.steps .. id)
   redis.call('ZREM', key.open, id)
   redis.call('ZREM', key.failed, id)
   redis.call('ZREM', key.undelivered, id)

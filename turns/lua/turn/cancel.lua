@@ -2,7 +2,7 @@
 -- FLAGS  allow-oom
 -- KEYS   turn:<id> turns:<session> session:<session> mailbox:<session> owned:<worker> due stats failed open
 --        events:<id> webhook:<id> webhooks undelivered message_store:<session> conversation:<session>
---        celery-task-meta-<id> <queue>; channels orders:<worker> wake:<id>
+--        celery-task-meta-<id> <queue> steps:<thread>; channels orders:<worker> wake:<id>
 -- ARGV   id revoked
 -- RETURN cancelled | ended state | unknown
 local turn, now = key.turn .. id, clock()

@@ -4,7 +4,7 @@
 -- FLAGS  allow-oom
 -- KEYS   turn:<id> turns:<session> session:<session> mailbox:<session> owned:<worker> due stats failed open events:<id>
 --        message_store:<session> conversation:<session> webhook:<id> webhooks undelivered celery-task-meta-<id>
---        <queue>; channel wake:<id>
+--        <queue> steps:<thread>; channel wake:<id>
 -- ARGV   id worker nonce window
 -- RETURN claimed session token attempt attempts_left sequence question options stream created started now
 --        readable window… | stale | unknown

@@ -1,7 +1,7 @@
 -- Forget one turn that has ended: its record, events and result. What it added to the history stays, so its id is taken for as
 -- long as its record would have been there: the same question again would be in the history twice.
 -- FLAGS  allow-oom
--- KEYS   turn:<id> turns:<session> events:<id> failed celery-task-meta-<id>; channel wake:<id>
+-- KEYS   turn:<id> turns:<session> events:<id> failed celery-task-meta-<id> steps:<thread>; channel wake:<id>
 -- ARGV   id
 -- RETURN forgotten | unended | unknown
 local turn = key.turn .. id
@@ -15,7 +15,7 @@ for place = 1, #record, 2 do
 end
 redis.call('HSET', turn, 'fingerprint', '')
 redis.call('PEXPIRE', turn, rule.result_ttl)
-redis.call('DEL', key.events .. id, key.celery_result .. id)
+redis.call('DEL', key.events .. id, key.celery_result .. id, key.steps .. id)
 redis.call('ZREM', key.turns .. session, id)
 redis.call('ZREM', key.failed, id)
 -- The record goes last: as long as it is there, a repeat starts over.

@@ -3,7 +3,7 @@
 -- FLAGS  allow-oom
 -- KEYS   turn:<id> turns:<session> session:<session> mailbox:<session> owned:<worker> due stats failed open
 --        events:<id> message_store:<session> conversation:<session> celery-task-meta-<id> webhook:<id> webhooks
---        undelivered <queue>; channel wake:<id>
+--        undelivered <queue> steps:<thread>; channel wake:<id>
 -- ARGV   id token state answer output usage model code message after text elements…
 -- RETURN finished state | replay state | superseded | unreadable
 local now = clock()

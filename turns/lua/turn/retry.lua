@@ -1,6 +1,6 @@
 -- Put a failed turn back at the end of its session, with all its chances.
 -- KEYS   turn:<id> turns:<session> session:<session> mailbox:<session> owned:<worker> events:<id> celery-task-meta-<id> due stats
---        failed open message_store:<session> conversation:<session> webhook:<id> webhooks undelivered <queue>;
+--        failed open message_store:<session> conversation:<session> webhook:<id> webhooks undelivered <queue> steps:<thread>;
 --        channel wake:<id>
 -- ARGV   id
 -- RETURN accepted place | ended state | unknown

@@ -11,7 +11,8 @@ local none, text = key.probe .. asked.name, key.probe .. asked.name .. ':text'
 local tries = {
   COPY = { none, none .. ':copy' }, DEL = { none }, EXISTS = { none }, GET = { none }, HDEL = { none, 'f' }, HEXISTS = { none, 'f' },
   HGET = { none, 'f' }, HGETALL = { none }, HINCRBY = { none, 'f', 'x' }, HKEYS = { none }, HMGET = { none, 'f' },
-  HSET = { none, 'f', 'v', 'g' }, LINDEX = { none, 0 }, LLEN = { none }, LPOP = { none }, LPOS = { none, 'x' }, LPUSH = { text, 'x' },
+  HSET = { none, 'f', 'v', 'g' }, HSETNX = { none, 'f', 'v', 'g' },
+  LINDEX = { none, 0 }, LLEN = { none }, LPOP = { none }, LPOS = { none, 'x' }, LPUSH = { text, 'x' },
   LRANGE = { none, 0, 0 }, LREM = { none, 1, 'x' }, LTRIM = { none, 0, 0 }, PERSIST = { none }, PEXPIRE = { none, 1 },
   PUBLISH = { asked.channels[1] or none, '' }, PUBSUB = { 'NUMSUB', none }, RPUSH = { text, 'x' }, SADD = { text, 'x' },
   SET = { none, '', 'PX' }, SMEMBERS = { none }, SREM = { none, 'x' }, TIME = {}, TYPE = { none }, XADD = { none, '0-0', 'f', 'v' },

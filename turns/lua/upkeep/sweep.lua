@@ -2,7 +2,7 @@
 -- FLAGS  allow-oom
 -- KEYS   due stats open heard session:<session>… turn:<id>… mailbox:<session>… owned:<worker>… failed events:<id>…
 --        webhook:<id>… webhooks undelivered message_store:<session>… conversation:<session>… celery-task-meta-<id>…
---        turns:<session>… <queue>…; channel wake:<id>
+--        turns:<session>… <queue>… steps:<thread>; channel wake:<id>
 -- ARGV   limit worker: who sweeps, when it is a worker
 -- RETURN seen retried redispatched recovered failed: how many of each
 local now, retried, redispatched, recovered, failed, broken, lacking = clock(), 0, 0, 0, 0, 0, nil

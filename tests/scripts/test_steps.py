@@ -1,0 +1,167 @@
+"""check_owner, put_checkpoint, put_writes, read_checkpoint, list_checkpoints, drop_steps: kept, superseded; found, missing."""
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.scripts.scene import Scene
+from turnstile.turns.errors import UnknownTurn
+from turnstile.turns.output import said
+from turnstile.turns.states import State
+from turnstile.turns.store.steps import Place
+from turnstile.turns.store.working import Outcome
+from turnstile.turns.turn import Claim
+
+ROOT = "\x1f"
+NEWEST = Place("a", ROOT)
+FIRST, SECOND = Place("a", ROOT, "1"), Place("a", ROOT, "2")
+OLD, NEW, SAME = ("messages", "1"), ("messages", "2"), ("topic", "1")
+
+
+def _two_steps(scene: Scene, *, replace: bool = True) -> Claim:
+    claim = scene.start("a")
+    assert scene.turns.put_checkpoint(claim, FIRST, b"one", [OLD, SAME], {OLD: b"hi", SAME: b"tea"}, known="[1]")
+    assert scene.turns.put_writes(claim, FIRST, "task", {0: b"x"}, replace=replace)
+    assert scene.turns.put_checkpoint(claim, SECOND, b"two", [NEW, SAME], {NEW: b"hello"}, known="[2]", replace=replace)
+    return claim
+
+
+def test_a_checkpoint_brings_its_values_and_writes(scene: Scene) -> None:
+    claim = _two_steps(scene)
+    assert scene.turns.put_writes(claim, SECOND, "task", {0: b"x", -1: b"error"})
+    found = scene.turns.read_checkpoint("a", NEWEST)
+    assert found
+    assert (found.checkpoint, found.body, found.known) == ("2", b"two", "[1]")
+    assert found.values == {NEW: b"hello", SAME: b"tea"}
+    assert found.writes == {("task", 0): b"x", ("task", -1): b"error"}
+
+
+def test_a_newer_checkpoint_takes_the_place_of_the_older(scene: Scene) -> None:
+    _two_steps(scene)
+    assert scene.turns.list_checkpoints("a") == [(ROOT, "2")]
+    assert scene.turns.read_checkpoint("a", FIRST) is None
+    assert len(scene.client.hkeys(scene.keys.steps("a"))) == 6
+
+
+def test_all_can_be_kept(scene: Scene) -> None:
+    _two_steps(scene, replace=False)
+    assert sorted(scene.turns.list_checkpoints("a")) == [(ROOT, "1"), (ROOT, "2")]
+    found = scene.turns.read_checkpoint("a", FIRST)
+    assert found
+    assert (found.values, found.writes) == ({OLD: b"hi", SAME: b"tea"}, {("task", 0): b"x"})
+
+
+def test_what_a_task_wrote_stays_as_it_was_first_written(scene: Scene) -> None:
+    claim = _two_steps(scene)
+    for value in (b"x", b"y"):
+        assert scene.turns.put_writes(claim, SECOND, "task", {0: value, -1: value})
+    found = scene.turns.read_checkpoint("a", SECOND)
+    assert found
+    assert found.writes == {("task", 0): b"x", ("task", -1): b"y"}
+
+
+def test_a_late_write_of_an_earlier_step_leaves_nothing_behind(scene: Scene) -> None:
+    claim = _two_steps(scene)
+    before = scene.picture()
+    assert scene.turns.put_writes(claim, FIRST, "late", {0: b"x"})
+    assert scene.picture() == before
+
+
+def test_a_repeat_changes_nothing(scene: Scene) -> None:
+    claim = _two_steps(scene)
+    before = scene.picture()
+    assert scene.turns.put_checkpoint(claim, SECOND, b"two", [NEW, SAME], {NEW: b"hello"}, known="[2]")
+    assert scene.turns.put_checkpoint(claim, FIRST, b"one", [OLD, SAME], {}, replace=False)
+    assert scene.turns.read_checkpoint("a", NEWEST) == scene.turns.read_checkpoint("a", SECOND)
+    scene.client.hdel(scene.keys.steps("a"), f"checkpoint\x1f{ROOT}\x1f1", f"channels\x1f{ROOT}\x1f1")
+    assert scene.picture() == before
+
+
+def test_steps_of_one_graph_can_be_dropped(scene: Scene) -> None:
+    claim = _two_steps(scene)
+    other = Place("a", "other\x1f", "1")
+    assert scene.turns.put_checkpoint(claim, other, b"one", [], {})
+    assert scene.turns.drop_steps(claim, "a", ROOT)
+    assert scene.turns.list_checkpoints("a") == [("other\x1f", "1")]
+    assert scene.turns.read_checkpoint("a", NEWEST) is None
+
+
+def _after_cancel(scene: Scene, claim: Claim) -> None:
+    scene.turns.cancel(claim.id)
+
+
+def _after_sweep(scene: Scene, claim: Claim) -> None:
+    scene.lose(claim.session)
+
+
+def _after_another_claim(scene: Scene, claim: Claim) -> None:
+    scene.lose(claim.session)
+    scene.claim(claim.id, "w2")
+
+
+def _after_requeue(scene: Scene, claim: Claim) -> None:
+    scene.turns.requeue(claim, delay=5)
+
+
+def _after_finish(scene: Scene, claim: Claim) -> None:
+    scene.complete(claim)
+
+
+def _after_erase(scene: Scene, claim: Claim) -> None:
+    scene.turns.erase(claim.session)
+
+
+@pytest.mark.parametrize(
+    "happening", [_after_cancel, _after_sweep, _after_another_claim, _after_requeue, _after_finish, _after_erase]
+)
+def test_only_the_owner_writes(scene: Scene, happening: Callable[[Scene, Claim], None]) -> None:
+    claim = _two_steps(scene)
+    assert scene.turns.owns(claim)
+    happening(scene, claim)
+    before = scene.picture()
+    assert not scene.turns.owns(claim)
+    assert not scene.turns.put_checkpoint(claim, Place("a", ROOT, "3"), b"three", [NEW], {NEW: b"!"})
+    assert not scene.turns.put_writes(claim, SECOND, "task", {0: b"!"})
+    assert not scene.turns.drop_steps(claim, "a", ROOT)
+    assert scene.picture() == before
+
+
+@pytest.mark.parametrize("happening", [_after_sweep, _after_another_claim, _after_requeue])
+def test_the_next_attempt_goes_on_from_them(scene: Scene, happening: Callable[[Scene, Claim], None]) -> None:
+    happening(scene, _two_steps(scene))
+    found = scene.turns.read_checkpoint("a", NEWEST)
+    assert found
+    assert (found.checkpoint, found.known) == ("2", "[1]")
+
+
+@pytest.mark.parametrize("happening", [_after_finish, _after_cancel, _after_erase])
+def test_they_go_with_the_turn(scene: Scene, happening: Callable[[Scene, Claim], None]) -> None:
+    happening(scene, _two_steps(scene))
+    assert not scene.client.exists(scene.keys.steps("a"))
+
+
+def test_those_of_a_failed_turn_wait_for_its_retry(scene: Scene) -> None:
+    scene.fail(_two_steps(scene))
+    assert scene.client.pttl(scene.keys.steps("a")) > 0
+    scene.turns.retry("a")
+    assert scene.turns.read_checkpoint("a", NEWEST)
+    scene.pop()
+    scene.complete(scene.claim("a"))
+    assert not scene.client.exists(scene.keys.steps("a"))
+
+
+def test_those_that_cannot_be_read_are_not_kept_for_a_retry(scene: Scene) -> None:
+    scene.fail(_two_steps(scene), "steps_unreadable")
+    assert not scene.client.exists(scene.keys.steps("a"))
+
+
+def test_they_go_with_a_deleted_turn(scene: Scene) -> None:
+    scene.fail(_two_steps(scene))
+    assert scene.turns.delete_turn("a")
+    assert not scene.client.exists(scene.keys.steps("a"))
+
+
+def test_a_turn_without_steps_ends_as_ever(scene: Scene) -> None:
+    assert scene.turns.finish(scene.start("a"), Outcome(State.COMPLETED, said("x")), []) is State.COMPLETED
+    with pytest.raises(UnknownTurn):
+        scene.turns.status("nobody")

@@ -1,0 +1,11 @@
+-- List the checkpoints of a turn's graph: namespace and name of each, in no order. Bounded by the steps of one turn.
+-- FLAGS  no-writes
+-- KEYS   steps:<thread>
+-- ARGV   thread
+-- RETURN (namespace checkpoint)…
+local found = {}
+for _, field in ipairs(redis.call('HKEYS', key.steps .. thread)) do
+  local home, checkpoint = field:match('^checkpoint\31(.*)\31([^\31]*)$')
+  if home then found[#found + 1], found[#found + 2] = home, checkpoint end
+end
+return found

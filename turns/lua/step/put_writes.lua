@@ -1,0 +1,21 @@
+-- Keep what a task of a turn's graph wrote after a checkpoint; only the turn's owner may. A repeat changes nothing: a value that is
+-- there stays, but for LangGraph's own channels, whose places are below zero. What comes after the next checkpoint is passed over.
+-- FLAGS  allow-oom
+-- KEYS   turn:<id> session:<session> steps:<thread>
+-- ARGV   id token thread namespace checkpoint task replace (places values)…
+-- RETURN kept | superseded
+if not owns(id, token) then return { 'superseded' } end
+local steps, home = key.steps .. thread, namespace .. '\31' .. checkpoint
+local latest = redis.call('HGET', steps, 'latest\31' .. namespace)
+if replace == '1' and latest and latest > checkpoint then return { 'kept' } end
+local list = redis.call('HGET', steps, 'writes\31' .. home) or ''
+for i, place in ipairs(places) do
+  local name = task .. '\31' .. place
+  local field = 'write\31' .. home .. '\31' .. name
+  local fresh = redis.call('HEXISTS', steps, field) == 0
+  if fresh then list = list .. name .. '\30' end
+  if fresh or tonumber(place) < 0 then redis.call('HSET', steps, field, values[i]) end
+end
+redis.call('HSET', steps, 'writes\31' .. home, list)
+redis.call('PEXPIRE', steps, rule.steps_ttl)
+return { 'kept' }

@@ -1,0 +1,22 @@
+-- Read a checkpoint of a turn's graph, the latest of its namespace unless one is named: its body, the values that it refers to, and
+-- what tasks wrote after it. `known` is what the turn's first attempt kept under this name. Bounded by the size of one checkpoint.
+-- FLAGS  no-writes
+-- KEYS   steps:<thread>
+-- ARGV   id thread namespace checkpoint
+-- RETURN found checkpoint body known (names values) (names values) | missing
+local steps = key.steps .. thread
+if checkpoint == '' then checkpoint = redis.call('HGET', steps, 'latest\31' .. namespace) or '' end
+local home = namespace .. '\31' .. checkpoint
+local body, channels, writes, known = unpack(redis.call('HMGET', steps, 'checkpoint\31' .. home, 'channels\31' .. home,
+  'writes\31' .. home, 'known\31' .. id))
+if not body then return { 'missing' } end
+local function pairs_of(list, prefix)
+  local found = {}
+  for name in each_name(list) do
+    local value = redis.call('HGET', steps, prefix .. '\31' .. name)
+    if value then found[#found + 1], found[#found + 2] = name, value end
+  end
+  return found
+end
+local values = pairs_of(channels, 'value\31' .. namespace)
+return { 'found', checkpoint, body, known or '', values, pairs_of(writes, 'write\31' .. home) }

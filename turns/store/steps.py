@@ -1,0 +1,125 @@
+"""The role of graphs: a worker keeps the steps of a turn's graph, and asks whether the turn is still its own."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from turnstile.turns.store.replies import OneOf, always
+from turnstile.turns.store.runner import Call, Runner, operation, script_call
+from turnstile.turns.text import as_text
+from turnstile.turns.turn import Claim
+
+_BETWEEN = "\x1f"
+_AFTER = "\x1e"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A graph's place in a thread. An empty `checkpoint` is its latest."""
+
+    thread: str
+    graph: str
+    checkpoint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCheckpoint:
+    """A checkpoint as it is stored. `values` are by channel and version, `writes` by task and place."""
+
+    checkpoint: str
+    body: bytes
+    known: str
+    values: dict[tuple[str, str], bytes]
+    writes: dict[tuple[str, int], bytes]
+
+
+class Steps(Runner):
+    """Operations on the steps of a turn's graph. Those that write tell whether the turn is still the caller's."""
+
+    @operation
+    def owns(self, claim: Claim) -> Call[bool]:
+        """Tell whether a turn is still in this worker's hands."""
+        return script_call("check_owner", _OWNED, id=claim.id, token=claim.token)
+
+    @operation
+    def put_checkpoint(
+        self,
+        claim: Claim,
+        place: Place,
+        body: bytes,
+        channels: Sequence[tuple[str, str]],
+        values: Mapping[tuple[str, str], bytes],
+        *,
+        known: str = "",
+        replace: bool = True,
+    ) -> Call[bool]:
+        """Keep a checkpoint that refers to `channels`, by name and version, of which `values` are new.
+
+        `known` is kept for the turn unless an earlier attempt has; `replace` drops the checkpoint before this one.
+        """
+        return script_call(
+            "put_checkpoint",
+            _CHECKPOINT,
+            **_where(claim, place),
+            replace="1" if replace else "",
+            body=body,
+            channels="".join(_BETWEEN.join(channel) + _AFTER for channel in channels),
+            known=known,
+            names=[_BETWEEN.join(name) for name in values],
+            values=list(values.values()),
+        )
+
+    @operation
+    def put_writes(
+        self, claim: Claim, place: Place, task: str, writes: Mapping[int, bytes], *, replace: bool = True
+    ) -> Call[bool]:
+        """Keep what a task wrote after a checkpoint, by its places; `replace` as the checkpoints were put."""
+        lists: dict[str, Any] = {"places": list(writes), "values": list(writes.values())}
+        return script_call("put_writes", _WRITES, **_where(claim, place), task=task, replace="1" if replace else "", **lists)
+
+    @operation
+    def read_checkpoint(self, id: str, place: Place) -> Call[StoredCheckpoint | None]:
+        """Return a checkpoint, with what turn `id` has kept as known; None when there is none."""
+        where = {"thread": place.thread, "namespace": place.graph, "checkpoint": place.checkpoint}
+        return script_call("read_checkpoint", _FOUND, id=id, **where)
+
+    @operation
+    def list_checkpoints(self, thread: str) -> Call[list[tuple[str, str]]]:
+        """Return the graph and the name of every checkpoint of a thread."""
+        return script_call("list_checkpoints", lambda reply: list(_pairs(map(as_text, reply))), thread=thread)
+
+    @operation
+    def drop_steps(self, claim: Claim, thread: str, graphs: str) -> Call[bool]:
+        """Forget the steps of graphs whose names begin with `graphs`."""
+        return script_call("drop_steps", _DROPPED, id=claim.id, token=claim.token, thread=thread, namespace=graphs)
+
+
+def _where(claim: Claim, place: Place) -> dict[str, Any]:
+    owner = {"id": claim.id, "token": claim.token, "thread": place.thread}
+    return {**owner, "namespace": place.graph, "checkpoint": place.checkpoint}
+
+
+def _pairs(names: Any) -> Any:
+    return zip(*[iter(names)] * 2, strict=True)
+
+
+def _checkpoint(checkpoint: bytes, body: bytes, known: bytes, values: list[bytes], writes: list[bytes]) -> StoredCheckpoint:
+    return StoredCheckpoint(
+        as_text(checkpoint),
+        body,
+        as_text(known),
+        {_split(name): value for name, value in _pairs(values)},
+        {(task, int(place)): value for name, value in _pairs(writes) for task, place in [_split(name)]},
+    )
+
+
+def _split(name: bytes) -> tuple[str, str]:
+    first, _, second = as_text(name).rpartition(_BETWEEN)
+    return first, second
+
+
+_OWNED, _CHECKPOINT, _WRITES, _DROPPED = (
+    OneOf(script, kept=always(True), superseded=always(False))
+    for script in ("check_owner", "put_checkpoint", "put_writes", "drop_steps")
+)
+_FOUND = OneOf[StoredCheckpoint | None]("read_checkpoint", found=_checkpoint, missing=always(None))
