@@ -14,9 +14,10 @@ import secrets
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, TypeAdapter, ValidationError
 
 from turnstile.turns.errors import SettingError
+from turnstile.turns.hosts import split_url
 
 DEFAULT_TENANT = "default"
 SECRET_PREFIX = "whsec_"  # noqa: S105 - what secrets begin with
@@ -37,10 +38,18 @@ class Limits(_Entry):
     max_body_bytes: Annotated[int, Field(ge=1)] | None = None
 
 
+def _web_url(url: str) -> str:
+    try:
+        split_url(url)
+    except ValueError as error:
+        raise ValueError(f"the URL {error}") from None
+    return url
+
+
 class Webhook(_Entry):
     """Where the ends of a key's background responses are told; without `secret`, TURNSTILE_WEBHOOK_SECRET signs."""
 
-    url: Annotated[str, Field(pattern=r"^https?://[^\s/]+", max_length=2_000)]
+    url: Annotated[str, Field(max_length=2_000), AfterValidator(_web_url)]
     secret: SecretStr = SecretStr("")
 
 
@@ -110,4 +119,6 @@ def read_entries(text: str, where: str) -> dict[str, ApiKey]:
     except ValidationError as error:
         first: Any = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"][1:] if part != "[key]")
-        raise SettingError(f"{where} is not valid: {field + ': ' if field else ''}{first['msg']}.") from None
+        raise SettingError(
+            f"{where} is not valid: {field + ': ' if field else ''}{first['msg'].removeprefix('Value error, ')}."
+        ) from None

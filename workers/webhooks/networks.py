@@ -3,10 +3,8 @@
 import ipaddress
 import socket
 from collections.abc import Sequence
-from urllib.parse import urlsplit
 
-import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.connector import AddrInfoType
 
 from turnstile.turns.errors import SettingError
 
@@ -20,42 +18,32 @@ _LOCAL = tuple(map(ipaddress.IPv6Network, ("64:ff9b:1::/48", "fec0::/10")))
 
 
 class PrivateAddress(OSError):
-    """A host resolves to private addresses only."""
+    """An address that webhooks may not go to."""
 
 
-class PublicResolver(AbstractResolver):
-    """A resolver that returns only addresses webhooks may go to, so connections go to no others."""
+class PublicSockets:
+    """A maker of an HTTP client's sockets, each for an address that webhooks may go to.
+
+    It sees the address of the connection itself, so it does not matter how a URL writes the host, nor how it is looked up.
+    """
 
     def __init__(self, networks: Sequence[Network]) -> None:
         self._networks = networks
-        self._resolver = aiohttp.ThreadedResolver()
 
-    async def resolve(self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET) -> list[ResolveResult]:
-        """Return the permitted addresses. Raises PrivateAddress when there is none."""
-        found = await self._resolver.resolve(host, port, family)
-        permitted = [result for result in found if _permitted(result["host"], self._networks)]
-        if not permitted:
+    def __call__(self, address: AddrInfoType) -> socket.socket:
+        """Return a socket for a connection to this address. Raises PrivateAddress."""
+        family, kind, protocol, _, (host, *_) = address
+        if not permitted(str(host), self._networks):
             raise PrivateAddress("no public address")
-        return permitted
-
-    async def close(self) -> None:
-        """Close the resolver below."""
-        await self._resolver.close()
+        return socket.socket(family, kind, protocol)
 
 
-def check_host(url: str, networks: Sequence[Network]) -> None:
-    """Raise PrivateAddress for a URL with a literal address that webhooks may not go to: no resolver sees those."""
-    host = urlsplit(url).hostname or ""
+def permitted(host: str, networks: Sequence[Network]) -> bool:
+    """Return True for an address that webhooks may go to, in its usual form."""
     try:
-        ipaddress.ip_address(host)
+        address = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
-        return
-    if not _permitted(host, networks):
-        raise PrivateAddress("no public address")
-
-
-def _permitted(host: str, networks: Sequence[Network]) -> bool:
-    address = ipaddress.ip_address(host.partition("%")[0])
+        return False
     reached = _reached(address)
     if any(address in network or reached in network for network in networks):
         return True

@@ -22,7 +22,7 @@ from turnstile.turns.keyring import keyring
 from turnstile.turns.settings import Settings
 from turnstile.turns.store.turns import AsyncTurnStore
 from turnstile.turns.store.webhooks import Notice
-from turnstile.workers.webhooks.networks import PrivateAddress, PublicResolver, check_host, read_networks
+from turnstile.workers.webhooks.networks import PrivateAddress, PublicSockets, read_networks
 
 log = logging.getLogger(__name__)
 
@@ -42,10 +42,12 @@ class WebhookSender:
         self.store = AsyncTurnStore(settings)
         self._settings = settings
         self._keys = keyring(settings)
-        self._networks = read_networks(settings.webhook_networks)
         self._slots = asyncio.Semaphore(_AT_ONCE)
         self._deliveries: dict[str, asyncio.Task[None]] = {}
-        connector = aiohttp.TCPConnector(resolver=PublicResolver(self._networks), use_dns_cache=False, limit=_AT_ONCE)
+        sockets = PublicSockets(read_networks(settings.webhook_networks))
+        connector = aiohttp.TCPConnector(
+            resolver=aiohttp.ThreadedResolver(), use_dns_cache=False, limit=_AT_ONCE, socket_factory=sockets
+        )
         self._http = aiohttp.ClientSession(
             connector=connector,
             timeout=aiohttp.ClientTimeout(total=_SECONDS),
@@ -90,10 +92,7 @@ class WebhookSender:
         if not secret:
             return "no_secret", 0
         try:
-            check_host(notice.url, self._networks)
             return await self._send(notice, secret)
-        except PrivateAddress:
-            return "private_address", 0
         except aiohttp.InvalidURL:
             return "invalid_url", _GIVE_UP
         except TimeoutError:

@@ -29,12 +29,12 @@ async def create(
     body: ChatRequest,
     backend: CurrentBackend,
     caller: CurrentCaller,
-    x_session_id: Annotated[str | None, Header(description="The session whose next turn the last message is.")] = None,
+    x_turnstile_session: Annotated[str | None, Header(description="The session whose next turn the last message is.")] = None,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Answer the last message. The turn is cancelled if the client disconnects."""
     key = repeat_key(body.metadata, idempotency_key)
-    record = await submit(backend, caller, body, key, x_session_id)
+    record = await submit(backend, caller, body, key, x_turnstile_session)
     keyed = key is not None
     if body.stream:
         usage = bool(body.stream_options and body.stream_options.include_usage)

@@ -101,13 +101,33 @@ def test_names_reach_the_model(stack: Stack, sdk: openai.OpenAI, session: str) -
 
 @pytest.mark.parametrize("by_header", [True, False])
 def test_with_a_session_the_last_message_is_a_turn_of_it(sdk: openai.OpenAI, session: str, by_header: bool) -> None:
-    named: dict[str, Any] = {"extra_headers": {"X-Session-Id": session}} if by_header else {"metadata": {"session_id": session}}
+    named: dict[str, Any] = (
+        {"extra_headers": {"X-Turnstile-Session": session}} if by_header else {"metadata": {"session_id": session}}
+    )
     sdk.chat.completions.create(model=MODEL, messages=[{"role": "user", "content": "I'm liam"}], **named)
     answer = sdk.chat.completions.create(model=MODEL, messages=[{"role": "user", "content": "What's my name?"}], **named)
     assert answer.choices[0].message.content == "Your name is Liam."
     roles = [item.role for item in sdk.conversations.items.list(session, order="asc") if item.type == "message"]
     assert roles == ["user", "assistant", "user", "assistant"]
     assert sdk.responses.create(input="And what's my name?", conversation=session).output_text == "Your name is Liam."
+
+
+@pytest.mark.parametrize(
+    "named", [{"metadata": {"session_id": ""}}, {"extra_headers": {"X-Turnstile-Session": ""}}], ids=["metadata", "header"]
+)
+def test_an_empty_name_of_a_session_is_refused(stack: Stack, sdk: openai.OpenAI, named: dict[str, Any]) -> None:
+    before = stack.store.stats()
+    with pytest.raises(openai.BadRequestError) as refused:
+        sdk.chat.completions.create(model=MODEL, messages=[{"role": "user", "content": "hi"}], **named)
+    assert refused.value.param in ("metadata.session_id", "X-Turnstile-Session")
+    assert stack.store.stats() == before
+
+
+def test_other_programs_headers_name_no_session(stack: Stack, sdk: openai.OpenAI, session: str) -> None:
+    messages: Any = [{"role": "user", "content": "I'm liam"}, {"role": "user", "content": "What's my name?"}]
+    answer = sdk.chat.completions.create(model=MODEL, messages=messages, extra_headers={"X-Session-Id": session})
+    assert answer.choices[0].message.content == "Your name is Liam."
+    assert stack.store.history(session) == []
 
 
 def test_the_old_and_the_new_name_of_a_limit(sdk: openai.OpenAI) -> None:

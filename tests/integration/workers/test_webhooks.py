@@ -154,14 +154,23 @@ def test_gone_means_gone(office: Office) -> None:
         assert len(receiver.deliveries) == 1
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
-def test_private_addresses_are_for_those_that_are_allowed(
-    host: str, redis_url: str, tmp_path: Path, model: str, store: TurnStore
-) -> None:
+_LOOPBACK = {
+    **dict.fromkeys(("127.0.0.1", "localhost", "①②⑦.0.0.1", "127。0。0。1", "[::ffff:127.0.0.1]"), "private_address"),
+    **dict.fromkeys(("127.1", "2130706433", "0"), "invalid_url"),
+}
+
+
+def test_private_addresses_are_for_those_that_are_allowed(redis_url: str, tmp_path: Path, model: str, store: TurnStore) -> None:
     office = Office(redis_url, tmp_path, model, TURNSTILE_WEBHOOK_NETWORKS="10.0.0.0/8")
     with WebhookReceiver() as receiver, office.worker:
-        office.store.submit("resp_1", "foo", "hi", Options(webhook={"url": receiver.url.replace("127.0.0.1", host), "key": ""}))
-        wait_until(lambda: (office.store.look_up("resp_1") or _NOTHING).reason == "private_address", "the address is refused")
+        for n, host in enumerate(_LOOPBACK):
+            url = receiver.url.replace("127.0.0.1", host)
+            office.store.submit(f"resp_{n}", f"foo-{n}", "hi", Options(webhook={"url": url, "key": ""}))
+
+        def reasons() -> list[str]:
+            return [(office.store.look_up(f"resp_{n}") or _NOTHING).reason for n in range(len(_LOOPBACK))]
+
+        wait_until(lambda: reasons() == [*_LOOPBACK.values()], "each address is refused")
         assert receiver.deliveries == []
 
 

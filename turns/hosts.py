@@ -1,0 +1,72 @@
+"""Hosts as URLs write them, and lists of hosts that a setting allows: `hooks.example.com, *.example.com, localhost:8080`."""
+
+import ipaddress
+import socket
+import unicodedata
+from urllib.parse import SplitResult, urlsplit
+
+PORTS = {"http": 80, "https": 443}
+
+
+def split_url(url: str) -> SplitResult:
+    """Return the parts of a http or https URL. Raises ValueError, which says what is wrong with it without quoting it."""
+    if not url.isascii():
+        raise ValueError("must be ASCII: write an international host as xn--…")
+    if not url.isprintable() or " " in url:
+        raise ValueError("must not contain spaces")
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise ValueError("is not a URL") from None
+    if parts.scheme not in PORTS or not parts.hostname or port == 0:
+        raise ValueError("must be an http or https URL")
+    return parts
+
+
+def lists(allowed: str, parts: SplitResult) -> bool:
+    """Return True if a comma-separated list of hosts names the one of a URL, with the port that the URL means."""
+    return any(_matches(name.strip().lower(), parts) for name in allowed.split(",") if name.strip())
+
+
+def _matches(allowed: str, parts: SplitResult) -> bool:
+    name, _, port = allowed.rpartition(":") if allowed.rpartition(":")[2].isdigit() else (allowed, "", "")
+    usual = PORTS[parts.scheme]
+    if (parts.port or usual) != int(port or usual):
+        return False
+    host = parts.hostname or ""
+    if name.startswith("*."):
+        return host.endswith(name[1:]) and ":" not in host
+    return host == name.strip("[]")
+
+
+def host_of(header: str) -> str:
+    """Return the host of a Host header, without its port; empty if it is none."""
+    try:
+        return urlsplit(f"//{header}").hostname or ""
+    except ValueError:
+        return ""
+
+
+def is_loopback(host: str) -> bool:
+    """Return True for this machine's own addresses and names."""
+    address = address_of(host)
+    return address.is_loopback if address else host == "localhost" or host.endswith(".localhost")
+
+
+def address_of(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Return the address that a client would connect to for a host that needs no look-up; None for a name."""
+    host = unicodedata.normalize("NFKC", host).replace("。", ".").rstrip(".")
+    try:
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return _short_address(host)
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+def _short_address(host: str) -> ipaddress.IPv4Address | None:
+    """Return the address of a short, octal, hexadecimal or whole-number form, such as `127.1`, which resolvers read too."""
+    try:
+        return ipaddress.IPv4Address(socket.inet_aton(host)) if host[:1].isdigit() else None
+    except (OSError, UnicodeError):
+        return None
