@@ -62,7 +62,7 @@ def translate(error: redis.RedisError, where: Address, name: str) -> Exception:
         right = f"+{command[1]}" if command else "a family of keys or channels (`turnstile doctor` tells which)"
         return MissingRight(f"The Redis user at {where} lacks {right}: grant it with ACL SETUSER.")
     if str(error).startswith(_BUSY):
-        return QueueUnreachable(f"Redis at {where} runs somebody's long script; try again in a moment.")
+        return QueueUnreachable(f"Redis at {where} is busy with a script that takes long; try again in a moment.")
     if isinstance(error, ReadOnlyError) or str(error).startswith(_UNWRITABLE):
         return QueueUnreachable(f"Redis at {where} takes no writes now: it fails over, misses its replicas, or cannot log.")
     if str(error).startswith("WRONGTYPE"):

@@ -13,6 +13,7 @@ import redis
 from celery.worker.state import revoked
 
 from turnstile.turns.errors import (
+    BrokenRecord,
     MissingRight,
     QueueMemoryFull,
     QueueUnreachable,
@@ -55,7 +56,7 @@ class Intake:
         while True:
             try:
                 # Moved onto itself: waits for a message without taking it.
-                await self._store.client.blmove(queue, queue, _BLOCK_SECONDS, "RIGHT", "RIGHT")
+                await self._store.run(Call("BLMOVE", (queue, queue, "RIGHT", "RIGHT", _BLOCK_SECONDS), bool, blocks=True))
                 began = monotonic()
                 taken = await self._take(queue)
                 beat()
@@ -63,7 +64,7 @@ class Intake:
                 if not taken:
                     # The queue may hold thousands of other tasks' messages: reading them must not become the main job.
                     await asyncio.sleep(min(_LONGEST_REST_SECONDS, max(_PAUSE_SECONDS, _REST * (monotonic() - began))))
-            except (redis.ResponseError, MissingRight) as error:
+            except (redis.ResponseError, BrokenRecord, MissingRight) as error:
                 beat()
                 trouble.tell(error)
                 await asyncio.sleep(_LONGEST_REST_SECONDS)
@@ -118,7 +119,7 @@ class Intake:
             await self._refuse(message)
         else:
             await self._submit(message)
-        return int(await self._store.client.lrem(queue, -1, raw))  # type: ignore[arg-type]  # redis-py takes bytes
+        return await self._store.run(Call("LREM", (queue, -1, raw), int))
 
     async def _submit(self, message: Message) -> None:
         try:
