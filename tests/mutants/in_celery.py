@@ -27,8 +27,8 @@ CELERY = (
     _intake(
         "intake never removes",
         "a question is submitted again for ever",
-        "return int(await self._store.client.lrem(queue, -1, raw))",
-        "return 0 * int(await self._store.client.llen(queue))",
+        'return await self._store.run(Call("LREM", (queue, -1, raw), int))',
+        'return 0 * await self._store.run(Call("LLEN", (queue,), int))',
     ),
     _intake(
         "intake newest first",

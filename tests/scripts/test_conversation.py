@@ -3,7 +3,7 @@
 import pytest
 
 from tests.scripts.conftest import Stage
-from tests.scripts.scene import Scene, pair
+from tests.scripts.scene import Scene, marked, pair
 from turnstile.turns.errors import BrokenRecord, TurnConflict, TurnNotEnded, UnknownSession, UnknownTurn
 from turnstile.turns.states import State
 
@@ -65,6 +65,13 @@ def test_a_session_that_nobody_began_is_described(scene: Scene) -> None:
     assert scene.turns.read_conversation("foo").created > 1_700_000_000
     scene.client.lpush(scene.keys.history("plain"), *pair("from elsewhere"))
     assert scene.turns.read_conversation("plain").created == 0
+
+
+def test_a_large_message_is_not_read_for_its_mark(scene: Scene) -> None:
+    """It is nested so deep that Redis cannot read it."""
+    deep = marked("a")[0].replace('"a"', f"{'[' * 10_000}{']' * 10_000}", 1)
+    scene.client.lpush(scene.keys.history("foo"), deep, *marked("b"))
+    assert scene.turns.read_conversation("foo").created == 0.001
 
 
 def test_messages_by_their_places(scene: Scene) -> None:

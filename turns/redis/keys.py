@@ -21,7 +21,7 @@ class Keys:
         return f"{self.history_prefix}{session}"
 
     def conversation(self, session: str = "") -> str:
-        """HASH: what a session is called: when it was begun, its metadata. Lives as long as the history."""
+        """HASH: when a session was begun, its metadata, and the turn that it branched off for. As long as the history."""
         return f"{self.prefix}conversation:{session}"
 
     def session(self, session: str = "") -> str:

@@ -21,6 +21,9 @@ _REPAIR_MS = 60_000
 _PACE_MS = 5
 # A worker that was not seen for so long is not at work, whatever its connection seems to be.
 _ABSENCE_MS = 20_000
+# A branch begins with a window of messages, and with so many in any case, as long as they are not larger together than this.
+_BRANCH_MESSAGES = 100
+_BRANCH_BYTES = 33_554_432
 # A delivery takes less; a webhook that was taken and not heard of for so long is sent again.
 _DELIVERY_MS = 20_000
 
@@ -169,6 +172,9 @@ def _rules(settings: Settings) -> dict[str, int | str]:
         "events_ttl": _ms(settings.events_ttl),
         "history_ttl": _ms(settings.history_ttl or 0),
         "steps_ttl": _ms(settings.steps_ttl),
+        "branch_ttl": _ms(max(settings.failed_ttl, settings.result_ttl)),
+        "branch_messages": max(settings.window_messages, _BRANCH_MESSAGES),
+        "branch_bytes": _BRANCH_BYTES,
         "delivery": _DELIVERY_MS,
         "absence": _ABSENCE_MS,
         "webhook_age": _ms(settings.webhook_seconds),

@@ -1,6 +1,6 @@
 -- end_turn(id, session, now, state, fields, elements, rest, record). End a turn. One write decides it: state, `fields` (closed, answer,
 -- output, usage, model, code, message), and what is owed from then on: `elements` to the history, `rest` (may be nil) to the stream. What follows
--- can be done by others, should this be cut short. `record` (may be nil): sequence, attempts, reply and options, as they are.
+-- can be done by others, should this be cut short. The length that the history has then is the turn's place in it, for those who follow. `record` (may be nil): sequence, attempts, reply and options, as they are.
 local function end_turn(id, session, now, state, fields, elements, rest, record)
   local turn, ended = key.turn .. id, { state = state, finished = now, rest = rest }
   record = record or redis.call('HMGET', turn, 'sequence', 'attempts', 'reply', 'options')
@@ -8,6 +8,8 @@ local function end_turn(id, session, now, state, fields, elements, rest, record)
   local after = record[1] or '0'
   ended.owed = table.concat({ after, #elements > 0 and table.concat(elements, '\30') or nil }, '\30')
   ended.sequence = after + (rest and 2 or 1)
+  local length = redis.pcall('LLEN', key.history .. session)
+  if type(length) == 'number' then ended.history_length = length + #elements end
   local written = {}
   for name, value in pairs(ended) do written[#written + 1], written[#written + 2] = name, value end
   redis.call('HSET', turn, unpack(written))

@@ -1,14 +1,29 @@
--- messages_since(history, id, ended) → count. How many messages were added after a turn: those before its own, newest first; for a
--- turn that added none, those before the first that is older than its end.
-local function messages_since(history, id, ended)
-  local by_time
-  for start = 0, redis.call('LLEN', history) - 1, 100 do
-    if by_time and start > by_time + 100 then break end
-    for offset, element in ipairs(redis.call('LRANGE', history, start, start + 99)) do
-      local ours = element_mark(element)
-      if ours.turn == id then return start + offset - 1 end
-      if not by_time and type(ours.at) == 'number' and ours.at < ended then by_time = start + offset - 1 end
+-- messages_since(history, id, ended, length) → count. How many messages were added after a turn. `length` is the history's at the turn's
+-- end, and tells at once, unless messages were removed since. Then, and for a turn of an earlier version, which has no `length`, the
+-- place is found by the messages' times, whatever the history holds: the turn's newest message within 50 of there, or else there.
+local function messages_since(history, id, ended, length)
+  local size = redis.call('LLEN', history)
+  local function mark(place)
+    local element = place >= 0 and redis.call('LINDEX', history, place)
+    return element and element_mark(element) or {}
+  end
+  local function is_newer(at) return type(at) == 'number' and at >= ended end
+  local function find(first, last)
+    for place = math.max(0, first), math.min(size - 1, last) do
+      if mark(place).turn == id then return place end
     end
   end
-  return by_time or 0
+
+  local likely = math.max(0, size - (length or size))
+  local found = mark(likely)
+  if found.turn == id or likely == size then return likely end
+  local next_at = likely > 0 and mark(likely - 1).at or ended
+  if length and not is_newer(found.at) and (type(next_at) ~= 'number' or is_newer(next_at)) then return likely end
+
+  local low, high = 0, size
+  while low < high do
+    local middle = math.floor((low + high) / 2)
+    if is_newer(mark(middle).at) then low = middle + 1 else high = middle end
+  end
+  return find(low - 50, low + 49) or find(0, 49) or low
 end

@@ -1,7 +1,8 @@
 -- Forget one turn that has ended: its record, events and result. What it added to the history stays, so its id is taken for as
--- long as its record would have been there: the same question again would be in the history twice.
+-- long as its record would have been there: the same question again would be in the history twice. A branch goes with its last turn.
 -- FLAGS  allow-oom
--- KEYS   turn:<id> turns:<session> events:<id> failed celery-task-meta-<id> steps:<thread>; channel wake:<id>
+-- KEYS   turn:<id> turns:<session> session:<session> conversation:<session> message_store:<session> events:<id> failed
+--        celery-task-meta-<id> steps:<thread>; channel wake:<id>
 -- ARGV   id
 -- RETURN forgotten | unended | unknown
 local turn = key.turn .. id
@@ -15,10 +16,13 @@ for place = 1, #record, 2 do
 end
 redis.call('HSET', turn, 'fingerprint', '')
 redis.call('PEXPIRE', turn, rule.result_ttl)
-redis.call('DEL', key.events .. id, key.celery_result .. id, key.steps .. id)
-redis.call('ZREM', key.turns .. session, id)
+redis.call('UNLINK', key.events .. id, key.celery_result .. id, key.steps .. id)
 redis.call('ZREM', key.failed, id)
--- The record goes last: as long as it is there, a repeat starts over.
+local turns, conversation = key.turns .. session, key.conversation .. session
+local is_last = redis.call('ZCARD', turns) == 1 and redis.call('ZSCORE', turns, id) and redis.call('EXISTS', key.session .. session) == 0
+if is_last and redis.call('HEXISTS', conversation, 'branch') == 1 then redis.call('UNLINK', conversation, key.history .. session) end
+-- Until the record goes, a repeat starts over.
 redis.call('HDEL', turn, unpack(names))
+redis.call('ZREM', turns, id)
 redis.call('PUBLISH', key.wake .. id, 'erased')
 return { 'forgotten' }

@@ -1,5 +1,5 @@
 -- Accept a turn that follows another one: in the same session as long as nothing else follows there, else in a new one,
--- `branch`, with the history up to that other turn. Idempotent by its id.
+-- `branch`, with as much of the history up to that other turn as a window holds. Idempotent by its id.
 -- KEYS   turn:<id>… turns:<session> session:<session> mailbox:<session> message_store:<session>
 --        conversation:<session> due stats open events:<id> <queue>
 -- ARGV   id previous branch queue question options stream reply fingerprint
@@ -11,7 +11,7 @@ if seen then
   if seen ~= fingerprint then return { 'conflict' } end
   return { 'again', state, find_place(id, stands_in, state, its_queue, now), stands_in }
 end
-local session, finished = unpack(redis.call('HMGET', key.turn .. previous, 'session', 'finished'))
+local session, finished, length = unpack(redis.call('HMGET', key.turn .. previous, 'session', 'finished', 'history_length'))
 local ended = tonumber(finished)
 if not session then return { 'unknown' } end
 
@@ -21,12 +21,9 @@ if last and last ~= previous and not ended then return { 'unended' } end
 if redis.call('LLEN', key.mailbox .. session) >= rule.max_waiting_per_session then return { 'full_session' } end
 if redis.call('ZCARD', key.open) >= rule.max_waiting then return { 'full' } end
 
-local added = ended and messages_since(history, previous, ended) or 0
+local added = ended and messages_since(history, previous, ended, tonumber(length or nil)) or 0
 if added > 0 or (last and last ~= previous) then
-  if redis.call('LLEN', history) > added then
-    redis.call('COPY', history, key.history .. branch, 'REPLACE')
-    redis.call('LTRIM', key.history .. branch, added, -1)
-  end
+  open_branch(branch, id, history, added, now)
   session = branch
 end
 return { 'accepted', create_turn(id, session, queue, question, options, stream, reply, fingerprint, now), session }

@@ -13,7 +13,8 @@ if state ~= 'failed' then return { 'ended', state } end
 complete_and_release(id, session, now)
 local place, sent = enqueue(session, id, now, queue)
 redis.call('DEL', key.events .. id)
-redis.call('HDEL', turn, 'code', 'message', 'finished', 'started', 'closed', 'answer', 'output', 'usage', 'model')
+redis.call('HDEL', turn, 'code', 'message', 'finished', 'started', 'closed', 'answer', 'output', 'usage', 'model',
+  'history_length')
 redis.call('PERSIST', turn)
 if tonumber(redis.call('HGET', key.stats, 'failed') or 0) > 0 then redis.call('HINCRBY', key.stats, 'failed', -1) end
 redis.call('HSET', turn, 'state', 'queued', 'forgiven', attempts, 'dispatches', (dispatches or 0) + (sent and 1 or 0))

@@ -9,13 +9,13 @@ asked = cjson.decode(asked)
 local none, text = key.probe .. asked.name, key.probe .. asked.name .. ':text'
 -- Where a command could write something, its arguments do not fit; the rights are looked at before that.
 local tries = {
-  COPY = { none, none .. ':copy' }, DEL = { none }, EXISTS = { none }, GET = { none }, HDEL = { none, 'f' }, HEXISTS = { none, 'f' },
+  DEL = { none }, EXISTS = { none }, GET = { none }, HDEL = { none, 'f' }, HEXISTS = { none, 'f' },
   HGET = { none, 'f' }, HGETALL = { none }, HINCRBY = { none, 'f', 'x' }, HKEYS = { none }, HMGET = { none, 'f' },
   HSET = { none, 'f', 'v', 'g' }, HSETNX = { none, 'f', 'v', 'g' },
   LINDEX = { none, 0 }, LLEN = { none }, LPOP = { none }, LPOS = { none, 'x' }, LPUSH = { text, 'x' },
-  LRANGE = { none, 0, 0 }, LREM = { none, 1, 'x' }, LTRIM = { none, 0, 0 }, PERSIST = { none }, PEXPIRE = { none, 1 },
+  LRANGE = { none, 0, 0 }, LREM = { none, 1, 'x' }, PERSIST = { none }, PEXPIRE = { none, 1 },
   PUBLISH = { asked.channels[1] or none, '' }, PUBSUB = { 'NUMSUB', none }, RPUSH = { text, 'x' }, SADD = { text, 'x' },
-  SET = { none, '', 'PX' }, SMEMBERS = { none }, SREM = { none, 'x' }, TIME = {}, TYPE = { none }, XADD = { none, '0-0', 'f', 'v' },
+  SET = { none, '', 'PX' }, SMEMBERS = { none }, SREM = { none, 'x' }, TIME = {}, TYPE = { none }, UNLINK = { none }, XADD = { none, '0-0', 'f', 'v' },
   XRANGE = { none, '-', '+', 'COUNT', 1 }, ZADD = { none, 'x', 'm' }, ZCARD = { none }, ZRANGE = { none, 0, 0 },
   ZRANGEBYSCORE = { none, 0, 0 }, ZREM = { none, 'm' }, ZREMRANGEBYSCORE = { none, 0, 0 }, ZSCORE = { none, 'm' },
 }
