@@ -74,6 +74,8 @@ def _not_ours(name: str) -> str:
 
 Seconds = Annotated[float, Field(gt=0, le=30 * 86_400, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, le=10_000_000)]
+MOST_WAITING = 10_000
+"""Turns that may wait in one session, whatever the settings say: to find one of them, a script reads the others."""
 
 _PREFIX = form(r"[A-Za-z0-9._:-]{1,64}", "write 1 to 64 of the characters A-Z a-z 0-9 . _ : -")
 _QUEUE = form(r"[A-Za-z0-9._-]{1,64}", "write 1 to 64 of the characters A-Z a-z 0-9 . _ -")
@@ -112,7 +114,9 @@ class Settings(BaseModel):
         validate_default=True,
         description="Prefix of a history's key; the session id follows.",
     )
-    history_ttl: Seconds | None = Field(None, description="How long a history is kept after its last turn. Unset: forever.")
+    history_ttl: Seconds | None = Field(
+        None, description="How long a history is kept after its last turn. Unset: forever, except for branches."
+    )
     result_ttl: Seconds = Field(86_400, description="How long a finished turn can be looked up.")
     failed_ttl: Seconds = Field(604_800, description="How long a failed turn can be looked up and retried.")
     events_ttl: Seconds = Field(3_600, description="How long a finished turn's stream can be read again.")
@@ -132,7 +136,9 @@ class Settings(BaseModel):
         description="Maximum size of a question's text, in UTF-8 bytes; with pictures and files, 16 MiB.",
     )
     max_body_bytes: Count = Field(8_388_608, description="Maximum size of a request to the gateway, in bytes.")
-    max_waiting_per_session: Count = Field(1_000, description="Maximum waiting turns per session.")
+    max_waiting_per_session: Annotated[int, Field(ge=1, le=MOST_WAITING)] = Field(
+        1_000, description="Maximum waiting turns per session."
+    )
     max_waiting: Count = Field(200_000, description="Maximum unfinished turns in all sessions together.")
 
     lease_seconds: Annotated[float, Field(ge=0.5, le=3_600)] = Field(

@@ -6,12 +6,14 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from unittest.mock import patch
 
 from redis.exceptions import ResponseError
 
 from tests.scripts.scene import LASTING, Scene, pair
 from turnstile.turns.celery_message import QUEUES, WEBHOOK_QUEUE
 from turnstile.turns.output import said
+from turnstile.turns.redis import scripts
 from turnstile.turns.redis.scripts import Script
 from turnstile.turns.states import State
 from turnstile.turns.store.turns import TurnStore
@@ -65,6 +67,12 @@ def cut(store: TurnStore, name: str, writes: int) -> Iterator[list[bool]]:
         store.scripts[name] = whole
 
 
+def in_pieces(store: TurnStore, size: int = 1) -> None:
+    """Let the store's scripts remove no more than `size` turns of erased sessions in one go."""
+    with patch.object(scripts, "_PIECE", size):
+        store.scripts.update(scripts.build(store.settings))
+
+
 def bring_to_rest(scene: Scene) -> None:
     """Let the time pass, and workers sweep, claim and finish, until nothing is left to do."""
     for number in range(_ROUNDS):
@@ -73,6 +81,8 @@ def bring_to_rest(scene: Scene) -> None:
                 scene.client.hset(scene.keys.session(session), "lease", 1)
             scene.make_due(session)
         scene.turns.sweep()
+        while scene.turns.sweep_erased():
+            pass
         ids = [id for queue in QUEUES for id in iter(partial(scene.pop, queue), None)]
         for id in ids:
             claim = scene.turns.claim(id, "w9", f"rest{number}-{id}")

@@ -32,6 +32,7 @@ class Awaited:
         self._runner = asyncio.Runner()
         self.keys = self._store.keys
         self.scripts = self._store.scripts
+        self.settings = settings
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         operation = getattr(self._store, name)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from tests.scripts.cutting import cut
+from tests.scripts.cutting import cut, in_pieces
 from tests.scripts.scene import Scene, marked, pair
 from turnstile.turns.errors import InvalidTurn
 from turnstile.turns.output import refused, said
@@ -378,6 +378,19 @@ def _of_a_busy_session(scene: Scene) -> Callable[[], Any]:
     scene.start("b", reply=True)
     scene.submit("c", "d", reply=True)
     return lambda: scene.turns.erase("foo")
+
+
+@situation("erase", erases=True)
+def _of_more_turns_than_a_piece(scene: Scene) -> Callable[[], Any]:
+    _of_a_busy_session(scene)
+    in_pieces(scene.turns)
+    return lambda: scene.turns.erase("foo")
+
+
+@situation("sweep_erased", erases=True)
+def _of_what_an_erase_has_left(scene: Scene) -> Callable[[], Any]:
+    _of_more_turns_than_a_piece(scene)()
+    return scene.turns.sweep_erased
 
 
 @situation("refuse")

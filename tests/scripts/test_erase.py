@@ -1,10 +1,12 @@
 """erase: how many turns and messages are gone."""
 
+import itertools
 import json
 
 import pytest
 
 from tests.scripts.conftest import Memory, Stage
+from tests.scripts.cutting import in_pieces
 from tests.scripts.scene import AN_HOUR_MS, Scene, pair
 from tests.support.wait import PATIENCE_SECONDS
 from turnstile.turns.errors import BrokenRecord, InvalidTurn, UnknownTurn
@@ -141,6 +143,78 @@ def test_records_that_others_keep_for_longer_are_forgotten_too(stage: Stage, sce
     assert scene.client.pttl(scene.keys.turns("foo")) > 29 * 24 * AN_HOUR_MS
     assert scene.turns.erase("foo") == (2, 0)
     assert _traces(scene) == set()
+
+
+@pytest.fixture
+def piecemeal(scene: Scene) -> Scene:
+    """A scene in which an erase removes two turns at once; five have ended, one runs, and one waits."""
+    in_pieces(scene.turns, 2)
+    for id in ("a", "b", "c"):
+        scene.complete(scene.start(id, reply=True))
+    scene.fail(scene.start("d"))
+    scene.complete(scene.start("e"))
+    scene.start("f", reply=True)
+    scene.submit("g")
+    return scene
+
+
+def _sweep_all(scene: Scene) -> int:
+    return next(number for number in range(20) if not scene.turns.sweep_erased())
+
+
+def test_many_turns_are_unknown_at_once_and_removed_in_pieces(piecemeal: Scene) -> None:
+    scene = piecemeal
+    assert scene.turns.erase("foo") == (7, 8)
+    assert scene.client.exists(scene.keys.turn("e"))
+    calls = (scene.turns.status, scene.turns.cancel, scene.turns.retry, lambda id: scene.turns.follow("z", id, "branch", "hi"))
+    for id, call in itertools.product("abcdefg", calls):
+        with pytest.raises(UnknownTurn):
+            call(id)
+    assert not any(map(scene.turns.delete_turn, "abcdefg"))
+    assert [scene.turns.claim(id, "w1", "n") for id in "fg"] == ["unknown", "unknown"]
+    assert _sweep_all(scene) == 2
+    assert _traces(scene) == set()
+    assert scene.stat("open") == 0
+
+
+def test_an_id_of_an_erased_turn_can_be_used_at_once(piecemeal: Scene) -> None:
+    scene = piecemeal
+    scene.turns.erase("foo")
+    assert scene.turns.submit("d", "foo", "hi").fresh
+    assert scene.turns.submit("e", "bar", "another").fresh
+    assert scene.turns.failed() == []
+    _sweep_all(scene)
+    assert scene.queue() == ["d", "e"]
+    for id, session in (("d", "foo"), ("e", "bar")):
+        scene.complete(scene.claim(id))
+        assert [event[1] for event in scene.events(id)] == ["started", "ended"]
+        assert scene.history(session) == pair(id)
+
+
+def test_a_late_owner_hears_nothing_of_an_erased_turn(piecemeal: Scene) -> None:
+    claim = piecemeal.start("h", session="bar")
+    for id in ("i", "j"):
+        piecemeal.submit(id, session="bar")
+    piecemeal.complete(claim)
+    piecemeal.complete(piecemeal.claim("i"))
+    piecemeal.client.zadd(piecemeal.keys.turns("bar"), {"h": 9e12})
+    piecemeal.turns.erase("bar")
+    assert piecemeal.client.exists(piecemeal.keys.turn("h"))
+    assert piecemeal.complete(claim) is None
+
+
+def test_a_repeat_removes_the_next_piece(piecemeal: Scene) -> None:
+    scene = piecemeal
+    scene.turns.erase("foo")
+    left = len(_traces(scene))
+    assert scene.turns.erase("foo") == (0, 0)
+    assert len(_traces(scene)) < left
+
+
+def test_what_is_left_expires_by_itself(piecemeal: Scene) -> None:
+    piecemeal.turns.erase("foo")
+    piecemeal.client.delete(piecemeal.keys.erasures)
+    piecemeal.assert_all_will_expire()
 
 
 def test_form(scene: Scene) -> None:

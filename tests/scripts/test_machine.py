@@ -18,10 +18,10 @@ from hypothesis import settings as profile
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from tests.scripts.cutting import cut
+from tests.scripts.cutting import cut, in_pieces
 from tests.scripts.scene import Scene, pair, pairs
 from turnstile.turns.celery_message import QUEUES
-from turnstile.turns.errors import TurnConflict
+from turnstile.turns.errors import TurnConflict, UnknownTurn
 from turnstile.turns.output import said
 from turnstile.turns.question import Options
 from turnstile.turns.settings import Settings
@@ -104,9 +104,12 @@ class Turns(RuleBasedStateMachine):
         # Time passes when a rule says so, and not because the machine is slow.
         slow = {"lease_seconds": 3_600, "dispatch_grace_seconds": 3_600}
         self.turns = Faltering(Settings(redis_url=self.url, max_attempts=CHANCES, history_ttl=600, **slow))
+        # An erase removes two turns at once; others are left for the sweep.
+        in_pieces(self.turns, 2)
         self.scene = Scene(self.turns, self.client)
         self.sessions = {name: Session() for name in SESSIONS}
         self.known: dict[str, Turn] = {}
+        self.erased: dict[str, Turn] = {}
         self.claims: list[Claim] = []
         self.closed: dict[str, str] = {}
         self.returned: set[str] = set()
@@ -121,8 +124,8 @@ class Turns(RuleBasedStateMachine):
     def submit(self, session: str, queue: str, stream: bool, reply: bool) -> None:
         self._submit(session, queue, stream, reply)
 
-    def _submit(self, session: str, queue: str = "chat", stream: bool = True, reply: bool = False) -> None:
-        turn = Turn(f"t{next(self.numbers)}", session, "what?", Options(queue=queue, stream=stream))
+    def _submit(self, session: str, queue: str = "chat", stream: bool = True, reply: bool = False, id: str = "") -> None:
+        turn = Turn(id or f"t{next(self.numbers)}", session, "what?", Options(queue=queue, stream=stream))
         line = self.sessions[session].line
         done = self.turns.submit(turn.id, session, turn.question, turn.options, reply=reply)
         assert (done.fresh, done.state) == (True, State.QUEUED)
@@ -173,10 +176,27 @@ class Turns(RuleBasedStateMachine):
         mine = [turn for turn in self.known.values() if turn.session == session]
         assert self.turns.erase(session) == (len(mine), 2 * len(self.sessions[session].history))
         for turn in mine:
-            del self.known[turn.id]
+            self.erased[turn.id] = self.known.pop(turn.id)
+            self.closed.pop(turn.id, None)
             if not turn.state.ended:
                 self.ends[State.CANCELLED] += 1
         self.sessions[session] = Session()
+
+    @rule(pick=_pick)
+    def meet_an_erased_turn(self, pick: int) -> None:
+        """Nobody finds it again, whether its record is there or not; its id may be used."""
+        if not self.erased:
+            return
+        id = list(self.erased)[-1 - pick % len(self.erased)]
+        for call in (self.turns.status, self.turns.cancel, self.turns.retry):
+            with pytest.raises(UnknownTurn):
+                call(id)
+        if pick % 2:
+            self._submit(self.erased.pop(id).session, id=id)
+
+    @rule()
+    def sweep_erased(self) -> None:
+        self.turns.sweep_erased()
 
     # What workers do.
 
@@ -198,7 +218,7 @@ class Turns(RuleBasedStateMachine):
         reply = self.turns.claim(id, worker, nonce)
         turn = self.known.get(id)
         if turn is None:
-            assert reply == "unknown"
+            assert reply in ("unknown", "stale")
             return
         session = self.sessions[turn.session]
         if turn not in session.line[:1] or session.phase != "dispatched":
@@ -233,8 +253,10 @@ class Turns(RuleBasedStateMachine):
         words = self.turns.renew("w1", self.claims)
         for claim, word in zip(self.claims, words, strict=True):
             turn = self.known.get(claim.id)
-            cancelled = turn is not None and turn.state is State.CANCELLED
-            assert word == ("kept" if self._owns(claim) else "cancelled" if cancelled else "lost")
+            known = turn or self.erased.get(claim.id)
+            cancelled = known is not None and known.state is State.CANCELLED
+            expected = ("kept",) if self._owns(claim) else ("cancelled", "lost") if cancelled else ("lost",)
+            assert word in (expected if known is not turn else expected[:1])
 
     @rule(pick=_pick, texts=st.integers(0, 3), twice=st.booleans(), out_of_step=st.booleans())
     def emit(self, pick: int, texts: int, twice: bool, out_of_step: bool) -> None:
@@ -454,7 +476,9 @@ class Turns(RuleBasedStateMachine):
         missed = {state: count - counts.get(state, 0) for state, count in self.ends.items()}
         assert min(missed.values()) >= 0
         assert sum(missed.values()) <= self.turns.cuts
-        assert set(self.turns.failed()) == {id for id, turn in self.known.items() if turn.state is State.FAILED}
+        assert set(self.turns.failed()) - self.erased.keys() == {
+            id for id, turn in self.known.items() if turn.state is State.FAILED
+        }
 
     def _workers_own_what_they_hold(self) -> None:
         owned = {name for key in self.client.keys(self.scene.keys.owned("*")) for name in self.client.smembers(key)}
@@ -473,6 +497,10 @@ class Turns(RuleBasedStateMachine):
                 self._end(session.line[0], State.COMPLETED)
         self.all_is_as_the_model_has_it()
         self.scene.assert_idle(*SESSIONS)
+        while self.turns.sweep_erased():
+            pass
+        assert not [id for id in self.erased if self.client.exists(self.scene.keys.turn(id))]
+        assert not self.client.exists(self.scene.keys.erasures)
         self.scene.assert_all_will_expire(histories_last=False)
         self.client.close()
 

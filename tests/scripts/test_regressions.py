@@ -49,7 +49,7 @@ def test_an_id_whose_record_has_expired_begins_anew(scene: Scene) -> None:
     scene.complete(scene.start("a"))
     scene.client.delete(scene.keys.turn("a"))
     claim = scene.start("a")
-    scene.complete(claim)
-    assert [sequence for sequence, *_ in scene.events("a")] == [1, 2]
-    assert len(scene.history()) == 4
+    scene.fail(claim)
+    assert [(sequence, data) for sequence, _, _, data in scene.events("a")] == [(1, ""), (2, "failed")]
+    assert len(scene.history()) == 2
     scene.assert_idle("foo")

@@ -76,6 +76,15 @@ class Keys:
         """Channel: something happened to one turn."""
         return f"{self.prefix}wake:{turn}"
 
+    def erased(self, number: str = "") -> str:
+        """ZSET turn → ms: the turns of a session that was erased, as long as their records are still to be removed."""
+        return f"{self.prefix}erased:{number}"
+
+    @property
+    def erasures(self) -> str:
+        """ZSET number → ms: the lists of erased turns."""
+        return f"{self.prefix}erasures"
+
     @property
     def due(self) -> str:
         """ZSET session → ms: when to look at it again; every session that is not idle has one entry."""

@@ -11,7 +11,7 @@ from importlib.resources import files
 from turnstile.turns.celery_message import QUEUES, WEBHOOK_QUEUE, dispatch_message, webhook_message
 from turnstile.turns.redis.keys import Keys
 from turnstile.turns.redis.script_arguments import Arguments
-from turnstile.turns.settings import Settings
+from turnstile.turns.settings import MOST_WAITING, Settings
 
 _ROOT = files("turnstile.turns").joinpath("lua")
 # Workers call the roll ten times as often: when nobody did for so long, Redis was away.
@@ -21,6 +21,8 @@ _REPAIR_MS = 60_000
 _PACE_MS = 5
 # A worker that was not seen for so long is not at work, whatever its connection seems to be.
 _ABSENCE_MS = 20_000
+# So many turns of erased sessions are removed in one go.
+_PIECE = 500
 # A branch begins with a window of messages, and with so many in any case, as long as they are not larger together than this.
 _BRANCH_MESSAGES = 100
 _BRANCH_BYTES = 33_554_432
@@ -140,6 +142,8 @@ def key_names(keys: Keys) -> dict[str, str]:
         "failed": keys.failed,
         "open": keys.open,
         "stats": keys.stats,
+        "erased": keys.erased(),
+        "erasures": keys.erasures,
         "workers": keys.workers,
         "heard": keys.heard,
         "webhooks": keys.webhooks,
@@ -172,6 +176,8 @@ def _rules(settings: Settings) -> dict[str, int | str]:
         "events_ttl": _ms(settings.events_ttl),
         "history_ttl": _ms(settings.history_ttl or 0),
         "steps_ttl": _ms(settings.steps_ttl),
+        "most_waiting": MOST_WAITING,
+        "piece": _PIECE,
         "branch_ttl": _ms(max(settings.failed_ttl, settings.result_ttl)),
         "branch_messages": max(settings.window_messages, _BRANCH_MESSAGES),
         "branch_bytes": _BRANCH_BYTES,

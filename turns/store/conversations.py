@@ -54,7 +54,7 @@ class Conversations(Runner):
 
     @operation
     def erase(self, session: str) -> Call[tuple[int, int]]:
-        """Forget a session; how many turns and messages are gone."""
+        """Forget a session; how many turns and messages are gone. The records of many turns are removed later, by workers."""
         return script_call("erase", lambda reply: (reply[0], reply[1]), session=check_session(session))
 
     @operation

@@ -13,7 +13,7 @@ from turnstile.turns.text import as_text, dumps
 
 ROLES: dict[str, tuple[str, ...]] = {
     "worker": (
-        "submit", "claim", "renew", "emit", "finish", "requeue", "cancel", "refuse", "sweep", "reap", "audit",
+        "submit", "claim", "renew", "emit", "finish", "requeue", "cancel", "refuse", "sweep", "sweep_erased", "reap", "audit",
         "status", "stats", "claim_webhook", "record_delivery", "retry_webhooks", "register_worker", "workers",
         "check_owner", "put_checkpoint", "put_writes", "read_checkpoint", "list_checkpoints", "drop_steps", "rights",
     ),

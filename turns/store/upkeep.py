@@ -34,6 +34,11 @@ class Upkeep(Runner):
         return script_call("sweep", lambda reply: Swept(*reply), limit=limit, worker=worker)
 
     @operation
+    def sweep_erased(self) -> Call[bool]:
+        """Remove the next piece of what is left of erased sessions; True while there is more."""
+        return script_call("sweep_erased", bool)
+
+    @operation
     def reap(self, worker: str) -> Call[int]:
         """Tell that a worker is alive, and end the leases of those that are dead; how many."""
         return script_call("reap", int, worker=worker, absence=_ABSENCE_MS)

@@ -10,7 +10,7 @@ from turnstile.workers.process.service import Run, Service, every, tick
 from turnstile.workers.upkeep.audit import audit
 from turnstile.workers.upkeep.intake import Intake
 from turnstile.workers.upkeep.presence import call_roll
-from turnstile.workers.upkeep.sweep import sweep
+from turnstile.workers.upkeep.sweep import sweep, sweep_erased
 from turnstile.workers.webhooks.sender import WebhookSender
 
 _PATIENCE = 10.0
@@ -38,6 +38,7 @@ def upkeep(store: AsyncTurnStore, worker: str) -> list[Service]:
     return [
         Service("roll", _PATIENCE, every(min(_ROLL_SECONDS, seconds), roll, "call the roll")),
         Service("sweeping", _PATIENCE + 3 * seconds, every(seconds, partial(sweep, store, worker), "sweep", wake=death)),
+        Service("erased", _PATIENCE + 3 * seconds, every(seconds, partial(sweep_erased, store), "remove erased turns")),
         Service("audit", _PATIENCE + 300, every(_AUDIT_LOOK_SECONDS, partial(audit, store), "audit")),
     ]
 

@@ -1,4 +1,4 @@
-"""The sweep: every worker restarts what is overdue."""
+"""The sweeps: every worker restarts what is overdue, and removes what is left of erased sessions."""
 
 import logging
 
@@ -7,6 +7,7 @@ from turnstile.turns.store.turns import AsyncTurnStore
 log = logging.getLogger(__name__)
 
 _LIMIT = 100
+_PIECES = 20
 
 
 async def sweep(store: AsyncTurnStore, worker: str = "") -> None:
@@ -17,3 +18,10 @@ async def sweep(store: AsyncTurnStore, worker: str = "") -> None:
         seen = swept.seen
         if swept.recovered or swept.failed:
             log.warning("%d turns of lost workers start again, %d gave up", swept.recovered, swept.failed)
+
+
+async def sweep_erased(store: AsyncTurnStore) -> None:
+    """Remove some pieces of what is left of erased sessions."""
+    for _ in range(_PIECES):
+        if not await store.sweep_erased():
+            return

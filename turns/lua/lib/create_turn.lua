@@ -4,7 +4,7 @@ local function create_turn(id, session, queue, question, options, stream, reply,
   local turns = key.turns .. session
   local place, sent = enqueue(session, id, now, queue)
   -- An id whose record has expired begins anew: its old events would end where the new ones begin.
-  redis.call('DEL', key.events .. id)
+  redis.call('UNLINK', key.events .. id)
   redis.call('HSET', key.turn .. id, 'session', session, 'queue', queue, 'question', question, 'options', options,
     'stream', stream, 'reply', reply, 'fingerprint', fingerprint, 'state', 'queued', 'created', now, 'attempts', 0, 'forgiven', 0,
     'place', place, 'dispatches', sent and 1 or 0)

@@ -7,7 +7,7 @@
 -- RETURN cancelled | ended state | unknown
 local turn, now = key.turn .. id, clock()
 local session, state = unpack(redis.call('HMGET', turn, 'session', 'state'))
-if not session then return { 'unknown' } end
+if not session or is_erased(id, session, state) then return { 'unknown' } end
 if state ~= 'queued' and state ~= 'running' then
   redis.call('LREM', key.mailbox .. session, 0, id)
   complete_and_release(id, session, now)

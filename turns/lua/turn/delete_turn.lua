@@ -7,7 +7,7 @@
 -- RETURN forgotten | unended | unknown
 local turn = key.turn .. id
 local session, state, owed = unpack(redis.call('HMGET', turn, 'session', 'state', 'owed'))
-if not session then return { 'unknown' } end
+if not session or is_erased(id, session, state) then return { 'unknown' } end
 if state == 'queued' or state == 'running' or owed then return { 'unended' } end
 
 local names, record = {}, redis.call('HGETALL', turn)

@@ -10,7 +10,7 @@ local now = clock()
 local session, stands, closed, sequence, attempts, reply, options = unpack(redis.call('HMGET', key.turn .. id, 'session', 'state',
   'closed', 'sequence', 'attempts', 'reply', 'options'))
 if not session then return { 'superseded' } end
-if closed == token then
+if closed == token and not is_erased(id, session, stands) then
   complete_and_release(id, session, now)
   return { 'replay', stands }
 end

@@ -1,19 +1,24 @@
 -- Accept a turn that follows another one: in the same session as long as nothing else follows there, else in a new one,
 -- `branch`, with as much of the history up to that other turn as a window holds. Idempotent by its id.
 -- KEYS   turn:<id>… turns:<session> session:<session> mailbox:<session> message_store:<session>
---        conversation:<session> due stats open events:<id> <queue>
+--        conversation:<session> due stats open failed events:<id> celery-task-meta-<id> webhook:<id> undelivered steps:<thread>
+--        <queue>;
+--        channel wake:<id>
 -- ARGV   id previous branch queue question options stream reply fingerprint
 -- RETURN accepted place session | again state place session | conflict | unknown | unended | full_session | full
 local now = clock()
 
 local seen, state, stands_in, its_queue = unpack(redis.call('HMGET', key.turn .. id, 'fingerprint', 'state', 'session', 'queue'))
-if seen then
+if seen and stands_in and is_erased(id, stands_in, state) then
+  remove_turns({ id })
+elseif seen then
   if seen ~= fingerprint then return { 'conflict' } end
   return { 'again', state, find_place(id, stands_in, state, its_queue, now), stands_in }
 end
-local session, finished, length = unpack(redis.call('HMGET', key.turn .. previous, 'session', 'finished', 'history_length'))
+local session, finished, length, its_state = unpack(redis.call('HMGET', key.turn .. previous,
+  'session', 'finished', 'history_length', 'state'))
 local ended = tonumber(finished)
-if not session then return { 'unknown' } end
+if not session or is_erased(previous, session, its_state) then return { 'unknown' } end
 
 local history = key.history .. session
 local last = redis.call('LINDEX', key.mailbox .. session, -1) or redis.call('HGET', key.session .. session, 'head')

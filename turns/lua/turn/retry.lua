@@ -7,12 +7,12 @@
 local turn, now = key.turn .. id, clock()
 local session, state, attempts, queue, dispatches = unpack(redis.call('HMGET', turn, 'session', 'state', 'attempts', 'queue',
   'dispatches'))
-if not session then return { 'unknown' } end
+if not session or is_erased(id, session, state) then return { 'unknown' } end
 if state ~= 'failed' then return { 'ended', state } end
 
 complete_and_release(id, session, now)
 local place, sent = enqueue(session, id, now, queue)
-redis.call('DEL', key.events .. id)
+redis.call('UNLINK', key.events .. id)
 redis.call('HDEL', turn, 'code', 'message', 'finished', 'started', 'closed', 'answer', 'output', 'usage', 'model',
   'history_length')
 redis.call('PERSIST', turn)

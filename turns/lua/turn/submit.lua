@@ -1,12 +1,16 @@
 -- Accept a turn; idempotent by its id. A repeat enqueues what a cut has left out. Refused by the server itself when it is out of memory.
--- KEYS   turn:<id>… turns:<session> session:<session> mailbox:<session> due stats open events:<id>
---        message_store:<session> conversation:<session> <queue>
+-- KEYS   turn:<id>… turns:<session> session:<session> mailbox:<session> due stats open failed events:<id>
+--        message_store:<session> conversation:<session> celery-task-meta-<id> webhook:<id> undelivered steps:<thread>
+--        <queue>;
+--        channel wake:<id>
 -- ARGV   id session queue question options stream reply fingerprint
 -- RETURN accepted place | again state place | conflict | full_session | full
 local mailbox, now = key.mailbox .. session, clock()
 
-local seen, state, its_queue = unpack(redis.call('HMGET', key.turn .. id, 'fingerprint', 'state', 'queue'))
-if seen then
+local seen, state, holder, its_queue = unpack(redis.call('HMGET', key.turn .. id, 'fingerprint', 'state', 'session', 'queue'))
+if seen and holder and is_erased(id, holder, state) then
+  remove_turns({ id })
+elseif seen then
   if seen ~= fingerprint then return { 'conflict' } end
   return { 'again', state, find_place(id, session, state, its_queue, now) }
 end

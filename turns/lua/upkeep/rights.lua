@@ -14,10 +14,10 @@ local tries = {
   HSET = { none, 'f', 'v', 'g' }, HSETNX = { none, 'f', 'v', 'g' },
   LINDEX = { none, 0 }, LLEN = { none }, LPOP = { none }, LPOS = { none, 'x' }, LPUSH = { text, 'x' },
   LRANGE = { none, 0, 0 }, LREM = { none, 1, 'x' }, PERSIST = { none }, PEXPIRE = { none, 1 },
-  PUBLISH = { asked.channels[1] or none, '' }, PUBSUB = { 'NUMSUB', none }, RPUSH = { text, 'x' }, SADD = { text, 'x' },
+  PUBLISH = { asked.channels[1] or none, '' }, PUBSUB = { 'NUMSUB', none }, RENAME = { none, none }, RPUSH = { text, 'x' }, SADD = { text, 'x' },
   SET = { none, '', 'PX' }, SMEMBERS = { none }, SREM = { none, 'x' }, TIME = {}, TYPE = { none }, UNLINK = { none }, XADD = { none, '0-0', 'f', 'v' },
   XRANGE = { none, '-', '+', 'COUNT', 1 }, ZADD = { none, 'x', 'm' }, ZCARD = { none }, ZRANGE = { none, 0, 0 },
-  ZRANGEBYSCORE = { none, 0, 0 }, ZREM = { none, 'm' }, ZREMRANGEBYSCORE = { none, 0, 0 }, ZSCORE = { none, 'm' },
+  ZRANGEBYSCORE = { none, 0, 0 }, ZREM = { none, 'm' }, ZREMRANGEBYRANK = { none, 0, 0 }, ZREMRANGEBYSCORE = { none, 0, 0 }, ZSCORE = { none, 'm' },
 }
 
 -- Redis 7.0 and later versions say it in other words.

@@ -1,0 +1,25 @@
+-- remove_turns(ids). Remove turns with all that belongs to them, and tell their readers; those that are open count as cancelled. The
+-- records go first: a turn without one never runs.
+local function remove_turns(ids)
+  for first = 1, #ids, 1000 do
+    local some, records, others = { unpack(ids, first, math.min(first + 999, #ids)) }, {}, {}
+    local found, cancelled, waited_for = {}, 0, {}
+    for _, id in ipairs(some) do
+      local known = redis.pcall('HMGET', key.turn .. id, 'state', 'reply')
+      if known[1] then found[#found + 1] = id end
+      local is_open = known[1] == 'queued' or known[1] == 'running'
+      if is_open then cancelled = cancelled + 1 end
+      if is_open and known[2] == '1' then waited_for[#waited_for + 1] = id end
+      records[#records + 1] = key.turn .. id
+      for _, name in ipairs({ key.events .. id, key.celery_result .. id, key.webhook .. id, key.steps .. id }) do
+        others[#others + 1] = name
+      end
+    end
+    redis.call('UNLINK', unpack(records))
+    if cancelled > 0 then redis.call('HINCRBY', key.stats, 'cancelled', cancelled) end
+    for _, id in ipairs(waited_for) do celery_result(id, 'cancelled', {}) end
+    redis.call('UNLINK', unpack(others))
+    for _, set in ipairs({ key.open, key.failed, key.undelivered }) do redis.call('ZREM', set, unpack(some)) end
+    for _, id in ipairs(found) do redis.call('PUBLISH', key.wake .. id, 'erased') end
+  end
+end

@@ -1,0 +1,7 @@
+-- Remove the next piece of what is left of erased sessions.
+-- FLAGS  allow-oom
+-- KEYS   erasures erased:<number>… turn:<id>… turns:<session>… events:<id>… celery-task-meta-<id>… webhook:<id>… open failed
+--        undelivered stats steps:<thread>…; channel wake:<id>
+-- ARGV   (none)
+-- RETURN more: 1 while there is more to remove, else 0
+return remove_erased() and 1 or 0
