@@ -98,10 +98,10 @@ CUTS = (
         script="session/write_conversation",
     ),
     in_cut(
-        "erase forgets its list first",
-        "a repeat of an erase that was cut short does not find the rest",
-        "local gone, messages = 0, history_readable",
-        "redis.call('DEL', turns, mailbox, session_key)\nlocal gone, messages = 0, history_readable",
+        "erase removes turns before their list is safe",
+        "an erase that was cut short leaves turns that nobody removes",
+        "local count = sound(",
+        "remove_turns(standing)\nlocal count = sound(",
         script="session/erase",
     ),
 )

@@ -20,7 +20,7 @@ TURNS = (
     in_script(
         "replay not recognised in finish",
         "a repeated finish is told that it was superseded",
-        "if closed == token then\n",
+        "if closed == token and not is_erased(id, session, stands) then\n",
         "if false then\n",
         script="turn/finish",
     ),

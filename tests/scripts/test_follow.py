@@ -3,7 +3,7 @@
 import pytest
 
 from tests.scripts.conftest import Stage
-from tests.scripts.scene import AN_HOUR_MS, Scene, marked, pair
+from tests.scripts.scene import Scene, marked, pair
 from turnstile.memory.element import Element, write
 from turnstile.turns.errors import TooManyWaiting, TurnConflict, TurnNotEnded, UnknownTurn
 from turnstile.turns.output import said
@@ -206,16 +206,6 @@ def test_a_branch_forgets_when_histories_do(stage: Stage) -> None:
     scene = stage.open(history_ttl=60)
     _followed(scene)
     scene.assert_all_will_expire(histories_last=False)
-
-
-def test_a_branch_never_stays_for_ever(scene: Scene) -> None:
-    _followed(scene)
-    keys = scene.keys
-    for key in (keys.history("branch"), keys.conversation("branch")):
-        assert 0 < scene.client.pttl(key) <= 7 * 24 * AN_HOUR_MS
-    assert scene.client.pttl(keys.history("foo")) == -1
-    scene.turns.follow("d", "c", "other", "hi")
-    assert scene.client.pttl(keys.history("branch")) == -1
 
 
 def test_a_branch_goes_with_its_last_turn(scene: Scene) -> None:

@@ -92,6 +92,20 @@ def test_a_branch_does_not_inherit_another_s_time_to_live(scene: Scene) -> None:
     assert scene.client.pttl(scene.keys.history("branch")) == FOR_EVER
 
 
+def test_a_branch_never_stays_for_ever(stage: Stage) -> None:
+    scene = stage.open(failed_ttl=700, result_ttl=500)
+    answer(scene, "a")
+    answer(scene, "b")
+    scene.turns.follow("c", "a", "branch", "hi")
+    assert _lives(scene, "branch") == {FOR_EVER}
+    scene.pop()
+    scene.complete(scene.claim("c"))
+    assert _lives(scene, "branch") == {700}
+    assert scene.client.pttl(scene.keys.history("foo")) == FOR_EVER
+    scene.turns.follow("d", "c", "other", "hi")
+    assert _lives(scene, "branch") == {FOR_EVER}
+
+
 def test_nothing_expires_while_a_turn_is_open(stage: Stage, said: Scene) -> None:
     scene = stage.open(history_ttl=600)
     claim = scene.start("b")

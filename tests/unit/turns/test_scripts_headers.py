@@ -22,8 +22,8 @@ _PATTERNS = {name: name for name, value in vars(Keys).items() if isinstance(valu
     "session": "session:<session>", "mailbox": "mailbox:<session>", "turns": "turns:<session>", "turn": "turn:<id>",
     "events": "events:<id>", "owned": "owned:<worker>", "history": "message_store:<session>",
     "celery_result": "celery-task-meta-<id>", "orders": "orders:<worker>", "wake": "wake:<id>",
-    "steps": "steps:<thread>", "probe": "probe:<name>", "erased": "erased:<number>", "webhook": "webhook:<id>", "rate": "rate:<key>",
-    "queue": "<queue>",
+    "steps": "steps:<thread>", "probe": "probe:<name>", "erased": "erased:<number>", "webhook": "webhook:<id>",
+    "rate": "rate:<key>", "queue": "<queue>",
 }  # fmt: skip
 
 

@@ -2,8 +2,7 @@
 -- `branch`, with as much of the history up to that other turn as a window holds. Idempotent by its id.
 -- KEYS   turn:<id>… turns:<session> session:<session> mailbox:<session> message_store:<session>
 --        conversation:<session> due stats open failed events:<id> celery-task-meta-<id> webhook:<id> undelivered steps:<thread>
---        <queue>;
---        channel wake:<id>
+--        <queue>; channel wake:<id>
 -- ARGV   id previous branch queue question options stream reply fingerprint
 -- RETURN accepted place session | again state place session | conflict | unknown | unended | full_session | full
 local now = clock()
