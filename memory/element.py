@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
+from turnstile.turns.bounds import MOST_STORED_BYTES
 from turnstile.turns.output import Item, called
 from turnstile.turns.text import dumps, loads_stored
 
@@ -154,9 +155,17 @@ def _thoughts(block: dict[str, Any]) -> list[Any]:
     return [block.get("reasoning"), *(part.get("text") for part in _entries(block, "summary"))]
 
 
+class MessageTooLarge(ValueError):
+    """A message is larger than a history keeps. The text tells sizes only."""
+
+
 def write(element: Element, default: Callable[[Any], Any] | None = None) -> str:
-    """Return the JSON that is stored; `default` turns into JSON what is none."""
-    return dumps({"type": element.type, "data": element.data, MARK: element.mark}, default)
+    """Return the JSON that is stored; `default` turns into JSON what is none. Raises MessageTooLarge."""
+    text = dumps({"type": element.type, "data": element.data, MARK: element.mark}, default)
+    # Four bytes a character at most.
+    if len(text) > MOST_STORED_BYTES // 4 and (size := len(text.encode())) > MOST_STORED_BYTES:
+        raise MessageTooLarge(f"A message has {size:,} bytes as stored; a history keeps {MOST_STORED_BYTES:,} at most.")
+    return text
 
 
 def parse(text: bytes | str) -> Element:

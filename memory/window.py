@@ -19,7 +19,12 @@ class Window:
 
 
 def fit(
-    elements: Sequence[bytes | str], max_messages: int, max_tokens: int = 0, following: Sequence[BaseMessage] = ()
+    elements: Sequence[bytes | str],
+    max_messages: int,
+    max_tokens: int = 0,
+    following: Sequence[BaseMessage] = (),
+    *,
+    cut: bool = False,
 ) -> Window:
     """Return the newest messages that fit and those that follow, oldest first, in a form that a model's server accepts.
 
@@ -29,6 +34,7 @@ def fit(
         max_tokens: most tokens, as counted when stored; 0 is no limit.
         following: messages behind the history. Where they begin with answers to its last calls, its last exchange, from
             the human message on, is there whole, limits or not.
+        cut: older messages than these elements were left out, whatever their number.
 
     Where older messages were left out, the window starts on a human message; a whole history may open with a greeting
     from the model. Calls and answers are paired as in `turnstile.memory.calls`. System messages stay where they stand, as in
@@ -37,7 +43,7 @@ def fit(
     """
     newest: list[BaseMessage] = []
     broken = tokens = 0
-    cut = len(elements) >= max_messages
+    cut = cut or len(elements) >= max_messages
     goes_on = bool(following) and isinstance(following[0], ToolMessage)
     for place, element in enumerate(islice(elements, None if goes_on else max(0, max_messages))):
         if place >= max_messages and not goes_on:

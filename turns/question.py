@@ -1,13 +1,13 @@
 """A turn as it is asked for: the question, and the options of one turn."""
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from typing import Any, Self
 
 from turnstile.turns.answers import well_formed
+from turnstile.turns.bounds import MOST_CONTENT_BYTES, encode_content, encode_options
 from turnstile.turns.celery_message import QUEUES
 from turnstile.turns.errors import InvalidTurn
 from turnstile.turns.output import MOST_OPEN_CALLS
@@ -17,39 +17,16 @@ from turnstile.turns.tools import check_choice, check_tools
 Question = str | list[dict[str, Any]]
 """A text, or content parts as in OpenAI's chat messages (`{"type": "text", "text": …}`, `{"type": "image_url", …}`)."""
 
-MOST_QUESTION_BYTES = 16_777_216
-"""Of a question with its pictures and files, as JSON."""
-
 
 def encode_question(question: Question, max_bytes: int, *, optional: bool = False) -> str:
     """The question as JSON text, or InvalidTurn: empty, too large, not text, or not a list of content parts.
 
-    `max_bytes` is for what is text in it; with pictures and files a question has at most MOST_QUESTION_BYTES. `optional`: it
-    may be an empty text, as in a turn that only answers calls.
+    `max_bytes` is for what is text in it; `turnstile.turns.bounds` has the other bounds. `optional`: it may be an empty text,
+    as in a turn that only answers calls.
     """
     if not (optional and question == ""):
         _check_form(question)
-    text = _encode(question, "question")
-    told = text if isinstance(question, str) else _encode([p for p in question if p["type"] == "text"], "question")
-    _check_size("The question's text", told, max_bytes, "TURNSTILE_MAX_QUESTION_BYTES allows")
-    _check_size("The question", text, MOST_QUESTION_BYTES, "the most that is taken is")
-    return text
-
-
-def _check_size(what: str, text: str, most: int, limit: str) -> None:
-    size = len(text.encode())
-    if size > most:
-        raise InvalidTurn(f"{what} has {size:,} bytes; {limit} {most:,}.", param="question")
-
-
-def _encode(value: object, param: str) -> str:
-    """Strict JSON; what cannot be stored is refused without being quoted."""
-    try:
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-        text.encode()
-    except (TypeError, ValueError, RecursionError):
-        raise InvalidTurn(f"The {param} must be valid Unicode, and JSON all through.", param=param) from None
-    return text
+    return encode_content("The question", question, max_bytes, "question")
 
 
 def _check_form(question: object) -> None:
@@ -142,11 +119,12 @@ class Options:
             check_choice(self.tool_choice, self.tools or [])
         _check(self.deadline_seconds is None or 0 < self.deadline_seconds <= 86_400 * 30, "deadline_seconds", "above 0")
 
-    def encode(self) -> str:
-        """JSON of what differs from the defaults, or InvalidTurn when an option is not JSON all through."""
+    def encode(self, max_text_bytes: int = MOST_CONTENT_BYTES) -> str:
+        """JSON of what differs from the defaults, or InvalidTurn when an option is too large, or not JSON all through."""
         default = Options()
         values = {f.name: getattr(self, f.name) for f in fields(self)}
-        return _encode({name: value for name, value in values.items() if value != getattr(default, name)}, "options")
+        told = {name: value for name, value in values.items() if value != getattr(default, name)}
+        return encode_options(told, max_text_bytes)
 
     @classmethod
     def decode(cls, text: str | bytes) -> Self:

@@ -131,9 +131,14 @@ class Settings(BaseModel):
         0, description="Maximum tokens of history in the prompt, counted approximately. 0: no limit."
     )
 
+    window_bytes: Annotated[int, Field(ge=1_024, le=268_435_456)] = Field(
+        16_777_216, description="Maximum size of the history that a worker reads for a turn, as stored, in bytes."
+    )
+
     max_question_bytes: Count = Field(
         262_144,
-        description="Maximum size of a question's text, in UTF-8 bytes; with pictures and files, 16 MiB.",
+        description="Maximum size of the text of a question, of instructions, or of a message that is added, in UTF-8 bytes; "
+        "with pictures and files, 16 MiB.",
     )
     max_body_bytes: Count = Field(8_388_608, description="Maximum size of a request to the gateway, in bytes.")
     max_waiting_per_session: Annotated[int, Field(ge=1, le=MOST_WAITING)] = Field(

@@ -21,11 +21,14 @@ def loads(text: str | bytes) -> Any:
 
 
 def loads_stored(text: str | bytes) -> Any:
-    """As `loads`, for what others may have stored: no model's server takes half of a surrogate pair, so text becomes whole."""
+    """As `loads`, for what others may have stored: no model's server takes half of a surrogate pair, so text becomes whole.
+
+    Raises ValueError also for what is nested too deeply to be sent on.
+    """
     try:
         return from_json(text)
     except ValueError:
-        return json.loads(dumps(json.loads(text)))
+        return from_json(dumps(json.loads(text)))
 
 
 def whole(text: str) -> str:

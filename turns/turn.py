@@ -33,6 +33,10 @@ class Claim:
     window: tuple[bytes, ...]
     readable: bool = True
     """Whether the history is one: somebody else may have put a key of another type in its place."""
+    cut: bool = False
+    """Whether older messages were left out of the window for their size."""
+    size: int = 0
+    """Bytes of all that came with the claim."""
     thread: str = ""
     """The first turn of the exchange that this one belongs to: it answers open calls of the thread's last turn."""
 
@@ -44,7 +48,7 @@ class Claim:
     @classmethod
     def decode(cls, id: str, reply: Sequence[bytes | int]) -> Self:
         """Read `claim`'s reply after its first word."""
-        session, token, attempt, left, sequence, question, options, stream, created, started, now, readable = reply[:12]
+        session, token, attempt, left, sequence, question, options, stream, created, started, now, readable, cut = reply[:13]
         return cls(
             id=id,
             session=as_text(session),
@@ -58,8 +62,10 @@ class Claim:
             created=int(created) / 1000,
             started=int(started) / 1000,
             now=int(now) / 1000,
-            window=tuple(e for e in reply[12:] if isinstance(e, bytes)),
+            window=tuple(e for e in reply[13:] if isinstance(e, bytes)),
             readable=bool(readable),
+            cut=bool(cut),
+            size=sum(len(part) for part in reply if isinstance(part, bytes)),
             thread=id,
         )
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from turnstile.memory.element import Element, of_role
 from turnstile.producers.gateway.edge.api_errors import invalid, unsupported
+from turnstile.turns.bounds import check_messages
 
 Part = dict[str, Any]
 Message = dict[str, Any]
@@ -18,6 +19,7 @@ def read_items(items: str | Sequence[Mapping[str, Any]], param: str) -> list[Mes
     """Return items of the Responses API as chat messages, oldest first. Raises ApiError with the place under `param`."""
     if isinstance(items, str):
         return [{"role": "user", "content": _text(items, param)}]
+    check_messages(items, param)
     return [_read_item(item, f"{param}[{n}]") for n, item in enumerate(items)]
 
 
@@ -30,6 +32,7 @@ def _read_item(item: Mapping[str, Any], param: str) -> Message:
 
 def read_messages(messages: Sequence[Mapping[str, Any]]) -> list[Message]:
     """Return the messages of a chat completion, checked. Raises ApiError."""
+    check_messages(messages, "messages")
     return [_read_message(message, f"messages[{n}]") for n, message in enumerate(messages)]
 
 

@@ -7,28 +7,36 @@ nothing. The forms of answers are for the OpenAPI document; routes write answers
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, RootModel, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, RootModel, model_validator
 
 from turnstile.producers.gateway.content import finite
 from turnstile.producers.gateway.edge.api_errors import unsupported
+from turnstile.turns.bounds import MOST_MESSAGES
 
 Temperature = Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)]
 Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Tokens = Annotated[int, Field(ge=1, le=10_000_000)]
 Model = Annotated[str, Field(min_length=1, max_length=200)]
+ShortText = Annotated[str, Field(max_length=512)]
 Item = dict[str, Any]
 
 
-def _check_metadata(metadata: dict[str, str]) -> dict[str, str]:
-    if len(metadata) > 16:
+def _few(pairs: Any) -> Any:
+    """Refuse many pairs before their values are looked at: pydantic would note a complaint about each."""
+    if isinstance(pairs, dict) and len(pairs) > 16:
         raise ValueError("at most 16 pairs")
+    return pairs
+
+
+def _check_metadata(metadata: dict[str, str]) -> dict[str, str]:
     for name, value in metadata.items():
         if not 1 <= len(name) <= 64 or len(value) > 512:
             raise ValueError("a key has at most 64 characters, a value at most 512")
     return metadata
 
 
-Metadata = Annotated[dict[str, str], Field(max_length=16), AfterValidator(_check_metadata)]
+Metadata = Annotated[dict[str, str], Field(max_length=16), AfterValidator(_check_metadata), BeforeValidator(_few)]
+Messages = Annotated[list[Item], Field(max_length=MOST_MESSAGES)]
 
 
 def _check_schema(schema: dict[str, Any]) -> dict[str, Any]:
@@ -40,16 +48,30 @@ def _check_schema(schema: dict[str, Any]) -> dict[str, Any]:
 Schema = Annotated[dict[str, Any], AfterValidator(_check_schema)]
 
 
-class Body(BaseModel):
-    """A request's body, or the part of one at `where`.
-
-    `idle` names parameters that are not supported, with the values that ask for nothing; those that are fields too are
-    echoed back.
-    """
+class Part(BaseModel):
+    """An object in a request's body. `idle` names parameters that are not supported, with the values that ask for nothing."""
 
     model_config = ConfigDict(extra="forbid", strict=True, populate_by_name=True)
-    where: ClassVar[str] = ""
     idle: ClassVar[Mapping[str, tuple[Any, ...]]] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_stranger(cls, data: Any) -> Any:
+        """Keep the first unknown name of many: pydantic would note a complaint about each."""
+        if not isinstance(data, dict):
+            return data
+        known = cls.model_fields.keys() | {field.alias for field in cls.model_fields.values()} | cls.idle.keys()
+        stranger = next((name for name in data if name not in known), None)
+        return {name: value for name, value in data.items() if name in known or name == stranger}
+
+
+class Body(Part):
+    """A request's body, or the part of one at `where`.
+
+    Idle parameters that are fields, too, are echoed back.
+    """
+
+    where: ClassVar[str] = ""
 
     @model_validator(mode="before")
     @classmethod
@@ -67,17 +89,15 @@ def _without_nulls(value: Any) -> Any:
     return {name: one for name, one in value.items() if one is not None} if isinstance(value, dict) else value
 
 
-class PlainFormat(BaseModel):
+class PlainFormat(Part):
     """Text, or any JSON object."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
     type: Literal["text", "json_object"]
 
 
-class SchemaFormat(BaseModel):
+class SchemaFormat(Part):
     """JSON that fits a schema."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, populate_by_name=True)
     type: Literal["json_schema"]
     name: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")
     schema_: Schema = Field(alias="schema")

@@ -339,10 +339,14 @@ def _of_two_sessions(scene: Scene) -> Callable[[], Any]:
 
 @situation("status")
 @situation("read_conversation")
+@situation("read_messages")
 @situation("stats")
 def _of_anything(scene: Scene) -> Callable[[], Any]:
     scene.start("a")
-    return lambda: (scene.turns.status("a"), scene.turns.read_conversation("foo"), scene.turns.stats())
+    turns = scene.turns
+    return lambda: (
+        turns.status("a"), turns.read_conversation("foo"), turns.read_messages("foo", 0, 1, 1, 1), turns.stats()
+    )  # fmt: skip
 
 
 @situation("retry")

@@ -67,6 +67,26 @@ def test_an_exchange_of_a_thousand_messages_is_cut(stage: Stage, steps: int) -> 
     assert [element.decode() for element in scene.start("a").window] == exchange[:-4:-1]
 
 
+def test_the_window_ends_where_its_bytes_end(stage: Stage) -> None:
+    scene = stage.open(window_bytes=1_024)
+    elements = [f"{n:02}{'x' * 98}" for n in range(30)]
+    scene.client.rpush(scene.keys.history("foo"), *elements)
+    claim = scene.start("a")
+    assert [element.decode() for element in claim.window] == elements[:10]
+    assert claim.cut
+    scene.client.lpush(scene.keys.history("foo"), "y" * 1_025)
+    scene.fail(claim)
+    again = scene.start("b")
+    assert (again.window, again.cut) == ((), True)
+
+
+def test_a_window_that_its_bytes_do_not_end_is_not_cut(stage: Stage) -> None:
+    scene = stage.open(window_bytes=1_024, window_messages=20)
+    scene.client.rpush(scene.keys.history("foo"), *["x" * 10] * 30)
+    claim = scene.start("a")
+    assert (len(claim.window), claim.cut) == (20, False)
+
+
 def test_a_window_of_none(stage: Stage) -> None:
     scene = stage.open(window_messages=0)
     scene.complete(scene.start("a"))

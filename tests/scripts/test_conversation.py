@@ -77,10 +77,30 @@ def test_a_large_message_is_not_read_for_its_mark(scene: Scene) -> None:
 def test_messages_by_their_places(scene: Scene) -> None:
     scene.turns.begin("foo", {}, [f"m{n}" for n in range(5)])
     assert scene.turns.count_messages("foo") == 5
-    assert scene.turns.messages("foo", 1, 3) == [b"m3", b"m2", b"m1"]
+    assert scene.turns.read_messages("foo", 3, -1, 3, 100) == [b"m3", b"m2", b"m1"]
+    assert scene.turns.read_messages("foo", 1, 1, 3, 100) == [b"m1", b"m2", b"m3"]
+    assert scene.turns.read_messages("foo", 3, 1, 9, 100) == [b"m3", b"m4"]
+    assert scene.turns.read_messages("foo", 1, -1, 9, 100) == [b"m1", b"m0"]
+    assert scene.turns.read_messages("foo", 5, -1, 9, 100) == []
     assert scene.turns.drop_message("foo", b"m2")
     assert not scene.turns.drop_message("foo", b"m2")
     assert scene.history() == ["m0", "m1", "m3", "m4"]
+
+
+@pytest.mark.parametrize("step", [1, -1])
+def test_messages_are_read_as_far_as_their_bytes_go(scene: Scene, step: int) -> None:
+    scene.turns.begin("foo", {}, [f"{n:03}" for n in range(100)])
+    place = 0 if step > 0 else 99
+    places = [b"%03d" % n for n in range(place, place + 100 * step, step)]
+    for count, most, found in ((100, 300, 100), (20, 300, 20), (100, 299, 99), (100, 60, 20), (100, 59, 19), (100, 1, 1)):
+        assert scene.turns.read_messages("foo", place, step, count, most) == places[:found]
+
+
+def test_a_page_of_a_huge_history_of_large_messages_is_small(scene: Scene) -> None:
+    scene.client.rpush(scene.keys.history("foo"), *["x" * 1_000_000] * 35)
+    scene.client.config_resetstat()
+    assert len(scene.turns.read_messages("foo", 34, -1, 500, 3_500_000)) == 3
+    assert scene.client.info("stats")["total_net_output_bytes"] < 4_000_000
 
 
 def test_erase_takes_all(scene: Scene) -> None:
@@ -140,7 +160,7 @@ def test_a_history_of_another_type_is_a_broken_record_however_it_is_used(scene: 
     for use in (
         lambda: scene.turns.amend("foo", {"a": "b"}, ["{}"]),
         lambda: scene.turns.history("foo"),
-        lambda: scene.turns.messages("foo", 0, 1),
+        lambda: scene.turns.read_messages("foo", 0, 1, 1, 1),
         lambda: scene.turns.count_messages("foo"),
         lambda: scene.turns.drop_message("foo", b"{}"),
     ):

@@ -10,3 +10,8 @@ from tests.web.conftest import browser
 @pytest.mark.timeout(600)
 def test_the_page(node: Callable[..., None]) -> None:
     node("page.test.js", CHROMIUM=browser())
+
+
+@pytest.mark.timeout(600)
+def test_the_pages_markdown(node: Callable[..., None]) -> None:
+    node("text.test.js")

@@ -33,7 +33,7 @@ _NO_DATABASE = "DB index is out of range"
 _LOGIN = (AuthenticationError, AuthorizationError)
 _LACKING = "ACL failure in script"
 _COMMAND = re.compile(r"run the '([^']+)' command")
-_ON_HISTORIES = ("LRANGE", "LLEN", "LREM")
+_ON_HISTORIES = ("LRANGE", "LLEN", "LREM", "read_messages")
 _WRONG_TYPE = (
     "A key of Turnstile's holds another type: something else writes to this Redis. Erase the session, or move that key."
 )

@@ -66,7 +66,8 @@ class Asking(Runner):
     def _asked(self, place: str, question: Question, options: Options) -> dict[str, str]:
         """Return the arguments that say what is asked, with a fingerprint of it and of the place where it is asked."""
         _check_answers(options)
-        body, extras = encode_question(question, self.settings.max_question_bytes), options.encode()
+        most = self.settings.max_question_bytes
+        body, extras = encode_question(question, most), options.encode(most)
         return {
             "queue": options.queue,
             "question": body,

@@ -63,10 +63,13 @@ class Conversations(Runner):
         return Call("LRANGE", (self.keys.history(check_session(session)), 0, limit - 1), list)
 
     @operation
-    def messages(self, session: str, first: int, last: int) -> Call[list[bytes]]:
-        """Return stored elements from place `first` to place `last`, newest first; places count from 0, the oldest's."""
-        args = (self.keys.history(check_session(session)), -last - 1, -first - 1)
-        return Call("LRANGE", args, list)
+    def read_messages(self, session: str, place: int, step: int, count: int, most_bytes: int) -> Call[list[bytes]]:
+        """Return stored elements from a place on, in steps of 1 or -1; places count from 0, the oldest's.
+
+        The first is always there; with it, there are `count` at most, and of `most_bytes` together.
+        """
+        args = {"place": place, "step": step, "count": count, "bytes": most_bytes}
+        return script_call("read_messages", list, session=check_session(session), **args)
 
     @operation
     def count_messages(self, session: str) -> Call[int]:

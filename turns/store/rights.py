@@ -18,8 +18,8 @@ ROLES: dict[str, tuple[str, ...]] = {
         "check_owner", "put_checkpoint", "put_writes", "read_checkpoint", "list_checkpoints", "drop_steps", "rights",
     ),
     "gateway": (
-        "submit", "follow", "cancel", "status", "stats", "write_conversation", "read_conversation", "erase",
-        "delete_turn", "count_request", "workers", "rights",
+        "submit", "follow", "cancel", "status", "stats", "write_conversation", "read_conversation", "read_messages",
+        "erase", "delete_turn", "count_request", "workers", "rights",
     ),
     "producer": (
         "submit", "cancel", "status", "stats", "write_conversation", "read_conversation", "retry", "erase",

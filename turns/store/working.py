@@ -55,8 +55,8 @@ class Working(Runner):
     @operation
     def claim(self, id: str, worker: str, nonce: str) -> Call[Claim | str]:
         """Take a dispatched turn; `stale` when it is not this one's time, `unknown` when there is no such turn."""
-        window = self.settings.window_messages
-        return script_call("claim", partial(_CLAIM, id), id=id, worker=worker, nonce=nonce, window=window)
+        window = {"window": self.settings.window_messages, "window_bytes": self.settings.window_bytes}
+        return script_call("claim", partial(_CLAIM, id), id=id, worker=worker, nonce=nonce, **window)
 
     @operation
     def renew(self, worker: str, held: Sequence[Claim]) -> Call[list[str]]:

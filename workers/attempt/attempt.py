@@ -18,6 +18,7 @@ from turnstile.turns.store.turns import AsyncTurnStore
 from turnstile.turns.store.working import Outcome
 from turnstile.turns.text import dumps, whole
 from turnstile.turns.turn import Claim
+from turnstile.workers.attempt.aside import aside
 from turnstile.workers.attempt.failures import Failure, backoff, classify
 from turnstile.workers.attempt.insist import insist
 from turnstile.workers.attempt.report import LOST, REQUEUED, Report
@@ -64,7 +65,7 @@ class Attempt:
         if not self.claim.readable:
             return await self._after_failure(_NO_HISTORY)
         try:
-            window = self._window()
+            window = await aside(self.claim, self._window)
         except Exception as fault:  # LangChain's readers raise whatever a strange message leads them to, and quote it
             trace(self.claim.id, fault, _UNREADABLE, self._settings)
             return await self._after_failure(_UNREADABLE)
@@ -110,7 +111,7 @@ class Attempt:
         if self.claim.options.history is not None:
             return paired([*convert_to_messages(self.claim.options.history), *following])
         most = max(self._settings.window_messages, len(self.claim.window))
-        window = fit(self.claim.window, most, self._settings.window_tokens, following)
+        window = fit(self.claim.window, most, self._settings.window_tokens, following, cut=self.claim.cut)
         if window.broken:
             log.warning("session %s: %d broken elements in its history", self.claim.session, window.broken)
         return window.messages
@@ -158,7 +159,7 @@ class Attempt:
     async def _commit(self, opening: OpenTurn, output: ChainOutput) -> Report:
         filtered = output.finish_reason == "content_filter"
         try:
-            elements, closing = self._elements(opening, output) if self.claim.options.store and not filtered else ([], [])
+            elements, closing = await self._stored(opening, output) if not filtered else ([], [])
             dumps(output.usage).encode()
         except Exception as error:  # an answer holds whatever its chain has put there
             return await self._after_failure(self._classified(error))
@@ -168,6 +169,11 @@ class Attempt:
             return await self._finish(_outcome(output, closing), elements)
         except BrokenRecord:
             return await self._after_failure(_NO_HISTORY)
+
+    async def _stored(self, opening: OpenTurn, output: ChainOutput) -> tuple[list[str], list[str]]:
+        if not self.claim.options.store:
+            return [], []
+        return await aside(self.claim, lambda: self._elements(opening, output))
 
     def _elements(self, opening: OpenTurn, output: ChainOutput) -> tuple[list[str], list[str]]:
         """Return what goes into the history now, and what closes its open calls should nobody answer them."""

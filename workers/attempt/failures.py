@@ -15,6 +15,7 @@ import httpx2
 import openai
 from langchain_core import exceptions as langchain
 
+from turnstile.memory.element import MessageTooLarge
 from turnstile.turns.settings import Settings
 from turnstile.workers.chains.run import ChainOutputError, OptionRefused
 
@@ -97,7 +98,7 @@ _MOST_DOUBLINGS = 32
 
 def classify(error: BaseException) -> Failure:
     """What went wrong, in words that are safe to store and to show. An error of a user's chain is never retried."""
-    if isinstance(error, ChainOutputError):
+    if isinstance(error, ChainOutputError | MessageTooLarge):
         return Failure("chain_error", str(error), False)
     if isinstance(error, OptionRefused):
         return Failure("invalid_request", str(error), False)

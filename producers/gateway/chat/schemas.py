@@ -3,18 +3,20 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from turnstile.producers.gateway.schemas import (
     IDLE_ANYWHERE,
     Answer,
     Body,
-    Item,
+    Messages,
     Metadata,
     Model,
+    Part,
     PlainFormat,
     Probability,
     Schema,
+    ShortText,
     StreamOptions,
     Temperature,
     Tokens,
@@ -28,20 +30,18 @@ class ChatStreamOptions(StreamOptions):
     include_usage: bool | None = None
 
 
-class ChatSchema(BaseModel):
+class ChatSchema(Part):
     """A schema and its name."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, populate_by_name=True)
     name: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")
     schema_: Schema | None = Field(None, alias="schema")
     description: str | None = None
     strict: bool | None = None
 
 
-class ChatSchemaFormat(BaseModel):
+class ChatSchemaFormat(Part):
     """JSON that fits a schema."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
     type: Literal["json_schema"]
     json_schema: ChatSchema
 
@@ -69,7 +69,7 @@ class ChatRequest(Body):
         "web_search_options": (),
     }
 
-    messages: list[Item] = Field(min_length=1)
+    messages: Messages = Field(min_length=1)
     model: Model | None = None
     stream: bool | None = None
     stream_options: ChatStreamOptions | None = None
@@ -79,9 +79,9 @@ class ChatRequest(Body):
     max_completion_tokens: Tokens | None = None
     response_format: Annotated[PlainFormat | ChatSchemaFormat, Field(discriminator="type")] | None = None
     metadata: Metadata | None = None
-    user: str | None = None
-    safety_identifier: str | None = None
-    prompt_cache_key: str | None = None
+    user: ShortText | None = None
+    safety_identifier: ShortText | None = None
+    prompt_cache_key: ShortText | None = None
 
     def options(self, **more: Any) -> Options:
         """Return the options of the turn."""

@@ -23,7 +23,8 @@ async def submit(backend: Backend, caller: Caller, body: ChatRequest, key: str |
     try:
         await backend.store.submit(RESPONSE + name, stored, question, options)
     except InvalidTurn as error:
-        raise invalid("messages", str(error), "invalid_value") from None
+        param = error.param if error.param in ("metadata", "response_format", "name") else "messages"
+        raise invalid(param, str(error), "invalid_value") from None
     return await backend.store.status(RESPONSE + name)
 
 

@@ -10,6 +10,7 @@ from turnstile.producers.gateway.content import read_items, stored
 from turnstile.producers.gateway.conversations.schemas import ConversationRequest
 from turnstile.producers.gateway.edge.api_errors import missing
 from turnstile.producers.gateway.edge.caller import CONVERSATION, Caller
+from turnstile.turns.bounds import encode_content
 from turnstile.turns.errors import TurnConflict, UnknownSession
 from turnstile.turns.question import fingerprint
 from turnstile.turns.store.conversations import Conversation
@@ -20,7 +21,7 @@ async def begin(backend: Backend, caller: Caller, body: ConversationRequest, key
     """Create a conversation, and return it. The same `key` is the same conversation."""
     name = CONVERSATION + caller.key("conversation", key)
     session = caller.session(name)
-    items = [write(element) for element in _elements(caller, body.items or [], key or name, at=0)]
+    items = [write(element) for element in _elements(backend, caller, body.items or [], key or name, at=0)]
     await backend.store.begin(session, body.metadata or {}, items)
     return await backend.store.read_conversation(session)
 
@@ -46,15 +47,17 @@ async def amend(
 async def add_items(backend: Backend, caller: Caller, session: str, items: list[dict[str, Any]], key: str | None) -> list[str]:
     """Add messages, and return their ids. The same `key` adds them once. Raises TurnConflict if it had other items."""
     key = key and f"{session}\0{key}"
-    elements = _elements(caller, items, key, at=round(time.time() * 1000))
+    elements = _elements(backend, caller, items, key, at=round(time.time() * 1000))
     if key:
         await _agree(backend, caller.key("items", key), elements)
     await amend(backend, caller, session, None, [write(element) for element in elements])
     return [element.mark["item"] for element in elements]
 
 
-def _elements(caller: Caller, items: list[dict[str, Any]], key: str | None, at: int) -> list[Element]:
+def _elements(backend: Backend, caller: Caller, items: list[dict[str, Any]], key: str | None, at: int) -> list[Element]:
     messages = read_items(items, "items")
+    for n, message in enumerate(messages):
+        encode_content("The item", message["content"], backend.settings.max_question_bytes, f"items[{n}].content")
     return [stored(message, f"msg_{caller.key('item', key and f'{key}{chr(0)}{n}')}", at) for n, message in enumerate(messages)]
 
 

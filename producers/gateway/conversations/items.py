@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator
 from typing import Any
 
 from turnstile.memory.element import Element, read
@@ -16,6 +16,8 @@ from turnstile.turns.store.turns import AsyncTurnStore
 from turnstile.turns.text import dumps
 
 _CHUNK = 500
+_CHUNK_BYTES = 8_388_608
+"""Of the messages that are read at a time, and of a page."""
 _FOREIGN = re.compile(r"(?:msg|fc|fco|rs)_x(\d{1,9})_([0-9a-f]{16})(?:_c\d+)?")
 
 
@@ -27,31 +29,31 @@ class History:
         self._session = session
 
     async def page(self, after: str | None, limit: int, order: str) -> dict[str, Any]:
-        """Return a page of items. Raises ApiError if no item has the id `after`."""
-        high = await self._store.count_messages(self._session) - 1
-        start = 0 if order == "asc" else high
-        last: Item | None = None
+        """Return a page of items; large ones make it shorter. Raises ApiError if no item has the id `after`."""
+        step, last = 1 if order == "asc" else -1, None
+        place = 0 if step > 0 else await self._store.count_messages(self._session) - 1
         if after is not None:
-            start, last, _ = await self.find(after, "after")
+            place, last, _ = await self.find(after, "after")
         found: list[Item] = []
-        async for item in self._walk(start, high, order, limit + 1):
-            if last is not None:
-                last = None if item["id"] == last["id"] else last
-            elif len(found) == limit:
-                return listed(found, has_more=True)
-            else:
-                found.append(item)
+        left = _CHUNK_BYTES
+        async for size, items in self._walk(place, step, limit + 1):
+            for item in items:
+                if last is not None:
+                    last = None if item["id"] == last["id"] else last
+                elif len(found) == limit or left <= 0:
+                    return listed(found, has_more=True)
+                else:
+                    found.append(item)
+            left -= size if found else 0
         return listed(found, has_more=False)
 
-    async def _walk(self, place: int, high: int, order: str, step: int) -> AsyncIterator[Item]:
-        """Yield the items from a message on, to the newest (`high`) or the oldest one; `step` messages are read at a time."""
-        while 0 <= place <= high:
-            low, top = (place, min(high, place + step - 1)) if order == "asc" else (max(0, place - step + 1), place)
-            elements = await self._store.messages(self._session, low, top)
-            items = [item for at, element in _placed(elements, top) for item in reversed(_items(element, at))]
-            for item in items[::-1] if order == "asc" else items:
-                yield item
-            place = top + 1 if order == "asc" else low - 1
+    async def _walk(self, place: int, step: int, count: int) -> AsyncIterator[tuple[int, list[Item]]]:
+        """Yield the items of each message from a place on, and its size; at most `count` messages are read at a time."""
+        while place >= 0 and (elements := await self._read(place, step, count)):
+            for at, element in elements:
+                items = _items(element, at)
+                yield len(element), items if step > 0 else items[::-1]
+            place = elements[-1][0] + step
 
     async def find(self, id: str, param: str = "item_id") -> tuple[int, Item, bytes]:
         """Return an item's place, the item, and its stored element. Raises ApiError if no item has this id."""
@@ -61,26 +63,25 @@ class History:
         if foreign:
             high = min(high, int(foreign[1]))
         while high >= 0:
-            low = max(0, high - _CHUNK + 1)
-            for place, element in _placed(await self._store.messages(self._session, low, high), high):
+            elements = await self._read(high, -1, _CHUNK)
+            for place, element in elements:
                 if token in element or (foreign and _digest(element) == foreign[2]):
                     for item in _items(element, place):
                         if _without_place(item["id"]) == _without_place(id):
                             return place, item, element
-            high = low - 1
+            high = elements[-1][0] - 1 if elements else -1
         raise missing(param, "Item", id)
+
+    async def _read(self, place: int, step: int, count: int) -> list[tuple[int, bytes]]:
+        """Return stored elements from a place on, in steps of 1 or -1, with their places."""
+        elements = await self._store.read_messages(self._session, place, step, count, _CHUNK_BYTES)
+        return [(place + step * n, element) for n, element in enumerate(elements)]
 
 
 def _without_place(id: str) -> str:
     """Return an item's id without the place of a message from elsewhere, which changes when an older one is deleted."""
     found = _FOREIGN.fullmatch(id)
     return f"{id[: found.start(1)]}{id[found.end(1) :]}" if found else id
-
-
-def _placed(elements: Sequence[bytes], high: int) -> Iterator[tuple[int, bytes]]:
-    """Yield elements, newest first, with their places; `high` is the first one's."""
-    for offset, element in enumerate(elements):
-        yield high - offset, element
 
 
 def _items(stored: bytes, place: int) -> list[Item]:

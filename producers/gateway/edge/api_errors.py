@@ -22,7 +22,12 @@ from turnstile.turns.errors import (
 INTERNAL = "Internal server error."
 NO_RETRY = {"x-should-retry": "false"}
 _TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
-_PARAMS = {"question": "input", "session": "conversation", "id": "response_id"}
+_PARAMS = {
+    **dict.fromkeys(("question", "before", "history"), "input"),
+    "response_format": "text.format",
+    "session": "conversation",
+    "id": "response_id",
+}
 
 
 class ApiError(Exception):

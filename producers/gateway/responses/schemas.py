@@ -3,18 +3,20 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import model_validator
 
 from turnstile.producers.gateway.edge.api_errors import invalid
 from turnstile.producers.gateway.schemas import (
     IDLE_ANYWHERE,
     Answer,
     Body,
-    Item,
+    Messages,
     Metadata,
     Model,
+    Part,
     Probability,
     SchemaFormat,
+    ShortText,
     StreamOptions,
     Temperature,
     TextConfig,
@@ -23,10 +25,9 @@ from turnstile.producers.gateway.schemas import (
 from turnstile.turns.question import Options
 
 
-class ConversationReference(BaseModel):
+class ConversationReference(Part):
     """A conversation by its id."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
     id: str
 
 
@@ -45,7 +46,7 @@ class ResponseRequest(Body):
         "reasoning": ({},),
     }
 
-    input: str | list[Item]
+    input: str | Messages
     model: Model | None = None
     instructions: str | None = None
     background: bool | None = None
@@ -62,9 +63,9 @@ class ResponseRequest(Body):
     truncation: Literal["auto", "disabled"] | None = None
     parallel_tool_calls: bool | None = None
     tool_choice: Literal["auto", "none"] | None = None
-    user: str | None = None
-    safety_identifier: str | None = None
-    prompt_cache_key: str | None = None
+    user: ShortText | None = None
+    safety_identifier: ShortText | None = None
+    prompt_cache_key: ShortText | None = None
 
     @model_validator(mode="after")
     def _one_place(self) -> "ResponseRequest":

@@ -11,6 +11,7 @@ import pytest
 from tests.integration.conftest import Stack
 from tests.support.gateways import texts_of
 from tests.support.wait import wait_until
+from turnstile.turns.text import dumps
 
 
 def test_begin_read_change_and_delete(sdk: openai.OpenAI) -> None:
@@ -24,6 +25,17 @@ def test_begin_read_change_and_delete(sdk: openai.OpenAI) -> None:
     for call in (sdk.conversations.retrieve, sdk.conversations.delete, sdk.conversations.items.list):
         with pytest.raises(openai.NotFoundError):
             call(begun.id)
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+def test_large_items_make_short_pages(sdk: openai.OpenAI, stack: Stack, session: str, order: Any) -> None:
+    elements = [dumps({"type": "human", "data": {"content": f"{n} {'x' * 1_000_000}"}}) for n in range(12)]
+    stack.store.client.lpush(stack.store.keys.history(session), *elements)
+    page = sdk.conversations.items.list(session, limit=100, order=order)
+    assert (len(page.data), page.has_more) == (9, True)
+    found = [int(text.split()[0]) for text in texts_of(page)]
+    assert found == (list(range(12)) if order == "asc" else list(range(11, -1, -1)))
+    assert sdk.conversations.items.retrieve(str(page.data[0].id), conversation_id=session) == page.data[0]
 
 
 def test_a_conversation_that_begins_with_messages(sdk: openai.OpenAI) -> None:

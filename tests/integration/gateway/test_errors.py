@@ -1,5 +1,6 @@
 """Every wrong request gets OpenAI's error, with the parameter that is wrong."""
 
+import time
 from typing import Any
 
 import httpx
@@ -200,6 +201,48 @@ def test_too_large(http: httpx.Client) -> None:
     assert (error["param"], "TURNSTILE_MAX_QUESTION_BYTES" in error["message"]) == ("input", True)
     chat = {"messages": [{"role": "user", "content": "x" * 300_000}]}
     assert error_of(http.post("/v1/chat/completions", json=chat), 400)["param"] == "messages"
+
+
+MANY = 400_000
+SECONDS = 5.0
+UNKNOWN = '"k%d":1'
+IN_FORMAT = '{"input":"hi","text":{"format":{"type":"text",%s}}}'
+FLOODS = {
+    "unknown parameters": ("/v1/responses", '{"input":"hi",%s}', UNKNOWN, "k0"),
+    "unknown parts of a format": ("/v1/responses", IN_FORMAT, UNKNOWN, "text.format.k0"),
+    "unknown parts of an id": ("/v1/responses", '{"input":"hi","conversation":{"id":"a",%s}}', UNKNOWN, "conversation.k0"),
+    "metadata": ("/v1/conversations", '{"metadata":{%s}}', UNKNOWN, "metadata"),
+    "numbers for items": ("/v1/responses", '{"input":[%s]}', "%d", "input"),
+    "numbers for messages": ("/v1/chat/completions", '{"messages":[%s]}', "%d", "messages"),
+    "tiny messages": ("/v1/chat/completions", '{"messages":[%s]}', '{"role":"user","content":"%d"}', "messages"),
+    "tiny parts": ("/v1/responses", '{"input":[{"role":"user","content":[%s]}]}', '{"type":"text","text":"%d"}', "input"),
+}
+
+
+@pytest.mark.parametrize("flood", FLOODS)
+def test_a_flood_of_small_things_is_refused_at_once(http: httpx.Client, flood: str) -> None:
+    path, body, one, param = FLOODS[flood]
+    content = body % ",".join(one % n for n in range(min(MANY, 7_000_000 // (len(one) + 5))))
+    began = time.monotonic()
+    error = error_of(http.post(path, content=content, headers={"content-type": "application/json"}, timeout=600), 400)
+    assert time.monotonic() - began < SECONDS
+    assert (error["param"], error["code"]) == (param, "unknown_parameter" if "k0" in param else "invalid_value")
+
+
+def test_the_bounds_of_a_turn_are_named(http: httpx.Client) -> None:
+    deep: Any = []
+    for _ in range(100):
+        deep = [deep]
+    item = {"role": "user", "content": [{"type": "input_audio", "input_audio": {"data": deep}}]}
+    error = error_of(http.post("/v1/responses", json={"input": [item]}), 400)
+    assert (error["param"], "64 deep" in error["message"]) == ("input", True)
+    error = error_of(http.post("/v1/conversations", json={"items": [item]}), 400)
+    assert (error["param"], "64 deep" in error["message"]) == ("items[0].content", True)
+    error = error_of(http.post("/v1/conversations", json={"items": [{"role": "user", "content": "x" * 300_000}]}), 400)
+    assert (error["param"], "TURNSTILE_MAX_QUESTION_BYTES" in error["message"]) == ("items[0].content", True)
+    for name, most in (("instructions", "TURNSTILE_MAX_QUESTION_BYTES"), ("user", "512"), ("safety_identifier", "512")):
+        error = error_of(http.post("/v1/responses", json={"input": "hi", name: "x" * 300_000}), 400)
+        assert (error["param"], most in error["message"]) == (name, True)
 
 
 def test_large_pictures_are_no_large_questions(sdk: openai.OpenAI) -> None:

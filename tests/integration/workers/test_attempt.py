@@ -1,11 +1,12 @@
 """Attempts on a real server, with outages, shutdowns and broken chains at the worst moment."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from langchain_core.messages import AIMessageChunk
+from langchain_core.messages import AIMessageChunk, BaseMessage, convert_to_messages
 from langchain_core.runnables import RunnableGenerator
 
 from tests.support.wait import PATIENCE_SECONDS, wait_until_async
@@ -20,6 +21,7 @@ from tests.support.worker_parts import (
     started,
     texts,
 )
+from turnstile.memory import element
 from turnstile.memory.open_turn import OpenTurn, current
 from turnstile.turns.errors import BrokenRecord
 from turnstile.turns.output import refused
@@ -44,6 +46,36 @@ async def test_a_chain_runs_inside_its_turn_with_the_claims_token(flaky: Flaky) 
     assert turn is not None
     assert (turn.session, turn.turn, turn.token) == ("foo", "a", claim.token)
     assert current.get() is None
+
+
+async def test_an_answer_that_no_history_keeps_fails_its_turn(flaky: Flaky, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(element, "MOST_STORED_BYTES", 2_000)
+
+    async def speak() -> AsyncIterator[str]:
+        yield "secret" * 1_000
+
+    assert (await Attempt(await started(flaky, "a"), chain(speak), flaky).run()).status == State.FAILED
+    record = await flaky.status("a")
+    assert record.code == "chain_error"
+    assert "a history keeps 2,000 at most" in (record.message or "")
+    assert await flaky.history("foo") == []
+
+
+@pytest.mark.parametrize(("many", "beside"), [(1, False), (1_000, True)])
+async def test_many_messages_are_read_beside_the_loop(
+    flaky: Flaky, monkeypatch: pytest.MonkeyPatch, many: int, beside: bool
+) -> None:
+    threads: list[threading.Thread] = []
+
+    def noted(messages: list[Any]) -> list[BaseMessage]:
+        threads.append(threading.current_thread())
+        return convert_to_messages(messages)
+
+    monkeypatch.setattr(attempt_module, "convert_to_messages", noted)
+    await flaky.submit("a", "foo", "hi", Options(before=[{"role": "user", "content": "x"}] * many))
+    assert (await Attempt(await claimed(flaky, "a"), chain(hello), flaky).run()).status == State.COMPLETED
+    assert len(await flaky.history("foo")) == many + 2
+    assert all((thread is not threading.main_thread()) == beside for thread in threads)
 
 
 async def test_a_refusal_is_told_and_kept_as_one(flaky: Flaky) -> None:

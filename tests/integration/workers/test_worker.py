@@ -193,6 +193,8 @@ def test_messages_for_other_tasks_are_left_alone(turns: TurnStore, url: str, ses
 
 def test_a_broken_history_is_read_around(turns: TurnStore, session: str) -> None:
     turns.client.lpush(turns.keys.history(session), b"\xff\xfe", "{not json", '{"type":"martian","data":{}}')
+    deep = f'[{{"type":"input_audio","input_audio":{"[" * 400}{"]" * 400}}}]'
+    turns.client.lpush(turns.keys.history(session), f'{{"type":"human","data":{{"content":{deep},"type":"human"}}}}')
     assert ended(turns, ask(turns, session, "still there?")).answer == "You said: still there?"
 
 

@@ -6,9 +6,20 @@ from typing import Any
 import pytest
 from langchain_core.messages import AIMessage, ToolMessage
 
+from turnstile.memory import element as element_module
 from turnstile.memory.codec import encode
-from turnstile.memory.element import MARK, Element, of_role, parse, read, write
+from turnstile.memory.element import MARK, Element, MessageTooLarge, of_role, parse, read, write
 from turnstile.turns.output import called
+
+
+@pytest.mark.parametrize("character", ["x", "é", "\U0001f600"])
+def test_a_message_has_a_bound_in_bytes(character: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    size = len(write(of_role("user", character * 100, {})).encode())
+    monkeypatch.setattr(element_module, "MOST_STORED_BYTES", size)
+    assert write(of_role("user", character * 100, {}))
+    with pytest.raises(MessageTooLarge, match=f"a history keeps {size:,} at most") as caught:
+        write(of_role("user", character * 101, {}))
+    assert character * 2 not in str(caught.value)
 
 
 @pytest.mark.parametrize("role", ["user", "assistant", "system"])

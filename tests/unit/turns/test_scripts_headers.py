@@ -138,6 +138,6 @@ def test_no_name_leaks_out_of_a_script() -> None:
 
 
 def test_settings_make_different_scripts() -> None:
-    plain, other = build(Settings()), build(Settings(key_prefix="other:"))
+    plain, other = build(Settings()), build(Settings(key_prefix="other:", history_prefix="another:"))
     assert all(plain[name].sha != other[name].sha for name in NAMES)
     assert plain == build(Settings())

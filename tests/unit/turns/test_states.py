@@ -80,7 +80,7 @@ _SCRIPTS: list[tuple[str, Callable[[Scene, Claim], object]]] = [
 
 def _nobodys() -> Claim:
     """A claim that is no longer, or was never, good for anything."""
-    unset: tuple[bytes | int, ...] = (b"foo", b"1:x", 1, 1, 0, b'"hi"', b"{}", b"1", 1, 1, 1, 1)
+    unset: tuple[bytes | int, ...] = (b"foo", b"1:x", 1, 1, 0, b'"hi"', b"{}", b"1", 1, 1, 1, 1, 0)
     return Claim.decode("t", unset)
 
 

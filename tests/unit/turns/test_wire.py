@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from turnstile.turns.bounds import MOST_CONTENT_BYTES, MOST_DEPTH, MOST_MESSAGES, MOST_PARTS
 from turnstile.turns.errors import InvalidTurn
 from turnstile.turns.ids import check_session, check_turn
-from turnstile.turns.question import MOST_QUESTION_BYTES, Options, Question, encode_question, fingerprint
+from turnstile.turns.question import Options, Question, encode_question, fingerprint
 from turnstile.turns.states import State
 from turnstile.turns.text import dumps, loads
 from turnstile.turns.turn import Claim, Event, Record
@@ -136,7 +137,6 @@ def _nested(depth: int) -> list[Any]:
         [{"type": "x", "secret": float("inf")}],
         [{"type": "x", "secret": {1, 2}}],
         [{"type": "x", "secret": b"bytes"}],
-        [{"type": "x", "secret": _nested(100_000)}],
     ],
 )
 def test_what_cannot_be_stored_is_refused_and_not_quoted(question: Question) -> None:
@@ -144,6 +144,47 @@ def test_what_cannot_be_stored_is_refused_and_not_quoted(question: Question) -> 
         encode_question(question, 10_000_000)
     assert "secret" not in str(caught.value)
     assert caught.value.__suppress_context__
+
+
+@pytest.mark.parametrize("depth", [MOST_DEPTH - 3, MOST_DEPTH - 2, 400, 100_000])
+def test_depth_is_bounded(depth: int) -> None:
+    part = {"type": "x", "secret": _nested(depth)}
+    if depth == MOST_DEPTH - 3:
+        assert encode_question([part], MOST)
+        assert Options(response_format=part).encode()
+        return
+    with pytest.raises(InvalidTurn, match=f"more than {MOST_DEPTH} deep"):
+        encode_question([part], MOST)
+    with pytest.raises(InvalidTurn, match=f"more than {MOST_DEPTH} deep"):
+        Options(response_format=part).encode()
+
+
+_TOO_LARGE: list[tuple[dict[str, Any], str, str]] = [
+    ({"before": [{"role": "user", "content": "x"}] * (MOST_MESSAGES + 1)}, "before", "at most 2,000"),
+    ({"history": [{"role": "user", "content": "x"}] * (MOST_MESSAGES + 1)}, "history", "at most 2,000"),
+    ({"history": [{"role": "user", "content": [{"type": "text"}] * 1_001}] * 2}, "history", "2,002 parts; at most 2,000"),
+    ({"history": [{"role": "user", "content": "x" * MOST_CONTENT_BYTES}]}, "history", "at most 16,777,216"),
+    ({"before": [{"role": "user", "content": "x" * MOST}]}, "before", "TURNSTILE_MAX_QUESTION_BYTES allows 1,000"),
+    ({"instructions": "x" * MOST}, "instructions", "TURNSTILE_MAX_QUESTION_BYTES allows 1,000"),
+    ({"name": "x" * 2_000}, "name", "at most 1,024"),
+    ({"model": "x" * 2_000}, "model", "at most 1,024"),
+    ({"metadata": {"a": "x" * 70_000}}, "metadata", "at most 65,536"),
+    ({"response_format": {"a": "x" * 300_000}}, "response_format", "at most 262,144"),
+    ({"request": {"user": "x" * 600_000}}, "request", "at most 524,288"),
+]
+
+
+@pytest.mark.parametrize(("options", "param", "told"), _TOO_LARGE)
+def test_every_option_is_bounded(options: dict[str, Any], param: str, told: str) -> None:
+    with pytest.raises(InvalidTurn, match=told) as caught:
+        Options(**options).encode(MOST)
+    assert caught.value.param == param
+    assert "xx" not in str(caught.value)
+
+
+def test_parts_of_a_question_are_bounded() -> None:
+    with pytest.raises(InvalidTurn, match="2,001 parts; at most 2,000"):
+        encode_question([{"type": "text", "text": "x"}] * (MOST_PARTS + 1), 10_000_000)
 
 
 def test_pictures_do_not_count_as_text() -> None:
@@ -154,7 +195,7 @@ def test_pictures_do_not_count_as_text() -> None:
     with pytest.raises(InvalidTurn, match="TURNSTILE_MAX_QUESTION_BYTES allows 1,000"):
         encode_question(question("x" * MOST, "x"), MOST)
     with pytest.raises(InvalidTurn, match="16,777,216"):
-        encode_question(question("What is this?", "x" * MOST_QUESTION_BYTES), MOST)
+        encode_question(question("What is this?", "x" * MOST_CONTENT_BYTES), MOST)
 
 
 @pytest.mark.parametrize("character", ["a", "é", "☃", "😀", '"', "\n"])
@@ -221,13 +262,12 @@ def test_a_bad_option_is_named(name: str, value: Any) -> None:
         Options(response_format={"secret": float("nan")}),
         Options(response_format={"secret": {1}}),
         Options(history=[{"role": "user", "content": "secret \ud800"}]),
-        Options(response_format={"secret": _nested(100_000)}),
     ],
 )
 def test_options_that_cannot_be_stored_are_refused_and_not_quoted(options: Options) -> None:
     with pytest.raises(InvalidTurn, match="valid Unicode") as caught:
         options.encode()
-    assert caught.value.param == "options"
+    assert caught.value.param in {"options", "instructions", "metadata", "response_format"}
     assert "secret" not in str(caught.value)
 
 
@@ -252,12 +292,14 @@ def test_an_event() -> None:
 
 
 def test_a_claim() -> None:
-    reply = (b"foo", b"2:n", 2, 3, b"4", b'"hi"', b'{"model":"m"}', b"", b"1500", b"2500", 3_500, 1, b"new", b"old")
+    reply = (b"foo", b"2:n", 2, 3, b"4", b'"hi"', b'{"model":"m"}', b"", b"1500", b"2500", 3_500, 1, 0, b"new", b"old")
     claim = Claim.decode("a", reply)
     assert (claim.attempt, claim.attempts_left, claim.sequence, claim.stream) == (2, 3, 4, False)
     assert (claim.created, claim.started, claim.now) == (1.5, 2.5, 3.5)
     assert (claim.question, claim.options, claim.window) == ("hi", Options(model="m"), (b"new", b"old"))
     assert claim.readable
+    assert not claim.cut
+    assert claim.size == sum(len(part) for part in reply if isinstance(part, bytes))
 
 
 @pytest.mark.parametrize(("state", "answer"), [(s, "" if s.answered else None) for s in State])

@@ -5,9 +5,9 @@
 -- KEYS   turn:<id> turns:<session> session:<session> mailbox:<session> owned:<worker> due stats failed open events:<id>
 --        message_store:<session> conversation:<session> webhook:<id> webhooks undelivered celery-task-meta-<id>
 --        <queue> steps:<thread>; channel wake:<id>
--- ARGV   id worker nonce window
+-- ARGV   id worker nonce window window_bytes
 -- RETURN claimed session token attempt attempts_left sequence question options stream created started now
---        readable window… | stale | unknown
+--        readable cut window… | stale | unknown
 local turn, owned, now = key.turn .. id, key.owned .. worker, clock()
 
 local session, queue, state, attempts, forgiven, dispatches, began, last, stream, question, options, created =
@@ -25,7 +25,7 @@ end
 local again = phase == 'running' and owner == attempts .. ':' .. nonce
 if phase ~= 'dispatched' and not again then return { 'stale' } end
 
-local messages = read_window(history, tonumber(window))
+local messages, cut = read_window(history, tonumber(window), tonumber(window_bytes))
 if lacks_right(messages) then error(messages) end
 local attempt, started, sequence = tonumber(attempts), began or now, tonumber(last or 0)
 if not again then
@@ -49,6 +49,6 @@ if not again then
 end
 
 local reply = { 'claimed', session, attempt .. ':' .. nonce, attempt, rule.max_attempts - attempt + forgiven, sequence,
-  question, options, stream, created, started, now, messages.err and 0 or 1 }
+  question, options, stream, created, started, now, messages.err and 0 or 1, cut and 1 or 0 }
 for _, element in ipairs(messages) do reply[#reply + 1] = element end
 return reply

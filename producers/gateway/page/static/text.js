@@ -1,6 +1,8 @@
 // Shows an answer: the common part of Markdown, made of elements and text nodes only, never of HTML.
 
-const INLINE = /(`+)([^`]|[^`][^]*?[^`])\1(?!`)|\*\*(\S|\S[^]*?\S)\*\*|\[([^\]]+)\]\((https?:\/\/[^\s)]+)\)/g;
+// Every part is bounded, and a run of backticks is taken whole: text of any length costs a time in proportion to it.
+const INLINE =
+  /(`+)(?!`)([^`]|[^`][^]{0,2000}?[^`])\1(?!`)|`+|\*\*(\S|\S[^]{0,2000}?\S)\*\*|\[([^[\]]{1,500})\]\((https?:\/\/[^\s)]{1,2000})\)/g;
 
 function element(name, ...children) {
   const made = document.createElement(name);
@@ -22,7 +24,8 @@ function* inline(text) {
     if (match.index > at) yield text.slice(at, match.index);
     if (match[2] !== undefined) yield element("code", match[2]);
     else if (match[3] !== undefined) yield element("strong", ...inline(match[3]));
-    else yield link(match[4], match[5]);
+    else if (match[4] !== undefined) yield link(match[4], match[5]);
+    else yield match[0];
     at = match.index + match[0].length;
   }
   if (at < text.length) yield text.slice(at);
@@ -32,7 +35,7 @@ function lines(text) {
   return text.split("\n").flatMap((line, n) => (n ? [element("br"), ...inline(line)] : [...inline(line)]));
 }
 
-const LIST = /^\s*(?:[-*+]|(\d+)[.)])\s+(.*)$/;
+const LIST = /^\s*(?:[-*+]|(\d+)[.)])\s+([^]*)$/;
 
 function list(rows) {
   const matches = rows.map((row) => LIST.exec(row));
@@ -42,7 +45,7 @@ function list(rows) {
 }
 
 function block(text) {
-  const heading = /^#{1,6}\s+(.*)$/.exec(text);
+  const heading = /^#{1,6}\s+(\S.*)$/.exec(text);
   if (heading) return element("h3", ...inline(heading[1]));
   const rows = text.split("\n");
   return rows.every((row) => LIST.test(row)) ? list(rows) : element("p", ...lines(text));

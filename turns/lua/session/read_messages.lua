@@ -1,0 +1,11 @@
+-- Read messages of a history from a place on, towards newer ones (step 1) or older ones (-1), the first in any case; places count
+-- from 0, the oldest's. Work is bounded by `count`, and by `bytes` and what eight messages may have.
+-- FLAGS  no-writes
+-- KEYS   message_store:<session>
+-- ARGV   session place step count bytes
+-- RETURN element…
+local history = key.history .. session
+local length = redis.call('LLEN', history)
+if tonumber(place) >= length then return {} end
+local found = read_within(history, length - 1 - place, -step, tonumber(count), tonumber(bytes), 1)
+return found.err and error(found) or found
