@@ -57,6 +57,7 @@ class StepSaver(BaseCheckpointSaver[str]):
         self._nodes = sorted(nodes)
         self._replace = not keep_all
         self.known = list(known)
+        self.resumed = False
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """Return the checkpoint that a config names, or the latest."""
@@ -192,6 +193,7 @@ class StepSaver(BaseCheckpointSaver[str]):
                 raise StepsUnreadable(
                     "The stored steps of this turn are another version's of the graph: ask again in a new turn."
                 )
+            self.resumed = bool(stored.known)
             self.known = json.loads(stored.known) if stored.known else self.known
         checkpoint = body["checkpoint"]
         found = {name: (name, str(version)) for name, version in checkpoint["channel_versions"].items()}

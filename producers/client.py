@@ -16,6 +16,7 @@ from typing import Any, Self, TypedDict, TypeVar, Unpack
 
 from turnstile.producers.reading import agreement
 from turnstile.producers.reading.blocking import follow_blocking
+from turnstile.producers.reading.chains import Chains
 from turnstile.producers.reading.follow import follow
 from turnstile.producers.reading.readers import EndReader, EventReader, Piece, Reader, TextReader
 from turnstile.producers.reading.wakeups import Wakeups, wakeups_at
@@ -41,6 +42,7 @@ class AskOptions(TypedDict, total=False):
     stream: bool
     queue: str
     name: str | None
+    chain: str | None
     model: str | None
     instructions: str | None
     temperature: float | None
@@ -129,6 +131,7 @@ class ChatClient:
         self.store = TurnStore(settings or read_settings(), url)
         self.waiting = BoundedStore(self.store.settings, self.store.url)
         self._agreement = agreement.of_a_client(self.store.settings)
+        self._chains = Chains()
 
     def agree(self) -> None:
         """Raise SettingError if the workers keep histories by other settings than this client."""
@@ -140,6 +143,7 @@ class ChatClient:
         Raises:
             TurnRefused: not accepted, and nothing was stored; its subclasses name the reason.
         """
+        self._chains.check(self.store, options.get("chain"))
         submitted = self.store.submit(_turn_id(id), session, question, Options.of(options))
         return Turn(self, submitted.id, session, submitted)
 
@@ -217,6 +221,7 @@ class AsyncChatClient:
     def __init__(self, url: str | None = None, settings: Settings | None = None) -> None:
         self.store = AsyncTurnStore(settings or read_settings(), url)
         self._agreement = agreement.of_a_client(self.store.settings)
+        self._chains = Chains()
 
     async def agree(self) -> None:
         """See ChatClient.agree."""
@@ -240,6 +245,7 @@ class AsyncChatClient:
 
     async def ask(self, session: str, question: Question, *, id: str | None = None, **options: Unpack[AskOptions]) -> AsyncTurn:
         """See ChatClient.ask."""
+        await self._chains.check_async(self.store, options.get("chain"))
         submitted = await self.store.submit(_turn_id(id), session, question, Options.of(options))
         return AsyncTurn(self, submitted.id, session, submitted)
 

@@ -135,7 +135,7 @@ class TurnFailed(TurnEnded):
 
     Codes: `model_timeout`, `model_unreachable`, `model_overloaded`, `rate_limited`, `invalid_request`, `authentication`,
     `context_too_long`, `content_filter`, `chain_error`, `history_unreadable`, `deadline_exceeded`,
-    `worker_lost`, `internal`.
+    `worker_lost`, `unknown_chain`, `limit_reached`, `step_not_storable`, `steps_unreadable`, `internal`.
     """
 
     def __init__(self, code: str, message: str) -> None:

@@ -59,6 +59,8 @@ class Options:
     """`chat`, or `batch` for work that nobody sits and waits for."""
     name: str | None = None
     """Who asks, where the model is to know."""
+    chain: str | None = None
+    """One of TURNSTILE_CHAINS, by its name."""
     model: str | None = None
     instructions: str | None = None
     """In place of the system prompt, for this turn."""
@@ -135,7 +137,7 @@ class Options:
 
 _FORMS: tuple[tuple[Any, str, tuple[str, ...]], ...] = (
     (bool, "true or false", ("stream", "store", "parallel_tool_calls")),
-    (str, "text", ("queue", "name", "model", "instructions")),
+    (str, "text", ("queue", "name", "chain", "model", "instructions")),
     (int, "a whole number", ("max_output_tokens",)),
     ((int, float), "a number", ("temperature", "top_p", "deadline_seconds")),
     (dict, "an object", ("response_format", "metadata", "webhook", "request")),

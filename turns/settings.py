@@ -5,6 +5,7 @@ when the settings are loaded, and a bad one is named.
 """
 
 import base64
+import json
 import logging
 import os
 import re
@@ -72,6 +73,19 @@ def _not_ours(name: str) -> str:
     return name
 
 
+_CHAIN_FORM = r"[A-Za-z_][\w.]*:[A-Za-z_]\w*"
+
+
+def _chains(text: str) -> str:
+    chains = json.loads(text) if text else {}
+    if not isinstance(chains, dict) or not all(
+        re.fullmatch(r"[A-Za-z0-9._-]{1,64}", name) and isinstance(chain, str) and re.fullmatch(_CHAIN_FORM, chain)
+        for name, chain in chains.items()
+    ):
+        raise ValueError('write JSON: {"name": "package.module:name"}')
+    return text
+
+
 Seconds = Annotated[float, Field(gt=0, le=30 * 86_400, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, le=10_000_000)]
 MOST_WAITING = 10_000
@@ -79,7 +93,7 @@ MOST_WAITING = 10_000
 
 _PREFIX = form(r"[A-Za-z0-9._:-]{1,64}", "write 1 to 64 of the characters A-Z a-z 0-9 . _ : -")
 _QUEUE = form(r"[A-Za-z0-9._-]{1,64}", "write 1 to 64 of the characters A-Z a-z 0-9 . _ -")
-_CHAIN = form(r"|[A-Za-z_][\w.]*:[A-Za-z_]\w*", "write package.module:name, for instance myproject.chat:chain")
+_CHAIN = form(rf"|{_CHAIN_FORM}", "write package.module:name, for instance myproject.chat:chain")
 _MODEL = form(r"\S{1,200}", "write the name of a model, without spaces, of at most 200 characters")
 _FILE = form(r"|/.+", "write the absolute path of a file, for instance /etc/turnstile/keys.json")
 _LEVEL = form(r"DEBUG|INFO|WARNING|ERROR", "write DEBUG, INFO, WARNING or ERROR")
@@ -177,7 +191,15 @@ class Settings(BaseModel):
 
     chain: Annotated[str, _CHAIN] = Field(
         "",
-        description="Your own Runnable, as `package.module:name`. Unset: the default chain.",
+        description="Your own Runnable or LangGraph graph, as `package.module:name`. Unset: the default chain.",
+    )
+    chains: Annotated[str, AfterValidator(_chains)] = Field(
+        "", description='More chains, as JSON: `{"name": "package.module:name"}`. A turn chooses one by `chain=`.'
+    )
+    max_steps: Annotated[int, Field(ge=1, le=100_000)] = Field(100, description="Maximum steps of a graph in one attempt.")
+    max_model_calls: Count = Field(50, description="Maximum calls of models that a graph makes in one turn.")
+    max_turn_tokens: Annotated[int, Field(ge=0, le=1_000_000_000)] = Field(
+        0, description="Tokens after which a graph makes no more calls of models in one turn. 0: no limit."
     )
     model: Annotated[str, _MODEL] = Field("gpt-4o-mini", description="Model of the default chain.")
     system_prompt: str = Field("You're an assistant.", description="System prompt of the default chain.")
@@ -254,6 +276,12 @@ class Settings(BaseModel):
             return cls.model_validate({names[name]: value for name, value in environ.items() if name in names and value})
         except ValidationError as error:
             raise SettingError(_explain(error)) from None
+
+    @property
+    def named_chains(self) -> dict[str, str]:
+        """The chains that a turn can choose, by name."""
+        chains: dict[str, str] = json.loads(self.chains) if self.chains else {}
+        return chains
 
     @property
     def offline(self) -> bool:

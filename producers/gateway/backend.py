@@ -5,16 +5,19 @@ import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from turnstile.producers.gateway.disconnect import Receive, disconnected, while_connected
 from turnstile.producers.gateway.edge.api_errors import NO_RETRY, ApiError, ClientGone
 from turnstile.producers.gateway.prompt_store import PromptStore
 from turnstile.producers.reading.agreement import Agreement
+from turnstile.producers.reading.chains import Chains
 from turnstile.producers.reading.follow import ended
 from turnstile.producers.reading.wakeups import Wakeups, wakeups_at
 from turnstile.turns.asyncio_tasks import end_all
 from turnstile.turns.errors import QueueUnreachable, SettingError, TurnstileError
+from turnstile.turns.question import Options
 from turnstile.turns.redis.connection import close_async
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
@@ -36,6 +39,7 @@ class Backend:
         self.settings = settings
         self.store = PromptStore(settings)
         self.agreement = Agreement(settings)
+        self._chains = Chains()
         self._logged = ""
         self._waiting: Counter[str] = Counter()
         self._requests: set[asyncio.Task[Any]] = set()
@@ -57,6 +61,16 @@ class Backend:
             message = "The gateway and the workers have different settings; the gateway's log names them."
             raise ApiError(503, message, None, "settings_differ", {"retry-after": "10"}) from None
         self._logged = ""
+
+    async def chains(self) -> list[str]:
+        """Return the names of the chains that a request can choose as its model."""
+        return sorted(await self._chains.names(self.store))
+
+    async def chosen(self, options: Options) -> Options:
+        """Return a request's options, with the chain that its model names, if one has this name."""
+        if options.model is None or options.model not in await self._chains.names(self.store):
+            return options
+        return replace(options, chain=options.model, model=None)
 
     @property
     def wakeups(self) -> Wakeups:

@@ -104,15 +104,15 @@ WORKER = (
     _worker(
         "stream resends merged text",
         "a piece whose reply was lost is written twice",
-        "self._sent = self._sent or self._take()",
-        "self._sent = self._sent + self._take()",
+        "return self._sent if self._sent[1] else self._take()",
+        "return self._sent[0], self._sent[1] + self._take()[1]",
         module="attempt/text_stream",
     ),
     _worker(
         "stream forgets the unsure piece",
         "a piece is missing from the stream",
-        "        while self._sent and not self.lost:\n            await self._send_or_pause()\n",
-        "",
+        "(self._sent[1] or any(",
+        "(any(",
         module="attempt/text_stream",
     ),
     _worker(

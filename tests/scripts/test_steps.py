@@ -43,6 +43,15 @@ def test_a_newer_checkpoint_takes_the_place_of_the_older(scene: Scene) -> None:
     assert len(scene.client.hkeys(scene.keys.steps("a"))) == 6
 
 
+def test_a_latest_checkpoint_that_is_not_there_is_told_from_none(scene: Scene) -> None:
+    _two_steps(scene)
+    scene.client.hdel(scene.keys.steps("a"), f"checkpoint\x1f{ROOT}\x1f2")
+    found = scene.turns.read_checkpoint("a", NEWEST)
+    assert found
+    assert found.body == b""
+    assert scene.turns.read_checkpoint("a", Place("a", "other")) is None
+
+
 def test_all_can_be_kept(scene: Scene) -> None:
     _two_steps(scene, replace=False)
     assert sorted(scene.turns.list_checkpoints("a")) == [(ROOT, "1"), (ROOT, "2")]

@@ -24,30 +24,39 @@ from turnstile.workers.attempt.insist import insist
 from turnstile.workers.attempt.report import LOST, REQUEUED, Report
 from turnstile.workers.attempt.text_stream import TextStream
 from turnstile.workers.attempt.trace import trace
-from turnstile.workers.chains.run import ChainOutput, run_chain
+from turnstile.workers.chains.run import AnyChain, Asked, ChainOutput, Drained, TurnLost, TurnRun, run_chain
 
 log = logging.getLogger(__name__)
 
 _DEADLINE = Failure("deadline_exceeded", "The turn did not end before its deadline.", retryable=False)
 _UNREADABLE = Failure("invalid_request", "`history` and `before` must be messages: `role` and `content`.", retryable=False)
 _NO_HISTORY = Failure("history_unreadable", UNREADABLE, retryable=False)
+_UNKNOWN_CHAIN = Failure(
+    "unknown_chain", "This worker has no chain of the name that `chain` gives: check TURNSTILE_CHAINS.", retryable=False
+)
 _FILTERED = Failure("content_filter", "The model's content filter stopped the answer.", retryable=False)
 _MODEL_OPTIONS = (
     *("name", "model", "instructions", "temperature", "top_p", "max_output_tokens", "response_format"),
     *("tools", "tool_choice", "parallel_tool_calls"),
 )
 
+_HANDOVER_SECONDS = 0.25
+"""Time until a drained turn is sent on: a worker that ends may still take a message at once."""
+
 
 class Attempt:
     """A claimed turn at work. `run` tells how it went; `drop` stops it from outside."""
 
-    def __init__(self, claim: Claim, chain: Runnable[Any, Any], store: AsyncTurnStore) -> None:
+    def __init__(self, claim: Claim, chain: AnyChain | None, store: AsyncTurnStore) -> None:
+        """`chain`: None where this worker has none of the name that the turn chooses."""
         self.claim = claim
         self._chain = chain
         self._store = store
         self._settings: Settings = store.settings
         self._task: asyncio.Task[Any] | None = None
         self._dropped = ""
+        self._draining = False
+        self._run: TurnRun | None = None
         self._stream = TextStream(store, claim) if claim.stream else None
         self._brought: list[BaseMessage] = []
 
@@ -60,8 +69,16 @@ class Attempt:
             self._dropped = self._dropped or why
             self._task.cancel()
 
+    def drain(self) -> None:
+        """Let a graph stop between two steps: the turn goes on elsewhere. Any other chain goes on."""
+        self._draining = True
+        if self._run:
+            self._run.drain()
+
     async def run(self) -> Report:
         """Ask the chain and commit what it says."""
+        if self._chain is None:
+            return await self._after_failure(_UNKNOWN_CHAIN)
         if not self.claim.readable:
             return await self._after_failure(_NO_HISTORY)
         try:
@@ -89,6 +106,10 @@ class Attempt:
             return await self._commit(opening, asked.result())
         if self._dropped:
             return await self._after_drop()
+        if isinstance(error, Drained):
+            return await self._requeue(_HANDOVER_SECONDS, forgive=True)
+        if isinstance(error, TurnLost):
+            return Report(LOST)
         return await self._after_failure(_DEADLINE if isinstance(error, _DeadlinePassed) else self._classified(error))
 
     def _classified(self, error: BaseException) -> Failure:
@@ -120,18 +141,24 @@ class Attempt:
         deadline = asyncio.timeout(self._remaining())
         try:
             async with deadline:
-                return await run_chain(
-                    self._chain,
-                    cast("str | list[str | dict[str, Any]]", self.claim.question),
-                    opening.window,
-                    self.claim.session,
-                    self._model_options(),
-                    self._stream.hear if self._stream else None,
-                )
+                return await self._answer(opening)
         except TimeoutError:
             if deadline.expired():
                 raise _DeadlinePassed from None
             raise
+
+    async def _answer(self, opening: OpenTurn) -> ChainOutput:
+        options, hear = self._model_options(), self._stream.hear if self._stream else None
+        if isinstance(self._chain, Runnable):
+            question = cast("str | list[str | dict[str, Any]]", self.claim.question)
+            return await run_chain(self._chain, question, opening.window, self.claim.session, options, hear)
+        assert self._chain
+        run = self._run = self._chain.begin(Asked(self.claim, self._store, opening.window, options, hear))
+        if self._draining:
+            run.drain()
+        output = await run.run()
+        opening.stage(output.transcript)
+        return output
 
     def _model_options(self) -> dict[str, Any]:
         return {name: value for name in _MODEL_OPTIONS if (value := getattr(self.claim.options, name)) is not None}

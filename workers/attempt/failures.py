@@ -16,6 +16,7 @@ import openai
 from langchain_core import exceptions as langchain
 
 from turnstile.memory.element import MessageTooLarge
+from turnstile.memory.step_errors import StepError
 from turnstile.turns.settings import Settings
 from turnstile.workers.chains.run import ChainOutputError, OptionRefused
 
@@ -100,6 +101,8 @@ def classify(error: BaseException) -> Failure:
     """What went wrong, in words that are safe to store and to show. An error of a user's chain is never retried."""
     if isinstance(error, ChainOutputError | MessageTooLarge):
         return Failure("chain_error", str(error), False)
+    if isinstance(error, StepError):
+        return Failure(error.code, str(error), False)
     if isinstance(error, OptionRefused):
         return Failure("invalid_request", str(error), False)
     status = getattr(error, "status_code", None)

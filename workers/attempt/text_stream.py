@@ -1,39 +1,43 @@
-"""The text of an answer on its way into a turn's events."""
+"""The events of an answer on their way into a turn's stream: its text, and the steps of its graph."""
 
 import asyncio
 from contextlib import suppress
+from itertools import takewhile
 from time import monotonic
 
 from turnstile.turns.errors import BrokenRecord, QueueMemoryFull, QueueUnreachable, UnknownTurn
 from turnstile.turns.store.turns import AsyncTurnStore
 from turnstile.turns.text import whole
 from turnstile.turns.turn import Claim
-from turnstile.workers.chains.run import ChainEvent, RefusalDelta
+from turnstile.workers.chains.run import ChainEvent, RefusalDelta, StepDelta
 
 _PAUSE_SECONDS = 1 / 30
 _RETRY_SECONDS = 0.5
 
 
 class TextStream:
-    """A writer of pieces of text, in order and at most 30 times a second.
+    """A writer of pieces of text and of steps, in order and at most 30 times a second.
 
-    A piece that may have been written already is sent again alone and unchanged, so that the script can tell.
+    What may have been written already is sent again alone and unchanged, so that the script can tell.
     """
 
     def __init__(self, store: AsyncTurnStore, claim: Claim) -> None:
         self._store = store
         self._claim = claim
         self._sequence = claim.sequence
-        self._waiting: list[str] = []
+        self._waiting: list[tuple[str, str]] = []
         self._half = ""
         self._kind = "text"
-        self._sent = ""
+        self._sent: tuple[str, list[str]] = ("text", [])
         self._last = 0.0
         self._writer: asyncio.Task[None] | None = None
         self.lost = False
 
-    def hear(self, event: ChainEvent) -> None:
+    def hear(self, event: ChainEvent | StepDelta) -> None:
         """Write an event of the chain. An answer is text or a refusal all through."""
+        if isinstance(event, StepDelta):
+            self._put("step", event.encode())
+            return
         self._kind = "refusal" if isinstance(event, RefusalDelta) else "text"
         self.write(event.text)
 
@@ -42,9 +46,11 @@ class TextStream:
         text, self._half = self._half + text, ""
         if "\ud800" <= text[-1:] <= "\udbff":
             text, self._half = text[:-1], text[-1]
-        if not text:
-            return
-        self._waiting.append(whole(text))
+        if text:
+            self._put(self._kind, whole(text))
+
+    def _put(self, kind: str, data: str) -> None:
+        self._waiting.append((kind, data))
         if self._writer is None and not self.lost:
             self._writer = asyncio.create_task(self._write())
 
@@ -53,28 +59,36 @@ class TextStream:
         if self._writer:
             self._writer.cancel()
             await asyncio.wait([self._writer])
-        if self._kind != "text" and not self._sent:
-            self._sent = self._take() + whole(self._half)
-        while self._sent and not self.lost:
+        if self._half:
+            self._waiting.append((self._kind, whole(self._half)))
+        # The commit's last piece is text; what is none is written before it.
+        while not self.lost and (self._sent[1] or any(kind != "text" for kind, _ in self._waiting)):
+            self._sent = self._next()
             await self._send_or_pause()
-        # The commit's last piece is text. The record tells readers the rest of a refusal.
-        return self._sequence, "".join(self._waiting) + whole(self._half) if self._kind == "text" else ""
+        return self._sequence, "".join(data for kind, data in self._waiting if kind == "text")
 
     async def _write(self) -> None:
         while self._waiting and not self.lost:
             await asyncio.sleep(max(0.0, self._last + _PAUSE_SECONDS - monotonic()))
-            self._sent = self._sent or self._take()
+            self._sent = self._next()
             await self._send_or_pause()
         self._writer = None
 
-    def _take(self) -> str:
-        text = "".join(self._waiting)
-        self._waiting.clear()
-        return text
+    def _next(self) -> tuple[str, list[str]]:
+        """Return what may have been written already, else what waits."""
+        return self._sent if self._sent[1] else self._take()
+
+    def _take(self) -> tuple[str, list[str]]:
+        """Take the first pieces of one kind: text as one piece, each step as one."""
+        kind = self._waiting[0][0]
+        found = [data for _, data in takewhile(lambda piece: piece[0] == kind, self._waiting)]
+        del self._waiting[: len(found)]
+        return kind, found if kind == "step" else ["".join(found)]
 
     async def _send_or_pause(self) -> None:
+        kind, pieces = self._sent
         try:
-            sequence = await self._store.emit(self._claim, self._sequence, [self._sent], self._kind)
+            sequence = await self._store.emit(self._claim, self._sequence, pieces, kind)
         except QueueMemoryFull:
             await self._after_refusal()
             await asyncio.sleep(_RETRY_SECONDS)
@@ -85,7 +99,7 @@ class TextStream:
             self.lost = True
         else:
             self._last = monotonic()
-            self._sent = ""
+            self._sent = (kind, [])
             self.lost = sequence is None
             self._sequence = sequence or self._sequence
 
@@ -93,6 +107,8 @@ class TextStream:
         """What is refused may grow; but it may have been written just before, and only the reply been lost."""
         with suppress(QueueUnreachable, UnknownTurn):
             sequence = (await self._store.status(self._claim.id)).sequence
-            if sequence == self._sequence:
-                self._waiting.insert(0, self._sent)
-            self._sequence, self._sent = sequence, ""
+            kind, pieces = self._sent
+            # Nobody waits for steps: they are not worth their memory.
+            if sequence == self._sequence and kind != "step":
+                self._waiting[:0] = [(kind, piece) for piece in pieces]
+            self._sequence, self._sent = sequence, (kind, [])

@@ -7,7 +7,7 @@ or a string.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableSequence
@@ -15,7 +15,9 @@ from langchain_openai.chat_models.base import BaseChatOpenAI
 
 from turnstile.memory.element import REFUSAL
 from turnstile.turns.output import Output, is_refusal, text_of
-from turnstile.turns.text import whole
+from turnstile.turns.store.turns import AsyncTurnStore
+from turnstile.turns.text import dumps, whole
+from turnstile.turns.turn import Claim
 from turnstile.workers.chains.items import drop_calls, items_of, name_calls, whole_message
 from turnstile.workers.chains.openai.model import call_options
 
@@ -45,6 +47,26 @@ class RefusalDelta:
     text: str
 
 
+@dataclass(slots=True)
+class StepDelta:
+    """A step of a graph that begins, or ends."""
+
+    name: str
+    done: bool
+
+    def encode(self) -> str:
+        """Return the data of its event. Nothing of what the step was given or found is in it."""
+        return dumps({"name": self.name, "status": "done" if self.done else "started"})
+
+
+class Drained(Exception):
+    """A graph has stopped between two steps, because its process ends; it goes on elsewhere."""
+
+
+class TurnLost(Exception):
+    """The turn is in other hands."""
+
+
 _CUT_OFF = ("length", "content_filter")
 
 ChainEvent = TextDelta | RefusalDelta
@@ -60,6 +82,8 @@ class ChainOutput:
     usage: dict[str, Any] | None
     model: str | None
     finish_reason: str | None
+    transcript: Sequence[BaseMessage] = ()
+    """What a graph adds to the history; empty for the question and the message."""
 
     @property
     def text(self) -> str:
@@ -70,6 +94,38 @@ class ChainOutput:
     def refusal(self) -> bool:
         """Whether the text says why there is no answer, and was not streamed as the text of one."""
         return is_refusal(self.output)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A turn as it is put to a chain that takes the whole of it."""
+
+    claim: Claim
+    store: AsyncTurnStore
+    before: Sequence[BaseMessage]
+    """What comes before the question: the window, and what the turn brings along."""
+    options: Mapping[str, Any]
+    on_event: Callable[[ChainEvent | StepDelta], object] | None
+
+
+class TurnRun(Protocol):
+    """Such a chain at work on one attempt."""
+
+    async def run(self) -> ChainOutput:
+        """Return what it answered. Raises Drained, TurnLost, and whatever the chain raises."""
+
+    def drain(self) -> None:
+        """Stop at the next place from which the turn can go on elsewhere."""
+
+
+class TurnChain(Protocol):
+    """A chain that takes a whole turn, not a question alone: a graph, whose steps are kept."""
+
+    def begin(self, asked: Asked) -> TurnRun:
+        """Return a run for one attempt."""
+
+
+AnyChain = Chain | TurnChain
 
 
 async def run_chain(

@@ -19,6 +19,9 @@ class Held(Protocol):
     def drop(self, why: str) -> None:
         """Stop working on it; `why` is `cancelled`, `lost` or `shutdown`."""
 
+    def drain(self) -> None:
+        """Stop between two steps of a graph, and return the turn."""
+
 
 class LeaseKeeper:
     """A keeper of the turns that one process holds: it listens for orders to drop one. For the loop, but for `held`."""

@@ -19,7 +19,7 @@ from turnstile.turns.redis.connection import close_async
 from turnstile.turns.settings import Settings
 from turnstile.turns.store.turns import AsyncTurnStore
 from turnstile.workers.attempt.report import LOST, Report
-from turnstile.workers.chains.load import check_chain, close_chain, load_chain
+from turnstile.workers.chains.load import check_chain, close_chain, load_chains
 from turnstile.workers.offline.server import OfflineModel
 from turnstile.workers.process.checks import check_agreement, check_rights
 from turnstile.workers.process.health import Beat, Health
@@ -132,10 +132,10 @@ class Runtime:
         if self._settings.offline and not self._settings.chain:
             base_url = (await self._resources.enter_async_context(OfflineModel(port=0))).base_url
             log.warning("no OPENAI_API_KEY and no OPENAI_BASE_URL: the offline stand-in answers, not a model")
-        chain = self._turns.chain = load_chain(self._settings, base_url)
-        self._resources.push_async_callback(close_chain, chain)
+        chains = self._turns.chains = await load_chains(self._settings, base_url)
+        self._resources.push_async_callback(close_chain, chains[""])
         if not (self._settings.chain or self._settings.offline):
-            await check_chain(chain)
+            await check_chain(chains[""])
 
     async def _enrol(self, beat: Beat) -> None:
         # A worker that does not listen yet does not count as present.
@@ -144,7 +144,8 @@ class Runtime:
         await self._heartbeat.run(self._facts, self._turns.give_back, beat)
 
     def _facts(self) -> Mapping[str, Any]:
-        return {"running": len(self._leases), "stale": self.health.stale()}
+        named = sorted(name for name in self._turns.chains if name)
+        return {"running": len(self._leases), "stale": self.health.stale(), "chains": named}
 
     async def _close(self) -> None:
         self._renewal.stop()

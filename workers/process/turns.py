@@ -1,11 +1,11 @@
 """The turns of a worker process: claimed, at work, and returned to the queue at the end."""
 
 import asyncio
+import logging
 import secrets
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, cast
-
-from langchain_core.runnables import Runnable
 
 from turnstile.turns.errors import QueueUnreachable
 from turnstile.turns.settings import Settings
@@ -14,8 +14,11 @@ from turnstile.turns.turn import Claim
 from turnstile.workers.attempt.attempt import Attempt
 from turnstile.workers.attempt.insist import insist
 from turnstile.workers.attempt.report import STALE, Report
+from turnstile.workers.chains.run import AnyChain
 from turnstile.workers.process.heartbeat import Heartbeat
 from turnstile.workers.process.leases import LeaseKeeper
+
+log = logging.getLogger(__name__)
 
 _REPEAT_SECONDS = 1.0
 _CANCEL_AFTER = 2
@@ -25,7 +28,7 @@ class Turns:
     """The turns at work on one event loop, where all methods are called."""
 
     def __init__(self, store: AsyncTurnStore, leases: LeaseKeeper, heartbeat: Heartbeat) -> None:
-        self.chain: Runnable[Any, Any] | None = None
+        self.chains: Mapping[str, AnyChain] = {}
         self._store = store
         self._leases = leases
         self._heartbeat = heartbeat
@@ -41,15 +44,21 @@ class Turns:
             return Report(STALE)
         nonce = secrets.token_hex(8)
         claim = await insist(lambda: self._store.claim(id, self._leases.worker, nonce), lambda: not self._draining)
-        if isinstance(claim, str) or self.chain is None:
+        if isinstance(claim, str):
             return Report(STALE)
-        attempt = Attempt(claim, self.chain, self._store)
+        attempt = Attempt(claim, self.chains.get(claim.options.chain or ""), self._store)
+        if self._draining:
+            attempt.drain()
         with self._leases.hold(attempt):
             return await attempt.run()
 
     def drain(self, seconds: float) -> None:
         """Return the turns to the queue that have not ended in `seconds`."""
         self._draining = True
+        held = self._leases.held()
+        for turn in held:
+            turn.drain()
+        log.info("taking no more turns; %d at work", len(held))
         asyncio.get_running_loop().call_later(seconds, self.give_back)
 
     def give_back(self, times: int = 0) -> None:

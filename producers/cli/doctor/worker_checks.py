@@ -21,6 +21,8 @@ def check_workers(store: TurnStore) -> Check:
     running = sum(int(facts.get("running", 0)) for facts in at_work)
     room = sum(int(facts.get("concurrency", 0)) for facts in at_work)
     detail = f"{len(at_work)} at work, {running} of {room} turns at once" if at_work else "none is at work"
+    if chains := sorted({name for facts in at_work for name in facts.get("chains", ())}):
+        detail += f", chains: {', '.join(chains)}"
     detail += "".join(f"; {name} makes no progress: {parts}" for name, parts in sorted(hung.items()))
     if hung:
         advice = "Restart it; SIGUSR1 writes its threads' stacks to its log. If Redis is unreachable, wait."

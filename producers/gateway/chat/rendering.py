@@ -27,7 +27,7 @@ def completion_head(record: Record, model: str, kind: str) -> dict[str, Any]:
         "id": f"chatcmpl-{record.id.removeprefix(RESPONSE)}",
         "object": kind,
         "created": int(record.created),
-        "model": record.model or record.options.model or model,
+        "model": record.options.chain or record.model or record.options.model or model,
         "service_tier": "default",
         "system_fingerprint": None,
     }

@@ -21,7 +21,7 @@ async def submit(backend: Backend, caller: Caller, body: ChatRequest, key: str |
     question, options = _read(body, stateless=session is None)
     stored = caller.session(session, param) if session is not None else caller.session(CONVERSATION + name)
     try:
-        await backend.store.submit(RESPONSE + name, stored, question, options)
+        await backend.store.submit(RESPONSE + name, stored, question, await backend.chosen(options))
     except InvalidTurn as error:
         param = error.param if error.param in ("metadata", "response_format", "name") else "messages"
         raise invalid(param, str(error), "invalid_value") from None

@@ -1,4 +1,4 @@
-"""/v1/models: the default model."""
+"""/v1/models: the default model, and the chains that requests choose as models."""
 
 from typing import Any
 
@@ -21,13 +21,15 @@ def _shown(name: str) -> dict[str, Any]:
 
 @router.get("", responses=documented({"model": ModelList}), response_class=JSONResponse)
 async def models(backend: CurrentBackend, _: CurrentCaller) -> Response:
-    """List the model of this deployment; requests may name its provider's others."""
-    return JSONResponse({"object": "list", "data": [_shown(backend.settings.model)]})
+    """List the model of this deployment, and its chains; requests may name the provider's other models."""
+    return JSONResponse(
+        {"object": "list", "data": [_shown(name) for name in (backend.settings.model, *await backend.chains())]}
+    )
 
 
 @router.get("/{model:path}", responses=documented({"model": ModelObject}, 404), response_class=JSONResponse)
 async def model(model: str, backend: CurrentBackend, _: CurrentCaller) -> Response:
     """Retrieve one model."""
-    if model != backend.settings.model:
+    if model not in (backend.settings.model, *await backend.chains()):
         raise missing("model", "Model", model)
     return JSONResponse(_shown(model))

@@ -55,7 +55,7 @@ def snapshot(record: Record, session: str, model: str, status: str, place: int |
         "max_output_tokens": options.max_output_tokens,
         "max_tool_calls": None,
         "metadata": metadata,
-        "model": options.model or model,
+        "model": options.chain or options.model or model,
         "output": [],
         "parallel_tool_calls": asked.get("parallel_tool_calls", True),
         "previous_response_id": asked.get("previous_response_id"),

@@ -21,7 +21,7 @@ async def submit(backend: Backend, caller: Caller, body: ResponseRequest, key: s
     """Have a turn accepted, and return its id. The same `key` is the same turn."""
     before, question = split_question(read_items(body.input, "input"), "input")
     destination = webhook(backend.settings, caller, body.metadata or {}, background=bool(body.background))
-    options = replace(body.options(before), webhook=destination)
+    options = await backend.chosen(replace(body.options(before), webhook=destination))
     name = caller.key("response", key)
     id, fresh = RESPONSE + name, caller.session(CONVERSATION + name)
     if body.previous_response_id is None:

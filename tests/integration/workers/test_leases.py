@@ -30,6 +30,9 @@ class Pawn:
         self.claim = claim
         self.dropped: list[str] = []
 
+    def drain(self) -> None:
+        """Go on: nothing here has steps."""
+
     def drop(self, why: str) -> None:
         """Remember it."""
         self.dropped.append(why)

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -19,7 +20,7 @@ from tests.support.wait import PATIENCE_SECONDS
 from turnstile.turns.errors import SettingError
 from turnstile.turns.settings import Settings
 from turnstile.workers.chains.default import QuestionPrompt
-from turnstile.workers.chains.load import load_chain
+from turnstile.workers.chains.load import load_chain, load_chains
 from turnstile.workers.chains.run import ChainEvent, ChainOutput, ChainOutputError, TextDelta, run_chain
 
 numbers = itertools.count()
@@ -116,6 +117,40 @@ def test_a_history_that_stores_everything_twice_is_told(chain_file: Writer, capl
 def test_a_missing_module_is_told_in_one_line() -> None:
     with pytest.raises(SettingError, match="TURNSTILE_CHAIN: nowhere_at_all cannot be imported"):
         load_chain(Settings(chain="nowhere_at_all:chain"))
+
+
+GRAPH = """
+from langgraph.graph import MessagesState, StateGraph, START
+chain = StateGraph(MessagesState).add_node("n", lambda state: state).add_edge(START, "n").compile()
+def made():
+    return chain
+async def made_async():
+    return chain
+"""
+
+
+@pytest.mark.parametrize("name", ["chain", "made", "made_async"])
+async def test_a_graph_is_told_by_its_type(chain_file: Writer, name: str) -> None:
+    module = chain_file(GRAPH).chain.partition(":")[0]
+    chains = await load_chains(Settings(chain=f"{module}:{name}", chains=f'{{"again": "{module}:{name}"}}'))
+    assert {name: type(chain).__name__ for name, chain in chains.items()} == {"": "GraphChain", "again": "GraphChain"}
+
+
+async def test_a_named_chain_may_be_any_runnable(chain_file: Writer) -> None:
+    setting = chain_file("from langchain_core.runnables import RunnableLambda\nchain = RunnableLambda(str)").chain
+    chains = await load_chains(Settings(chains=f'{{"plain": "{setting}"}}'), "http://localhost:1/v1")
+    assert list(chains) == ["", "plain"]
+    with pytest.raises(SettingError, match="TURNSTILE_CHAINS: gone: nowhere_at_all cannot be imported"):
+        await load_chains(Settings(chains='{"gone": "nowhere_at_all:chain"}'), "http://localhost:1/v1")
+
+
+def test_who_has_no_graph_does_not_pay_for_one(chain_file: Writer) -> None:
+    code = (
+        "import sys; from turnstile import app; app.loader.import_default_modules(); import turnstile.workers.process.runtime"
+    )
+    code += "; print([name for name in sys.modules if name.partition('.')[0] in ('langgraph', 'langchain', 'mcp')])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 async def test_a_chain_gets_question_history_and_session() -> None:

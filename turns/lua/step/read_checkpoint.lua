@@ -1,15 +1,17 @@
 -- Read a checkpoint of a turn's graph, the latest of its namespace unless one is named: its body, the values that it refers to, and
--- what tasks wrote after it. `known` is what the turn's first attempt kept under this name. Bounded by the size of one checkpoint.
+-- what tasks wrote after it. `known` is what the turn's first attempt kept under this name. A latest one that is not there has an
+-- empty body: somebody else has damaged it. Bounded by the size of one checkpoint.
 -- FLAGS  no-writes
 -- KEYS   steps:<thread>
 -- ARGV   id thread namespace checkpoint
 -- RETURN found checkpoint body known (names values) (names values) | missing
 local steps = key.steps .. thread
-if checkpoint == '' then checkpoint = redis.call('HGET', steps, 'latest\31' .. namespace) or '' end
+local latest = checkpoint == '' and redis.call('HGET', steps, 'latest\31' .. namespace)
+checkpoint = latest or checkpoint
 local home = namespace .. '\31' .. checkpoint
 local body, channels, writes, known = unpack(redis.call('HMGET', steps, 'checkpoint\31' .. home, 'channels\31' .. home,
   'writes\31' .. home, 'known\31' .. id))
-if not body then return { 'missing' } end
+if not body and not latest then return { 'missing' } end
 local function pairs_of(list, prefix)
   local found = {}
   for name in each_name(list) do
@@ -19,4 +21,4 @@ local function pairs_of(list, prefix)
   return found
 end
 local values = pairs_of(channels, 'value\31' .. namespace)
-return { 'found', checkpoint, body, known or '', values, pairs_of(writes, 'write\31' .. home) }
+return { 'found', checkpoint, body or '', known or '', values, pairs_of(writes, 'write\31' .. home) }

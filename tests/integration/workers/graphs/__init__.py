@@ -1,0 +1,1 @@
+"""Graphs as chains, on a real server."""

@@ -1,0 +1,1 @@
+"""LangGraph's graphs as chains: their steps are kept, their calls fenced, their interrupts answered by a later turn."""

@@ -1,0 +1,195 @@
+"""One attempt at a turn by a graph: it goes on from the kept steps, and ends with what it added, or with open calls."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
+from langgraph.errors import GraphDrained, GraphRecursionError
+from langgraph.runtime import RunControl
+from langgraph.types import Command, Interrupt
+
+from turnstile.memory.checkpoints import StepSaver
+from turnstile.memory.step_errors import LaneClosed, StepError, StepsUnreadable
+from turnstile.memory.step_lane import StepLane
+from turnstile.turns.asyncio_tasks import end_all
+from turnstile.turns.output import Output, said
+from turnstile.turns.text import dumps
+from turnstile.turns.turn import Claim
+from turnstile.workers.attempt.insist import insist
+from turnstile.workers.chains.graphs.guard import Guard, LimitReached
+from turnstile.workers.chains.graphs.idempotency import THREAD
+from turnstile.workers.chains.graphs.interrupts import items_of_interrupts, resumptions
+from turnstile.workers.chains.graphs.narration import Narration
+from turnstile.workers.chains.graphs.plan import MESSAGES, STRUCTURED, Plan
+from turnstile.workers.chains.graphs.transcript import Additions, items_of, named, question_of, usage_of
+from turnstile.workers.chains.run import Asked, ChainOutput, ChainOutputError, Drained, TurnLost
+
+_STREAMS = ["messages", "updates", "values", "tasks"]
+
+
+class GraphRun:
+    """A graph at work on one attempt."""
+
+    def __init__(self, plan: Plan, turn: Asked) -> None:
+        self._chain = plan
+        self._turn = turn
+        self._control = RunControl()
+        self._claim = claim = turn.claim
+        self._settings = turn.store.settings
+        self._stopped: StepError | None = None
+        self._work: asyncio.Task[None] | None = None
+        self._ending: asyncio.Task[None] | None = None
+        self._lane = StepLane(insist, self._stop)
+        self._guard = Guard(self._lane, lambda: turn.store.owns(claim), self._settings)
+        self._added = Additions()
+        self._told = Narration(turn.on_event)
+        self._interrupts: tuple[Interrupt, ...] = ()
+        self._structured: Any = None
+        self._known: Callable[[], Sequence[str]] = tuple
+
+    async def run(self) -> ChainOutput:
+        """Run the graph to its end or its next interrupt.
+
+        Raises:
+            TurnLost: the turn is in other hands.
+            Drained: the process ends, and another goes on from the step.
+            StepError: the steps cannot be kept or read, or a limit is reached.
+            Exception: whatever the graph raises.
+        """
+        work = self._work = asyncio.create_task(self._follow())
+        try:
+            await asyncio.wait([work])
+        finally:
+            # Before the graph is cancelled: a cancelled task writes an error that would read as an end.
+            self._lane.close()
+            await end_all([work])
+        if self._stopped:
+            raise TurnLost if isinstance(self._stopped, LaneClosed) else self._stopped
+        return self._output(work)
+
+    def drain(self) -> None:
+        """Stop between two steps."""
+        self._control.request_drain()
+
+    def _stop(self, error: StepError) -> None:
+        self._stopped = error
+        if self._work:
+            self._ending = asyncio.ensure_future(end_all([self._work]))
+
+    def _output(self, work: "asyncio.Task[None]") -> ChainOutput:
+        try:
+            work.result()
+        except GraphDrained:
+            raise Drained from None
+        except GraphRecursionError:
+            most = f"{self._settings.max_steps:,}"
+            raise LimitReached(f"The turn has made {most} steps, the most that TURNSTILE_MAX_STEPS allows.") from None
+        new = self._added.new(self._known())
+        last = next((message for message in reversed(new) if isinstance(message, AIMessage)), None)
+        if last is None and not self._interrupts and not new:
+            raise ChainOutputError("The graph added no message.")
+        about = last.response_metadata if last else {}
+        return ChainOutput(
+            message=last or AIMessage(""),
+            output=self._items(new),
+            usage=usage_of(new),
+            model=about.get("model_name") or about.get("model"),
+            finish_reason=None if self._interrupts else about.get("finish_reason"),
+            transcript=[*question_of(self._claim.id, self._claim.question, self._claim.options.name), *new],
+        )
+
+    def _items(self, new: Sequence[BaseMessage]) -> Output:
+        items = items_of(new, self._added.state, interrupted=bool(self._interrupts))
+        asked = items_of_interrupts(self._interrupts)
+        if self._structured is not None and not any(item["type"] == "message" for item in items[-1:]):
+            items += said(dumps(_plain(self._structured), str))
+        return (*items, *asked) or said("")
+
+    async def _follow(self) -> None:
+        given = self._inputs()
+        thread, inputs = self._claim.thread or self._claim.id, {MESSAGES: given}
+        saver = self._saver(thread, given)
+        graph: Any = self._chain.graph.copy(update={"checkpointer": saver})
+        config = self._config(thread)
+        if self._claim.answers:
+            state = await graph.aget_state(config)
+            if not _answers_calls(self._claim, self._turn.before):
+                inputs = self._resume(saver, state)
+            elif thread != self._claim.id:
+                # Its answers are messages: a run of its own, whose input they are.
+                thread = self._claim.id
+                saver = self._saver(thread, given)
+                graph, config = self._chain.graph.copy(update={"checkpointer": saver}), self._config(thread)
+        self._known = lambda: saver.known
+        async for mode, data in graph.astream(
+            inputs,
+            config,
+            stream_mode=_STREAMS,
+            output_keys=self._chain.outputs,
+            durability="sync",
+            control=self._control,
+        ):
+            self._hear(mode, data)
+
+    def _inputs(self) -> list[BaseMessage]:
+        claim = self._claim
+        return [*named(self._turn.before), *question_of(claim.id, claim.question, claim.options.name)]
+
+    def _saver(self, thread: str, given: Sequence[BaseMessage]) -> StepSaver:
+        chain, turn = self._chain, self._turn
+        known = [str(message.id) for message in given]
+        return StepSaver(
+            turn.store, turn.claim, thread, self._lane, chain.codec, known=known, nodes=chain.nodes, keep_all=chain.keeps_all
+        )
+
+    def _resume(self, saver: StepSaver, state: Any) -> Any:
+        """Return what the graph is resumed with: the answers to its interrupts, or nothing where they have been taken."""
+        if not state.created_at:
+            raise StepsUnreadable("The steps that these answers belong to are gone: ask again in a new turn.")
+        if not saver.resumed:
+            saver.known += [str(message.id) for message in state.values.get(MESSAGES, ())]
+        resumed = resumptions(state.interrupts, self._claim.answers)
+        return Command(resume=resumed) if resumed else None
+
+    def _config(self, thread: str) -> dict[str, Any]:
+        names = ("model", "temperature", "top_p", "max_output_tokens", "instructions")
+        chosen = {name: self._turn.options[name] for name in names if self._turn.options.get(name) is not None}
+        return {
+            "configurable": {**chosen, "session_id": self._claim.session, "thread_id": thread, THREAD: thread},
+            # The same in every attempt: by it LangGraph goes on from the steps instead of beginning anew.
+            "metadata": {"run_id": thread},
+            "recursion_limit": self._settings.max_steps,
+            "callbacks": self._guard.handlers,
+        }
+
+    def _hear(self, mode: str, data: Any) -> None:
+        if mode == "messages":
+            self._told.hear_message(*data)
+        elif mode == "tasks":
+            self._told.hear_task(data)
+        elif mode == "updates":
+            self._interrupts += tuple(data.get("__interrupt__", ()))
+        elif mode == "values" and isinstance(data, dict):
+            first = not self._added.state
+            self._added.note(data.get(MESSAGES, ()))
+            self._structured = data.get(STRUCTURED)
+            if first:
+                self._go_on()
+
+    def _go_on(self) -> None:
+        """Tell again what earlier attempts said, and count what they used."""
+        new = self._added.new(self._known())
+        self._told.repeat(new)
+        self._guard.model_calls += sum(isinstance(message, AIMessage) for message in new)
+        self._guard.tokens += (usage_of(new) or {}).get("total_tokens", 0)
+
+
+def _answers_calls(claim: Claim, before: Sequence[BaseMessage]) -> bool:
+    """Whether a turn answers the client's calls of an earlier answer, as messages, and no interrupts."""
+    answered = {message.tool_call_id for message in before if isinstance(message, ToolMessage)}
+    return claim.answers.keys() <= answered
+
+
+def _plain(value: Any) -> Any:
+    return value.model_dump(mode="json") if hasattr(value, "model_dump") else value
