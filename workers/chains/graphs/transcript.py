@@ -55,8 +55,8 @@ class Additions:
 
 
 def is_summary(message: BaseMessage) -> bool:
-    """Whether a middleware wrote a message in place of others: nobody said it."""
-    return bool(message.additional_kwargs.get(_SOURCE))
+    """Whether a middleware wrote a message in somebody's name, in place of others: nobody said it."""
+    return message.type in ("human", "system") and bool(message.additional_kwargs.get(_SOURCE))
 
 
 def items_of(new: Sequence[BaseMessage], state: Sequence[BaseMessage], *, interrupted: bool) -> Output:
