@@ -1,1 +1,1 @@
-"""How fast Turnstile is, measured beside other ways to do the same: `make bench`."""
+"""Benchmarks of Turnstile beside other ways to do the same: `make bench`."""

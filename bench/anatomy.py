@@ -1,4 +1,4 @@
-"""Where the time of a turn goes: each part measured alone, beside its floor and the whole."""
+"""The anatomy of a turn's time: each part measured alone, beside its floor and the whole."""
 
 import json
 from collections import defaultdict

@@ -1,4 +1,4 @@
-"""What is paid when nothing happens, and for starting."""
+"""The cost of idling and of starting."""
 
 import subprocess
 import time

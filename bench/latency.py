@@ -1,4 +1,4 @@
-"""What the queue adds to a direct call at low load: to the answer, and to its first piece."""
+"""The latency that the queue adds to a direct call at low load: to the answer, and to its first piece."""
 
 import asyncio
 import os

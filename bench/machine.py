@@ -1,4 +1,4 @@
-"""What runs beside the driver: one server, one stand-in model, processes, and what they use of the machine."""
+"""The processes beside the driver: one server, one stand-in model, and others, and their use of the machine."""
 
 import json
 import os
@@ -43,7 +43,7 @@ class Usage:
 
 
 def usage(pid: int) -> Usage:
-    """What a process and its descendants have used up to now."""
+    """Return the CPU and memory that a process and its descendants have used up to now."""
     total = Usage(_cpu(pid), _memory(pid))
     for child in _children(pid):
         below = usage(child)
@@ -109,7 +109,7 @@ class Process:
 
     @property
     def log(self) -> str:
-        """What it has written so far."""
+        """The output so far."""
         return self._log.read_text(errors="replace")
 
     def usage(self) -> Usage:
@@ -117,7 +117,7 @@ class Process:
         return usage(self.pid)
 
     def alive(self) -> bool:
-        """Whether it still runs."""
+        """Return whether the process still runs."""
         return self._process.poll() is None
 
     def wait_for(self, text: str) -> None:
@@ -160,7 +160,7 @@ def _family(pid: int) -> list[int]:
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """What all measurements share."""
+    """The parts that all measurements share."""
 
     server: EmbeddedServer
     model_url: str
@@ -176,11 +176,11 @@ class Bench:
         return redis.Redis.from_url(self.url(database))
 
     def answered(self) -> int:
-        """How many answers the model has given."""
+        """Return the number of answers that the model has given."""
         return self._stats()["completed"]
 
     def open(self) -> int:
-        """How many questions the model has not answered yet."""
+        """Return the number of questions that the model has not answered yet."""
         return self._stats()["open"]
 
     def _stats(self) -> dict[str, int]:

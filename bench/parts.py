@@ -1,4 +1,4 @@
-"""What the parts of a turn cost in CPU, each on its own: `python -m bench.parts` prints one JSON object.
+"""The CPU cost of a turn's parts, each on its own: `python -m bench.parts` prints one JSON object.
 
 Every part runs as a worker runs it, on uvloop, many at a time; its floor is the least that the same bytes on the same
 sockets cost in Python. Figures are CPU microseconds of this process for one turn.

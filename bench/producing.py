@@ -1,4 +1,4 @@
-"""How fast one producer enqueues, without a worker: wall time, and the producer's own CPU."""
+"""The speed of one producer without a worker: wall time, and the producer's own CPU."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""What a turn costs Redis: round trips, commands, bytes, CPU, memory."""
+"""The cost of a turn for Redis: round trips, commands, bytes, CPU, memory."""
 
 import time
 from collections.abc import Mapping

@@ -43,13 +43,13 @@ class Targets:
         return table
 
     def latency(self, table: Table, added: dict[str, float]) -> Table:
-        """What the queue adds."""
+        """Judge the latency that the queue adds."""
         self._most("added latency p50, ms", added["the answer"] * 1000, 10)
         self._most("added time to the first piece p50, ms", added["the first piece"] * 1000, 15)
         return table
 
     def producing(self, table: Table, per_second: float) -> Table:
-        """What a producer's core can enqueue."""
+        """Judge the number of turns that a producer's core can enqueue."""
         self._least("turns enqueued a CPU second of a blocking producer", per_second, 3_000)
         return table
 
@@ -59,7 +59,7 @@ class Targets:
         return table
 
     def idle(self, table: Table, found: dict[str, float]) -> Table:
-        """What idling and starting cost."""
+        """Judge the cost of idling and starting."""
         self._most("idle worker, % of a core", found["worker"] * 100, 1)
         self._most("turnstile --help, s", found["help"], 0.3)
         return table

@@ -1,1 +1,1 @@
-"""How it is run: on one machine, in containers, under systemd."""
+"""Deployment: on one machine, in containers, under systemd."""

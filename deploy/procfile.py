@@ -34,7 +34,7 @@ def parse(text: str) -> dict[str, str]:
 
 
 def path() -> Path:
-    """Where the Procfile of this installation is: beside the packages in a checkout, else where pip has put it."""
+    """Return the path of this installation's Procfile: beside the packages in a checkout, else where pip has put it."""
     beside = Path(__file__).resolve().parents[1] / "Procfile"
     if beside.is_file():
         return beside
@@ -59,7 +59,7 @@ def command(name: str) -> str:
 
 
 def argv(line: str) -> list[str]:
-    """How to run a command without a shell staying in between: the shell expands variables and becomes the program."""
+    """Return the arguments that run a command line: a shell expands its variables, and becomes the program."""
     return ["/bin/sh", "-c", f"exec {line}"]
 
 

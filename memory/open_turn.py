@@ -61,7 +61,7 @@ def opened(turn: OpenTurn) -> Iterator[OpenTurn]:
 def transcript(
     turn: OpenTurn, question: str | list[Any], answer: BaseMessage | str, name: str | None = None
 ) -> list[BaseMessage]:
-    """What a turn adds to the history: what its chain staged, else the question and the answer.
+    """Return the messages that a turn adds to the history: those that its chain staged, else the question and the answer.
 
     Args:
         question: text, or a list of content parts; empty where the turn asks nothing, and answers calls.

@@ -1,1 +1,1 @@
-"""What a turn is and how it moves."""
+"""Turns: their data, and their transitions in Redis."""

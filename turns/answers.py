@@ -30,7 +30,7 @@ def _json(value: object) -> str:
 
 
 def well_formed(answers: object) -> bool:
-    """Whether these are answers as `encode_answers` returns them, to a number of calls that one turn may have."""
+    """Return whether these are answers as `encode_answers` returns them, to a number of calls that one turn may have."""
     return (
         isinstance(answers, dict)
         and len(answers) <= MOST_OPEN_CALLS

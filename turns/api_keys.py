@@ -1,4 +1,4 @@
-"""Who may ask: API keys, of which only hashes are kept.
+"""API keys, of which only hashes are kept.
 
     {"<sha256 of the key, hex>": {"tenant": "acme", "name": "web shop",
      "limits": {"requests_per_minute": 600, "max_body_bytes": 100000},
@@ -32,7 +32,7 @@ class _Entry(BaseModel):
 
 
 class Limits(_Entry):
-    """What one key may do; None: no limit but the gateway's own."""
+    """The limits of one key; None: no limit but the gateway's own."""
 
     requests_per_minute: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
     max_body_bytes: Annotated[int, Field(ge=1)] | None = None
@@ -47,7 +47,7 @@ def _web_url(url: str) -> str:
 
 
 class Webhook(_Entry):
-    """Where the ends of a key's background responses are told; without `secret`, TURNSTILE_WEBHOOK_SECRET signs."""
+    """The webhook for the ends of a key's background responses; without `secret`, TURNSTILE_WEBHOOK_SECRET signs."""
 
     url: Annotated[str, Field(max_length=2_000), AfterValidator(_web_url)]
     secret: SecretStr = SecretStr("")
@@ -75,12 +75,12 @@ _ENTRIES = TypeAdapter(dict[Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")], Ap
 
 
 def key_hash(key: str) -> str:
-    """What is kept of a key. Keys are 256 random bits, so that one plain SHA-256 cannot be turned around."""
+    """Return the hash that is stored of a key. Keys are 256 random bits, so one plain SHA-256 cannot be reversed."""
     return hashlib.sha256(key.encode(errors="surrogateescape")).hexdigest()
 
 
 def key_id(digest: str) -> str:
-    """What names a key, by its hash, in Redis and in logs."""
+    """Return the name of a key in Redis and in logs, by its hash."""
     return digest[:_ID_LENGTH]
 
 
@@ -90,7 +90,7 @@ def new_secret() -> str:
 
 
 def secret_bytes(secret: SecretStr) -> bytes:
-    """What a `whsec_…` secret signs with; empty when there is none, or it is no base64."""
+    """Return the bytes that a `whsec_…` secret signs with; empty when there is none, or it is no base64."""
     try:
         return base64.b64decode(secret.get_secret_value().removeprefix(SECRET_PREFIX) + "==")
     except ValueError:

@@ -10,7 +10,7 @@ WEBHOOK_TASK = "workers.notify"
 QUEUES = ("chat", "batch")
 WEBHOOK_QUEUE = "webhooks"
 ORIGIN = "turnstile"
-"""Whose message a dispatch is."""
+"""The origin in the headers of a dispatch."""
 
 
 def refused_result(id: str, error: TurnRefused) -> str:

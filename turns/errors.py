@@ -101,7 +101,7 @@ class CallNotOpen(TurnRefused):
 
 
 class TurnNotEnded(TurnRefused):
-    """What is asked for has to wait for the end of a turn: try again then."""
+    """The operation has to wait for the end of a turn: try again then."""
 
     code = "turn_not_ended"
 

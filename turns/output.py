@@ -60,7 +60,7 @@ def call_name(item: Item) -> str:
 
 
 def is_approval(item: Item) -> bool:
-    """Whether an open call asks a person for an approval."""
+    """Return whether an open call asks a person for an approval."""
     return bool(item["type"] == "mcp_approval_request")
 
 
@@ -79,7 +79,7 @@ def text_of(output: Output) -> str:
 
 
 def is_refusal(output: Output) -> bool:
-    """Whether the output holds a refusal."""
+    """Return whether the output holds a refusal."""
     return any(part["type"] == "refusal" for part in parts_of(output))
 
 

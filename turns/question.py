@@ -51,14 +51,14 @@ def _is_blank(part: Mapping[str, Any]) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What a caller may ask of one turn, beside the question. Everything is optional."""
+    """The options of one turn, beside the question. Everything is optional."""
 
     stream: bool = True
-    """Whether the model is asked to stream and the text is written to the turn's events as it comes."""
+    """True: the model is asked to stream, and the text is written to the turn's events as it comes."""
     queue: str = "chat"
     """`chat`, or `batch` for work that nobody sits and waits for."""
     name: str | None = None
-    """Who asks, where the model is to know."""
+    """The asker's name, for the model."""
     chain: str | None = None
     """One of TURNSTILE_CHAINS, by its name."""
     model: str | None = None
@@ -74,11 +74,11 @@ class Options:
     tool_choice: str | dict[str, Any] | None = None
     """As in OpenAI's chat completions: `auto`, `none`, `required`, or the object that names a function."""
     parallel_tool_calls: bool | None = None
-    """Whether one answer may hold several calls. None: the model's own."""
+    """True: one answer may hold several calls. None: the model's own."""
     deadline_seconds: float | None = None
     """In place of TURNSTILE_TURN_SECONDS."""
     store: bool = True
-    """Whether the turn goes into the history."""
+    """True: the turn goes into the history."""
     history: list[dict[str, Any]] | None = None
     """In place of the session's history: `{"role", "content"}` messages, oldest first."""
     before: list[dict[str, Any]] = field(default_factory=list)
@@ -88,9 +88,9 @@ class Options:
     metadata: dict[str, str] = field(default_factory=dict)
     """The caller's own; kept with the turn's record, never sent to the model."""
     webhook: dict[str, str] = field(default_factory=dict)
-    """Where to tell of the turn's end: `url`, and the id of the API `key` whose secret signs."""
+    """The webhook for the turn's end: `url`, and the id of the API `key` whose secret signs."""
     request: dict[str, Any] = field(default_factory=dict)
-    """What a producer wants to find again in the turn's record; JSON, never sent to the model."""
+    """Data that a producer wants to find again in the turn's record; JSON, never sent to the model."""
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Self:

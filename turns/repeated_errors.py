@@ -14,7 +14,7 @@ class Said:
         self._until: dict[str, float] = {}
 
     def first(self, text: str) -> bool:
-        """Whether it is said now for the first time in a minute."""
+        """Return whether a text comes for the first time in a minute."""
         now = monotonic()
         if self._until.get(text, 0.0) > now:
             return False

@@ -285,7 +285,7 @@ class Settings(BaseModel):
 
     @property
     def offline(self) -> bool:
-        """Whether the offline stand-in model answers, because neither key nor base URL is set."""
+        """True when the offline stand-in model answers, because neither key nor base URL is set."""
         return not self.openai_api_key.get_secret_value() and not self.openai_base_url
 
 

@@ -4,7 +4,7 @@ from enum import StrEnum
 
 
 class State(StrEnum):
-    """Where a turn stands."""
+    """Return a turn's state."""
 
     QUEUED = "queued"
     """Accepted; waits in its session's mailbox, for a worker, or for its next attempt."""
@@ -21,12 +21,12 @@ class State(StrEnum):
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more happens by itself."""
+        """True when nothing more happens by itself."""
         return self not in (State.QUEUED, State.RUNNING)
 
     @property
     def answered(self) -> bool:
-        """Whether there is an answer."""
+        """True when there is an answer."""
         return self in (State.COMPLETED, State.INCOMPLETE)
 
 

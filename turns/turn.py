@@ -32,9 +32,9 @@ class Claim:
     now: float
     window: tuple[bytes, ...]
     readable: bool = True
-    """Whether the history is one: somebody else may have put a key of another type in its place."""
+    """False when somebody else has put a key of another type in the history's place."""
     cut: bool = False
-    """Whether older messages were left out of the window for their size."""
+    """True when older messages were left out of the window for their size."""
     size: int = 0
     """Bytes of all that came with the claim."""
     thread: str = ""
@@ -92,7 +92,7 @@ class Record:
     question: Question
     options: Options
     output: Output
-    """What the turn answered with; empty where it has not answered."""
+    """The turn's answer; empty where it has not answered."""
     usage: dict[str, Any] | None
     model: str | None
     code: str | None
@@ -144,12 +144,12 @@ class Record:
 
     @property
     def refused(self) -> bool:
-        """Whether the answer says why there is none."""
+        """True when the answer is a refusal."""
         return output.is_refusal(self.output)
 
     @property
     def ended(self) -> bool:
-        """Whether the turn has ended, and everything that its end brings with it is done."""
+        """True when the turn has ended, and everything that its end brings with it is done."""
         return self.state.ended and self.settled
 
     def outcome(self) -> str:

@@ -1,4 +1,4 @@
-"""Who answers: the Celery app and its process."""
+"""Workers: the Celery app and its process."""
 
 import sys
 from importlib import import_module

@@ -42,5 +42,5 @@ def chain_with_history(*, asynchronous: bool) -> Runnable[Any, Any]:
 
 
 def config(session: str) -> Any:
-    """What names the session."""
+    """Return the configuration that names the session."""
     return {"configurable": {"session_id": session}}

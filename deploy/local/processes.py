@@ -1,4 +1,4 @@
-"""What runs on one machine: the Procfile's commands, with the environment, the probes and the order of their end."""
+"""The processes on one machine: the Procfile's commands, with their environment, their probes and the order of their end."""
 
 import http.client
 import os
@@ -64,7 +64,7 @@ def _server(settings: Settings, name: str, port: int, stage: int) -> Process:
 
 
 def _whole_environment(settings: Settings) -> dict[str, str]:
-    """What we were started with, these settings in place of ours, and this installation's programs first."""
+    """Return this process's environment with these settings in place of its own, and this installation's programs first."""
     names = {Settings.variable(field) for field in Settings.model_fields}
     others = {name: value for name, value in os.environ.items() if name not in names}
     return {**others, **environment(settings), "PATH": procfile.search_path()}

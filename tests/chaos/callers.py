@@ -173,6 +173,6 @@ def _text(events: list[dict[str, Any]]) -> str:
 
 
 def caller(name: str, url: str) -> Caller:
-    """How the producer of this name submits."""
+    """Return the caller for the producer of this name."""
     kinds: dict[str, type[ByStore | ByCelery | ByReader | ByGateway]] = {CELERY: ByCelery, READER: ByReader, WEB: ByGateway}
     return next((kind for start, kind in kinds.items() if name.startswith(start)), ByStore)(url)

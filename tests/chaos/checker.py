@@ -1,4 +1,4 @@
-"""What must hold when everything has come to rest: from what was accepted, what is stored, and the server's own log."""
+"""The checks when everything has come to rest: of the turns accepted, the data stored, and the server's own log."""
 
 import json
 from collections import Counter
@@ -15,7 +15,7 @@ from turnstile.turns.turn import Event, Record
 
 @dataclass(slots=True)
 class Findings:
-    """What is wrong. All lists empty: every promise was kept."""
+    """The broken promises; all lists are empty when every promise was kept."""
 
     lost: list[str] = field(default_factory=list)
     """Accepted, but not answered and in its history."""
@@ -28,13 +28,13 @@ class Findings:
 
     @property
     def clean(self) -> bool:
-        """Whether nothing is wrong."""
+        """True when every promise was kept."""
         return not (self.lost or self.doubled or self.misordered or self.others)
 
 
 @dataclass(frozen=True, slots=True)
 class Remains:
-    """What is stored in the end: each history's turns, oldest first, each turn's record and events, and what should be gone."""
+    """The data stored in the end: each history's turns, oldest first, each turn's record and events, and leftovers."""
 
     histories: Mapping[str, Sequence[str]]
     records: Mapping[str, Record]
@@ -120,7 +120,7 @@ def _check_turn(entry: Entry, remains: Remains, found: Findings) -> None:
 
 
 def _may_end_so(entry: Entry, record: Record) -> bool:
-    """Whether a turn that is not in its history need not be there: called off, or strange from the beginning."""
+    """Return whether a turn need not be in its history: it was called off, or strange from the beginning."""
     allowed = (State.CANCELLED,) if entry.revoked else ()
     return record.state in ((*allowed, State.CANCELLED, State.FAILED) if entry.odd else allowed)
 
@@ -134,7 +134,7 @@ def _check_events(record: Record, events: Sequence[Event], found: Findings) -> N
 
 
 def events_fault(record: Record, events: Sequence[Event]) -> str:
-    """What is wrong with the events of a completed turn, in words; `ended` when it ended twice."""
+    """Return the fault in the events of a completed turn, in words; `ended` when it ended twice, empty when there is none."""
     kinds = [event.type for event in events]
     if kinds.count("ended") > 1:
         return "ended"

@@ -35,7 +35,7 @@ class Cluster:
 
     @property
     def url(self) -> str:
-        """What to set REDIS_URL to."""
+        """The value for REDIS_URL."""
         return f"sentinel://{','.join(f'{HOST}:{port}' for port in self._ports)}/0?master=mymaster"
 
     def __enter__(self) -> Self:

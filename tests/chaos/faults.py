@@ -97,7 +97,7 @@ class Fault:
 
     @property
     def chosen(self) -> random.Random:
-        """Where all else that the fault leaves open is drawn from."""
+        """The random numbers for all else that the fault leaves open."""
         return random.Random(self.target)
 
 

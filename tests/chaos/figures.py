@@ -113,7 +113,7 @@ def _totals(runs: Sequence[Data], faults: int) -> list[str]:
 
 
 def proofs(_: object) -> list[str]:
-    """What the pages beside this one came to: states explored, mutants killed."""
+    """Return the results of the pages beside this one: states explored, mutants killed."""
     pages = {"exploration.md": "states", "mutants.md": "mutants"}
     found = [_line_with(ROOT / "docs" / page, word) for page, word in pages.items()]
     return [

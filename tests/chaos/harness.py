@@ -31,7 +31,7 @@ class Stage:
         self._proxies = ProxyThread()
         self.scene = Scene(folder, model_url, seed, size, self._proxies)
         self.wrong: list[str] = []
-        """What did not work in the end, in words."""
+        """Failures at the end, in words."""
 
     def __enter__(self) -> Self:
         with ExitStack() as things:
@@ -116,7 +116,7 @@ class Stage:
         return not self._plain_turns()
 
     def _plain_turns(self) -> bool:
-        """Whether a turn of the plain Celery app waits to be taken in; strange messages may stay."""
+        """Return whether a turn of the plain Celery app waits for the intake; strange messages may stay."""
         waiting = self.scene.client.lrange("celery", 0, -1)
         return any(b'"celery-' in message for message in waiting)
 

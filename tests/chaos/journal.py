@@ -36,13 +36,13 @@ class Attempt:
 
 
 def is_at(attempt: Attempt, pid: int) -> bool:
-    """Whether it is this process's."""
+    """Return whether an attempt is this process's."""
     return attempt.worker.split("-")[-2] == str(pid)
 
 
 @dataclass(slots=True)
 class Journal:
-    """What the log tells: every attempt in order, and each thing that must not happen, in words."""
+    """The log, read: every attempt in order, and each violation, in words."""
 
     attempts: list[Attempt] = field(default_factory=list)
     violations: list[str] = field(default_factory=list)
@@ -50,7 +50,7 @@ class Journal:
 
 @dataclass(slots=True)
 class _Facts:
-    """What one transaction wrote, as far as it matters for leases."""
+    """The writes of one transaction, as far as they matter for leases."""
 
     returned: dict[str, str] = field(default_factory=dict)
     states: dict[str, Fields] = field(default_factory=dict)

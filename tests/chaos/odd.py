@@ -16,7 +16,7 @@ from turnstile.turns.celery_message import TASK, WEBHOOK_QUEUE, WEBHOOK_TASK
 
 SECRET = "storm-secret"  # the word that logs are searched for
 MARK = "odd-"
-"""How every id in such a message begins that has the form of one."""
+"""The prefix of every well-formed id in such a message."""
 
 _QUEUES = ("celery", "celery", "celery\x06\x163", "celery\x06\x169", "chat", "chat", "batch", WEBHOOK_QUEUE)
 _HUGE, _DEEP = 300_000, 50_000

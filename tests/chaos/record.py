@@ -1,4 +1,4 @@
-"""What producers submitted and what was accepted: one append-only file for each producer, a line for each fact.
+"""The record of submissions and acceptances: one append-only file for each producer, a line for each fact.
 
 Times are seconds since the epoch. All processes of a run are on one machine, so their clock and Redis's are one.
 """
@@ -21,7 +21,7 @@ MODEL_FAULTS = {
 }
 _MODEL_FAULT_SHARE = 0.04
 WEB = "web"
-"""How names begin that are idempotency keys at the gateway."""
+"""The prefix of names that are idempotency keys at the gateway."""
 
 
 @dataclass(frozen=True, slots=True)

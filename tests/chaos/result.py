@@ -1,4 +1,4 @@
-"""What one run came to: the findings, and the figures behind the tables."""
+"""The result of one run: the findings, and the figures behind the tables."""
 
 import json
 import urllib.request

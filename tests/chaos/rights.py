@@ -48,7 +48,7 @@ WHOLE = ("+@all", "allkeys", "allchannels")
 
 
 def url(role: Role, port: int) -> str:
-    """Where a process of this role finds the server."""
+    """Return the server's URL for a process of this role."""
     return f"redis://{role}:{_PASSWORD}@{HOST}:{port}/0"
 
 

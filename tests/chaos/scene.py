@@ -31,7 +31,7 @@ _SHARED = 6
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How large a run is."""
+    """The size of a run."""
 
     faults: int = 200
     seconds: float = 130.0

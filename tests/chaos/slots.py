@@ -54,7 +54,7 @@ class WorkerSlot:
 
     @property
     def code(self) -> int | None:
-        """What the process ended with; None while it runs."""
+        """The process's exit code; None while it runs."""
         return self._worker.process.poll() if self._worker.process else None
 
     @property
@@ -129,7 +129,7 @@ class ProducerSlot:
             self._process.wait()
 
     def begins(self) -> bool:
-        """Whether the process has begun to submit, or an earlier one had."""
+        """Return whether the process, or an earlier one, has begun to submit."""
         return self.record.exists() and self.record.stat().st_size > 0
 
     def end(self, deadline: float) -> list[str]:
@@ -170,7 +170,7 @@ class GatewaySlot:
             self._gateway.kill()
 
     def is_ready(self) -> bool:
-        """Whether it says that it can work."""
+        """Return whether the gateway reports that it is ready."""
         with suppress(httpx.TransportError):
             return httpx.get(f"{self.url}/readyz", timeout=5).status_code == 200
         return False
@@ -202,13 +202,13 @@ class FlowerSlot:
             self._process.wait()
 
     def is_up(self) -> bool:
-        """Whether it answers."""
+        """Return whether Flower answers."""
         with suppress(httpx.TransportError):
             return httpx.get(f"{self.url}/healthcheck", timeout=5).is_success
         return False
 
     def state(self, turn: str) -> str:
-        """What it says of a task; nothing while it does not know it, or does not answer."""
+        """Return Flower's state of a task; empty while it does not know the task, or does not answer."""
         with suppress(httpx.TransportError, ValueError):
             return str(httpx.get(f"{self.url}/api/task/info/{turn}", timeout=5).json().get("state", ""))
         return ""

@@ -33,7 +33,7 @@ ENTRIES = {turn: Entry(turn, "s1", sent=n, accepted=n + 0.5) for n, turn in enum
 
 @pytest.fixture
 def remains(store: TurnStore, settings: Settings) -> Remains:
-    """What three good turns leave."""
+    """Return the data that three good turns leave."""
     for turn in TURNS:
         store.submit(turn, "s1", question(turn))
     step_worker = StepWorker(settings)
@@ -187,7 +187,7 @@ class Log:
         self.step_worker = StepWorker(self.store.settings)
 
     def violations(self) -> list[str]:
-        """What the log shows."""
+        """Return the violations in the log."""
         return journal.read(self.server.folder, LEASE_SECONDS).violations
 
 

@@ -51,7 +51,7 @@ def _of_turn(moves: Moves, id: str, turn: dict[str, str], seat: dict[str, str]) 
 
 
 def _by(moves: Moves, claim: Claim, turn: dict[str, str]) -> Iterator[Echo]:
-    """What a worker may still say that held a turn once."""
+    """Yield the late calls of a worker that once held a turn."""
     store, who = moves.store, f"{claim.id} by {claim.token}"
     sequence = int(turn.get("sequence", 0))
     stands = State(turn["state"]) if turn.get("closed") == claim.token else None
@@ -66,7 +66,7 @@ def _by(moves: Moves, claim: Claim, turn: dict[str, str]) -> Iterator[Echo]:
 
 
 def _again(moves: Moves, id: str, turn: dict[str, str], seat: dict[str, str], owner: str | None) -> Iterator[Echo]:
-    """What was said once already, and what is nobody's to say now."""
+    """Yield the calls that were made before, and those that nobody may make now."""
     state = State(turn["state"])
     yield f"submit {id} again", moves.question(id), lambda found: not found.fresh and found.state is state
     if owner:

@@ -32,7 +32,7 @@ class Violation(AssertionError):
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What one exploration went through. `echoes`: late and repeated calls that were seen to change nothing."""
+    """The extent of one exploration. `echoes`: late and repeated calls that were seen to change nothing."""
 
     scope: Scope
     states: int

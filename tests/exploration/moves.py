@@ -1,4 +1,4 @@
-"""What may happen next in a state: a call of a real script, or something that the world does by itself."""
+"""The moves from a state: a call of a real script, or something that the world does by itself."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -247,7 +247,7 @@ def _cuts(move: Move, call: Call[Any]) -> Iterator[Move]:
 
 
 def cut_name(script: str, writes: int) -> str:
-    """What the script that is cut is called among the others."""
+    """Return the name of a script that is cut."""
     return f"{script}, cut after {writes}"
 
 
@@ -257,7 +257,7 @@ def pair(id: str) -> list[str]:
 
 
 def held(id: str, token: str, session: str) -> Claim:
-    """What a worker that holds this token has in its hands."""
+    """Return the claim of a worker that holds this token."""
     return Claim(id, session, token, int(token.partition(":")[0]), 0, 0, "", Options(), False, 0, 0, 0, ())
 
 

@@ -1,4 +1,4 @@
-"""What must hold in every state, and in every step from one to the next."""
+"""The rules that hold in every state, and in every step from one to the next."""
 
 from collections.abc import Iterator
 from itertools import permutations

@@ -1,4 +1,4 @@
-"""What is explored: how much of everything there may be. Without bounds there would be no end."""
+"""The scope of an exploration: bounds for everything. Without bounds there would be no end."""
 
 from dataclasses import dataclass, field
 from typing import Any

@@ -39,7 +39,7 @@ class World:
         return json.dumps([self.data, self.around], sort_keys=True, separators=(",", ":"))
 
     def value(self, key: str, default: Any) -> Any:
-        """What a key holds."""
+        """Return the value of a key."""
         return self.data[key][1] if key in self.data else default
 
     @property
@@ -49,7 +49,7 @@ class World:
 
     @property
     def was_cut(self) -> bool:
-        """Whether a script was cut short on the way here."""
+        """True when a script was cut short on the way here."""
         return bool(self.around["left"].get("cut") == 0)
 
     def seat(self, session: str) -> dict[str, str]:

@@ -23,7 +23,7 @@ from turnstile.turns.store.turns import TurnStore
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """What runs."""
+    """The running processes."""
 
     redis_url: str
     gateway: Gateway
@@ -36,7 +36,7 @@ class Stack:
 
     @property
     def is_alive(self) -> bool:
-        """Whether both processes run."""
+        """True while both processes run."""
         return all(one.process and one.process.poll() is None for one in (self.gateway, self.worker))
 
 

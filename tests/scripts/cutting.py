@@ -186,5 +186,5 @@ def _of_counters(scene: Scene, found: Counter[str], *, erased: bool) -> Iterator
 
 
 def numbers() -> Iterator[int]:
-    """How many writes a script is let make, one more each time."""
+    """Return the numbers of writes after which to cut a script, one more each time."""
     return itertools.count()

@@ -125,7 +125,7 @@ class Scene:
         return list(self.client.lrange(self.keys.mailbox(session), 0, -1))
 
     def state(self, id: str) -> State:
-        """Where a turn stands."""
+        """Return a turn's state."""
         return self.turns.status(id).state
 
     def history(self, session: str = "foo") -> list[str]:

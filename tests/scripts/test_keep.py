@@ -1,4 +1,4 @@
-"""How long histories and conversations live, when processes with other settings have written before."""
+"""The time to live of histories and conversations, when processes with other settings have written before."""
 
 from collections.abc import Callable
 

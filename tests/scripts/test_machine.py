@@ -46,7 +46,7 @@ _pick = st.integers(0, 10)
 
 @dataclass
 class Turn:
-    """What the model knows of one turn."""
+    """One turn in the model."""
 
     id: str
     session: str

@@ -1,4 +1,4 @@
-"""What a mutant once survived."""
+"""Regressions: faults that a mutant once survived."""
 
 from tests.scripts.scene import Scene
 from turnstile.turns.store.runner import script_call

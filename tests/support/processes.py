@@ -102,7 +102,7 @@ def offline_model(*args: str) -> Iterator[str]:
 
 
 def is_gone(pid: int) -> bool:
-    """Whether a process has ended; one that only waits to be reaped by its parent has."""
+    """Return whether a process has ended; one that only waits to be reaped by its parent has."""
     try:
         os.kill(pid, 0)
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"

@@ -48,12 +48,12 @@ class WebhookReceiver:
 
     @property
     def port(self) -> int:
-        """Where it listens, on loopback."""
+        """The port, on loopback."""
         return int(self._server.server_address[1])
 
     @property
     def url(self) -> str:
-        """Where to deliver."""
+        """The URL to deliver to."""
         return f"http://127.0.0.1:{self.port}/hook"
 
     def _take(self, request: BaseHTTPRequestHandler) -> None:

@@ -1,1 +1,1 @@
-"""What needs node, Chromium or a model server of others: `make test-web`."""
+"""Tests that need node, Chromium or another model server: `make test-web`."""

@@ -46,7 +46,7 @@ _HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s@/\[\]:;,%]+))(?::(\d{1,5}))?"
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """How the server's certificate is checked, and which certificate we show; the defaults are redis-py's."""
+    """The check of the server's certificate, and the certificate that we show; the defaults are redis-py's."""
 
     verify: ssl.VerifyMode = ssl.CERT_REQUIRED
     check_hostname: bool = True

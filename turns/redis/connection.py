@@ -1,4 +1,4 @@
-"""How this process reaches Redis: one shared pool for each URL, with time-outs on everything."""
+"""This process's connections to Redis: one shared pool for each URL, with time-outs on everything."""
 
 import asyncio
 from functools import cache
@@ -58,7 +58,7 @@ def _retry(kind: Any = _Retry) -> Any:
 
 
 def sentinel_options(address: Address, kind: Any = Retry) -> dict[str, Any]:
-    """How a sentinel is asked: when it is silent the next one is, soon; the call as a whole is tried again."""
+    """Return the options of connections to Sentinels: after a silent one comes the next, soon; the whole call is repeated."""
     security = {"ssl": True, **address.security()} if address.tls else {}
     return {"socket_timeout": 1, "socket_connect_timeout": 1, "retry": kind(NoBackoff(), 0), **security}
 

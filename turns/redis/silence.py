@@ -1,4 +1,4 @@
-"""When a connection is given up: the server owes a reply and says nothing for too long."""
+"""The silence after which a connection is given up: the server owes a reply and sends nothing for too long."""
 
 import asyncio
 from collections.abc import Callable

@@ -37,7 +37,7 @@ _BOTH = "celery_result"
 
 @cache
 def commands(role: str, scripts: tuple[Script, ...]) -> tuple[str, ...]:
-    """What a role's scripts call, sorted."""
+    """Return the commands that a role's scripts call, sorted."""
     return tuple(sorted({name for script in _of(role, scripts) for name in _COMMAND.findall(script.source)}))
 
 
@@ -46,7 +46,7 @@ def _of(role: str, scripts: Sequence[Script]) -> list[Script]:
 
 
 def ask(role: str, scripts: Mapping[str, Script], keys: Keys) -> tuple[str, dict[str, str]]:
-    """What `rights` is to be asked for a role, and how its answers are said: the example's place is taken by its pattern."""
+    """Return the argument of `rights` for a role, and the texts for its replies: a pattern in place of each example."""
     name = f"rights-{secrets.token_hex(8)}"
     used = {key for script in _of(role, list(scripts.values())) for key in _KEY.findall(script.source)}
     patterns = _patterns(used, keys, name)

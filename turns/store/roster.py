@@ -18,7 +18,7 @@ from turnstile.turns.store.runner import Call, Runner, operation, script_call
 from turnstile.turns.text import as_text, dumps
 
 MUST_AGREE = ("history_prefix", "history_ttl", "result_ttl", "failed_ttl", "events_ttl", "steps_ttl")
-"""What is stored under another name, or for another time, is lost to the others."""
+"""Settings that must be the same: data stored under another name, or for another time, is lost to the others."""
 
 SHOULD_AGREE = (
     "window_messages", "window_tokens", "max_waiting_per_session", "max_waiting", "lease_seconds", "dispatch_grace_seconds",
@@ -27,7 +27,7 @@ SHOULD_AGREE = (
 """Nothing is lost when these differ, but a turn fares as the process has it that it happens to meet."""
 
 Facts = Mapping[str, Any]
-"""What a worker says of itself."""
+"""The facts that a worker publishes."""
 
 OPENAI_URL = "https://api.openai.com/v1"
 STAND_IN = "the offline stand-in"
@@ -36,7 +36,7 @@ REMEDY = "What one stores, the other would lose: set it alike everywhere; stop a
 
 
 def introduce(settings: Settings) -> Facts:
-    """What a process with these settings says of its version and of what others should share; nothing secret."""
+    """Return a process's version and the settings that others should share; nothing secret."""
     shared = {Settings.variable(name): _said(getattr(settings, name)) for name in (*MUST_AGREE, *SHOULD_AGREE)}
     return {"fingerprint": _fingerprint(shared), "version": package_version(), "scripts": digest(), "settings": shared}
 

@@ -36,7 +36,7 @@ class Notice:
         return cls(turn, event, kind, int(created) / 1000, url, key, int(attempt))
 
     def body(self) -> str:
-        """What is delivered, as OpenAI's webhooks say it. It holds no question and no answer."""
+        """Return the body to deliver, in the form of OpenAI's webhooks. It holds no question and no answer."""
         event = {"id": self.event, "object": "event", "created_at": int(self.created), "type": self.type}
         return dumps({**event, "data": {"id": self.turn}})
 
@@ -110,7 +110,7 @@ class Webhooks(Runner):
 
     @operation
     def look_up(self, turn: str) -> Call[Undelivered | None]:
-        """What is known of one webhook; None once it was delivered."""
+        """Return the state of one webhook; None once it was delivered."""
         return Call("HMGET", (self.keys.webhook(turn), *_FIELDS), lambda reply: Undelivered.decode(turn, reply))
 
 

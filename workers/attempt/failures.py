@@ -98,7 +98,7 @@ _MOST_DOUBLINGS = 32
 
 
 def classify(error: BaseException) -> Failure:
-    """What went wrong, in words that are safe to store and to show. An error of a user's chain is never retried."""
+    """Return the failure for an error, in words that are safe to store and to show. A chain's own error is never retried."""
     if isinstance(error, ChainOutputError | MessageTooLarge):
         return Failure("chain_error", str(error), False)
     if isinstance(error, StepError):
@@ -139,7 +139,7 @@ def _of_status(error: BaseException, status: int) -> Failure:
 
 
 def _was_cut_off(error: BaseException) -> bool:
-    """Whether a connection was lost that the SDK's aiohttp transport reports as a connect time-out."""
+    """Return whether a connection was lost that the SDK's aiohttp transport reports as a connect time-out."""
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, aiohttp.ClientError):
         cause = cause.__cause__

@@ -104,7 +104,7 @@ class TextStream:
             self._sequence = sequence or self._sequence
 
     async def _after_refusal(self) -> None:
-        """What is refused may grow; but it may have been written just before, and only the reply been lost."""
+        """Put refused text back, unless it was written just before and only the reply was lost."""
         with suppress(QueueUnreachable, UnknownTurn):
             sequence = (await self._store.status(self._claim.id)).sequence
             kind, pieces = self._sent

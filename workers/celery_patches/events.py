@@ -30,7 +30,7 @@ class PacedEvents(bootsteps.StartStopStep):
         self._look = lambda: self._note(parent)
 
     def _note(self, parent: Any) -> None:
-        """Whether half of the slots are taken, or more: then all may be, before the loop looks again."""
+        """Note whether half of the slots are taken, or more: then all may be, before the loop looks again."""
         self._busy = 2 * len(reserved_requests) >= parent.pool.num_processes
 
     def start(self, parent: Any) -> None:

@@ -19,7 +19,7 @@ _SUFFIXES = ("", *(f"{_Channel.sep}{step}" for step in _Channel.priority_steps i
 
 
 class Queues:
-    """How many messages each queue holds; stands where Flower's own reader of brokers does."""
+    """A reader of the number of messages in each queue, in place of Flower's own reader of brokers."""
 
     def __init__(self, *_: Any, broker_options: Mapping[str, Any], **__: Any) -> None:
         self._prefix = broker_options.get("global_keyprefix", "")

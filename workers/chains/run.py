@@ -92,7 +92,7 @@ class ChainOutput:
 
     @property
     def refusal(self) -> bool:
-        """Whether the text says why there is no answer, and was not streamed as the text of one."""
+        """True when the text is a refusal that was not streamed as the text of an answer."""
         return is_refusal(self.output)
 
 

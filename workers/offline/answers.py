@@ -1,4 +1,4 @@
-"""What the offline stand-in says, and how OpenAI's API writes it down.
+"""The answers of the offline stand-in, in the form of OpenAI's API.
 
 It is no language model: it greets, remembers names out of the messages it is sent, calls the tools that it is told to call
 (`turnstile.workers.offline.calls`), fills in a schema, and repeats everything else.
@@ -49,7 +49,7 @@ class Answer:
 
     @property
     def kind(self) -> str:
-        """Where its text stands in a message."""
+        """The field of a message that holds the text."""
         return "refusal" if self.finish_reason == "refusal" else "content"
 
     @property

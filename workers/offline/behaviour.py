@@ -1,4 +1,4 @@
-"""How the offline stand-in behaves: its pace and its faults, as set when it starts or by a request."""
+"""The behaviour of the offline stand-in: its pace and its faults, as set when it starts or by a request."""
 
 import re
 from dataclasses import dataclass, fields, replace
@@ -24,7 +24,7 @@ FAILURES = {
 
 @dataclass(frozen=True, slots=True)
 class Behaviour:
-    """How a request is answered.
+    """The way in which a request is answered.
 
     `latency`: seconds before the first token. `tokens_per_second`: 0 for all at once. `fail`: a status or code (one
     of `FAILURES`). `retry_after`: seconds, told with a failure. `finish`: a finish reason to claim; `refusal`: the
@@ -56,7 +56,7 @@ class Behaviour:
 
     @property
     def faulty(self) -> bool:
-        """Whether the request will not get its full answer."""
+        """True when the request will not get its full answer."""
         return bool(self.fail or self.finish or self.hang or self.stall or self.drop or self.refuse)
 
     def healed(self) -> "Behaviour":

@@ -137,7 +137,7 @@ def _followers(embed: Any) -> Iterator[object]:
 
 
 def is_dispatch(message: Any) -> bool:
-    """Whether a message that was read from a queue of ours has been put there by the scripts."""
+    """Return whether the scripts have put this message on a queue of ours."""
     try:
         headers = message["headers"]
         return (

@@ -1,4 +1,4 @@
-"""Who may use the gateway, what they see of each other, and how much they may ask."""
+"""Access to the gateway: keys, tenants, and limits of requests."""
 
 import itertools
 import json
@@ -278,7 +278,7 @@ def test_keys_that_cannot_be_read_are_one_line_at_the_start(program: list[str], 
 
 
 class TestWebhooks:
-    """What a request may ask for, and what its key asks for."""
+    """Limits of requests, and those of their keys."""
 
     @pytest.fixture
     def model(self) -> Iterator[str]:

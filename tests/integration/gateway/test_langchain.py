@@ -12,7 +12,7 @@ from tests.integration.conftest import Stack
 
 @pytest.fixture
 def options(stack: Stack) -> dict[str, Any]:
-    """How to reach the gateway."""
+    """Return the options of a model that is the gateway."""
     return {"base_url": f"{stack.gateway.url}/v1", "api_key": SecretStr("none"), "model": "gpt-4o-mini", "max_retries": 0}
 
 

@@ -62,7 +62,7 @@ def test_a_refusal_is_in_the_history_all_the_same(sdk: openai.OpenAI, session: s
 
 
 class TestFiltered:
-    """What the provider's filter stops is incomplete, and not in the history."""
+    """An answer that the provider's filter stops: incomplete, and not in the history."""
 
     QUESTION = "do harm [[finish=content_filter]]"
     ASKED: Any = [{"role": "user", "content": QUESTION}]  # noqa: RUF012 - read only

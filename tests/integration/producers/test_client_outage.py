@@ -50,7 +50,7 @@ def no_polls(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def waiting(settings: Settings) -> int:
-    """How many readers of this process are subscribed, by the server's count; the watch's own channel is one more."""
+    """Return the number of this process's subscribed readers, by the server's count; the watch's own channel is one more."""
     store = BoundedStore(settings).within(PATIENCE)
     return int(store.client.pubsub_numsub(store.keys.wake())[0][1])
 

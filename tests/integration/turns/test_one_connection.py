@@ -41,7 +41,7 @@ def connections(client: redis.Redis) -> dict[str, dict[str, str]]:
 
 
 def purpose(entry: dict[str, str]) -> str:
-    """What a connection is for, as far as the server can tell."""
+    """Return the purpose of a connection, as far as the server can tell."""
     return "subscribe" if entry["sub"] != "0" else "psubscribe" if entry["psub"] != "0" else entry["cmd"]
 
 

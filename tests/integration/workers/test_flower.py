@@ -1,4 +1,4 @@
-"""What Flower sees: each turn as a task, with its id, session and state, and never what was said."""
+"""Turns in Flower: each is a task with its id, session and state, and never its content."""
 
 import itertools
 import json
@@ -39,7 +39,7 @@ class Flower:
         return ""
 
     def task(self, turn: str) -> dict[str, Any]:
-        """What the API tells of a task; nothing while it is not known."""
+        """Return the API's facts of a task; empty while it is not known."""
         return dict(json.loads(self.get(f"/api/task/info/{turn}") or "{}"))
 
 

@@ -66,7 +66,7 @@ def hang(store: TurnStore) -> None:
 
 
 def touched(folder: Path, seconds: float) -> bool:
-    """Whether the health file is touched within so many seconds."""
+    """Return whether the health file is touched within so many seconds."""
     os.utime(folder / "health", (0, 0))
     try:
         wait_until(lambda: (folder / "health").stat().st_mtime > 0, "the file is touched", seconds)

@@ -39,7 +39,7 @@ class Pawn:
 
 
 async def lease_of(store: Flaky) -> int:
-    """When the lease of the session runs out."""
+    """Return the time at which the session's lease runs out."""
     return int(await store.client.hget(store.keys.session("foo"), "lease") or 0)
 
 

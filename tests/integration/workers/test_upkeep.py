@@ -1,4 +1,4 @@
-"""What a worker does for all: roll, sweep and audit, of which none waits for another."""
+"""The upkeep by each worker: roll, sweep and audit, of which none waits for another."""
 
 import asyncio
 import logging

@@ -173,7 +173,7 @@ def test_the_unit_runs_the_procfiles_worker_and_gives_it_time(unit: configparser
 
 
 def verified(unit_text: str, folder: Path) -> str:
-    """What `systemd-analyze verify` has against a unit; it exits with 0 for unknown keys, so its words count."""
+    """Return the objections of `systemd-analyze verify` to a unit; it exits with 0 for unknown keys, so its words count."""
     file = folder / UNIT.name
     file.write_text(unit_text.replace("/opt/turnstile/.venv/bin/python", sys.executable))
     command = ["systemd-analyze", "verify", "--man=no", str(file)]

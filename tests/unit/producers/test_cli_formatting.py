@@ -1,4 +1,4 @@
-"""What people are shown of records, histories and counters."""
+"""Records, histories and counters as the CLI shows them."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a reader asks for next, and what it makes of the replies."""
+"""The next call of a reader, and its use of the replies."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What a process tells of its settings, and how it tells from others' words that they differ."""
+"""The settings that a process publishes, and its comparison with those of others."""
 
 import json
 

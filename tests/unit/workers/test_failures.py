@@ -1,4 +1,4 @@
-"""What each error of a model or a chain means for the turn."""
+"""The outcome of a turn for each error of a model or a chain."""
 
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime

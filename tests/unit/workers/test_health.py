@@ -16,7 +16,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def touched(file: Path) -> bool:
-    """Whether the file is touched once more."""
+    """Return whether the file is touched once more."""
     os.utime(file, (0, 0))
     try:
         wait_until(lambda: file.stat().st_mtime > 0, "the file is touched", seconds=0.5)

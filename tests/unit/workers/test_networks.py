@@ -1,4 +1,4 @@
-"""Where webhooks may go."""
+"""The addresses that webhooks may go to."""
 
 import socket
 

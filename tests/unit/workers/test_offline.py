@@ -1,4 +1,4 @@
-"""What the offline stand-in says, and what it is told to do wrong."""
+"""The answers of the offline stand-in, and its faults on request."""
 
 import json
 from typing import Any

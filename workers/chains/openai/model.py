@@ -103,7 +103,7 @@ _TOLD = {"name", "tool_calls", "function_call", "audio"}
 
 
 def _is_plain(message: BaseMessage) -> bool:
-    """Whether a request says nothing of a message but its role and its text."""
+    """Return whether a message is no more than a role and a text."""
     if type(message.content) is not str or message.name is not None or not _TOLD.isdisjoint(message.additional_kwargs):
         return False
     return not (isinstance(message, AIMessage) and (message.tool_calls or message.invalid_tool_calls))

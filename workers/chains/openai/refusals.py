@@ -36,7 +36,7 @@ class HeldRefusal:
         return chunk
 
     def rest(self) -> list[dict[str, Any]]:
-        """What is still held when a stream ends without a finish reason."""
+        """Return the chunks that are still held when a stream ends without a finish reason."""
         return [self.hold({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})] if self._held else []
 
     def _release(self, choice: dict[str, Any]) -> None:
