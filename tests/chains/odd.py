@@ -23,7 +23,7 @@ def _block(inputs: dict[str, Any]) -> str:
 
 
 def _die(inputs: dict[str, Any]) -> str:
-    """Kills its own process when told to."""
+    """Kills its own process on request."""
     if inputs["question"] == "die":
         os.kill(os.getpid(), signal.SIGKILL)
     return f"heard {inputs['question']}"

@@ -116,7 +116,7 @@ class FaultProxy:
         self.port = 0
         self.target = target
         self.deaf = False
-        """Replies are swallowed, and their connections cut: what was asked has been done, and nobody is told."""
+        """Replies are swallowed, and their connections cut: what was asked has been done, and nobody learns of it."""
         self._delay = 0.0
         self._silent = False
         self._loop = loop

@@ -64,7 +64,7 @@ def visible(turn: str) -> str:
 
 
 def model_fault(turn: str) -> str:
-    """The fault that the model is told to have with this turn's first attempt, if any."""
+    """The fault requested of the model for this turn's first attempt, if any."""
     chosen = random.Random(f"{turn} fault")
     return chosen.choice(list(MODEL_FAULTS)) if chosen.random() < _MODEL_FAULT_SHARE else ""
 

@@ -33,17 +33,17 @@ def complaints(world: World) -> Iterator[str]:
 def _after_a_cut(world: World) -> Iterator[str]:
     """No message is ever there twice; and once nothing is due, all is as if no script had been cut."""
     for session in world.sessions:
-        told = world.history(session)
-        if len(told) != len(set(told)):
-            yield f"{session}: history {told}"
+        history = world.history(session)
+        if len(history) != len(set(history)):
+            yield f"{session}: history {history}"
     if world.due:
         return
     for session in world.sessions:
         completed = [id for id in world.around["order"][session] if world.turn(id).get("state") == "completed"]
-        told = world.history(session)
+        history = world.history(session)
         orders = [completed] if "anew" not in world.around else permutations(completed)
-        if told not in ([message for id in order for message in pair(id)] for order in orders):
-            yield f"{session}: history {told}, completed {completed}"
+        if history not in ([message for id in order for message in pair(id)] for order in orders):
+            yield f"{session}: history {history}, completed {completed}"
         if world.seat(session) or world.mailbox(session):
             yield f"{session}: nothing is due, with {world.seat(session)} and {world.mailbox(session)}"
     for id, turn in world.turns().items():
@@ -99,7 +99,7 @@ def _history(world: World, session: str) -> Iterator[str]:
 
 
 def _turn(world: World, id: str, turn: dict[str, str]) -> Iterator[str]:
-    """Events have no gap and end once; only what has ended expires, and is told to a plain Celery app."""
+    """Events have no gap and end once; only a turn that has ended expires, and has a result for a plain Celery app."""
     events = [(entry[0], dict(zip(entry[1][::2], entry[1][1::2], strict=True))) for entry in world.value(KEYS.events(id), ())]
     last, ended = int(turn.get("sequence", 0)), State(turn["state"]).ended
     first = last - len(events) + 1

@@ -63,9 +63,9 @@ def _write(verdicts: list[Verdict]) -> None:
     for verdict in verdicts:
         mutant = verdict.mutant
         known[mutant.name] = [mutant.name, mutant.breaks, f"`{mutant.file}`", _short(verdict.caught_by)]
-    told = [known[mutant.name] for mutant in MUTANTS if mutant.name in known]
-    caught = sum(row[3] != _NOTHING for row in told)
-    rewrite(PAGE, COMMAND, [f"{caught} of {len(told)} mutants were caught.", "", *table(HEAD, told)])
+    shown = [known[mutant.name] for mutant in MUTANTS if mutant.name in known]
+    caught = sum(row[3] != _NOTHING for row in shown)
+    rewrite(PAGE, COMMAND, [f"{caught} of {len(shown)} mutants were caught.", "", *table(HEAD, shown)])
 
 
 def _short(test: str) -> str:

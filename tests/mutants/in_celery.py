@@ -80,7 +80,7 @@ CELERY = (
         module="upkeep/celery_messages",
     ),
     _intake(
-        "followers are not told",
+        "followers get no result",
         "the caller of a chain whose first task is refused waits for ever",
         "Refused(known_ids(id, *_followers(embed)), error)",
         "Refused(known_ids(id), error)",
@@ -88,7 +88,7 @@ CELERY = (
     ),
     _intake(
         "followers are dropped",
-        "a chain's second task never runs, and nobody is told",
+        "a chain's second task never runs, and nobody learns of it",
         "if isinstance(embed, dict) and embed.get(field):",
         "if embed is None:",
         module="upkeep/celery_messages",
@@ -126,7 +126,7 @@ CELERY = (
         test=_REVOKE,
     ),
     Mutant(
-        "a revoke is told as a plain cancel",
+        "a revoke ends as a plain cancel",
         "a Celery caller's `except TaskRevokedError` does not catch it",
         "turns/lua/lib/celery_result.lua",
         "elseif fields.revoked then",

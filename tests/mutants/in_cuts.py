@@ -32,7 +32,7 @@ CUTS = (
         script="lib/carry_out_end",
     ),
     in_cut(
-        "the end told again",
+        "the end sent again",
         "a reader sees the last text and the end twice",
         "    if left[2][2] == kind and left[2][4] == tostring(attempt) and left[2][6] == data then return place end\n",
         "",
@@ -85,7 +85,7 @@ CUTS = (
     ),
     in_cut(
         "a replay completes nothing",
-        "an owner is told of an end that others have to complete",
+        "an owner's replay leaves its end to others",
         "  complete_and_release(id, session, now)\n  return { 'replay', stands }",
         "  return { 'replay', stands }",
         script="turn/finish",

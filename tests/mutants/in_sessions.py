@@ -5,7 +5,7 @@ from tests.mutants.script import in_script
 SESSIONS = (
     in_script(
         "another's time to live stays",
-        "a history vanishes as one process was told, while others add to it",
+        "a history expires by one process's settings, while others add to it",
         "    if busy or ttl == 0 then\n      redis.call('PERSIST', name)\n    else\n",
         "    if ttl > 0 then\n",
         script="lib/keep_history",

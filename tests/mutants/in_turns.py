@@ -19,7 +19,7 @@ TURNS = (
     ),
     in_script(
         "replay not recognised in finish",
-        "a repeated finish is told that it was superseded",
+        "a repeated finish is called superseded",
         "if closed == token and not is_erased(id, session, stands) then\n",
         "if false then\n",
         script="turn/finish",
@@ -214,7 +214,7 @@ TURNS = (
         script="turn/claim",
     ),
     in_script(
-        "an attempt told twice",
+        "an attempt announced twice",
         "a reader sees an attempt begin twice",
         "  if stream == '1' and not counted then\n",
         "  if stream == '1' then\n",

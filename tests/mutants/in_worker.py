@@ -235,7 +235,7 @@ WORKER = (
         _HEALTH,
     ),
     Mutant(
-        "an outage is told at each try",
+        "an outage is logged at each try",
         "the log is flooded",
         "workers/celery_patches/repeated_errors.py",
         "if self._said.first(words):",

@@ -149,12 +149,12 @@ def _of_turn(scene: Scene, id: str, record: dict[str, str]) -> Iterator[str]:
         yield f"{id}: events {sequences}"
     ends = [event.data for event in events if event.type == "ended"]
     if events and (ends != [record["state"]] or events[-1].type != "ended"):
-        yield f"{id}: {record['state']}, told {ends}"
+        yield f"{id}: {record['state']}, ended as {ends}"
     if events and record["sequence"] != str(sequences[-1]):
         yield f"{id}: sequence {record['sequence']}, events {sequences}"
     texts = [event.data for event in events if event.type == "text" and event.attempt == int(record["attempts"])]
     if len(texts) != len(set(texts)):
-        yield f"{id}: text told twice: {texts}"
+        yield f"{id}: text sent twice: {texts}"
 
 
 def _of_history(scene: Scene, session: str, records: dict[str, dict[str, str]], *, erased: bool) -> Iterator[str]:
@@ -164,9 +164,9 @@ def _of_history(scene: Scene, session: str, records: dict[str, dict[str, str]], 
     if said[1::2] != order or len(order) != len(set(order)):
         yield f"{session}: history {said}"
     answered = {id for id, record in records.items() if State(record["state"]).answered}
-    told = {id for id in order if id in records}
-    if not erased and told != answered:
-        yield f"{session}: {answered} answered, {told} in the history"
+    in_history = {id for id in order if id in records}
+    if not erased and in_history != answered:
+        yield f"{session}: {answered} answered, {in_history} in the history"
     # Ids are given in the order in which the questions were asked.
     if order != sorted(order):
         yield f"{session}: out of order {order}"

@@ -124,10 +124,10 @@ def test_a_turn_whose_lease_ran_out_can_be_cancelled(scene: Scene) -> None:
 def test_a_celery_caller_is_told_how(scene: Scene, revoked: bool, word: str) -> None:
     scene.submit("a", reply=True)
     assert scene.turns.cancel("a", revoked=revoked) is State.CANCELLED
-    told = json.loads(scene.client.get(scene.keys.celery_result("a")))
-    assert (told["status"], told["result"]["exc_type"]) == ("REVOKED" if revoked else "FAILURE", word)
+    result = json.loads(scene.client.get(scene.keys.celery_result("a")))
+    assert (result["status"], result["result"]["exc_type"]) == ("REVOKED" if revoked else "FAILURE", word)
     assert scene.turns.cancel("a", revoked=not revoked) is State.CANCELLED
-    assert json.loads(scene.client.get(scene.keys.celery_result("a"))) == told
+    assert json.loads(scene.client.get(scene.keys.celery_result("a"))) == result
 
 
 def test_turns_are_cancelled_without_memory(cramped: tuple[Scene, Memory]) -> None:

@@ -34,10 +34,10 @@ def test_a_cut_changes_nothing_in_the_end(situation: Situation, again: bool, red
         if happened and (again or situation.script == "audit"):
             call()
         bring_to_rest(scene)
-        told = deliver_webhooks(store, scene)
+        deliveries = deliver_webhooks(store, scene)
         found = list(complaints(scene, erased=situation.erases))
         if not situation.erases and situation.script != "record_delivery":
-            found += _untold(store, scene, told)
+            found += _undelivered(store, scene, deliveries)
         assert not found, f"after {writes} writes: {found}"
         if not happened:
             return
@@ -57,13 +57,13 @@ def test_no_reader_takes_an_end_for_whole_that_is_cut_short(scene: Scene) -> Non
             return
 
 
-def _untold(store: TurnStore, scene: Scene, told: dict[str, int]) -> list[str]:
-    """Turns whose end no webhook was told of, and none was given up."""
+def _undelivered(store: TurnStore, scene: Scene, deliveries: dict[str, int]) -> list[str]:
+    """Return the turns whose end was neither delivered to a webhook nor given up."""
     names = scene.client.keys(scene.keys.turn("*"))
     records = {str(name).removeprefix(scene.keys.turn()): scene.client.hgetall(name) for name in names}
     asked = {id for id, record in records.items() if '"webhook"' in record.get("options", "")}
     delivered = int(store.stats().get("webhooks_delivered", 0))
-    return [id for id in asked if not told.get(id) and not store.look_up(id) and not delivered]
+    return [id for id in asked if not deliveries.get(id) and not store.look_up(id) and not delivered]
 
 
 @pytest.mark.parametrize("writes", range(4))

@@ -97,8 +97,8 @@ def test_worker_and_readers_are_told(scene: Scene) -> None:
         for _ in range(2):
             listener.get_message(timeout=PATIENCE_SECONDS)
         scene.turns.erase("foo")
-        told = [listener.get_message(timeout=PATIENCE_SECONDS) for _ in range(2)]
-    assert {(m["channel"], m["data"]) for m in told if m} == {
+        messages = [listener.get_message(timeout=PATIENCE_SECONDS) for _ in range(2)]
+    assert {(m["channel"], m["data"]) for m in messages if m} == {
         (scene.keys.orders("w1"), "a"), (scene.keys.wake("a"), "erased")
     }  # fmt: skip
 

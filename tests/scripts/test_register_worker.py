@@ -69,9 +69,9 @@ def test_one_who_stores_otherwise_is_refused_by_name(scene: Scene, field: str) -
 
 def test_another_version_may_tell_of_more(scene: Scene) -> None:
     with listening(scene, "w1"):
-        told = {**roster.introduce(Settings()), "fingerprint": "another", "started": 0, "seen": scene.turns.now()}
-        told["settings"] = {**told["settings"], "TURNSTILE_NEWER_TTL": "8"}
-        scene.client.hset(scene.keys.workers, "w1", json.dumps(told))
+        facts = {**roster.introduce(Settings()), "fingerprint": "another", "started": 0, "seen": scene.turns.now()}
+        facts["settings"] = {**facts["settings"], "TURNSTILE_NEWER_TTL": "8"}
+        scene.client.hset(scene.keys.workers, "w1", json.dumps(facts))
         assert enlist(scene, "w2", started=1) == ""
         assert enlist(scene, "w3", started=1, history_ttl=8) != ""
 

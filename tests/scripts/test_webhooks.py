@@ -74,8 +74,8 @@ def test_an_end_is_noted_and_sent_off(store: TurnStore, client: redis.Redis, sta
     assert (notice.turn, notice.type, notice.url, notice.key, notice.attempt) == ("a", f"response.{state}", URL, "k", 1)
     assert notice.created == store.status("a").finished
     assert notice.event.startswith("evt_a_")
-    told = json.loads(notice.body())
-    assert told == {
+    body = json.loads(notice.body())
+    assert body == {
         "id": notice.event,
         "object": "event",
         "created_at": int(notice.created),

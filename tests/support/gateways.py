@@ -26,7 +26,7 @@ HASTY_APP = "tests.support.hasty_gateway:app"
 class Gateway:
     """One `uvicorn turnstile.producers.gateway:app` process, always on the same port; its log is `log`.
 
-    `files` is what `ulimit -n` is told of the files that it may open.
+    `files` is the limit of open files, by `ulimit -n`.
     """
 
     _count = 0

@@ -55,8 +55,8 @@ class ShutdownDeadline:
 
     def _start_guardian(self) -> None:
         descriptor, null = self._hearing.fileno(), subprocess.DEVNULL
-        told = (str(descriptor), str(os.getpid()), str(self._grace + _GUARDIAN_SECONDS))
-        command = [sys.executable, "-I", "-S", guardian.__file__, *told]
+        arguments = (str(descriptor), str(os.getpid()), str(self._grace + _GUARDIAN_SECONDS))
+        command = [sys.executable, "-I", "-S", guardian.__file__, *arguments]
         try:
             self._guardian = subprocess.Popen(  # noqa: S603 - our own interpreter and file
                 command, pass_fds=[descriptor], stdin=null, stdout=null, stderr=null

@@ -185,7 +185,7 @@ def test_the_keys_file_is_read_again_when_it_changes(gateways: Open, tmp_path: P
     assert not admitted(acme)
     file.write_text("{ half a fi")
     wait_until(lambda: httpx.get(f"{gateway.url}/readyz").json().get("error"), "a broken file makes it unready")
-    wait_until(lambda: "still accepted" in gateway.log.read_text(), "it is told of")
+    wait_until(lambda: "still accepted" in gateway.log.read_text(), "the fault is logged")
     assert admitted(other)
     file.unlink()
     wait_until(lambda: not admitted(other), "a file that is gone has no keys")
@@ -289,7 +289,7 @@ class TestWebhooks:
         self, gateways: Open, redis_url: str, tmp_path: Path, model: str
     ) -> None:
         with WebhookReceiver() as receiver:
-            key = new_key("told", "acme", webhook_url=receiver.url)
+            key = new_key("webhook", "acme", webhook_url=receiver.url)
             env = {"TURNSTILE_API_KEYS": _entries(key), "TURNSTILE_WEBHOOK_NETWORKS": "127.0.0.0/8", "OPENAI_BASE_URL": model}
             sdk = gateways(**env).sdk(api_key=key.text, webhook_secret=key.entry["webhook"]["secret"])
             with Worker(redis_url, tmp_path, 20, **env):

@@ -48,7 +48,7 @@ async def test_nothing_is_to_be_repeated_when_it_is_not_known_what_became_of_the
     waiting = asyncio.ensure_future(backend.waiting("resp_1", False)(client.stay(), client.stay()))
     await client.there.wait()
     waiting.cancel()
-    with pytest.raises(ApiError) as told:
+    with pytest.raises(ApiError) as caught:
         await waiting
-    assert told.value.response().headers["x-should-retry"] == "false"
+    assert caught.value.response().headers["x-should-retry"] == "false"
     await backend.close()

@@ -25,7 +25,7 @@ class Reader:
 
     def __init__(self, id: str) -> None:
         self.id = id
-        self.told = b""
+        self.received = b""
         self.began = asyncio.Event()
 
     async def run(self, port: int) -> None:
@@ -33,14 +33,14 @@ class Reader:
         source, sink = await asyncio.open_connection("127.0.0.1", port)
         sink.write(f"GET /v1/responses/{self.id}?stream=true HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n".encode())
         while piece := await source.read(65_536):
-            self.told += piece
-            if b"response.queued" in self.told:
+            self.received += piece
+            if b"response.queued" in self.received:
                 self.began.set()
         sink.close()
 
     def last(self) -> dict[str, object]:
         """The last event."""
-        lines = [line for line in self.told.split(b"\n") if line.startswith(b"data: ")]
+        lines = [line for line in self.received.split(b"\n") if line.startswith(b"data: ")]
         last: dict[str, object] = json.loads(lines[-1].removeprefix(b"data: ").strip())
         return last
 
@@ -81,7 +81,7 @@ async def _opened(reader: Reader, port: int, gate: asyncio.Semaphore) -> asyncio
         reading = asyncio.create_task(reader.run(port))
         beginning = asyncio.create_task(reader.began.wait())
         await asyncio.wait({reading, beginning}, return_when=asyncio.FIRST_COMPLETED)
-        assert reader.began.is_set(), reader.told[:500]
+        assert reader.began.is_set(), reader.received[:500]
         return reading
 
 

@@ -123,8 +123,8 @@ def test_a_replay_is_what_was_told_live(stack: Stack, sdk: openai.OpenAI, http: 
 def test_many_readers_are_told_the_same(sdk: openai.OpenAI, http: httpx.Client) -> None:
     response = sdk.responses.create(input=f"{LONG} {SLOW}", background=True)
     with ThreadPoolExecutor(20) as pool:
-        told = list(pool.map(lambda _: events_of(http, response.id), range(20)))
-    marks = [[(e["type"], e["sequence_number"], e.get("delta")) for e in events] for events in told]
+        streams = list(pool.map(lambda _: events_of(http, response.id), range(20)))
+    marks = [[(e["type"], e["sequence_number"], e.get("delta")) for e in events] for events in streams]
     assert all(mark == marks[0] for mark in marks)
     assert marks[0][-1][0] == "response.completed"
 
@@ -141,14 +141,14 @@ def test_a_turn_from_elsewhere_is_a_response_too(stack: Stack, sdk: openai.OpenA
 def test_cancel_while_it_runs(stack: Stack, sdk: openai.OpenAI, http: httpx.Client) -> None:
     response = sdk.responses.create(input=HANGS, background=True)
     running(stack.store, response.id)
-    told: list[dict[str, Any]] = []
-    reader = threading.Thread(target=lambda: told.extend(events_of(http, response.id)))
+    events: list[dict[str, Any]] = []
+    reader = threading.Thread(target=lambda: events.extend(events_of(http, response.id)))
     reader.start()
     assert sdk.responses.cancel(response.id).status == "cancelled"
     assert sdk.responses.cancel(response.id).status == "cancelled"
     reader.join()
-    assert told[-1]["type"] == "response.incomplete"
-    assert told[-1]["response"]["status"] == "cancelled"
+    assert events[-1]["type"] == "response.incomplete"
+    assert events[-1]["response"]["status"] == "cancelled"
 
 
 def test_cancel_while_it_waits(stack: Stack, sdk: openai.OpenAI, session: str) -> None:

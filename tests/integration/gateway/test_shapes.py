@@ -48,8 +48,8 @@ def valid_events(lines: Iterable[str]) -> list[dict[str, Any]]:
 def test_responses(http: httpx.Client, question: str, more: dict[str, Any]) -> None:
     answer = http.post("/v1/responses", json={"input": question, **more}).json()
     valid(Response, answer)
-    told = http.get(f"/v1/responses/{answer['id']}", params={"stream": True})
-    assert valid_events(told.text.splitlines())[-1]["response"] == answer
+    replay = http.get(f"/v1/responses/{answer['id']}", params={"stream": True})
+    assert valid_events(replay.text.splitlines())[-1]["response"] == answer
     valid(ResponseItemList, http.get(f"/v1/responses/{answer['id']}/input_items").json())
 
 

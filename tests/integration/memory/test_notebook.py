@@ -55,5 +55,5 @@ def test_the_notebook_runs_unchanged(redis_url: str, model_url: str, monkeypatch
     second = chain_with_history.invoke({"question": "Whats my name"}, config={"configurable": {"session_id": "foo"}})
 
     assert "Bob" in second.content
-    told = [message.content for message in history.messages]
-    assert told == ["hi!", "whats up?", "Hi! I'm bob", first.content, "Whats my name", second.content]
+    contents = [message.content for message in history.messages]
+    assert contents == ["hi!", "whats up?", "Hi! I'm bob", first.content, "Whats my name", second.content]

@@ -234,7 +234,7 @@ def test_a_blocked_result_wakes_when_the_turn_ends(worker: StepWorker, turn: Tur
     looks = _count_looks(monkeypatch, worker)
     with worker.later(lambda: worker.answer(worker.take(), "Hello")):
         assert turn.result(timeout=PATIENCE) == "Hello"
-    assert looks() <= 3, "it was told, and did not poll"
+    assert looks() <= 3, "it was woken, and did not poll"
 
 
 def _count_looks(monkeypatch: pytest.MonkeyPatch, worker: StepWorker) -> Callable[[], int]:

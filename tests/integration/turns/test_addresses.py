@@ -97,10 +97,10 @@ def test_a_certificate_that_nobody_vouches_for_is_told_as_such_and_not_tried_aga
 ) -> None:
     monkeypatch.setattr("turnstile.turns.redis.connection.ExponentialWithJitterBackoff", _no_second_try)
     url = secured()
-    told = r"^The certificate of Redis at localhost:.* is not trusted: check the host, and ssl_ca_certs in REDIS_URL\."
-    with pytest.raises(QueueUnreachable, match=told):
+    message = r"^The certificate of Redis at localhost:.* is not trusted: check the host, and ssl_ca_certs in REDIS_URL\."
+    with pytest.raises(QueueUnreachable, match=message):
         ChatClient(url).ask("foo", "hello")
-    with pytest.raises(QueueUnreachable, match=told):
+    with pytest.raises(QueueUnreachable, match=message):
         TurnStore(Settings(redis_url=url)).status("a")
 
 
@@ -119,7 +119,7 @@ def _no_second_try(**_: object) -> NoBackoff:
 
 
 @pytest.mark.parametrize(
-    ("change", "error", "told"),
+    ("change", "error", "message"),
     [
         (lambda url: url.replace(":word@", ":other@"), LoginRefused, "refuses the login: check the user and password"),
         (lambda url: url.replace(":word@", ""), LoginRefused, "refuses the login: check the user and password"),
@@ -128,21 +128,21 @@ def _no_second_try(**_: object) -> NoBackoff:
     ids=["a wrong password", "no password", "no such database"],
 )
 def test_a_refusal_is_told_at_once(
-    guarded: str, change: Callable[[str], str], error: type[Exception], told: str, monkeypatch: pytest.MonkeyPatch
+    guarded: str, change: Callable[[str], str], error: type[Exception], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("turnstile.turns.redis.connection.ExponentialWithJitterBackoff", _no_second_try)
     monkeypatch.setattr("turnstile.producers.reading.readers.OUTAGE_SECONDS", float("inf"))
     url = change(guarded)
     client = ChatClient(url)
     for call in (lambda: client.ask("foo", "hello"), client.turn("a").result, client.turn("a").status):
-        with pytest.raises(error, match=told) as caught:
+        with pytest.raises(error, match=message) as caught:
             call()
         assert "word@" not in str(caught.value)
 
     async def ask() -> None:
         async with AsyncChatClient(url) as awaited:
             for call in (lambda: awaited.ask("foo", "hello"), awaited.turn("a").result):
-                with pytest.raises(error, match=told):
+                with pytest.raises(error, match=message):
                     await call()
 
     asyncio.run(ask())

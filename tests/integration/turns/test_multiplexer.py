@@ -1,4 +1,4 @@
-"""Many calls over one connection: order, coalescing, faults of the connection, and who is told what."""
+"""Many calls over one connection: order, coalescing, faults of the connection, and the errors that callers get."""
 
 import asyncio
 from collections.abc import Callable, Coroutine

@@ -83,8 +83,8 @@ async def test_a_refusal_is_told_and_kept_as_one(flaky: Flaky) -> None:
         yield AIMessageChunk(content="I won't.", response_metadata={"finish_reason": "refusal"})
 
     assert (await Attempt(await started(flaky, "a"), RunnableGenerator(refuse), flaky).run()).status == State.COMPLETED
-    told = [(event.type, event.data) for event in await flaky.events("a")]
-    assert told == [("started", ""), ("refusal", "I won't."), ("ended", "completed")]
+    events = [(event.type, event.data) for event in await flaky.events("a")]
+    assert events == [("started", ""), ("refusal", "I won't."), ("ended", "completed")]
     record = await flaky.status("a")
     assert (record.output, record.code) == (refused("I won't."), None)
     assert len(await flaky.history("foo")) == 2

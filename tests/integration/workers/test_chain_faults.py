@@ -145,7 +145,7 @@ def test_what_a_chain_leaves_behind_is_told_without_content(tmp_path: Path, redi
     with Worker(redis_url, tmp_path, TURNSTILE_CHAIN="tests.chains.odd:leaving_behind") as worker:
         turns.submit("a", "foo", SECRET)
         wait_until(lambda: turns.status("a").state.ended, "the turn has ended")
-        wait_until(lambda: "left behind" in worker.text(), "the error is told")
+        wait_until(lambda: "left behind" in worker.text(), "the error is logged")
         assert "RuntimeError" in worker.text()
         assert worker.stop() == 0
         assert SECRET not in worker.text()

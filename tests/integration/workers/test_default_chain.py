@@ -20,7 +20,7 @@ INPUTS: dict[str, Any] = {
 
 
 class Listener(AsyncCallbackHandler):
-    """Counts the calls of models that it is told of."""
+    """Counts the calls of models by its callbacks."""
 
     heard = 0
 

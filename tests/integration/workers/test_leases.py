@@ -24,7 +24,7 @@ from turnstile.workers.process.renewal import LeaseRenewal
 
 
 class Pawn:
-    """Held by a keeper, and told to drop."""
+    """A turn that a keeper holds and drops."""
 
     def __init__(self, claim: Claim) -> None:
         self.claim = claim

@@ -101,7 +101,7 @@ async def test_a_question_of_parts(chain: Chain, offline: OfflineModel) -> None:
 
 @BOTH
 @pytest.mark.parametrize(
-    ("fault", "code", "retryable", "told"),
+    ("fault", "code", "retryable", "seconds"),
     [
         ("fail=400", "invalid_request", False, None),
         ("fail=401", "authentication", False, None),
@@ -116,12 +116,12 @@ async def test_a_question_of_parts(chain: Chain, offline: OfflineModel) -> None:
     ],
 )
 async def test_failures_are_told_apart(
-    chain: Chain, streamed: bool, fault: str, code: str, retryable: bool, told: float | None
+    chain: Chain, streamed: bool, fault: str, code: str, retryable: bool, seconds: float | None
 ) -> None:
     with pytest.raises(openai.APIError) as caught:
         await ask(chain, f"my secret is long enough [[{fault}]]", streamed)
     failure = classify(caught.value)
-    assert (failure.code, failure.retryable, failure.retry_after) == (code, retryable, told)
+    assert (failure.code, failure.retryable, failure.retry_after) == (code, retryable, seconds)
     assert "secret" not in failure.message
 
 

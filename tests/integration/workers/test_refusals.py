@@ -1,4 +1,4 @@
-"""A server that refuses a worker's commands for a while: told once in its own words, and work goes on when it is over."""
+"""A server that refuses a worker's commands for a while: logged once in its own words, and work goes on when it is over."""
 
 import time
 from collections.abc import Iterator

@@ -49,7 +49,7 @@ def instructions() -> list[tuple[str, str]]:
 @pytest.fixture(scope="module")
 def unit() -> configparser.RawConfigParser:
     parser = configparser.RawConfigParser(strict=True)
-    parser.optionxform = str  # type: ignore[assignment,method-assign]  # how configparser is told to keep the case
+    parser.optionxform = str  # type: ignore[assignment,method-assign]  # configparser keeps the case
     parser.read(UNIT)
     return parser
 

@@ -29,88 +29,88 @@ def ended(state: State, **more: Any) -> Record:
 
 
 def tell(record: Record, *events: tuple[str, int, str]) -> list[dict[str, Any]]:
-    """All that is told of these events."""
+    """Return the stream for these events."""
     translator = ResponseEvents(RUNNING, "foo", "a-model")
-    told = list(translator.begin())
+    translated = list(translator.begin())
     for sequence, (kind, attempt, data) in enumerate(events, 1):
-        told += translator.translate(Event(sequence, kind, attempt, data), record if kind == "ended" else None)
-    assert [event["sequence_number"] for event in told] == list(range(len(told)))
-    return told
+        translated += translator.translate(Event(sequence, kind, attempt, data), record if kind == "ended" else None)
+    assert [event["sequence_number"] for event in translated] == list(range(len(translated)))
+    return translated
 
 
-def kinds(told: list[dict[str, Any]]) -> list[str]:
+def kinds(events: list[dict[str, Any]]) -> list[str]:
     """The events' types."""
-    return [event["type"] for event in told]
+    return [event["type"] for event in events]
 
 
 def test_an_answer() -> None:
-    told = tell(
+    events = tell(
         ended(State.COMPLETED, output=said("hello")),
         ("started", 1, ""), ("text", 1, "hel"), ("text", 1, "lo"), ("ended", 1, "completed"),
     )  # fmt: skip
     delta = "response.output_text.delta"
-    assert kinds(told) == [*BEGINNING, "response.in_progress", *OPENING, delta, delta, *CLOSING, "response.completed"]
-    assert told[-1]["response"]["output"] == [told[-2]["item"]]
-    assert told[-2]["item"]["content"][0]["text"] == "hello"
+    assert kinds(events) == [*BEGINNING, "response.in_progress", *OPENING, delta, delta, *CLOSING, "response.completed"]
+    assert events[-1]["response"]["output"] == [events[-2]["item"]]
+    assert events[-2]["item"]["content"][0]["text"] == "hello"
 
 
 def test_an_answer_that_was_not_streamed() -> None:
-    told = tell(ended(State.COMPLETED, output=said("hello")), ("ended", 1, "completed"))
-    assert kinds(told) == [*BEGINNING, *OPENING, "response.output_text.delta", *CLOSING, "response.completed"]
+    events = tell(ended(State.COMPLETED, output=said("hello")), ("ended", 1, "completed"))
+    assert kinds(events) == [*BEGINNING, *OPENING, "response.output_text.delta", *CLOSING, "response.completed"]
 
 
 def test_an_empty_answer_is_an_item_too() -> None:
-    told = tell(ended(State.COMPLETED, output=said("")), ("started", 1, ""), ("ended", 1, "completed"))
-    assert kinds(told) == [*BEGINNING, "response.in_progress", *OPENING, *CLOSING, "response.completed"]
-    assert told[-1]["response"]["output"][0]["content"][0]["text"] == ""
+    events = tell(ended(State.COMPLETED, output=said("")), ("started", 1, ""), ("ended", 1, "completed"))
+    assert kinds(events) == [*BEGINNING, "response.in_progress", *OPENING, *CLOSING, "response.completed"]
+    assert events[-1]["response"]["output"][0]["content"][0]["text"] == ""
 
 
 def test_a_second_attempt_opens_an_item_of_its_own() -> None:
-    told = tell(
+    events = tell(
         ended(State.COMPLETED, output=said("hello"), attempts=2),
         ("started", 1, ""), ("text", 1, "he"), ("started", 2, ""), ("text", 2, "hello"), ("ended", 2, "completed"),
     )  # fmt: skip
-    items = [(e["output_index"], e["item"]["id"], e["item"]["status"]) for e in told if e["type"].endswith("item.done")]
+    items = [(e["output_index"], e["item"]["id"], e["item"]["status"]) for e in events if e["type"].endswith("item.done")]
     assert items == [(0, "msg_1", "incomplete"), (1, "msg_1_a2", "completed")]
-    assert [item["id"] for item in told[-1]["response"]["output"]] == ["msg_1_a2"]
-    assert kinds(told).count("response.in_progress") == 1
+    assert [item["id"] for item in events[-1]["response"]["output"]] == ["msg_1_a2"]
+    assert kinds(events).count("response.in_progress") == 1
 
 
 def test_a_second_attempt_whose_start_is_lost_opens_an_item_too() -> None:
-    told = tell(
+    events = tell(
         ended(State.COMPLETED, output=said("hello"), attempts=2),
         ("started", 1, ""), ("text", 1, "he"), ("text", 2, "hello"), ("ended", 2, "completed"),
     )  # fmt: skip
-    deltas = [(event["item_id"], event["delta"]) for event in told if event["type"] == "response.output_text.delta"]
+    deltas = [(event["item_id"], event["delta"]) for event in events if event["type"] == "response.output_text.delta"]
     assert deltas == [("msg_1", "he"), ("msg_1_a2", "hello")]
 
 
 def test_text_that_was_told_stays_text_when_a_second_attempt_refuses() -> None:
-    told = tell(
+    events = tell(
         ended(State.COMPLETED, output=refused("no"), attempts=2),
         ("started", 1, ""), ("text", 1, "he"), ("started", 2, ""), ("ended", 2, "completed"),
     )  # fmt: skip
-    said = [kind.removeprefix("response.") for kind in kinds(told) if "output_text" in kind or "refusal" in kind]
+    said = [kind.removeprefix("response.") for kind in kinds(events) if "output_text" in kind or "refusal" in kind]
     assert said == ["output_text.delta", "output_text.done", "refusal.delta", "refusal.done"]
-    assert told[-1]["response"]["output"] == [told[-2]["item"]]
+    assert events[-1]["response"]["output"] == [events[-2]["item"]]
 
 
 def test_a_refusal_is_told_as_one_while_it_comes() -> None:
-    told = tell(
+    events = tell(
         ended(State.COMPLETED, output=refused("no")),
         ("started", 1, ""), ("refusal", 1, "no"), ("ended", 1, "completed"),
     )  # fmt: skip
-    said = [kind.removeprefix("response.") for kind in kinds(told) if "output_text" in kind or "refusal" in kind]
+    said = [kind.removeprefix("response.") for kind in kinds(events) if "output_text" in kind or "refusal" in kind]
     assert said == ["refusal.delta", "refusal.done"]
-    assert told[-1]["response"]["output"] == [told[-2]["item"]]
+    assert events[-1]["response"]["output"] == [events[-2]["item"]]
 
 
 def test_an_attempt_without_text_leaves_no_item() -> None:
-    told = tell(
+    events = tell(
         ended(State.COMPLETED, output=said("hello"), attempts=2),
         ("started", 1, ""), ("started", 2, ""), ("text", 2, "hello"), ("ended", 2, "completed"),
     )  # fmt: skip
-    assert [e["output_index"] for e in told if e["type"] == "response.output_item.added"] == [0]
+    assert [e["output_index"] for e in events if e["type"] == "response.output_item.added"] == [0]
 
 
 @pytest.mark.parametrize(
@@ -122,30 +122,30 @@ def test_an_attempt_without_text_leaves_no_item() -> None:
     ],
 )
 def test_other_ends(state: State, last: str, status: str) -> None:
-    told = tell(ended(state, code="model_timeout"), ("started", 1, ""), ("text", 1, "he"), ("ended", 1, str(state)))
-    assert kinds(told)[-4:] == [*CLOSING, last]
-    assert told[-1]["response"]["status"] == status
-    assert told[-2]["item"]["status"] == "incomplete"
-    assert (told[-1]["response"]["error"] is not None) == (state is State.FAILED)
+    events = tell(ended(state, code="model_timeout"), ("started", 1, ""), ("text", 1, "he"), ("ended", 1, str(state)))
+    assert kinds(events)[-4:] == [*CLOSING, last]
+    assert events[-1]["response"]["status"] == status
+    assert events[-2]["item"]["status"] == "incomplete"
+    assert (events[-1]["response"]["error"] is not None) == (state is State.FAILED)
 
 
 def test_what_a_filter_refused_outright_has_no_item() -> None:
-    told = tell(ended(State.FAILED, code="content_filter", message="No."), ("started", 1, ""), ("ended", 1, "failed"))
-    assert kinds(told) == [*BEGINNING, "response.in_progress", "response.incomplete"]
-    assert (told[-1]["response"]["status"], told[-1]["response"]["output"]) == ("incomplete", [])
+    events = tell(ended(State.FAILED, code="content_filter", message="No."), ("started", 1, ""), ("ended", 1, "failed"))
+    assert kinds(events) == [*BEGINNING, "response.in_progress", "response.incomplete"]
+    assert (events[-1]["response"]["status"], events[-1]["response"]["output"]) == ("incomplete", [])
 
 
 def test_a_turn_that_was_queued_again_has_still_failed_once() -> None:
-    told = tell(replace(RUNNING, state=State.QUEUED), ("started", 1, ""), ("ended", 1, "failed"))
-    assert told[-1]["type"] == "response.failed"
-    assert told[-1]["response"]["status"] == "failed"
+    events = tell(replace(RUNNING, state=State.QUEUED), ("started", 1, ""), ("ended", 1, "failed"))
+    assert events[-1]["type"] == "response.failed"
+    assert events[-1]["response"]["status"] == "failed"
 
 
 def test_a_turn_whose_events_are_gone() -> None:
     translator = ResponseEvents(ended(State.COMPLETED, output=said("hello")), "foo", "a-model")
-    told = [*translator.begin(), *translator.whole(ended(State.COMPLETED, output=said("hello")))]
-    assert kinds(told)[2:6] == ["response.in_progress", *OPENING, "response.output_text.delta"]
-    assert told[-1]["type"] == "response.completed"
+    events = [*translator.begin(), *translator.whole(ended(State.COMPLETED, output=said("hello")))]
+    assert kinds(events)[2:6] == ["response.in_progress", *OPENING, "response.output_text.delta"]
+    assert events[-1]["type"] == "response.completed"
 
 
 def test_chunks_go_on_where_a_second_attempt_says_the_same() -> None:

@@ -61,10 +61,10 @@ def test_the_default_tenant_is_default() -> None:
     ],
 )
 def test_what_is_wrong_is_named_and_not_shown(text: str, said: str) -> None:
-    with pytest.raises(SettingError, match=r"TURNSTILE_API_KEYS is not valid") as told:
+    with pytest.raises(SettingError, match=r"TURNSTILE_API_KEYS is not valid") as caught:
         _ring(text)
-    assert said in str(told.value)
-    assert not {"red", "s3cret", HASH} & set(re.findall(r"\w+", str(told.value)))
+    assert said in str(caught.value)
+    assert not {"red", "s3cret", HASH} & set(re.findall(r"\w+", str(caught.value)))
 
 
 @pytest.mark.parametrize(

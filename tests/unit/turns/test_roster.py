@@ -61,9 +61,9 @@ def test_values_are_said_as_they_are_written() -> None:
 
 
 def test_those_who_tell_nothing_of_a_setting_do_not_differ() -> None:
-    told = dict(introduce(OURS)["settings"])
-    del told["TURNSTILE_HISTORY_TTL"]
-    workers: dict[str, Facts] = {"older": {"seen": 1}, "w1": {"settings": told}}
+    shared = dict(introduce(OURS)["settings"])
+    del shared["TURNSTILE_HISTORY_TTL"]
+    workers: dict[str, Facts] = {"older": {"seen": 1}, "w1": {"settings": shared}}
     assert objection(Settings(history_ttl=8), workers) == ""
 
 

@@ -7,7 +7,7 @@ from turnstile.turns.store.runner import script_call
 
 
 def test_single_arguments() -> None:
-    arguments = Arguments("s", "id token: what they are: told here")
+    arguments = Arguments("s", "id token: an explanation: more of it")
     assert arguments.ordered({"token": "t", "id": "a"}) == ["a", "t"]
     assert arguments.preamble() == "local id, token = ARGV[1], ARGV[2]"
 

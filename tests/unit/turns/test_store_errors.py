@@ -22,11 +22,11 @@ _LACKS = "ACL failure in script: User worker has no permissions to run the 'xadd
     ],
 )
 def test_a_right_that_is_missing_is_named_and_waited_out(error: ResponseError, right: str) -> None:
-    told = translate(error, _WHERE, "claim")
-    assert isinstance(told, MissingRight)
-    assert isinstance(told, QueueUnreachable)
-    assert right in str(told)
-    assert "secret" not in str(told)
+    translated = translate(error, _WHERE, "claim")
+    assert isinstance(translated, MissingRight)
+    assert isinstance(translated, QueueUnreachable)
+    assert right in str(translated)
+    assert "secret" not in str(translated)
 
 
 @pytest.mark.parametrize(
@@ -43,5 +43,5 @@ def test_a_server_that_takes_nothing_for_a_while_is_waited_out(error: ResponseEr
 
 
 def test_a_key_of_another_type_is_not() -> None:
-    told = translate(ResponseError("WRONGTYPE Operation against a key holding the wrong kind of value"), _WHERE, "finish")
-    assert isinstance(told, BrokenRecord)
+    translated = translate(ResponseError("WRONGTYPE Operation against a key holding the wrong kind of value"), _WHERE, "finish")
+    assert isinstance(translated, BrokenRecord)

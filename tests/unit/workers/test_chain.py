@@ -217,15 +217,15 @@ async def test_streamed_pieces_become_one_message(pieces: tuple[Any, ...]) -> No
 
 
 async def test_a_piece_is_told_before_the_next_is_asked_for() -> None:
-    told: list[Any] = []
+    seen: list[Any] = []
 
     async def stream(_: AsyncIterator[Any]) -> AsyncIterator[str]:
         for piece in "ab":
-            told.append(f"asked for {piece}")
+            seen.append(f"asked for {piece}")
             yield piece
 
-    await run_chain(RunnableGenerator(stream), "q", [], "foo", on_event=told.append)
-    assert told == ["asked for a", TextDelta("a"), "asked for b", TextDelta("b")]
+    await run_chain(RunnableGenerator(stream), "q", [], "foo", on_event=seen.append)
+    assert seen == ["asked for a", TextDelta("a"), "asked for b", TextDelta("b")]
 
 
 async def test_what_a_message_says_about_itself_is_told() -> None:

@@ -19,8 +19,8 @@ REQUEST = httpx2.Request("POST", "http://127.0.0.1/v1/chat/completions")
 
 
 def answered(status: int, code: str | None = None, message: str = SECRET, **headers: str) -> openai.APIStatusError:
-    told = {name.replace("_", "-"): value for name, value in headers.items()}
-    response = httpx2.Response(status, headers=told, request=REQUEST)
+    as_sent = {name.replace("_", "-"): value for name, value in headers.items()}
+    response = httpx2.Response(status, headers=as_sent, request=REQUEST)
     return openai.APIStatusError(message, response=response, body={"message": message, "code": code})
 
 
@@ -100,14 +100,14 @@ def test_retry_after_is_heard() -> None:
 
 def test_retry_after_may_be_a_date() -> None:
     then = datetime.now(UTC) + timedelta(seconds=60)
-    told = retry_after({"retry-after": format_datetime(then, usegmt=True)})
-    assert told is not None
-    assert 0 < told <= 60
+    seconds = retry_after({"retry-after": format_datetime(then, usegmt=True)})
+    assert seconds is not None
+    assert 0 < seconds <= 60
 
 
-@pytest.mark.parametrize("told", ["soon", "nan", "inf", "", "Mon, 99 Foo"])
-def test_a_senseless_retry_after_counts_as_none(told: str) -> None:
-    assert retry_after({"retry-after": told}) is None
+@pytest.mark.parametrize("text", ["soon", "nan", "inf", "", "Mon, 99 Foo"])
+def test_a_senseless_retry_after_counts_as_none(text: str) -> None:
+    assert retry_after({"retry-after": text}) is None
 
 
 def test_a_retry_after_in_the_past_means_now() -> None:

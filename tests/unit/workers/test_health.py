@@ -63,10 +63,10 @@ def test_one_stale_part_keeps_the_file_from_being_touched(file: Path, caplog: py
     health.start()
     assert touched(file)
     hung._last -= 100
-    wait_until(lambda: "no progress: hung" in caplog.messages, "the hang is told")
+    wait_until(lambda: "no progress: hung" in caplog.messages, "the hang is logged")
     assert not touched(file)
     hung.beat()
-    wait_until(lambda: "progress again: hung" in caplog.messages, "the recovery is told")
+    wait_until(lambda: "progress again: hung" in caplog.messages, "the recovery is logged")
     assert touched(file)
     assert sum("hung" in message for message in caplog.messages) == 2
     health.stop()
@@ -86,7 +86,7 @@ def test_a_file_that_cannot_be_touched_does_not_end_the_watch(tmp_path: Path, ca
     health = Health(str(folder / "health"), pace=0.02)
     health.start()
     health.ready()
-    wait_until(lambda: any("TURNSTILE_HEALTH_FILE" in line for line in caplog.messages), "it is told")
+    wait_until(lambda: any("TURNSTILE_HEALTH_FILE" in line for line in caplog.messages), "it is logged")
     folder.mkdir()
     wait_until((folder / "health").exists, "the file is there")
     assert len(caplog.messages) == 1

@@ -17,8 +17,8 @@ def user(content: Any) -> dict[str, Any]:
 
 def said(*contents: Any, most_tokens: int | None = None) -> str:
     messages = [user(content) for content in contents]
-    told = answers.answer({"messages": messages, "max_tokens": most_tokens}, last_question(messages))
-    return "".join(told.pieces)
+    answer = answers.answer({"messages": messages, "max_tokens": most_tokens}, last_question(messages))
+    return "".join(answer.pieces)
 
 
 @pytest.mark.parametrize(
@@ -66,19 +66,19 @@ def test_pieces_add_up_to_the_text(text: str) -> None:
 
 def test_stops_at_the_most_tokens() -> None:
     messages = [user("one two three")]
-    told = answers.answer({"messages": messages, "max_completion_tokens": 2}, "one two three")
-    assert (told.finish_reason, "".join(told.pieces)) == ("length", "You said:")
-    assert told.usage == {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
+    answer = answers.answer({"messages": messages, "max_completion_tokens": 2}, "one two three")
+    assert (answer.finish_reason, "".join(answer.pieces)) == ("length", "You said:")
+    assert answer.usage == {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
 
 
 def test_events_hold_the_answer_and_its_usage() -> None:
-    told = answers.answer({"messages": [user("x " * 2_000)]}, "x " * 2_000)
-    events = answers.events(told, include_usage=True)
+    answer = answers.answer({"messages": [user("x " * 2_000)]}, "x " * 2_000)
+    events = answers.events(answer, include_usage=True)
     chunks = [json.loads(event.removeprefix(b"data: ")) for event in events[:-1]]
     text = "".join(chunk["choices"][0]["delta"].get("content", "") for chunk in chunks if chunk["choices"])
-    assert text == "".join(told.pieces)
+    assert text == "".join(answer.pieces)
     assert [chunk["choices"][0]["finish_reason"] for chunk in chunks[-2:-1]] == ["stop"]
-    assert chunks[-1]["usage"] == told.usage
+    assert chunks[-1]["usage"] == answer.usage
     assert len(events) < answers.MOST_EVENTS + 5
     assert events[-1] == b"data: [DONE]\n\n"
 
@@ -120,10 +120,10 @@ PAY = {
 
 def calls(*messages: dict[str, Any], **more: Any) -> list[tuple[str, str]]:
     request = {"messages": messages, "tools": [LOOK, PAY], **more}
-    told = answers.answer(request, last_question(messages))
-    assert (told.finish_reason == "tool_calls") == bool(told.calls)
-    assert len({call.id for call in told.calls}) == len(told.calls)
-    return [(call.name, call.arguments) for call in told.calls]
+    answer = answers.answer(request, last_question(messages))
+    assert (answer.finish_reason == "tool_calls") == bool(answer.calls)
+    assert len({call.id for call in answer.calls}) == len(answer.calls)
+    return [(call.name, call.arguments) for call in answer.calls]
 
 
 def called(*ids: str) -> dict[str, Any]:
@@ -150,8 +150,8 @@ def test_without_parallel_calls_each_is_a_round() -> None:
 
 def test_answers_with_what_the_tools_returned() -> None:
     done = [TWO, called("a", "b"), returned("a", "sun"), returned("b", [{"type": "text", "text": "rain"}]), called("c")]
-    told = answers.answer({"messages": [*done, returned("c", "ok")], "tools": [LOOK]}, TWO["content"])
-    assert "".join(told.pieces) == "na returned sun\nnb returned rain\nnc returned ok"
+    answer = answers.answer({"messages": [*done, returned("c", "ok")], "tools": [LOOK]}, TWO["content"])
+    assert "".join(answer.pieces) == "na returned sun\nnb returned rain\nnc returned ok"
 
 
 def test_a_new_question_is_a_new_beginning() -> None:
@@ -174,8 +174,8 @@ def test_calls_what_it_has_to() -> None:
 
 
 def test_events_hold_reasoning_and_calls_in_pieces() -> None:
-    told = answers.answer({"messages": [TWO], "tools": [LOOK]}, TWO["content"], think=True)
-    chunks = [json.loads(event.removeprefix(b"data: ")) for event in answers.events(told, include_usage=True)[:-1]]
+    answer = answers.answer({"messages": [TWO], "tools": [LOOK]}, TWO["content"], think=True)
+    chunks = [json.loads(event.removeprefix(b"data: ")) for event in answers.events(answer, include_usage=True)[:-1]]
     deltas = [chunk["choices"][0]["delta"] for chunk in chunks if chunk["choices"]]
     assert "".join(delta.get("reasoning_content", "") for delta in deltas).startswith("The question is: Please:")
     pieces = [delta["tool_calls"][0] for delta in deltas if "tool_calls" in delta]
@@ -216,7 +216,7 @@ def test_a_schema_without_an_end_has_a_value() -> None:
 def test_an_answer_has_the_form_that_is_wanted() -> None:
     schema = {"type": "object", "properties": {"city": {"type": "string"}, "sun": {"type": "boolean"}}}
     wanted = {"type": "json_schema", "json_schema": {"name": "weather", "schema": schema}}
-    told = answers.answer({"messages": [user("Köln")], "response_format": wanted}, "Köln")
-    assert json.loads("".join(told.pieces)) == {"city": "You said: Köln", "sun": True}
-    told = answers.answer({"messages": [user("hi")], "response_format": {"type": "json_object"}}, "hi")
-    assert json.loads("".join(told.pieces)) == {"answer": "You said: hi"}
+    answer = answers.answer({"messages": [user("Köln")], "response_format": wanted}, "Köln")
+    assert json.loads("".join(answer.pieces)) == {"city": "You said: Köln", "sun": True}
+    answer = answers.answer({"messages": [user("hi")], "response_format": {"type": "json_object"}}, "hi")
+    assert json.loads("".join(answer.pieces)) == {"answer": "You said: hi"}

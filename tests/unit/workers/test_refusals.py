@@ -1,4 +1,4 @@
-"""Refusals: kept back while they come, told whole and by name."""
+"""Refusals: kept back while they stream in, then given whole and by name."""
 
 from typing import Any
 
@@ -6,14 +6,14 @@ import pytest
 
 from turnstile.workers.chains.openai.refusals import HeldRefusal, speak_refusal
 
-Said = list[tuple[Any, Any]]
+Chunks = list[tuple[Any, Any]]
 
 
 def chunk(reason: str | None = None, **delta: Any) -> dict[str, Any]:
     return {"choices": [{"index": 0, "delta": delta, "finish_reason": reason}]}
 
 
-def told(*chunks: dict[str, Any]) -> Said:
+def collected(*chunks: dict[str, Any]) -> Chunks:
     """Content and finish reason of each chunk that is handed on."""
     refusal = HeldRefusal()
     choices = [chunk["choices"][0] for chunk in [*map(refusal.hold, chunks), *refusal.rest()]]
@@ -32,8 +32,8 @@ def told(*chunks: dict[str, Any]) -> Said:
         ([chunk(content="Hi", refusal=None), chunk("stop")], [("Hi", None), (None, "stop")]),
     ],
 )
-def test_a_streamed_refusal(chunks: list[dict[str, Any]], expected: Said) -> None:
-    assert told(*chunks) == expected
+def test_a_streamed_refusal(chunks: list[dict[str, Any]], expected: Chunks) -> None:
+    assert collected(*chunks) == expected
 
 
 def test_chunks_without_a_delta_are_borne() -> None:
