@@ -15,14 +15,14 @@ from time import monotonic
 
 from turnstile.turns.api_keys import ApiKey, key_hash, key_id, read_entries
 from turnstile.turns.errors import SettingError
-from turnstile.turns.repeated_errors import Complaints
+from turnstile.turns.repeated_errors import RepeatedWarnings
 from turnstile.turns.settings import Settings
 
 log = logging.getLogger(__name__)
 
 _VARIABLE = Settings.variable("api_keys_file")
 _LOOK_SECONDS = 1.0
-_complaints = Complaints(__name__)
+_warnings = RepeatedWarnings(__name__)
 
 Entries = Mapping[str, ApiKey]
 
@@ -34,25 +34,25 @@ class KeysFile:
         self._path = path
         self._stamp: tuple[int, ...] = ()
         self.entries: Entries = {}
-        self.trouble = ""
+        self.problem = ""
         """The reason why the file is not the one in force; empty if it is."""
         self._read()
 
     def look(self) -> None:
         """Read the file if it has changed."""
-        seen = self.trouble
+        seen = self.problem
         try:
             self._read()
         except FileNotFoundError:
-            self.trouble = f"{_VARIABLE}: {self._path} is gone: none of its keys is accepted."
-            if seen == self.trouble:
+            self.problem = f"{_VARIABLE}: {self._path} is gone: none of its keys is accepted."
+            if seen == self.problem:
                 self.entries, self._stamp = {}, ()
         except (SettingError, OSError) as error:
             said = str(error) if isinstance(error, SettingError) else _unreadable(self._path, error)
-            self.trouble = f"{said} The keys that were read last are still accepted."
-        if self.trouble and seen == self.trouble:
-            _complaints.tell(self.trouble)
-        if seen and not self.trouble:
+            self.problem = f"{said} The keys that were read last are still accepted."
+        if self.problem and seen == self.problem:
+            _warnings.warn(self.problem)
+        if seen and not self.problem:
             log.warning("%s: %s is read again", _VARIABLE, self._path)
 
     def _read(self) -> None:
@@ -64,7 +64,7 @@ class KeysFile:
             except UnicodeError as error:
                 raise SettingError(_unreadable(self._path, error)) from None
             self.entries, self._stamp = read_entries(text, _VARIABLE), stamp
-        self.trouble = ""
+        self.problem = ""
 
 
 class Keyring:
@@ -87,10 +87,10 @@ class Keyring:
         return bool(self._given or self._file)
 
     @property
-    def trouble(self) -> str:
+    def problem(self) -> str:
         """The reason why the file's keys are not the ones in force; empty if they are."""
         self._look()
-        return self._file.trouble if self._file else ""
+        return self._file.problem if self._file else ""
 
     def find(self, key: str) -> tuple[str, ApiKey] | None:
         """Return the id and the entry of a key, or None. Takes as long for a near miss as for any other."""

@@ -1,4 +1,4 @@
-"""Troubles that last are told once a minute, not once a try."""
+"""Warnings that repeat: logged once a minute, not once a try."""
 
 import logging
 from time import monotonic
@@ -7,14 +7,14 @@ _AGAIN_SECONDS = 60.0
 _MOST = 100
 
 
-class Said:
+class RecentTexts:
     """Texts of the last minute."""
 
     def __init__(self) -> None:
         self._until: dict[str, float] = {}
 
-    def first(self, text: str) -> bool:
-        """Return whether a text comes for the first time in a minute."""
+    def add(self, text: str) -> bool:
+        """Add a text; return False if it was there already."""
         now = monotonic()
         if self._until.get(text, 0.0) > now:
             return False
@@ -24,14 +24,14 @@ class Said:
         return True
 
 
-class Complaints:
+class RepeatedWarnings:
     """Warnings of one logger, each text at most once a minute."""
 
     def __init__(self, name: str) -> None:
         self._log = logging.getLogger(name)
-        self._said = Said()
+        self._recent = RecentTexts()
 
-    def tell(self, text: str) -> None:
-        """Warn, unless just this was said a moment ago."""
-        if self._said.first(text):
+    def warn(self, text: str) -> None:
+        """Log a warning, unless the same was logged within the last minute."""
+        if self._recent.add(text):
             self._log.warning("%s", text)

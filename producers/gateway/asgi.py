@@ -32,7 +32,7 @@ from turnstile.turns.asyncio_tasks import end_all
 from turnstile.turns.errors import QueueUnreachable, SettingError
 from turnstile.turns.settings import Settings
 from turnstile.turns.settings import settings as read_settings
-from turnstile.turns.store.roster import oddities
+from turnstile.turns.store.registry import oddities
 
 log = logging.getLogger(__name__)
 

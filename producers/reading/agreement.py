@@ -7,7 +7,7 @@ from redis.exceptions import ResponseError
 
 from turnstile.turns.errors import SettingError
 from turnstile.turns.settings import Settings
-from turnstile.turns.store.roster import MUST_AGREE, Facts, objection
+from turnstile.turns.store.registry import MUST_AGREE, Facts, objection
 from turnstile.turns.store.turns import AsyncTurnStore, TurnStore
 
 _PAUSE_SECONDS = 5.0
@@ -25,7 +25,7 @@ class Agreement:
     def check(self, store: TurnStore) -> None:
         """Raise SettingError if they differ, and QueueUnreachable."""
         if self._due():
-            # A user without the right to read the roster has nothing to compare with.
+            # A user without the right to read the registry has nothing to compare with.
             with suppress(ResponseError):
                 self._note(store.workers(1))
         self._raise()
@@ -38,7 +38,7 @@ class Agreement:
         self._raise()
 
     def _due(self) -> bool:
-        """Return True if it is time to look. The workers on the roster agree, so one stands for all."""
+        """Return True if it is time to look. The workers in the registry agree, so one stands for all."""
         if monotonic() < self._next:
             return False
         self._next = monotonic() + _PAUSE_SECONDS

@@ -16,7 +16,7 @@ import redis
 
 from tests.exploration.echoes import Echo, Echoes
 from tests.exploration.moves import MOST_WRITES, Move, Moves, cut_name, tidy
-from tests.exploration.rules import complaints, step_complaints
+from tests.exploration.rules import step_violations, violations
 from tests.exploration.scope import Scope
 from tests.exploration.world import KEYS, World, settle
 from tests.scripts.cutting import CUT, cut_after
@@ -131,7 +131,7 @@ class Explorer:
 
     def _step(self, number: int, before: World, move: Move, after: World) -> None:
         self._transitions += 1
-        broken = next(step_complaints(move.label, before, after), None)
+        broken = next(step_violations(move.label, before, after), None)
         if broken:
             raise self._violation(number, move.label, broken)
         reached = self._reach(after, number, move.label)
@@ -146,7 +146,7 @@ class Explorer:
         if known is not None:
             return known
         number = self._numbers[mark] = len(self._parents)
-        broken = next(complaints(world), None)
+        broken = next(violations(world), None)
         if broken:
             raise self._violation(parent, label, broken)
         self._parents.append(parent)

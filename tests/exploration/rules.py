@@ -14,7 +14,7 @@ _SEAT = {
 }
 
 
-def complaints(world: World) -> Iterator[str]:
+def violations(world: World) -> Iterator[str]:
     """Every rule that a state breaks."""
     if world.was_cut:
         yield from _after_a_cut(world)
@@ -154,7 +154,7 @@ def _keys(world: World) -> Iterator[str]:
         yield f"unknown keys {sorted(world.data.keys() - known)}"
 
 
-def step_complaints(label: str, before: World, after: World) -> Iterator[str]:
+def step_violations(label: str, before: World, after: World) -> Iterator[str]:
     """Every rule that a step breaks."""
     for session in before.sessions:
         old, new = before.history(session), after.history(session)

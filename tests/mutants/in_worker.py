@@ -7,7 +7,7 @@ _ASYNCIO_TASKS = "tests/unit/turns/test_asyncio_tasks.py"
 _MULTIPLEXER = "tests/integration/turns/test_multiplexer.py"
 _SUBSCRIPTION = "tests/integration/turns/test_subscription.py"
 _UPKEEP = "tests/integration/workers/test_upkeep.py"
-_ROLL = "tests/unit/turns/test_roster.py"
+_REGISTRY = "tests/unit/turns/test_registry.py"
 _HEALTH = ("tests/unit/workers/test_health.py", "tests/unit/workers/test_repeated_errors.py")
 _DISAGREEMENT = "tests/integration/turns/test_disagreement.py"
 
@@ -190,18 +190,18 @@ WORKER = (
     Mutant(
         "the history's time to live is not compared",
         "one process deletes the histories that others keep",
-        "turns/store/roster.py",
+        "turns/store/registry.py",
         '"history_prefix", "history_ttl", "result_ttl"',
         '"history_prefix", "result_ttl"',
-        (_ROLL,),
+        (_REGISTRY,),
     ),
     Mutant(
         "the fingerprint leaves the prefix out",
         "two workers keep one session's history in two places",
-        "turns/store/roster.py",
+        "turns/store/registry.py",
         "for name in MUST_AGREE])",
         "for name in MUST_AGREE[1:]])",
-        (_ROLL, "tests/scripts/test_register_worker.py"),
+        (_REGISTRY, "tests/scripts/test_register_worker.py"),
     ),
     Mutant(
         "a refused worker goes on",
@@ -238,7 +238,7 @@ WORKER = (
         "an outage is logged at each try",
         "the log is flooded",
         "workers/celery_patches/repeated_errors.py",
-        "if self._said.first(words):",
+        "if self._recent.add(words):",
         "if words:",
         _HEALTH,
     ),

@@ -107,8 +107,8 @@ def deliver_webhooks(store: TurnStore, scene: Scene) -> Counter[str]:
             return delivered
         for raw in iter(lambda: scene.client.rpop(WEBHOOK_QUEUE), None):
             id = json.loads(json.loads(raw)["body"])[0][0]
-            if notice := store.claim_webhook(id):
-                store.record_delivery(notice)
+            if delivery := store.claim_webhook(id):
+                store.record_delivery(delivery)
                 delivered[id] += 1
         for id in scene.client.zrange(scene.keys.webhooks, 0, -1):
             scene.client.zadd(scene.keys.webhooks, {id: 1}, xx=True)
@@ -116,7 +116,7 @@ def deliver_webhooks(store: TurnStore, scene: Scene) -> Counter[str]:
     raise AssertionError("some webhook is never delivered")
 
 
-def complaints(scene: Scene, *, erased: bool = False) -> Iterator[str]:
+def violations(scene: Scene, *, erased: bool = False) -> Iterator[str]:
     """Everything that is not as it should be once all is at rest; `erased`: some turns and their history may be gone."""
     keys, client = scene.keys, scene.client
     records = {key.removeprefix(keys.turn()): client.hgetall(key) for key in client.keys(keys.turn("*"))}

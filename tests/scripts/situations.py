@@ -11,11 +11,11 @@ from turnstile.turns.output import refused, said
 from turnstile.turns.question import Options
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
-from turnstile.turns.store import roster
+from turnstile.turns.store import registry
 from turnstile.turns.store.runner import script_call
 from turnstile.turns.store.steps import Place
 from turnstile.turns.store.turns import TurnStore
-from turnstile.turns.store.webhooks import Notice
+from turnstile.turns.store.webhooks import Delivery
 from turnstile.turns.store.working import Outcome
 from turnstile.turns.turn import Claim
 
@@ -318,7 +318,7 @@ def _of_a_dead_worker(scene: Scene) -> Callable[[], Any]:
 
 @situation("register_worker")
 def _on_the_roll(scene: Scene) -> Callable[[], Any]:
-    facts = {**roster.introduce(Settings()), "started": 0, "seen": scene.turns.now()}
+    facts = {**registry.introduce(Settings()), "started": 0, "seen": scene.turns.now()}
     return lambda: scene.turns.register_worker("w1", facts)
 
 
@@ -417,11 +417,11 @@ def _posted(scene: Scene) -> None:
     scene.complete(scene.start("a", options=_options(webhook=True)))
 
 
-def _taken(scene: Scene) -> Notice:
+def _taken(scene: Scene) -> Delivery:
     _posted(scene)
-    notice = _hooks(scene).claim_webhook("a")
-    assert notice
-    return notice
+    delivery = _hooks(scene).claim_webhook("a")
+    assert delivery
+    return delivery
 
 
 @situation("claim_webhook")
@@ -432,20 +432,20 @@ def _of_what_was_sent(scene: Scene) -> Callable[[], Any]:
 
 @situation("record_delivery")
 def _of_a_delivery(scene: Scene) -> Callable[[], Any]:
-    notice = _taken(scene)
-    return lambda: _hooks(scene).record_delivery(notice)
+    delivery = _taken(scene)
+    return lambda: _hooks(scene).record_delivery(delivery)
 
 
 @situation("record_delivery")
 def _of_a_failed_attempt(scene: Scene) -> Callable[[], Any]:
-    notice = _taken(scene)
-    return lambda: _hooks(scene).record_delivery(notice, "http_500", 30)
+    delivery = _taken(scene)
+    return lambda: _hooks(scene).record_delivery(delivery, "http_500", 30)
 
 
 @situation("record_delivery")
 def _of_the_last_attempt(scene: Scene) -> Callable[[], Any]:
-    notice = _taken(scene)
-    return lambda: _hooks(scene).record_delivery(notice, "http_410", -1)
+    delivery = _taken(scene)
+    return lambda: _hooks(scene).record_delivery(delivery, "http_410", -1)
 
 
 @situation("retry_webhooks")

@@ -6,7 +6,7 @@ The caller may call again, or be gone for good; then workers go on.
 import pytest
 import redis
 
-from tests.scripts.cutting import bring_to_rest, complaints, cut, deliver_webhooks, numbers
+from tests.scripts.cutting import bring_to_rest, cut, deliver_webhooks, numbers, violations
 from tests.scripts.scene import Scene, pair
 from tests.scripts.situations import SITUATIONS, Situation
 from turnstile.turns.errors import InvalidTurn
@@ -35,7 +35,7 @@ def test_a_cut_changes_nothing_in_the_end(situation: Situation, again: bool, red
             call()
         bring_to_rest(scene)
         deliveries = deliver_webhooks(store, scene)
-        found = list(complaints(scene, erased=situation.erases))
+        found = list(violations(scene, erased=situation.erases))
         if not situation.erases and situation.script != "record_delivery":
             found += _undelivered(store, scene, deliveries)
         assert not found, f"after {writes} writes: {found}"

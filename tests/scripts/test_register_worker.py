@@ -11,7 +11,7 @@ from tests.scripts.conftest import Memory, Stage
 from tests.scripts.scene import Scene
 from tests.support.wait import PATIENCE_SECONDS
 from turnstile.turns.settings import Settings
-from turnstile.turns.store import roster
+from turnstile.turns.store import registry
 from turnstile.turns.store.turns import TurnStore
 
 DIFFERENT: dict[str, Any] = {
@@ -36,12 +36,12 @@ def listening(scene: Scene, *workers: str) -> Iterator[None]:
 def enlist(scene: Scene, worker: str, started: float = 0, ago: float = 0, **changed: Any) -> str:
     """Enlist a worker that has some settings of its own; empty, or why it may not be."""
     settings = Settings(**changed)
-    facts = {**roster.introduce(settings), "started": started, "seen": scene.turns.now() - ago}
+    facts = {**registry.introduce(settings), "started": started, "seen": scene.turns.now() - ago}
     return str(scene.turns.run(TurnStore.register_worker.describe(TurnStore(settings, "redis://localhost"), worker, facts)))
 
 
 def present(scene: Scene, limit: int = 100) -> list[str]:
-    workers: dict[str, roster.Facts] = scene.turns.workers(limit)
+    workers: dict[str, registry.Facts] = scene.turns.workers(limit)
     return sorted(workers)
 
 
@@ -56,11 +56,11 @@ def test_those_who_store_alike_are_let_in(scene: Scene) -> None:
 
 @pytest.mark.parametrize("field", DIFFERENT)
 def test_one_who_stores_otherwise_is_refused_by_name(scene: Scene, field: str) -> None:
-    assert set(DIFFERENT) == set(roster.MUST_AGREE)
+    assert set(DIFFERENT) == set(registry.MUST_AGREE)
     with listening(scene, "w1", "w2"):
         assert enlist(scene, "w1") == ""
         refusal = enlist(scene, "w2", started=1, **{field: DIFFERENT[field]})
-        assert f"TURNSTILE_{field.upper()} is {roster._said(DIFFERENT[field])} here" in refusal
+        assert f"TURNSTILE_{field.upper()} is {registry._said(DIFFERENT[field])} here" in refusal
         assert "at worker w1" in refusal
         assert "\n" not in refusal
         assert present(scene) == ["w1"]
@@ -69,7 +69,7 @@ def test_one_who_stores_otherwise_is_refused_by_name(scene: Scene, field: str) -
 
 def test_another_version_may_tell_of_more(scene: Scene) -> None:
     with listening(scene, "w1"):
-        facts = {**roster.introduce(Settings()), "fingerprint": "another", "started": 0, "seen": scene.turns.now()}
+        facts = {**registry.introduce(Settings()), "fingerprint": "another", "started": 0, "seen": scene.turns.now()}
         facts["settings"] = {**facts["settings"], "TURNSTILE_NEWER_TTL": "8"}
         scene.client.hset(scene.keys.workers, "w1", json.dumps(facts))
         assert enlist(scene, "w2", started=1) == ""

@@ -12,7 +12,7 @@ from turnstile.turns.question import Options
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
 from turnstile.turns.store.turns import TurnStore
-from turnstile.turns.store.webhooks import Notice, Undelivered
+from turnstile.turns.store.webhooks import Delivery, Undelivered
 from turnstile.turns.store.working import Outcome
 from turnstile.turns.turn import Claim
 
@@ -44,10 +44,10 @@ def _posted(client: Any) -> list[str]:
     return [json.loads(json.loads(raw)["body"])[0][0] for raw in reversed(client.lrange("webhooks", 0, -1))]
 
 
-def _take(store: TurnStore) -> Notice:
-    notice = store.claim_webhook("a")
-    assert notice
-    return notice
+def _take(store: TurnStore) -> Delivery:
+    delivery = store.claim_webhook("a")
+    assert delivery
+    return delivery
 
 
 def _known(store: TurnStore) -> Undelivered:
@@ -70,16 +70,17 @@ def test_an_end_is_noted_and_sent_off(store: TurnStore, client: redis.Redis, sta
     assert store.look_up("a") is None
     _end(store, state)
     assert _posted(client) == ["a"]
-    notice = _take(store)
-    assert (notice.turn, notice.type, notice.url, notice.key, notice.attempt) == ("a", f"response.{state}", URL, "k", 1)
-    assert notice.created == store.status("a").finished
-    assert notice.event.startswith("evt_a_")
-    body = json.loads(notice.body())
+    delivery = _take(store)
+    assert (delivery.turn, delivery.type, delivery.attempt) == ("a", f"response.{state}", 1)
+    assert (delivery.url, delivery.key) == (URL, "k")
+    assert delivery.created == store.status("a").finished
+    assert delivery.event.startswith("evt_a_")
+    body = json.loads(delivery.body())
     assert body == {
-        "id": notice.event,
+        "id": delivery.event,
         "object": "event",
-        "created_at": int(notice.created),
-        "type": notice.type,
+        "created_at": int(delivery.created),
+        "type": delivery.type,
         "data": {"id": "a"},
     }
 
@@ -92,9 +93,9 @@ def test_a_cancelled_turn_and_a_lost_one_are_told_too(store: TurnStore, client: 
     client.hset(store.keys.session("foo"), "lease", 1)
     client.zadd(store.keys.due, {"foo": 1})
     store.sweep()
-    notice = store.claim_webhook("b")
-    assert notice
-    assert notice.type == "response.failed"
+    delivery = store.claim_webhook("b")
+    assert delivery
+    assert delivery.type == "response.failed"
 
 
 def test_the_message_is_one_that_celery_reads(store: TurnStore, client: Any) -> None:
@@ -121,9 +122,9 @@ def test_it_is_taken_once(store: TurnStore) -> None:
 
 def test_a_delivery_leaves_nothing(store: TurnStore, client: Any) -> None:
     _cancelled(store)
-    notice = _take(store)
-    assert store.record_delivery(notice) == "delivered"
-    assert store.record_delivery(notice) == "superseded"
+    delivery = _take(store)
+    assert store.record_delivery(delivery) == "delivered"
+    assert store.record_delivery(delivery) == "superseded"
     assert not client.exists(store.keys.webhooks, store.keys.webhook("a"), store.keys.undelivered)
     assert store.stats()["webhooks_delivered"] == 1
     with pytest.raises(UnknownTurn):
@@ -169,8 +170,8 @@ def test_a_message_that_still_stands_in_its_queue_is_not_doubled(store: TurnStor
 @pytest.mark.parametrize("delay", [-1, 61])
 def test_it_is_given_up_and_can_be_sent_again(store: TurnStore, client: Any, delay: float) -> None:
     _cancelled(store)
-    notice = _take(store)
-    assert store.record_delivery(notice, "http_410", delay) == "given_up"
+    delivery = _take(store)
+    assert store.record_delivery(delivery, "http_410", delay) == "given_up"
     assert store.undelivered() == ["a"]
     assert store.undelivered(given_up=False) == []
     assert 0 < client.pttl(store.keys.webhook("a")) <= store.settings.failed_ttl * 1000
@@ -180,7 +181,7 @@ def test_it_is_given_up_and_can_be_sent_again(store: TurnStore, client: Any, del
     assert _posted(client) == ["a"]
     assert store.undelivered() == []
     assert store.undelivered(given_up=False) == ["a"]
-    assert _take(store).event == notice.event
+    assert _take(store).event == delivery.event
 
 
 def test_nothing_is_kept_for_ever(store: TurnStore, client: Any) -> None:

@@ -17,7 +17,7 @@ from turnstile.turns.redis.connection import connect_async, multiplexer
 from turnstile.turns.redis.multiplexer import CONNECT_SECONDS, OWN
 from turnstile.turns.redis.silence import watch_for_silence
 from turnstile.turns.redis.single import open_beside
-from turnstile.turns.repeated_errors import Complaints
+from turnstile.turns.repeated_errors import RepeatedWarnings
 
 _PAUSE_SECONDS = 0.1
 
@@ -39,7 +39,7 @@ class Subscription:
         self._heard = 0
         self._beat: Callable[[], None] = lambda: None
         self._stale = asyncio.Event()
-        self._complaints = Complaints(__name__)
+        self._warnings = RepeatedWarnings(__name__)
 
     def add(self, channel: str) -> None:
         """Subscribe to one more channel."""
@@ -74,7 +74,7 @@ class Subscription:
         try:
             await run_together(self._converse(connection), self._until_stale())
         except ResponseError as error:
-            self._complaints.tell(f"cannot subscribe: {error}")
+            self._warnings.warn(f"cannot subscribe: {error}")
         except (RedisError, OSError):
             pass
         finally:

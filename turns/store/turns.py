@@ -3,8 +3,8 @@
 from turnstile.turns.store.asking import Asking
 from turnstile.turns.store.conversations import Conversations
 from turnstile.turns.store.limits import Limits
+from turnstile.turns.store.registry import Registry
 from turnstile.turns.store.rights import Rights
-from turnstile.turns.store.roster import Roster
 from turnstile.turns.store.runner import AwaitedRunner, BlockingRunner
 from turnstile.turns.store.steps import Steps
 from turnstile.turns.store.upkeep import Upkeep
@@ -12,9 +12,9 @@ from turnstile.turns.store.webhooks import Webhooks
 from turnstile.turns.store.working import Working
 
 
-class TurnStore(Asking, Working, Upkeep, Roster, Conversations, Webhooks, Limits, Steps, Rights, BlockingRunner):
+class TurnStore(Asking, Working, Upkeep, Registry, Conversations, Webhooks, Limits, Steps, Rights, BlockingRunner):
     """The blocking face of every operation. Thread-safe."""
 
 
-class AsyncTurnStore(Asking, Working, Upkeep, Roster, Conversations, Webhooks, Limits, Steps, Rights, AwaitedRunner):
+class AsyncTurnStore(Asking, Working, Upkeep, Registry, Conversations, Webhooks, Limits, Steps, Rights, AwaitedRunner):
     """The awaited face of every operation; for one event loop."""

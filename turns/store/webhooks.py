@@ -15,7 +15,7 @@ GIVEN_UP = "given_up"
 
 
 @dataclass(frozen=True, slots=True)
-class Notice:
+class Delivery:
     """A webhook to deliver: `event` is the same at every attempt, and so is all the rest but `attempt`.
 
     `type` is OpenAI's, `response.completed` for instance; `created` is when the turn ended, in seconds since the epoch.
@@ -69,13 +69,13 @@ class Webhooks(Runner):
     """Operations on webhooks that are to be delivered."""
 
     @operation
-    def claim_webhook(self, turn: str) -> Call[Notice | None]:
+    def claim_webhook(self, turn: str) -> Call[Delivery | None]:
         """Take a webhook that was sent off, to deliver it; None when there is nothing to deliver."""
 
         return script_call("claim_webhook", partial(_TAKEN, turn), id=turn)
 
     @operation
-    def record_delivery(self, notice: Notice, reason: str = "", delay: float = 0) -> Call[str]:
+    def record_delivery(self, delivery: Delivery, reason: str = "", delay: float = 0) -> Call[str]:
         """Tell how an attempt went; without `reason` it was delivered, with a `delay` below 0 it is given up.
 
         `delivered`, `waiting` for the next attempt, `given_up`, or `superseded`: it was another's by then.
@@ -84,9 +84,9 @@ class Webhooks(Runner):
         return script_call(
             "record_delivery",
             _RECORDED,
-            id=notice.turn,
-            event=notice.event,
-            attempt=notice.attempt,
+            id=delivery.turn,
+            event=delivery.event,
+            attempt=delivery.attempt,
             reason=reason,
             delay=milliseconds,
         )
@@ -125,5 +125,5 @@ _RECORDED = OneOf(
     given_up=always(GIVEN_UP),
     superseded=always("superseded"),
 )
-_TAKEN = OneOf[Notice | None]("claim_webhook", taken=lambda turn, *reply: Notice.decode(turn, reply), stale=always(None))
+_TAKEN = OneOf[Delivery | None]("claim_webhook", taken=lambda turn, *reply: Delivery.decode(turn, reply), stale=always(None))
 _RESENT = OneOf("resend_webhook", sent=always(None), unknown=raising(_missing))

@@ -6,13 +6,13 @@ from time import monotonic
 from typing import TypeVar
 
 from turnstile.turns.errors import QueueUnreachable
-from turnstile.turns.repeated_errors import Complaints
+from turnstile.turns.repeated_errors import RepeatedWarnings
 
 T = TypeVar("T")
 
 _LONGEST_SECONDS = 600.0
 _PAUSE_SECONDS = 0.5
-_complaints = Complaints(__name__)
+_warnings = RepeatedWarnings(__name__)
 
 
 async def insist(call: Callable[[], Awaitable[T]], wanted: Callable[[], bool] = lambda: True) -> T:
@@ -27,5 +27,5 @@ async def insist(call: Callable[[], Awaitable[T]], wanted: Callable[[], bool] = 
         except QueueUnreachable as error:
             if monotonic() > end or not wanted():
                 raise
-            _complaints.tell(f"a turn waits: {error}")
+            _warnings.warn(f"a turn waits: {error}")
         await asyncio.sleep(_PAUSE_SECONDS)

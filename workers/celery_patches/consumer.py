@@ -10,7 +10,7 @@ from celery.worker import consumer
 from celery.worker.state import maybe_shutdown
 from kombu.exceptions import OperationalError
 
-from turnstile.workers.celery_patches.repeated_errors import Sparing, Trouble
+from turnstile.workers.celery_patches.repeated_errors import OncePerMinute, OutageLog
 from turnstile.workers.process import lifecycle
 
 log = logging.getLogger(__name__)
@@ -34,20 +34,20 @@ class Consumer(_celery):  # type: ignore[misc]  # see above
         health = lifecycle.runtime().health
         self._main = health.part("main", _MAIN_PATIENCE_SECONDS)
         self._consuming = health.part("consuming", _PATIENCE_SECONDS)
-        self._trouble = Trouble(log, "consumer")
+        self._outage = OutageLog(log, "consumer")
         # What would change in Celery 6 is of no use to whoever reads about an outage.
         warnings.filterwarnings("ignore", category=CPendingDeprecationWarning)
         for name in _TRACED:
-            logging.getLogger(name).addFilter(Sparing())
+            logging.getLogger(name).addFilter(OncePerMinute())
 
     def answered(self) -> None:
         """Note that Redis has answered."""
         self._consuming.beat()
-        self._trouble.over()
+        self._outage.end()
 
     def refused(self, error: Exception) -> float:
         """Tell of Redis' words; returns how long to wait."""
-        return self._trouble.tell(error)
+        return self._outage.record(error)
 
     def ensure_connected(self, conn: Any) -> Any:
         """Connect, however long it takes."""
@@ -63,7 +63,7 @@ class Consumer(_celery):  # type: ignore[misc]  # see above
 
     def _not_yet(self, error: Exception, _pause: float) -> None:
         self._main.beat()
-        self._trouble.tell(error)
+        self._outage.record(error)
 
     def _alive(self) -> None:
         self._main.beat()
@@ -83,12 +83,12 @@ class Consumer(_celery):  # type: ignore[misc]  # see above
     def on_connection_error_before_connected(self, exc: Exception) -> None:
         """Tell, and wait a little."""
         self._main.beat()
-        sleep(self._trouble.tell(exc))
+        sleep(self._outage.record(exc))
 
     def on_connection_error_after_connected(self, exc: Exception) -> None:
         """Tell, clean up as Celery does, and wait a little; what Celery says on the way is said no more."""
         self._main.beat()
-        pause = self._trouble.tell(exc)
+        pause = self._outage.record(exc)
         for name in _NOISY:
             logging.getLogger(name).setLevel(logging.WARNING)
         celerys = logging.getLogger(_celery.__module__)

@@ -4,32 +4,32 @@ import logging
 
 from redis.exceptions import InvalidResponse, RedisError
 
-from turnstile.turns.repeated_errors import Said
+from turnstile.turns.repeated_errors import RecentTexts
 
 _FIRST_SECONDS, _LONGEST_SECONDS = 0.1, 1.0
 _MOST = 200
 
 
-class Trouble:
-    """The trouble that one thing has with Redis: one line when it begins or changes, one when it is over."""
+class OutageLog:
+    """The log lines of an outage: one when it begins or changes, one when it is over."""
 
     def __init__(self, log: logging.Logger, what: str) -> None:
         self._log, self._what = log, what
         self._pause = 0.0
         self._logged = False
-        self._said = Said()
+        self._recent = RecentTexts()
 
-    def tell(self, error: BaseException) -> float:
+    def record(self, error: BaseException) -> float:
         """Log an error unless the same was logged within the last minute; return the seconds to wait before the next try."""
         words = _words(error)
-        if self._said.first(words):
+        if self._recent.add(words):
             self._log.error("%s: %s (trying again)", self._what, words)
             self._logged = True
         self._pause = min(_LONGEST_SECONDS, 2 * self._pause or _FIRST_SECONDS)
         return self._pause
 
-    def over(self) -> None:
-        """Log the end of the trouble if its beginning was logged."""
+    def end(self) -> None:
+        """Log the end of the outage if its beginning was logged."""
         if self._logged:
             self._log.warning("%s: works again", self._what)
         self._logged, self._pause = False, 0.0
@@ -41,12 +41,12 @@ def _words(error: BaseException) -> str:
     return f"{type(error).__name__}: {text[:_MOST]}" if text else type(error).__name__
 
 
-class Sparing(logging.Filter):
+class OncePerMinute(logging.Filter):
     """Lets a line about Redis pass once a minute, and without its traceback."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._said = Said()
+        self._recent = RecentTexts()
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Drop repetitions; lines about anything else pass."""
@@ -54,4 +54,4 @@ class Sparing(logging.Filter):
         if not isinstance(error, RedisError | OSError):
             return True
         record.exc_info = record.exc_text = None
-        return self._said.first(f"{record.msg} {_words(error)}")
+        return self._recent.add(f"{record.msg} {_words(error)}")

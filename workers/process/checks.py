@@ -6,7 +6,7 @@ import logging
 import redis
 
 from turnstile.turns.errors import LoginRefused, QueueUnreachable, SettingError
-from turnstile.turns.store import roster
+from turnstile.turns.store import registry
 from turnstile.turns.store.turns import AsyncTurnStore
 
 log = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ async def check_agreement(store: AsyncTurnStore, seconds: float) -> None:
         others = await asyncio.wait_for(store.workers(), seconds)
     except _OUTAGE:
         return
-    if objection := roster.objection(store.settings, others):
+    if objection := registry.objection(store.settings, others):
         raise SettingError(objection)
-    for difference in roster.oddities(store.settings, others):
+    for difference in registry.oddities(store.settings, others):
         log.warning("%s", difference)

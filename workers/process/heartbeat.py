@@ -11,7 +11,7 @@ from typing import Any
 import redis
 
 from turnstile.turns.errors import QueueUnreachable
-from turnstile.turns.store import roster
+from turnstile.turns.store import registry
 from turnstile.turns.store.turns import AsyncTurnStore
 from turnstile.workers.process.health import Beat
 from turnstile.workers.process.service import tick
@@ -28,7 +28,7 @@ class Heartbeat:
         self._store = store
         self._worker = worker
         self._facts: dict[str, Any] = {"host": socket.gethostname(), "pid": os.getpid(), "concurrency": concurrency}
-        self._facts |= {**roster.introduce(store.settings), "model": roster.asked_model(store.settings)}
+        self._facts |= {**registry.introduce(store.settings), "model": registry.asked_model(store.settings)}
         self._answered = asyncio.Event()
         self.refusal = ""
 

@@ -9,7 +9,7 @@ import redis
 
 from turnstile.turns.errors import QueueUnreachable
 from turnstile.turns.redis.silence import SILENT_SECONDS
-from turnstile.turns.repeated_errors import Complaints
+from turnstile.turns.repeated_errors import RepeatedWarnings
 from turnstile.turns.settings import Settings
 from turnstile.turns.store.bounded import BoundedStore
 from turnstile.workers.process.health import Beat, Health
@@ -29,7 +29,7 @@ class LeaseRenewal:
         self._lease = settings.lease_seconds
         self._turned = monotonic()
         self._ended = threading.Event()
-        self._complaints = Complaints(__name__)
+        self._warnings = RepeatedWarnings(__name__)
 
     def start(self, health: Health) -> None:
         """Start renewing for the running loop, watched by `health`."""
@@ -44,7 +44,7 @@ class LeaseRenewal:
         """Renew every lease once, and have the loop drop the turns that are no longer ours."""
         loop.call_soon_threadsafe(self._loop_turns)
         if monotonic() - self._turned > HUNG_SECONDS:
-            return self._complaints.tell(f"the loop has not turned for {HUNG_SECONDS:.0f} s: its leases run out")
+            return self._warnings.warn(f"the loop has not turned for {HUNG_SECONDS:.0f} s: its leases run out")
         held = self._leases.held()
         if not held:
             return None
@@ -67,9 +67,9 @@ class LeaseRenewal:
             except (QueueUnreachable, redis.RedisError, OSError) as error:
                 # The next connection may lead to another server.
                 self._store.close()
-                self._complaints.tell(f"cannot renew leases: {error}")
+                self._warnings.warn(f"cannot renew leases: {error}")
                 pause = self._lease / 40
             except Exception as error:  # a worker that no longer renews would look alive, so no error may end it
                 if not loop.is_closed():
-                    self._complaints.tell(f"renewing failed with {type(error).__name__} (it goes on)")
+                    self._warnings.warn(f"renewing failed with {type(error).__name__} (it goes on)")
         self._store.close()

@@ -13,7 +13,7 @@ from typing import Any
 import redis
 
 from turnstile.turns.errors import QueueUnreachable, TurnstileError
-from turnstile.turns.repeated_errors import Complaints
+from turnstile.turns.repeated_errors import RepeatedWarnings
 from turnstile.workers.process.health import Beat, Health
 
 Run = Callable[[Beat], Coroutine[Any, Any, None]]
@@ -41,13 +41,13 @@ def start_all(services: list[Service], health: Health) -> list[asyncio.Task[None
 
 async def _keep_running(service: Service, beat: Beat) -> None:
     """Restart a service that fails: a worker that no longer renews or sweeps would look alive, so no error may end one."""
-    complaints = Complaints(__name__)
+    warnings = RepeatedWarnings(__name__)
     while True:
         try:
             await service.run(beat)
         except Exception as error:
             why = f": {error}" if isinstance(error, TurnstileError | redis.ResponseError) else ""
-            complaints.tell(f"{service.name} failed with {type(error).__name__}{why} (it starts again)")
+            warnings.warn(f"{service.name} failed with {type(error).__name__}{why} (it starts again)")
         await asyncio.sleep(_RESTART_SECONDS)
 
 
@@ -70,7 +70,7 @@ def every(
 
     An outage is waited out, with `retry` seconds between its steps; a refusal is logged, once a minute, and tried again.
     """
-    complaints, woken = Complaints(__name__), wake or asyncio.Event()
+    warnings, woken = RepeatedWarnings(__name__), wake or asyncio.Event()
 
     async def run(beat: Beat) -> None:
         pause = seconds
@@ -81,7 +81,7 @@ def every(
                 beat()
                 pause = seconds
             except (QueueUnreachable, redis.RedisError, OSError) as error:
-                complaints.tell(f"cannot {purpose}: {error}")
+                warnings.warn(f"cannot {purpose}: {error}")
                 pause = retry or seconds
 
     return run

@@ -23,7 +23,7 @@ from turnstile.turns.errors import (
 )
 from turnstile.turns.store.runner import Call
 from turnstile.turns.store.turns import AsyncTurnStore
-from turnstile.workers.celery_patches.repeated_errors import Trouble
+from turnstile.workers.celery_patches.repeated_errors import OutageLog
 from turnstile.workers.process.health import Beat
 from turnstile.workers.upkeep.celery_messages import Message, Refused, read
 
@@ -52,7 +52,7 @@ class Intake:
 
     async def take_for_ever(self, queue: str, beat: Beat) -> None:
         """Submit the messages of one of the queues as they come; `beat` after each look."""
-        trouble = Trouble(log, f"the queue {queue!r} cannot be read")
+        outage = OutageLog(log, f"the queue {queue!r} cannot be read")
         while True:
             try:
                 # Moved onto itself: waits for a message without taking it.
@@ -60,13 +60,13 @@ class Intake:
                 began = monotonic()
                 taken = await self._take(queue)
                 beat()
-                trouble.over()
+                outage.end()
                 if not taken:
                     # The queue may hold thousands of other tasks' messages: reading them must not become the main job.
                     await asyncio.sleep(min(_LONGEST_REST_SECONDS, max(_PAUSE_SECONDS, _REST * (monotonic() - began))))
             except (redis.ResponseError, BrokenRecord, MissingRight) as error:
                 beat()
-                trouble.tell(error)
+                outage.record(error)
                 await asyncio.sleep(_LONGEST_REST_SECONDS)
             except (QueueMemoryFull, QueueUnreachable, redis.RedisError, OSError) as error:
                 log.debug("intake: %s", type(error).__name__)

@@ -1,6 +1,6 @@
 """Delivery of webhooks in the form of Standard Webhooks, each until its receiver accepts it.
 
-A notice stays in Redis from the script that ended its turn until its delivery, so this process may die at any point.
+A webhook stays in Redis from the script that ended its turn until its delivery, so this process may die at any point.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from turnstile.turns.errors import QueueUnreachable
 from turnstile.turns.keyring import keyring
 from turnstile.turns.settings import Settings
 from turnstile.turns.store.turns import AsyncTurnStore
-from turnstile.turns.store.webhooks import Notice
+from turnstile.turns.store.webhooks import Delivery
 from turnstile.workers.webhooks.networks import PrivateAddress, PublicSockets, read_networks
 
 log = logging.getLogger(__name__)
@@ -73,26 +73,26 @@ class WebhookSender:
     async def _run(self, turn: str) -> None:
         async with self._slots:
             try:
-                notice = await self.store.claim_webhook(turn)
-                if notice:
-                    await self._deliver(notice)
+                delivery = await self.store.claim_webhook(turn)
+                if delivery:
+                    await self._deliver(delivery)
             except (QueueUnreachable, redis.RedisError, OSError) as error:
                 log.debug("webhook of turn %s: %s", turn, type(error).__name__)
 
-    async def _deliver(self, notice: Notice) -> None:
-        reason, wait = await self._attempt(notice)
-        delay = max(wait, backoff(notice.attempt, self._settings.retry_base_seconds)) if reason and wait >= 0 else wait
-        word = await self.store.record_delivery(notice, reason, delay)
+    async def _deliver(self, delivery: Delivery) -> None:
+        reason, wait = await self._attempt(delivery)
+        delay = max(wait, backoff(delivery.attempt, self._settings.retry_base_seconds)) if reason and wait >= 0 else wait
+        word = await self.store.record_delivery(delivery, reason, delay)
         if reason:
-            log.warning("webhook of turn %s, attempt %d: %s, %s", notice.turn, notice.attempt, reason, word)
+            log.warning("webhook of turn %s, attempt %d: %s, %s", delivery.turn, delivery.attempt, reason, word)
 
-    async def _attempt(self, notice: Notice) -> tuple[str, float]:
+    async def _attempt(self, delivery: Delivery) -> tuple[str, float]:
         """Return why the attempt failed (empty if it did not) and the least wait until the next; below 0, give up."""
-        secret = self._secret(notice.key)
+        secret = self._secret(delivery.key)
         if not secret:
             return "no_secret", 0
         try:
-            return await self._send(notice, secret)
+            return await self._send(delivery, secret)
         except aiohttp.InvalidURL:
             return "invalid_url", _GIVE_UP
         except TimeoutError:
@@ -101,10 +101,10 @@ class WebhookSender:
             cause = error.__cause__ or error.__context__
             return ("private_address" if isinstance(cause, PrivateAddress) else type(error).__name__), 0
 
-    async def _send(self, notice: Notice, secret: bytes) -> tuple[str, float]:
-        body = notice.body()
-        headers = {"content-type": "application/json", **signature(secret, notice.event, body, int(time()))}
-        async with self._http.post(notice.url, data=body.encode(), headers=headers, allow_redirects=False) as answer:
+    async def _send(self, delivery: Delivery, secret: bytes) -> tuple[str, float]:
+        body = delivery.body()
+        headers = {"content-type": "application/json", **signature(secret, delivery.event, body, int(time()))}
+        async with self._http.post(delivery.url, data=body.encode(), headers=headers, allow_redirects=False) as answer:
             if answer.status == _GONE:
                 return f"http_{answer.status}", _GIVE_UP
             return ("" if 200 <= answer.status < 300 else f"http_{answer.status}"), _retry_after(

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from turnstile.producers.cli.doctor.check import Check, Verdict
 from turnstile.turns.settings import Settings
-from turnstile.turns.store.roster import OPENAI_URL, STAND_IN, asked_model
+from turnstile.turns.store.registry import OPENAI_URL, STAND_IN, asked_model
 
 MODEL_SECONDS = 5.0
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from turnstile.producers.cli.doctor.check import Check, Verdict
 from turnstile.turns.errors import MissingRight
-from turnstile.turns.store.roster import REMEDY, introduce, objection, oddities
+from turnstile.turns.store.registry import REMEDY, introduce, objection, oddities
 from turnstile.turns.store.runner import Call
 from turnstile.turns.store.turns import TurnStore
 

@@ -13,9 +13,9 @@ from typing import Any
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from turnstile.turns.repeated_errors import Complaints
+from turnstile.turns.repeated_errors import RepeatedWarnings
 
-_complaints = Complaints(__name__)
+_warnings = RepeatedWarnings(__name__)
 
 HEAD_SECONDS = 10.0
 """Time for a request's head, from the connection or the head's first byte on."""
@@ -83,7 +83,7 @@ class Watch:
         longest = next(iter(self._idle))
         self.remove(longest)
         longest.transport.abort()
-        _complaints.tell(f"all {self._most:,} connections are in use: the idle ones make room, the oldest first")
+        _warnings.warn(f"all {self._most:,} connections are in use: the idle ones make room, the oldest first")
 
     def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
         now = monotonic()

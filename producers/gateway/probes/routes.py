@@ -26,7 +26,7 @@ async def alive() -> Response:
 @router.get("/readyz", responses=documented({"model": Health}), response_class=JSONResponse)
 async def ready(backend: CurrentBackend) -> Response:
     """Check that Redis answers, that the workers have the same settings, and that the file of API keys can be read."""
-    if keyring(backend.settings).trouble:
+    if keyring(backend.settings).problem:
         raise ApiError(503, "The file of API keys cannot be read; the gateway's log names the reason.", None, "keys_unreadable")
     try:
         async with asyncio.timeout(_PING_SECONDS):

@@ -23,8 +23,8 @@ from turnstile.producers.cli.doctor.report import examine
 from turnstile.producers.cli.doctor.worker_checks import asked_models, living_workers
 from turnstile.turns.redis.scripts import digest
 from turnstile.turns.settings import Settings
-from turnstile.turns.store import roster
-from turnstile.turns.store.roster import package_version
+from turnstile.turns.store import registry
+from turnstile.turns.store.registry import package_version
 from turnstile.turns.store.turns import TurnStore
 
 
@@ -183,7 +183,7 @@ def test_settings_that_differ_are_pointed_out(
     store = TurnStore(settings)
     other = settings.model_copy(update=theirs)
     now = store.now()
-    assert TurnStore(other).register_worker("w1", {**roster.introduce(other), "started": now, "seen": now}) == ""
+    assert TurnStore(other).register_worker("w1", {**registry.introduce(other), "started": now, "seen": now}) == ""
     with listening(client, store.keys.orders("w1")):
         check = checks(settings)["settings"]
     assert (check.verdict, check.detail) == (verdict, detail)
@@ -194,7 +194,7 @@ def test_several_versions_at_work_are_pointed_out(settings: Settings, client: re
     store = TurnStore(settings)
     now = store.now()
     for name, version in (("w1", "0.0.1"), ("w2", package_version())):
-        facts = {**roster.introduce(settings), "version": version, "started": now, "seen": now}
+        facts = {**registry.introduce(settings), "version": version, "started": now, "seen": now}
         assert store.register_worker(name, facts) == ""
     with listening(client, store.keys.orders("w1"), store.keys.orders("w2")):
         check = checks(settings)["settings"]

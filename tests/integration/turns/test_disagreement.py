@@ -21,7 +21,7 @@ from turnstile.turns.errors import SettingError
 from turnstile.turns.settings import Settings
 from turnstile.turns.settings import settings as read_settings
 from turnstile.turns.states import State
-from turnstile.turns.store import roster
+from turnstile.turns.store import registry
 from turnstile.turns.store.turns import TurnStore
 from turnstile.turns.text import as_text
 
@@ -50,7 +50,7 @@ def enlisted(url: str, started: float = 0, **changed: Any) -> Iterator[None]:
     with redis.Redis.from_url(url) as client, client.pubsub() as orders:
         orders.subscribe(store.keys.orders("elder"))
         assert orders.get_message(timeout=PATIENCE_SECONDS)
-        facts = {**roster.introduce(store.settings), "started": started, "seen": store.now() + 15}
+        facts = {**registry.introduce(store.settings), "started": started, "seen": store.now() + 15}
         client.hset(store.keys.workers, "elder", json.dumps(facts))
         yield
         client.hdel(store.keys.workers, "elder")

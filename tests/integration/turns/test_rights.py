@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from tests.scripts.cutting import bring_to_rest, complaints
+from tests.scripts.cutting import bring_to_rest, violations
 from tests.scripts.scene import Scene, pair
 from tests.support.processes import Worker
 from tests.support.wait import PATIENCE_SECONDS
@@ -162,7 +162,7 @@ def test_an_end_without_a_right_is_in_the_history_once(users: Users, lost: tuple
     assert whole.state("a") is State.COMPLETED
     users.store("worker")
     bring_to_rest(whole)
-    assert list(complaints(whole)) == []
+    assert list(violations(whole)) == []
     assert whole.history() == [*pair("a"), *pair("b")]
 
 
@@ -180,7 +180,7 @@ def test_a_turn_that_was_submitted_without_a_right_runs_once_it_is_asked_again(u
     for id, session in asked:
         assert store.submit(id, session, "hi").state is State.QUEUED
     bring_to_rest(whole)
-    assert list(complaints(whole)) == []
+    assert list(violations(whole)) == []
     assert [whole.state(id) for id in "abc"] == [State.COMPLETED] * 3
 
 

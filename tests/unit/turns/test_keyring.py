@@ -11,7 +11,7 @@ from turnstile.turns import keyring
 from turnstile.turns.api_keys import NewKey, new_key
 from turnstile.turns.errors import SettingError
 from turnstile.turns.keyring import Keyring
-from turnstile.turns.repeated_errors import Complaints
+from turnstile.turns.repeated_errors import RepeatedWarnings
 from turnstile.turns.settings import Settings
 
 ONE, TWO, THREE = new_key("one"), new_key("two"), new_key("three")
@@ -21,7 +21,7 @@ ONE, TWO, THREE = new_key("one"), new_key("two"), new_key("three")
 def _now(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have every call look at the file, and nothing said before."""
     monkeypatch.setattr(keyring, "_LOOK_SECONDS", -1.0)
-    monkeypatch.setattr(keyring, "_complaints", Complaints(keyring.__name__))
+    monkeypatch.setattr(keyring, "_warnings", RepeatedWarnings(keyring.__name__))
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def test_a_removed_key_is_refused_and_told_of(ring: Keyring, file: Path, caplog:
     assert _known(ring) == [True, False, True]
     assert "1 API keys are no longer accepted" in caplog.text
     assert TWO.digest not in caplog.text
-    assert ring.trouble == ""
+    assert ring.problem == ""
 
 
 def test_another_file_of_the_same_size_and_time_is_read(ring: Keyring, file: Path) -> None:
@@ -73,11 +73,11 @@ def test_a_broken_file_changes_nothing_and_is_told_of(
     file.write_bytes(text)
     for _ in range(5):
         assert _known(ring) == [True, True, True]
-    assert "still accepted" in ring.trouble
+    assert "still accepted" in ring.problem
     assert caplog.text.count("TURNSTILE_API_KEYS_FILE") == 1
     _write(file, TWO)
     assert _known(ring) == [False, True, True]
-    assert ring.trouble == ""
+    assert ring.problem == ""
     assert "is read again" in caplog.text
 
 
@@ -87,7 +87,7 @@ def test_a_file_that_is_gone_has_no_keys(ring: Keyring, file: Path, caplog: pyte
     for _ in range(5):
         assert _known(ring) == [False, False, True]
     assert ring.enforced
-    assert "is gone" in ring.trouble
+    assert "is gone" in ring.problem
     assert caplog.text.count("is gone") == 1
     assert "2 API keys are no longer accepted" in caplog.text
     _write(file, TWO)

@@ -5,18 +5,18 @@ import logging
 import pytest
 from redis.exceptions import InvalidResponse, NoPermissionError, ResponseError
 
-from turnstile.workers.celery_patches.repeated_errors import Sparing, Trouble
+from turnstile.workers.celery_patches.repeated_errors import OncePerMinute, OutageLog
 
 log = logging.getLogger(__name__)
 
 
 def test_an_error_is_told_once_and_its_end_too(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING)
-    trouble = Trouble(log, "consumer")
+    outage = OutageLog(log, "consumer")
     for _ in range(100):
-        trouble.tell(ResponseError("NOREPLICAS Not enough good replicas to write."))
-    trouble.over()
-    trouble.over()
+        outage.record(ResponseError("NOREPLICAS Not enough good replicas to write."))
+    outage.end()
+    outage.end()
     assert caplog.messages == [
         "consumer: ResponseError: NOREPLICAS Not enough good replicas to write. (trying again)",
         "consumer: works again",
@@ -25,38 +25,38 @@ def test_an_error_is_told_once_and_its_end_too(caplog: pytest.LogCaptureFixture)
 
 def test_an_error_that_comes_and_goes_is_not_told_each_time(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING)
-    trouble = Trouble(log, "consumer")
+    outage = OutageLog(log, "consumer")
     for _ in range(100):
-        trouble.tell(NoPermissionError("no right"))
-        trouble.over()
+        outage.record(NoPermissionError("no right"))
+        outage.end()
     assert len(caplog.messages) == 2
 
 
 def test_each_other_error_is_told(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING)
-    trouble = Trouble(log, "consumer")
-    trouble.tell(NoPermissionError("no right"))
-    trouble.tell(ConnectionRefusedError(111, "Connection refused"))
+    outage = OutageLog(log, "consumer")
+    outage.record(NoPermissionError("no right"))
+    outage.record(ConnectionRefusedError(111, "Connection refused"))
     assert len(caplog.messages) == 2
 
 
 def test_the_wait_grows_to_a_second_and_begins_anew_afterwards() -> None:
-    trouble = Trouble(log, "consumer")
-    pauses = [trouble.tell(ResponseError("no")) for _ in range(10)]
+    outage = OutageLog(log, "consumer")
+    pauses = [outage.record(ResponseError("no")) for _ in range(10)]
     assert pauses == sorted(pauses)
     assert (pauses[0], pauses[-1]) == (0.1, 1.0)
-    trouble.over()
-    assert trouble.tell(ResponseError("no")) == 0.1
+    outage.end()
+    assert outage.record(ResponseError("no")) == 0.1
 
 
 def test_what_could_not_be_parsed_is_not_quoted(caplog: pytest.LogCaptureFixture) -> None:
-    Trouble(log, "consumer").tell(InvalidResponse("Protocol Error: b'my secret'"))
+    OutageLog(log, "consumer").record(InvalidResponse("Protocol Error: b'my secret'"))
     assert "secret" not in caplog.text
 
 
 def test_a_line_about_redis_passes_once_and_without_its_traceback(caplog: pytest.LogCaptureFixture) -> None:
     noisy = logging.getLogger("tests.noisy")
-    noisy.addFilter(Sparing())
+    noisy.addFilter(OncePerMinute())
     for _ in range(10):
         try:
             raise ResponseError("NOREPLICAS")

@@ -1,7 +1,7 @@
-"""The roll of workers: who is at work, in which version, and by which settings.
+"""The registry of workers: those at work, their versions, and their settings.
 
 Processes that keep histories under different prefixes, or for different times, split and delete what others write. So the
-workers at work are the measure: a worker that differs is not let onto the roll, and whoever asks or reads is told.
+workers at work are the measure: a worker that differs is not registered, and clients get an error.
 """
 
 import hashlib
@@ -94,12 +94,12 @@ def _differences(settings: Settings, workers: Mapping[str, Facts], fields: Itera
                 break
 
 
-class Roster(Runner):
+class Registry(Runner):
     """Operations on the workers that are at work."""
 
     @operation
     def register_worker(self, worker: str, facts: Facts) -> Call[str]:
-        """Put a worker on the roll, or renew its place; empty, or the one line that says why it is refused.
+        """Put a worker into the registry, or renew its place; empty, or the one line that says why it is refused.
 
         `facts` hold what `introduce` tells, and `started` and `seen`, in seconds since the epoch.
         """

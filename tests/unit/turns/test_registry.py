@@ -7,7 +7,7 @@ from pydantic import SecretStr
 
 from turnstile.turns.redis.scripts import digest
 from turnstile.turns.settings import Settings
-from turnstile.turns.store.roster import MUST_AGREE, SHOULD_AGREE, Facts, introduce, objection, oddities
+from turnstile.turns.store.registry import MUST_AGREE, SHOULD_AGREE, Facts, introduce, objection, oddities
 
 OURS = Settings()
 OTHER = {
