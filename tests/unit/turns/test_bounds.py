@@ -1,0 +1,53 @@
+"""Bounds of questions and options."""
+
+from typing import Any
+
+import pytest
+
+from tests.unit.turns.json_values import nested
+from turnstile.turns.bounds import MOST_CONTENT_BYTES, MOST_DEPTH, MOST_MESSAGES, MOST_PARTS
+from turnstile.turns.errors import InvalidTurn
+from turnstile.turns.question import Options, encode_question
+
+MOST = 1_000
+
+
+@pytest.mark.parametrize("depth", [MOST_DEPTH - 3, MOST_DEPTH - 2, 400, 100_000])
+def test_depth_is_bounded(depth: int) -> None:
+    part = {"type": "x", "secret": nested(depth)}
+    if depth == MOST_DEPTH - 3:
+        assert encode_question([part], MOST)
+        assert Options(response_format=part).encode()
+        return
+    with pytest.raises(InvalidTurn, match=f"more than {MOST_DEPTH} deep"):
+        encode_question([part], MOST)
+    with pytest.raises(InvalidTurn, match=f"more than {MOST_DEPTH} deep"):
+        Options(response_format=part).encode()
+
+
+_TOO_LARGE: list[tuple[dict[str, Any], str, str]] = [
+    ({"before": [{"role": "user", "content": "x"}] * (MOST_MESSAGES + 1)}, "before", "at most 2,000"),
+    ({"history": [{"role": "user", "content": "x"}] * (MOST_MESSAGES + 1)}, "history", "at most 2,000"),
+    ({"history": [{"role": "user", "content": [{"type": "text"}] * 1_001}] * 2}, "history", "2,002 parts; at most 2,000"),
+    ({"history": [{"role": "user", "content": "x" * MOST_CONTENT_BYTES}]}, "history", "at most 16,777,216"),
+    ({"before": [{"role": "user", "content": "x" * MOST}]}, "before", "TURNSTILE_MAX_QUESTION_BYTES allows 1,000"),
+    ({"instructions": "x" * MOST}, "instructions", "TURNSTILE_MAX_QUESTION_BYTES allows 1,000"),
+    ({"name": "x" * 2_000}, "name", "at most 1,024"),
+    ({"model": "x" * 2_000}, "model", "at most 1,024"),
+    ({"metadata": {"a": "x" * 70_000}}, "metadata", "at most 65,536"),
+    ({"response_format": {"a": "x" * 300_000}}, "response_format", "at most 262,144"),
+    ({"request": {"user": "x" * 600_000}}, "request", "at most 524,288"),
+]
+
+
+@pytest.mark.parametrize(("options", "param", "told"), _TOO_LARGE)
+def test_every_option_is_bounded(options: dict[str, Any], param: str, told: str) -> None:
+    with pytest.raises(InvalidTurn, match=told) as caught:
+        Options(**options).encode(MOST)
+    assert caught.value.param == param
+    assert "xx" not in str(caught.value)
+
+
+def test_parts_of_a_question_are_bounded() -> None:
+    with pytest.raises(InvalidTurn, match="2,001 parts; at most 2,000"):
+        encode_question([{"type": "text", "text": "x"}] * (MOST_PARTS + 1), 10_000_000)

@@ -1,0 +1,34 @@
+"""Claims, records and events, read from the replies of scripts."""
+
+import pytest
+
+from turnstile.turns.question import Options
+from turnstile.turns.states import State
+from turnstile.turns.turn import Claim, Event, Record
+
+
+def test_an_event() -> None:
+    event = Event.decode((b"7-0", {b"type": b"text", b"attempt": b"2", b"data": "☃".encode()}))
+    assert event == Event(7, "text", 2, "☃")
+
+
+def test_a_claim() -> None:
+    reply = (b"foo", b"2:n", 2, 3, b"4", b'"hi"', b'{"model":"m"}', b"", b"1500", b"2500", 3_500, 1, 0, b"new", b"old")
+    claim = Claim.decode("a", reply)
+    assert (claim.attempt, claim.attempts_left, claim.sequence, claim.stream) == (2, 3, 4, False)
+    assert (claim.created, claim.started, claim.now) == (1.5, 2.5, 3.5)
+    assert (claim.question, claim.options, claim.window) == ("hi", Options(model="m"), (b"new", b"old"))
+    assert claim.readable
+    assert not claim.cut
+    assert claim.size == sum(len(part) for part in reply if isinstance(part, bytes))
+
+
+@pytest.mark.parametrize(("state", "answer"), [(s, "" if s.answered else None) for s in State])
+def test_a_record_without_an_answer(state: State, answer: str | None) -> None:
+    pairs = {
+        "session": "foo", "state": state, "queue": "chat", "attempts": "1",
+        "created": "1500", "question": '"hi"', "options": "{}",
+    }  # fmt: skip
+    record = Record.decode("a", [2, *(part.encode() for pair in pairs.items() for part in pair)])
+    assert (record.place, record.state, record.answer, record.created) == (2, state, answer, 1.5)
+    assert (record.started, record.finished, record.usage, record.code) == (None,) * 4
