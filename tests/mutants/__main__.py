@@ -35,7 +35,8 @@ def main(words: list[str]) -> int:
 
 def _try_all(mutants: list[Mutant], folder: Path) -> list[Verdict]:
     free: SimpleQueue[Project] = SimpleQueue()
-    projects = [Project(folder / str(number)) for number in range(_AT_ONCE)]
+    seconds: dict[str, float] = {}
+    projects = [Project(folder / str(number), seconds) for number in range(_AT_ONCE)]
     for project in projects:
         free.put(project)
 

@@ -4,47 +4,53 @@ from pathlib import Path
 
 import pytest
 
+from tests.mutants import trial
 from tests.mutants.mutant import Mutant
 from tests.mutants.trial import NoVerdict, Project
 
+# As code in C does, the hang keeps pytest's own limit out.
 _TESTS = """
+import signal
 import time
 import turns.code
 
 def test_it():
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM])
     while turns.code.VALUE == "hangs":
         time.sleep(0.01)
     assert turns.code.VALUE == "right"
 """
 
 
-def _project(tmp_path: Path, limit: float) -> Project:
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    monkeypatch.setattr(trial, "_SPARE_SECONDS", 1.0)
     root = tmp_path / "root"
     for folder in ("turns", "memory", "workers", "producers", "deploy", "package", "tests", ".venv/names"):
         (root / folder).mkdir(parents=True)
     root.joinpath("pyproject.toml").touch()
     root.joinpath("turns", "code.py").write_text('VALUE = "right"\n')
     root.joinpath("tests", "test_it.py").write_text(_TESTS)
-    return Project(tmp_path / "copy", root, limit=limit)
+    return Project(tmp_path / "copy", {}, root)
 
 
 def _mutant(value: str) -> Mutant:
     return Mutant("spoiled", "it", "turns/code.py", '"right"', f'"{value}"', ("tests/test_it.py",))
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     ("value", "caught_by"),
     [("wrong", "tests/test_it.py::test_it"), ("hangs", "a hang in tests/test_it.py"), ("right", "")],
 )
-def test_a_mutant_is_caught_by_a_failure_or_a_hang(tmp_path: Path, value: str, caught_by: str) -> None:
-    project = _project(tmp_path, limit=20)
+def test_a_mutant_is_caught_by_a_failure_or_a_hang(project: Project, value: str, caught_by: str) -> None:
     project.assert_sound(("tests/test_it.py",))
     assert project.judge(_mutant(value)).caught_by == caught_by
     assert project.folder.joinpath("turns", "code.py").read_text() == 'VALUE = "right"\n'
 
 
-def test_a_hang_that_needs_no_mutant_is_no_verdict(tmp_path: Path) -> None:
-    project = _project(tmp_path, limit=1)
+def test_a_hang_that_needs_no_mutant_is_no_verdict(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trial, "_LONGEST_SECONDS", 1.0)
     project.folder.joinpath("turns", "code.py").write_text('VALUE = "hangs"  # not "right"\n')
     with pytest.raises(NoVerdict, match=r"without any mutant: a hang in tests/test_it\.py"):
         project.judge(_mutant("hangs"))

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 
 from tests.mutants.mutant import Mutant
 
@@ -15,8 +16,10 @@ _PARTS = ("turns", "memory", "workers", "producers", "deploy", "package", "tests
 _NAMES = Path(".venv", "names")  # links, relative: in a copy they lead to the copy
 _OPTIONS = ("-x", "-q", "--no-header", "-p", "no:cacheprovider", "-rfE", "--timeout=60")
 _FAILED, _PASSED = 1, 0
-# The longest file of tests takes a quarter of it. pytest's own limit ends most tests that hang, but not code in C.
-_LIMIT_SECONDS = 600.0
+# pytest's own limit ends most tests that hang, but not code in C.
+_LONGEST_SECONDS = 1_800.0
+_SPARE_SECONDS = 60.0
+_TIMES = 5
 _HUNG = "a hang in "
 
 
@@ -35,8 +38,9 @@ class Verdict:
 class Project:
     """A copy of the project, in a folder of its own."""
 
-    def __init__(self, folder: Path, root: Path = ROOT, limit: float = _LIMIT_SECONDS) -> None:
-        self.folder, self._limit = folder, limit
+    def __init__(self, folder: Path, seconds: dict[str, float], root: Path = ROOT) -> None:
+        """`seconds`: how long tests take as things are, for all projects together; `assert_sound` measures it."""
+        self.folder, self._seconds = folder, seconds
         for part in _PARTS:
             source, target = root / part, folder / part
             if source.is_dir():
@@ -48,8 +52,10 @@ class Project:
     def assert_sound(self, tests: tuple[str, ...]) -> None:
         """Raises NoVerdict when one of the tests fails as things are, or hangs."""
         for test in tests:
-            if caught := self._first_failure(test):
+            started = monotonic()
+            if caught := self._first_failure(test, self._limit(test)):
                 raise NoVerdict(f"without any mutant: {caught}")
+            self._seconds.setdefault(test, monotonic() - started)
 
     def judge(self, mutant: Mutant) -> Verdict:
         """Plant a mutant, run its tests until one fails or hangs, and take the mutant out again.
@@ -60,21 +66,22 @@ class Project:
         sound = file.read_text()
         mutant.plant(self.folder)
         try:
-            caught = next(filter(None, map(self._first_failure, mutant.tests)), "")
+            caught = next(filter(None, (self._first_failure(test, self._limit(test)) for test in mutant.tests)), "")
         finally:
             file.write_text(sound)
         if caught.startswith(_HUNG):
             self.assert_sound((caught.removeprefix(_HUNG),))
         return Verdict(mutant, caught)
 
-    def _first_failure(self, tests: str) -> str:
+    def _limit(self, tests: str) -> float:
+        return _TIMES * self._seconds[tests] + _SPARE_SECONDS if tests in self._seconds else _LONGEST_SECONDS
+
+    def _first_failure(self, tests: str, limit: float) -> str:
         """Return the first test that fails, `a hang in` the tests when they do not end in time, or nothing."""
         env = {**os.environ, "PYTHONPATH": f"{self.folder / _NAMES}{os.pathsep}{self.folder}", "PYTHONDONTWRITEBYTECODE": "1"}
         command = [sys.executable, "-m", "pytest", *_OPTIONS, tests]
         try:
-            run = subprocess.run(
-                command, cwd=self.folder, env=env, capture_output=True, text=True, check=False, timeout=self._limit
-            )
+            run = subprocess.run(command, cwd=self.folder, env=env, capture_output=True, text=True, check=False, timeout=limit)
         except subprocess.TimeoutExpired:
             return f"{_HUNG}{tests}"
         failed = re.search(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", run.stdout, re.MULTILINE)
