@@ -1,21 +1,19 @@
 """A real gateway process, and clients for it."""
 
 import json
-import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import httpx
 import openai
 from openai.types.responses import Response
 
-from tests.support.processes import environment, launch
+from tests.support.ports import lasting_port
+from tests.support.processes import Process, environment
 from tests.support.wait import PATIENCE_SECONDS, wait_until
-from turnstile.deploy.local.ports import free_port
 from turnstile.turns.states import State
 from turnstile.turns.store.turns import TurnStore
 
@@ -23,8 +21,8 @@ APP = "turnstile.producers.gateway:app"
 HASTY_APP = "tests.support.hasty_gateway:app"
 
 
-class Gateway:
-    """One `uvicorn turnstile.producers.gateway:app` process, always on the same port; its log is `log`.
+class Gateway(Process):
+    """One `uvicorn turnstile.producers.gateway:app` process, always on the same port.
 
     `files` is the limit of open files, by `ulimit -n`.
     """
@@ -44,54 +42,23 @@ class Gateway:
         **env: str,
     ) -> None:
         Gateway._count += 1
-        self.port = port or free_port(8200 + Gateway._count)
+        self.port = port or lasting_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self.log = folder / f"gateway-{Gateway._count}.log"
-        self._command = [sys.executable, "-m", "uvicorn", app, "--port", str(self.port), *options]
+        fixed = ("--timeout-graceful-shutdown", "1", "--no-access-log")
+        command = [sys.executable, "-m", "uvicorn", app, "--port", str(self.port), *options, *fixed]
         if files:
-            self._command = ["/bin/sh", "-c", f'ulimit -n {files} && exec "$0" "$@"', *self._command]
-        self._env = environment({"REDIS_URL": redis_url, **env})
-        self.process: subprocess.Popen[bytes] | None = None
+            command = ["/bin/sh", "-c", f'ulimit -n {files} && exec "$0" "$@"', *command]
+        log = folder / f"gateway-{Gateway._count}.log"
+        super().__init__(log, command, environment({"REDIS_URL": redis_url, **env}))
 
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.stop()
-
-    @property
-    def pid(self) -> int:
-        """The process's id."""
-        assert self.process
-        return self.process.pid
-
-    def start(self, *, ready: bool = True) -> None:
-        """Start, and wait until it answers."""
-        options = ["--timeout-graceful-shutdown", "1", "--no-access-log"]
-        with self.log.open("ab") as log:
-            self.process = launch([*self._command, *options], env=self._env, stdout=log, stderr=log)
-        if ready:
-            wait_until(self._answers, "the gateway answers")
+    def readiness(self) -> Callable[[], bool]:
+        """Return the check whether the gateway answers."""
+        return self._answers
 
     def _answers(self) -> bool:
-        assert self.process
-        assert self.process.poll() is None, self.log.read_text()
         with suppress(httpx.TransportError):
             return httpx.get(f"{self.url}/healthz").status_code == 200
         return False
-
-    def stop(self) -> None:
-        """End it with SIGTERM."""
-        assert self.process
-        self.process.terminate()
-        self.process.wait(PATIENCE_SECONDS)
-
-    def kill(self) -> None:
-        """End it with signal 9."""
-        assert self.process
-        self.process.kill()
-        self.process.wait()
 
     def sdk(self, **options: Any) -> openai.OpenAI:
         """OpenAI's own SDK, as anyone would use it, but for its retries."""

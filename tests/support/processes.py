@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -27,17 +27,11 @@ def launch(command: list[str], **how: Any) -> subprocess.Popen[Any]:
     return start_from_a_lasting_thread(lambda: subprocess.Popen(die_with_parent(command), **{"cwd": ROOT, **how}))
 
 
-class Worker:
-    """One `celery -A turnstile worker` process; its log is `log`."""
+class Process:
+    """A command in a process of its own, which ends with this one; its output is `log`."""
 
-    _count = 0
-
-    def __init__(self, redis_url: str, folder: Path, concurrency: int = 20, **env: str) -> None:
-        Worker._count += 1
-        self.log = folder / f"worker-{Worker._count}.log"
-        self.env = environment({"REDIS_URL": redis_url, **env})
-        options = ["-n", f"w{Worker._count}@%h", "-c", str(concurrency), "--loglevel=INFO"]
-        self.command = [sys.executable, "-m", "celery", "-A", "turnstile", "worker", *options]
+    def __init__(self, log: Path, command: list[str], env: dict[str, str]) -> None:
+        self.log, self.command, self.env = log, command, env
         self.process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -54,17 +48,21 @@ class Worker:
         return self.process.pid
 
     def text(self) -> str:
-        """The log so far."""
+        """Return the output so far."""
         return self.log.read_text(errors="replace") if self.log.exists() else ""
 
+    def readiness(self) -> Callable[[], bool]:
+        """Return the check whether the process that starts next is ready."""
+        return lambda: True
+
     def start(self, *, ready: bool = True) -> None:
-        """Start, and wait until it takes tasks."""
-        seen = self.text().count(" ready.")
+        """Start the process, and wait until it is ready."""
+        is_ready = self.readiness()
         with self.log.open("ab") as log:
             process = launch(self.command, env=self.env, stdout=log, stderr=log)
         self.process = process
         if ready:
-            wait_until(lambda: self.text().count(" ready.") > seen or process.poll() is not None, "the worker is ready")
+            wait_until(lambda: process.poll() is not None or is_ready(), f"{type(self).__name__} is ready")
             assert process.poll() is None, self.text()
 
     def signal(self, number: signal.Signals) -> None:
@@ -72,13 +70,13 @@ class Worker:
         os.kill(self.pid, number)
 
     def kill(self) -> None:
-        """End it with signal 9."""
+        """End the process with signal 9."""
         assert self.process
         self.process.kill()
         self.process.wait()
 
     def stop(self, seconds: float = PATIENCE_SECONDS) -> int:
-        """End it with SIGTERM, or with signal 9 when that takes too long; its exit code."""
+        """End the process with SIGTERM, or with signal 9 if that takes too long; return its exit code."""
         assert self.process
         if self.process.poll() is None:
             self.process.terminate()
@@ -87,6 +85,26 @@ class Worker:
         except subprocess.TimeoutExpired:
             self.kill()
             raise
+
+
+class Worker(Process):
+    """One `celery -A turnstile worker` process."""
+
+    _count = 0
+
+    def __init__(self, redis_url: str, folder: Path, concurrency: int = 20, **env: str) -> None:
+        Worker._count += 1
+        options = ["-n", f"w{Worker._count}@%h", "-c", str(concurrency), "--loglevel=INFO"]
+        super().__init__(
+            folder / f"worker-{Worker._count}.log",
+            [sys.executable, "-m", "celery", "-A", "turnstile", "worker", *options],
+            environment({"REDIS_URL": redis_url, **env}),
+        )
+
+    def readiness(self) -> Callable[[], bool]:
+        """Return the check whether the worker takes tasks."""
+        seen = self.text().count(" ready.")
+        return lambda: self.text().count(" ready.") > seen
 
 
 @contextmanager

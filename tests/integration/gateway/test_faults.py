@@ -61,7 +61,7 @@ def check_whole(events: list[dict[str, Any]], answer: str) -> None:
     assert "".join(last) == answer
 
 
-def broken_stream(gateway: Gateway, body: dict[str, Any], end: Callable[[], None]) -> list[dict[str, Any]]:
+def broken_stream(gateway: Gateway, body: dict[str, Any], end: Callable[[], object]) -> list[dict[str, Any]]:
     """The events of a new stream up to where it breaks, because the gateway ends after the first text."""
     seen: list[dict[str, Any]] = []
     broken: list[BaseException] = []
