@@ -8,7 +8,7 @@ import pytest
 import redis
 from openai.types.webhooks import ResponseCompletedWebhookEvent
 
-from tests.support.processes import Worker, offline_model
+from tests.support.processes import Worker
 from tests.support.wait import wait_until
 from tests.support.webhook_receiver import WebhookReceiver
 from turnstile.turns.api_keys import new_secret
@@ -26,12 +26,6 @@ ENV = {
     "TURNSTILE_MAX_ATTEMPTS": "1",
 }
 sdk = openai.OpenAI(api_key="none", webhook_secret=SECRET)
-
-
-@pytest.fixture(scope="module")
-def model() -> Iterator[str]:
-    with offline_model() as url:
-        yield url
 
 
 @pytest.fixture

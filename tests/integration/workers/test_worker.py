@@ -1,19 +1,16 @@
-"""One real worker: what it does with turns, good and bad."""
+"""One real worker: its work on turns, good and bad."""
 
 import json
-import signal
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
-from pathlib import Path
-from threading import Thread
 from urllib.request import urlopen
 
 import pytest
 from celery import Celery
 from langchain_core.messages import AIMessage
 
-from tests.support.processes import Worker, offline_model
+from tests.support.processes import Worker
+from tests.support.turns import ended
 from tests.support.wait import PATIENCE_SECONDS, wait_until
 from turnstile.deploy.local.server import EmbeddedServer
 from turnstile.memory.history import RedisChatMessageHistory
@@ -23,15 +20,8 @@ from turnstile.turns.question import Options
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
 from turnstile.turns.store.turns import TurnStore
-from turnstile.turns.turn import Record
 
 _names = count()
-
-
-@pytest.fixture(scope="module")
-def model() -> Iterator[str]:
-    with offline_model() as base_url:
-        yield base_url
 
 
 @pytest.fixture(scope="module")
@@ -60,11 +50,6 @@ def ask(turns: TurnStore, session: str, question: str, options: Options | None =
     turn = f"turn-{next(_names)}"
     turns.submit(turn, session, question, options or Options())
     return turn
-
-
-def ended(turns: TurnStore, turn: str) -> Record:
-    wait_until(lambda: turns.status(turn).state.ended, f"{turn} has ended")
-    return turns.status(turn)
 
 
 def said(turns: TurnStore, session: str) -> list[str]:
@@ -222,204 +207,3 @@ def test_content_stays_out_of_the_log(turns: TurnStore, worker: Worker, session:
     for question in ("a-secret-word", "a-secret-word [[fail=400]]", "a-secret-word [[fail=503]]", "a-secret-word [[drop]]"):
         ended(turns, ask(turns, session, question))
     assert "a-secret-word" not in worker.text()
-
-
-def test_a_worker_that_is_told_to_stop_gives_its_turns_back(url: str, model: str, tmp_path: Path, redis_url: str) -> None:
-    turns = TurnStore(Settings(redis_url=redis_url))
-    with Worker(redis_url, tmp_path, OPENAI_BASE_URL=model, TURNSTILE_SHUTDOWN_SECONDS="0.3") as first:
-        turns.submit("given-back", "foo", "slow [[hang times=1 key=given-back]]")
-        wait_until(lambda: turns.status("given-back").state is State.RUNNING, "the turn runs")
-        with Worker(redis_url, tmp_path, OPENAI_BASE_URL=model):
-            assert first.stop() == 0
-            record = ended(turns, "given-back")
-    assert (record.state, record.attempts) == (State.COMPLETED, 2)
-    assert turns.stats()["requeued"] == 1
-    assert len(turns.history("foo")) == 2
-
-
-def test_a_cold_shutdown_gives_turns_back_without_a_grace(model: str, tmp_path: Path, redis_url: str) -> None:
-    turns = TurnStore(Settings(redis_url=redis_url))
-    with Worker(redis_url, tmp_path, OPENAI_BASE_URL=model, TURNSTILE_SHUTDOWN_SECONDS="600") as first:
-        turns.submit("cut-short", "foo", "slow [[hang]]")
-        wait_until(lambda: turns.status("cut-short").state is State.RUNNING, "the turn runs")
-        first.signal(signal.SIGQUIT)
-        assert first.process
-        first.process.wait(PATIENCE_SECONDS)
-        assert "Unrecoverable" not in first.text()
-    assert turns.status("cut-short").state is State.QUEUED
-    assert turns.stats()["requeued"] == 1
-
-
-def test_a_worker_that_is_told_to_stop_leaves_although_redis_is_gone(model: str, tmp_path: Path) -> None:
-    with EmbeddedServer(tmp_path / "server") as server:
-        turns = TurnStore(Settings(redis_url=server.url))
-        with Worker(server.url, tmp_path, OPENAI_BASE_URL=model, TURNSTILE_SHUTDOWN_SECONDS="0.3") as worker:
-            turns.submit("left-behind", "foo", "slow [[hang times=1 key=left-behind]]")
-            wait_until(lambda: turns.status("left-behind").state is State.RUNNING, "the turn runs")
-            server.kill()
-            worker.stop(90)
-        server.start()
-        with Worker(server.url, tmp_path, OPENAI_BASE_URL=model):
-            assert ended(turns, "left-behind").state is State.COMPLETED
-        assert len(turns.history("foo")) == 2
-
-
-def test_a_question_that_kills_workers_ends_as_failed(tmp_path: Path, redis_url: str) -> None:
-    turns = TurnStore(Settings(redis_url=redis_url))
-
-    def worker() -> Worker:
-        return Worker(redis_url, tmp_path, TURNSTILE_CHAIN="tests.chains.odd:deadly", TURNSTILE_MAX_ATTEMPTS="2")
-
-    turns.submit("deadly", "foo", "die")
-    turns.submit("after", "foo", "hello")
-    for _ in range(2):
-        dying = worker()
-        dying.start(ready=False)
-        assert dying.process
-        assert dying.process.wait(PATIENCE_SECONDS) == -signal.SIGKILL
-    with worker():
-        assert ended(turns, "after").answer == "heard hello"
-    record = turns.status("deadly")
-    assert (record.state, record.code, record.attempts) == (State.FAILED, "worker_lost", 2)
-
-
-def test_a_chain_that_blocks_does_not_block_the_others(tmp_path: Path, redis_url: str) -> None:
-    turns, gate = TurnStore(Settings(redis_url=redis_url)), tmp_path / "gate"
-    with Worker(redis_url, tmp_path, concurrency=3, TURNSTILE_CHAIN="tests.chains.odd:blocking", TURNSTILE_LEASE_SECONDS="1"):
-        turns.submit("blocked-1", "one", f"gate {gate}")
-        turns.submit("blocked-2", "two", f"gate {gate}")
-        turns.submit("free", "three", "hello")
-        assert ended(turns, "free").answer == "heard hello"
-        leased = turns.client.zscore(turns.keys.due, "one")
-        wait_until(lambda: turns.client.zscore(turns.keys.due, "one") != leased, "the blocked turn's lease is renewed")
-        gate.touch()
-        assert [ended(turns, f"blocked-{n}").attempts for n in (1, 2)] == [1, 1]
-
-
-def test_a_chain_that_raises_fails_its_turn_without_telling_tales(tmp_path: Path, redis_url: str) -> None:
-    turns = TurnStore(Settings(redis_url=redis_url))
-    with Worker(redis_url, tmp_path, TURNSTILE_CHAIN="tests.chains.odd:raising") as worker:
-        turns.submit("raises", "foo", "a-secret-word")
-        record = ended(turns, "raises")
-        assert (record.state, record.code) == (State.FAILED, "chain_error")
-        assert "a-secret-word" not in (record.message or "") + worker.text()
-
-
-@pytest.mark.parametrize("name", ["exiting", "exiting_in_a_task"])
-def test_a_chain_that_would_end_the_process_ends_its_turn_alone(tmp_path: Path, redis_url: str, name: str) -> None:
-    turns = TurnStore(Settings(redis_url=redis_url))
-    with Worker(redis_url, tmp_path, TURNSTILE_CHAIN=f"tests.chains.odd:{name}") as worker:
-        turns.submit("exits", "foo", "exit")
-        turns.submit("after", "foo", "hello")
-        assert ended(turns, "after").answer == "heard hello"
-        record = turns.status("exits")
-        assert (record.state, record.code, record.attempts) == (State.FAILED, "chain_error", 1)
-        assert worker.stop() == 0
-
-
-def test_deployments_with_prefixes_of_their_own_share_a_server(tmp_path: Path, redis_url: str) -> None:
-    chain = "tests.chains.odd:blocking"
-    settings = Settings(redis_url=redis_url, key_prefix="a:", history_prefix="ha:")
-    turns = TurnStore(settings)
-    with (
-        Worker(redis_url, tmp_path, TURNSTILE_CHAIN=chain, TURNSTILE_KEY_PREFIX="b:", TURNSTILE_HISTORY_PREFIX="hb:"),
-        Worker(redis_url, tmp_path, TURNSTILE_CHAIN=chain),
-        Worker(redis_url, tmp_path, TURNSTILE_CHAIN=chain, TURNSTILE_KEY_PREFIX="a:", TURNSTILE_HISTORY_PREFIX="ha:"),
-    ):
-        for n in range(20):
-            turns.submit(f"t{n}", f"s{n}", "hello", Options(queue="batch" if n % 2 else "chat"))
-        for n in range(20):
-            assert ended(turns, f"t{n}").dispatches == 1
-    assert turns.stats()["completed"] == 20
-
-
-class _KnowsNoModel(BaseHTTPRequestHandler):
-    """A model's server on which nobody has a model of that name."""
-
-    def do_GET(self) -> None:
-        """Refuse."""
-        text = json.dumps({"error": {"message": "No.", "type": "invalid_request_error", "code": "model_not_found"}}).encode()
-        self.send_response(404)
-        self.send_header("Content-Length", str(len(text)))
-        self.end_headers()
-        self.wfile.write(text)
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the base class's name
-        """Nothing."""
-
-
-def test_a_model_that_its_server_does_not_know_stops_the_worker(tmp_path: Path, redis_url: str) -> None:
-    with ThreadingHTTPServer(("127.0.0.1", 0), _KnowsNoModel) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
-        worker = Worker(redis_url, tmp_path, OPENAI_BASE_URL=f"http://127.0.0.1:{server.server_port}/v1")
-        worker.start(ready=False)
-        assert worker.process
-        assert worker.process.wait(PATIENCE_SECONDS) == 2
-        server.shutdown()
-    lines = [line for line in worker.text().splitlines() if line.startswith("turnstile: ")]
-    assert len(lines) == 1
-    assert "TURNSTILE_MODEL" in lines[0]
-
-
-def test_the_seeds_own_chain_commits_atomically(tmp_path: Path, redis_url: str, model: str) -> None:
-    turns = TurnStore(Settings(redis_url=redis_url))
-    chain = "tests.chains.seed:chain_with_history"
-    with Worker(redis_url, tmp_path, TURNSTILE_CHAIN=chain, OPENAI_BASE_URL=model, OPENAI_API_KEY="none"):
-        turns.submit("t1", "foo", "Hi! I'm bob")
-        turns.submit("t2", "foo", "Whats my name", Options(stream=False))
-        turns.submit("t3", "foo", "bad [[fail=400]]")
-        turns.submit("t4", "foo", "Whats my name")
-        assert "Bob" in ended(turns, "t4").outcome()
-        assert "Bob" in ended(turns, "t2").outcome()
-        assert ended(turns, "t3").state is State.FAILED
-    elements = [json.loads(element) for element in reversed(turns.history("foo"))]
-    assert [element["turnstile"]["turn"] for element in elements] == ["t1", "t1", "t2", "t2", "t4", "t4"]
-    assert [element["type"] for element in elements] == ["human", "ai"] * 3
-
-
-@pytest.mark.parametrize(
-    ("variable", "value", "what"),
-    [
-        ("TURNSTILE_CHAIN", "no.such.module:chain", "TURNSTILE_CHAIN"),
-        ("TURNSTILE_CHAIN", "tests.chains.odd:not_a_chain", "TURNSTILE_CHAIN"),
-        ("TURNSTILE_MODEL", "two words", "TURNSTILE_MODEL"),
-        ("OPENAI_BASE_URL", "nonsense", "OPENAI_BASE_URL"),
-        ("TURNSTILE_LEASE_SECONDS", "soon", "TURNSTILE_LEASE_SECONDS"),
-        ("REDIS_URL", "http://localhost", "REDIS_URL"),
-    ],
-)
-def test_a_bad_setting_stops_the_worker_with_one_clear_line(
-    tmp_path: Path, redis_url: str, variable: str, value: str, what: str
-) -> None:
-    worker = Worker(redis_url, tmp_path)
-    worker.env[variable] = value
-    _stops_with_one_line(worker, what)
-
-
-def test_a_login_or_database_that_is_wrong_stops_the_worker_with_one_clear_line(tmp_path: Path) -> None:
-    with EmbeddedServer(tmp_path / "server", append_only=False, password="word") as server:
-        _stops_with_one_line(Worker(server.url.replace(":word@", ":other@"), tmp_path), "refuses the login")
-        _stops_with_one_line(Worker(f"{server.url.removesuffix('/0')}/99", tmp_path), "has no database 99")
-
-
-def test_workers_of_the_same_command_are_nodes_of_their_own(tmp_path: Path, redis_url: str) -> None:
-    first, second, named = workers = [Worker(redis_url, tmp_path) for _ in range(3)]
-    for worker in (first, second):
-        place = worker.command.index("-n")
-        del worker.command[place : place + 2]
-    with first, second, named, Celery(broker=redis_url) as stranger:
-        replies = stranger.control.ping(timeout=PATIENCE_SECONDS, limit=3) or ()
-        names = [one for reply in replies for one in reply]
-        assert len(set(names)) == len(workers)
-        assert sum(name.startswith("turnstile-") for name in names) == 2
-        assert all(f"turnstile-{worker.pid}-" in " ".join(names) for worker in (first, second))
-
-
-def _stops_with_one_line(worker: Worker, what: str) -> None:
-    worker.start(ready=False)
-    assert worker.process
-    assert worker.process.wait(PATIENCE_SECONDS) == 2
-    lines = [line for line in worker.text().splitlines() if line.startswith("turnstile: ")]
-    assert len(lines) == 1
-    assert what in lines[0]
-    assert "Traceback" not in worker.text()
