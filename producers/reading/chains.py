@@ -7,7 +7,7 @@ from time import monotonic
 from redis.exceptions import ResponseError
 
 from turnstile.turns.errors import InvalidTurn
-from turnstile.turns.store.roster import Facts
+from turnstile.turns.store.registry import Facts
 from turnstile.turns.store.turns import AsyncTurnStore, TurnStore
 
 _PAUSE_SECONDS = 5.0
@@ -24,7 +24,7 @@ class Chains:
     async def names(self, store: AsyncTurnStore) -> frozenset[str]:
         """Return the names of all chains."""
         if self._due():
-            # A user without the right to read the roster knows of none.
+            # A user without the right to read the registry knows of none.
             with suppress(ResponseError):
                 self._note(await store.workers())
         return self._names

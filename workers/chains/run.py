@@ -83,7 +83,7 @@ class ChainOutput:
     model: str | None
     finish_reason: str | None
     transcript: Sequence[BaseMessage] = ()
-    """What a graph adds to the history; empty for the question and the message."""
+    """The messages that a graph adds to the history; empty for the question and the message."""
 
     @property
     def text(self) -> str:
@@ -103,7 +103,7 @@ class Asked:
     claim: Claim
     store: AsyncTurnStore
     before: Sequence[BaseMessage]
-    """What comes before the question: the window, and what the turn brings along."""
+    """Return the messages before the question: the window, and those that the turn brings along."""
     options: Mapping[str, Any]
     on_event: Callable[[ChainEvent | StepDelta], object] | None
 

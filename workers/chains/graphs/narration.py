@@ -12,7 +12,7 @@ _SOURCE = "lc_source"
 
 
 class Narration:
-    """What a listener is told. Calls of models that middlewares make for themselves are not part of the answer."""
+    """The events for a listener. Calls of models that middlewares make for themselves are not part of the answer."""
 
     def __init__(self, listener: Callable[[ChainEvent | StepDelta], object] | None) -> None:
         self._listener = listener

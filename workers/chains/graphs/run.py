@@ -186,7 +186,7 @@ class GraphRun:
 
 
 def _answers_calls(claim: Claim, before: Sequence[BaseMessage]) -> bool:
-    """Whether a turn answers the client's calls of an earlier answer, as messages, and no interrupts."""
+    """Return whether a turn answers the client's calls of an earlier answer, as messages, and no interrupts."""
     answered = {message.tool_call_id for message in before if isinstance(message, ToolMessage)}
     return claim.answers.keys() <= answered
 

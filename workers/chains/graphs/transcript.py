@@ -55,7 +55,7 @@ class Additions:
 
 
 def is_summary(message: BaseMessage) -> bool:
-    """Whether a middleware wrote a message in somebody's name, in place of others: nobody said it."""
+    """Return whether a middleware wrote a message in somebody's name, in place of others: nobody said it."""
     return message.type in ("human", "system") and bool(message.additional_kwargs.get(_SOURCE))
 
 
