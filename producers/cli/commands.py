@@ -131,22 +131,27 @@ def erase(terminal: "Terminal", session: str, yes: bool) -> None:
 
 
 @main.command()
-@click.argument("source", metavar="IN.jsonl", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.argument("target", metavar="OUT.jsonl", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("source", metavar="IN", type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path))
+@click.argument("target", metavar="OUT.jsonl", type=click.Path(dir_okay=False, allow_dash=True, path_type=Path))
 @click.option("--at-once", type=click.IntRange(min=1), default=1000, show_default=True, help="Maximum unfinished turns.")
+@click.option("--csv/--jsonl", "as_csv", default=None, help="Form of IN. Default: by its name, else JSON lines.")
+@click.option("--retry-failed", is_flag=True, help="Ask lines that failed or were refused again.")
 @with_terminal
-def batch(terminal: "Terminal", source: Path, target: Path, at_once: int) -> None:
-    """Ask every line of a file.
+def batch(terminal: "Terminal", source: Path, target: Path, at_once: int, as_csv: bool | None, retry_failed: bool) -> None:
+    """Ask every line of a file, and write each answer as soon as it is there.
 
-    A line is a JSON object with `session` and `question`, and may have an `id` and options (`model`, `instructions`, …).
-    Answers are written as soon as they are ready. Run it again to continue after an interruption: nothing is asked twice.
-    Exit status 1 if a line was refused, failed or was cancelled: OUT.jsonl says which.
-    The same line at the same place in any file is the same question; give lines an `id` of their own to ask them again.
+    IN has a JSON object a line, or is CSV with a header: `session` and `question`, and if wanted `id` and options (`model`,
+    `instructions`, …). OUT.jsonl gets a JSON object for each line. `-` is stdin or stdout.
+
+    Run it again to go on after an interruption: lines whose `id` is in OUT.jsonl are not asked again. A line without an `id`
+    has one made from its text, so leave such lines as they are. Exit status 1 while a line has no answer; OUT.jsonl says why.
     """
-    from turnstile.producers.cli import batch
+    from turnstile.producers.cli.batch.run import run_and_report
     from turnstile.turns.settings import settings
 
-    raise SystemExit(batch.run_and_report(terminal, settings(), source, target, at_once))
+    by_name = source.suffix.lower() == ".csv" if as_csv is None else as_csv
+    status = run_and_report(terminal, settings(), source, target, at_once, as_csv=by_name, retry_failed=retry_failed)
+    raise SystemExit(status)
 
 
 @main.command()

@@ -84,9 +84,9 @@ class StepWorker:
             thread.join()
         assert not failures, failures
 
-    def work(self, reply: Reply) -> bool:
+    def work(self, reply: Reply, queue: str = "chat") -> bool:
         """Do one turn, if there is one: word by word when it streams."""
-        claim = self.take_if_any()
+        claim = self.take_if_any(queue)
         if claim is None:
             return False
         answer = reply(claim)
@@ -104,14 +104,14 @@ def remember_names(claim: Claim) -> str:
 
 
 @contextmanager
-def answering(settings: Settings, reply: Reply = remember_names) -> Iterator[None]:
+def answering(settings: Settings, reply: Reply = remember_names, queue: str = "chat") -> Iterator[None]:
     """A step worker that answers everything, for the length of a test."""
     worker, done = StepWorker(settings), threading.Event()
 
     def run() -> None:
         while not done.is_set():
             with suppress(AssertionError):  # a turn that was cancelled in its hands
-                if worker.work(reply):
+                if worker.work(reply, queue):
                     continue
             time.sleep(0.005)
 

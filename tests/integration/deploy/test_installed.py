@@ -133,7 +133,7 @@ def test_an_extra_brings_what_its_part_imports(tmp_path: Path, wheel: Path, extr
     made = new_project(tmp_path, wheel, {})
     with_libraries_of(made, extra)
     statement = {
-        "cli": "import turnstile.producers.cli.commands, turnstile.producers.cli.chat, turnstile.producers.cli.batch",
+        "cli": "import turnstile.producers.cli.commands, turnstile.producers.cli.chat, turnstile.producers.cli.batch.run",
         "history": "from turnstile import RedisChatMessageHistory",
         "worker": "from turnstile import app; app.loader.import_default_modules(); import turnstile.workers.process.runtime",
         "gateway": "import turnstile.producers.gateway.asgi; import uvicorn.protocols.http.httptools_impl, uvloop",

@@ -1,0 +1,1 @@
+"""`turnstile batch`: many questions from a file, answered in order within each session, safe to run again."""

@@ -1,0 +1,113 @@
+"""The questions of a batch: JSON lines, or CSV with a header; UTF-8, with or without a byte order mark.
+
+A line has a `session` and a `question`, and may have an `id` and any option of `ask`. Without an `id`, a line's turn id is made
+from its text: the same line is the same turn, wherever it stands; the second of two equal lines is another turn.
+"""
+
+import csv
+import hashlib
+import io
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from turnstile.turns.errors import InvalidTurn
+from turnstile.turns.ids import check_turn
+from turnstile.turns.question import Options
+
+_OPTIONS = frozenset(field.name for field in fields(Options))
+_TEXTS = frozenset({"session", "question", "id", "queue", "name", "model", "instructions"})
+_REQUIRED = frozenset({"session", "question"})
+_LONGEST_CELL = 16_777_216
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One question of the input; `number` is its line, from 1."""
+
+    number: int
+    id: str
+    session: str
+    question: Any
+    options: dict[str, Any]
+
+
+def read(data: bytes, *, as_csv: bool = False) -> list[Line]:
+    """Return the lines of a file, without empty ones.
+
+    Raises:
+        InvalidTurn: a line is wrong; the message names it.
+    """
+    rows = _csv_rows(_text(data)) if as_csv else _json_rows(_text(data))
+    seen: Counter[str] = Counter()
+    lines: dict[str, Line] = {}
+    for number, text, content in rows:
+        seen[text] += 1
+        line = _line(number, content, f"batch-{hashlib.sha256(f'{seen[text]}:{text}'.encode()).hexdigest()[:32]}")
+        if line.id in lines:
+            raise _wrong(number, f"its id is that of line {lines[line.id].number}")
+        lines[line.id] = line
+    return list(lines.values())
+
+
+def _text(data: bytes) -> str:
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise _wrong(data.count(b"\n", 0, error.start) + 1, "not UTF-8") from None
+
+
+def _json_rows(text: str) -> Iterator[tuple[int, str, dict[str, Any]]]:
+    for number, line in enumerate(text.split("\n"), start=1):
+        if stripped := line.strip():
+            try:
+                content = json.loads(stripped)
+            except (ValueError, RecursionError):
+                content = None
+            if not isinstance(content, dict):
+                raise _wrong(number, "not a JSON object")
+            yield number, stripped, content
+
+
+def _csv_rows(text: str) -> Iterator[tuple[int, str, dict[str, Any]]]:
+    csv.field_size_limit(_LONGEST_CELL)
+    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    try:
+        for row in reader:
+            if None in row:
+                raise _wrong(reader.line_num, "more cells than the header has")
+            cells = {name: cell for name, cell in row.items() if cell}
+            if cells:
+                content = {name: _value(reader.line_num, name, cell) for name, cell in cells.items()}
+                yield reader.line_num, json.dumps(cells), content
+    except csv.Error as error:
+        raise _wrong(reader.reader.line_num, f"no CSV ({error})") from None
+
+
+def _value(number: int, name: str, cell: str) -> Any:
+    if name in _TEXTS:
+        return cell
+    try:
+        return json.loads(cell)
+    except ValueError:
+        raise _wrong(number, f"`{name}` must be a number, true, false, or JSON") from None
+
+
+def _line(number: int, content: Mapping[str, Any], made_id: str) -> Line:
+    if unknown := content.keys() - _OPTIONS - _REQUIRED - {"id"}:
+        raise _wrong(number, f"`{min(unknown)}` is unknown")
+    if not content.keys() >= _REQUIRED:
+        raise _wrong(number, "`session` and `question` are required")
+    options = {"queue": "batch", "stream": False, **{name: content[name] for name in content.keys() & _OPTIONS}}
+    try:
+        Options(**options)
+        id = check_turn(content.get("id", made_id))
+    except InvalidTurn as error:
+        raise _wrong(number, str(error)) from None
+    return Line(number, id, content["session"], content["question"], options)
+
+
+def _wrong(number: int, fault: str) -> InvalidTurn:
+    return InvalidTurn(f"line {number}: {fault.rstrip('.')}.", param="line")

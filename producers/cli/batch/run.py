@@ -1,0 +1,146 @@
+"""A run of a batch: every line that has no result yet is asked, and its result is written when its turn ends."""
+
+import asyncio
+import sys
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import aclosing, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from turnstile.producers.cli.batch.lines import Line, read
+from turnstile.producers.cli.batch.results import ANSWERED, Result, Results
+from turnstile.producers.cli.terminal import Terminal
+from turnstile.producers.client import AsyncChatClient
+from turnstile.producers.reading.follow import ended
+from turnstile.producers.reading.readers import Patience
+from turnstile.turns.asyncio_tasks import end_all
+from turnstile.turns.errors import QueueMemoryFull, QueueUnreachable, TooManyWaiting, TurnRefused, UnknownTurn
+from turnstile.turns.settings import Settings
+
+_PAUSE_SECONDS = 1.0
+_STDIO = Path("-")
+
+Show = Callable[[int, int], None]
+
+
+def run_and_report(
+    terminal: Terminal, settings: Settings, source: Path, target: Path, at_once: int, *, as_csv: bool, retry_failed: bool
+) -> int:
+    """Ask all lines, show the counts, and return the exit status: 1 while a line of the input has no answer."""
+    lines = read(_input(source, target), as_csv=as_csv)
+    results = Results(None if target == _STDIO else target)
+    with _progress() as show:
+        counts = asyncio.run(run(settings, lines, results, at_once, show, retry_failed=retry_failed))
+    text = ", ".join(f"{count:,} {state}" for state, count in sorted(counts.items())) or "no questions"
+    if target == _STDIO:
+        terminal.complain(text)
+    else:
+        terminal.result(text, counts)
+    if not counts.keys() <= ANSWERED:
+        terminal.notice("Ask the lines without an answer again with --retry-failed.")
+        return 1
+    return 0
+
+
+def _input(source: Path, target: Path) -> bytes:
+    if source == _STDIO:
+        return sys.stdin.buffer.read()
+    try:
+        if target.exists() and source.samefile(target):
+            raise click.UsageError(f"{target} is the input: name another file for the results.")
+        return source.read_bytes()
+    except OSError as error:
+        raise click.UsageError(f"{source} cannot be read: {error.strerror}.") from None
+
+
+@contextmanager
+def _progress() -> Iterator[Show]:
+    """Show a progress bar, on a terminal only."""
+    columns = (TextColumn("answered"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda done, of: bar.update(task, completed=done, total=of)
+
+
+async def run(
+    settings: Settings, lines: list[Line], results: Results, at_once: int, show: Show, *, retry_failed: bool = False
+) -> Counter[str]:
+    """Ask the lines that have no result, `at_once` unfinished at most, and return the number of all lines by state.
+
+    `show` gets the number of lines with a result, and of all. With `retry_failed`, lines without an answer are asked again.
+    """
+    todo = [line for line in lines if _is_open(results.state(line.id), retry_failed)]
+    done = len(lines) - len(todo)
+    show(done, len(lines))
+    with results:
+        async with AsyncChatClient(settings=settings) as client, aclosing(_ask_all(client, todo, at_once, results)) as ended:
+            async for result in ended:
+                results.write(result)
+                done += 1
+                show(done, len(lines))
+    return Counter(results.state(line.id) for line in lines)
+
+
+def _is_open(state: str, retry_failed: bool) -> bool:
+    return not state or (retry_failed and state not in ANSWERED)
+
+
+async def _ask_all(client: AsyncChatClient, lines: list[Line], at_once: int, results: Results) -> AsyncGenerator[Result, None]:
+    """Yield results as turns end, while later lines are submitted: one by one, so that a session's keep their order."""
+    slots = asyncio.Semaphore(at_once)
+    ready: asyncio.Queue[asyncio.Task[Any]] = asyncio.Queue()
+    following: set[asyncio.Task[Result]] = set()
+
+    async def submit() -> None:
+        for line in lines:
+            await slots.acquire()
+            refusal = await _submit(client, line, again=bool(results.state(line.id)))
+            task = asyncio.create_task(_result(client, line, refusal))
+            following.add(task)
+            task.add_done_callback(ready.put_nowait)
+
+    submitting = asyncio.create_task(submit())
+    submitting.add_done_callback(lambda task: ready.put_nowait(task) if not task.cancelled() and task.exception() else None)
+    try:
+        for _ in lines:
+            task = await ready.get()
+            following.discard(task)
+            slots.release()
+            yield task.result()
+    finally:
+        await end_all([submitting, *following])
+
+
+async def _submit(client: AsyncChatClient, line: Line, *, again: bool) -> TurnRefused | None:
+    """Submit a line, and return the reason if it is refused. Caps and outages are waited out."""
+    patience = Patience(None)
+    while True:
+        try:
+            if again:
+                with suppress(UnknownTurn):
+                    await client.retry(line.id)
+            await client.ask(line.session, line.question, id=line.id, **line.options)
+            return None
+        except (TooManyWaiting, QueueMemoryFull):
+            patience.answered()
+            await asyncio.sleep(_PAUSE_SECONDS)
+        except TurnRefused as error:
+            return error
+        except QueueUnreachable as error:
+            await asyncio.sleep(patience.tolerate(error))
+
+
+async def _result(client: AsyncChatClient, line: Line, refusal: TurnRefused | None) -> Result:
+    result: Result = {"line": line.number, "id": line.id, "session": line.session}
+    if refusal:
+        return {**result, "state": "refused", "error": {"code": refusal.code, "message": str(refusal)}}
+    record = await ended(client.store, client.wakeups, line.id)
+    result["state"] = str(record.state)
+    if record.state.answered:
+        return {**result, "answer": record.answer or ""}
+    return {**result, "error": {"code": record.code or "cancelled", "message": record.message or ""}}

@@ -1,0 +1,81 @@
+"""The lines of a batch: JSON lines and CSV, and what is wrong with one."""
+
+import json
+import re
+
+import pytest
+
+from tests.support.processes import ROOT
+from turnstile.producers.cli.batch.lines import read
+from turnstile.turns.errors import InvalidTurn
+
+PAGE = (ROOT / "docs" / "batch.md").read_text()
+GOOD = json.dumps({"session": "s", "question": "q"})
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("{", "line 2: not a JSON object."),
+        ("[]", "line 2: not a JSON object."),
+        ("[" * 100_000, "line 2: not a JSON object."),
+        ('{"session": "s"}', "line 2: `session` and `question` are required."),
+        ('{"session": "s", "question": "q", "colour": "red"}', "line 2: `colour` is unknown."),
+        ('{"session": "s", "question": "q", "temperature": 3}', "line 2: `temperature` must be between 0 and 2."),
+        ('{"session": "s", "question": "q", "id": ""}', "line 2: A turn id is "),
+        ('{"session": "s", "question": "q", "id": 5}', "line 2: A turn id is "),
+    ],
+)
+def test_a_bad_line_is_named(text: str, told: str) -> None:
+    with pytest.raises(InvalidTurn) as caught:
+        read(f"{GOOD}\n{text}\n".encode())
+    assert str(caught.value).startswith(told)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("s,q,x,y\n", "line 2: more cells than the header has."),
+        ("s\n", "line 2: `session` and `question` are required."),
+        ("s,q,warm\n", "line 2: `temperature` must be a number, true, false, or JSON."),
+        ('s,"q', "line 2: no CSV (unexpected end of data)."),
+    ],
+)
+def test_a_bad_row_is_named(text: str, told: str) -> None:
+    with pytest.raises(InvalidTurn) as caught:
+        read(f"session,question,temperature\n{text}".encode(), as_csv=True)
+    assert str(caught.value) == told
+
+
+def test_the_same_id_twice_is_told_with_both_lines() -> None:
+    line = '{"session": "s", "question": "q", "id": "a"}\n'
+    with pytest.raises(InvalidTurn, match=r"^line 3: its id is that of line 1\.$"):
+        read(f"{line}\n{line}".encode())
+
+
+def test_text_that_is_not_utf_8_is_named_by_its_line() -> None:
+    with pytest.raises(InvalidTurn, match=r"^line 3: not UTF-8\.$"):
+        read(f"{GOOD}\n{GOOD}\n".encode() + b"\xe9")
+
+
+@pytest.mark.parametrize("text", [f"\ufeff{GOOD}\n", f"{GOOD}\r\n", GOOD, f"\n  {GOOD} \n\n"])
+def test_what_editors_do_to_a_file_changes_no_id(text: str) -> None:
+    [line] = read(text.encode())
+    assert line.id == read(GOOD.encode())[0].id
+    assert (line.session, line.question) == ("s", "q")
+
+
+def test_a_line_separator_within_a_question_ends_no_line() -> None:
+    [line] = read(json.dumps({"session": "s", "question": "a\u2028b"}, ensure_ascii=False).encode())
+    assert line.question == "a\u2028b"
+
+
+def test_a_long_question_in_csv() -> None:
+    [line] = read(f"session,question\ns,{'x' * 200_000}\n".encode(), as_csv=True)
+    assert len(line.question) == 200_000
+
+
+@pytest.mark.parametrize("form", ["json", "csv"])
+def test_the_lines_on_the_page_are_good(form: str) -> None:
+    [text] = re.findall(rf"```{form}\n(.*?)```", PAGE, re.DOTALL)
+    assert {line.session for line in read(text.encode(), as_csv=form == "csv")} == {"customer-7"}
