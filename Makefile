@@ -55,6 +55,24 @@ test-redis: $(VENV)/.dev ## The tests of scripts, histories, clients and a storm
 
 .PHONY: test-redis
 
+# Every other target takes the locked versions.
+BOUNDED := tests/fundamentals tests/integration/workers/test_worker.py tests/integration/workers/test_flower.py \
+  tests/integration/gateway/test_responses.py
+
+$(VENV)-lowest/.done $(VENV)-newest/.done: $(VENV)-%/.done: pyproject.toml | $(VENV)/.dev
+	$(PYTHON) -m venv --clear $(VENV)-$*
+	$(BIN)/python -m tests.support.version_bounds $* > $(VENV)-$*/constraints.txt
+	$(VENV)-$*/bin/python -m pip --disable-pip-version-check install -q -c $(VENV)-$*/constraints.txt -e '.[all]' \
+	  httpx pytest pytest-asyncio pytest-timeout
+	@touch $@
+
+test-lowest: ## Set up, then the main tests with the oldest libraries that pyproject.toml allows
+test-newest: ## The same with the newest
+test-lowest test-newest: test-%: $(VENV)-%/.done
+	$(VENV)-$*/bin/python -m pytest -p no:cacheprovider $(BOUNDED)
+
+.PHONY: test-lowest test-newest
+
 explore: $(VENV)/.dev ## Every interleaving of the scripts, within bounds; writes docs/exploration.md
 	@$(BIN)/python -m tests.exploration
 

@@ -4,13 +4,15 @@ import ast
 import sys
 import tomllib
 from collections.abc import Iterator
-from importlib.metadata import packages_distributions
+from importlib.metadata import packages_distributions, version
 from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
+from tests.support.version_bounds import lowest, requirements
 from turnstile.turns.extras import MODULES
 
 ROOT = Path(__file__).parents[2]
@@ -91,3 +93,12 @@ def test_the_makefile_links_every_part() -> None:
     links = {link.name: link.resolve() for link in names.iterdir() if link.is_symlink()}
     parts = {name.removeprefix("turnstile."): ROOT / part for name, part in SETUPTOOLS["package-dir"].items() if "." in name}
     assert links == {**parts, **{name: ROOT / "package" / name for name in ("__init__.py", "py.typed")}}
+
+
+def test_every_library_has_one_lower_bound_which_the_locked_version_is_not_below() -> None:
+    bounds: dict[str, set[str]] = {}
+    for requirement in requirements():
+        bounds.setdefault(requirement.name, set()).add(lowest(requirement))
+    assert {name: found for name, found in bounds.items() if len(found) > 1 or "" in found} == {}
+    for name, (bound,) in bounds.items():
+        assert Version(version(name)) >= Version(bound)
