@@ -29,7 +29,7 @@ from turnstile.producers.gateway.page import routes as page
 from turnstile.producers.gateway.probes import routes as probes
 from turnstile.producers.gateway.responses import routes as responses
 from turnstile.turns.asyncio_tasks import end_all
-from turnstile.turns.errors import QueueUnreachable, SettingError
+from turnstile.turns.errors import LoginRefused, QueueUnreachable, SettingError
 from turnstile.turns.settings import Settings
 from turnstile.turns.settings import settings as read_settings
 from turnstile.turns.store.registry import oddities
@@ -91,12 +91,14 @@ async def _check(backend: Backend) -> None:
             workers = await backend.store.workers(1)
             for difference in oddities(backend.settings, workers):
                 log.warning("%s", difference)
-    except SettingError as error:
+    except (SettingError, LoginRefused) as error:
         sys.stderr.write(f"turnstile: {error}\n")
         sys.stderr.flush()
         # An exception would show its traceback, and end the server with another exit status.
         os._exit(_WRONG_USE)
-    except (QueueUnreachable, ResponseError, TimeoutError):
+    except QueueUnreachable as error:
+        log.warning("%s", error)
+    except (ResponseError, TimeoutError):
         log.debug("the workers' settings could not be read yet")
 
 

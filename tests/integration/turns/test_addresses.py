@@ -16,6 +16,7 @@ from redis.backoff import NoBackoff
 from tests.chaos.proxy import ProxyThread
 from tests.integration.workers.test_flower import flower
 from tests.support.certificates import Certificates
+from tests.support.gateways import Gateway
 from tests.support.processes import ROOT, Worker, environment
 from tests.support.wait import PATIENCE_SECONDS, wait_until
 from turnstile.deploy.local.server import EmbeddedServer
@@ -146,6 +147,19 @@ def test_a_refusal_is_told_at_once(
                     await call()
 
     asyncio.run(ask())
+
+
+@pytest.mark.parametrize(
+    ("change", "told"), [((":word@", ":other@"), "refuses the login"), (("/0", "/99"), "has no database 99")]
+)
+def test_a_gateway_that_is_refused_ends_with_one_line(guarded: str, tmp_path: Path, change: tuple[str, str], told: str) -> None:
+    gateway = Gateway(guarded.replace(*change), tmp_path)
+    gateway.start(ready=False)
+    assert gateway.process
+    assert gateway.process.wait(PATIENCE_SECONDS) == 2
+    [line] = [line for line in gateway.log.read_text().splitlines() if line.startswith("turnstile: ")]
+    assert told in line
+    assert "Traceback" not in gateway.log.read_text()
 
 
 @pytest.fixture(scope="module")
