@@ -11,7 +11,7 @@ local none, text = key.probe .. asked.name, key.probe .. asked.name .. ':text'
 local tries = {
   DEL = { none }, EXISTS = { none }, GET = { none }, HDEL = { none, 'f' }, HEXISTS = { none, 'f' },
   HGET = { none, 'f' }, HGETALL = { none }, HINCRBY = { none, 'f', 'x' }, HKEYS = { none }, HMGET = { none, 'f' },
-  HSET = { none, 'f', 'v', 'g' }, HSETNX = { none, 'f', 'v', 'g' },
+  HSET = { none, 'f', 'v', 'g' }, HSETNX = { text, 'f', 'v' },
   LINDEX = { none, 0 }, LLEN = { none }, LPOP = { none }, LPOS = { none, 'x' }, LPUSH = { text, 'x' },
   LRANGE = { none, 0, 0 }, LREM = { none, 1, 'x' }, PERSIST = { none }, PEXPIRE = { none, 1 },
   PUBLISH = { asked.channels[1] or none, '' }, PUBSUB = { 'NUMSUB', none }, RENAME = { none, none }, RPUSH = { text, 'x' }, SADD = { text, 'x' },
