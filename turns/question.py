@@ -126,7 +126,10 @@ class Options:
         default = Options()
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         told = {name: value for name, value in values.items() if value != getattr(default, name)}
-        return encode_options(told, max_text_bytes)
+        text = encode_options(told, max_text_bytes)
+        for name in ("history", "before"):
+            _check(all(map(_has_content, getattr(self, name) or ())), name, "messages whose content is a text or content parts")
+        return text
 
     @classmethod
     def decode(cls, text: str | bytes) -> Self:
@@ -147,6 +150,14 @@ _FORMS: tuple[tuple[Any, str, tuple[str, ...]], ...] = (
 
 def _is_message(message: object) -> bool:
     return isinstance(message, dict) and isinstance(message.get("role"), str) and "content" in message
+
+
+def _has_content(message: Mapping[str, Any]) -> bool:
+    """Return True for a content that a chain can read. A message of the assistant that only calls tools has none."""
+    content = message["content"]
+    if isinstance(content, list):
+        return all(isinstance(part, str) or _is_part(part) for part in content)
+    return content is None or isinstance(content, str)
 
 
 def _check(holds: bool, param: str, what: str) -> None:

@@ -54,3 +54,12 @@ def test_an_empty_question_is_called_empty(question: Any) -> None:
 def test_parts_of_another_form_are_refused_before_a_chain_meets_them(question: Any) -> None:
     with pytest.raises(InvalidTurn, match="a list of content parts, each with a `type`"):
         ChatClient(settings=NOBODY).ask("foo", question)
+
+
+@pytest.mark.parametrize("content", [5, {}, [None], [{"type": "text", "text": None}], [{"type": 5}]])
+@pytest.mark.parametrize("name", ["history", "before"])
+def test_messages_of_another_form_are_refused_too(name: str, content: Any) -> None:
+    options: Any = {name: [{"role": "user", "content": content}]}
+    with pytest.raises(InvalidTurn, match=f"`{name}` must be messages whose content is a text or content parts") as caught:
+        ChatClient(settings=NOBODY).ask("foo", "hello", **options)
+    assert caught.value.param == name
