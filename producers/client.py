@@ -18,7 +18,7 @@ from turnstile.producers.reading import agreement
 from turnstile.producers.reading.blocking import follow_blocking
 from turnstile.producers.reading.chains import Chains
 from turnstile.producers.reading.follow import follow
-from turnstile.producers.reading.readers import EndReader, EventReader, Piece, Reader, TextReader
+from turnstile.producers.reading.readers import EndReader, EventReader, OnStep, Piece, Reader, TextReader
 from turnstile.producers.reading.wakeups import Wakeups, wakeups_at
 from turnstile.producers.transcript import HistoryMessage, read_history
 from turnstile.turns.errors import UnknownTurn
@@ -96,13 +96,14 @@ class Turn(_Turn):
         [record] = self._follow(EndReader(), timeout)
         return record.outcome()
 
-    def stream(self, after: int = 0, timeout: float | None = None) -> Iterator[Piece]:
+    def stream(self, after: int = 0, timeout: float | None = None, on_step: OnStep | None = None) -> Iterator[Piece]:
         """Yield the answer in pieces, as they come; even a late reader gets all of them. Raises as `result` does.
 
         A piece is a `str`. If `piece.starts_over`, the turn was restarted (its worker died, say): discard the earlier pieces.
-        To resume, pass the `sequence` of your last piece as `after`. `timeout` is for the whole answer.
+        To resume, pass the `sequence` of your last piece as `after`. `timeout` is for the whole answer. `on_step` is called
+        with the name of each step of a graph, and whether it is done.
         """
-        return self._follow(TextReader(after), timeout)
+        return self._follow(TextReader(after, on_step), timeout)
 
     def events(self, after: int = 0, timeout: float | None = None) -> Iterator[Event]:
         """Yield the turn's events after sequence `after`, as they happen, up to its end.
@@ -192,9 +193,9 @@ class AsyncTurn(_Turn):
         [record] = [record async for record in self._follow(EndReader(), timeout)]
         return record.outcome()
 
-    def stream(self, after: int = 0, timeout: float | None = None) -> AsyncIterator[Piece]:
+    def stream(self, after: int = 0, timeout: float | None = None, on_step: OnStep | None = None) -> AsyncIterator[Piece]:
         """See Turn.stream."""
-        return self._follow(TextReader(after), timeout)
+        return self._follow(TextReader(after, on_step), timeout)
 
     def events(self, after: int = 0, timeout: float | None = None) -> AsyncIterator[Event]:
         """See Turn.events."""

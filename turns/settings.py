@@ -86,6 +86,15 @@ def _chains(text: str) -> str:
     return text
 
 
+def _tools(text: str) -> str:
+    for part in filter(None, text.replace(" ", "").split(",")):
+        if "://" in part:
+            _web_address(part.partition("?")[0])
+        elif not re.fullmatch(_CHAIN_FORM, part):
+            raise ValueError("write package.module:name or the URL of an MCP server, comma-separated")
+    return text
+
+
 Seconds = Annotated[float, Field(gt=0, le=30 * 86_400, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, le=10_000_000)]
 MOST_WAITING = 10_000
@@ -201,6 +210,11 @@ class Settings(BaseModel):
     max_turn_tokens: Annotated[int, Field(ge=0, le=1_000_000_000)] = Field(
         0, description="Tokens after which a graph makes no more calls of models in one turn. 0: no limit."
     )
+    tools: Annotated[str, AfterValidator(_tools)] = Field(
+        "",
+        description="Tools that workers run for the default chain, comma-separated: LangChain's as `package.module:name`, MCP "
+        "servers by URL (`https://tools.example.com/mcp`).",
+    )
     model: Annotated[str, _MODEL] = Field("gpt-4o-mini", description="Model of the default chain.")
     system_prompt: str = Field("You're an assistant.", description="System prompt of the default chain.")
     temperature: Annotated[float, Field(ge=0, le=2)] | None = Field(
@@ -255,6 +269,14 @@ class Settings(BaseModel):
         if queue and (prefix.startswith(queue) or queue.startswith(prefix)):
             raise ValueError("it must not begin like TURNSTILE_KEY_PREFIX, nor that one like it")
         return prefix
+
+    @field_validator("tools")
+    @classmethod
+    def _of_the_default_chain(cls, tools: str, others: ValidationInfo) -> str:
+        """Refuse tools that nothing would call."""
+        if tools and others.data.get("chain"):
+            raise ValueError("these tools are the default chain's: unset TURNSTILE_CHAIN, or give that chain tools of its own")
+        return tools
 
     @classmethod
     def variable(cls, field: str) -> str:

@@ -7,6 +7,7 @@ from uuid import uuid4
 from celery import Task
 from celery.exceptions import Ignore, Retry
 from celery.result import AsyncResult
+from celery.states import REVOKED
 
 from turnstile.turns.celery_message import TASK
 from turnstile.turns.errors import TurnFailed
@@ -66,7 +67,8 @@ def _result(task: AnswerTask, report: Report) -> str:
     if report.status == State.FAILED:
         raise TurnFailed(outcome.code, outcome.message)
     if report.status == State.CANCELLED:
-        task.send_event("task-revoked", terminated=True, signum="", expired=False)
+        # Its state would lose against a step's, which Celery does not know.
+        task.send_event("task-revoked", terminated=True, signum="", expired=False, state=REVOKED)
     if report.status == REQUEUED:
         raise Retry("another attempt follows")
     if report.status in (State.COMPLETED, State.INCOMPLETE):

@@ -2,6 +2,8 @@
 
 import sys
 from collections.abc import Iterator
+from functools import partial
+from threading import Timer
 from typing import Any
 
 from turnstile.producers.cli import formatting
@@ -65,9 +67,15 @@ def show(terminal: Terminal, turn: Turn, timeout: float | None = None) -> str:
 
 def _pieces(terminal: Terminal, turn: Turn, timeout: float | None) -> Iterator[Piece]:
     with terminal.hint(_HINT, _HINT_SECONDS) as hint:
-        for piece in turn.stream(timeout=timeout):
+        for piece in turn.stream(timeout=timeout, on_step=partial(_show_step, terminal, hint)):
             hint.cancel()
             yield piece
+
+
+def _show_step(terminal: Terminal, hint: Timer, name: str, done: bool) -> None:
+    hint.cancel()
+    if not done:
+        terminal.notice(f"{name} …")
 
 
 def _show_record(terminal: Terminal, turn: Turn, timeout: float | None) -> None:

@@ -7,13 +7,14 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from turnstile.deploy.local.stack import Addresses, LocalStack
-from turnstile.producers.cli import chat, formatting
+from turnstile.producers.cli import chat, demo_payment, formatting
 from turnstile.producers.cli.doctor.worker_checks import living_workers
 from turnstile.producers.cli.terminal import Terminal
 from turnstile.producers.client import AsyncChatClient, ChatClient, Turn
@@ -36,6 +37,8 @@ class Plan:
     workers: int
     session: str
     others: tuple[str, ...]
+    folder: Path | None = None
+    """The demo's own, where its workers' tool writes; None where they have no tool."""
 
 
 def run(settings: Settings) -> int:
@@ -66,8 +69,9 @@ def _plan(settings: Settings) -> Iterator[Plan]:
         yield Plan(settings, False, workers, f"foo-{tag}", others)
         return
     with tempfile.TemporaryDirectory(prefix="turnstile-demo-") as folder:
-        private = settings.model_copy(update={"data_dir": str(Path(folder) / "data")})
-        yield Plan(private, True, 2, "foo", others)
+        tools = {"tools": demo_payment.TOOL} if demo_payment.can_pay(settings) else {}
+        private = settings.model_copy(update={"data_dir": str(Path(folder) / "data"), **tools})
+        yield Plan(private, True, 2, "foo", others, Path(folder) if tools else None)
 
 
 def _hindrance(plan: Plan) -> str:
@@ -105,6 +109,7 @@ def _show(terminal: Terminal, plan: Plan, addresses: Addresses) -> list[str]:
             *_two_questions(terminal, client, plan),
             *_by_sdk(terminal, plan, addresses.web_url),
             *asyncio.run(_many_sessions(terminal, plan, addresses.redis_url)),
+            *_payment(terminal, client, plan),
         ]
     finally:
         if not plan.own_server:
@@ -145,8 +150,18 @@ def _by_sdk(terminal: Terminal, plan: Plan, url: str) -> list[str]:
     return _unless("bob" in answer.lower() or not plan.settings.offline, "the gateway's answer does not know the name")
 
 
+def _payment(terminal: Terminal, client: ChatClient, plan: Plan) -> list[str]:
+    if not plan.folder:
+        return []
+    return demo_payment.pay(terminal, client, f"{plan.session}-pays", plan.folder, partial(_answered, terminal))
+
+
 def _streamed(terminal: Terminal, question: str, turn: Turn) -> str:
     terminal.line(f"  user: {question}")
+    return _answered(terminal, turn)
+
+
+def _answered(terminal: Terminal, turn: Turn) -> str:
     terminal.write("  assistant: ")
     try:
         return chat.show(terminal, turn, _TURN_SECONDS)

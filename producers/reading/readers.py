@@ -6,11 +6,12 @@ A reader's `step` says what to fetch next (None: it is done); the blocking and t
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from turnstile.turns.errors import InvalidTurn, LoginRefused, QueueUnreachable, TurnNotFinished
+from turnstile.turns.text import loads
 from turnstile.turns.turn import Event, Record
 
 T = TypeVar("T")
@@ -35,6 +36,7 @@ class Look:
 
 
 Step = Read | Look
+OnStep = Callable[[str, bool], object]
 
 
 class Piece(str):
@@ -102,10 +104,11 @@ class TextReader(Reader[Piece]):
     """A reader of the answer in pieces; raises TurnFailed or TurnCancelled if the turn ends without one.
 
     Text of an attempt that is known to be void is skipped. The answer of a turn that does not stream, or whose events have
-    expired, is one piece.
+    expired, is one piece. `on_step` hears the name of each step of a graph, and whether it is done.
     """
 
-    def __init__(self, after: int = 0) -> None:
+    def __init__(self, after: int = 0, on_step: OnStep | None = None) -> None:
+        self._on_step = on_step
         self._events = EventReader(after)
         self._shown = after > 0
         self._heard = self._shown
@@ -147,6 +150,9 @@ class TextReader(Reader[Piece]):
             if event.type == "started":
                 pieces.clear()
                 self._void, self._heard = self._shown, False
+            elif event.type == "step" and self._on_step:
+                step = loads(event.data)
+                self._on_step(step["name"], step["status"] == "done")
             elif event.type == "text":
                 pieces.append(Piece.of(event.data, event.sequence, self._void and not self._heard))
                 self._heard = True

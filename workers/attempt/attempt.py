@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import Any, cast
 
 from langchain_core.messages import BaseMessage, convert_to_messages
@@ -24,7 +25,17 @@ from turnstile.workers.attempt.insist import insist
 from turnstile.workers.attempt.report import LOST, REQUEUED, Report
 from turnstile.workers.attempt.text_stream import TextStream
 from turnstile.workers.attempt.trace import trace
-from turnstile.workers.chains.run import AnyChain, Asked, ChainOutput, Drained, TurnLost, TurnRun, run_chain
+from turnstile.workers.chains.run import (
+    AnyChain,
+    Asked,
+    ChainEvent,
+    ChainOutput,
+    Drained,
+    StepDelta,
+    TurnLost,
+    TurnRun,
+    run_chain,
+)
 
 log = logging.getLogger(__name__)
 
@@ -47,12 +58,19 @@ _HANDOVER_SECONDS = 0.25
 class Attempt:
     """A claimed turn at work. `run` tells how it went; `drop` stops it from outside."""
 
-    def __init__(self, claim: Claim, chain: AnyChain | None, store: AsyncTurnStore) -> None:
-        """`chain`: None where this worker has none of the name that the turn chooses."""
+    def __init__(
+        self,
+        claim: Claim,
+        chain: AnyChain | None,
+        store: AsyncTurnStore,
+        show_step: Callable[[str, str], object] | None = None,
+    ) -> None:
+        """`chain`: None where this worker has none of the name that the turn chooses. `show_step` hears of steps that begin."""
         self.claim = claim
         self._chain = chain
         self._store = store
         self._settings: Settings = store.settings
+        self._show_step = show_step
         self._task: asyncio.Task[Any] | None = None
         self._dropped = ""
         self._draining = False
@@ -148,17 +166,24 @@ class Attempt:
             raise
 
     async def _answer(self, opening: OpenTurn) -> ChainOutput:
-        options, hear = self._model_options(), self._stream.hear if self._stream else None
+        options = self._model_options()
         if isinstance(self._chain, Runnable):
+            hear = self._stream.hear if self._stream else None
             question = cast("str | list[str | dict[str, Any]]", self.claim.question)
             return await run_chain(self._chain, question, opening.window, self.claim.session, options, hear)
         assert self._chain
-        run = self._run = self._chain.begin(Asked(self.claim, self._store, opening.window, options, hear))
+        run = self._run = self._chain.begin(Asked(self.claim, self._store, opening.window, options, self._hear))
         if self._draining:
             run.drain()
         output = await run.run()
         opening.stage(output.transcript)
         return output
+
+    def _hear(self, event: ChainEvent | StepDelta) -> None:
+        if isinstance(event, StepDelta) and not event.done and self._show_step:
+            self._show_step(self.claim.id, event.name)
+        if self._stream:
+            self._stream.hear(event)
 
     def _model_options(self) -> dict[str, Any]:
         return {name: value for name in _MODEL_OPTIONS if (value := getattr(self.claim.options, name)) is not None}

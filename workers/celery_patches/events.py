@@ -4,6 +4,7 @@ Celery sends events nearly one by one, and a message for each costs more than al
 `worker_disable_prefetch` it fetches the next task only when its loop turns for some other reason.
 """
 
+import re
 import socket
 from contextlib import suppress
 from typing import Any
@@ -13,8 +14,19 @@ from celery.worker.consumer.events import Events
 from celery.worker.state import reserved_requests
 
 _PACE_SECONDS = 0.5
+_LONGEST_STEP = 40
 _MOST = 200
 _MOST_KEPT = 1_000
+
+
+_dispatcher: Any = None
+
+
+def show_step(turn: str, name: str) -> None:
+    """Make a step that a turn has begun its state in Flower. Not for a loop: this sends all events when many wait."""
+    # Flower's view of a turn is never worth the turn.
+    with suppress(Exception):
+        _dispatcher and _dispatcher.send(f"task-step_{re.sub(r'[^A-Za-z0-9]+', '_', name)[:_LONGEST_STEP]}", uuid=turn)
 
 
 class PacedEvents(bootsteps.StartStopStep):
@@ -52,6 +64,7 @@ class PacedEvents(bootsteps.StartStopStep):
 
         dispatcher.on_send_buffered = wake
         dispatcher.buffer_limit = _MOST
+        _note_dispatcher(dispatcher)
         self._timer = parent.timer.call_repeatedly(_PACE_SECONDS, _flush, (dispatcher,))
 
     def stop(self, parent: Any) -> None:
@@ -60,12 +73,18 @@ class PacedEvents(bootsteps.StartStopStep):
         if not timer:
             return
         timer.cancel()
+        _note_dispatcher(None)
         parent.event_dispatcher.on_send_buffered = None
         parent.hub.on_tick.discard(self._look)
         parent.hub.remove_reader(self._ends[0])
         for end in self._ends:
             end.close()
         parent.event_dispatcher.flush()
+
+
+def _note_dispatcher(dispatcher: Any) -> None:
+    global _dispatcher
+    _dispatcher = dispatcher
 
 
 def _flush(dispatcher: Any) -> None:

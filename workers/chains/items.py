@@ -9,6 +9,8 @@ from turnstile.memory.element import call_item, reasoning_text
 from turnstile.turns.output import Output, reasoned, refused, said
 from turnstile.turns.text import loads, whole
 
+CUT_OFF = ("length", "content_filter")
+"""Reasons to finish with which a model has not said all."""
 _MOST_ID = 200
 """Characters in a call's id; an answer to a longer one is refused."""
 
@@ -47,6 +49,12 @@ def _is_object(text: str) -> bool:
         return isinstance(loads(text), dict)
     except ValueError:
         return False
+
+
+def finish_reason(message: AIMessage) -> str | None:
+    """Return why the model ended its message, in its server's words."""
+    about = message.response_metadata
+    return about.get("finish_reason") or about.get("stop_reason")
 
 
 def name_calls(message: AIMessage) -> None:

@@ -18,7 +18,7 @@ from turnstile.turns.output import Output, is_refusal, text_of
 from turnstile.turns.store.turns import AsyncTurnStore
 from turnstile.turns.text import dumps, whole
 from turnstile.turns.turn import Claim
-from turnstile.workers.chains.items import drop_calls, items_of, name_calls, whole_message
+from turnstile.workers.chains.items import CUT_OFF, drop_calls, finish_reason, items_of, name_calls, whole_message
 from turnstile.workers.chains.openai.model import call_options
 
 Chain = Runnable[Any, Any]
@@ -67,7 +67,10 @@ class TurnLost(Exception):
     """The turn is in other hands."""
 
 
-_CUT_OFF = ("length", "content_filter")
+_CONFIGURABLE = (
+    *("model", "temperature", "top_p", "max_output_tokens", "instructions", "response_format"),
+    *("tools", "tool_choice", "parallel_tool_calls"),
+)
 
 ChainEvent = TextDelta | RefusalDelta
 Listener = Callable[[ChainEvent], object]
@@ -149,7 +152,7 @@ async def run_chain(
     inputs: dict[str, Any] = {"question": question, "history": list(history)}
     inputs |= {name: options[name] for name in ("instructions", "name") if options.get(name)}
     arguments = call_options(options)
-    config: RunnableConfig = {"configurable": {**_configurable(options), "session_id": session_id}}
+    config: RunnableConfig = {"configurable": {**configurable(options), "session_id": session_id}}
     bound = _bound(chain, arguments) if arguments else chain
     # No generator: Python leaves one running for ever whose chain raises GeneratorExit.
     if on_event is None:
@@ -158,9 +161,9 @@ async def run_chain(
     return await _streamed(bound, inputs, config, on_event)
 
 
-def _configurable(options: Mapping[str, Any]) -> dict[str, Any]:
-    names = ("model", "temperature", "top_p", "max_output_tokens")
-    return {name: options[name] for name in names if options.get(name) is not None}
+def configurable(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a chain finds of a turn's options in `config["configurable"]`."""
+    return {name: options[name] for name in _CONFIGURABLE if options.get(name) is not None}
 
 
 def _bound(chain: Chain, arguments: Mapping[str, Any]) -> Chain:
@@ -226,14 +229,14 @@ def _message(output: Any) -> AIMessage:
 
 def _output(message: AIMessage, refusal: bool) -> ChainOutput:
     about = message.response_metadata
-    finish_reason = about.get("finish_reason") or about.get("stop_reason")
+    reason = finish_reason(message)
     if isinstance(message.content, str):
         message.content = whole(message.content)
-    (drop_calls if finish_reason in _CUT_OFF else name_calls)(message)
+    (drop_calls if reason in CUT_OFF else name_calls)(message)
     return ChainOutput(
         message=message,
         output=items_of(message, refusal),
         usage=dict(message.usage_metadata) if message.usage_metadata else None,
         model=about.get("model_name") or about.get("model"),
-        finish_reason=finish_reason,
+        finish_reason=reason,
     )

@@ -27,9 +27,10 @@ def runtime() -> Any:
     global _current
     with _lock:
         if _current is None or _current[0] != os.getpid():
+            from turnstile.workers.celery_patches.events import show_step
             from turnstile.workers.process.runtime import Runtime
 
-            fresh = Runtime(settings(), _concurrency)
+            fresh = Runtime(settings(), _concurrency, show_step)
             fresh.start()
             _current = (os.getpid(), fresh)
         return _current[1]

@@ -29,7 +29,7 @@ from turnstile.workers.process.loop import LoopThread
 from turnstile.workers.process.renewal import LeaseRenewal
 from turnstile.workers.process.service import start_all
 from turnstile.workers.process.services import services
-from turnstile.workers.process.turns import Turns, requeue
+from turnstile.workers.process.turns import ShowStep, Turns, requeue
 from turnstile.workers.webhooks.sender import WebhookSender
 
 log = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ _ABANDON_SECONDS = 0.7
 class Runtime:
     """Everything a worker process needs to answer: start it once, `perform` from any thread, stop it at the end."""
 
-    def __init__(self, settings: Settings, concurrency: int) -> None:
+    def __init__(self, settings: Settings, concurrency: int, show_step: ShowStep | None = None) -> None:
         self._settings = settings.model_copy(update={"concurrency": concurrency})
         self.name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         self.health = Health(settings.health_file)
@@ -53,7 +53,7 @@ class Runtime:
         self._leases = LeaseKeeper(self._store, self.name)
         self._renewal = LeaseRenewal(settings, self._leases)
         self._heartbeat = Heartbeat(self._store, self.name, concurrency)
-        self._turns = Turns(self._store, self._leases, self._heartbeat)
+        self._turns = Turns(self._store, self._leases, self._heartbeat, show_step)
         self._webhooks: WebhookSender | None = None
         self._services: list[asyncio.Task[None]] = []
         self._resources = AsyncExitStack()

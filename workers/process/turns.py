@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, cast
 
@@ -24,14 +24,21 @@ _REPEAT_SECONDS = 1.0
 _CANCEL_AFTER = 2
 
 
+ShowStep = Callable[[str, str], object]
+"""Shows a turn's id and the name of the step that it has begun; may block."""
+
+
 class Turns:
     """The turns at work on one event loop, where all methods are called."""
 
-    def __init__(self, store: AsyncTurnStore, leases: LeaseKeeper, heartbeat: Heartbeat) -> None:
+    def __init__(
+        self, store: AsyncTurnStore, leases: LeaseKeeper, heartbeat: Heartbeat, show_step: ShowStep | None = None
+    ) -> None:
         self.chains: Mapping[str, AnyChain] = {}
         self._store = store
         self._leases = leases
         self._heartbeat = heartbeat
+        self._show_step = show_step
         self._working: set[asyncio.Task[Any]] = set()
         self._draining = False
 
@@ -46,11 +53,15 @@ class Turns:
         claim = await insist(lambda: self._store.claim(id, self._leases.worker, nonce), lambda: not self._draining)
         if isinstance(claim, str):
             return Report(STALE)
-        attempt = Attempt(claim, self.chains.get(claim.options.chain or ""), self._store)
+        attempt = Attempt(claim, self.chains.get(claim.options.chain or ""), self._store, self._step)
         if self._draining:
             attempt.drain()
         with self._leases.hold(attempt):
             return await attempt.run()
+
+    def _step(self, turn: str, name: str) -> None:
+        if self._show_step:
+            asyncio.get_running_loop().run_in_executor(None, self._show_step, turn, name)
 
     def drain(self, seconds: float) -> None:
         """Return the turns to the queue that have not ended in `seconds`."""

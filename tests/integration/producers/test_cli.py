@@ -386,6 +386,27 @@ def test_ctrl_c_leaves_an_asked_turn_alone(redis_url: str, step_worker: StepWork
     assert step_worker.store.status("t1").state is State.RUNNING
 
 
+def test_steps_are_shown_on_a_terminal_alone(redis_url: str, step_worker: StepWorker) -> None:
+    with OnATerminal(redis_url, "ask", "foo", "hello") as person:
+        claim = step_worker.take()
+        steps = [json.dumps({"name": name, "status": status}) for name in ("look", "pay") for status in ("started", "done")]
+        assert step_worker.store.emit(claim, claim.sequence, steps, "step")
+        person.sees("look …")
+        person.sees("pay …")
+        step_worker.say(claim, "Done")
+        person.sees("Done")
+        step_worker.answer(claim, "Done")
+        assert person.ends() == 0
+    program = "from turnstile.producers.cli.commands import main; main()"
+    command = [sys.executable, "-c", program, "ask", "foo", "hi"]
+    env = environment({"REDIS_URL": redis_url})
+    with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as piped:
+        claim = step_worker.take()
+        assert step_worker.store.emit(claim, claim.sequence, steps, "step")
+        step_worker.answer(claim, "Done")
+        assert piped.communicate(timeout=PATIENCE_SECONDS) == ("Done\n", "")
+
+
 def test_erase_asks_a_person_first(redis_url: str, asked: ChatClient, step_worker: StepWorker) -> None:
     asked.ask("foo", "hello")
     step_worker.answer(step_worker.take(), "Good day")

@@ -36,6 +36,8 @@ def test_the_demo_on_a_server_of_its_own(tmp_path: Path) -> None:
     assert "user: Hi! I'm bob\n  assistant: Hello Bob!" in done.stdout
     assert "user: Whats my name\n  assistant: Your name is Bob.\n" in done.stdout
     assert "20 of 20 answers came." in done.stdout
+    assert re.search(r"signal 9 to process \d+, in which the tool runs\n  assistant: pay returned paid 100", done.stdout)
+    assert "The tool began 2 times, with one idempotency key; its ledger has 1 entry." in done.stdout
     assert "\x1b" not in done.stdout
     assert list(tmp_path.iterdir()) == []
 

@@ -85,6 +85,22 @@ def test_flower_sees_turns_and_no_content(redis_url: str, tmp_path: Path) -> Non
     assert "invalid_request" in shown[1]["exception"]
 
 
+def test_flower_sees_the_step_of_a_turn(redis_url: str, tmp_path: Path) -> None:
+    store = TurnStore(Settings(redis_url=redis_url))
+    hold = tmp_path / "hold"
+    hold.touch()
+    env = {"TURNSTILE_TOOLS": "tests.chains.worker_tools:pay", "LEDGER": str(tmp_path / "ledger"), "HOLD": str(hold)}
+    with offline_model() as model, flower(redis_url) as seen, Worker(redis_url, tmp_path, 20, OPENAI_BASE_URL=model, **env):
+        wait_until(lambda: "worker" in seen.get("/"), "Flower sees the worker")
+        for turn in ("done", "called-off"):
+            store.submit(turn, f"session-of-{turn}", 'call pay {"amount": 77777}')
+            _settled(seen, turn, "STEP_PAY")
+        store.cancel("called-off")
+        _settled(seen, "called-off", "REVOKED")
+        hold.unlink()
+        assert "77777" not in json.dumps(_settled(seen, "done", "SUCCESS")) + seen.get("/task/done")
+
+
 def test_a_setting_shows_content(redis_url: str, tmp_path: Path) -> None:
     store = TurnStore(Settings(redis_url=redis_url, show_content=True))
     with (

@@ -1,5 +1,6 @@
 """The next call of a reader, and its use of the replies."""
 
+import json
 from typing import Any
 
 import pytest
@@ -89,6 +90,15 @@ def test_a_streamed_answer_needs_the_record_for_nothing_but_its_end() -> None:
     assert wants(reader) == Look()
     assert reader.take(record(State.COMPLETED, 4, "Hello")) == ()
     assert wants(reader) is None
+
+
+def test_steps_are_told_beside_the_text() -> None:
+    heard: list[tuple[str, bool]] = []
+    reader = TextReader(on_step=lambda name, done: heard.append((name, done)))
+    begun, done = (json.dumps({"name": "pay", "status": status}) for status in ("started", "done"))
+    pieces = reader.take([started(1), Event(2, "step", 1, begun), text(3, "a"), Event(4, "step", 1, done)])
+    assert [str(piece) for piece in pieces] == ["a"]
+    assert heard == [("pay", False), ("pay", True)]
 
 
 def test_an_answer_that_was_not_streamed_is_one_piece() -> None:

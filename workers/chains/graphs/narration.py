@@ -9,6 +9,7 @@ from turnstile.memory.element import REFUSAL
 from turnstile.workers.chains.run import ChainEvent, RefusalDelta, StepDelta, TextDelta
 
 _SOURCE = "lc_source"
+_HOOKS = (".before_agent", ".before_model", ".after_model", ".after_agent")
 
 
 class Narration:
@@ -17,6 +18,7 @@ class Narration:
     def __init__(self, listener: Callable[[ChainEvent | StepDelta], object] | None) -> None:
         self._listener = listener
         self._told: dict[str, int] = {}
+        self._steps: dict[str, str] = {}
 
     def hear_message(self, message: BaseMessage, about: Mapping[str, Any]) -> None:
         """Tell a piece of a message, or the rest of a whole one."""
@@ -24,9 +26,15 @@ class Narration:
             self._tell(message, whole=not isinstance(message, AIMessageChunk))
 
     def hear_task(self, task: Mapping[str, Any]) -> None:
-        """Tell that a step has begun or ended."""
-        if self._listener:
-            self._listener(StepDelta(str(task["name"]), done="input" not in task))
+        """Tell that a step has begun or ended: a call of a tool under the tool's name, a middleware's hook not at all."""
+        name, done = str(task["name"]), "input" not in task
+        if not self._listener or name.endswith(_HOOKS):
+            return
+        if done:
+            name = self._steps.pop(task["id"], name)
+        else:
+            name = self._steps[task["id"]] = _tool(task["input"]) or name
+        self._listener(StepDelta(name, done))
 
     def repeat(self, messages: Iterable[BaseMessage]) -> None:
         """Tell whole messages of an earlier attempt: readers start over with each."""
@@ -42,3 +50,12 @@ class Narration:
         self._told[id] = self._told.get(id, 0) + len(rest)
         refusal = message.response_metadata.get("finish_reason") == REFUSAL
         self._listener((RefusalDelta if refusal else TextDelta)(rest))
+
+
+def _tool(given: Any) -> str:
+    """Return the name of the tool that a step calls; empty for any other step."""
+    if isinstance(given, dict):
+        call = given.get("tool_call")
+    else:
+        call = given[0] if isinstance(given, list | tuple) and len(given) == 1 else None
+    return str(call["name"]) if isinstance(call, dict) and call.get("type") == "tool_call" else ""

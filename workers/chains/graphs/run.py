@@ -23,7 +23,7 @@ from turnstile.workers.chains.graphs.interrupts import items_of_interrupts, resu
 from turnstile.workers.chains.graphs.narration import Narration
 from turnstile.workers.chains.graphs.plan import MESSAGES, STRUCTURED, Plan
 from turnstile.workers.chains.graphs.transcript import Additions, items_of, named, question_of, usage_of
-from turnstile.workers.chains.run import Asked, ChainOutput, ChainOutputError, Drained, TurnLost
+from turnstile.workers.chains.run import Asked, ChainOutput, ChainOutputError, Drained, TurnLost, configurable
 
 _STREAMS = ["messages", "updates", "values", "tasks"]
 
@@ -153,10 +153,13 @@ class GraphRun:
         return Command(resume=resumed) if resumed else None
 
     def _config(self, thread: str) -> dict[str, Any]:
-        names = ("model", "temperature", "top_p", "max_output_tokens", "instructions")
-        chosen = {name: self._turn.options[name] for name in names if self._turn.options.get(name) is not None}
         return {
-            "configurable": {**chosen, "session_id": self._claim.session, "thread_id": thread, THREAD: thread},
+            "configurable": {
+                **configurable(self._turn.options),
+                "session_id": self._claim.session,
+                "thread_id": thread,
+                THREAD: thread,
+            },
             # The same in every attempt: by it LangGraph goes on from the steps instead of beginning anew.
             "metadata": {"run_id": thread},
             "recursion_limit": self._settings.max_steps,

@@ -62,7 +62,7 @@ async def test_the_next_turn_is_given_the_history(stage: Stage) -> None:
 async def test_steps_are_told_as_they_begin_and_end(stage: Stage) -> None:
     await stage.run("call pay secret", agents.agent)
     steps = [(step["name"], step["status"]) for step in await stage.steps()]
-    assert steps == [(name, status) for name in ("model", "tools", "model") for status in ("started", "done")]
+    assert steps == [(name, status) for name in ("model", "pay", "model") for status in ("started", "done")]
     await stage.run("call pay 1", agents.agent, id="b", stream=False)
     assert await stage.steps("b") == []
 
