@@ -15,11 +15,11 @@ from celery.app.amqp import AMQP
 from kombu.transport import redis
 from redis.exceptions import OutOfMemoryError, ReadOnlyError, ResponseError
 
-# For a peer whose machine is gone: the kernel gives it up after 10 + 3 * 2 s. macOS has other names.
+# The kernel gives up a peer whose machine is gone after 10 + 3 * 2 s. macOS has other names.
 _KEEPALIVE = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 2, "TCP_KEEPCNT": 3}
 
-# No `retry_on_timeout`: with it, a subscription that was lost is read for ever by the thread that must consume.
-# A BRPOP that is silent is given up after 5 to 9 s, a subscription after 12.
+# No `retry_on_timeout`: with it, the thread that must consume would read a lost subscription forever.
+# A silent BRPOP is given up after 5 to 9 s, a silent subscription after 12.
 TRANSPORT_OPTIONS: dict[str, Any] = {
     "socket_timeout": 5,
     "socket_keepalive_options": {getattr(socket, name): value for name, value in _KEEPALIVE.items() if hasattr(socket, name)},
@@ -33,22 +33,22 @@ _receive = _Channel._receive_one
 
 
 class Listener(Protocol):
-    """Somebody who wants to know how the fetching of tasks goes."""
+    """A listener to the fetching of tasks."""
 
     def answered(self) -> None:
-        """Redis has answered: with a task, or that there is none."""
+        """Note that Redis has answered: with a task, or that there is none."""
 
     def refused(self, error: Exception) -> float:
-        """Redis has refused; returns how many seconds to wait before the next try."""
+        """Note that Redis has refused; return the seconds to wait before the next try."""
 
 
 class BrokerConnection(kombu.Connection):
-    """A connection that is tried again every second at least, and tells its `listener` how the fetching goes."""
+    """A connection that is retried at least every second, and reports its fetching to its `listener`."""
 
     listener: Listener | None = None
 
     def ensure_connection(self, *args: Any, **options: Any) -> Self:
-        """As kombu's, whose own pace grows to 30 s: a worker would sleep on long after Redis is back."""
+        """Connect as kombu does, but try every second: at its 30 s, a worker would sleep on after Redis is back."""
         pace = {"interval_start": 0.2, "interval_step": 0.2, "interval_max": 1}
         super().ensure_connection(*args, **{**pace, **options})
         return self
@@ -61,8 +61,8 @@ class EagerAMQP(AMQP):
 
 
 def _bind_if_there_is_room(channel: Any, *names: Any) -> None:
-    # Which queue an exchange leads to is for publishers that name an exchange; ours name the queue. A worker that did not
-    # start for want of it would finish nothing, and so memory would stay full.
+    # Bindings of exchanges are for publishers that name an exchange; ours name the queue. A worker that could not start for
+    # want of them would finish nothing, and memory would stay full.
     with suppress(OutOfMemoryError):
         _bind(channel, *names)
 
@@ -81,13 +81,13 @@ def _read_or_rest(channel: Any, **options: Any) -> Any:
             listener.answered()
         raise
     except ReadOnlyError:
-        # A primary no longer: every connection is to move.
+        # This server is no longer a primary: every connection must move.
         raise
     except ResponseError as error:
         if not listener:
             raise
         channel.rest_until = monotonic() + listener.refused(error)
-        # The next one may lead elsewhere: Sentinel, or a name's address, is asked anew.
+        # The next connection may lead to another server: it asks Sentinel, or resolves the name, again.
         channel.client.connection.disconnect()
         raise Empty from None
     if listener:
@@ -96,7 +96,7 @@ def _read_or_rest(channel: Any, **options: Any) -> Any:
 
 
 class _InTime:
-    """A subscription whose messages arrive whole within the time-out, or count as lost: kombu waits for the rest for ever."""
+    """A subscription that counts as lost when a message does not arrive whole in time; kombu would wait forever."""
 
     def __init__(self, subscription: Any) -> None:
         self._subscription = subscription
@@ -105,7 +105,7 @@ class _InTime:
         return getattr(self._subscription, name)
 
     def parse_response(self) -> Any:
-        """Read what has come."""
+        """Read the bytes that have arrived."""
         return self._subscription.parse_response(block=False, timeout=TRANSPORT_OPTIONS["socket_timeout"])
 
 
@@ -114,7 +114,7 @@ def _receive_in_time(channel: Any, subscription: Any) -> Any:
 
 
 def _get_and_check(poller: Any, callback: Any, timeout: float | None = None) -> Any:
-    # Flower hears events without an event loop, and there kombu would never miss them.
+    # Flower receives events without an event loop, where kombu never notices a lost subscription.
     if monotonic() >= getattr(poller, "check_at", 0.0):
         poller.check_at = monotonic() + TRANSPORT_OPTIONS["health_check_interval"]
         poller.maybe_check_subclient_health()
@@ -122,7 +122,7 @@ def _get_and_check(poller: Any, callback: Any, timeout: float | None = None) -> 
 
 
 def mend_transport() -> None:
-    """Replace what is told above, for every connection of this process."""
+    """Install these replacements for every connection of this process."""
     _Channel._queue_bind = _bind_if_there_is_room
     _Channel._brpop_start = _start_after_rest
     _Channel._brpop_read = _read_or_rest

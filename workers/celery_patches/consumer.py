@@ -1,4 +1,4 @@
-"""The part of Celery that fetches tasks, with outages told once, tried again at a pace, and told of in the worker's health."""
+"""The part of Celery that fetches tasks, with outages logged once, retries at a pace, and beats for the worker's health."""
 
 import logging
 import warnings
@@ -29,13 +29,13 @@ class Consumer(_celery):  # type: ignore[misc]  # see above
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        # So kombu calls a refusal of what it sends; Celery would end the worker over it.
+        # kombu's error for a refused message; Celery would end the worker over it.
         self.connection_errors += (OperationalError,)
         health = lifecycle.runtime().health
         self._main = health.part("main", _MAIN_PATIENCE_SECONDS)
         self._consuming = health.part("consuming", _PATIENCE_SECONDS)
         self._outage = OutageLog(log, "consumer")
-        # What would change in Celery 6 is of no use to whoever reads about an outage.
+        # Celery's warning of changes in its version 6 is of no use to readers of an outage.
         warnings.filterwarnings("ignore", category=CPendingDeprecationWarning)
         for name in _TRACED:
             logging.getLogger(name).addFilter(OncePerMinute())
@@ -46,11 +46,11 @@ class Consumer(_celery):  # type: ignore[misc]  # see above
         self._outage.end()
 
     def refused(self, error: Exception) -> float:
-        """Tell of Redis' words; returns how long to wait."""
+        """Log Redis's words; return the seconds to wait."""
         return self._outage.record(error)
 
     def ensure_connected(self, conn: Any) -> Any:
-        """Connect, however long it takes."""
+        """Connect, and retry until it succeeds."""
         connected = conn.ensure_connection(self._not_yet, None, callback=self._alive)
         self.first_connection_attempt = False
         return connected
@@ -77,16 +77,16 @@ class Consumer(_celery):  # type: ignore[misc]  # see above
     def _beat(self) -> None:
         self._main.beat()
         if self.task_consumer and not self.task_consumer.channel.qos.can_consume():
-            # All slots are taken: nothing is to be fetched.
+            # All slots are taken: nothing can be fetched.
             self._consuming.beat()
 
     def on_connection_error_before_connected(self, exc: Exception) -> None:
-        """Tell, and wait a little."""
+        """Log the error, and wait a little."""
         self._main.beat()
         sleep(self._outage.record(exc))
 
     def on_connection_error_after_connected(self, exc: Exception) -> None:
-        """Tell, clean up as Celery does, and wait a little; what Celery says on the way is said no more."""
+        """Log the error, clean up as Celery does but without its own log lines, and wait a little."""
         self._main.beat()
         pause = self._outage.record(exc)
         for name in _NOISY:

@@ -46,7 +46,7 @@ class PacedEvents(bootsteps.StartStopStep):
         self._busy = 2 * len(reserved_requests) >= parent.pool.num_processes
 
     def start(self, parent: Any) -> None:
-        """Take the flushing over from the consumer."""
+        """Take over the flushing of events from the consumer."""
         dispatcher = parent.event_dispatcher
         if not parent.hub or not dispatcher:
             return
@@ -57,7 +57,7 @@ class PacedEvents(bootsteps.StartStopStep):
         parent.hub.on_tick.add(self._look)
 
         def wake() -> None:
-            # The event of a turn's end comes when its slot is free already; the loop may be asleep since all were taken.
+            # A turn's last event comes when its slot is already free; the loop may still sleep because all slots were taken.
             if self._busy:
                 with suppress(OSError):
                     calling.send(b"\0")
@@ -68,7 +68,7 @@ class PacedEvents(bootsteps.StartStopStep):
         self._timer = parent.timer.call_repeatedly(_PACE_SECONDS, _flush, (dispatcher,))
 
     def stop(self, parent: Any) -> None:
-        """Send what is left."""
+        """Send the remaining events."""
         timer, self._timer = self._timer, None
         if not timer:
             return
@@ -89,7 +89,7 @@ def _note_dispatcher(dispatcher: Any) -> None:
 
 def _flush(dispatcher: Any) -> None:
     dispatcher.flush()
-    # Celery keeps what Redis did not take, for ever; what matters is in the turns' records.
+    # Celery would keep events that Redis refused, forever; the turns' records have all that matters.
     kept = dispatcher._outbound_buffer
     while len(kept) > _MOST_KEPT:
         kept.popleft()

@@ -25,7 +25,7 @@ class Queues:
         self._prefix = broker_options.get("global_keyprefix", "")
 
     async def queues(self, names: Iterable[str]) -> list[dict[str, Any]]:
-        """Name and messages of each queue, all priorities together."""
+        """Return the name and the number of messages of each queue, all priorities together."""
         names = list(names)
         pipeline = connect_async(server_url(settings())).pipeline(transaction=False)
         for name in names:
@@ -36,12 +36,12 @@ class Queues:
 
 
 def show_in_flower() -> None:
-    """Let Flower read queues with `Queues`; nothing happens where Flower is not at work."""
+    """Let Flower read queues with `Queues`; does nothing in a process without Flower."""
     if views := sys.modules.get("flower.views"):
         views.Broker = Queues  # type: ignore[attr-defined]  # a module that is only there with Flower
         logging.getLogger("flower.inspector").addFilter(_has_news)
 
 
 def _has_news(record: logging.LogRecord) -> bool:
-    """Drop Flower's warnings at its start, four for each time that no worker is there yet."""
+    """Drop Flower's warnings at its start, four for each time that it finds no worker."""
     return record.msg != "Inspect method %s failed"

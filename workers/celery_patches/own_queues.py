@@ -32,7 +32,7 @@ _deliver = _Transport._deliver
 
 @cache
 def turns() -> TurnStore:
-    """The turns, for Celery's own thread."""
+    """Return the store of turns for Celery's own thread."""
     return TurnStore(settings())
 
 
@@ -75,7 +75,7 @@ def _deliver_if_ours(transport: Any, message: Any, queue: str) -> None:
 
 
 def _turn_away(store: TurnStore, message: Any) -> None:
-    """Hand a plain Celery message for `workers.answer` to the intake; any other is refused to its sender, and dropped."""
+    """Hand a plain Celery message for `workers.answer` to the intake; refuse any other to its sender, and drop it."""
     text = json.dumps(message)
     if read(text):
         store.run(Call("LPUSH", (store.keys.queue(store.settings.intake_queue), text), int))

@@ -36,13 +36,13 @@ class OutageLog:
 
 
 def _words(error: BaseException) -> str:
-    # What could not be parsed may be content.
+    # Text that could not be parsed may be content.
     text = "" if isinstance(error, InvalidResponse) else " ".join(str(error).split())
     return f"{type(error).__name__}: {text[:_MOST]}" if text else type(error).__name__
 
 
 class OncePerMinute(logging.Filter):
-    """Lets a line about Redis pass once a minute, and without its traceback."""
+    """A filter that passes a line about Redis once a minute, without its traceback."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -48,7 +48,7 @@ def _cancel(id: Any) -> bool:
     Every worker hears of a revoke. One that comes before its message has become a turn is remembered for the intake.
     """
     try:
-        # First remembered, then looked for: the intake submits first, then looks here.
+        # The id is remembered before the turn is looked up: the intake submits before it looks here.
         revoked.add(check_turn(id))
         turns().cancel(id, revoked=True)
     except (InvalidTurn, UnknownTurn):
