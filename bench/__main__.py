@@ -35,7 +35,7 @@ def main() -> None:
 
 
 def _run(setting: Bench, wanted: Sequence[str]) -> Iterator[list[Table]]:
-    """The tables so far, after each part."""
+    """Yield the tables so far, after each part."""
     reached = targets.Targets()
     tables: list[Table] = []
     steps: dict[str, Callable[[], None]] = {

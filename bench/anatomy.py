@@ -27,7 +27,7 @@ ABOUT = {
 
 
 def run(bench: Bench, whole: float) -> Table:
-    """The parts beside the whole: `whole` is a worker's CPU microseconds a turn, measured in the same run."""
+    """Measure the parts beside the whole: `whole` is a worker's CPU microseconds a turn, measured in the same run."""
     rounds: dict[str, list[float]] = defaultdict(list)
     for _ in range(ROUNDS):
         for name, value in _in_process(bench).items():

@@ -159,7 +159,7 @@ class Rival(Contestant):
         return self._producer.usage().cpu
 
     def command(self) -> list[str]:
-        """The worker's command line."""
+        """Return the worker's command line."""
         raise NotImplementedError
 
     def ready(self) -> None:
@@ -170,7 +170,7 @@ class Rival(Contestant):
         self.enqueue_seconds(sessions, question)
 
     def enqueue_seconds(self, sessions: Sequence[str], question: str) -> float:
-        """As `ask`; how long enqueueing took."""
+        """Ask as `ask` does, and return the seconds that enqueueing took."""
         self._producer.tell({"sessions": list(sessions), "question": question})
         return float(self._producer.read())
 

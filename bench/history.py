@@ -17,7 +17,7 @@ def _message(number: int) -> BaseMessage:
 
 
 def _answer(text: str, number: int) -> AIMessage:
-    """An answer with all that OpenAI tells about it."""
+    """Return an answer with all the metadata that OpenAI adds."""
     counts = {"prompt_tokens": 900, "completion_tokens": 40, "total_tokens": 940}
     about = {"model_provider": "openai", "model_name": "gpt-4o-mini", "system_fingerprint": "fp_1", "finish_reason": "stop"}
     return AIMessage(

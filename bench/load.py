@@ -49,7 +49,7 @@ def measure(who: Contestant, turns: int, latency: float, seconds: float = 60.0, 
 
 
 def _settled(who: Contestant) -> float:
-    """The CPU used, once the last turns are stored, too."""
+    """Return the CPU used, once the last turns are stored, too."""
     used = who.usage().cpu
     while True:
         time.sleep(2 * _POLL_SECONDS)
@@ -60,5 +60,5 @@ def _settled(who: Contestant) -> float:
 
 
 def question(latency: float) -> str:
-    """The question, with what the stand-in shall do about it."""
+    """Return the question, with its instructions for the stand-in."""
     return f"{QUESTION}[[latency={latency:g}]]" if latency else QUESTION

@@ -28,7 +28,7 @@ _TICK = os.sysconf("SC_CLK_TCK")
 
 
 def description() -> str:
-    """The machine, in general terms."""
+    """Describe the machine, in general terms."""
     cores = os.cpu_count() or 1
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return f"{cores} cores ({platform.machine()}), {memory:.0f} GiB, {platform.system()}, Python {platform.python_version()}"
@@ -60,7 +60,7 @@ def _cpu(pid: int) -> float:
 
 
 def _memory(pid: int) -> int:
-    """Its share of what is resident: pages that forked processes have in common count once."""
+    """Return a process's share of resident memory: pages that forked processes have in common count once."""
     try:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     except OSError:
@@ -126,7 +126,7 @@ class Process:
         assert self.alive(), self.log
 
     def read(self) -> str:
-        """Its next line."""
+        """Return the process's next line."""
         assert self._process.stdout
         line = self._process.stdout.readline()
         assert line, self.log
@@ -168,11 +168,11 @@ class Bench:
     folder: Path
 
     def url(self, database: int) -> str:
-        """The address of one database."""
+        """Return the address of one database."""
         return f"{self.server.url.rpartition('/')[0]}/{database}"
 
     def client(self, database: int) -> redis.Redis:
-        """A plain client; replies are bytes."""
+        """Return a plain client; replies are bytes."""
         return redis.Redis.from_url(self.url(database))
 
     def answered(self) -> int:
@@ -196,7 +196,7 @@ class Bench:
 
 @contextmanager
 def bench(folder: Path) -> Iterator[Bench]:
-    """A server with its log on disk, as shipped, and a model in a process of its own."""
+    """Yield a server with its log on disk, as shipped, and a model in a process of its own."""
     with (
         EmbeddedServer(folder / "server", options={"databases": "1000"}) as server,
         Process([PYTHON, "-m", "turnstile.workers.offline", "--port", "0"], {}, folder / "model.log", orders=True) as model,

@@ -120,7 +120,7 @@ class Parts:
 
 
 async def post_floor(url: str, times: int) -> float:
-    """The model's request as bytes that are ready, over aiohttp alone."""
+    """Send the model's request, as bytes that are ready, over aiohttp alone."""
     messages = [{"role": "assistant" if i % 2 else "user", "content": m.content} for i, m in enumerate(window())]
     body = json.dumps({"model": "gpt-4o-mini", "messages": [*messages, {"role": "user", "content": QUESTION}]}).encode()
     connector = aiohttp.TCPConnector(limit=AT_ONCE)
@@ -171,7 +171,7 @@ def _packed(*words: str) -> bytes:
 
 
 async def run(times: int) -> dict[str, float]:
-    """All parts."""
+    """Measure all parts."""
     settings = Settings.load()
     parts = Parts(settings, times)
     parts.prepare()

@@ -16,7 +16,7 @@ AT_ONCE = 50
 
 
 def run(bench: Bench) -> tuple[Table, float]:
-    """All producers; and how many turns a second of CPU the blocking one enqueues."""
+    """Measure all producers; return their table, and the turns that the blocking one enqueues in a second of CPU."""
     table = Table(
         "Enqueueing",
         f"One producer process, {TURNS:,} turns of as many sessions, {ROUNDS} rounds, no worker. A second of its core is what "

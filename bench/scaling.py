@@ -13,7 +13,7 @@ ROUNDS = 2
 
 
 def run(bench: Bench) -> Table:
-    """The same load on one process and on two, in turn."""
+    """Measure the same load on one process and on two, in turn."""
     table = Table(
         "Worker processes",
         "100 turns in flight in each process, the model answers at once. Model, Redis and producer share the machine's cores "

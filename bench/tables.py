@@ -16,18 +16,18 @@ class Table:
     notes: list[str] = field(default_factory=list)
 
     def add(self, *cells: str) -> None:
-        """One more row."""
+        """Add one more row."""
         self.rows.append(cells)
 
     def markdown(self) -> str:
-        """The table for a page."""
+        """Return the table for a page."""
         lines = [f"### {self.title}", "", self.about, ""]
         if self.rows:
             lines += [_line(self.columns), _line(["---"] + ["---:"] * (len(self.columns) - 1)), *map(_line, self.rows), ""]
         return "\n".join([*lines, *[f"{note}\n" for note in self.notes]])
 
     def text(self) -> str:
-        """The table for a terminal."""
+        """Return the table for a terminal."""
         cells = [self.columns, *self.rows]
         widths = [max(len(row[i]) for row in cells) for i in range(len(self.columns))]
         padded = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in cells]
@@ -39,7 +39,7 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def spread(values: Sequence[float], unit: str = "", digits: int = 1) -> str:
-    """The median, and in brackets the least and the most."""
+    """Return the median, and in brackets the least and the most."""
     if not values:
         return "-"
     middle = f"{median(values):,.{digits}f}{unit}"
@@ -49,6 +49,6 @@ def spread(values: Sequence[float], unit: str = "", digits: int = 1) -> str:
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """The value that `share` of them do not exceed."""
+    """Return the value that `share` of them do not exceed."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]

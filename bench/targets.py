@@ -17,7 +17,7 @@ class Targets:
         )
 
     def table(self) -> Table:
-        """The targets that were measured."""
+        """Return the targets that were measured."""
         return self._table
 
     def throughput(self, found: Results) -> list[Table]:
@@ -38,7 +38,7 @@ class Targets:
         return tables(found)
 
     def lengths(self, table: Table, ratio: float) -> Table:
-        """A turn in a long session against one in a short one."""
+        """Judge the cost of a turn in a long session against one in a short one."""
         self._most("cost of a turn at 10,000 messages ÷ at 10", ratio, 1.05)
         return table
 

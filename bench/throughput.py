@@ -67,7 +67,7 @@ def contest(bench: Bench, kinds: Kinds, in_flight: int) -> Iterator[list[Contest
 
 
 def run(bench: Bench) -> Results:
-    """All levels, and Celery's defaults."""
+    """Measure all levels, and Celery's defaults."""
     found: Results = {}
     for in_flight in dict.fromkeys(level.in_flight for level in LEVELS):
         levels = [level for level in LEVELS if level.in_flight == in_flight]
@@ -93,7 +93,7 @@ def _rounds(level: Level, everyone: list[Contestant]) -> dict[str, list[Sample]]
 
 
 def tables(found: Results) -> list[Table]:
-    """The levels as one table, and the memory of turns in flight as another."""
+    """Return the levels as one table, and the memory of turns in flight as another."""
     rates = Table(
         "Turns a second and worker CPU a turn",
         "40 messages in each session, no streaming. A worker is one process except for prefork; the model answers after 2 s or "
@@ -120,10 +120,10 @@ def tables(found: Results) -> list[Table]:
 
 
 def cpu(samples: list[Sample]) -> float:
-    """The median of the CPU seconds a turn."""
+    """Return the median of the CPU seconds a turn."""
     return median(sample.cpu for sample in samples)
 
 
 def rate(samples: list[Sample]) -> float:
-    """The median of the turns a second."""
+    """Return the median of the turns a second."""
     return median(sample.rate for sample in samples)

@@ -42,7 +42,7 @@ def path() -> Path:
 
 
 def commands() -> dict[str, str]:
-    """The commands of the Procfile that came with this installation."""
+    """Return the commands of the Procfile that came with this installation."""
     return parse(path().read_text(encoding="utf-8"))
 
 

@@ -81,7 +81,7 @@ class RedisChatMessageHistory(BaseChatMessageHistory):
         raise NotImplementedError("A history cannot be assigned: use add_messages.")
 
     async def aget_messages(self) -> list[BaseMessage]:
-        """The messages, oldest first. Reads Redis each time, except inside a turn."""
+        """Return the messages, oldest first. Reads Redis each time, except inside a turn."""
         if turn := self._turn():
             return turn.messages
         return self._read(await connect_async(self.url).lrange(self.key, *self._range()))

@@ -16,7 +16,7 @@ _DATABASES = 4_000
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
-    """The run's Redis protocol server."""
+    """Yield the run's Redis protocol server."""
     folder: Path = tmp_path_factory.mktemp("server")
     with EmbeddedServer(folder, append_only=False, options={"databases": str(_DATABASES)}) as running:
         yield running
@@ -29,24 +29,24 @@ def _numbers() -> Iterator[int]:
 
 @pytest.fixture
 def redis_url(server: EmbeddedServer, _numbers: Iterator[int]) -> str:
-    """The URL of an empty database."""
+    """Return the URL of an empty database."""
     return f"{server.url.rpartition('/')[0]}/{next(_numbers)}"
 
 
 @pytest.fixture
 def client(redis_url: str) -> Iterator[redis.Redis]:
-    """A plain client of the test's database; replies are text."""
+    """Yield a plain client of the test's database; replies are text."""
     with redis.Redis.from_url(redis_url, decode_responses=True) as plain:
         yield plain
 
 
 @pytest.fixture
 def settings(redis_url: str) -> Settings:
-    """Settings for the test's database, the rest as shipped."""
+    """Return settings for the test's database, the rest as shipped."""
     return Settings(redis_url=redis_url)
 
 
 @pytest.fixture
 def store(settings: Settings) -> TurnStore:
-    """Turns in the test's database."""
+    """Return turns in the test's database."""
     return TurnStore(settings)

@@ -85,7 +85,7 @@ def key_id(digest: str) -> str:
 
 
 def new_secret() -> str:
-    """A secret to sign webhooks with, in the form that Standard Webhooks asks for."""
+    """Return a secret to sign webhooks with, in the form that Standard Webhooks asks for."""
     return SECRET_PREFIX + base64.b64encode(secrets.token_bytes(24)).decode()
 
 

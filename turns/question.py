@@ -19,7 +19,7 @@ Question = str | list[dict[str, Any]]
 
 
 def encode_question(question: Question, max_bytes: int, *, optional: bool = False) -> str:
-    """The question as JSON text, or InvalidTurn: empty, too large, not text, or not a list of content parts.
+    """Return a question as JSON text. Raises InvalidTurn if it is empty, too large, or of another form.
 
     `max_bytes` is for what is text in it; `turnstile.turns.bounds` has the other bounds. `optional`: it may be an empty text,
     as in a turn that only answers calls.

@@ -264,7 +264,7 @@ class Settings(BaseModel):
     @field_validator("history_prefix")
     @classmethod
     def _apart(cls, prefix: str, others: ValidationInfo) -> str:
-        """A session's name is the caller's choice: no name may make a history's key one of the queue's."""
+        """Refuse a prefix with which some session's name could make a history's key one of the queue's."""
         queue = str(others.data.get("key_prefix", ""))
         if queue and (prefix.startswith(queue) or queue.startswith(prefix)):
             raise ValueError("it must not begin like TURNSTILE_KEY_PREFIX, nor that one like it")
@@ -280,7 +280,7 @@ class Settings(BaseModel):
 
     @classmethod
     def variable(cls, field: str) -> str:
-        """The environment variable behind a field: `redis_url` → `REDIS_URL`, `model` → `TURNSTILE_MODEL`."""
+        """Return the environment variable behind a field: `redis_url` → `REDIS_URL`, `model` → `TURNSTILE_MODEL`."""
         return _PLAIN.get(field, f"TURNSTILE_{field.upper()}")
 
     @classmethod
@@ -318,5 +318,5 @@ def _explain(error: ValidationError) -> str:
 
 @cache
 def settings() -> Settings:
-    """The process's settings, read once."""
+    """Return the process's settings, read once."""
     return Settings.load()

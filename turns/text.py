@@ -13,7 +13,7 @@ def dumps(value: Any, default: Callable[[Any], Any] | None = None) -> str:
 
 
 def loads(text: str | bytes) -> Any:
-    """As json.loads, in half the time. Raises ValueError."""
+    """Parse JSON as json.loads does, in half the time. Raises ValueError."""
     try:
         return from_json(text)
     except ValueError:
@@ -21,7 +21,7 @@ def loads(text: str | bytes) -> Any:
 
 
 def loads_stored(text: str | bytes) -> Any:
-    """As `loads`, for what others may have stored: no model's server takes half of a surrogate pair, so text becomes whole.
+    """Parse JSON that others may have stored: no model's server takes half of a surrogate pair, so text becomes whole.
 
     Raises ValueError also for what is nested too deeply to be sent on.
     """
@@ -32,7 +32,7 @@ def loads_stored(text: str | bytes) -> Any:
 
 
 def whole(text: str) -> str:
-    """The text as UTF-8 can hold it: surrogates are joined to their other half, or become U+FFFD when there is none.
+    """Return the text as UTF-8 can hold it: surrogates are joined to their other half, or become U+FFFD when there is none.
 
     Servers that escape an emoji in two chunks of JSON send such halves.
     """
@@ -44,5 +44,5 @@ def whole(text: str) -> str:
 
 
 def as_text(value: bytes | int | str) -> str:
-    """A reply's element as text."""
+    """Return a reply's element as text."""
     return value.decode() if isinstance(value, bytes) else str(value)

@@ -153,7 +153,7 @@ class Record:
         return self.state.ended and self.settled
 
     def outcome(self) -> str:
-        """The answer of an ended turn, or TurnFailed or TurnCancelled."""
+        """Return the answer of an ended turn. Raises TurnFailed, TurnCancelled."""
         if self.state is State.CANCELLED:
             raise TurnCancelled("The turn was cancelled.")
         if self.state is State.FAILED:

@@ -19,7 +19,7 @@ Ask = Callable[[str], Awaitable[Any]]
 
 
 def stock() -> Ask:
-    """The seed's chain, by `ainvoke`."""
+    """Return the seed's chain, by `ainvoke`."""
     from bench.rivals.chain import chain
 
     stocked, history = chain(asynchronous=True), window()

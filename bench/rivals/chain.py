@@ -21,7 +21,7 @@ PROMPT: list[Any] = [("system", "You're an assistant。"), MessagesPlaceholder("
 
 
 def chain(*, asynchronous: bool) -> Runnable[Any, Any]:
-    """The chain without a history, for blocking or for awaited calls."""
+    """Return the chain without a history, for blocking or for awaited calls."""
     most = max(100, 2 * IN_FLIGHT)
     limits = httpx2.Limits(max_connections=most, max_keepalive_connections=most, keepalive_expiry=30)
     if asynchronous:
@@ -32,7 +32,7 @@ def chain(*, asynchronous: bool) -> Runnable[Any, Any]:
 
 
 def chain_with_history(*, asynchronous: bool) -> Runnable[Any, Any]:
-    """The chain as the seed wraps it."""
+    """Return the chain as the seed wraps it."""
     return RunnableWithMessageHistory(
         chain(asynchronous=asynchronous),
         lambda session_id: RedisChatMessageHistory(session_id, url=REDIS_URL),

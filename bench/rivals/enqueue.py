@@ -40,7 +40,7 @@ async def arq() -> Enqueue:
 
 
 async def taskiq() -> Enqueue:
-    """A kicker, by name."""
+    """Return a kicker, by name."""
     from taskiq.kicker import AsyncKicker
     from taskiq_redis import ListQueueBroker
 

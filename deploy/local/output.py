@@ -27,7 +27,7 @@ class Output:
         self._lock = threading.Lock()
 
     def line(self, name: str, text: str) -> None:
-        """One line of the process `name`."""
+        """Print one line of the process `name`."""
         with self._lock:
             self._last[name].append(text)
             if self._stream is not None:
@@ -37,7 +37,7 @@ class Output:
                     self._stream.flush()
 
     def last(self, name: str) -> list[str]:
-        """The last lines of the process `name`, oldest first."""
+        """Return the last lines of the process `name`, oldest first."""
         with self._lock:
             return list(self._last[name])
 

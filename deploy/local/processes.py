@@ -33,7 +33,7 @@ def local_processes(settings: Settings, folder: Path, workers: int, ports: Mappi
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """The environment variables that make `Settings.load` give these settings again: secrets among them."""
+    """Return the environment variables that make `Settings.load` give these settings again: secrets among them."""
     values = {field: getattr(settings, field) for field in settings.model_fields_set}
     return {Settings.variable(field): _text(value) for field, value in values.items() if value not in (None, "")}
 

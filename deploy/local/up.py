@@ -59,7 +59,7 @@ def _end(stack: LocalStack, requests: "queue.SimpleQueue[int]") -> None:
 
 @contextmanager
 def _signals() -> Iterator["queue.SimpleQueue[int]"]:
-    """The signals that ask us to end, as they come. A SimpleQueue's `put` is safe in a signal handler."""
+    """Yield the signals that ask us to end, as they come. A SimpleQueue's `put` is safe in a signal handler."""
     requests: queue.SimpleQueue[int] = queue.SimpleQueue()
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = {number: signal.signal(number, lambda got, _: requests.put(got)) for number in numbers}

@@ -41,7 +41,7 @@ def test_a_thousand_turns_survive_workers_killed_every_few_seconds(redis_url: st
 
 
 def _kill_in_turn_until_all_is_done(workers: list[Worker], store: TurnStore) -> int:
-    """A worker dies each time so many more turns are completed, however fast the machine is."""
+    """Kill a worker each time so many more turns are completed, however fast the machine is."""
     total = SESSIONS * TURNS
 
     def completed() -> int:

@@ -20,7 +20,7 @@ Arguments = argparse.Namespace
 
 
 def replay(seed: int, size: Size) -> str:
-    """The command that runs a seed again."""
+    """Return the command that runs a seed again."""
     sizes = f"--faults {size.faults} --seconds {size.seconds:g} --workers {size.workers} --fsync {size.fsync}"
     sizes += f" --only {','.join(kind.name for kind in size.only)}" if size.only else ""
     return f"python -m tests.chaos run --seed {seed} {sizes}"

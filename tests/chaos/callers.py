@@ -99,7 +99,7 @@ class ByReader:
         return "" if live == await self._events(turn) else "what a reader got is not what it gets when it reads again"
 
     async def _events(self, turn: str) -> list[Any]:
-        """All events of a turn to its end, resumed after each outage."""
+        """Return all events of a turn to its end, resumed after each outage."""
         seen: list[Any] = []
         async with asyncio.timeout(FOLLOW_SECONDS):
             while not seen or seen[-1].type != "ended":
@@ -163,7 +163,7 @@ def _is_last(event: dict[str, Any]) -> bool:
 
 
 def _told(event: dict[str, Any]) -> str:
-    """An event without what was known of the response at the moment, which a later reading knows better."""
+    """Return an event without what was known of the response at the moment, which a later reading knows better."""
     return json.dumps({name: value for name, value in event.items() if name != "response"}, sort_keys=True)
 
 

@@ -57,7 +57,7 @@ def collect(store: TurnStore, entries: Iterable[Entry]) -> Remains:
 
 
 def history_turns(elements: Sequence[bytes]) -> list[str]:
-    """The turns of a history, oldest first; a name that starts with `?` for messages that are not a turn's two."""
+    """Return the turns of a history, oldest first; a name that starts with `?` for messages that are not a turn's two."""
     messages = [json.loads(element) for element in reversed(elements)]
     turns = [str(message.get("turnstile", {}).get("turn")) for message in messages]
     kinds = [message["type"] for message in messages]

@@ -60,7 +60,7 @@ class Cluster:
                 os.kill(server.pid, signal.SIGCONT)
 
     def primary(self) -> EmbeddedServer | None:
-        """The server that the sentinels take for the primary and that agrees; None while there is none."""
+        """Return the server that the sentinels take for the primary and that agrees; None while there is none."""
         with suppress(redis.RedisError):
             port = int(self._client(self._ports[0]).sentinel_get_master_addr_by_name("mymaster")[1])
             server = next(server for server in self.servers if server.port == port)

@@ -71,7 +71,7 @@ class Load:
 
 
 def measure(failovers: int, folder: Path) -> list[dict[str, Any]]:
-    """A row for each option and each end of the primary."""
+    """Measure a row for each option and each end of the primary."""
     kinds = list(product(OPTIONS.items(), ENDS.items()))
     return [
         {"option": option, "primary": end, **_measure(options, how, failovers, folder / str(number))}
@@ -116,7 +116,7 @@ def _pause(cluster: Cluster, load: Load, how: signal.Signals) -> float:
 
 
 def _unfinished(store: TurnStore, turns: list[str]) -> set[str]:
-    """The turns that are not completed when nothing moves any more."""
+    """Return the turns that are not completed when nothing moves any more."""
     with suppress(AssertionError):
         wait_until(lambda: store.stats().get("open", 0) == 0, "all turns that are known are completed", _REST_SECONDS)
     records = {turn: _record(store, turn) for turn in turns}

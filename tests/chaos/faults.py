@@ -102,7 +102,7 @@ class Fault:
 
 
 def plan(seed: int, count: int, seconds: float, only: Sequence[Kind] = ()) -> list[Fault]:
-    """The faults of a run, in time; with enough of them each class (each of `only`, if given) is among them."""
+    """Return the faults of a run, in time; with enough of them each class (each of `only`, if given) is among them."""
     chosen = random.Random(seed)
     weights = {kind: weight for kind, weight in _WEIGHTS.items() if kind in (only or Kind)}
     kinds = [*weights][:count]

@@ -58,13 +58,13 @@ def write(data: Data, page: Path = PAGE) -> None:
 
 
 def percentile(values: Iterable[float], share: float) -> float:
-    """The smallest value that at least this share of them does not pass."""
+    """Return the smallest value that at least this share of them does not pass."""
     ordered = sorted(values)
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
 
 
 def upper_bound(count: int, trials: int) -> float:
-    """The highest rate that would still show so few events in 5 % of such runs; with none, the rule of three."""
+    """Return the highest rate that would still show so few events in 5 % of such runs; with none, the rule of three."""
     low, high = 0.0, count + 20.0
     for _ in range(60):
         rate = (low + high) / 2
@@ -124,7 +124,7 @@ def proofs(_: object) -> list[str]:
 
 
 def _line_with(page: Path, word: str) -> str:
-    """The first line of a page that begins with a number and speaks of `word`."""
+    """Return the first line of a page that begins with a number and speaks of `word`."""
     return next(line for line in page.read_text().splitlines() if line[:1].isdigit() and word in line)
 
 
@@ -140,7 +140,7 @@ def recovery(runs: Sequence[Data]) -> list[str]:
 
 
 def plain(data: Data) -> list[str]:
-    """The comparison with plain Celery."""
+    """Write the comparison with plain Celery."""
     per = 100 / data["kills"]
     return [
         _row("plain Celery, `acks_late`", "count", "for each 100 kills"),

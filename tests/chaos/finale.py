@@ -49,7 +49,7 @@ class Finale:
         yield from (f"worker {pid} takes no turns" for pid in sorted(idle))
 
     def _owners(self) -> set[int]:
-        """The processes that hold a turn at this moment."""
+        """Return the processes that hold a turn at this moment."""
         with suppress(redis.RedisError):
             found = self._scene.client.scan_iter(match=self._scene.store.keys.owned("*"), count=1_000)
             return {int(name.decode().split("-")[-2]) for name in found}

@@ -122,5 +122,5 @@ class Stage:
 
 
 def faults_of(seed: int, size: Size) -> list[Fault]:
-    """The faults of a run of this size."""
+    """Return the faults of a run of this size."""
     return plan(seed, size.faults, size.seconds, size.only)

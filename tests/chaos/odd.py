@@ -48,7 +48,7 @@ def draw(chosen: random.Random, sessions: list[str]) -> Odd:
 
 
 def _task(turn: str, session: str, task: str, queue: str) -> Message:
-    """A message as kombu writes it."""
+    """Return a message as kombu writes it."""
     return {
         "body": "",
         "arguments": [[session, f"{question(turn)} {SECRET}"], {}, dict.fromkeys(("callbacks", "errbacks", "chain", "chord"))],

@@ -150,7 +150,7 @@ class FaultProxy:
         self.do(self._kill_links)
 
     def link(self, port: int) -> Link | None:
-        """The connection that the server sees from this port, if it is one of ours."""
+        """Return the connection that the server sees from this port, if it is one of ours."""
         return next((link for link in list(self._links) if link.port == port), None)
 
     def do(self, what: Callable[[], object]) -> None:
@@ -216,7 +216,7 @@ class ProxyThread:
         self._loop.close()
 
     def open(self, target: int, tls: ssl.SSLContext | None = None) -> FaultProxy:
-        """A new proxy in front of a port."""
+        """Return a new proxy in front of a port."""
         proxy = FaultProxy(self._loop, target, tls)
         self._call(proxy.start())
         self._proxies.append(proxy)

@@ -45,12 +45,12 @@ class Entry:
 
 
 def stored_id(name: str) -> str:
-    """The turn's id: its producer's name for it, but where the gateway makes an id of that name."""
+    """Return the turn's id: its producer's name for it, but where the gateway makes an id of that name."""
     return RESPONSE + Caller().key("response", f"key\0{name}") if name.startswith(WEB) else name
 
 
 def question(turn: str) -> str:
-    """The turn's question: always the same for the same id. Some tell the model to misbehave."""
+    """Return the turn's question: always the same for the same id. Some tell the model to misbehave."""
     chosen = random.Random(turn)
     words = f"latency={chosen.uniform(0.1, 1.2):.2f} tokens-per-second={chosen.choice((0, 40, 150))}"
     fault = model_fault(turn)
@@ -59,12 +59,12 @@ def question(turn: str) -> str:
 
 
 def visible(turn: str) -> str:
-    """The question without what it tells the model to do; the model's answer repeats it."""
+    """Return the question without what it tells the model to do; the model's answer repeats it."""
     return f"What of {turn}?"
 
 
 def model_fault(turn: str) -> str:
-    """The fault requested of the model for this turn's first attempt, if any."""
+    """Return the fault requested of the model for this turn's first attempt, if any."""
     chosen = random.Random(f"{turn} fault")
     return chosen.choice(list(MODEL_FAULTS)) if chosen.random() < _MODEL_FAULT_SHARE else ""
 
@@ -81,7 +81,7 @@ class Record:
 
 
 def read(paths: Iterable[Path]) -> dict[str, Entry]:
-    """All turns of all producers, by id. A file whose facts are of turns in others comes after those."""
+    """Return all turns of all producers, by id. A file whose facts are of turns in others comes after those."""
     entries: dict[str, Entry] = {}
     for path in paths:
         for line in path.read_text().splitlines() if path.exists() else ():

@@ -53,7 +53,7 @@ def url(role: Role, port: int) -> str:
 
 
 def write_users(path: Path) -> Path:
-    """The server's file of users: each role's, with all rights."""
+    """Return the server's file of users: each role's, with all rights."""
     lines = ["user default on nopass ~* &* +@all", *(f"user {role} on >{_PASSWORD} ~* &* +@all" for role in Role)]
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join(lines) + "\n")

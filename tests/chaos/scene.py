@@ -92,7 +92,7 @@ class Scene:
         return ProducerSlot(proxy, self.folder, name, address, self.seed, pause, sessions)
 
     def proxy(self) -> FaultProxy:
-        """A new proxy in front of the server."""
+        """Return a new proxy in front of the server."""
         return self._proxies.open(self.server.port)
 
     @property
@@ -119,7 +119,7 @@ class Scene:
 
     @contextmanager
     def free_slot(self, fault: Fault) -> Iterator[WorkerSlot]:
-        """A worker that nobody is breaking, for as long as the block lasts."""
+        """Yield a worker that nobody is breaking, for as long as the block lasts."""
 
         def take() -> WorkerSlot | None:
             order = random.Random(fault.target).sample(self.slots, len(self.slots))
@@ -133,11 +133,11 @@ class Scene:
             slot.busy.release()
 
     def slot(self, fault: Fault) -> WorkerSlot:
-        """A worker, whoever else is breaking it."""
+        """Return a worker, whoever else is breaking it."""
         return self.slots[fault.target % len(self.slots)]
 
     def producer(self, fault: Fault) -> ProducerSlot:
-        """A producer, whoever else is breaking it."""
+        """Return a producer, whoever else is breaking it."""
         return self.producers[fault.target % len(self.producers)]
 
 

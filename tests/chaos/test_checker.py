@@ -193,7 +193,7 @@ class Log:
 
 @pytest.fixture
 def log(tmp_path: Path) -> Iterator[Log]:
-    """A running server with one claimed turn, `t1`."""
+    """Yield a running server with one claimed turn, `t1`."""
     with EmbeddedServer(tmp_path, append_fsync="always") as server:
         log = Log(server)
         log.store.submit("t1", "s1", "question")

@@ -31,7 +31,7 @@ class Echoes:
         return found
 
     def of(self, world: World, session: str) -> Iterator[Echo]:
-        """Every echo of a session's turns."""
+        """Yield every echo of a session's turns."""
         seat = world.seat(session)
         for id in world.around["order"][session]:
             yield from _of_turn(self._moves, id, world.turn(id), seat)

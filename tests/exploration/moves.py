@@ -26,7 +26,7 @@ class Describing(TurnStore):
     """A store whose operations give the call that they would make."""
 
     def run(self, call: Call[Any]) -> Any:
-        """The call itself."""
+        """Return the call, without making it."""
         return call
 
 
@@ -55,7 +55,7 @@ class Moves:
         self.question = cache(self._question)
 
     def of(self, text: str, world: World) -> Iterator[Move]:
-        """Every move of the state with this text. As long as no script was cut, each call may also be cut after any write."""
+        """Yield every move of a state. As long as no script was cut, each call may also be cut after any write."""
         for move in self._whole(text, world):
             if world.was_cut:
                 move.fits = _anything
@@ -76,16 +76,16 @@ class Moves:
         yield from self._sweeps(text, world)
 
     def _question(self, id: str) -> Call[Submitted]:
-        """The call that submits a turn."""
+        """Return the call that submits a turn."""
         options = Options(stream=self.scope.streams)
         return cast("Call[Submitted]", self.store.submit(id, id[0], f"question {id}", options, reply=id[-1] == "1"))
 
     def claim(self, id: str, worker: str, nonce: str) -> Call[Claim | str]:
-        """The call that claims a turn."""
+        """Return the call that claims a turn."""
         return cast("Call[Claim | str]", self.store.claim(id, worker, nonce))
 
     def finish(self, claim: Claim, state: State = State.COMPLETED, after: int = 0, text: str = "") -> Call[State | None]:
-        """The call that ends a turn."""
+        """Return the call that ends a turn."""
         if state is State.FAILED:
             outcome, messages = Outcome(state, code="chain_error", message="It broke."), []
         else:
@@ -104,7 +104,7 @@ class Moves:
         yield Move(f"submit {id}", world, self.question(id), lambda s: s.fresh and s.place == place)
 
     def _repeats(self, text: str, world: World, session: str) -> Iterator[Move]:
-        """A caller whose call was cut asks again; what was not accepted may get its old place, or one behind others."""
+        """Yield the repeats of a caller whose call was cut; a turn not accepted may get its old place, or one behind others."""
         for id in world.around["order"][session] if world.was_cut else ():
             met = World.read(text)
             if not met.turn(id):
@@ -252,7 +252,7 @@ def cut_name(script: str, writes: int) -> str:
 
 
 def pair(id: str) -> list[str]:
-    """The two stored messages of a turn."""
+    """Return the two stored messages of a turn."""
     return [f"human {id}", f"ai {id}"]
 
 
@@ -262,7 +262,7 @@ def held(id: str, token: str, session: str) -> Claim:
 
 
 def take(world: World, id: str) -> None:
-    """One dispatch of a turn leaves the queue."""
+    """Take one dispatch of a turn from the queue."""
     queue = world.queue
     queue.remove(id)
     world.put(QUEUE, "list", queue)
@@ -275,7 +275,7 @@ def unclaimed(world: World, id: str) -> int:
 
 
 def tidy(move: Move) -> str:
-    """The next state of a move without a call."""
+    """Return the next state of a move without a call."""
     normalise(move.world)
     return move.world.text()
 
@@ -287,7 +287,7 @@ def _silent(world: World, id: str) -> bool:
 
 
 def _candidates(world: World, workers: int) -> list[str]:
-    """The live workers at work, and one that is not, if there is one: they are all alike."""
+    """Return the live workers at work, and one that is not, if there is one: they are all alike."""
     known = [w for s in world.sessions if (w := world.seat(s).get("worker", "d")).startswith("w")]
     return [f"w{number}" for number in range(1, min(workers, len(set(known)) + 1) + 1)]
 

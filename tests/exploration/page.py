@@ -15,7 +15,7 @@ def rewrite(page: str, command: str, lines: Sequence[str]) -> Path:
 
 
 def rows(page: str, command: str) -> list[list[str]]:
-    """The cells of the table that stands between the marks of a page, without its head."""
+    """Return the cells of the table that stands between the marks of a page, without its head."""
     lines = [line for line in _parts(page, command)[1].splitlines() if line.startswith("| ")]
     return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines[2:]]
 
@@ -30,7 +30,7 @@ def _parts(page: str, command: str) -> tuple[str, str, str]:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
-    """A Markdown table; numbers stand to the right."""
+    """Return a Markdown table; numbers stand to the right."""
     numbers = [all(isinstance(row[column], int) for row in rows) for column in range(len(head))]
     marks = ["---:" if number else "---" for number in numbers]
     return [_row(head), _row(marks), *(_row([f"{cell:,}" if isinstance(cell, int) else cell for cell in row]) for row in rows)]

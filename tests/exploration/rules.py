@@ -15,7 +15,7 @@ _SEAT = {
 
 
 def violations(world: World) -> Iterator[str]:
-    """Every rule that a state breaks."""
+    """Yield every rule that a state breaks."""
     if world.was_cut:
         yield from _after_a_cut(world)
         return
@@ -155,7 +155,7 @@ def _keys(world: World) -> Iterator[str]:
 
 
 def step_violations(label: str, before: World, after: World) -> Iterator[str]:
-    """Every rule that a step breaks."""
+    """Yield every rule that a step breaks."""
     for session in before.sessions:
         old, new = before.history(session), after.history(session)
         if not label.startswith("erase") and new[: len(old)] != old:

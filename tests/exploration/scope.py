@@ -42,7 +42,7 @@ class Scope:
         return World({"turnstile:stats": ["hash", {"passed:chat": "0", "sent:chat": "0"}, False]}, around)
 
     def bounds(self) -> tuple[str, str]:
-        """The bounds, and what may happen, in words."""
+        """Return the bounds, and what may happen, in words."""
         turns = " + ".join(str(count) for count in self.turns.values())
         words = [
             f"{self.workers} workers",

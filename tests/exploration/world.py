@@ -31,11 +31,11 @@ class World:
 
     @classmethod
     def read(cls, text: str) -> Self:
-        """The world that `text` was written from."""
+        """Return the world that `text` was written from."""
         return cls(*json.loads(text))
 
     def text(self) -> str:
-        """The same for equal worlds."""
+        """Return a text that is the same for equal worlds."""
         return json.dumps([self.data, self.around], sort_keys=True, separators=(",", ":"))
 
     def value(self, key: str, default: Any) -> Any:
@@ -53,11 +53,11 @@ class World:
         return bool(self.around["left"].get("cut") == 0)
 
     def seat(self, session: str) -> dict[str, str]:
-        """A session's own record; empty when it is idle."""
+        """Return a session's own record; empty when it is idle."""
         return dict(self.value(KEYS.session(session), {}))
 
     def mailbox(self, session: str) -> list[str]:
-        """The waiting turns, oldest first."""
+        """Return the waiting turns, oldest first."""
         return list(self.value(KEYS.mailbox(session), ()))
 
     def history(self, session: str) -> list[str]:
@@ -65,11 +65,11 @@ class World:
         return list(reversed(self.value(KEYS.history(session), ())))
 
     def turn(self, id: str) -> dict[str, str]:
-        """A turn's record."""
+        """Return a turn's record."""
         return dict(self.value(KEYS.turn(id), {}))
 
     def turns(self) -> dict[str, dict[str, str]]:
-        """All turns that have a record."""
+        """Return all turns that have a record."""
         start = KEYS.turn()
         return {key.removeprefix(start): entry[1] for key, entry in self.data.items() if key.startswith(start)}
 
@@ -94,7 +94,7 @@ class World:
         return dict(self.value(KEYS.stats, {}))
 
     def part(self, session: str) -> object:
-        """All that belongs to one session, ."""
+        """Return the data of one session."""
         ids = self.around["order"][session]
         keys = [KEYS.session(session), KEYS.mailbox(session), KEYS.turns(session), KEYS.history(session)]
         keys += [make(id) for id in ids for make in (KEYS.turn, KEYS.events, KEYS.celery_result)]
@@ -108,7 +108,7 @@ class World:
             self.data.pop(key, None)
 
     def let_pass(self, session: str, *, lease: bool) -> None:
-        """The session is overdue now; with `lease`, its lease has run out too."""
+        """Make the session overdue; with `lease`, let its lease run out too."""
         self.data[KEYS.due][1][session] = PAST
         seat = self.value(KEYS.session(session), {})
         if lease and "lease" in seat:
@@ -129,12 +129,12 @@ class World:
 
 
 def sorted_entry(entry: list[Any] | None) -> object:
-    """The same for equal entries."""
+    """Return a value that is the same for equal entries."""
     return [sorted(entry[1].items()) if isinstance(entry[1], dict) else entry[1], entry[2]] if entry else None
 
 
 def settle(found: str | bytes, around: dict[str, Any]) -> World:
-    """The world after a call, from what `dump.lua` found."""
+    """Return the world after a call, from what `dump.lua` found."""
     now, data = json.loads(found)
     world = World(data, around)
     _forget_moments(world, int(now))

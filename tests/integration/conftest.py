@@ -71,7 +71,7 @@ def sdk(stack: Stack) -> Iterator[openai.OpenAI]:
 
 @pytest.fixture
 def http(stack: Stack) -> Iterator[httpx.Client]:
-    """A plain client of the gateway."""
+    """Yield a plain client of the gateway."""
     with stack.gateway.http() as client:
         yield client
 
@@ -83,26 +83,26 @@ def _names() -> Iterator[int]:
 
 @pytest.fixture
 def session(_names: Iterator[int]) -> str:
-    """A session that no other test uses."""
+    """Return a session that no other test uses."""
     return f"session-{next(_names)}"
 
 
 @pytest.fixture
 def proxies() -> Iterator[ProxyThread]:
-    """A thread for proxies, running."""
+    """Yield a thread for proxies, running."""
     with ProxyThread() as thread:
         yield thread
 
 
 @pytest.fixture
 def proxy(proxies: ProxyThread, redis_url: str) -> FaultProxy:
-    """A proxy in front of the test's server."""
+    """Return a proxy in front of the test's server."""
     return proxies.open(int(redis_url.rpartition(":")[2].partition("/")[0]))
 
 
 @pytest.fixture
 async def flaky(redis_url: str) -> AsyncIterator[Flaky]:
-    """A store whose calls can go wrong."""
+    """Yield a store whose calls can go wrong."""
     store = Flaky(Settings(redis_url=redis_url, max_attempts=2, retry_base_seconds=0.01))
     yield store
     await close_async(store.url)

@@ -26,7 +26,7 @@ EXAMPLES = ROOT / "examples"
 
 @contextmanager
 def served(app: str, stack: Stack, log: Path, **env: str) -> Iterator[httpx.Client]:
-    """An example's web app, and a client of it."""
+    """Yield an example's web app, and a client of it."""
     port = free_port(8600)
     command = [sys.executable, "-m", "uvicorn", "--app-dir", str(EXAMPLES), app, "--port", str(port)]
     with log.open("wb") as out:

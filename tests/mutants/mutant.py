@@ -16,7 +16,7 @@ class Mutant:
     tests: tuple[str, ...]
 
     def applied(self, text: str) -> str:
-        """The file's text with the fault in it. Raises ValueError when it does not apply any more."""
+        """Return the file's text with the fault in it. Raises ValueError when it does not apply any more."""
         if text.count(self.old) != 1:
             raise ValueError(f"mutant “{self.name}” does not apply to {self.file}: update it")
         return text.replace(self.old, self.new)

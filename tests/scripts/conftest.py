@@ -25,7 +25,7 @@ class Stage:
         self._face, self._url, self._stack = face, url, stack
 
     def open(self, **changed: Any) -> Scene:
-        """A scene on the test's database, with some settings of its own."""
+        """Return a scene on the test's database, with some settings of its own."""
         turns = open_face(self._face, Settings(**{"redis_url": self._url, **changed}))
         if isinstance(turns, Awaited):
             self._stack.callback(turns.close)
@@ -42,13 +42,13 @@ def stage(face: str, redis_url: str) -> Iterator[Stage]:
 
 @pytest.fixture
 def scene(stage: Stage) -> Scene:
-    """A scene with the settings as shipped."""
+    """Return a scene with the settings as shipped."""
     return stage.open()
 
 
 @pytest.fixture(scope="session")
 def small_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
-    """A server of its own, whose memory tests may take away."""
+    """Yield a server of its own, whose memory tests may take away."""
     with EmbeddedServer(tmp_path_factory.mktemp("small"), append_only=False) as server:
         yield server
 
@@ -64,13 +64,13 @@ class Memory:
         self._client.config_set("maxmemory", 1)
 
     def free(self) -> None:
-        """As it was."""
+        """Give the memory back."""
         self._client.config_set("maxmemory", 0)
 
 
 @pytest.fixture
 def cramped(face: str, small_server: EmbeddedServer) -> Iterator[tuple[Scene, Memory]]:
-    """A scene on a server whose memory can be taken away."""
+    """Yield a scene on a server whose memory can be taken away."""
     with ExitStack() as stack:
         scene = Stage(face, small_server.url, stack).open()
         memory = Memory(scene.client)

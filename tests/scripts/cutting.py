@@ -41,7 +41,7 @@ _ROUNDS = 40
 
 
 def cut_after(script: Script, writes: int) -> Script:
-    """The script, to end before the write that follows so many."""
+    """Return the script, to end before the write that follows so many."""
     flags, constants, rest = script.source.split("\n", 1)[0], *_parted(script.source)
     source = "\n".join([flags, constants, _HOOK % (writes, _READS, CUT), rest])
     return Script(script.name, source, "0" * 40)

@@ -49,7 +49,7 @@ async def _awaited(call: Awaitable[Any]) -> Any:
 
 
 def open_face(face: str, settings: Settings) -> TurnStore:
-    """A store by its face, `sync` or `async`; both are called alike."""
+    """Return a store by its face, `sync` or `async`; both are called alike."""
     return TurnStore(settings) if face == "sync" else cast("TurnStore", Awaited(settings))
 
 
@@ -70,7 +70,7 @@ class Scene:
             self.turns.submit(id, session, question, options or Options(), reply=reply)
 
     def queue(self, name: str = "chat") -> list[str]:
-        """Ids of the dispatches that nobody has popped yet, oldest first."""
+        """Return ids of the dispatches that nobody has popped yet, oldest first."""
         return [json.loads(raw)["headers"]["id"] for raw in reversed(self.client.lrange(name, 0, -1))]
 
     def pop(self, name: str = "chat") -> str | None:
@@ -117,11 +117,11 @@ class Scene:
                 self.claim(str(self.pop()))
 
     def seat(self, session: str = "foo") -> dict[str, str]:
-        """The session's own record."""
+        """Return the session's own record."""
         return dict(self.client.hgetall(self.keys.session(session)))
 
     def waiting(self, session: str = "foo") -> list[str]:
-        """Ids in the mailbox."""
+        """Return ids in the mailbox."""
         return list(self.client.lrange(self.keys.mailbox(session), 0, -1))
 
     def state(self, id: str) -> State:
@@ -129,23 +129,23 @@ class Scene:
         return self.turns.status(id).state
 
     def history(self, session: str = "foo") -> list[str]:
-        """The stored messages, oldest first."""
+        """Return the stored messages, oldest first."""
         return [element.decode() for element in reversed(self.turns.history(session))]
 
     def events(self, id: str) -> list[tuple[int, str, int, str]]:
-        """A turn's events, as plain tuples."""
+        """Return a turn's events, as plain tuples."""
         return [(e.sequence, e.type, e.attempt, e.data) for e in self.turns.events(id)]
 
     def stat(self, name: str) -> int:
-        """One counter."""
+        """Return one counter."""
         return self.turns.stats().get(name, 0)
 
     def picture(self) -> dict[str, Any]:
-        """All that is stored, to tell whether a call changed anything."""
+        """Return all that is stored, so that any change shows."""
         return {key: _value(self.client, key) for key in sorted(self.client.keys("*"))}
 
     def assert_idle(self, *sessions: str) -> None:
-        """Nothing keeps these sessions busy."""
+        """Assert that nothing keeps these sessions busy."""
         for session in sessions or ("foo",):
             assert self.seat(session) == {}
             assert self.waiting(session) == []
@@ -154,7 +154,7 @@ class Scene:
         assert self.client.keys(self.keys.owned("*")) == []
 
     def assert_all_will_expire(self, *, histories_last: bool = True) -> None:
-        """No key is without a time to live, but for those that are meant to last."""
+        """Assert that every key has a time to live, but for those that are meant to last."""
         lasting = {key for key in self.client.keys("*") if self.client.ttl(key) == -1}
         histories = {key for key in lasting if key.startswith(self.keys.history())}
         assert lasting - histories <= set(LASTING)
@@ -162,17 +162,17 @@ class Scene:
 
 
 def pair(name: str) -> list[str]:
-    """The two stored messages of a turn; the scripts do not look into them."""
+    """Return the two stored messages of a turn; the scripts do not look into them."""
     return [json.dumps({"type": kind, "data": {"content": name}}) for kind in ("human", "ai")]
 
 
 def marked(turn: str) -> list[str]:
-    """The two stored messages of a turn, with the marks that a worker gives them."""
+    """Return the two stored messages of a turn, with the marks that a worker gives them."""
     return [write(Element(kind, {"content": turn}, {"turn": turn, "at": 1})) for kind in ("human", "ai")]
 
 
 def pairs(names: Iterable[str]) -> list[str]:
-    """The stored messages of turns, in order."""
+    """Return the stored messages of turns, in order."""
     return [message for name in names for message in pair(name)]
 
 

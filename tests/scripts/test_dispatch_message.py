@@ -26,7 +26,7 @@ _OWN = {("headers", "origin"), ("properties", "reply_to"), ("properties", "deliv
 
 @pytest.fixture
 def celery(redis_url: str) -> Iterator[Celery]:
-    """A plain Celery app that knows nothing of Turnstile."""
+    """Yield a plain Celery app that knows nothing of Turnstile."""
     with Celery("plain", broker=redis_url, backend=redis_url, set_as_current=False) as app:
         yield app
 

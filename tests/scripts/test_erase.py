@@ -147,7 +147,7 @@ def test_records_that_others_keep_for_longer_are_forgotten_too(stage: Stage, sce
 
 @pytest.fixture
 def piecemeal(scene: Scene) -> Scene:
-    """A scene in which an erase removes two turns at once; five have ended, one runs, and one waits."""
+    """Return a scene in which an erase removes two turns at once; five have ended, one runs, and one waits."""
     in_pieces(scene.turns, 2)
     for id in ("a", "b", "c"):
         scene.complete(scene.start(id, reply=True))

@@ -53,7 +53,7 @@ ACTS = (_finish, _fail, _cancel, _cancel_waiting, _lose, _amend, _follow)
 
 @pytest.fixture
 def said(scene: Scene) -> Scene:
-    """A session that has been begun, and that has a history of one turn."""
+    """Return a session that has been begun, and that has a history of one turn."""
     scene.turns.begin("foo", {"topic": "tea"}, pair("greeting"))
     scene.complete(scene.start("a"))
     return scene

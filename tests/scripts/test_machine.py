@@ -202,7 +202,7 @@ class Turns(RuleBasedStateMachine):
 
     @rule(writes=st.integers(0, 30))
     def cut_the_next(self, writes: int) -> None:
-        """The next call that ends a turn, gives it back or adds to it is cut short, and made again."""
+        """Cut short the next call that ends a turn, gives it back or adds to it; it is made again."""
         self.turns.writes = writes
 
     @rule(pick=_pick, twice=st.booleans(), keep=st.booleans(), worker=st.sampled_from(("w1", "w2")))
@@ -281,7 +281,7 @@ class Turns(RuleBasedStateMachine):
         twice=st.booleans(),
     )
     def finish(self, pick: int, state: State, rest: bool, twice: bool) -> None:
-        """By the owner or by a worker that lost the turn; perhaps with the reply lost."""
+        """Finish as the owner or as a worker that lost the turn; perhaps with the reply lost."""
         claim = self._claim(pick)
         turn = self.known.get(claim.id)
         after = 0 if turn is None else turn.gone + len(turn.events)
@@ -335,7 +335,7 @@ class Turns(RuleBasedStateMachine):
 
     @rule(session=_sessions)
     def pass_time_and_sweep(self, session: str) -> None:
-        """Until the session is due, and whoever works on it has lost the lease."""
+        """Let time pass until the session is due and its worker has lost the lease, and sweep."""
         home = self.sessions[session]
         self.scene.make_due(session)
         if home.line and home.phase == "running":
@@ -366,13 +366,13 @@ class Turns(RuleBasedStateMachine):
     # The model's own moves.
 
     def _turn(self, pick: int) -> Turn:
-        """A turn, rather a young one."""
+        """Return a turn, usually a recent one."""
         if not self.known:
             self._submit(SESSIONS[pick % 2])
         return list(self.known.values())[-1 - pick % len(self.known)]
 
     def _claim(self, pick: int) -> Claim:
-        """A claim, rather a young one; it may be a zombie's."""
+        """Return a claim, usually a recent one; it may be a lost worker's."""
         if not self.claims or (pick % 3 and not self._owns(self.claims[-1])):
             self._take(SESSIONS[pick % 2])
         return self.claims[-1 - pick % len(self.claims)]
@@ -385,7 +385,7 @@ class Turns(RuleBasedStateMachine):
         return session.line[:1] == [turn] and session.phase == "running" and session.owner == claim.token
 
     def _closed(self, claim: Claim) -> State | None:
-        """The outcome that a turn's last owner may hear again."""
+        """Return the outcome that a turn's last owner may hear again."""
         turn = self.known.get(claim.id)
         return turn.state if turn is not None and self.closed.get(turn.id) == claim.token else None
 

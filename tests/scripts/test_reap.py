@@ -26,7 +26,7 @@ def _pass_time(scene: Scene, ms: int = 1_000) -> None:
 
 
 def _call_the_roll(scene: Scene, times: int = 2, callers: tuple[str, ...] = (CALLER,)) -> int:
-    """All callers call once a second, so many times; how many leases were ended."""
+    """Have all callers call once a second, so many times; return the number of leases that were ended."""
     released = 0
     for _ in range(times):
         _pass_time(scene)

@@ -40,7 +40,7 @@ def _cancelled(store: TurnStore) -> None:
 
 
 def _posted(client: Any) -> list[str]:
-    """Turns whose Celery message is in the queue, oldest first."""
+    """Return turns whose Celery message is in the queue, oldest first."""
     return [json.loads(json.loads(raw)["body"])[0][0] for raw in reversed(client.lrange("webhooks", 0, -1))]
 
 

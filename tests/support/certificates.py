@@ -21,7 +21,7 @@ class Certificates:
         self._openssl("req", "-x509", *_KEY, *self._out("authority"), "-days", "2", "-subj", "/CN=authority", "-addext", usage)
 
     def sign(self, name: str) -> tuple[Path, Path]:
-        """A certificate for loopback, and its key."""
+        """Return a certificate for loopback, and its key."""
         extensions = self._folder / "extensions.txt"
         extensions.write_text(_LEAF)
         request, signed = self._folder / f"{name}.csr", self._folder / f"{name}.pem"
@@ -32,7 +32,7 @@ class Certificates:
         return signed, key
 
     def server(self, *, asks_for_certificates: bool = False) -> ssl.SSLContext:
-        """A server's side of TLS."""
+        """Return a server's side of TLS."""
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=self.authority)
         context.load_cert_chain(*self.sign("server"))
         context.verify_mode = ssl.CERT_REQUIRED if asks_for_certificates else ssl.CERT_NONE

@@ -65,19 +65,19 @@ class Gateway(Process):
         return openai.OpenAI(base_url=f"{self.url}/v1", **{"api_key": "none", "max_retries": 0, **options})
 
     def http(self, **options: Any) -> httpx.Client:
-        """A plain client."""
+        """Return a plain client."""
         return httpx.Client(base_url=self.url, timeout=PATIENCE_SECONDS, **options)
 
 
 def read_events(lines: Iterator[str]) -> Iterator[dict[str, Any]]:
-    """The server-sent events in an answer's lines."""
+    """Yield the server-sent events in an answer's lines."""
     for line in lines:
         if line.startswith("data: ") and line != "data: [DONE]":
             yield json.loads(line.removeprefix("data: "))
 
 
 def ended(sdk: openai.OpenAI, id: str) -> Response:
-    """The response, once it has ended."""
+    """Return the response, once it has ended."""
 
     def look() -> Response | None:
         response = sdk.responses.retrieve(id)
@@ -94,5 +94,5 @@ def running(store: TurnStore, id: str) -> None:
 
 
 def texts_of(items: Iterable[Any]) -> list[str]:
-    """The texts of items."""
+    """Return the texts of items."""
     return [item.content[0].text for item in items]

@@ -109,7 +109,7 @@ class Worker(Process):
 
 @contextmanager
 def offline_model(*args: str) -> Iterator[str]:
-    """The offline model in a process of its own; yields its base URL."""
+    """Run the offline model in a process of its own, and yield its base URL."""
     command = [sys.executable, "-m", "turnstile.workers.offline", "--port", "0", *args]
     with launch(command, env=environment({}), stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout

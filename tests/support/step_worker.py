@@ -21,7 +21,7 @@ Reply = Callable[[Claim], str]
 
 
 def element(kind: str, text: str, turn: str) -> str:
-    """A stored message, as a worker writes it."""
+    """Return a stored message, as a worker writes it."""
     return write(Element(kind, {"content": text, "type": kind}, {"tokens": 1, "turn": turn}))
 
 
@@ -105,7 +105,7 @@ def remember_names(claim: Claim) -> str:
 
 @contextmanager
 def answering(settings: Settings, reply: Reply = remember_names, queue: str = "chat") -> Iterator[None]:
-    """A step worker that answers everything, for the length of a test."""
+    """Yield to a block beside a step worker that answers everything."""
     worker, done = StepWorker(settings), threading.Event()
 
     def run() -> None:

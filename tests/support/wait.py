@@ -24,7 +24,7 @@ def wait_until(what: Callable[[], T], description: str, seconds: float = PATIENC
 
 
 async def wait_until_async(what: Callable[[], Awaitable[T]], description: str, seconds: float = PATIENCE_SECONDS) -> T:
-    """As `wait_until`, for an awaitable."""
+    """Wait as `wait_until` does, for an awaitable."""
     end = time.monotonic() + seconds
     while not (result := await what()):
         if time.monotonic() > end:

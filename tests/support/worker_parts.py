@@ -48,7 +48,7 @@ class Flaky(AsyncTurnStore):
 
 
 def chain(speak: Speak) -> RunnableGenerator[Any, str]:
-    """A chain that says what `speak` yields."""
+    """Yield a chain that says what `speak` yields."""
 
     async def transform(inputs: AsyncIterator[Any]) -> AsyncIterator[str]:
         async for _ in inputs:
@@ -74,7 +74,7 @@ async def started(store: AsyncTurnStore, id: str, session: str = "foo") -> Claim
 
 
 async def taken_over(store: AsyncTurnStore, claim: Claim) -> Claim:
-    """The lease runs out, and another worker claims the turn."""
+    """Let the lease run out, and have another worker claim the turn."""
     await store.client.hset(store.keys.session(claim.session), "lease", "1")
     await make_due(store, claim.session)
     await store.sweep()
@@ -98,7 +98,7 @@ def says(what: Callable[[], bool]) -> Callable[[], Awaitable[bool]]:
 
 @contextmanager
 def plain_app(url: str) -> Iterator[Celery]:
-    """A Celery app that knows nothing of Turnstile; its connections are closed at the end."""
+    """Yield a Celery app that knows nothing of Turnstile; its connections are closed at the end."""
     with Celery("stranger", broker=url, backend=url) as app:
         try:
             yield app
@@ -116,7 +116,7 @@ class Hanging:
         self.begun, self.left = asyncio.Event(), asyncio.Event()
 
     async def speak(self) -> AsyncIterator[str]:
-        """The word."""
+        """Yield the word."""
         yield "well "
         self.begun.set()
         try:
@@ -126,7 +126,7 @@ class Hanging:
 
 
 async def hanging(store: AsyncTurnStore, claim: Claim) -> tuple[Attempt, asyncio.Task[Any], Hanging]:
-    """An attempt in the middle of its model's answer."""
+    """Return an attempt in the middle of its model's answer."""
     model = Hanging()
     attempt = Attempt(claim, chain(model.speak), store)
     task = asyncio.create_task(attempt.run())

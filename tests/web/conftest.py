@@ -29,14 +29,14 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 def program(*names: str) -> str:
-    """The path of the first of these programs that there is; the test fails when there is none."""
+    """Return the path of the first of these programs that there is; the test fails when there is none."""
     found = next((path for name in names if (path := shutil.which(name))), None)
     assert found, f"{names[0]} is missing: install it (Debian: apt-get install nodejs npm chromium)"
     return found
 
 
 def browser() -> str:
-    """The path of a Chromium."""
+    """Return the path of a Chromium."""
     return program("chromium", "chromium-browser", "google-chrome")
 
 
@@ -76,7 +76,7 @@ class Controls:
 
 @pytest.fixture(scope="session")
 def stack(server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """The stack, running."""
+    """Yield the stack, running."""
     folder = tmp_path_factory.mktemp("stack")
     key = new_key("tests", "acme", Limits(requests_per_minute=100_000))
     env = {"TURNSTILE_SWEEP_SECONDS": "0.2", "TURNSTILE_RETRY_BASE_SECONDS": "0.2"}

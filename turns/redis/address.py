@@ -53,7 +53,7 @@ class Tls:
     files: tuple[tuple[str, str], ...] = ()
 
     def arguments(self) -> dict[str, Any]:
-        """As redis-py, kombu and Celery name them."""
+        """Return the arguments under the names of redis-py, kombu and Celery."""
         return {"ssl_cert_reqs": self.verify, "ssl_check_hostname": self.check_hostname, **dict(self.files)}
 
 
@@ -70,22 +70,22 @@ class Address:
     tls: Tls | None = None
 
     def __str__(self) -> str:
-        """The place without the login, for people."""
+        """Return the place without the login, for people."""
         if not self.hosts:
             return f"{self.path}?db={self.db}" if self.db else self.path
         return f"{','.join(f'{bracketed(host)}:{port}' for host, port in self.hosts)}/{self.db}"
 
     def login(self) -> dict[str, Any]:
-        """The arguments of redis-py that name the database and who asks."""
+        """Return the arguments of redis-py that name the database and who asks."""
         return {"db": self.db, "username": self.username, "password": self.password}
 
     def security(self) -> dict[str, Any]:
-        """The arguments of redis-py's TLS connections; none without TLS."""
+        """Return the arguments of redis-py's TLS connections; none without TLS."""
         return self.tls.arguments() if self.tls else {}
 
 
 def bracketed(host: str) -> str:
-    """A host as URLs have it."""
+    """Return a host as URLs have it."""
     return f"[{host}]" if ":" in host else host
 
 

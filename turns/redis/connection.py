@@ -35,7 +35,7 @@ _TCP_ONLY = ("socket_keepalive",)
 
 
 def server_url(settings: Settings) -> str:
-    """The server to use: the one that is set, else the one `turnstile up` runs, else localhost's."""
+    """Return the server to use: the one that is set, else the one `turnstile up` runs, else localhost's."""
     return settings.redis_url or running_url(data_folder(settings)) or DEFAULT_URL
 
 
@@ -64,7 +64,7 @@ def sentinel_options(address: Address, kind: Any = Retry) -> dict[str, Any]:
 
 
 def _connected(library: Any, address: Address, sentinel_pool: type, own: dict[str, Any]) -> Any:
-    """A client of redis-py's sync or async face; both take the same arguments."""
+    """Return a client of redis-py's sync or async face; both take the same arguments."""
     options = {**address.login(), **address.security(), **SOCKET_OPTIONS, **_POOL, **own}
     if address.master:
         asking = sentinel_options(address, type(own["retry"]))
@@ -90,7 +90,7 @@ class _AsyncSentinelPool(redis.asyncio.sentinel.SentinelConnectionPool, redis.as
 
 @cache
 def connect(url: str) -> redis.Redis:
-    """A thread-safe client on the process's shared pool for this URL; replies are bytes.
+    """Return a thread-safe client on the process's shared pool for this URL; replies are bytes.
 
     Threads beyond the pool's size wait for a connection; redis-py's own pool would raise.
     """
@@ -104,12 +104,12 @@ _reached: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, tuple[redis.asy
 
 
 def connect_async(url: str) -> redis.asyncio.Redis:
-    """The running loop's client for this URL, on a pool of its own; replies are bytes."""
+    """Return the running loop's client for this URL, on a pool of its own; replies are bytes."""
     return _reach(url)[0]
 
 
 def multiplexer(url: str) -> Multiplexer:
-    """The running loop's multiplexer for this URL."""
+    """Return the running loop's multiplexer for this URL."""
     return _reach(url)[1]
 
 

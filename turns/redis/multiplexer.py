@@ -61,7 +61,7 @@ class Multiplexer:
         self.reconnected: set[Callable[[], None]] = set()
 
     def execute(self, *words: Word) -> asyncio.Future[Any]:
-        """The reply, as the parser gives it: bytes, numbers, lists, dicts.
+        """Return the reply, as the parser gives it: bytes, numbers, lists, dicts.
 
         Raises (awaited):
             redis.ResponseError: the server's own.
@@ -166,7 +166,7 @@ class Multiplexer:
 
 
 def _as_redis_error(error: redis.RedisError | OSError) -> redis.RedisError:
-    """An error of a connection as redis-py's own."""
+    """Return an error of a connection as redis-py's own."""
     if isinstance(error, redis.RedisError):
         return error
     if isinstance(error, TimeoutError):

@@ -51,7 +51,7 @@ class _AsyncFollowing:
 
 @cache
 def mended(kind: type) -> type:
-    """An asyncio connection class whose closed connections raise redis.ConnectionError under every event loop.
+    """Return an asyncio connection class whose closed connections raise redis.ConnectionError under every event loop.
 
     One that sentinels lead follows them each time it connects.
     """
@@ -61,5 +61,5 @@ def mended(kind: type) -> type:
 
 @cache
 def following(kind: type) -> type:
-    """A connection class that follows the sentinels each time it connects, where they lead it."""
+    """Return a connection class that follows the sentinels each time it connects, where they lead it."""
     return type(kind.__name__, (_Following, kind), {}) if hasattr(kind, "connect_to") else kind

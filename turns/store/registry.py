@@ -51,14 +51,14 @@ def asked_model(settings: Settings) -> str:
 
 
 def _fingerprint(shared: Mapping[str, str]) -> str:
-    """The same for all that must agree and do; where it is not, the values are compared: a newer version may share more."""
+    """Return a hash that is the same where all that must agree does; where it differs, the values are compared."""
     text = dumps([shared[Settings.variable(name)] for name in MUST_AGREE])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 @cache
 def package_version() -> str:
-    """The version of this package; `unknown` where it runs without having been installed."""
+    """Return the version of this package; `unknown` where it runs without having been installed."""
     from importlib.metadata import PackageNotFoundError, version
 
     try:
@@ -80,7 +80,7 @@ def objection(settings: Settings, workers: Mapping[str, Facts], fields: Iterable
 
 
 def oddities(settings: Settings, workers: Mapping[str, Facts]) -> list[str]:
-    """Settings that differ from a worker's without harm to what is stored, each once, in one line each."""
+    """Return the settings that differ from a worker's without harm to stored data, one line each."""
     return list(_differences(settings, workers, SHOULD_AGREE))
 
 

@@ -79,7 +79,7 @@ def _patterns(used: set[str], keys: Keys, name: str) -> dict[str, tuple[str, str
 
 
 def read(said: Mapping[str, str], reply: Sequence[bytes]) -> list[str]:
-    """The rights that are missing, as ACL SETUSER takes them."""
+    """Return the rights that are missing, as ACL SETUSER takes them."""
     return [said.get(right, right) for right in map(as_text, reply)]
 
 

@@ -104,7 +104,7 @@ class Webhooks(Runner):
 
     @operation
     def undelivered(self, limit: int = 100, *, given_up: bool = True) -> Call[list[str]]:
-        """Turns whose webhooks were given up, newest first; or those still under way, soonest first."""
+        """Return turns whose webhooks were given up, newest first; or those still under way, soonest first."""
         name, command = (self.keys.undelivered, "ZREVRANGE") if given_up else (self.keys.webhooks, "ZRANGE")
         return Call(command, (name, 0, limit - 1), lambda reply: [as_text(turn) for turn in reply])
 

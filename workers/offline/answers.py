@@ -114,7 +114,7 @@ def _given_name(text: str) -> str | None:
 
 
 def completion(answer: Answer) -> bytes:
-    """The body of a `chat.completion`."""
+    """Return the body of a `chat.completion`."""
     text = None if answer.calls else "".join(answer.pieces)
     message: dict[str, Any] = {"role": "assistant", "content": None, "refusal": None, answer.kind: text}
     if answer.reasoning:
@@ -126,7 +126,7 @@ def completion(answer: Answer) -> bytes:
 
 
 def events(answer: Answer, include_usage: bool) -> list[bytes]:
-    """The server-sent events of a streamed completion, the closing `[DONE]` last; at most about `MOST_EVENTS`."""
+    """Return the server-sent events of a streamed completion, the closing `[DONE]` last; at most about `MOST_EVENTS`."""
     return list(_events(answer, include_usage))
 
 
@@ -169,12 +169,12 @@ def _envelope(kind: str) -> dict[str, Any]:
 
 
 def failure(message: str, kind: str, code: str | None) -> bytes:
-    """The body of an error, in OpenAI's form."""
+    """Return the body of an error, in OpenAI's form."""
     return _dump({"error": {"message": message, "type": kind, "param": None, "code": code}})
 
 
 def models() -> bytes:
-    """The body of the list of models."""
+    """Return the body of the list of models."""
     return _dump({"object": "list", "data": [{"id": MODEL, "object": "model", "created": 0, "owned_by": "turnstile"}]})
 
 

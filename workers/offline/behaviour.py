@@ -60,7 +60,7 @@ class Behaviour:
         return bool(self.fail or self.finish or self.hang or self.stall or self.drop or self.refuse)
 
     def healed(self) -> "Behaviour":
-        """The same pace, without the faults."""
+        """Return the same pace, without the faults."""
         return Behaviour(latency=self.latency, tokens_per_second=self.tokens_per_second, think=self.think)
 
     def adjusted(self, words: str) -> "Behaviour":

@@ -92,14 +92,14 @@ def _check(headers: dict[str, Any], embed: Any) -> None:
 
 
 def unsupported(name: str) -> InvalidTurn:
-    """The refusal of an option that turns do not have."""
+    """Return the refusal of an option that turns do not have."""
     if name in ("countdown", "eta", "expires"):
         return InvalidTurn(f"Turns run in the order asked, and end in their history: {name} does not apply.", param=name)
     return InvalidTurn(f"A turn starts no other task: leave {name} out, get() the answer, then send the next task.", param=name)
 
 
 def bind(args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[str, Question]:
-    """The session id and the question among a task's arguments. Raises InvalidTurn."""
+    """Return the session id and the question among a task's arguments. Raises InvalidTurn."""
 
     def answer(session_id: str, question: Question) -> tuple[str, Question]:
         return session_id, question
@@ -126,7 +126,7 @@ def _encodes(text: str) -> bool:
 
 
 def _followers(embed: Any) -> Iterator[object]:
-    """Ids of the tasks that were to follow: the caller of a chain waits for its last."""
+    """Yield the ids of the tasks that were to follow: the caller of a chain waits for its last."""
     if not isinstance(embed, dict):
         return
     for name in ("chain", "chord", "callbacks"):

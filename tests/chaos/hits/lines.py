@@ -52,7 +52,7 @@ def hold(scene: Scene, fault: Fault) -> None:
 
 @contextmanager
 def _one(scene: Scene, fault: Fault) -> Iterator[tuple[dict[str, Any], HasProcess, Link] | None]:
-    """A connection drawn from those of a process drawn; None while the server does not answer, or has none."""
+    """Yield a connection drawn from those of a process drawn; None while the server does not answer, or has none."""
     found = None
     with suppress(redis.RedisError):
         found = _find(scene, fault)
@@ -75,5 +75,5 @@ def _find(scene: Scene, fault: Fault) -> tuple[dict[str, Any], HasProcess, Link]
 
 
 def _port(client: dict[str, Any]) -> int:
-    """The peer's port; 0 for one that has gone and is still listed."""
+    """Return the peer's port; 0 for one that has gone and is still listed."""
     return int(client["addr"].rpartition(":")[2] or 0)

@@ -45,7 +45,7 @@ def project(tmp_path_factory: pytest.TempPathFactory, wheel: Path) -> Project:
 
 @pytest.fixture(scope="module")
 def asking(tmp_path_factory: pytest.TempPathFactory, wheel: Path) -> Project:
-    """A project of one who only asks: the libraries without any extra."""
+    """Return the project of a client: the libraries without any extra."""
     made = new_project(tmp_path_factory.mktemp("asking"), wheel, {})
     with_libraries_of(made)
     return made
@@ -53,7 +53,7 @@ def asking(tmp_path_factory: pytest.TempPathFactory, wheel: Path) -> Project:
 
 @pytest.fixture(params=["turnstile", "turnstile.workers.app"])
 def worker(request: pytest.FixtureRequest, project: Project, redis_url: str, tmp_path: Path) -> Iterator[None]:
-    """The project's worker, with the project's chain."""
+    """Yield the project's worker, with the project's chain."""
     env = project.environment(REDIS_URL=redis_url, TURNSTILE_CHAIN="memory.chain:chain", PYTHONUNBUFFERED="1")
     command = [str(project.bin / "python"), "-m", "celery", "-A", request.param, "worker", "--loglevel=INFO"]
     log = tmp_path / "worker.log"

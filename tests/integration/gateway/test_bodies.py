@@ -12,7 +12,7 @@ HANGING_SECONDS = 60
 
 
 def asked(stack: Stack, method: str, path: str, *headers: str, body: bytes = b"") -> http.client.HTTPResponse:
-    """The answer to a request of which `body` is all that is ever sent after its head."""
+    """Return the answer to a request of which `body` is all that is ever sent after its head."""
     connection = socket.create_connection(("127.0.0.1", stack.gateway.port), timeout=HANGING_SECONDS)
     with connection:
         lines = (f"{method} {path} HTTP/1.1", f"host: localhost:{stack.gateway.port}", *headers)

@@ -22,7 +22,7 @@ def keys() -> list[NewKey]:
 
 @pytest.fixture(scope="module")
 def gateway(server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory, keys: list[NewKey]) -> Iterator[Gateway]:
-    """A gateway whose deadlines are short."""
+    """Yield a gateway whose deadlines are short."""
     entries = json.dumps({key.digest: key.entry for key in keys})
     with Gateway(server.url, tmp_path_factory.mktemp("hasty"), app=HASTY_APP, TURNSTILE_API_KEYS=entries) as running:
         yield running

@@ -13,7 +13,7 @@ HI = {"role": "user", "content": "hi"}
 
 
 def wrong_response(param: str | None, **body: Any) -> Any:
-    """One wrong body for POST /v1/responses; a readable test id."""
+    """Return a parameter: one wrong body for POST /v1/responses, with a readable test id."""
     return pytest.param(body, param, id=f"{param}: {str(body)[:60]}")
 
 
@@ -77,7 +77,7 @@ WRONG_RESPONSES = [
 
 
 def error_of(answer: httpx.Response, status: int) -> dict[str, Any]:
-    """The error in an answer, which has all its parts."""
+    """Return the error in an answer, which has all its parts."""
     assert answer.status_code == status, answer.text
     assert answer.headers["x-request-id"].startswith("req_")
     body: dict[str, Any] = answer.json()

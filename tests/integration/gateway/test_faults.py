@@ -28,20 +28,20 @@ SLOW = f"{LONG} [[tokens-per-second=8]]"
 
 @pytest.fixture
 def gateway(redis_url: str, tmp_path: Path) -> Iterator[Gateway]:
-    """A gateway of the test's own."""
+    """Yield a gateway of the test's own."""
     with Gateway(redis_url, tmp_path) as running:
         yield running
 
 
 @pytest.fixture
 def worker(redis_url: str, tmp_path: Path) -> Iterator[Worker]:
-    """A worker of the test's own."""
+    """Yield a worker of the test's own."""
     with Worker(redis_url, tmp_path, TURNSTILE_LEASE_SECONDS="2") as running:
         yield running
 
 
 def until_text(gateway: Gateway, body: dict[str, Any]) -> list[dict[str, Any]]:
-    """The events of a new stream up to its second piece of text; the connection is then closed."""
+    """Return the events of a new stream up to its second piece of text; the connection is then closed."""
     seen: list[dict[str, Any]] = []
     with gateway.http() as http, http.stream("POST", "/v1/responses", json={**body, "stream": True}) as answer:
         for event in read_events(answer.iter_lines()):
@@ -52,7 +52,7 @@ def until_text(gateway: Gateway, body: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def check_whole(events: list[dict[str, Any]], answer: str) -> None:
-    """Every event once, in order, and the last item's text is the answer."""
+    """Assert that every event came once, in order, and that the last item's text is the answer."""
     assert [event["sequence_number"] for event in events] == list(range(len(events)))
     assert events[-1]["type"] == "response.completed"
     [item] = events[-1]["response"]["output"]
@@ -62,7 +62,7 @@ def check_whole(events: list[dict[str, Any]], answer: str) -> None:
 
 
 def broken_stream(gateway: Gateway, body: dict[str, Any], end: Callable[[], object]) -> list[dict[str, Any]]:
-    """The events of a new stream up to where it breaks, because the gateway ends after the first text."""
+    """Return the events of a new stream up to where it breaks, because the gateway ends after the first text."""
     seen: list[dict[str, Any]] = []
     broken: list[BaseException] = []
     reading = threading.Event()

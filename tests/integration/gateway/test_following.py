@@ -132,7 +132,7 @@ def test_a_response_that_follows_can_be_repeated(sdk: openai.OpenAI, session: st
 
 
 def ended_conversation(sdk: openai.OpenAI, id: str) -> str:
-    """The conversation of a response that has ended."""
+    """Return the conversation of a response that has ended."""
     conversation = ended(sdk, id).conversation
     assert conversation
     return conversation.id

@@ -39,7 +39,7 @@ class Reader:
         sink.close()
 
     def last(self) -> dict[str, object]:
-        """The last event."""
+        """Return the last event."""
         lines = [line for line in self.received.split(b"\n") if line.startswith(b"data: ")]
         last: dict[str, object] = json.loads(lines[-1].removeprefix(b"data: ").strip())
         return last

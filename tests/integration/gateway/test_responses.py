@@ -24,7 +24,7 @@ FULL = [
 
 
 def events_of(http: httpx.Client, id: str, after: int | None = None) -> list[dict[str, Any]]:
-    """All events of a response after one of them."""
+    """Return all events of a response after one of them."""
     params: dict[str, Any] = {"stream": True} | ({} if after is None else {"starting_after": after})
     with http.stream("GET", f"/v1/responses/{id}", params=params) as answer:
         assert answer.status_code == 200

@@ -25,7 +25,7 @@ def valid(kind: type[BaseModel], value: dict[str, Any]) -> None:
 
 
 def valid_events(lines: Iterable[str]) -> list[dict[str, Any]]:
-    """The events in an answer's lines, all valid."""
+    """Return the events in an answer's lines, all valid."""
     events = list(read_events(iter(lines)))
     for event in events:
         EVENT.validate_python(event)

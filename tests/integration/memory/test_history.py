@@ -45,7 +45,7 @@ CONVERSATION: list[BaseMessage] = [
 
 @pytest.fixture
 async def async_url(redis_url: str) -> AsyncIterator[str]:
-    """The test's database, with the loop's client of it closed at the end."""
+    """Yield the test's database, with the loop's client of it closed at the end."""
     yield redis_url
     await close_async(redis_url)
 

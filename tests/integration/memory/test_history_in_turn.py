@@ -28,21 +28,21 @@ WINDOW: list[BaseMessage] = [HumanMessage("Hi! I'm bob"), AIMessage("Hello Bob!"
 
 @pytest.fixture
 async def async_url(redis_url: str) -> AsyncIterator[str]:
-    """The test's database, with the loop's client of it closed at the end."""
+    """Yield the test's database, with the loop's client of it closed at the end."""
     yield redis_url
     await close_async(redis_url)
 
 
 @pytest.fixture
 async def model() -> AsyncIterator[ChatOpenAI]:
-    """A chat model that talks to the stand-in."""
+    """Yield a chat model that talks to the stand-in."""
     async with OfflineModel() as server:
         yield ChatOpenAI(base_url=server.base_url, api_key="none")
 
 
 @pytest.fixture
 def chain(model: ChatOpenAI, async_url: str) -> Chain:
-    """The seed's chain, history-wrapped."""
+    """Return the seed's chain, history-wrapped."""
     prompt = ChatPromptTemplate.from_messages(
         [("system", "You're an assistant。"), MessagesPlaceholder("history"), ("human", "{question}")]
     )
@@ -56,7 +56,7 @@ def chain(model: ChatOpenAI, async_url: str) -> Chain:
 
 @pytest.fixture
 def turn() -> OpenTurn:
-    """A turn of session foo whose claimed window tells the name."""
+    """Return a turn of session foo whose claimed window tells the name."""
     return OpenTurn("foo", "t1", "token", window=list(WINDOW))
 
 

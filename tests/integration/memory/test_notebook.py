@@ -10,7 +10,7 @@ from langchain_core.messages import AIMessage, HumanMessage
 
 @pytest.fixture
 def model_url() -> Iterator[str]:
-    """The stand-in model, as a process of its own."""
+    """Yield the stand-in model, as a process of its own."""
     command = [sys.executable, "-m", "turnstile.workers.offline", "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

@@ -340,7 +340,7 @@ class OnATerminal:
         self.process.send_signal(signal.SIGINT)
 
     def ends(self) -> int:
-        """The exit status; what is on the screen is read, or the command could not end."""
+        """Return the exit status; the screen is read, or the command could not end."""
         end = time.monotonic() + PATIENCE_SECONDS
         while self.process.poll() is None and self._read():
             assert time.monotonic() < end, f"it did not end: {self.seen!r}"

@@ -164,14 +164,14 @@ def test_a_gateway_that_is_refused_ends_with_one_line(guarded: str, tmp_path: Pa
 
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of a server with the password `word`."""
+    """Yield the URL of a server with the password `word`."""
     with EmbeddedServer(tmp_path_factory.mktemp("guarded"), append_only=False, password="word") as server:
         yield server.url
 
 
 @pytest.fixture(scope="module")
 def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The socket of a server with a password."""
+    """Yield the socket of a server with a password."""
     folder: Path = tmp_path_factory.mktemp("local")
     options = {"unixsocket": str(folder / "s"), "databases": "32"}
     with EmbeddedServer(folder, append_only=False, password=PASSWORD, options=options):

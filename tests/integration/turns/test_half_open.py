@@ -36,7 +36,7 @@ def _at_work(worker: Worker) -> Iterator[Worker]:
 
 @pytest.fixture
 def proxied(proxy: FaultProxy, redis_url: str) -> Settings:
-    """Settings that lead through the proxy to the test's database."""
+    """Return settings that lead through the proxy to the test's database."""
     return Settings(redis_url=f"redis://127.0.0.1:{proxy.port}/{redis_url.rpartition('/')[2]}")
 
 

@@ -38,7 +38,7 @@ def run(new_loop: NewLoop, url: str, work: Work) -> None:
 
 @pytest.fixture
 def proxied(proxy: FaultProxy, redis_url: str) -> str:
-    """The test's database by way of the proxy."""
+    """Return the test's database by way of the proxy."""
     return f"redis://127.0.0.1:{proxy.port}/{redis_url.rpartition('/')[2]}"
 
 

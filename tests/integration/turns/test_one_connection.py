@@ -33,7 +33,7 @@ def answers(store: TurnStore, what: str) -> None:
 
 
 def connections(client: redis.Redis) -> dict[str, dict[str, str]]:
-    """All connections to the test's database but the test's own, by id."""
+    """Return all connections to the test's database but the test's own, by id."""
     own = {str(client.client_id())}
     database = str(client.get_connection_kwargs()["db"])
     found = {entry["id"]: entry for entry in client.client_list() if entry["db"] == database}
@@ -100,7 +100,7 @@ def test_a_connection_may_fall_silent_within_a_message(
 
 
 def links(client: redis.Redis, proxy: FaultProxy, what: str) -> dict[str, Link]:
-    """The connections through the proxy that are there for this, by the server's id."""
+    """Return the connections through the proxy that are there for this, by the server's id."""
     found = {id: one for id, one in connections(client).items() if purpose(one) == what}
     through = {id: proxy.link(int(one["addr"].rpartition(":")[2])) for id, one in found.items()}
     return {id: link for id, link in through.items() if link}

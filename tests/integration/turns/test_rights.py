@@ -38,7 +38,7 @@ class Users:
         self.client = redis.Redis.from_url(server.url, decode_responses=True)
 
     def store(self, role: str) -> TurnStore:
-        """The turns as a user of this role's name sees them, who has the least rights of the role."""
+        """Return the turns as a user of this role's name sees them, who has the least rights of the role."""
         store = TurnStore(Settings(redis_url=self._server.url))
         asked, said = ask(role, store.scripts, store.keys)
         assert asked
@@ -49,7 +49,7 @@ class Users:
         return TurnStore(Settings(redis_url=url))
 
     def scene(self) -> Scene:
-        """The turns as a user with all rights sees them."""
+        """Return the turns as a user with all rights sees them."""
         return Scene(TurnStore(Settings(redis_url=self._server.url)), self.client)
 
     def set(self, role: str, *rules: str) -> None:

@@ -145,7 +145,7 @@ def test_a_sentinel_that_is_silent_holds_nobody_up(tmp_path: Path) -> None:
 
 
 def _before(url: str, port: int) -> str:
-    """The cluster's URL with another sentinel before its own."""
+    """Return the cluster's URL with another sentinel before its own."""
     return url.replace("sentinel://", f"sentinel://127.0.0.1:{port},")
 
 

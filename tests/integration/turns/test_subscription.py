@@ -33,7 +33,7 @@ class _Ears:
 
 @pytest.fixture
 def through(proxy: FaultProxy, redis_url: str) -> str:
-    """The test's database by way of the proxy."""
+    """Return the test's database by way of the proxy."""
     return f"redis://127.0.0.1:{proxy.port}/{redis_url.rpartition('/')[2]}"
 
 
@@ -68,7 +68,7 @@ async def _port(line: Multiplexer) -> int:
 
 
 def _subscribed(client: redis.Redis, proxy: FaultProxy) -> list[int]:
-    """The ports of the subscriptions behind the proxy."""
+    """Return the ports of the subscriptions behind the proxy."""
     ports = [int(known["addr"].rpartition(":")[2]) for known in client.client_list(_type="pubsub")]
     return [port for port in ports if proxy.link(port)]
 

@@ -33,7 +33,7 @@ class Flower:
         self.base = f"http://127.0.0.1:{port}"
 
     def get(self, path: str) -> str:
-        """A page, or nothing while there is none."""
+        """Return a page, or nothing while there is none."""
         with suppress(URLError, HTTPError, ConnectionError), urlopen(f"{self.base}{path}", timeout=10) as reply:
             return str(reply.read().decode())
         return ""

@@ -40,7 +40,7 @@ def store(server: EmbeddedServer) -> TurnStore:
 
 @contextmanager
 def running(store: TurnStore, folder: Path, chain: str = "", **env: str) -> Iterator[Worker]:
-    """A worker at work; ended with signal 9 if the test has not ended it."""
+    """Yield a worker at work; ended with signal 9 if the test has not ended it."""
     more = {"TURNSTILE_CHAIN": f"tests.chains.hanging:{chain}"} if chain else {}
     file = {"TURNSTILE_HEALTH_FILE": str(folder / "health"), "TURNSTILE_SHUTDOWN_SECONDS": str(GRACE)}
     worker = Worker(store.url, folder, 20, **file, **more, **env)
@@ -84,7 +84,7 @@ def noticed(store: TurnStore, part: str) -> None:
 
 
 def children(pid: int) -> list[int]:
-    """The processes that one has started."""
+    """Return the processes that one has started."""
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 

@@ -115,7 +115,7 @@ async def test_a_plain_celery_message_stays_until_it_is_a_turn(flaky: Flaky, fau
 
 @pytest.fixture
 def stranger(redis_url: str) -> Iterator[Celery]:
-    """A plain Celery app."""
+    """Yield a plain Celery app."""
     with plain_app(redis_url) as app:
         yield app
 
@@ -194,7 +194,7 @@ async def test_a_repaired_session_is_taken_up(flaky: Flaky, stranger: Celery, mo
 
 
 def _chained(stranger: Celery, how: str) -> Any:
-    """A canvas around a turn; the result that its caller waits for."""
+    """Send a canvas around a turn, and return the result that its caller waits for."""
     turn, then = stranger.signature("workers.answer", args=["foo", SECRET]), stranger.signature("their.task")
     if how == "chain":
         return (turn | then | then.clone())()

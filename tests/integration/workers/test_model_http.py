@@ -51,7 +51,7 @@ async def ask(chain: Chain, question: Any, streamed: bool = False, history: Any 
 async def listen(
     chain: Chain, question: Any, streamed: bool = True, history: Any = (), **options: Any
 ) -> tuple[list[str], ChainOutput]:
-    """The pieces of text, and the output."""
+    """Return the pieces of text, and the output."""
     events: list[ChainEvent] = []
     output = await run_chain(chain, question, history, "foo", options, events.append if streamed else None)
     return [event.text for event in events], output

@@ -47,7 +47,7 @@ def turns(url: str, worker: Worker) -> Iterator[TurnStore]:
 
 @pytest.fixture
 def stranger(url: str) -> Iterator[Celery]:
-    """A plain Celery app."""
+    """Yield a plain Celery app."""
     with plain_app(url) as app:
         yield app
 

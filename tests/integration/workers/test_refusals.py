@@ -43,7 +43,7 @@ def answers(store: TurnStore, turn: str) -> None:
 
 
 def during_outage(worker: Worker, words: str) -> list[str]:
-    """The lines of an outage whose cause the log names."""
+    """Return the lines of an outage whose cause the log names."""
     before = len(worker.text().splitlines())
     wait_until(lambda: words in "\n".join(worker.text().splitlines()[before:]), "the log names the cause")
     end = time.monotonic() + OUTAGE_SECONDS

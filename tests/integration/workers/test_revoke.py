@@ -48,7 +48,7 @@ def turns(url: str, workers: list[Worker]) -> Iterator[TurnStore]:
 
 @pytest.fixture
 def stranger(url: str) -> Iterator[Celery]:
-    """A plain Celery app."""
+    """Yield a plain Celery app."""
     with plain_app(url) as app:
         yield app
 

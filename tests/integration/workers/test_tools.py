@@ -47,7 +47,7 @@ async def turn(store: Flaky, chain: Chain, id: str, question: str, **options: An
 
 
 async def stored(store: Flaky) -> list[Any]:
-    """The messages of the history, oldest first."""
+    """Return the messages of the history, oldest first."""
     found = [decode(element) for element in reversed(await store.history("foo"))]
     return [one.message for one in found if one]
 

@@ -25,7 +25,7 @@ from turnstile.workers.upkeep.sweep import sweep
 
 @pytest.fixture
 def limited(client: redis.Redis, redis_url: str) -> Iterator[Callable[..., Settings]]:
-    """Settings of a user without some rights."""
+    """Yield settings of a user without some rights."""
 
     def make(*rules: str) -> Settings:
         client.execute_command("ACL", "SETUSER", "limited", "on", ">secret", "allkeys", "allchannels", "+@all", *rules)  # type: ignore[no-untyped-call]  # untyped in redis-py

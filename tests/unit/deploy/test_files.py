@@ -40,7 +40,7 @@ def compose() -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def instructions() -> list[tuple[str, str]]:
-    """The Dockerfile as (instruction, arguments)."""
+    """Return the Dockerfile as (instruction, arguments)."""
     text = (ROOT / "deploy" / "docker" / "Dockerfile").read_text().replace("\\\n", " ")
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
     return [(line.partition(" ")[0], line.partition(" ")[2].strip()) for line in lines]

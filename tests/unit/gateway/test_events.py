@@ -24,7 +24,7 @@ CLOSING = ["response.output_text.done", "response.content_part.done", "response.
 
 
 def ended(state: State, **more: Any) -> Record:
-    """The record at the end."""
+    """Return the record at the end."""
     return replace(RUNNING, state=state, finished=3.0, **more)
 
 
@@ -39,7 +39,7 @@ def tell(record: Record, *events: tuple[str, int, str]) -> list[dict[str, Any]]:
 
 
 def kinds(events: list[dict[str, Any]]) -> list[str]:
-    """The events' types."""
+    """Return the events' types."""
     return [event["type"] for event in events]
 
 

@@ -82,7 +82,7 @@ _LOGIN = ("db", "username", "password")
 
 
 def _seen(arguments: dict[str, Any], kind: type) -> Address:
-    """The address that these arguments of a connection amount to."""
+    """Return the address that these arguments of a connection amount to."""
     tls = None
     if issubclass(kind, redis.SSLConnection | redis.asyncio.SSLConnection):
         files = tuple(

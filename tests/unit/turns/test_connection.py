@@ -60,14 +60,14 @@ async def test_tasks_beyond_the_pool_behind_sentinel_wait(server: EmbeddedServer
 
 @pytest.fixture
 def listener() -> Iterator[int]:
-    """A port that somebody answers on."""
+    """Yield a port that somebody answers on."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield server.getsockname()[1]
 
 
 @contextmanager
 def _running(folder: Path, url: str) -> Iterator[Settings]:
-    """A folder as it is while `turnstile up` runs."""
+    """Yield a folder as it is while `turnstile up` runs."""
     with (folder / LOCK_FILE).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         (folder / RUNTIME_FILE).write_text(f"{url}\n")
@@ -130,7 +130,7 @@ def test_the_data_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
 
 @pytest.fixture
 def closed_port() -> int:
-    """A port that nobody answers on."""
+    """Return a port that nobody answers on."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port: int = server.getsockname()[1]
     return port

@@ -101,7 +101,7 @@ def test_the_clock_is_the_only_time() -> None:
 
 
 def _returned(code: str) -> set[str]:
-    """The words in quotes that a script answers with."""
+    """Return the words in quotes that a script answers with."""
     return (
         set(re.findall(r"return \{ '(\w+)'", code))
         | set(re.findall(r"\bword = '(\w+)'", code))

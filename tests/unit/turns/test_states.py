@@ -27,7 +27,7 @@ def _table() -> set[Arrow]:
 
 @pytest.fixture
 def scene(redis_url: str) -> Iterator[Scene]:
-    """Turns that have two chances."""
+    """Yield turns that have two chances."""
     with redis.Redis.from_url(redis_url, decode_responses=True) as client:
         yield Scene(TurnStore(Settings(redis_url=redis_url, max_attempts=2)), client)
 
@@ -79,7 +79,7 @@ _SCRIPTS: list[tuple[str, Callable[[Scene, Claim], object]]] = [
 
 
 def _nobodys() -> Claim:
-    """A claim that is no longer, or was never, good for anything."""
+    """Return a claim that is no longer valid, or never was."""
     unset: tuple[bytes | int, ...] = (b"foo", b"1:x", 1, 1, 0, b'"hi"', b"{}", b"1", 1, 1, 1, 1, 0)
     return Claim.decode("t", unset)
 

@@ -57,7 +57,7 @@ async def run(
     history: Any = (),
     stream: bool = False,
 ) -> tuple[list[str], ChainOutput]:
-    """The pieces of text that a chain gives, and its output."""
+    """Return the pieces of text that a chain gives, and its output."""
     events: list[ChainEvent] = []
     output = await run_chain(chain, question, history, "foo", options, events.append if stream else None)
     return [event.text for event in events], output

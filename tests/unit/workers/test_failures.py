@@ -25,7 +25,7 @@ def answered(status: int, code: str | None = None, message: str = SECRET, **head
 
 
 def lost(cause: BaseException) -> BaseException:
-    """As the SDK's aiohttp transport reports a connection error."""
+    """Return a connection error as the SDK's aiohttp transport reports it."""
     error = openai.APITimeoutError(REQUEST)
     error.__cause__ = httpx2.ConnectTimeout(SECRET)
     error.__cause__.__cause__ = cause

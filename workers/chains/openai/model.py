@@ -47,7 +47,7 @@ class LoopChatOpenAI(ChatOpenAI):
     def _get_request_payload(
         self, input_: LanguageModelInput, *, stop: list[str] | None = None, **kwargs: Any
     ) -> dict[str, Any]:
-        """As langchain's own, which looks at each letter of an answer for a block of audio."""
+        """Build the payload as langchain does, which also looks at each letter of an answer for a block of audio."""
         messages = self._convert_input(input_).to_messages()
         roles = [_ROLES.get(type(message)) if _is_plain(message) else None for message in messages]
         unusual = [message for message, role in zip(messages, roles, strict=True) if not role]

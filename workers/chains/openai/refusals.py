@@ -25,7 +25,7 @@ class HeldRefusal:
         self._spoken = False
 
     def hold(self, chunk: dict[str, Any]) -> dict[str, Any]:
-        """The chunk without the refusal in it; the one with the finish reason holds all of it."""
+        """Return the chunk without the refusal in it; the one with the finish reason holds all of it."""
         for choice in chunk.get("choices") or ():
             delta = choice["delta"] = choice.get("delta") or {}
             self._spoken = self._spoken or bool(delta.get("content"))
