@@ -48,6 +48,14 @@ def host_of(header: str) -> str:
         return ""
 
 
+def names(allowed: str, header: str) -> bool:
+    """Return True if a comma-separated list of hosts names the one of a Host header."""
+    try:
+        return lists(allowed, urlsplit(f"http://{header}"))
+    except ValueError:
+        return False
+
+
 def is_loopback(host: str) -> bool:
     """Return True for this machine's own addresses and names."""
     address = address_of(host)

@@ -232,6 +232,11 @@ class Settings(BaseModel):
         "",
         description="Absolute path of a file with the same JSON, reloaded when it changes. Added to TURNSTILE_API_KEYS.",
     )
+    trusted_hosts: Annotated[str, AfterValidator(_hosts)] = Field(
+        "",
+        description="Hosts under which a gateway without keys, and Flower without a password, answer everybody, "
+        "comma-separated: those of a proxy that authenticates. Unset: this machine only.",
+    )
     webhook_allow: Annotated[str, AfterValidator(_hosts)] = Field(
         "",
         description="Hosts that `metadata.webhook_url` may name, comma-separated: `hooks.example.com`, `*.example.com`, "

@@ -12,6 +12,7 @@ from turnstile.workers.celery_config import configuration
 from turnstile.workers.celery_patches import revoke  # noqa: F401 - takes the place of Celery's own commands
 from turnstile.workers.celery_patches.broker import EagerAMQP, mend_transport
 from turnstile.workers.celery_patches.events import PacedEvents
+from turnstile.workers.celery_patches.flower_hosts import guard_flower
 from turnstile.workers.celery_patches.flower_queues import show_in_flower
 from turnstile.workers.celery_patches.own_queues import keep_to_dispatches
 from turnstile.workers.process import lifecycle
@@ -28,6 +29,7 @@ def _settings() -> Settings:
 
 mend_transport()
 show_in_flower()
+guard_flower()
 keep_to_dispatches()
 app = Celery("turnstile", amqp=EagerAMQP, include=["turnstile.workers.answer", "turnstile.workers.notify"])
 app.conf.update(configuration(_settings()))

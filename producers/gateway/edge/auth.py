@@ -1,14 +1,13 @@
 """Authentication: API keys and the limits of each; without keys, only this machine is answered."""
 
 import asyncio
-import ipaddress
 import logging
 import math
-from urllib.parse import urlsplit
 
 from turnstile.producers.gateway.edge.api_errors import ApiError
 from turnstile.producers.gateway.edge.body import MAX_BODY_BYTES, Scope
 from turnstile.producers.gateway.edge.caller import CALLER, Caller
+from turnstile.producers.gateway.edge.keyless import check_local
 from turnstile.producers.gateway.edge.open_requests import OpenRequests
 from turnstile.producers.gateway.prompt_store import PromptStore
 from turnstile.turns.api_keys import DEFAULT_TENANT, ApiKey
@@ -23,6 +22,11 @@ Header = tuple[bytes, bytes]
 _GUARDED = "/v1"
 _PROBES = ("/healthz", "/readyz")
 _SCHEME = "bearer "
+_KEYLESS = "no API keys are set (TURNSTILE_API_KEYS): this gateway only answers requests from this machine"
+_KEYLESS_TRUSTING = (
+    "no API keys are set: this gateway answers everybody who asks under a name of TURNSTILE_TRUSTED_HOSTS; "
+    "let only the proxy that authenticates them reach it"
+)
 _LOOK_SECONDS = 1.0
 
 
@@ -36,10 +40,11 @@ class Authenticator:
     def __init__(self, settings: Settings) -> None:
         self._keys = keyring(settings)
         self._max_bytes = settings.max_body_bytes
+        self._trusted = settings.trusted_hosts
         self._rates = PromptStore(settings)
         self.requests = OpenRequests()
         if not self._keys.enforced:
-            log.warning("no API keys are set (TURNSTILE_API_KEYS): this gateway only answers requests from this machine")
+            log.warning("%s", _KEYLESS_TRUSTING if self._trusted else _KEYLESS)
 
     async def admit(self, scope: Scope) -> list[Header]:
         """Admit one request, and return the headers of its response.
@@ -52,7 +57,7 @@ class Authenticator:
         scope[CALLER], scope[MAX_BODY_BYTES] = Caller(), self._max_bytes
         if not self._keys.enforced:
             if scope["path"] not in _PROBES:
-                _check_local(scope, headers)
+                check_local(scope, headers, self._trusted)
             return []
         if not _guarded(scope["path"]):
             return []
@@ -107,36 +112,3 @@ def _too_many(admission: Admission, most: int, rates: dict[str, str]) -> ApiErro
     wait = {"retry-after": str(math.ceil(admission.wait)), "retry-after-ms": str(math.ceil(admission.wait * 1000))}
     message = f"This API key may make {most:,} requests a minute; try again in {admission.wait:.1f} s."
     return ApiError(429, message, None, "rate_limit_exceeded", {**rates, **wait, "connection": "close"})
-
-
-def _check_local(scope: Scope, headers: dict[bytes, str]) -> None:
-    """Raise ApiError for a request from another machine, and for one that a foreign page has a local browser make."""
-    client = scope.get("client")
-    if client and not _loopback(client[0]):
-        raise _foreign("Without API keys (TURNSTILE_API_KEYS) this gateway only answers requests from its own machine.")
-    host = headers.get(b"host", "")
-    if not _loopback(_host_name(host)):
-        raise _foreign("Without API keys this gateway only answers to its own machine's names: use localhost.")
-    origin = headers.get(b"origin")
-    if origin is not None and origin.lower().partition("://")[2] != host.lower():
-        raise _foreign("Without API keys this gateway only answers its own pages.")
-
-
-def _foreign(message: str) -> ApiError:
-    return ApiError(403, message, None, "loopback_only", {"connection": "close"})
-
-
-def _host_name(host: str) -> str:
-    try:
-        return urlsplit(f"//{host}").hostname or ""
-    except ValueError:
-        return ""
-
-
-def _loopback(host: str) -> bool:
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
-    mapped = getattr(address, "ipv4_mapped", None)
-    return (mapped or address).is_loopback

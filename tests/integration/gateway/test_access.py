@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -239,6 +240,11 @@ def test_without_keys_it_says_so_and_answers_its_own_machine_only(gateways: Open
         assert http.get("/v1/models", headers={"origin": gateway.url}).status_code == 200
         for headers in (
             {"x-forwarded-for": "203.0.113.9"},
+            {"x-forwarded-for": "127.0.0.1"},
+            {"x-forwarded-proto": "https"},
+            {"forwarded": "for=127.0.0.1"},
+            {"x-real-ip": "127.0.0.1"},
+            {"via": "1.1 proxy"},
             {"host": "rebound.example.com"},
             {"host": f"192.0.2.1:{gateway.port}"},
             {"origin": "https://elsewhere.example.com"},
@@ -250,6 +256,34 @@ def test_without_keys_it_says_so_and_answers_its_own_machine_only(gateways: Open
             assert _refusal(answer) == "loopback_only"
             assert http.get("/", headers=headers).status_code == 403
         assert http.get("/healthz", headers={"host": "10.0.0.1"}).status_code == 200
+
+
+def test_a_proxy_that_only_passes_requests_on_is_not_this_machine(gateways: Open) -> None:
+    gateway = gateways()
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=PATIENCE_SECONDS) as connection:
+        connection.sendall(f"GET /v1/models HTTP/1.0\r\nhost: 127.0.0.1:{gateway.port}\r\n\r\n".encode())
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 403")
+
+
+def test_a_proxy_that_authenticates_may_be_trusted(gateways: Open) -> None:
+    gateway = gateways(TURNSTILE_TRUSTED_HOSTS="chat.example.com")
+    assert "TURNSTILE_TRUSTED_HOSTS" in gateway.log.read_text()
+    trusted = {"host": "chat.example.com", "x-forwarded-for": "203.0.113.9", "x-forwarded-proto": "https"}
+    with gateway.http() as http:
+        assert http.get("/v1/models", headers=trusted).status_code == 200
+        assert http.get("/v1/models", headers={**trusted, "origin": "https://chat.example.com"}).status_code == 200
+        assert http.get("/v1/models", headers={**trusted, "origin": "https://evil.example.com"}).status_code == 403
+        assert http.get("/v1/models", headers={**trusted, "host": "other.example.com"}).status_code == 403
+        assert http.get("/v1/models").status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/v1/models", "/v1/nothing", "/healthz", "/openapi.json", "/", "/static/main.js", "/nothing"])
+def test_answers_are_kept_by_nobody_and_are_what_they_say(gateway: Gateway, acme: NewKey, path: str) -> None:
+    for headers in ({}, {"authorization": f"Bearer {acme.text}"}):
+        answer = httpx.get(f"{gateway.url}{path}", headers=headers)
+        assert answer.headers.get_list("x-content-type-options") == ["nosniff"]
+        ours = path == "/" or path.startswith("/static/")
+        assert answer.headers.get_list("cache-control") == ["no-cache" if ours else "no-store"]
 
 
 _REFUSED = (

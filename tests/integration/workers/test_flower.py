@@ -11,6 +11,7 @@ from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
 
+import httpx
 import pytest
 import redis
 from celery import Celery
@@ -44,10 +45,10 @@ class Flower:
 
 
 @contextmanager
-def flower(redis_url: str) -> Iterator[Flower]:
+def flower(redis_url: str, **more: str) -> Iterator[Flower]:
     port = free_port()
     command = [sys.executable, "-m", "celery", "-A", "turnstile", "flower", "--address=127.0.0.1", f"--port={port}"]
-    env = environment({"REDIS_URL": redis_url, "FLOWER_UNAUTHENTICATED_API": "true"})
+    env = environment({"REDIS_URL": redis_url, "FLOWER_UNAUTHENTICATED_API": "true", **more})
     with subprocess.Popen(command, cwd=ROOT, env=env, stderr=subprocess.DEVNULL) as process:
         seen = Flower(port)
         try:
@@ -144,3 +145,23 @@ def test_flower_hears_on_when_its_subscription_is_dead_or_lost(
         for id, _ in subscriptions():
             client.client_kill_filter(_id=id)
         shows("although-lost")
+
+
+def test_flower_answers_under_names_of_its_own(redis_url: str) -> None:
+    with flower(redis_url, TURNSTILE_TRUSTED_HOSTS="flower.example.org") as seen, httpx.Client(base_url=seen.base) as http:
+
+        def status(path: str, host: str) -> int:
+            return http.get(path, headers={"host": host}).status_code
+
+        for host in ("localhost:5555", "127.0.0.1", "[::1]:5555", "flower:5555", "192.0.2.1", "flower.example.org"):
+            assert status("/api/workers", host) == 200, host
+        for path in ("/", "/tasks", "/api/workers", "/static/css/flower.css", "/nothing"):
+            assert status(path, "rebound.example.com:5555") == 403, path
+        assert "TURNSTILE_TRUSTED_HOSTS" in http.get("/", headers={"host": "rebound.example.com"}).text
+        assert status("/healthcheck", "flower.monitoring.svc") == 200
+
+
+def test_flower_with_a_password_answers_under_any_name(redis_url: str) -> None:
+    with flower(redis_url, FLOWER_BASIC_AUTH="me:secret") as seen:
+        answer = httpx.get(f"{seen.base}/workers", headers={"host": "flower.example.com"}, auth=("me", "secret"))
+        assert answer.status_code == 200
