@@ -21,6 +21,17 @@ def form(pattern: str, words: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+def list_of(pattern: str, words: str) -> AfterValidator:
+    """Return a check that each part of a comma-separated list fits the pattern; the words say how to write it."""
+
+    def check(text: str) -> str:
+        if not all(re.fullmatch(pattern, part) for part in text.replace(" ", "").split(",") if part):
+            raise ValueError(words)
+        return text
+
+    return AfterValidator(check)
+
+
 def misspelt(environ: Iterable[str], known: Iterable[str]) -> Iterator[tuple[str, str]]:
     """Yield the unknown names that look like one of ours, each with ours.
 

@@ -8,7 +8,6 @@ import base64
 import json
 import logging
 import os
-import re
 from collections.abc import Mapping
 from functools import cache
 from ipaddress import ip_network
@@ -20,7 +19,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, Va
 from turnstile.turns.celery_message import QUEUES, WEBHOOK_QUEUE
 from turnstile.turns.errors import SettingError
 from turnstile.turns.redis.address import parse
-from turnstile.turns.setting_forms import form, misspelt
+from turnstile.turns.setting_forms import form, list_of, misspelt
 
 log = logging.getLogger(__name__)
 
@@ -50,13 +49,6 @@ def _web_address(text: str) -> str:
         parts.port == 0 or parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment
     ):
         raise ValueError("write http://host or https://host, with a port and a path where there are any")
-    return text
-
-
-def _hosts(text: str) -> str:
-    for part in filter(None, text.replace(" ", "").split(",")):
-        if not re.fullmatch(r"(\*\.)?[A-Za-z0-9._-]+(:\d{1,5})?|\[[0-9A-Fa-f:.]+\](:\d{1,5})?", part):
-            raise ValueError("write hosts, comma-separated: hooks.example.com, *.example.com, localhost:8080")
     return text
 
 
@@ -106,6 +98,14 @@ _CHAIN = form(rf"|{_CHAIN_FORM}", "write package.module:name, for instance mypro
 _MODEL = form(r"\S{1,200}", "write the name of a model, without spaces, of at most 200 characters")
 _FILE = form(r"|/.+", "write the absolute path of a file, for instance /etc/turnstile/keys.json")
 _LEVEL = form(r"DEBUG|INFO|WARNING|ERROR", "write DEBUG, INFO, WARNING or ERROR")
+_HOSTS = list_of(
+    r"(\*\.)?[A-Za-z0-9._-]+(:\d{1,5})?|\[[0-9A-Fa-f:.]+\](:\d{1,5})?",
+    "write hosts, comma-separated: hooks.example.com, *.example.com, localhost:8080",
+)
+_ORIGINS = list_of(
+    r"https?://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:\d{1,5})?",
+    "write origins, comma-separated, in lower case: https://app.example.com, http://localhost:3000",
+)
 _FOLDER = form(r"|[/~].*", "write the absolute path of a folder, for instance /var/lib/turnstile")
 
 
@@ -162,6 +162,11 @@ class Settings(BaseModel):
         262_144,
         description="Maximum size of the text of a question, of instructions, or of a message that is added, in UTF-8 bytes; "
         "with pictures and files, 16 MiB.",
+    )
+    file_hosts: Annotated[str, _HOSTS] = Field(
+        "",
+        description="Hosts from which the model's server may fetch pictures and files by `http:` too, or at private addresses, "
+        "comma-separated. Unset: `https:` of public hosts, and `data:`.",
     )
     max_body_bytes: Count = Field(8_388_608, description="Maximum size of a request to the gateway, in bytes.")
     max_waiting_per_session: Annotated[int, Field(ge=1, le=MOST_WAITING)] = Field(
@@ -232,12 +237,17 @@ class Settings(BaseModel):
         "",
         description="Absolute path of a file with the same JSON, reloaded when it changes. Added to TURNSTILE_API_KEYS.",
     )
-    trusted_hosts: Annotated[str, AfterValidator(_hosts)] = Field(
+    cors_origins: Annotated[str, _ORIGINS] = Field(
+        "",
+        description="Origins of other web pages that may use the gateway from a browser, comma-separated: "
+        "`https://app.example.com`. Unset: none.",
+    )
+    trusted_hosts: Annotated[str, _HOSTS] = Field(
         "",
         description="Hosts under which a gateway without keys, and Flower without a password, answer everybody, "
         "comma-separated: those of a proxy that authenticates. Unset: this machine only.",
     )
-    webhook_allow: Annotated[str, AfterValidator(_hosts)] = Field(
+    webhook_allow: Annotated[str, _HOSTS] = Field(
         "",
         description="Hosts that `metadata.webhook_url` may name, comma-separated: `hooks.example.com`, `*.example.com`, "
         "`localhost:8080`. Unset: requests may not name one.",

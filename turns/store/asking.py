@@ -1,10 +1,12 @@
 """The role of callers: they ask, look at turns, and cancel, retry or delete them."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 from turnstile.turns.errors import CallNotOpen, TooManyWaiting, TurnConflict, TurnNotEnded
+from turnstile.turns.file_urls import check_urls
 from turnstile.turns.ids import check_session, check_turn
 from turnstile.turns.question import Options, Question, encode_question, fingerprint
 from turnstile.turns.redis.connection import LONGEST_BLOCK_SECONDS
@@ -16,6 +18,10 @@ from turnstile.turns.text import as_text
 from turnstile.turns.turn import Event, Record
 
 _DEFAULTS = Options()
+
+
+def _contents(messages: Iterable[Mapping[str, Any]]) -> list[object]:
+    return [message["content"] for message in messages]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +72,7 @@ class Asking(Runner):
     def _asked(self, place: str, question: Question, options: Options) -> dict[str, str]:
         """Return the arguments that say what is asked, with a fingerprint of it and of the place where it is asked."""
         _check_answers(options)
+        self._check_urls(question, options)
         most = self.settings.max_question_bytes
         body, extras = encode_question(question, most), options.encode(most)
         return {
@@ -75,6 +82,15 @@ class Asking(Runner):
             "stream": _flag(options.stream),
             "fingerprint": fingerprint(place, body, extras),
         }
+
+    def _check_urls(self, question: Question, options: Options) -> None:
+        contents: dict[str, list[object]] = {
+            "question": [question],
+            "before": _contents(options.before),
+            "history": _contents(options.history or ()),
+        }
+        for param, said in contents.items():
+            check_urls(said, self.settings.file_hosts, param)
 
     @operation
     def cancel(self, id: str, *, revoked: bool = False) -> Call[State]:

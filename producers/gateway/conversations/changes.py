@@ -12,6 +12,7 @@ from turnstile.producers.gateway.edge.api_errors import missing
 from turnstile.producers.gateway.edge.caller import CONVERSATION, Caller
 from turnstile.turns.bounds import encode_content
 from turnstile.turns.errors import TurnConflict, UnknownSession
+from turnstile.turns.file_urls import check_urls
 from turnstile.turns.question import fingerprint
 from turnstile.turns.store.conversations import Conversation
 from turnstile.turns.text import dumps
@@ -58,6 +59,7 @@ def _elements(backend: Backend, caller: Caller, items: list[dict[str, Any]], key
     messages = read_items(items, "items")
     for n, message in enumerate(messages):
         encode_content("The item", message["content"], backend.settings.max_question_bytes, f"items[{n}].content")
+        check_urls([message["content"]], backend.settings.file_hosts, f"items[{n}].content")
     return [stored(message, f"msg_{caller.key('item', key and f'{key}{chr(0)}{n}')}", at) for n, message in enumerate(messages)]
 
 

@@ -38,6 +38,11 @@ WRONG_RESPONSES = [
     wrong_response(
         "input[0].content[0].file_id", input=[{"role": "user", "content": [{"type": "input_image", "file_id": "f"}]}]
     ),
+    *(
+        wrong_response("input", input=[{"role": "user", "content": [{"type": "input_image", "image_url": url}]}, *more])
+        for url in ("file:///etc/passwd", "http://a.example/x.png", "https://127.0.0.1/x.png")
+        for more in ([], [HI])
+    ),
     wrong_response("input[0].type", input=[{"type": "function_call_output", "call_id": "c", "output": "x"}]),
     wrong_response("input[0].type", input=[{"type": "item_reference", "id": "msg_1"}]),
     wrong_response("conversation", input="hi", conversation="a b"),

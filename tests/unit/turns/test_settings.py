@@ -41,6 +41,9 @@ BAD = {
     "max_turn_tokens": ("-1",),
     "model": ("x" * 201, "two words", " "),
     "openai_base_url": ("nonsense", "file:///etc/hostname", "http://", "ftp://h/v1", "http://h/v1?a=b", "http://h:port/v1"),
+    "cors_origins": ("*", "app.example.com", "https://app.example.com/", "HTTPS://a.example", "null"),
+    "trusted_hosts": ("!!", "http://host"),
+    "file_hosts": ("!!", "http://host"),
     "webhook_allow": ("!!", "http://host", "host/path", "a?b"),
     "webhook_secret": ("x", "whsec_", "whsec_c2hvcnQ=", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
     "data_dir": ("data", "./data"),
@@ -197,6 +200,8 @@ def test_addresses_hosts_and_secrets_of_a_good_form() -> None:
         assert Settings(openai_base_url=url).openai_base_url == url
     hosts = "hooks.example.com, *.example.com, localhost:8080, [::1]:80"
     assert Settings(webhook_allow=hosts).webhook_allow == hosts
+    origins = "https://app.example.com, http://localhost:3000, http://[::1]:80"
+    assert Settings(cors_origins=origins).cors_origins == origins
     for secret in ("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_aHVudGVyMmh1bnRlcjI9PT09PT0"):
         assert Settings(webhook_secret=SecretStr(secret)).webhook_secret.get_secret_value() == secret
 

@@ -1,0 +1,75 @@
+"""URLs that the model's server is given to fetch."""
+
+from typing import Any
+
+import pytest
+
+from turnstile.turns.errors import InvalidTurn
+from turnstile.turns.file_urls import check_urls
+from turnstile.turns.question import Options
+from turnstile.turns.settings import Settings
+from turnstile.turns.store.turns import TurnStore
+
+REFUSED = (
+    "file:///etc/passwd", "FILE:///etc/passwd", "ftp://a.example/x.png", "gopher://a.example", "http://a.example/x.png",
+    "/etc/passwd", "https://127.0.0.1/x.png", "https://127.1/x", "https://2130706433/", "https://①②⑦.0.0.1/",
+    "https://[::1]/x", "https://10.0.0.1/", "https://169.254.169.254/latest/meta-data", "https://[::ffff:10.0.0.1]/",
+    "https://localhost/x", "https://a.localhost/x", "https://intranet/x.png", "https://db.internal/x",
+    "https://printer.local/", "https://", "https://[::1", "",
+)  # fmt: skip
+TAKEN = (
+    "https://a.example/x.png",
+    "HTTPS://A.example:8443/x?y=z",
+    "https://93.184.216.34/x",
+    "data:image/png;base64,AA==",
+    "DATA:,x",
+)
+
+
+def _forms(url: str) -> list[dict[str, Any]]:
+    """The forms in which LangChain and OpenAI write a picture or a file."""
+    return [
+        {"type": "image_url", "image_url": {"url": url}},
+        {"type": "image_url", "image_url": url},
+        {"type": "image", "url": url},
+        {"type": "image", "source": {"type": "url", "url": url}},
+        {"type": "file", "file": {"file_url": url}},
+        {"type": "video_url", "video_url": {"url": url}},
+    ]
+
+
+@pytest.mark.parametrize("url", REFUSED)
+def test_urls_that_lead_elsewhere_are_refused_without_being_quoted(url: str) -> None:
+    for part in _forms(url):
+        with pytest.raises(InvalidTurn) as refused:
+            check_urls([[{"type": "text", "text": "look"}, part]], "", "question")
+        assert refused.value.param == "question"
+        assert not url or url not in str(refused.value)
+
+
+@pytest.mark.parametrize("url", TAKEN)
+def test_public_urls_and_data_are_taken(url: str) -> None:
+    check_urls([[part] for part in _forms(url)], "", "question")
+
+
+def test_further_hosts_are_a_setting() -> None:
+    allowed = "pictures.internal:8080, 10.0.0.7"
+    for url in ("http://pictures.internal:8080/x", "http://10.0.0.7/x", "https://10.0.0.7/x"):
+        check_urls([_forms(url)], allowed, "question")
+    for url in ("http://pictures.internal/x", "file://pictures.internal:8080/x", "http://10.0.0.8/x"):
+        with pytest.raises(InvalidTurn):
+            check_urls([_forms(url)], allowed, "question")
+
+
+def test_text_that_is_a_url_is_text() -> None:
+    check_urls(["file:///etc/passwd", [{"type": "text", "text": "file:///etc/passwd"}]], "", "question")
+
+
+@pytest.mark.parametrize("place", ["question", "before", "history"])
+def test_every_producer_is_bound_by_it(place: str) -> None:
+    store = TurnStore(Settings(redis_url="redis://127.0.0.1:1/0"))
+    parts = [{"type": "image_url", "image_url": {"url": "file:///etc/passwd"}}]
+    options = Options() if place == "question" else Options(**{place: [{"role": "user", "content": parts}]})  # type: ignore[arg-type]
+    with pytest.raises(InvalidTurn) as refused:
+        store.submit("a", "foo", parts if place == "question" else "hi", options)
+    assert refused.value.param == place
