@@ -24,9 +24,14 @@ def split_url(url: str) -> SplitResult:
     return parts
 
 
+def listed(text: str) -> list[str]:
+    """Return the parts of a comma-separated setting."""
+    return [part for part in text.lower().replace(" ", "").split(",") if part]
+
+
 def lists(allowed: str, parts: SplitResult) -> bool:
     """Return True if a comma-separated list of hosts names the one of a URL, with the port that the URL means."""
-    return any(_matches(name.strip().lower(), parts) for name in allowed.split(",") if name.strip())
+    return any(_matches(name, parts) for name in listed(allowed))
 
 
 def _matches(allowed: str, parts: SplitResult) -> bool:

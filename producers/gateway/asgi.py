@@ -15,6 +15,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from redis.exceptions import ResponseError
+from starlette.middleware.cors import CORSMiddleware
 from starlette.types import Receive, Scope, Send
 
 from turnstile.producers.gateway.backend import Backend
@@ -30,6 +31,7 @@ from turnstile.producers.gateway.probes import routes as probes
 from turnstile.producers.gateway.responses import routes as responses
 from turnstile.turns.asyncio_tasks import end_all
 from turnstile.turns.errors import LoginRefused, QueueUnreachable, SettingError
+from turnstile.turns.hosts import listed
 from turnstile.turns.settings import Settings
 from turnstile.turns.settings import settings as read_settings
 from turnstile.turns.store.registry import oddities
@@ -38,6 +40,8 @@ log = logging.getLogger(__name__)
 
 _ABOUT = "OpenAI's Responses and Conversations API, background mode included: the unmodified `openai` SDKs are its clients."
 
+_METHODS = ("GET", "POST", "DELETE")
+_EXPOSED = ("x-request-id", "retry-after", "retry-after-ms", "x-ratelimit-limit-requests", "x-ratelimit-remaining-requests")
 _WRONG_USE = 2
 _CHECK_SECONDS = 2.0
 
@@ -81,6 +85,11 @@ def build(settings: Settings) -> FastAPI:
         app.include_router(resource.router)
     error_handlers.install(app)
     app.add_middleware(EdgeMiddleware, authenticator=authenticator)
+    if origins := listed(settings.cors_origins):
+        # Outside: a browser asks beforehand without a key.
+        app.add_middleware(
+            CORSMiddleware, allow_origins=origins, allow_methods=_METHODS, allow_headers=["*"], expose_headers=_EXPOSED
+        )
     return app
 
 

@@ -84,7 +84,7 @@ def _content(content: Any, param: str, readers: Mapping[str, _Reader]) -> str | 
         raise invalid(param, f"`{param}` must be a text, or a list of parts.", "invalid_value")
     parts = [_part(part, f"{param}[{n}]", readers) for n, part in enumerate(content)]
     if all(part["type"] == "text" for part in parts):
-        return "".join(part["text"] for part in parts)
+        return "\n".join(part["text"] for part in parts)
     return parts
 
 

@@ -46,6 +46,24 @@ async def own_response(response_id: str, backend: CurrentBackend, caller: Curren
     return partial(find_response, backend, caller, response_id)
 
 
+OwnResponse = Annotated[Callable[[], Awaitable[Record]], Depends(own_response)]
+
+
+async def stored_response(find: OwnResponse) -> Callable[[], Awaitable[Record]]:
+    """Return a function as `own_response`, for which a response that was not to be stored does not exist.
+
+    In the background, `store` is about the history alone: its client has to fetch the response.
+    """
+
+    async def find_stored() -> Record:
+        record = await find()
+        if not (record.options.store or record.options.request.get("background")):
+            raise missing("response_id", "Response", record.id)
+        return record
+
+    return find_stored
+
+
 async def own_session(conversation_id: str, caller: CurrentCaller) -> str:
     """Return the session of the conversation in the path; an id that no session can have is one that is not there."""
     try:
@@ -54,7 +72,7 @@ async def own_session(conversation_id: str, caller: CurrentCaller) -> str:
         raise missing("conversation_id", "Conversation", conversation_id) from None
 
 
-OwnResponse = Annotated[Callable[[], Awaitable[Record]], Depends(own_response)]
+StoredResponse = Annotated[Callable[[], Awaitable[Record]], Depends(stored_response)]
 OwnSession = Annotated[str, Depends(own_session)]
 
 

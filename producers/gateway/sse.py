@@ -24,13 +24,21 @@ Serve = Callable[[Awaitable[Any], Awaitable[None]], Awaitable[Any]]
 
 
 def event(value: Mapping[str, Any]) -> bytes:
-    """Return a value as an event of its own `type`."""
-    return f"event: {value['type']}\ndata: {dumps(value)}\n\n".encode()
+    """Return a value as an event of its own `type`, with its sequence number as id."""
+    return f"id: {value['sequence_number']}\nevent: {value['type']}\ndata: {dumps(value)}\n\n".encode()
 
 
 def data(value: Mapping[str, Any] | str) -> bytes:
     """Return a value, or a word, as an event without a type."""
     return f"data: {value if isinstance(value, str) else dumps(value)}\n\n".encode()
+
+
+async def rest(chunks: AsyncGenerator[bytes]) -> Response:
+    """Return the rest of a stream that has ended, or, where nothing is left, the answer that ends an EventSource."""
+    left = b"".join([chunk async for chunk in chunks])
+    if not left:
+        return Response(status_code=204)
+    return Response(left, headers=_HEADERS, media_type="text/event-stream")
 
 
 class EventStream(Response):

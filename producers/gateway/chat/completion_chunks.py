@@ -6,8 +6,8 @@ from typing import Any
 from turnstile.producers.gateway import sse
 from turnstile.producers.gateway.backend import Backend
 from turnstile.producers.gateway.chat import rendering
-from turnstile.producers.gateway.chat.failure import failure
 from turnstile.producers.gateway.edge.api_errors import ApiError
+from turnstile.producers.gateway.failure import failure
 from turnstile.producers.gateway.records import as_shown
 from turnstile.producers.reading.follow import follow, look
 from turnstile.producers.reading.readers import EventReader

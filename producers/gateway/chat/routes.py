@@ -8,13 +8,13 @@ from fastapi.responses import JSONResponse, Response
 from turnstile.producers.gateway import sse
 from turnstile.producers.gateway.chat import rendering
 from turnstile.producers.gateway.chat.completion_chunks import stream
-from turnstile.producers.gateway.chat.failure import failure
 from turnstile.producers.gateway.chat.schemas import ChatCompletion, ChatRequest
 from turnstile.producers.gateway.chat.submission import submit
 from turnstile.producers.gateway.dependencies import CurrentBackend, IdempotencyKey, repeat_key
 from turnstile.producers.gateway.edge.body import BodyRoute
 from turnstile.producers.gateway.edge.caller import CurrentCaller
 from turnstile.producers.gateway.edge.documentation import documented
+from turnstile.producers.gateway.failure import failure
 from turnstile.producers.gateway.records import as_shown
 
 router = APIRouter(prefix="/v1/chat/completions", tags=["Chat"], route_class=BodyRoute)
@@ -23,7 +23,7 @@ _STREAMED = {"text/event-stream": {"schema": {"type": "string", "description": "
 _ANSWERS: dict[str, Any] = {"model": ChatCompletion, "content": _STREAMED}
 
 
-@router.post("", responses=documented(_ANSWERS, 404, 409, 413, 422), response_class=JSONResponse)
+@router.post("", responses=documented(_ANSWERS, 404, 409, 413, 415, 422, 502, 504), response_class=JSONResponse)
 async def create(
     request: Request,
     body: ChatRequest,

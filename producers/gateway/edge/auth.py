@@ -40,7 +40,7 @@ class Authenticator:
     def __init__(self, settings: Settings) -> None:
         self._keys = keyring(settings)
         self._max_bytes = settings.max_body_bytes
-        self._trusted = settings.trusted_hosts
+        self._trusted, self._origins = settings.trusted_hosts, settings.cors_origins
         self._rates = PromptStore(settings)
         self.requests = OpenRequests()
         if not self._keys.enforced:
@@ -57,7 +57,7 @@ class Authenticator:
         scope[CALLER], scope[MAX_BODY_BYTES] = Caller(), self._max_bytes
         if not self._keys.enforced:
             if scope["path"] not in _PROBES:
-                check_local(scope, headers, self._trusted)
+                check_local(scope, headers, self._trusted, self._origins)
             return []
         if not _guarded(scope["path"]):
             return []

@@ -6,6 +6,7 @@ nothing. A connection on which a large body was left unread is closed.
 
 import asyncio
 import json
+import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from typing import Any
@@ -32,6 +33,7 @@ BODY_BYTES_A_SECOND = 32_768
 BODIES_OF_A_KEY = 67_108_864
 """Bytes that the unfinished bodies of one API key may have together in one process."""
 
+_JSON = re.compile(r"application/([\w.+-]+\+)?json\s*(;.*)?", re.IGNORECASE)
 _CLOSE = {"connection": "close"}
 _unfinished: Counter[str] = Counter()
 
@@ -48,6 +50,8 @@ class BodyRoute(APIRoute):
             if not takes_body:
                 _check_length(request.scope, UNREAD_BYTES)
                 return await handle(request)
+            if announced_bytes(request.scope) != 0 and not _JSON.fullmatch(request.headers.get("content-type", "")):
+                raise _not_json()
             body = await _read(request.scope, request.receive)
             return await handle(Request(request.scope, _replay(body, request.receive)))
 
@@ -125,6 +129,11 @@ def _checked(body: bytes) -> bytes:
         except (ValueError, RecursionError):
             return body
     return body
+
+
+def _not_json() -> ApiError:
+    message = "Send the body as JSON, with `Content-Type: application/json`."
+    return ApiError(415, message, None, "unsupported_media_type", _CLOSE)
 
 
 def _too_large(limit: int) -> ApiError:

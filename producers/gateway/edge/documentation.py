@@ -30,10 +30,14 @@ def documented(success: dict[str, Any], *statuses: int) -> Documented:
         401: "The API key is missing or wrong.",
         404: "Not found.",
         409: "Not possible now.",
+        408: "The body came too slowly.",
         413: "The request is too large.",
+        415: "The body is not said to be JSON.",
         422: "The idempotency key was used with another request.",
         429: "Too many requests or waiting turns.",
+        502: "The model's server does not answer.",
         503: "The queue does not answer.",
+        504: "The model's server, or the turn, took too long.",
     }
     wanted = {400, 401, 429, 503, *statuses}
     errors: Documented = {

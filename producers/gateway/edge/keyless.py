@@ -2,17 +2,18 @@
 
 from turnstile.producers.gateway.edge.api_errors import ApiError
 from turnstile.producers.gateway.edge.body import Scope
-from turnstile.turns.hosts import host_of, is_loopback, names
+from turnstile.turns.hosts import host_of, is_loopback, listed, names
 
 _PROXIES = frozenset({b"forwarded", b"via", b"x-real-ip", b"x-client-ip", b"x-cluster-client-ip", b"true-client-ip"})
 _PROXIES |= {b"cf-connecting-ip", b"fastly-client-ip"}
 _PROXY_PREFIX = b"x-forwarded-"
 
 
-def check_local(scope: Scope, headers: dict[bytes, str], trusted: str) -> None:
+def check_local(scope: Scope, headers: dict[bytes, str], trusted: str, origins: str) -> None:
     """Raise ApiError for a request from another machine, through a proxy, or that a foreign page has a local browser make.
 
-    `trusted` lists the hosts of a proxy that authenticates: under those, everybody is answered.
+    `trusted` lists the hosts of a proxy that authenticates: under those, everybody is answered. `origins` lists pages that are
+    not foreign.
     """
     host = headers.get(b"host", "")
     if not names(trusted, host):
@@ -20,7 +21,7 @@ def check_local(scope: Scope, headers: dict[bytes, str], trusted: str) -> None:
         if not is_loopback(host_of(host)):
             raise _foreign("Without API keys this gateway only answers to its own machine's names: use localhost.")
     origin = headers.get(b"origin")
-    if origin is not None and origin.lower().partition("://")[2] != host.lower():
+    if origin is not None and origin.lower() not in listed(origins) and origin.lower().partition("://")[2] != host.lower():
         raise _foreign("Without API keys this gateway only answers its own pages.")
 
 

@@ -39,6 +39,9 @@ class ResponseEvents:
 
     def begin(self) -> Iterator[ResponseEvent]:
         """Return the events before any of the turn's own."""
+        if not self._record.options.request.get("background"):
+            yield self._lifecycle("created", "in_progress", self._record.first_place)
+            return
         for kind in ("created", "queued"):
             yield self._lifecycle(kind, State.QUEUED.value, self._record.first_place)
 

@@ -2,17 +2,26 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import JSONResponse, Response
 
 from turnstile.producers.gateway import sse
 from turnstile.producers.gateway.backend import Backend
-from turnstile.producers.gateway.dependencies import CurrentBackend, IdempotencyKey, Include, OwnResponse, repeat_key
+from turnstile.producers.gateway.dependencies import (
+    CurrentBackend,
+    IdempotencyKey,
+    Include,
+    OwnResponse,
+    StoredResponse,
+    repeat_key,
+)
 from turnstile.producers.gateway.edge.api_errors import invalid, unsupported
 from turnstile.producers.gateway.edge.body import BodyRoute
 from turnstile.producers.gateway.edge.caller import Caller, CurrentCaller
 from turnstile.producers.gateway.edge.documentation import documented
+from turnstile.producers.gateway.failure import failure
 from turnstile.producers.gateway.paging import Limit, Order, cut
+from turnstile.producers.gateway.records import as_shown
 from turnstile.producers.gateway.responses import rendering
 from turnstile.producers.gateway.responses.response_events import stream
 from turnstile.producers.gateway.responses.schemas import ResponseObject, ResponseRequest
@@ -30,7 +39,7 @@ def _shown(backend: Backend, caller: Caller, record: Record) -> dict[str, Any]:
     return rendering.response(record, caller.name(record.session), backend.settings.model)
 
 
-@router.post("", responses=documented(_ANSWERS, 404, 413, 422), response_class=JSONResponse)
+@router.post("", responses=documented(_ANSWERS, 404, 409, 413, 415, 422, 502, 504), response_class=JSONResponse)
 async def create(
     request: Request,
     body: ResponseRequest,
@@ -47,33 +56,45 @@ async def create(
         return sse.EventStream(events) if body.background else sse.EventStream(events, backend.waiting(record.id, keyed))
     if not body.background and not record.ended:
         record = await backend.outcome(record.id, keyed, request.receive)
+    if not body.background and record.ended and not as_shown(record).state.answered:
+        raise failure(record)
     return JSONResponse(_shown(backend, caller, record))
 
 
 @router.get("/{response_id}", responses=documented(_ANSWERS, 404), response_class=JSONResponse)
 async def retrieve(
-    response: OwnResponse,
+    response: StoredResponse,
     backend: CurrentBackend,
     caller: CurrentCaller,
     stream_: Annotated[bool, Query(alias="stream")] = False,
     starting_after: Annotated[int | None, Query(ge=0, description="Only events after this sequence number.")] = None,
     include_obfuscation: Annotated[bool | None, Query(description="Only `false` is supported.")] = None,
     include: Include = None,  # noqa: ARG001  # the SDKs' parameter
+    last_event_id: Annotated[str | None, Header(description="As `starting_after`, from an EventSource.")] = None,
 ) -> Response:
-    """Return the response as it is, or, with `stream`, all its events, also if it was created without `stream`."""
+    """Return the response as it is, or, with `stream`, all its events, also if it was created without `stream`.
+
+    An EventSource whose last event was the last one is told to ask no more (204).
+    """
     if include_obfuscation:
         raise unsupported("include_obfuscation")
     record = await response()
     if not stream_:
         return JSONResponse(_shown(backend, caller, record))
+    resumed = starting_after is None and last_event_id is not None and last_event_id.isdecimal()
+    if resumed:
+        starting_after = int(str(last_event_id)[:18])
     if starting_after is not None and record.ended and not await backend.store.events(record.id, 0, 1):
         message = "The events of this response have expired; retrieve it without `starting_after`."
         raise invalid("starting_after", message, "stream_expired")
-    return sse.EventStream(stream(backend, record, caller.name(record.session), starting_after))
+    events = stream(backend, record, caller.name(record.session), starting_after)
+    if resumed and record.ended:
+        return await sse.rest(events)
+    return sse.EventStream(events)
 
 
 @router.post("/{response_id}/cancel", responses=documented(_ANSWERS, 404), response_class=JSONResponse)
-async def cancel(response: OwnResponse, backend: CurrentBackend, caller: CurrentCaller) -> Response:
+async def cancel(response: StoredResponse, backend: CurrentBackend, caller: CurrentCaller) -> Response:
     """Cancel a response, unless it has ended, and return it."""
     record = await response()
     await backend.store.cancel(record.id)
@@ -91,7 +112,7 @@ async def delete(response: OwnResponse, backend: CurrentBackend) -> Response:
 
 @router.get("/{response_id}/input_items", responses=documented({"model": ItemList}, 404), response_class=JSONResponse)
 async def input_items(
-    response: OwnResponse,
+    response: StoredResponse,
     after: str | None = None,
     limit: Limit = 20,
     order: Order = "desc",

@@ -286,6 +286,29 @@ def test_answers_are_kept_by_nobody_and_are_what_they_say(gateway: Gateway, acme
         assert answer.headers.get_list("cache-control") == ["no-cache" if ours else "no-store"]
 
 
+@pytest.mark.parametrize("keyed", [True, False])
+def test_pages_of_other_origins_are_a_setting(gateways: Open, acme: NewKey, keyed: bool) -> None:
+    entries = {"TURNSTILE_API_KEYS": _entries(acme)} if keyed else {}
+    gateway = gateways(TURNSTILE_CORS_ORIGINS="https://app.example.com, http://localhost:3000", **entries)
+    ask = {"access-control-request-method": "POST", "access-control-request-headers": "authorization,x-stainless-os"}
+    key = {"authorization": f"Bearer {acme.text}"}
+    with gateway.http() as http:
+        for origin in ("https://app.example.com", "http://localhost:3000"):
+            asked = http.options("/v1/responses", headers={"origin": origin, **ask})
+            assert (asked.status_code, asked.headers["access-control-allow-origin"]) == (200, origin)
+            assert "x-stainless-os" in asked.headers["access-control-allow-headers"]
+            answer = http.get("/v1/models", headers={"origin": origin, **key})
+            assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (200, origin)
+        foreign = {"origin": "https://evil.example.com"}
+        assert http.options("/v1/responses", headers={**foreign, **ask}).status_code == 400
+        assert "access-control-allow-origin" not in http.get("/v1/models", headers={**foreign, **key}).headers
+
+
+def test_without_the_setting_there_are_none(gateway: Gateway, acme: NewKey) -> None:
+    headers = {"origin": "https://app.example.com", "authorization": f"Bearer {acme.text}"}
+    assert "access-control-allow-origin" not in httpx.get(f"{gateway.url}/v1/models", headers=headers).headers
+
+
 _REFUSED = (
     "http://127.0.0.1/hook",
     "https://evil.example.com/",

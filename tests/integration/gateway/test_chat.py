@@ -145,7 +145,11 @@ def test_the_old_and_the_new_name_of_a_limit(sdk: openai.OpenAI) -> None:
 
 @pytest.mark.parametrize(
     ("fault", "status", "code"),
-    [("400", 400, "invalid_request"), ("401", 502, "authentication"), ("context_length_exceeded", 400, "context_too_long")],
+    [
+        ("400", 400, "invalid_request"),
+        ("401", 502, "authentication"),
+        ("context_length_exceeded", 400, "context_length_exceeded"),
+    ],
 )
 def test_what_fails_is_an_error(sdk: openai.OpenAI, fault: str, status: int, code: str) -> None:
     messages: Any = [{"role": "user", "content": f"break [[fail={fault}]]"}]

@@ -15,6 +15,9 @@ from turnstile.deploy.local.server import EmbeddedServer
 from turnstile.turns.api_keys import NewKey, new_key
 
 
+JSON = "content-type: application/json"
+
+
 @pytest.fixture(scope="module")
 def keys() -> list[NewKey]:
     return [new_key("one", "acme"), new_key("two", "other")]
@@ -82,7 +85,7 @@ def test_a_head_without_an_end_is_not_kept(gateway: Gateway, sockets: ExitStack)
 
 def test_a_body_that_does_not_come_is_refused(gateway: Gateway, sockets: ExitStack, keys: list[NewKey]) -> None:
     for length in ("content-length: 100000", "transfer-encoding: chunked"):
-        head = _head("POST", "/v1/responses", f"authorization: Bearer {keys[0].text}", length)
+        head = _head("POST", "/v1/responses", f"authorization: Bearer {keys[0].text}", JSON, length)
         connection = _connect(gateway, sockets, head)
         assert connection.recv(65_536).startswith(b"HTTP/1.1 408"), length
         assert _closed(connection)
@@ -96,7 +99,7 @@ def test_a_body_without_a_key_is_not_waited_for(gateway: Gateway, sockets: ExitS
 
 def test_unfinished_bodies_are_bounded_for_each_key(gateway: Gateway, sockets: ExitStack, keys: list[NewKey]) -> None:
     def begin(key: NewKey) -> socket.socket:
-        head = _head("POST", "/v1/responses", f"authorization: Bearer {key.text}", "content-length: 1000001")
+        head = _head("POST", "/v1/responses", f"authorization: Bearer {key.text}", JSON, "content-length: 1000001")
         return _connect(gateway, sockets, head + b"x" * 1_000_000)
 
     greedy = [begin(keys[0]) for _ in range(4)]

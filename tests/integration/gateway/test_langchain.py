@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import openai
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 from langchain_openai import ChatOpenAI
@@ -55,7 +56,7 @@ def test_chat_completions(options: dict[str, Any]) -> None:
 
 
 def test_what_fails_is_an_error(model: ChatOpenAI) -> None:
-    with pytest.raises(ValueError, match="invalid_prompt"):
+    with pytest.raises(openai.BadRequestError, match="refuses the request"):
         model.invoke("break [[fail=400]]")
     with pytest.raises(ValueError, match="invalid_prompt"):
         list(model.stream("break [[fail=400]]"))

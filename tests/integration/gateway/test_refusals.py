@@ -26,11 +26,11 @@ def test_a_response(sdk: openai.OpenAI, session: str) -> None:
 def test_a_stream_of_events(sdk: openai.OpenAI) -> None:
     events: list[Any] = list(sdk.responses.create(input=REFUSES, stream=True))
     kinds = [event.type for event in events]
-    assert kinds[4:] == [
+    assert kinds[3:] == [
         "response.content_part.added", "response.refusal.delta", "response.refusal.done", "response.content_part.done",
         "response.output_item.done", "response.completed",
     ]  # fmt: skip
-    assert (events[4].part.type, events[5].delta, events[6].refusal) == ("refusal", REFUSED, REFUSED)
+    assert (events[3].part.type, events[4].delta, events[5].refusal) == ("refusal", REFUSED, REFUSED)
     again = list(sdk.responses.retrieve(events[-1].response.id, stream=True))
     assert [event.to_dict() for event in again][3:] == [event.to_dict() for event in events][3:]
 

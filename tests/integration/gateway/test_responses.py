@@ -17,7 +17,7 @@ SLOW = "[[tokens-per-second=15]]"
 LONG = "Please say one two three four five six seven eight nine ten eleven twelve"
 HANGS = "wait for me [[hang]]"
 FULL = [
-    "response.created", "response.queued", "response.in_progress", "response.output_item.added",
+    "response.created", "response.in_progress", "response.output_item.added",
     "response.content_part.added", "response.output_text.delta", "response.output_text.done",
     "response.content_part.done", "response.output_item.done", "response.completed",
 ]  # fmt: skip
@@ -110,7 +110,7 @@ def test_a_replay_is_what_was_told_live(stack: Stack, sdk: openai.OpenAI, http: 
     with http.stream("POST", "/v1/responses", json=body) as answer:
         for event in read_events(answer.iter_lines()):
             live.append(event)
-            if event["type"] == "response.queued":
+            if event["type"] == "response.created":
                 sdk.responses.cancel(first.id)
     begun, ended = live[0]["response"], live[-1]["response"]
     assert begun["metadata"] == {"turnstile_position": "1"}
@@ -246,12 +246,69 @@ def test_an_answer_that_is_cut_off(sdk: openai.OpenAI) -> None:
 
 
 def test_an_answer_that_fails(sdk: openai.OpenAI, http: httpx.Client) -> None:
-    response = sdk.responses.create(input="break [[fail=400]]")
+    response = ended(sdk, sdk.responses.create(input="break [[fail=400]]", background=True).id)
     assert response.status == "failed"
     assert response.error
     assert response.error.code == "invalid_prompt"
     assert "break" not in response.error.message
     assert events_of(http, response.id)[-1]["type"] == "response.failed"
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "code"),
+    [
+        ("400", 400, "invalid_request"),
+        ("401", 502, "authentication"),
+        ("context_length_exceeded", 400, "context_length_exceeded"),
+    ],
+)
+def test_a_foreground_answer_that_fails_is_an_error(
+    sdk: openai.OpenAI, session: str, fault: str, status: int, code: str
+) -> None:
+    for _ in range(2):
+        with pytest.raises(openai.APIStatusError) as failed:
+            sdk.responses.create(input=f"break [[fail={fault}]]", extra_headers={"Idempotency-Key": f"{session}-{fault}"})
+        assert (failed.value.status_code, failed.value.code) == (status, code)
+        assert failed.value.response.headers["x-should-retry"] == "false"
+        assert "break" not in str(failed.value)
+
+
+def test_a_response_that_is_not_stored_is_gone_with_its_answer(sdk: openai.OpenAI) -> None:
+    response = sdk.responses.create(input="hi", store=False)
+    for attempt in (sdk.responses.retrieve, sdk.responses.cancel, sdk.responses.input_items.list):
+        with pytest.raises(openai.NotFoundError):
+            attempt(response.id)
+    sdk.responses.delete(response.id)
+    fetched = sdk.responses.create(input="hi", store=False, background=True)
+    assert ended(sdk, fetched.id).output_text == "You said: hi"
+
+
+def test_an_event_source_resumes_and_ends(sdk: openai.OpenAI, http: httpx.Client) -> None:
+    response = sdk.responses.create(input="hi")
+    path = f"/v1/responses/{response.id}?stream=true"
+    whole = http.get(path).text
+    events = whole.strip().split("\n\n")
+    assert [event.split("\n")[0] for event in events] == [f"id: {n}" for n in range(len(events))]
+    for seen in range(len(events) - 1):
+        rest = http.get(path, headers={"last-event-id": str(seen)})
+        assert rest.text.strip().split("\n\n") == events[seen + 1 :]
+        assert rest.headers["content-type"].startswith("text/event-stream")
+    assert http.get(path, headers={"last-event-id": str(len(events) - 1)}).status_code == 204
+    assert http.get(path, headers={"last-event-id": "nonsense"}).text == whole
+
+
+def test_parts_of_a_text_stay_apart(sdk: openai.OpenAI) -> None:
+    parts: Any = [{"type": "input_text", "text": text} for text in ("one", "two")]
+    assert sdk.responses.create(input=[{"role": "user", "content": parts}]).output_text == "You said: one\ntwo"
+
+
+def test_a_body_that_is_not_said_to_be_json_is_explained(http: httpx.Client) -> None:
+    for headers in ({}, {"content-type": "text/plain"}, {"content-type": "application/x-www-form-urlencoded"}):
+        answer = http.post("/v1/responses", content=b'{"input": "hi"}', headers=headers)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (415, "unsupported_media_type")
+        assert "Content-Type: application/json" in answer.json()["error"]["message"]
+    answer = http.post("/v1/conversations", content=b"{}", headers={"content-type": "Application/JSON; charset=utf-8"})
+    assert answer.status_code == 200
 
 
 def test_what_was_asked_for_is_shown_again(sdk: openai.OpenAI) -> None:

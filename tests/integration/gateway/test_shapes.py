@@ -39,10 +39,9 @@ def valid_events(lines: Iterable[str]) -> list[dict[str, Any]]:
     [
         ("Hi! I'm bob", {}),
         ("a long answer, please", {"max_output_tokens": 2}),
-        ("break [[fail=400]]", {}),
         ("again [[fail=429 times=1]]", {}),
         ("hello", {"text": {"format": {"type": "json_schema", "name": "x", "schema": {"type": "object"}}}}),
-        ("hello", {"store": False, "metadata": {"a": "b"}, "user": "u", "truncation": "disabled"}),
+        ("hello", {"metadata": {"a": "b"}, "user": "u", "truncation": "disabled"}),
     ],
 )
 def test_responses(http: httpx.Client, question: str, more: dict[str, Any]) -> None:
@@ -51,6 +50,14 @@ def test_responses(http: httpx.Client, question: str, more: dict[str, Any]) -> N
     replay = http.get(f"/v1/responses/{answer['id']}", params={"stream": True})
     assert valid_events(replay.text.splitlines())[-1]["response"] == answer
     valid(ResponseItemList, http.get(f"/v1/responses/{answer['id']}/input_items").json())
+
+
+def test_failed_and_unstored_responses(http: httpx.Client) -> None:
+    failing = http.post("/v1/responses", json={"input": "break [[fail=400]]", "background": True}).json()
+    told = http.get(f"/v1/responses/{failing['id']}", params={"stream": True})
+    assert valid_events(told.text.splitlines())[-1]["type"] == "response.failed"
+    valid(Response, http.get(f"/v1/responses/{failing['id']}").json())
+    valid(Response, http.post("/v1/responses", json={"input": "hello", "store": False}).json())
 
 
 def test_waiting_and_cancelled_responses(http: httpx.Client, session: str) -> None:

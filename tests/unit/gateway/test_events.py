@@ -15,8 +15,8 @@ from turnstile.turns.turn import Event, Record
 
 RUNNING = Record(
     id="resp_1", session="foo", state=State.RUNNING, queue="chat", place=0, first_place=0, attempts=1, dispatches=1, sequence=1,
-    created=1.0, started=2.0, finished=None, question="hi", options=Options(), output=(), usage=None, model=None,
-    code=None, message=None,
+    created=1.0, started=2.0, finished=None, question="hi", options=Options(request={"background": True}), output=(),
+    usage=None, model=None, code=None, message=None,
 )  # fmt: skip
 BEGINNING = ["response.created", "response.queued"]
 OPENING = ["response.output_item.added", "response.content_part.added"]
@@ -52,6 +52,14 @@ def test_an_answer() -> None:
     assert kinds(events) == [*BEGINNING, "response.in_progress", *OPENING, delta, delta, *CLOSING, "response.completed"]
     assert events[-1]["response"]["output"] == [events[-2]["item"]]
     assert events[-2]["item"]["content"][0]["text"] == "hello"
+
+
+def test_a_foreground_response_is_in_progress_from_the_start() -> None:
+    record = replace(RUNNING, options=Options())
+    translator = ResponseEvents(record, "foo", "a-model")
+    told = [*translator.begin(), *translator.translate(Event(1, "started", 1, ""))]
+    assert kinds(told) == ["response.created", "response.in_progress"]
+    assert [event["response"]["status"] for event in told] == ["in_progress", "in_progress"]
 
 
 def test_an_answer_that_was_not_streamed() -> None:

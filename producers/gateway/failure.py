@@ -1,0 +1,26 @@
+"""The errors of turns that ended without an answer, for requests that waited for it."""
+
+from turnstile.producers.gateway.edge.api_errors import NO_RETRY, ApiError
+from turnstile.turns.states import State
+from turnstile.turns.turn import Record
+
+_FAILURES = {
+    "rate_limited": (429, "rate_limit_exceeded"),
+    "invalid_request": (400, "invalid_request"),
+    "context_too_long": (400, "context_length_exceeded"),
+    "model_not_found": (404, "model_not_found"),
+    "model_timeout": (504, "model_timeout"),
+    "deadline_exceeded": (504, "deadline_exceeded"),
+    "model_unreachable": (502, "model_unreachable"),
+    "model_overloaded": (502, "model_overloaded"),
+    "authentication": (502, "authentication"),
+}
+
+
+def failure(record: Record) -> ApiError:
+    """Return the error of a turn that has no answer, with OpenAI's code where it has one. The queue has retried already."""
+    if record.state is State.CANCELLED:
+        return ApiError(409, "The request was cancelled.", None, "cancelled", NO_RETRY)
+    code = record.code or "internal"
+    status, shown = _FAILURES.get(code, (500, code))
+    return ApiError(status, record.message or "The turn failed.", None, shown, NO_RETRY)
