@@ -8,6 +8,7 @@ import base64
 import json
 import logging
 import os
+import re
 from collections.abc import Mapping
 from functools import cache
 from ipaddress import ip_network

@@ -14,7 +14,6 @@ from tests.support.wait import PATIENCE_SECONDS, wait_until
 from turnstile.deploy.local.server import EmbeddedServer
 from turnstile.turns.api_keys import NewKey, new_key
 
-
 JSON = "content-type: application/json"
 
 
