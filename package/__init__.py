@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from turnstile.producers.transcript import HistoryMessage
     from turnstile.turns.errors import (
         BrokenRecord,
+        CallNotAnswered,
         CallNotOpen,
         InvalidTurn,
         LoginRefused,
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
         MissingRight,
         QueueMemoryFull,
         QueueUnreachable,
+        SessionHeld,
         SettingError,
         TooManyWaiting,
         TurnCancelled,
@@ -42,6 +44,7 @@ __all__ = [
     "AsyncChatClient",
     "AsyncTurn",
     "BrokenRecord",
+    "CallNotAnswered",
     "CallNotOpen",
     "ChatClient",
     "Event",
@@ -54,6 +57,7 @@ __all__ = [
     "QueueUnreachable",
     "Record",
     "RedisChatMessageHistory",
+    "SessionHeld",
     "SettingError",
     "Settings",
     "State",

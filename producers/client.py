@@ -28,7 +28,7 @@ from turnstile.turns.redis.connection import close_async
 from turnstile.turns.settings import Settings
 from turnstile.turns.settings import settings as read_settings
 from turnstile.turns.states import State
-from turnstile.turns.store.asking import Submitted
+from turnstile.turns.store.acceptance import Submitted
 from turnstile.turns.store.bounded import BoundedStore
 from turnstile.turns.store.turns import AsyncTurnStore, TurnStore
 from turnstile.turns.turn import Event, Record

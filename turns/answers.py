@@ -6,7 +6,7 @@ from typing import Any
 
 from turnstile.turns.errors import InvalidTurn
 from turnstile.turns.output import MOST_OPEN_CALLS
-from turnstile.turns.text import loads
+from turnstile.turns.text import dumps, loads
 
 Decision = dict[str, Any]
 """A decision about a call, in the form of LangChain's HumanInTheLoopMiddleware: `{"type": "approve"}`."""
@@ -37,6 +37,20 @@ def well_formed(answers: object) -> bool:
         and all(isinstance(call, str) and 0 < len(call) <= _MOST_ID for call in answers)
         and all(isinstance(value, str) for value in answers.values())
     )
+
+
+def encode_answered(answers: Mapping[str, str], max_bytes: int) -> str:
+    """Return JSON of the calls that are answered, each with 1 where its answer decides something, else 0.
+
+    Raises:
+        InvalidTurn: the answers are too large.
+    """
+    size = sum(len(answer.encode()) for answer in answers.values())
+    if size > max_bytes:
+        raise InvalidTurn(
+            f"The answers have {size:,} bytes; TURNSTILE_MAX_QUESTION_BYTES allows {max_bytes:,}.", param="answers"
+        )
+    return dumps([[call, int(decision(answer) is not None)] for call, answer in answers.items()])
 
 
 def decision(answer: str) -> Decision | None:

@@ -12,6 +12,8 @@
     │   ├── QueueMemoryFull     Redis is over maxmemory; running turns still finish
     │   ├── TurnConflict        the turn id, or the id of a new session, is taken by something else
     │   ├── CallNotOpen         no such call waits for an answer: it never did, was answered, or its time is over
+    │   ├── CallNotAnswered     an open call has no answer among those given, or one that decides nothing
+    │   ├── SessionHeld         the session waits for answers to its open calls
     │   └── TurnNotEnded        what is asked for has to wait for the end of a turn
     ├── BrokenRecord            a key holds another type than Turnstile's: something else writes to this Redis
     ├── UnknownTurn             no such turn, or its record has expired
@@ -98,6 +100,18 @@ class CallNotOpen(TurnRefused):
     """No such call waits for an answer: it never did, was answered already, or the time for it is over."""
 
     code = "call_not_open"
+
+
+class CallNotAnswered(TurnRefused):
+    """An open call has no answer among those given, or one that decides nothing: answer all open calls at once."""
+
+    code = "call_not_answered"
+
+
+class SessionHeld(TurnRefused):
+    """The session waits for answers to its open calls: answer or release them, or ask with another `when_held`."""
+
+    code = "session_held"
 
 
 class TurnNotEnded(TurnRefused):

@@ -64,6 +64,22 @@ def is_approval(item: Item) -> bool:
     return bool(item["type"] == "mcp_approval_request")
 
 
+def encode_calls(calls: Output) -> str:
+    """Return JSON for the scripts: the id of each call once, with 1 for an approval (else 0), and its name."""
+    if not calls:
+        return ""
+    described = {call_name(item): [call_name(item), int(is_approval(item)), item["name"]] for item in calls}
+    return dumps(list(described.values()))
+
+
+def describe_calls(text: str) -> list[dict[str, str]]:
+    """Return type, id and name of each call that `encode_calls` wrote."""
+    return [{"type": _TYPES[approval], "id": id, "name": name} for id, approval, name in loads(text)]
+
+
+_TYPES = ("function_call", "mcp_approval_request")
+
+
 def approval_request(interrupt: str, place: int, name: str, arguments: str) -> Item:
     """Return the item that asks for the approval of one call, number `place` of an interrupt.
 

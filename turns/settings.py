@@ -187,6 +187,14 @@ class Settings(BaseModel):
     max_attempts: Annotated[int, Field(ge=1, le=100)] = Field(
         5, description="Maximum attempts before a turn fails permanently."
     )
+    hold_seconds: Seconds = Field(
+        600, description="How long a session waits for the answers to its open calls before the next turn goes."
+    )
+    when_held: Annotated[str, Field(pattern=r"^(queue|reject|close)$")] = Field(
+        "queue",
+        description="A question in a session whose calls are open: `queue` it behind their answers, `reject` it, or "
+        "`close` the calls without answers and go on. A request may choose otherwise.",
+    )
     turn_seconds: Seconds = Field(600, description="Deadline of a turn, counted from its first start over all attempts.")
     retry_base_seconds: Annotated[float, Field(gt=0, le=3_600)] = Field(
         1, description="Delay before the first retry of a failed model call or webhook; it doubles each time, with jitter."

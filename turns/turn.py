@@ -48,7 +48,9 @@ class Claim:
     @classmethod
     def decode(cls, id: str, reply: Sequence[bytes | int]) -> Self:
         """Read `claim`'s reply after its first word."""
-        session, token, attempt, left, sequence, question, options, stream, created, started, now, readable, cut = reply[:13]
+        session, token, attempt, left, sequence, question, options, stream, created, started, now, readable, cut, thread = (
+            reply[:14]
+        )
         return cls(
             id=id,
             session=as_text(session),
@@ -62,11 +64,11 @@ class Claim:
             created=int(created) / 1000,
             started=int(started) / 1000,
             now=int(now) / 1000,
-            window=tuple(e for e in reply[13:] if isinstance(e, bytes)),
+            window=tuple(e for e in reply[14:] if isinstance(e, bytes)),
             readable=bool(readable),
             cut=bool(cut),
             size=sum(len(part) for part in reply if isinstance(part, bytes)),
-            thread=id,
+            thread=as_text(thread),
         )
 
 

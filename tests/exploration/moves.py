@@ -11,7 +11,7 @@ from turnstile.turns.output import said
 from turnstile.turns.question import Options
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
-from turnstile.turns.store.asking import Submitted
+from turnstile.turns.store.acceptance import Submitted
 from turnstile.turns.store.runner import Call
 from turnstile.turns.store.turns import TurnStore
 from turnstile.turns.store.upkeep import Swept

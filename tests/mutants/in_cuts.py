@@ -48,8 +48,8 @@ CUTS = (
     in_cut(
         "an ended turn is dispatched",
         "a turn whose end was cut short runs again",
-        "  if state ~= 'queued' and state ~= 'running' then",
-        "  if not state then",
+        "  elseif state ~= 'queued' and state ~= 'running' then",
+        "  elseif not state then",
         script="upkeep/sweep",
     ),
     in_cut(
@@ -69,9 +69,9 @@ CUTS = (
     in_cut(
         "the record before the place",
         "a turn is accepted, stands nowhere after a cut, and never runs",
-        "  local place, sent = enqueue(session, id, now, queue)\n",
+        "  local place, sent = enqueue(session, id, now, queue, held)\n",
         "  redis.call('HSET', key.turn .. id, 'session', session, 'state', 'queued', 'reply', '', 'attempts', 0)\n"
-        "  local place, sent = enqueue(session, id, now, queue)\n",
+        "  local place, sent = enqueue(session, id, now, queue, held)\n",
         script="lib/create_turn",
     ),
     in_cut(

@@ -118,7 +118,7 @@ SESSIONS = (
     in_script(
         "busy session not noticed",
         "two turns of one session run at once",
-        "if not head or head == id then",
+        "if not head or head == id or answers then",
         "if true then",
         script="lib/enqueue",
     ),

@@ -27,14 +27,14 @@ TURNS = (
     in_script(
         "next not released",
         "a session stops after its first turn",
-        "release(session, now)\nreturn",
+        "go_on(session, id, now, state, held, fields.calls, closing, thread)\nreturn",
         "return",
         script="turn/finish",
     ),
     in_script(
         "released twice",
         "two turns of a session are dispatched, one is overwritten",
-        "release(session, now)\nreturn",
+        "go_on(session, id, now, state, held, fields.calls, closing, thread)\nreturn",
         "release(session, now)\nrelease(session, now)\nreturn",
         script="turn/finish",
     ),
@@ -174,7 +174,7 @@ TURNS = (
     in_script(
         "cancel holds the session",
         "the turns behind a cancelled one never run",
-        "release(session, now)\nreturn",
+        "go_on(session, id, now, 'cancelled', held)\nreturn",
         "return",
         script="turn/cancel",
     ),

@@ -10,7 +10,7 @@ from unittest.mock import patch
 
 from redis.exceptions import ResponseError
 
-from tests.scripts.scene import LASTING, Scene, pair
+from tests.scripts.scene import LASTING, Scene, answered, dangling, pair
 from turnstile.turns.celery_message import QUEUES, WEBHOOK_QUEUE
 from turnstile.turns.output import said
 from turnstile.turns.redis import scripts
@@ -87,6 +87,7 @@ def bring_to_rest(scene: Scene) -> None:
         for id in ids:
             claim = scene.turns.claim(id, "w9", f"rest{number}-{id}")
             if isinstance(claim, Claim):
+                assert set(dangling(reversed(claim.window))) == claim.answers.keys(), "a model is given open calls"
                 _answer(scene, claim)
         if not ids and not scene.client.exists(scene.keys.due):
             return
@@ -96,7 +97,8 @@ def bring_to_rest(scene: Scene) -> None:
 def _answer(scene: Scene, claim: Claim) -> None:
     after, text = claim.sequence, "the rest" if claim.stream else ""
     outcome = Outcome(State.COMPLETED, said("an answer"))
-    assert scene.turns.finish(claim, outcome, pair(claim.id), after=after, text=text) is State.COMPLETED
+    messages = [*answered(claim), *pair(claim.id)]
+    assert scene.turns.finish(claim, outcome, messages, after=after, text=text) is State.COMPLETED
 
 
 def deliver_webhooks(store: TurnStore, scene: Scene) -> Counter[str]:
@@ -128,7 +130,7 @@ def violations(scene: Scene, *, erased: bool = False) -> Iterator[str]:
     for session in {record["session"] for record in records.values()}:
         mine = [id for id, record in records.items() if record["session"] == session]
         yield from _of_history(scene, session, {id: records[id] for id in mine}, erased=erased)
-    for kind in ("due", "session:*", "mailbox:*", "owned:*", "open"):
+    for kind in ("due", "session:*", "mailbox:*", "owned:*", "open", "held"):
         if left := client.keys(f"{keys.prefix}{kind}"):
             yield f"left over: {left}"
     yield from _of_counters(scene, Counter(record["state"] for record in records.values()), erased=erased)
@@ -159,7 +161,10 @@ def _of_turn(scene: Scene, id: str, record: dict[str, str]) -> Iterator[str]:
 
 def _of_history(scene: Scene, session: str, records: dict[str, dict[str, str]], *, erased: bool) -> Iterator[str]:
     """Whole pairs, each once, in the order of acceptance: of every completed turn and of no other."""
-    said = [json.loads(element)["data"]["content"] for element in scene.history(session)]
+    if left := dangling(scene.history(session)):
+        yield f"{session}: without answers: {left}"
+    elements = [json.loads(element) for element in scene.history(session)]
+    said = [element["data"]["content"] for element in elements if element["type"] != "tool"]
     order = said[::2]
     if said[1::2] != order or len(order) != len(set(order)):
         yield f"{session}: history {said}"

@@ -10,11 +10,12 @@ import redis
 
 from turnstile.memory.element import Element, write
 from turnstile.turns.celery_message import QUEUES
-from turnstile.turns.output import said
+from turnstile.turns.output import Item, Output, call_name, called, open_calls, said
 from turnstile.turns.question import Options, Question
 from turnstile.turns.redis.connection import close_async
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
+from turnstile.turns.store.acceptance import Submitted
 from turnstile.turns.store.turns import AsyncTurnStore, TurnStore
 from turnstile.turns.store.working import Outcome
 from turnstile.turns.turn import Claim
@@ -22,6 +23,7 @@ from turnstile.turns.turn import Claim
 AN_HOUR_MS = 3_600_000
 LASTING = ("turnstile:stats", "turnstile:failed", *QUEUES)
 ANSWER = "an answer"
+WEATHER, TIME = called("call_1", "weather", "{}"), called("call_2", "time", "{}")
 
 
 class Awaited:
@@ -92,7 +94,17 @@ class Scene:
 
     def complete(self, claim: Claim, answer: str = ANSWER) -> State | None:
         """Finish a turn well, with one pair of messages."""
-        return self.turns.finish(claim, Outcome(State.COMPLETED, said(answer)), pair(claim.id))
+        return self.turns.finish(claim, Outcome(State.COMPLETED, said(answer)), [*answered(claim), *pair(claim.id)])
+
+    def hold(self, claim: Claim, *calls: Item) -> State | None:
+        """Finish a turn with open calls."""
+        output = (*said("Wait."), *(calls or (WEATHER,)))
+        messages = [*answered(claim), *asking(claim.id, *calls or (WEATHER,))]
+        return self.turns.finish(claim, Outcome(State.COMPLETED, output, closing=closing(claim.id, output)), messages)
+
+    def answer(self, id: str, session: str = "foo", **answers: str) -> Submitted:
+        """Submit a turn that answers the open calls of a session."""
+        return self.turns.submit(id, session, "hi", Options(answers=answers or {"call_1": "sunny"}))
 
     def fail(self, claim: Claim, code: str = "chain_error") -> State | None:
         """Finish a turn badly."""
@@ -164,6 +176,37 @@ class Scene:
 def pair(name: str) -> list[str]:
     """Return the two stored messages of a turn; the scripts do not look into them."""
     return [json.dumps({"type": kind, "data": {"content": name}}) for kind in ("human", "ai")]
+
+
+def asking(name: str, *calls: Item) -> list[str]:
+    """The two stored messages of a turn whose answer asks for something."""
+    human, ai = pair(name)
+    return [human, json.dumps({**json.loads(ai), "calls": [call_name(call) for call in calls]})]
+
+
+def closing(name: str, output: Output) -> list[str]:
+    """The elements that close the open calls of a turn."""
+    return [_tool(call_name(call), f"none for {name}") for call in open_calls(output)]
+
+
+def answered(claim: Claim) -> list[str]:
+    """The messages with which the transcript of a turn begins that answers calls."""
+    return [_tool(call, answer) for call, answer in claim.answers.items()]
+
+
+def _tool(call: str, content: str) -> str:
+    return json.dumps({"type": "tool", "data": {"content": content, "call": call}})
+
+
+def dangling(elements: Iterable[bytes | str]) -> list[str]:
+    """The calls in a history, oldest first, whose answers do not stand right behind them, and answers without calls."""
+    found, left = list[str](), list[str]()
+    for element in map(json.loads, elements):
+        if element["type"] == "tool":
+            (left.remove if element["data"]["call"] in left else found.append)(element["data"]["call"])
+        else:
+            found, left = found + left, list(element.get("calls", ()))
+    return found + left
 
 
 def marked(turn: str) -> list[str]:

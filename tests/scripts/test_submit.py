@@ -8,7 +8,7 @@ from turnstile.deploy.local.server import EmbeddedServer
 from turnstile.turns.errors import InvalidTurn, QueueMemoryFull, TooManyWaiting, TurnConflict
 from turnstile.turns.question import Options
 from turnstile.turns.states import State
-from turnstile.turns.store.asking import Submitted
+from turnstile.turns.store.acceptance import Submitted
 
 
 def test_the_first_turn_of_a_session_is_dispatched_at_once(scene: Scene) -> None:

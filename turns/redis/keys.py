@@ -25,7 +25,7 @@ class Keys:
         return f"{self.prefix}conversation:{session}"
 
     def session(self, session: str = "") -> str:
-        """HASH: the turn at the head, its phase, owner and lease; gone when the session is idle."""
+        """HASH: the turn at the head, its phase, owner, lease and open calls; gone when the session is idle."""
         return f"{self.prefix}session:{session}"
 
     def mailbox(self, session: str = "") -> str:
@@ -39,6 +39,10 @@ class Keys:
     def turn(self, turn: str = "") -> str:
         """HASH: one turn's question, options, state and outcome."""
         return f"{self.prefix}turn:{turn}"
+
+    def answered(self, session: str = "") -> str:
+        """STRING: the fingerprint and the id of the turn that answered a session's open calls last."""
+        return f"{self.prefix}answered:{session}"
 
     def events(self, turn: str = "") -> str:
         """STREAM: what happened to one turn; entry ids are `<sequence>-0`, from 1."""
@@ -104,6 +108,11 @@ class Keys:
     def open(self) -> str:
         """ZSET turn → ms of its acceptance: the turns that have not ended."""
         return f"{self.prefix}open"
+
+    @property
+    def held(self) -> str:
+        """ZSET session → ms since when its open calls wait for their answers."""
+        return f"{self.prefix}held"
 
     @property
     def webhooks(self) -> str:

@@ -1,38 +1,30 @@
 """The role of callers: they ask, look at turns, and cancel, retry or delete them."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from turnstile.turns.errors import CallNotOpen, TooManyWaiting, TurnConflict, TurnNotEnded
+from turnstile.turns.answers import encode_answered
+from turnstile.turns.errors import CallNotOpen, InvalidTurn, TurnNotEnded
 from turnstile.turns.file_urls import check_urls
 from turnstile.turns.ids import check_session, check_turn
 from turnstile.turns.question import Options, Question, encode_question, fingerprint
 from turnstile.turns.redis.connection import LONGEST_BLOCK_SECONDS
-from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
+from turnstile.turns.store.acceptance import FOLLOWED, SUBMITTED, SUBMITTED_HELD, Submitted
 from turnstile.turns.store.replies import OneOf, always, raising, unknown_turn
 from turnstile.turns.store.runner import Call, Runner, operation, script_call
 from turnstile.turns.text import as_text
 from turnstile.turns.turn import Event, Record
 
 _DEFAULTS = Options()
+WHEN_HELD = ("queue", "reject", "close")
+"""The ways of a question into a session whose calls are open."""
+_QUEUED = {"answered": "", "when_held": "queue"}
 
 
 def _contents(messages: Iterable[Mapping[str, Any]]) -> list[object]:
     return [message["content"] for message in messages]
-
-
-@dataclass(frozen=True, slots=True)
-class Submitted:
-    """A turn that was submitted; `fresh` is False when the same turn had been submitted before."""
-
-    id: str
-    state: State
-    place: int
-    fresh: bool
-    session: str = field(default="", compare=False)
 
 
 class Asking(Runner):
@@ -40,41 +32,67 @@ class Asking(Runner):
 
     @operation
     def submit(
-        self, id: str, session: str, question: Question, options: Options = _DEFAULTS, *, reply: bool = False
+        self,
+        id: str,
+        session: str,
+        question: Question,
+        options: Options = _DEFAULTS,
+        *,
+        reply: bool = False,
+        when_held: str | None = None,
     ) -> Call[Submitted]:
         """Accept a turn. `reply`: its end is also written where a plain Celery app waits for it.
 
+        With `options.answers` it answers the open calls of its session, and goes before all that wait there. The same answers
+        under another id are the same turn, which the result tells. `when_held` (`queue`, `reject`, `close`) is for a turn
+        without answers, in place of TURNSTILE_WHEN_HELD.
+
         Raises:
             InvalidTurn, TooManyWaiting, QueueMemoryFull, TurnConflict: nothing was stored.
+            CallNotOpen, CallNotAnswered: the answers are not those to the open calls; the message names one.
+            SessionHeld: its calls are open, and `when_held` is `reject`.
         """
         check_turn(id)
         check_session(session)
-        asked = self._asked(session, question, options)
-        read = partial(_SUBMITTED, self.settings, id, session)
-        return script_call("submit", read, id=id, session=session, reply=_flag(reply), **asked)
+        turn = {"id": id, "session": session, "reply": _flag(reply), **self._asked(session, question, options)}
+        held = self._held(options, when_held)
+        if held == _QUEUED:
+            return script_call("submit", partial(SUBMITTED, self.settings, id, session), **turn)
+        return script_call("submit_held", partial(SUBMITTED_HELD, self.settings, id, session), **turn, **held)
 
     @operation
-    def follow(self, id: str, previous: str, branch: str, question: Question, options: Options = _DEFAULTS) -> Call[Submitted]:
+    def follow(
+        self,
+        id: str,
+        previous: str,
+        branch: str,
+        question: Question,
+        options: Options = _DEFAULTS,
+        *,
+        when_held: str | None = None,
+    ) -> Call[Submitted]:
         """Accept a turn that follows turn `previous`: in its session, or, when it is not the last there, in a new session
         `branch` with the history up to it. The result tells the session.
+
+        Answers are to the open calls of `previous`. When its session does not wait for them any more, they are given in
+        `branch`, except those that a person decides.
 
         Raises:
             UnknownTurn: there is no `previous`.
             TurnNotEnded: it still runs, and is not the last of its session.
-            InvalidTurn, TooManyWaiting, QueueMemoryFull, TurnConflict: as `submit`.
+            InvalidTurn, TooManyWaiting, QueueMemoryFull, TurnConflict, CallNotOpen, CallNotAnswered, SessionHeld: as `submit`.
         """
         check_turn(id)
         check_session(branch)
-        asked = self._asked(previous, question, options)
-        read = partial(_FOLLOWED, self.settings, id, previous)
-        return script_call("follow", read, id=id, previous=previous, branch=branch, reply="", **asked)
+        turn = {"id": id, "previous": previous, "branch": branch, "reply": "", **self._asked(previous, question, options)}
+        read = partial(FOLLOWED, self.settings, id, previous)
+        return script_call("follow", read, **turn, **self._held(options, when_held))
 
     def _asked(self, place: str, question: Question, options: Options) -> dict[str, str]:
         """Return the arguments that say what is asked, with a fingerprint of it and of the place where it is asked."""
-        _check_answers(options)
         self._check_urls(question, options)
         most = self.settings.max_question_bytes
-        body, extras = encode_question(question, most), options.encode(most)
+        body, extras = encode_question(question, most, optional=bool(options.answers)), options.encode(most)
         return {
             "queue": options.queue,
             "question": body,
@@ -92,6 +110,14 @@ class Asking(Runner):
         for param, said in contents.items():
             check_urls(said, self.settings.file_hosts, param)
 
+    def _held(self, options: Options, when_held: str | None) -> dict[str, str]:
+        """Return the arguments for a session that may be held: what the turn answers there, or else does."""
+        chosen, answers = when_held or self.settings.when_held, options.answers
+        if chosen not in WHEN_HELD:
+            raise InvalidTurn(f"`when_held` must be one of {', '.join(WHEN_HELD)}.", param="when_held")
+        answered = encode_answered(answers, self.settings.max_question_bytes) if answers else ""
+        return {"answered": answered, "when_held": chosen}
+
     @operation
     def cancel(self, id: str, *, revoked: bool = False) -> Call[State]:
         """Cancel a turn, and return the state that stands: `cancelled`, or the end that came first. Raises UnknownTurn.
@@ -102,7 +128,12 @@ class Asking(Runner):
 
     @operation
     def retry(self, id: str) -> Call[State]:
-        """Queue a failed turn again, and return the state that stands: `queued`, or that of a turn that has not failed."""
+        """Queue a failed turn again, and return the state that stands: `queued`, or that of a turn that has not failed.
+
+        Raises:
+            UnknownTurn: there is no such turn.
+            CallNotOpen: it answers calls that are not open any more.
+        """
         return script_call("retry", partial(_RETRIED, id), id=id)
 
     @operation
@@ -145,11 +176,6 @@ class Asking(Runner):
         return Call("XREAD", args, _read_stream, blocks=True)
 
 
-def _check_answers(options: Options) -> None:
-    for call in options.answers:
-        raise CallNotOpen(f"Call {call} is not open: no turn of this session waits for its answer.")
-
-
 def _flag(value: bool) -> str:
     return "1" if value else ""
 
@@ -158,47 +184,17 @@ def _state(_: str, state: bytes) -> State:
     return State(as_text(state))
 
 
-def _accepted(_: Settings, id: str, session: str, place: int) -> Submitted:
-    return Submitted(id, State.QUEUED, place, fresh=True, session=session)
+def _closed(id: str) -> CallNotOpen:
+    return CallNotOpen(f"Turn {id} answers calls that are not open any more: ask anew.")
 
 
-def _again(_: Settings, id: str, session: str, state: bytes, place: int) -> Submitted:
-    return Submitted(id, State(as_text(state)), place, fresh=False, session=session)
-
-
-def _full_session(settings: Settings, *_: Any) -> TooManyWaiting:
-    most = settings.max_waiting_per_session
-    return TooManyWaiting(f"{most:,} turns wait in this session (TURNSTILE_MAX_WAITING_PER_SESSION); try later.")
-
-
-def _full(settings: Settings, *_: Any) -> TooManyWaiting:
-    return TooManyWaiting(f"{settings.max_waiting:,} turns are unfinished in all (TURNSTILE_MAX_WAITING); try later.")
-
-
-def _unended(_: Settings, __: str, previous: str) -> TurnNotEnded:
-    return TurnNotEnded(f"Turn {previous} has not ended, and others follow it: wait for its end.")
-
-
-_REFUSED = {
-    "conflict": raising(lambda *_: TurnConflict("This turn id is taken by another question; use a new one.")),
-    "full_session": raising(_full_session),
-    "full": raising(_full),
-}
-_SUBMITTED = OneOf("submit", accepted=_accepted, again=_again, **_REFUSED)
-_FOLLOWED = OneOf(
-    "follow",
-    accepted=lambda settings, id, _, place, session: _accepted(settings, id, as_text(session), place),
-    again=lambda settings, id, _, state, place, session: _again(settings, id, as_text(session), state, place),
-    unknown=raising(lambda _, __, previous: unknown_turn(previous)),
-    unended=raising(_unended),
-    **_REFUSED,
-)
 _CANCELLED = OneOf("cancel", cancelled=always(State.CANCELLED), ended=_state, unknown=raising(unknown_turn))
-_RETRIED = OneOf("retry", accepted=always(State.QUEUED), ended=_state, unknown=raising(unknown_turn))
+_RETRIED = OneOf("retry", accepted=always(State.QUEUED), ended=_state, closed=raising(_closed), unknown=raising(unknown_turn))
 _FORGOTTEN = OneOf(
     "delete_turn",
     forgotten=always(True),
     unended=raising(lambda id: TurnNotEnded(f"Turn {id} has not ended: cancel it first.")),
+    held=raising(lambda id: TurnNotEnded(f"Turn {id} waits for answers to its calls: answer them or release its session.")),
     unknown=always(False),
 )
 

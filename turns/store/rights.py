@@ -13,17 +13,17 @@ from turnstile.turns.text import as_text, dumps
 
 ROLES: dict[str, tuple[str, ...]] = {
     "worker": (
-        "submit", "claim", "renew", "emit", "finish", "requeue", "cancel", "refuse", "sweep", "sweep_erased", "reap", "audit",
-        "status", "stats", "claim_webhook", "record_delivery", "retry_webhooks", "register_worker", "workers",
+        "submit", "submit_held", "claim", "renew", "emit", "finish", "requeue", "cancel", "refuse", "sweep", "sweep_erased",
+        "reap", "audit", "status", "stats", "claim_webhook", "record_delivery", "retry_webhooks", "register_worker", "workers",
         "check_owner", "put_checkpoint", "put_writes", "read_checkpoint", "list_checkpoints", "drop_steps", "rights",
     ),
     "gateway": (
-        "submit", "follow", "cancel", "status", "stats", "write_conversation", "read_conversation", "read_messages",
-        "erase", "delete_turn", "count_request", "workers", "rights",
+        "submit", "submit_held", "follow", "cancel", "status", "stats", "write_conversation", "read_conversation",
+        "read_messages", "erase", "release_session", "read_hold", "delete_turn", "count_request", "workers", "rights",
     ),
     "producer": (
-        "submit", "cancel", "status", "stats", "write_conversation", "read_conversation", "retry", "erase",
-        "resend_webhook", "workers", "rights",
+        "submit", "submit_held", "cancel", "status", "stats", "write_conversation", "read_conversation", "retry", "erase",
+        "release_session", "read_hold", "resend_webhook", "workers", "rights",
     ),
 }  # fmt: skip
 """Role → the scripts that it runs."""

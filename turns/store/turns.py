@@ -2,6 +2,7 @@
 
 from turnstile.turns.store.asking import Asking
 from turnstile.turns.store.conversations import Conversations
+from turnstile.turns.store.holds import Holds
 from turnstile.turns.store.limits import Limits
 from turnstile.turns.store.registry import Registry
 from turnstile.turns.store.rights import Rights
@@ -12,9 +13,9 @@ from turnstile.turns.store.webhooks import Webhooks
 from turnstile.turns.store.working import Working
 
 
-class TurnStore(Asking, Working, Upkeep, Registry, Conversations, Webhooks, Limits, Steps, Rights, BlockingRunner):
+class TurnStore(Asking, Working, Upkeep, Registry, Conversations, Holds, Webhooks, Limits, Steps, Rights, BlockingRunner):
     """The blocking face of every operation. Thread-safe."""
 
 
-class AsyncTurnStore(Asking, Working, Upkeep, Registry, Conversations, Webhooks, Limits, Steps, Rights, AwaitedRunner):
+class AsyncTurnStore(Asking, Working, Upkeep, Registry, Conversations, Holds, Webhooks, Limits, Steps, Rights, AwaitedRunner):
     """The awaited face of every operation; for one event loop."""

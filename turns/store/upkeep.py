@@ -23,6 +23,8 @@ class Swept:
     redispatched: int
     recovered: int
     failed: int
+    expired: int = 0
+    """Held sessions whose open calls nobody answered in time."""
 
 
 class Upkeep(Runner):

@@ -7,6 +7,7 @@ from typing import Self
 
 from turnstile.turns.errors import UnknownTurn
 from turnstile.turns.ids import check_turn
+from turnstile.turns.output import describe_calls
 from turnstile.turns.store.replies import OneOf, always, raising
 from turnstile.turns.store.runner import Call, Runner, operation, script_call
 from turnstile.turns.text import as_text, dumps
@@ -28,17 +29,23 @@ class Delivery:
     url: str
     key: str
     attempt: int
+    calls: str = ""
+    """The open calls, as `turnstile.turns.output.encode_calls` returns them."""
 
     @classmethod
     def decode(cls, turn: str, reply: Sequence[bytes | int]) -> Self:
         """Read `claim_webhook`'s reply after its first word."""
-        event, kind, created, url, key, attempt = (as_text(part) for part in reply)
-        return cls(turn, event, kind, int(created) / 1000, url, key, int(attempt))
+        event, kind, created, url, key, attempt, calls = (as_text(part) for part in reply)
+        return cls(turn, event, kind, int(created) / 1000, url, key, int(attempt), calls)
 
     def body(self) -> str:
-        """Return the body to deliver, in the form of OpenAI's webhooks. It holds no question and no answer."""
+        """Return the event as OpenAI's webhooks have it. It holds no question, no answer, and no arguments of a call.
+
+        Its `data` names the open calls that somebody has to answer, if there are any.
+        """
         event = {"id": self.event, "object": "event", "created_at": int(self.created), "type": self.type}
-        return dumps({**event, "data": {"id": self.turn}})
+        calls = {"calls": describe_calls(self.calls)} if self.calls else {}
+        return dumps({**event, "data": {"id": self.turn, **calls}})
 
 
 @dataclass(frozen=True, slots=True)

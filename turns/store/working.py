@@ -7,7 +7,7 @@ from typing import Any
 
 from turnstile.turns import output
 from turnstile.turns.errors import UNREADABLE, BrokenRecord
-from turnstile.turns.output import Output
+from turnstile.turns.output import Output, encode_calls, open_calls
 from turnstile.turns.states import State
 from turnstile.turns.store.replies import OneOf, always, raising
 from turnstile.turns.store.runner import Call, Runner, operation, script_call
@@ -75,14 +75,17 @@ class Working(Runner):
     ) -> Call[State | None]:
         """End a turn: `messages` (stored elements, oldest first) go into the history, `text` is the stream's last piece.
 
+        A turn that is completed, is stored, and has open calls holds its session.
+
         Returns the state that stands, or None when the turn is no longer ours.
 
         Raises:
             BrokenRecord: the history takes no messages; nothing was written.
         """
-        if messages:
+        calls = open_calls(outcome.output) if outcome.state is State.COMPLETED and messages else ()
+        if messages and not calls:
             messages = [*messages, *outcome.closing]
-        end = outcome.encode()
+        end = outcome.encode() | {"calls": encode_calls(calls), "closing": "\x1e".join(outcome.closing) if calls else ""}
         return script_call("finish", _FINISH, id=claim.id, token=claim.token, **end, after=after, text=text, elements=messages)
 
     @operation

@@ -255,7 +255,7 @@ def _outcome(output: ChainOutput, closing: list[str]) -> Outcome:
     if output.finish_reason == "content_filter":
         return Outcome(State.FAILED, **about, code=_FILTERED.code, message=_FILTERED.message)
     if output.finish_reason == "length":
-        return Outcome(State.INCOMPLETE, **about)
+        return Outcome(State.INCOMPLETE, **about, closing=closing)
     return Outcome(State.COMPLETED, **about, closing=closing)
 
 

@@ -20,7 +20,7 @@ MOST_LINES = 60
 _PATTERNS = {name: name for name, value in vars(Keys).items() if isinstance(value, property)} | {
     "conversation": "conversation:<session>",
     "session": "session:<session>", "mailbox": "mailbox:<session>", "turns": "turns:<session>", "turn": "turn:<id>",
-    "events": "events:<id>", "owned": "owned:<worker>", "history": "message_store:<session>",
+    "answered": "answered:<session>", "events": "events:<id>", "owned": "owned:<worker>", "history": "message_store:<session>",
     "celery_result": "celery-task-meta-<id>", "orders": "orders:<worker>", "wake": "wake:<id>",
     "steps": "steps:<thread>", "probe": "probe:<name>", "erased": "erased:<number>", "webhook": "webhook:<id>",
     "rate": "rate:<key>", "queue": "<queue>",

@@ -1,7 +1,8 @@
 -- complete_end(id, session). Do what the end of a turn still owes because a script was cut short; nothing, as a rule.
 local function complete_end(id, session)
   local turn = key.turn .. id
-  local names = { 'owed', 'rest', 'state', 'sequence', 'attempts', 'reply', 'options', 'answer', 'code', 'message', 'revoked', 'finished' }
+  local names = { 'owed', 'rest', 'state', 'sequence', 'attempts', 'reply', 'options', 'answer', 'code', 'message', 'revoked', 'finished',
+    'calls', 'thread' }
   if redis.call('HEXISTS', turn, 'owed') == 0 then return redis.call('PEXPIRE', turn, rule.failed_ttl, 'NX') end
   local ended, values = {}, redis.call('HMGET', turn, unpack(names))
   for place, name in ipairs(names) do ended[name] = values[place] or nil end

@@ -1,13 +1,14 @@
--- create_turn(id, session, queue, question, options, stream, reply, fingerprint, now) → place. Accept a turn: its place comes first, which
--- means nothing without the record; with the record it is accepted, and runs even should nothing follow.
-local function create_turn(id, session, queue, question, options, stream, reply, fingerprint, now)
+-- create_turn(id, session, queue, question, options, stream, reply, fingerprint, now, held, thread) → place. Accept a turn: its place comes
+-- first, which means nothing without the record; with the record it is accepted, and runs even should nothing follow. With `held` it
+-- answers the open calls of that turn, in the same `thread`, and goes before all that wait.
+local function create_turn(id, session, queue, question, options, stream, reply, fingerprint, now, held, thread)
   local turns = key.turns .. session
-  local place, sent = enqueue(session, id, now, queue)
+  local place, sent = enqueue(session, id, now, queue, held)
   -- An id whose record has expired begins anew: its old events would end where the new ones begin.
   redis.call('UNLINK', key.events .. id)
   redis.call('HSET', key.turn .. id, 'session', session, 'queue', queue, 'question', question, 'options', options,
     'stream', stream, 'reply', reply, 'fingerprint', fingerprint, 'state', 'queued', 'created', now, 'attempts', 0, 'forgiven', 0,
-    'place', place, 'dispatches', sent and 1 or 0)
+    'place', place, 'dispatches', sent and 1 or 0, unpack(held and { 'answers', held, 'thread', thread } or {}))
   redis.call('ZADD', key.open, now, id)
   redis.call('ZADD', turns, now, id)
   -- Others may keep records for longer than this process would; as long as one is there, its session can be erased by this list.

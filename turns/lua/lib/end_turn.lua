@@ -1,9 +1,9 @@
 -- end_turn(id, session, now, state, fields, elements, rest, record). End a turn. One write decides it: state, `fields` (closed, answer,
 -- output, usage, model, code, message), and what is owed from then on: `elements` to the history, `rest` (may be nil) to the stream. What follows
--- can be done by others, should this be cut short. The length that the history has then is the turn's place in it, for those who follow. `record` (may be nil): sequence, attempts, reply and options, as they are.
+-- can be done by others, should this be cut short. The length that the history has then is the turn's place in it, for those who follow. `record` (may be nil): sequence, attempts, reply, options and thread, as they are.
 local function end_turn(id, session, now, state, fields, elements, rest, record)
   local turn, ended = key.turn .. id, { state = state, finished = now, rest = rest }
-  record = record or redis.call('HMGET', turn, 'sequence', 'attempts', 'reply', 'options')
+  record = record or redis.call('HMGET', turn, 'sequence', 'attempts', 'reply', 'options', 'thread')
   for name, value in pairs(fields) do ended[name] = value end
   local after = record[1] or '0'
   ended.owed = table.concat({ after, #elements > 0 and table.concat(elements, '\30') or nil }, '\30')
@@ -14,6 +14,6 @@ local function end_turn(id, session, now, state, fields, elements, rest, record)
   for name, value in pairs(ended) do written[#written + 1], written[#written + 2] = name, value end
   redis.call('HSET', turn, unpack(written))
   ended.after, ended.elements = after, elements
-  ended.attempts, ended.reply, ended.options = record[2], record[3], record[4]
+  ended.attempts, ended.reply, ended.options, ended.thread = record[2], record[3], record[4], record[5]
   carry_out_end(id, session, now, ended)
 end

@@ -1,6 +1,7 @@
--- queue_webhook(id, now, state, options, sequence, code). A turn's end that a webhook is to be told of is noted down, and sent off, in
--- the API's words: what a content filter stopped is incomplete. An end that was noted already is not noted anew.
-local function queue_webhook(id, now, state, options, sequence, code)
+-- queue_webhook(id, now, state, options, sequence, code, calls). A turn's end that a webhook is to be told of is noted down, and sent off, in
+-- the API's words: what a content filter stopped is incomplete. An end that was noted already is not noted anew. `calls` (may be nil) wait for
+-- somebody to answer them.
+local function queue_webhook(id, now, state, options, sequence, code, calls)
   if not options:find('"webhook":', 1, true) then return end
   local read, chosen = pcall(cjson.decode, options)
   local hook = read and chosen.webhook
@@ -10,7 +11,7 @@ local function queue_webhook(id, now, state, options, sequence, code)
   if redis.call('HGET', webhook, 'event') ~= event then
     redis.call('DEL', webhook)
     redis.call('HSET', webhook, 'event', event, 'type', 'response.' .. state, 'created', now, 'since', now,
-      'url', hook.url, 'key', hook.key or '', 'attempts', 0, 'phase', 'noted')
+      'url', hook.url, 'key', hook.key or '', 'attempts', 0, 'phase', 'noted', 'calls', calls or '')
   end
   redis.call('PEXPIRE', webhook, rule.webhook_ttl)
   redis.call('ZREM', key.undelivered, id)

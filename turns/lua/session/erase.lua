@@ -4,7 +4,7 @@
 -- FLAGS  allow-oom
 -- KEYS   turns:<session> session:<session> mailbox:<session> turn:<id>… events:<id>… owned:<worker> due stats failed open
 --        message_store:<session> conversation:<session> celery-task-meta-<id>… webhook:<id>… undelivered erasures
---        erased:<number>… steps:<thread>…; channels orders:<worker> wake:<id>
+--        erased:<number>… steps:<thread>… held answered:<session>; channels orders:<worker> wake:<id>
 -- ARGV   session
 -- RETURN turns messages: how many of each are gone; of more turns than a piece, those count too whose records had expired
 local session_key, mailbox, turns, now = key.session .. session, key.mailbox .. session, key.turns .. session, clock()
@@ -14,7 +14,7 @@ local function sound(reply)
   if type(reply) ~= 'table' or not reply.err then return reply end
   return reply.err:find('WRONGTYPE', 1, true) and {} or error(reply.err)
 end
-local head, worker = unpack(sound(redis.pcall('HMGET', session_key, 'head', 'worker')))
+local head, worker, thread = unpack(sound(redis.pcall('HMGET', session_key, 'head', 'worker', 'thread')))
 local standing = sound(redis.pcall('LRANGE', mailbox, 0, rule.most_waiting))
 if head then standing[#standing + 1] = head end
 
@@ -34,7 +34,9 @@ if worker then
 end
 
 local messages = history_readable(session) and redis.call('LLEN', history) or 0
-redis.call('UNLINK', turns, history, session_key, mailbox, key.conversation .. session)
+redis.call('UNLINK', turns, history, session_key, mailbox, key.conversation .. session, key.answered .. session)
+if thread then redis.call('UNLINK', key.steps .. thread) end
 redis.call('ZREM', key.due, session)
+redis.call('ZREM', key.held, session)
 remove_erased()
 return { gone, messages }

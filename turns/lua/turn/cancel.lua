@@ -1,8 +1,9 @@
 -- Cancel a turn: one that waits leaves the mailbox; one that runs is fenced, its worker told, and the session moves on.
+-- The calls that it was to answer are closed.
 -- FLAGS  allow-oom
 -- KEYS   turn:<id> turns:<session> session:<session> mailbox:<session> owned:<worker> due stats failed open
 --        events:<id> webhook:<id> webhooks undelivered message_store:<session> conversation:<session>
---        celery-task-meta-<id> <queue> steps:<thread>; channels orders:<worker> wake:<id>
+--        celery-task-meta-<id> held <queue> steps:<thread>; channels orders:<worker> wake:<id>
 -- ARGV   id revoked
 -- RETURN cancelled | ended state | unknown
 local turn, now = key.turn .. id, clock()
@@ -14,7 +15,7 @@ if state ~= 'queued' and state ~= 'running' then
   return { 'ended', state }
 end
 
-local head, worker = unpack(redis.call('HMGET', key.session .. session, 'head', 'worker'))
+local head, worker, held = unpack(redis.call('HMGET', key.session .. session, 'head', 'worker', 'held'))
 end_turn(id, session, now, 'cancelled', { revoked = revoked ~= '' and revoked or nil }, {})
 if head ~= id then
   redis.call('LREM', key.mailbox .. session, 0, id)
@@ -24,5 +25,5 @@ if worker then
   redis.call('PUBLISH', key.orders .. worker, id)
   redis.call('SREM', key.owned .. worker, session)
 end
-release(session, now)
+go_on(session, id, now, 'cancelled', held)
 return { 'cancelled' }

@@ -4,15 +4,15 @@
 -- FLAGS  allow-oom
 -- KEYS   turn:<id> turns:<session> session:<session> mailbox:<session> owned:<worker> due stats failed open events:<id>
 --        message_store:<session> conversation:<session> webhook:<id> webhooks undelivered celery-task-meta-<id>
---        <queue> steps:<thread>; channel wake:<id>
+--        held <queue> steps:<thread>; channel wake:<id>
 -- ARGV   id worker nonce window window_bytes
 -- RETURN claimed session token attempt attempts_left sequence question options stream created started now
---        readable cut window… | stale | unknown
+--        readable cut thread window… | stale | unknown
 local turn, owned, now = key.turn .. id, key.owned .. worker, clock()
 
-local session, queue, state, attempts, forgiven, dispatches, began, last, stream, question, options, created =
+local session, queue, state, attempts, forgiven, dispatches, began, last, stream, question, options, created, thread =
   unpack(redis.call('HMGET', turn, 'session', 'queue', 'state', 'attempts', 'forgiven', 'dispatches', 'started', 'sequence', 'stream',
-    'question', 'options', 'created'))
+    'question', 'options', 'created', 'thread'))
 if not session then return { 'unknown' } end
 local session_key, history = key.session .. session, key.history .. session
 local head, phase, sent, owner = unpack(redis.call('HMGET', session_key, 'head', 'phase', 'sent', 'owner'))
@@ -49,6 +49,6 @@ if not again then
 end
 
 local reply = { 'claimed', session, attempt .. ':' .. nonce, attempt, rule.max_attempts - attempt + forgiven, sequence,
-  question, options, stream, created, started, now, messages.err and 0 or 1, cut and 1 or 0 }
+  question, options, stream, created, started, now, messages.err and 0 or 1, cut and 1 or 0, thread or id }
 for _, element in ipairs(messages) do reply[#reply + 1] = element end
 return reply

@@ -4,11 +4,15 @@
 -- KEYS   turn:<id> turns:<session> session:<session> conversation:<session> message_store:<session> events:<id> failed
 --        celery-task-meta-<id> steps:<thread>; channel wake:<id>
 -- ARGV   id
--- RETURN forgotten | unended | unknown
+-- RETURN forgotten | unended | held | unknown
 local turn = key.turn .. id
-local session, state, owed = unpack(redis.call('HMGET', turn, 'session', 'state', 'owed'))
+local session, state, owed, calls = unpack(redis.call('HMGET', turn, 'session', 'state', 'owed', 'calls'))
 if not session or is_erased(id, session, state) then return { 'unknown' } end
 if state == 'queued' or state == 'running' or owed then return { 'unended' } end
+if calls then
+  local held, thread = unpack(redis.call('HMGET', key.session .. session, 'held', 'thread'))
+  if held == id or thread == id then return { 'held' } end
+end
 
 local names, record = {}, redis.call('HGETALL', turn)
 for place = 1, #record, 2 do

@@ -3,18 +3,19 @@
 -- FLAGS  allow-oom
 -- KEYS   turn:<id> turns:<session> session:<session> mailbox:<session> owned:<worker> due stats failed open
 --        events:<id> message_store:<session> conversation:<session> celery-task-meta-<id> webhook:<id> webhooks
---        undelivered <queue> steps:<thread>; channel wake:<id>
--- ARGV   id token state answer output usage model code message after text elements…
+--        undelivered held <queue> steps:<thread>; channel wake:<id>
+-- ARGV   id token state answer output usage model code message after text calls closing elements…: `calls` that stay open hold
+--        the session, and `closing` is kept for them
 -- RETURN finished state | replay state | superseded | unreadable
 local now = clock()
-local session, stands, closed, sequence, attempts, reply, options = unpack(redis.call('HMGET', key.turn .. id, 'session', 'state',
-  'closed', 'sequence', 'attempts', 'reply', 'options'))
+local session, stands, closed, sequence, attempts, reply, options, thread = unpack(redis.call('HMGET', key.turn .. id, 'session', 'state',
+  'closed', 'sequence', 'attempts', 'reply', 'options', 'thread'))
 if not session then return { 'superseded' } end
 if closed == token and not is_erased(id, session, stands) then
   complete_and_release(id, session, now)
   return { 'replay', stands }
 end
-local head, owner, worker = unpack(redis.call('HMGET', key.session .. session, 'head', 'owner', 'worker'))
+local head, owner, worker, held = unpack(redis.call('HMGET', key.session .. session, 'head', 'owner', 'worker', 'held'))
 if stands ~= 'running' or head ~= id or owner ~= token then return { 'superseded' } end
 if #elements > 0 and not history_readable(session) then return { 'unreadable' } end
 
@@ -24,8 +25,9 @@ if output ~= '' then fields.output = output end
 if usage ~= '' then fields.usage = usage end
 if model ~= '' then fields.model = model end
 if code ~= '' then fields.code, fields.message = code, message end
+if calls ~= '' then fields.calls, fields.closing = calls, closing end
 local rest = text ~= '' and (sequence or '0') == after and text or nil
-end_turn(id, session, now, state, fields, elements, rest, { sequence, attempts, reply, options })
+end_turn(id, session, now, state, fields, elements, rest, { sequence, attempts, reply, options, thread })
 redis.call('SREM', key.owned .. worker, session)
-release(session, now)
+go_on(session, id, now, state, held, fields.calls, closing, thread)
 return { 'finished', state }

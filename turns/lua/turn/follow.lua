@@ -1,10 +1,12 @@
 -- Accept a turn that follows another one: in the same session as long as nothing else follows there, else in a new one,
--- `branch`, with as much of the history up to that other turn as a window holds. Idempotent by its id.
+-- `branch`, with as much of the history up to that other turn as a window holds, and its open calls answered or closed. Idempotent by
+-- its id.
 -- KEYS   turn:<id>… turns:<session> session:<session> mailbox:<session> message_store:<session>
---        conversation:<session> due stats open failed events:<id> celery-task-meta-<id> webhook:<id> undelivered steps:<thread>
---        <queue>; channel wake:<id>
--- ARGV   id previous branch queue question options stream reply fingerprint
--- RETURN accepted place session | again state place session | conflict | unknown | unended | full_session | full
+--        conversation:<session> due stats open held answered:<session> failed events:<id> celery-task-meta-<id> webhook:<id>
+--        undelivered steps:<thread> <queue>; channel wake:<id>
+-- ARGV   id previous branch queue question options stream reply fingerprint answered when_held: the last two as `submit_held` has them
+-- RETURN accepted place session | again state place session | same turn state session | conflict | unknown | unended
+--        | full_session | full | held | unfit reason call
 local now = clock()
 
 local seen, state, stands_in, its_queue = unpack(redis.call('HMGET', key.turn .. id, 'fingerprint', 'state', 'session', 'queue'))
@@ -14,20 +16,40 @@ elseif seen then
   if seen ~= fingerprint then return { 'conflict' } end
   return { 'again', state, find_place(id, stands_in, state, its_queue, now), stands_in }
 end
-local session, finished, length, its_state = unpack(redis.call('HMGET', key.turn .. previous,
-  'session', 'finished', 'history_length', 'state'))
+local session, finished, length, its_state, its_calls, closing = unpack(redis.call('HMGET', key.turn .. previous,
+  'session', 'finished', 'history_length', 'state', 'calls', 'closing'))
 local ended = tonumber(finished)
 if not session or is_erased(previous, session, its_state) then return { 'unknown' } end
 
-local history = key.history .. session
 local last = redis.call('LINDEX', key.mailbox .. session, -1) or redis.call('HGET', key.session .. session, 'head')
 if last and last ~= previous and not ended then return { 'unended' } end
-if redis.call('LLEN', key.mailbox .. session) >= rule.max_waiting_per_session then return { 'full_session' } end
+local calls, held, thread = open_calls(session, id)
+if held ~= previous then calls, held = false, nil end
+if answered ~= '' then
+  local fault, call = mismatch(calls or its_calls, answered, not calls)
+  local turn, turn_state = same_answers(session, fingerprint)
+  if turn and not calls then return { 'same', turn, turn_state, session } end
+  if fault then return { 'unfit', fault, call } end
+elseif calls and last == previous and when_held == 'reject' then
+  return { 'held' }
+end
+if answered == '' and redis.call('LLEN', key.mailbox .. session) >= rule.max_waiting_per_session then return { 'full_session' } end
 if redis.call('ZCARD', key.open) >= rule.max_waiting then return { 'full' } end
 
+local history, elsewhere = key.history .. session, answered ~= '' and not calls
 local added = ended and messages_since(history, previous, ended, tonumber(length or nil)) or 0
-if added > 0 or (last and last ~= previous) then
+if elsewhere or answered == '' and (added > closed_since(history, added, closing) or (last and last ~= previous)) then
   open_branch(branch, id, history, added, now)
-  session = branch
+  session, held = branch, nil
+  if elsewhere then
+    held, thread = previous, id
+    hold(session, held, now, its_calls, closing, thread)
+  elseif closing and redis.call('EXISTS', key.history .. branch) == 1 then
+    append_history(key.history .. branch, parts_of(closing), true)
+  end
+elseif answered == '' then
+  if calls and when_held == 'close' then make_room(session, now) end
+  held = nil
 end
-return { 'accepted', create_turn(id, session, queue, question, options, stream, reply, fingerprint, now), session }
+if held then redis.call('SET', key.answered .. session, fingerprint .. ' ' .. id, 'PX', rule.result_ttl) end
+return { 'accepted', create_turn(id, session, queue, question, options, stream, reply, fingerprint, now, held, thread), session }

@@ -1,17 +1,21 @@
--- Put a failed turn back at the end of its session, with all its chances.
+-- Put a failed turn back at the end of its session, with all its chances; one that answers open calls at once, while they are open.
 -- KEYS   turn:<id> turns:<session> session:<session> mailbox:<session> owned:<worker> events:<id> celery-task-meta-<id> due stats
---        failed open message_store:<session> conversation:<session> webhook:<id> webhooks undelivered <queue> steps:<thread>;
---        channel wake:<id>
+--        failed open message_store:<session> conversation:<session> webhook:<id> webhooks undelivered held <queue>
+--        steps:<thread>; channel wake:<id>
 -- ARGV   id
--- RETURN accepted place | ended state | unknown
+-- RETURN accepted place | ended state | closed | unknown
 local turn, now = key.turn .. id, clock()
-local session, state, attempts, queue, dispatches = unpack(redis.call('HMGET', turn, 'session', 'state', 'attempts', 'queue',
-  'dispatches'))
+local session, state, attempts, queue, dispatches, answers = unpack(redis.call('HMGET', turn, 'session', 'state', 'attempts', 'queue',
+  'dispatches', 'answers'))
 if not session or is_erased(id, session, state) then return { 'unknown' } end
 if state ~= 'failed' then return { 'ended', state } end
 
 complete_and_release(id, session, now)
-local place, sent = enqueue(session, id, now, queue)
+if answers then
+  local phase, held = unpack(redis.call('HMGET', key.session .. session, 'phase', 'held'))
+  if phase ~= 'held' or held ~= answers then return { 'closed' } end
+end
+local place, sent = enqueue(session, id, now, queue, answers)
 redis.call('UNLINK', key.events .. id)
 redis.call('HDEL', turn, 'code', 'message', 'finished', 'started', 'closed', 'answer', 'output', 'usage', 'model',
   'history_length')

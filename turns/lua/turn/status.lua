@@ -2,13 +2,18 @@
 -- FLAGS  no-writes
 -- KEYS   turn:<id> turns:<session> session:<session> mailbox:<session>
 -- ARGV   id
--- RETURN place (field value)… | nothing for a turn that is unknown, or forgotten
-local session, state = unpack(redis.call('HMGET', key.turn .. id, 'session', 'state'))
+-- RETURN place (field value)… | nothing for a turn that is unknown, or forgotten. As long as its calls are open, a field
+--        `held_until` tells when the time for their answers is over
+local session, state, calls = unpack(redis.call('HMGET', key.turn .. id, 'session', 'state', 'calls'))
 local place = 0
 if not session or is_erased(id, session, state) then return {} end
 if state == 'queued' and redis.call('HGET', key.session .. session, 'head') ~= id then
   place = (redis.call('LPOS', key.mailbox .. session, id) or -1) + 1
 end
 local record = redis.call('HGETALL', key.turn .. id)
+if calls then
+  local phase, held, ends = unpack(redis.call('HMGET', key.session .. session, 'phase', 'held', 'lease'))
+  if phase == 'held' and held == id then record[#record + 1], record[#record + 2] = 'held_until', ends end
+end
 table.insert(record, 1, place)
 return record

@@ -1,8 +1,9 @@
 -- Look at sessions for what has been lost of them, by a hand from outside or by an older version: each that is not idle gets its
 -- due entry back, and its turns are counted as open. Turns that have ended are counted no more: one slice of the open ones a call,
--- another each time. Bounded by the sessions that are given, their mailboxes, and 1,000 open turns.
+-- another each time; so with the held ones. Bounded by the sessions that are given, their mailboxes, 1,000 open turns, and 1,000 held
+-- sessions.
 -- FLAGS  allow-oom
--- KEYS   session:<session>… mailbox:<session>… turn:<id>… due open
+-- KEYS   session:<session>… mailbox:<session>… turn:<id>… due open held
 -- ARGV   sessions…
 -- RETURN restored: how many had no due entry
 local now, restored = clock(), 0
@@ -11,17 +12,28 @@ local function unfinished(id)
   return state == 'queued' or state == 'running'
 end
 
-local slices = math.max(1, math.ceil(redis.call('ZCARD', key.open) / 1000))
-local first = now % slices * 1000
-for _, id in ipairs(redis.call('ZRANGE', key.open, first, first + 999)) do
-  if not unfinished(id) then redis.call('ZREM', key.open, id) end
+local function held(session)
+  return redis.pcall('HGET', key.session .. session, 'phase') == 'held'
 end
+local function each_of_a_slice(set, look)
+  local slices = math.max(1, math.ceil(redis.call('ZCARD', set) / 1000))
+  local first = now % slices * 1000
+  for _, member in ipairs(redis.call('ZRANGE', set, first, first + 999)) do look(member) end
+end
+
+each_of_a_slice(key.open, function(id)
+  if not unfinished(id) then redis.call('ZREM', key.open, id) end
+end)
+each_of_a_slice(key.held, function(session)
+  if not held(session) then redis.call('ZREM', key.held, session) end
+end)
 for _, session in ipairs(sessions) do
   local head = redis.pcall('HGET', key.session .. session, 'head')
   local waiting = redis.pcall('LRANGE', key.mailbox .. session, 0, -1)
   local ids = waiting.err and {} or waiting
   -- Long past: the next sweep looks at it, and drops it again should the session have fallen idle.
   if head then restored = restored + redis.call('ZADD', key.due, 'NX', 1, session) end
+  if held(session) then redis.call('ZADD', key.held, 'NX', now, session) end
   if type(head) == 'string' then ids[#ids + 1] = head end
   for _, id in ipairs(ids) do
     if unfinished(id) then redis.call('ZADD', key.open, 'NX', now, id) end

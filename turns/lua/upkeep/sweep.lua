@@ -2,17 +2,19 @@
 -- FLAGS  allow-oom
 -- KEYS   due stats open heard session:<session>… turn:<id>… mailbox:<session>… owned:<worker>… failed events:<id>…
 --        webhook:<id>… webhooks undelivered message_store:<session>… conversation:<session>… celery-task-meta-<id>…
---        turns:<session>… <queue>… steps:<thread>; channel wake:<id>
+--        turns:<session>… held <queue>… steps:<thread>; channel wake:<id>
 -- ARGV   limit worker: who sweeps, when it is a worker
--- RETURN seen retried redispatched recovered failed: how many of each
-local now, retried, redispatched, recovered, failed, broken, lacking = clock(), 0, 0, 0, 0, 0, nil
+-- RETURN seen retried redispatched recovered failed expired: how many of each
+local now, retried, redispatched, recovered, failed, expired, broken, lacking = clock(), 0, 0, 0, 0, 0, 0, nil
 local patience, _, set_back_from = outage_grace(now, worker)
 local sessions, latest, empty = overdue(now, limit, set_back_from)
 local function look(session)
-  local id, phase, sent, ends, holder = unpack(redis.call('HMGET', key.session .. session, 'head', 'phase', 'sent', 'lease', 'worker'))
+  local id, phase, sent, ends, holder, held = unpack(redis.call('HMGET', key.session .. session, 'head', 'phase', 'sent', 'lease', 'worker', 'held'))
   local lease = tonumber(ends or 0)
   local attempts, forgiven, queue, state = unpack(redis.call('HMGET', key.turn .. (id or ''), 'attempts', 'forgiven', 'queue', 'state'))
-  if state ~= 'queued' and state ~= 'running' then
+  if phase == 'held' or phase == 'closing' then
+    expired = expired + expire_hold(session, now, phase, math.max(lease, patience))
+  elseif state ~= 'queued' and state ~= 'running' then
     complete_and_release(id, session, now)
   elseif phase == 'delayed' then
     retried = retried + 1
@@ -35,7 +37,7 @@ local function look(session)
     if attempts - forgiven >= rule.max_attempts then
       failed = failed + 1
       end_turn(id, session, now, 'failed', { code = 'worker_lost', message = 'Each time it was started, the turn ended its worker.' }, {})
-      release(session, now)
+      go_on(session, id, now, 'failed', held)
     else
       recovered = recovered + 1
       redis.call('HSET', key.turn .. id, 'state', 'queued')
@@ -51,8 +53,8 @@ for _, session in ipairs(sessions) do
     redis.call('ZADD', key.due, now + (lacks_right(failure) and rule.grace or rule.repair), session)
   end
 end
-for name, count in pairs({ retried = retried, redispatched = redispatched, recovered = recovered, broken = broken }) do
+for name, count in pairs({ retried = retried, redispatched = redispatched, recovered = recovered, holds_expired = expired, broken = broken }) do
   if count > 0 then redis.call('HINCRBY', key.stats, name, count) end
 end
 if lacking then error(lacking) end
-return { #sessions, retried, redispatched, recovered, failed }
+return { #sessions, retried, redispatched, recovered, failed, expired }

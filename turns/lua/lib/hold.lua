@@ -1,0 +1,11 @@
+-- hold(session, id, now, calls, closing, thread). Turn `id` has open calls: nothing else of its session runs before they are answered,
+-- or the time for that is over. The sweep looks at it now and then, so no due entry is further off than a clock can be trusted.
+local function hold(session, id, now, calls, closing, thread)
+  local session_key = key.session .. session
+  redis.call('ZADD', key.due, now + math.min(rule.hold, rule.repair), session)
+  redis.call('HDEL', session_key, 'owner', 'worker')
+  redis.call('HSET', session_key, 'head', id, 'phase', 'held', 'held', id, 'calls', calls, 'closing', closing, 'thread', thread,
+    'lease', now + rule.hold)
+  redis.call('ZADD', key.held, now, session)
+  for _, name in ipairs({ key.turn .. id, key.turns .. session }) do redis.call('PEXPIRE', name, rule.hold + rule.result_ttl, 'GT') end
+end

@@ -1,0 +1,11 @@
+-- Release a held session: its open calls get their closing elements, and the next turn goes. A repeat completes what was cut short.
+-- FLAGS  allow-oom
+-- KEYS   session:<session> mailbox:<session> turn:<id>… turns:<session> events:<id>… held open due failed stats
+--        message_store:<session> conversation:<session> celery-task-meta-<id>… webhook:<id>… webhooks undelivered steps:<thread> <queue>;
+--        channel wake:<id>
+-- ARGV   session
+-- RETURN released turn | not_held
+local phase, held = unpack(redis.call('HMGET', key.session .. session, 'phase', 'held'))
+if phase ~= 'held' and phase ~= 'closing' then return { 'not_held' } end
+close_hold(session, clock())
+return { 'released', held or '' }

@@ -1,0 +1,36 @@
+-- Accept a turn in a session that may be held; idempotent by its id, as `submit`. One that answers the open calls goes before all that
+-- wait; the same answers under another id are the same turn. One that will not wait for their answers is refused, or closes the calls.
+-- KEYS   turn:<id>… turns:<session> session:<session> mailbox:<session> due stats open held answered:<session> failed events:<id>
+--        message_store:<session> conversation:<session> celery-task-meta-<id> webhook:<id> undelivered steps:<thread>
+--        <queue>; channel wake:<id>
+-- ARGV   id session queue question options stream reply fingerprint answered when_held: `answered` is JSON, [call, whether its
+--        answer is a decision (1 or 0)]…; `when_held` (queue, reject, close) is for a turn that answers nothing
+-- RETURN accepted place | again state place | same turn state | conflict | full_session | full | held | unfit reason call
+local now = clock()
+
+local seen, state, holder, its_queue = unpack(redis.call('HMGET', key.turn .. id, 'fingerprint', 'state', 'session', 'queue'))
+if seen and holder and is_erased(id, holder, state) then
+  remove_turns({ id })
+elseif seen then
+  if seen ~= fingerprint then return { 'conflict' } end
+  return { 'again', state, find_place(id, session, state, its_queue, now) }
+end
+local calls, held, thread = open_calls(session, id)
+if answered ~= '' then
+  local fault, call = mismatch(calls, answered)
+  local turn, its_state = same_answers(session, fingerprint)
+  if fault and turn then return { 'same', turn, its_state } end
+  if fault then return { 'unfit', fault, call } end
+else
+  if calls and when_held == 'reject' then return { 'held' } end
+  if redis.call('LLEN', key.mailbox .. session) >= rule.max_waiting_per_session then return { 'full_session' } end
+end
+if redis.call('ZCARD', key.open) >= rule.max_waiting then return { 'full' } end
+
+if answered ~= '' then
+  redis.call('SET', key.answered .. session, fingerprint .. ' ' .. id, 'PX', rule.result_ttl)
+else
+  if calls and when_held == 'close' then make_room(session, now) end
+  held = nil
+end
+return { 'accepted', create_turn(id, session, queue, question, options, stream, reply, fingerprint, now, held, thread) }

@@ -1,0 +1,93 @@
+"""Replies of the scripts that accept a turn. Each reader gets the settings, the turn's id, and where it was asked for."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from turnstile.turns.errors import (
+    CallNotAnswered,
+    CallNotOpen,
+    SessionHeld,
+    TooManyWaiting,
+    TurnConflict,
+    TurnNotEnded,
+    TurnRefused,
+)
+from turnstile.turns.settings import Settings
+from turnstile.turns.states import State
+from turnstile.turns.store.replies import OneOf, raising, unknown_turn
+from turnstile.turns.text import as_text
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """A turn that was submitted; `fresh` is False when the same turn had been submitted before."""
+
+    id: str
+    state: State
+    place: int
+    fresh: bool
+    session: str = field(default="", compare=False)
+
+
+def _accepted(_: Settings, id: str, session: str, place: int) -> Submitted:
+    return Submitted(id, State.QUEUED, place, fresh=True, session=session)
+
+
+def _again(_: Settings, id: str, session: str, state: bytes, place: int) -> Submitted:
+    return Submitted(id, State(as_text(state)), place, fresh=False, session=session)
+
+
+def _same(_: Settings, __: str, session: str, id: bytes, state: bytes) -> Submitted:
+    return Submitted(as_text(id), State(as_text(state)), 0, fresh=False, session=session)
+
+
+def _unfit(_: Settings, __: str, ___: str, reason: bytes, call: bytes) -> TurnRefused:
+    kind, message = _UNFIT[as_text(reason)]
+    return kind(message.format(call=as_text(call)))
+
+
+_UNFIT: dict[str, tuple[type[TurnRefused], str]] = {
+    "not_open": (
+        CallNotOpen,
+        "Call {call} is not open: it never was, was answered or closed, or its time is over.",
+    ),
+    "missing": (CallNotAnswered, "Call {call} is open as well: answer all open calls at once."),
+    "undecided": (CallNotAnswered, "Call {call} needs a decision: approve, reject, or JSON as LangChain's decisions have it."),
+}
+
+
+def _held(*_: Any) -> SessionHeld:
+    return SessionHeld("The session waits for answers to its open calls: answer or release them first.")
+
+
+def _full_session(settings: Settings, *_: Any) -> TooManyWaiting:
+    most = settings.max_waiting_per_session
+    return TooManyWaiting(f"{most:,} turns wait in this session (TURNSTILE_MAX_WAITING_PER_SESSION); try later.")
+
+
+def _full(settings: Settings, *_: Any) -> TooManyWaiting:
+    return TooManyWaiting(f"{settings.max_waiting:,} turns are unfinished in all (TURNSTILE_MAX_WAITING); try later.")
+
+
+def _unended(_: Settings, __: str, previous: str) -> TurnNotEnded:
+    return TurnNotEnded(f"Turn {previous} has not ended, and others follow it: wait for its end.")
+
+
+_REFUSED = {
+    "conflict": raising(lambda *_: TurnConflict("This turn id is taken by another question; use a new one.")),
+    "full_session": raising(_full_session),
+    "full": raising(_full),
+}
+_UNANSWERED = {"held": raising(_held), "unfit": raising(_unfit)}
+SUBMITTED = OneOf("submit", accepted=_accepted, again=_again, **_REFUSED)
+SUBMITTED_HELD = OneOf("submit_held", accepted=_accepted, again=_again, same=_same, **_REFUSED, **_UNANSWERED)
+FOLLOWED = OneOf(
+    "follow",
+    accepted=lambda settings, id, _, place, session: _accepted(settings, id, as_text(session), place),
+    again=lambda settings, id, _, state, place, session: _again(settings, id, as_text(session), state, place),
+    same=lambda settings, id, _, turn, state, session: _same(settings, id, as_text(session), turn, state),
+    unknown=raising(lambda _, __, previous: unknown_turn(previous)),
+    unended=raising(_unended),
+    **_REFUSED,
+    **_UNANSWERED,
+)
