@@ -56,7 +56,7 @@ test-redis: $(VENV)/.dev ## The tests of scripts, histories, clients and a storm
 .PHONY: test-redis
 
 # Every other target takes the locked versions.
-BOUNDED := tests/fundamentals tests/integration/workers/test_worker.py tests/integration/workers/test_flower.py \
+BOUNDED := tests/fundamentals tests/integration/workers/graphs $(addprefix tests/integration/workers/test_, worker.py flower.py) \
   tests/integration/gateway/test_responses.py
 
 $(VENV)-lowest/.done $(VENV)-newest/.done: $(VENV)-%/.done: pyproject.toml | $(VENV)/.dev
