@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from turnstile.producers.gateway.content import finite
 from turnstile.producers.gateway.edge.api_errors import unsupported
 from turnstile.turns.bounds import MOST_MESSAGES
+from turnstile.turns.question import Options
 
 Temperature = Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)]
 Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
@@ -95,14 +96,19 @@ class PlainFormat(Part):
     type: Literal["text", "json_object"]
 
 
-class SchemaFormat(Part):
+class SchemaName(Part):
+    """The name of a schema, and how strictly it is kept."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")
+    description: str | None = None
+    strict: bool | None = None
+
+
+class SchemaFormat(SchemaName):
     """JSON that fits a schema."""
 
     type: Literal["json_schema"]
-    name: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")
     schema_: Schema = Field(alias="schema")
-    description: str | None = None
-    strict: bool | None = None
 
 
 class TextConfig(Body):
@@ -130,6 +136,23 @@ IDLE_ANYWHERE: dict[str, tuple[Any, ...]] = {
     "tools": ([],),
     "top_logprobs": (0,),
 }
+
+
+class TurnRequest(Body):
+    """The fields that all requests for an answer have."""
+
+    model: Model | None = None
+    stream: bool | None = None
+    temperature: Temperature | None = None
+    top_p: Probability | None = None
+    metadata: Metadata | None = None
+    user: ShortText | None = None
+    safety_identifier: ShortText | None = None
+    prompt_cache_key: ShortText | None = None
+
+    def turn_options(self, **more: Any) -> Options:
+        """Return the options of the turn: those of these fields, and more."""
+        return Options(model=self.model, temperature=self.temperature, top_p=self.top_p, metadata=self.metadata or {}, **more)
 
 
 class Answer(BaseModel):

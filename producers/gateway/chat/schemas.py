@@ -8,18 +8,14 @@ from pydantic import Field
 from turnstile.producers.gateway.schemas import (
     IDLE_ANYWHERE,
     Answer,
-    Body,
     Messages,
-    Metadata,
-    Model,
     Part,
     PlainFormat,
-    Probability,
     Schema,
-    ShortText,
+    SchemaName,
     StreamOptions,
-    Temperature,
     Tokens,
+    TurnRequest,
 )
 from turnstile.turns.question import Options
 
@@ -30,13 +26,10 @@ class ChatStreamOptions(StreamOptions):
     include_usage: bool | None = None
 
 
-class ChatSchema(Part):
+class ChatSchema(SchemaName):
     """A schema and its name."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")
     schema_: Schema | None = Field(None, alias="schema")
-    description: str | None = None
-    strict: bool | None = None
 
 
 class ChatSchemaFormat(Part):
@@ -46,7 +39,7 @@ class ChatSchemaFormat(Part):
     json_schema: ChatSchema
 
 
-class ChatRequest(Body):
+class ChatRequest(TurnRequest):
     """POST /v1/chat/completions."""
 
     idle: ClassVar[Mapping[str, tuple[Any, ...]]] = {
@@ -70,31 +63,19 @@ class ChatRequest(Body):
     }
 
     messages: Messages = Field(min_length=1)
-    model: Model | None = None
-    stream: bool | None = None
     stream_options: ChatStreamOptions | None = None
-    temperature: Temperature | None = None
-    top_p: Probability | None = None
     max_tokens: Tokens | None = None
     max_completion_tokens: Tokens | None = None
     response_format: Annotated[PlainFormat | ChatSchemaFormat, Field(discriminator="type")] | None = None
-    metadata: Metadata | None = None
-    user: ShortText | None = None
-    safety_identifier: ShortText | None = None
-    prompt_cache_key: ShortText | None = None
 
     def options(self, **more: Any) -> Options:
         """Return the options of the turn."""
         wanted = self.response_format
-        return Options(
-            model=self.model,
-            temperature=self.temperature,
-            top_p=self.top_p,
+        return self.turn_options(
             max_output_tokens=self.max_completion_tokens or self.max_tokens,
             response_format=None
             if not wanted or wanted.type == "text"
             else wanted.model_dump(by_alias=True, exclude_none=True),
-            metadata=self.metadata or {},
             **more,
         )
 

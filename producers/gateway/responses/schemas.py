@@ -9,18 +9,13 @@ from turnstile.producers.gateway.edge.api_errors import invalid
 from turnstile.producers.gateway.schemas import (
     IDLE_ANYWHERE,
     Answer,
-    Body,
     Messages,
-    Metadata,
-    Model,
     Part,
-    Probability,
     SchemaFormat,
-    ShortText,
     StreamOptions,
-    Temperature,
     TextConfig,
     Tokens,
+    TurnRequest,
 )
 from turnstile.turns.question import Options
 
@@ -31,7 +26,7 @@ class ConversationReference(Part):
     id: str
 
 
-class ResponseRequest(Body):
+class ResponseRequest(TurnRequest):
     """POST /v1/responses."""
 
     idle: ClassVar[Mapping[str, tuple[Any, ...]]] = {
@@ -47,25 +42,17 @@ class ResponseRequest(Body):
     }
 
     input: str | Messages
-    model: Model | None = None
     instructions: str | None = None
     background: bool | None = None
-    stream: bool | None = None
     stream_options: StreamOptions | None = None
     conversation: str | ConversationReference | None = None
     previous_response_id: str | None = None
     store: bool | None = None
-    metadata: Metadata | None = None
-    temperature: Temperature | None = None
-    top_p: Probability | None = None
     max_output_tokens: Tokens | None = None
     text: TextConfig | None = None
     truncation: Literal["auto", "disabled"] | None = None
     parallel_tool_calls: bool | None = None
     tool_choice: Literal["auto", "none"] | None = None
-    user: ShortText | None = None
-    safety_identifier: ShortText | None = None
-    prompt_cache_key: ShortText | None = None
 
     @model_validator(mode="after")
     def _one_place(self) -> "ResponseRequest":
@@ -92,16 +79,12 @@ class ResponseRequest(Body):
             "safety_identifier": self.safety_identifier,
             "prompt_cache_key": self.prompt_cache_key,
         }
-        return Options(
-            model=self.model,
+        return self.turn_options(
             instructions=self.instructions,
-            temperature=self.temperature,
-            top_p=self.top_p,
             max_output_tokens=self.max_output_tokens,
             response_format=self._response_format(),
             store=self.store is not False,
             before=before,
-            metadata=self.metadata or {},
             request={name: value for name, value in shown.items() if value is not None},
         )
 
