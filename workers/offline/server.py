@@ -131,7 +131,9 @@ class OfflineModel:
         if behaviour.fail:
             await fail(exchange, behaviour)
             return False
-        answer = answers.answer(request, question, behaviour.think)
+        refusal = behaviour.finish == "refusal"
+        # As OpenAI's do, a refusal ignores the form that was asked for.
+        answer = answers.answer({**request, "response_format": None} if refusal else request, question, behaviour.think)
         if behaviour.finish:
             answer = replace(answer, finish_reason=behaviour.finish)
         return await deliver(exchange, request, answer, behaviour)
