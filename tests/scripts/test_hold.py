@@ -63,6 +63,14 @@ def test_the_answer_goes_before_all_that_wait(scene: Scene) -> None:
     scene.assert_all_will_expire()
 
 
+def test_an_answer_brings_its_exchange_however_short_the_window_is(stage: Stage) -> None:
+    scene = stage.open(window_messages=0)
+    hold(scene)
+    scene.answer("c")
+    scene.pop()
+    assert [element.decode() for element in scene.claim("c").window] == asking("a", WEATHER)[::-1]
+
+
 def test_a_turn_of_its_own_is_a_thread_of_its_own(scene: Scene) -> None:
     assert scene.start("a").thread == "a"
 

@@ -77,3 +77,30 @@ def test_a_tool_goes_on_under_its_key_when_its_worker_is_killed(
     assert [amount for _, amount in paid] == ["1", "2", "2"]
     assert len({key for key, _ in paid}) == 2
     assert turn.status().attempts == 2
+
+
+def test_answers_to_a_clients_calls_lead_to_the_next_answer(
+    redis_url: str, chat: ChatClient, env: dict[str, str], tmp_path: Path
+) -> None:
+    with Worker(redis_url, tmp_path, 20, **env, TURNSTILE_WINDOW_MESSAGES="0"):
+        turn = chat.ask("foo", 'call ask_user {}\ncall add {"a": 1, "b": 2}\ncall ask_user {}', tools=CLIENTS)
+        turn.result(PATIENCE_SECONDS)
+        first, second = (call["call_id"] for call in turn.status().calls)
+        answered = chat.ask("foo", "", answers={second: "blue", first: "large"}, tools=CLIENTS)
+        assert answered.result(PATIENCE_SECONDS).splitlines()[::2] == ["ask_user returned large", "ask_user returned blue"]
+        assert [message.role for message in chat.history("foo")] == ["user", "assistant", *["tool"] * 3, "assistant"]
+        assert turn.status().calls == ()
+
+
+def test_answers_on_the_plain_default_chain(redis_url: str, chat: ChatClient, tmp_path: Path) -> None:
+    with offline_model() as base_url, Worker(redis_url, tmp_path, 20, OPENAI_BASE_URL=base_url):
+        for stream in (False, True):
+            session = f"foo-{stream}"
+            turn = chat.ask(session, "call ask_user {}\nthen call ask_user {}", tools=CLIENTS, stream=stream)
+            for output in ("large", "blue"):
+                turn.result(PATIENCE_SECONDS)
+                [call] = turn.status().calls
+                turn = chat.ask(session, "", answers={call["call_id"]: output}, tools=CLIENTS, stream=stream)
+            assert turn.result(PATIENCE_SECONDS) == "ask_user returned large\nask_user returned blue"
+            roles = [message.role for message in chat.history(session)]
+            assert roles == ["user", "assistant", "tool", "assistant", "tool", "assistant"]

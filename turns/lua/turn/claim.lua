@@ -25,7 +25,8 @@ end
 local again = phase == 'running' and owner == attempts .. ':' .. nonce
 if phase ~= 'dispatched' and not again then return { 'stale' } end
 
-local messages, cut = read_window(history, tonumber(window), tonumber(window_bytes))
+-- Answers are nothing without the exchange that they continue, however short a window is.
+local messages, cut = read_window(history, math.max(window, thread and 1 or 0), tonumber(window_bytes))
 if lacks_right(messages) then error(messages) end
 local attempt, started, sequence = tonumber(attempts), began or now, tonumber(last or 0)
 if not again then
