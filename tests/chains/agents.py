@@ -72,6 +72,11 @@ def entries() -> list[str]:
     return path.read_text().splitlines() if path.exists() else []
 
 
+def gate() -> Path:
+    """Return the file for which the slow ones wait."""
+    return Path(os.environ["LEDGER"]).with_name("go")
+
+
 @tool
 async def pay(what: str, config: RunnableConfig) -> str:
     """Pay at once."""
@@ -83,8 +88,7 @@ async def pay(what: str, config: RunnableConfig) -> str:
 async def slowly(what: str, config: RunnableConfig) -> str:
     """Begin, and end when the file `go` lies beside the ledger."""
     note(f"begun {what} {config['configurable']['idempotency_key']}")
-    gate = Path(os.environ["LEDGER"]).with_name("go")
-    for _ in iter(gate.exists, True):
+    for _ in iter(gate().exists, True):
         await asyncio.sleep(0.02)
     note(f"ended {what}")
     return f"ended {what}"

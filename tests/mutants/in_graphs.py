@@ -26,14 +26,6 @@ GRAPHS = (
         _SCRIPTS,
     ),
     Mutant(
-        "a queued turn is owned",
-        "a turn that was given back is still worked on",
-        "turns/lua/lib/owns.lua",
-        "return state == 'running' and head == id",
-        "return head == id",
-        _SCRIPTS,
-    ),
-    Mutant(
         "a second write wins",
         "a task's result changes after it was told",
         f"{_STEP}put_writes.lua",

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.chains.agents import entries
+from tests.support.gateways import Gateway
 from tests.support.processes import Worker
 from tests.support.wait import wait_until
 from turnstile import ChatClient
@@ -116,11 +117,11 @@ def test_a_worker_that_is_told_to_stop_hands_the_step_on(turns: TurnStore, start
     _assert_done_once(turns, begun=1)
 
 
+CHAINS = '{"agent": "tests.chains.agents:made_async", "topic": "tests.chains.agents:asks_topic"}'
+
+
 def test_chains_are_chosen_by_name(redis_url: str, turns: TurnStore, start: Callable[..., Worker]) -> None:
-    start(
-        TURNSTILE_CHAIN="",
-        TURNSTILE_CHAINS='{"agent": "tests.chains.agents:made_async", "topic": "tests.chains.agents:asks_topic"}',
-    )
+    start(TURNSTILE_CHAIN="", TURNSTILE_CHAINS=CHAINS)
     client = ChatClient(redis_url)
     assert client.ask("foo", "call pay 1", id="a", chain="agent").result(60) == "round 1. done: paid 1"
     assert "pay" in client.ask("foo", "call pay 1", id="b").result(60)
@@ -129,3 +130,15 @@ def test_chains_are_chosen_by_name(redis_url: str, turns: TurnStore, start: Call
         client.ask("foo", "hi", chain="other")
     turns.submit("c", "foo", "hi", Options(chain="other"))
     assert _ended(turns, "c").code == "unknown_chain"
+
+
+def test_a_request_chooses_a_chain_as_its_model(redis_url: str, tmp_path: Path, start: Callable[..., Worker]) -> None:
+    start(TURNSTILE_CHAIN="", TURNSTILE_CHAINS=CHAINS)
+    with Gateway(redis_url, tmp_path) as gateway, gateway.sdk() as sdk:
+        assert {"agent", "topic"} < {model.id for model in sdk.models.list()}
+        assert sdk.models.retrieve("agent").id == "agent"
+        response = sdk.responses.create(model="agent", input="call pay 1")
+        assert (response.model, response.output_text) == ("agent", "round 1. done: paid 1")
+        completion = sdk.chat.completions.create(model="agent", messages=[{"role": "user", "content": "call pay 2"}])
+        assert (completion.model, completion.choices[0].message.content) == ("agent", "round 1. done: paid 2")
+        assert sdk.responses.create(model="some-other-model", input="call pay 3").model != "agent"

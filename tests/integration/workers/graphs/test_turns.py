@@ -1,14 +1,16 @@
 """Turns of graphs: what they answer, what they add to the history, what they tell meanwhile, and what stops them."""
 
 import asyncio
-import dataclasses
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 from langchain.agents import create_agent
-from langchain.agents.middleware import ModelCallLimitMiddleware, SummarizationMiddleware, ToolRetryMiddleware
+from langchain.agents.middleware import ModelCallLimitMiddleware, SummarizationMiddleware
 from langchain_core.messages import AIMessage, RemoveMessage
+from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END, START, MessagesState, StateGraph
 from langgraph.types import Command, Send
@@ -95,14 +97,43 @@ async def test_an_attempt_that_has_lost_its_turn_makes_no_more_calls(stage: Stag
     assert agents.entries() == ["begun 1 a:call-0-0", "ended 1"]
 
 
-async def test_neither_retries_nor_threads_let_a_lost_turn_make_a_call(stage: Stage) -> None:
-    graph = create_agent(agents.Scripted(), agents.TOOLS, middleware=[ToolRetryMiddleware(max_retries=5, initial_delay=0.01)])
-    for id, name in (("a", "pay"), ("b", "in_a_thread")):
-        claim = await stage.ask(f"call {name} 1", id)
-        lost = dataclasses.replace(claim, token="another")
-        assert (await stage.attempt(lost, graph).run()).status == LOST
-        assert (await stage.attempt(claim, graph).run()).status == State.COMPLETED
-    assert agents.entries() == ["paid 1 a:call-0-0", "threaded 1 b:call-0-0"]
+def _call(tool: str, what: str) -> dict[str, Any]:
+    return {"type": "tool_call", "name": tool, "args": {"what": what}, "id": f"{tool}-{what}"}
+
+
+async def _insists(state: MessagesState, config: RunnableConfig) -> dict[str, Any]:
+    """Wait for the gate, then try a payment again and again."""
+    await agents.slowly.ainvoke(_call("slowly", "1"), config)
+    for _ in range(3):
+        with suppress(Exception):
+            await agents.pay.ainvoke(_call("pay", "2"), config)
+    return {"messages": [AIMessage("paid")]}
+
+
+def _insists_in_a_thread(state: MessagesState, config: RunnableConfig) -> dict[str, Any]:
+    agents.note("begun 1 a:slowly-1")
+    for _ in iter(agents.gate().exists, True):
+        time.sleep(0.02)
+    for _ in range(3):
+        with suppress(Exception):
+            agents.in_a_thread.invoke(_call("in_a_thread", "2"), config)
+    agents.note("over")
+    return {"messages": [AIMessage("threaded")]}
+
+
+@pytest.mark.parametrize("node", [_insists, _insists_in_a_thread])
+async def test_a_node_that_catches_everything_makes_no_call_for_a_lost_turn(stage: Stage, ledger: Path, node: Any) -> None:
+    graph: Any = StateGraph(MessagesState)
+    graph = graph.add_node("node", node).add_edge(START, "node").compile()
+    claim = await stage.ask("hi")
+    running = asyncio.create_task(stage.attempt(claim, graph).run())
+    await wait_until_async(says(lambda: "begun 1 a:slowly-1" in agents.entries()), "the node waits")
+    await taken_over(stage.store, claim)
+    ledger.with_name("go").touch()
+    assert (await running).status == LOST
+    if node is _insists_in_a_thread:
+        await wait_until_async(says(lambda: "over" in agents.entries()), "the thread has ended")
+    assert not [entry for entry in agents.entries() if entry.startswith(("paid", "threaded"))]
 
 
 async def test_a_drained_graph_stops_between_steps_and_goes_on_elsewhere(stage: Stage, ledger: Path) -> None:
