@@ -23,7 +23,7 @@ from turnstile.workers.chains.graphs.interrupts import items_of_interrupts, resu
 from turnstile.workers.chains.graphs.narration import Narration
 from turnstile.workers.chains.graphs.plan import MESSAGES, STRUCTURED, Plan
 from turnstile.workers.chains.graphs.transcript import Additions, items_of, named, question_of, usage_of
-from turnstile.workers.chains.run import Asked, ChainOutput, ChainOutputError, Drained, TurnLost, configurable
+from turnstile.workers.chains.run import Asked, ChainOutput, ChainOutputError, Drained, OptionRefused, TurnLost, configurable
 
 _STREAMS = ["messages", "updates", "values", "tasks"]
 
@@ -145,6 +145,8 @@ class GraphRun:
 
     def _resume(self, saver: StepSaver, state: Any) -> Any:
         """Return what the graph is resumed with: the answers to its interrupts, or nothing where they have been taken."""
+        if self._claim.question:
+            raise OptionRefused("`question`: answers to a graph's interrupts stand alone; ask in the next turn.")
         if not state.created_at:
             raise StepsUnreadable("The steps that these answers belong to are gone: ask again in a new turn.")
         if not saver.resumed:

@@ -13,6 +13,7 @@ from tests.support.processes import Worker
 from tests.support.wait import wait_until
 from turnstile import ChatClient
 from turnstile.turns.errors import InvalidTurn
+from turnstile.turns.output import call_name
 from turnstile.turns.question import Options
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
@@ -115,6 +116,19 @@ def test_a_worker_that_is_told_to_stop_hands_the_step_on(turns: TurnStore, start
     assert turns.status("a").state is State.QUEUED
     start()
     _assert_done_once(turns, begun=1)
+
+
+def test_an_approval_outlives_every_worker(turns: TurnStore, start: Callable[..., Worker]) -> None:
+    first = start(TURNSTILE_CHAIN="tests.chains.agents:asks_first")
+    turns.submit("a", "foo", "call pay 1; call in_a_thread 2")
+    [call] = _ended(turns).calls
+    first.kill()
+    turns.submit("b", "foo", "", Options(answers={call_name(call): "approve"}))
+    start(TURNSTILE_CHAIN="tests.chains.agents:asks_first")
+    record = _ended(turns, "b")
+    assert record.answer == "done: paid 1, threaded 2"
+    assert sorted(entries()) == ["paid 1 a:call-0-0", "threaded 2 a:call-0-1"]
+    assert len(turns.history("foo")) == 5
 
 
 CHAINS = '{"agent": "tests.chains.agents:made_async", "topic": "tests.chains.agents:asks_topic"}'

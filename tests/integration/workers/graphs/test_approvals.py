@@ -1,0 +1,147 @@
+"""A person's approval, and any interrupt of a graph: open calls of a turn, answered by the next one."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from langchain.agents import create_agent
+from langchain.agents.middleware import HumanInTheLoopMiddleware
+
+from tests.chains import agents
+from tests.integration.workers.graphs.conftest import Stage
+from tests.support.wait import wait_until_async
+from tests.support.worker_parts import says, taken_over
+from turnstile.turns.answers import encode_answers
+from turnstile.turns.output import Item, call_name
+from turnstile.turns.states import State
+from turnstile.workers.attempt.report import Report
+
+QUESTION = "call pay 1; call pay 2; call in_a_thread 3"
+
+
+async def asked(stage: Stage, question: str = QUESTION, graph: Any = agents.asks_first, id: str = "a") -> list[Item]:
+    """Run a turn that ends with open calls; return them."""
+    assert (await stage.run(question, graph, id)).status == State.COMPLETED
+    calls = list((await stage.store.status(id)).calls)
+    assert calls
+    return calls
+
+
+async def answer(
+    stage: Stage, answers: dict[str, Any], graph: Any = agents.asks_first, id: str = "b", question: str = ""
+) -> Report:
+    return await stage.run("", graph, id, answers=encode_answers(answers))
+
+
+async def test_calls_wait_for_their_approvals(stage: Stage) -> None:
+    calls = await asked(stage)
+    assert [(call["type"], call["name"], call["arguments"]) for call in calls] == [
+        ("mcp_approval_request", "pay", '{"what":"1"}'),
+        ("mcp_approval_request", "pay", '{"what":"2"}'),
+    ]
+    assert agents.entries() == []
+    assert await stage.history() == [("human", QUESTION), ("ai", "round 1. ")]
+    assert await stage.store.client.exists("turnstile:steps:a")
+    report = await answer(stage, {call_name(calls[0]): True, call_name(calls[1]): {"approve": False, "reason": "too much"}})
+    assert report.status == State.COMPLETED
+    assert sorted(agents.entries()) == ["paid 1 a:call-0-0", "threaded 3 a:call-0-2"]
+    history = await stage.history()
+    assert [kind for kind, _ in history] == ["human", "ai", "tool", "tool", "tool", "ai"]
+    assert any("too much" in text for _, text in history)
+    record = await stage.store.status("b")
+    assert [item["type"] for item in record.output] == ["mcp_call", "mcp_call", "mcp_call", "message"]
+    assert not await stage.store.client.exists("turnstile:steps:a")
+
+
+async def test_a_call_is_edited_before_it_runs(stage: Stage) -> None:
+    [call] = await asked(stage, "call pay 1")
+    edited = {"type": "edit", "edited_action": {"name": "pay", "args": {"what": "5"}}}
+    assert (await answer(stage, {call_name(call): edited})).status == State.COMPLETED
+    assert agents.entries() == ["paid 5 a:call-0-0"]
+
+
+async def test_each_payment_is_approved_by_itself(stage: Stage) -> None:
+    [first] = await asked(stage, "call pay 1 | call pay 2")
+    assert (await answer(stage, {call_name(first): True})).status == State.COMPLETED
+    [second] = (await stage.store.status("b")).calls
+    assert call_name(first) != call_name(second)
+    assert agents.entries() == ["paid 1 a:call-0-0"]
+    assert (await answer(stage, {call_name(second): False}, id="c")).status == State.COMPLETED
+    assert agents.entries() == ["paid 1 a:call-0-0"]
+
+
+async def test_an_approval_is_carried_out_once_though_its_worker_is_lost(stage: Stage, ledger: Path) -> None:
+    graph = create_agent(
+        agents.Scripted(), agents.TOOLS, middleware=[HumanInTheLoopMiddleware(interrupt_on={"pay": True, "slowly": True})]
+    )
+    calls = await asked(stage, "call pay 1; call slowly 2", graph)
+    claim = await stage.ask("", "b", answers=encode_answers({call_name(call): True for call in calls}))
+    running = asyncio.create_task(stage.attempt(claim, graph).run())
+    await wait_until_async(says(lambda: len(agents.entries()) == 2), "both tools have begun")
+
+    async def kept() -> bool:
+        client: Any = stage.store.client
+        found = await client.hgetall("turnstile:steps:a")
+        return any(name.startswith(b"write\x1f") and b"paid 1" in value for name, value in found.items())
+
+    await wait_until_async(kept, "the payment is kept")
+    again = await taken_over(stage.store, claim)
+    running.cancel()
+    ledger.with_name("go").touch()
+    assert (await stage.attempt(again, graph).run()).status == State.COMPLETED
+    assert agents.entries().count("paid 1 a:call-0-0") == 1
+    assert [kind for kind, _ in await stage.history()] == ["human", "ai", "tool", "tool", "ai"]
+
+
+async def test_any_interrupt_is_a_call_that_is_answered_with_json(stage: Stage) -> None:
+    [call] = await asked(stage, "hi", agents.asks_topic)
+    assert (call["type"], call["name"], json.loads(call["arguments"])) == ("function_call", "interrupt", {"which": "topic"})
+    assert (await answer(stage, {call_name(call): "tea"}, agents.asks_topic)).status == State.COMPLETED
+    assert (await stage.store.status("b")).answer == "The topic is tea."
+    assert await stage.history() == [("human", "hi"), ("ai", "The topic is tea.")]
+
+
+async def test_steps_that_are_gone_are_told(stage: Stage) -> None:
+    [call] = await asked(stage, "call pay 1")
+    await stage.store.client.delete("turnstile:steps:a")
+    assert (await answer(stage, {call_name(call): True})).status == State.FAILED
+    assert (await stage.store.status("b")).code == "steps_unreadable"
+    assert agents.entries() == []
+
+
+@pytest.mark.parametrize("release", [True, False])
+async def test_steps_go_with_the_hold(stage: Stage, release: bool) -> None:
+    await asked(stage, "call pay 1")
+    if release:
+        await stage.store.release_session("foo")
+    else:
+        await stage.store.client.hset("turnstile:session:foo", "lease", 1)
+        await stage.store.client.zadd("turnstile:due", {"foo": 1})
+        await stage.store.sweep()
+    assert not await stage.store.client.exists("turnstile:steps:a")
+    assert (await stage.history())[-1] == ("tool", "No output was given.")
+    assert (await stage.run("call in_a_thread 1", agents.asks_first, "c")).status == State.COMPLETED
+
+
+async def test_steps_of_a_held_session_go_with_its_erasure(stage: Stage) -> None:
+    [call] = await asked(stage, "call pay 1 | call pay 2")
+    await answer(stage, {call_name(call): True})
+    await stage.store.erase("foo")
+    assert await stage.store.client.keys("turnstile:steps:*") == []
+
+
+async def test_nobody_is_kept_waiting_by_a_worker_meanwhile(stage: Stage) -> None:
+    await asked(stage, "call pay 1")
+    await stage.store.submit("next", "foo", "hello")
+    assert await stage.store.claim("next", "w", "n") == "stale"
+
+
+async def test_a_question_beside_an_approval_is_refused_and_the_call_stays_open(stage: Stage) -> None:
+    [call] = await asked(stage, "call pay 1")
+    report = await stage.run("and now?", agents.asks_first, "b", answers=encode_answers({call_name(call): True}))
+    assert report.status == State.FAILED
+    assert (await stage.store.status("b")).code == "invalid_request"
+    assert (await answer(stage, {call_name(call): True}, id="c")).status == State.COMPLETED
+    assert agents.entries() == ["paid 1 a:call-0-0"]
