@@ -52,6 +52,7 @@ class AskOptions(TypedDict, total=False):
     tools: list[dict[str, Any]] | None
     tool_choice: str | dict[str, Any] | None
     parallel_tool_calls: bool | None
+    truncation: str | None
     deadline_seconds: float | None
     store: bool
     history: list[dict[str, Any]] | None

@@ -148,7 +148,7 @@ class TurnFailed(TurnEnded):
     """The turn failed for good. `code` is a word for programs; the message is for people.
 
     Codes: `model_timeout`, `model_unreachable`, `model_overloaded`, `rate_limited`, `invalid_request`, `authentication`,
-    `context_too_long`, `content_filter`, `chain_error`, `history_unreadable`, `deadline_exceeded`,
+    `context_length_exceeded`, `content_filter`, `chain_error`, `history_unreadable`, `deadline_exceeded`,
     `worker_lost`, `unknown_chain`, `limit_reached`, `step_not_storable`, `steps_unreadable`, `internal`.
     """
 

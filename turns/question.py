@@ -75,6 +75,8 @@ class Options:
     """As in OpenAI's chat completions: `auto`, `none`, `required`, or the object that names a function."""
     parallel_tool_calls: bool | None = None
     """True: one answer may hold several calls. None: the model's own."""
+    truncation: str | None = None
+    """`disabled`: fail where the model has no room for the window of the history, and leave no message of it out."""
     deadline_seconds: float | None = None
     """In place of TURNSTILE_TURN_SECONDS."""
     store: bool = True
@@ -109,6 +111,7 @@ class Options:
                 value = getattr(self, name)
                 _check(value is None or (isinstance(value, kinds) and (type(value) is bool) == (kinds is bool)), name, what)
         _check(self.queue in QUEUES, "queue", f"one of {', '.join(QUEUES)}")
+        _check(self.truncation in (None, "auto", "disabled"), "truncation", "auto or disabled")
         _check(self.temperature is None or 0 <= self.temperature <= 2, "temperature", "between 0 and 2")
         _check(self.top_p is None or 0 <= self.top_p <= 1, "top_p", "between 0 and 1")
         _check(self.max_output_tokens is None or self.max_output_tokens >= 1, "max_output_tokens", "1 or more")
@@ -140,7 +143,7 @@ class Options:
 
 _FORMS: tuple[tuple[Any, str, tuple[str, ...]], ...] = (
     (bool, "true or false", ("stream", "store", "parallel_tool_calls")),
-    (str, "text", ("queue", "name", "chain", "model", "instructions")),
+    (str, "text", ("queue", "name", "chain", "model", "instructions", "truncation")),
     (int, "a whole number", ("max_output_tokens",)),
     ((int, float), "a number", ("temperature", "top_p", "deadline_seconds")),
     (dict, "an object", ("response_format", "metadata", "webhook", "request")),

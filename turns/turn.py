@@ -12,6 +12,8 @@ from turnstile.turns.question import Options, Question
 from turnstile.turns.states import State
 from turnstile.turns.text import as_text, loads
 
+_OLD_CODES = {output.OLD_REFUSAL: None, "context_too_long": "context_length_exceeded"}
+
 
 @dataclass(frozen=True, slots=True)
 class Claim:
@@ -101,6 +103,10 @@ class Record:
     message: str | None
     calls: Output = ()
     """The open calls, in order, as long as the session waits for their answers."""
+    detail: str | None = None
+    """The model's server's own words about a failure: type and code; its text where content is shown. For an operator."""
+    left_out: int = 0
+    """Messages of the history that were not sent because the model had no room for them."""
     settled: bool = True
     """False while an end is decided and not carried out: its last event, or its place in the history, is still to come."""
 
@@ -128,8 +134,10 @@ class Record:
             output=items,
             usage=json.loads(record["usage"]) if "usage" in record else None,
             model=record.get("model"),
-            code=None if record.get("code") == output.OLD_REFUSAL else record.get("code"),
+            code=_code(record.get("code")),
             message=record.get("message"),
+            detail=record.get("detail"),
+            left_out=int(record.get("left_out", 0)),
             calls=output.open_calls(items) if "held_until" in record else (),
             settled="owed" not in record,
         )
@@ -161,6 +169,11 @@ class Record:
         if self.state is State.FAILED:
             raise TurnFailed(self.code or "internal", self.message or "The turn failed.")
         return self.answer or ""
+
+
+def _code(code: str | None) -> str | None:
+    """Return a failure's code in the words of this version."""
+    return _OLD_CODES.get(code, code) if code else None
 
 
 def _seconds(record: Mapping[str, str], name: str) -> float | None:

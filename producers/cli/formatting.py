@@ -29,6 +29,8 @@ def record_text(record: Record) -> str:
         "asked": _moment(record.created),
         "started": _moment(record.started),
         "ended": _moment(record.finished),
+        "detail": record.detail or "",
+        "left out": f"{record.left_out:,} messages, for which the model had no room" if record.left_out else "",
         "model": record.model or "",
         "tokens": _tokens(record.usage),
         "question": question_text(record.question),
@@ -48,7 +50,8 @@ def state_text(record: Record) -> str:
 
 def failed_text(record: Record) -> str:
     """Return a failed turn on one line."""
-    return f"{record.id}  {_moment(record.finished)}  {record.session}  {record.code}: {record.message}"
+    detail = f" ({record.detail})" if record.detail else ""
+    return f"{record.id}  {_moment(record.finished)}  {record.session}  {record.code}: {record.message}{detail}"
 
 
 def history_text(message: HistoryMessage) -> str:

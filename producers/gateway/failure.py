@@ -7,7 +7,7 @@ from turnstile.turns.turn import Record
 _FAILURES = {
     "rate_limited": (429, "rate_limit_exceeded"),
     "invalid_request": (400, "invalid_request"),
-    "context_too_long": (400, "context_length_exceeded"),
+    "context_length_exceeded": (400, "context_length_exceeded"),
     "model_not_found": (404, "model_not_found"),
     "model_timeout": (504, "model_timeout"),
     "deadline_exceeded": (504, "deadline_exceeded"),

@@ -83,15 +83,22 @@ WORKER = (
     _worker(
         "retries for ever",
         "a turn that always fails never ends",
-        "if failure.retryable and self.claim.attempts_left > 0:",
-        "if failure.retryable:",
+        "if not failure.retryable or self.claim.attempts_left <= 0:",
+        "if not failure.retryable:",
         module="attempt/attempt",
     ),
     _worker(
         "gives up at once",
         "a passing fault of the model fails the turn",
-        "if failure.retryable and self.claim.attempts_left > 0:",
-        "if False:",
+        "if not failure.retryable or self.claim.attempts_left <= 0:",
+        "if True:",
+        module="attempt/attempt",
+    ),
+    _worker(
+        "an outage of the model costs attempts",
+        "turns fail although the model's server would be back before their deadline",
+        "return await self._requeue(delay, forgive=failure.away)",
+        "return await self._requeue(delay)",
         module="attempt/attempt",
     ),
     _worker(

@@ -29,6 +29,10 @@ class Outcome:
     model: str = ""
     code: str = ""
     message: str = ""
+    detail: str = ""
+    """The words of the model's server, for an operator."""
+    left_out: int = 0
+    """Messages of the history for which the model had no room."""
     closing: Sequence[str] = ()
 
     @property
@@ -36,7 +40,7 @@ class Outcome:
         """The text of the output."""
         return output.text_of(self.output)
 
-    def encode(self) -> dict[str, str]:
+    def encode(self) -> dict[str, str | int]:
         """Return the arguments of `finish` that say how the turn ended."""
         return {
             "state": self.state,
@@ -46,6 +50,8 @@ class Outcome:
             "model": self.model,
             "code": self.code,
             "message": self.message,
+            "detail": self.detail,
+            "left_out": self.left_out or "",
         }
 
 

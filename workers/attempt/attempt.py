@@ -3,15 +3,16 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import replace
+from logging import DEBUG, INFO
+from time import monotonic
 from typing import Any, cast
 
-from langchain_core.messages import BaseMessage, convert_to_messages
 from langchain_core.runnables import Runnable
 
-from turnstile.memory.calls import answering, no_output, open_calls, paired
+from turnstile.memory.calls import no_output, open_calls
 from turnstile.memory.codec import encode
 from turnstile.memory.open_turn import OpenTurn, opened, transcript
-from turnstile.memory.window import fit
 from turnstile.turns.errors import UNREADABLE, BrokenRecord
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
@@ -20,8 +21,10 @@ from turnstile.turns.store.working import Outcome
 from turnstile.turns.text import dumps, whole
 from turnstile.turns.turn import Claim
 from turnstile.workers.attempt.aside import aside
-from turnstile.workers.attempt.failures import Failure, backoff, classify
+from turnstile.workers.attempt.failures import TIMEOUT, Failure, backoff, classify, outage_pause
 from turnstile.workers.attempt.insist import insist
+from turnstile.workers.attempt.outage import Outage
+from turnstile.workers.attempt.prompt import Prompt
 from turnstile.workers.attempt.report import LOST, REQUEUED, Report
 from turnstile.workers.attempt.text_stream import TextStream
 from turnstile.workers.attempt.trace import trace
@@ -31,6 +34,7 @@ from turnstile.workers.chains.run import (
     ChainEvent,
     ChainOutput,
     Drained,
+    Listener,
     StepDelta,
     TurnLost,
     TurnRun,
@@ -38,6 +42,7 @@ from turnstile.workers.chains.run import (
 )
 
 log = logging.getLogger(__name__)
+_outage = Outage(log)
 
 _DEADLINE = Failure("deadline_exceeded", "The turn did not end before its deadline.", retryable=False)
 _UNREADABLE = Failure("invalid_request", "`history` and `before` must be messages: `role` and `content`.", retryable=False)
@@ -76,7 +81,9 @@ class Attempt:
         self._draining = False
         self._run: TurnRun | None = None
         self._stream = TextStream(store, claim) if claim.stream else None
-        self._brought: list[BaseMessage] = []
+        self._prompt = Prompt(claim, store.settings)
+        self._began = monotonic()
+        self._heard = False
 
     def drop(self, why: str) -> None:
         """Stop the model's call, and do not commit; repeat this while the attempt goes on.
@@ -100,12 +107,12 @@ class Attempt:
         if not self.claim.readable:
             return await self._after_failure(_NO_HISTORY)
         try:
-            window = await aside(self.claim, self._window)
+            await aside(self.claim, self._prompt.read)
         except Exception as fault:  # LangChain's readers raise whatever a strange message leads them to, and quote it
             trace(self.claim.id, fault, _UNREADABLE, self._settings)
             return await self._after_failure(_UNREADABLE)
         claim, prefix = self.claim, self._settings.history_prefix
-        opening = OpenTurn(claim.session, claim.id, claim.token, window, history_prefix=prefix)
+        opening = OpenTurn(claim.session, claim.id, claim.token, self._prompt.messages, history_prefix=prefix)
         with opened(opening):
             # A task of its own: a chain may cancel the one it runs in, or raise what only ends tasks.
             asked = self._task = asyncio.create_task(self._ask(opening))
@@ -121,6 +128,7 @@ class Attempt:
             asked.cancel()
         error = asyncio.CancelledError() if asked.cancelled() else asked.exception()
         if error is None:
+            _outage.over()
             return await self._commit(opening, asked.result())
         if self._dropped:
             return await self._after_drop()
@@ -132,28 +140,13 @@ class Attempt:
 
     def _classified(self, error: BaseException) -> Failure:
         failure = classify(error)
-        trace(self.claim.id, error, failure, self._settings)
+        timed_out = failure.code == TIMEOUT.code and failure.retryable
+        failure = replace(failure, away=failure.away or (timed_out and not self._heard))
+        if failure.away:
+            _outage.note(failure.message)
+        else:
+            trace(self.claim.id, error, failure, self._settings)
         return failure
-
-    def _window(self) -> list[BaseMessage]:
-        """Return what comes before the question, and note what of it the turn adds to the history."""
-        answers = answering(self.claim.answers)
-        self._brought = [*answers, *convert_to_messages(self.claim.options.before)]
-        window = self._history(self._brought)
-        if answers:
-            # In the order of their calls; an answer to anything else than a call in the history is no message.
-            kept = [message for message in window if any(message is answer for answer in answers)]
-            self._brought = [*kept, *self._brought[len(answers) :]]
-        return window
-
-    def _history(self, following: list[BaseMessage]) -> list[BaseMessage]:
-        if self.claim.options.history is not None:
-            return paired([*convert_to_messages(self.claim.options.history), *following])
-        most = max(self._settings.window_messages, len(self.claim.window))
-        window = fit(self.claim.window, most, self._settings.window_tokens, following, cut=self.claim.cut)
-        if window.broken:
-            log.warning("session %s: %d broken elements in its history", self.claim.session, window.broken)
-        return window.messages
 
     async def _ask(self, opening: OpenTurn) -> ChainOutput:
         deadline = asyncio.timeout(self._remaining())
@@ -168,9 +161,7 @@ class Attempt:
     async def _answer(self, opening: OpenTurn) -> ChainOutput:
         options = self._model_options()
         if isinstance(self._chain, Runnable):
-            hear = self._stream.hear if self._stream else None
-            question = cast("str | list[str | dict[str, Any]]", self.claim.question)
-            return await run_chain(self._chain, question, opening.window, self.claim.session, options, hear)
+            return await self._fitting(self._chain, opening, options, self._hear if self._stream else None)
         assert self._chain
         run = self._run = self._chain.begin(Asked(self.claim, self._store, opening.window, options, self._hear))
         if self._draining:
@@ -179,7 +170,22 @@ class Attempt:
         opening.stage(output.transcript)
         return output
 
+    async def _fitting(
+        self, chain: Runnable[Any, Any], opening: OpenTurn, options: dict[str, Any], hear: Listener | None
+    ) -> ChainOutput:
+        """Ask a chain until the model has room for the prompt: each time without the oldest exchanges of the last."""
+        question = cast("str | list[str | dict[str, Any]]", self.claim.question)
+        while True:
+            try:
+                return await run_chain(chain, question, opening.window, self.claim.session, options, hear)
+            except Exception as error:
+                if self._heard or not self._prompt.shorten(classify(error)):
+                    raise
+            opening.window = self._prompt.messages
+            opening.staged.clear()
+
     def _hear(self, event: ChainEvent | StepDelta) -> None:
+        self._heard = self._heard or not isinstance(event, StepDelta)
         if isinstance(event, StepDelta) and not event.done and self._show_step:
             self._show_step(self.claim.id, event.name)
         if self._stream:
@@ -190,7 +196,10 @@ class Attempt:
 
     def _remaining(self) -> float:
         allowed = self.claim.options.deadline_seconds or self._settings.turn_seconds
-        return max(0.0, allowed - (self.claim.now - self.claim.started))
+        return max(0.0, allowed - self._elapsed())
+
+    def _elapsed(self) -> float:
+        return self.claim.now - self.claim.started + monotonic() - self._began
 
     async def _after_drop(self) -> Report:
         if self._dropped != "shutdown":
@@ -198,15 +207,25 @@ class Attempt:
         return await self._requeue(0, forgive=True)
 
     async def _after_failure(self, failure: Failure) -> Report:
-        if failure.retryable and self.claim.attempts_left > 0:
-            # Attempts that were forgiven say nothing of how long the model has been failing.
-            tried = max(1, self._settings.max_attempts - self.claim.attempts_left)
-            delay = backoff(tried, self._settings, failure.retry_after)
-            if delay < self._remaining():
-                log.info("turn %s: %s, again in %.1f s", self.claim.id, failure.code, delay)
-                return await self._requeue(delay)
+        delay = self._pause(failure)
+        if delay is not None:
+            log.log(DEBUG if failure.away else INFO, "turn %s: %s, again in %.1f s", self.claim.id, failure.code, delay)
+            return await self._requeue(delay, forgive=failure.away)
         log.info("turn %s: failed with %s", self.claim.id, failure.code)
-        return await self._finish(Outcome(State.FAILED, code=failure.code, message=failure.message), [])
+        detail = failure.words.told(failure.status, whole_text=self._settings.show_content) if failure.words else ""
+        outcome = Outcome(State.FAILED, code=failure.code, message=failure.message, detail=detail)
+        return await self._finish(replace(outcome, left_out=self._prompt.left_out), [])
+
+    def _pause(self, failure: Failure) -> float | None:
+        """Return the seconds until the next attempt, or None if there is none."""
+        if failure.away:
+            return outage_pause(self._elapsed(), self._remaining(), self._settings, failure.retry_after)
+        if not failure.retryable or self.claim.attempts_left <= 0:
+            return None
+        # Attempts that were forgiven say nothing of how long the model has been failing.
+        tried = max(1, self._settings.max_attempts - self.claim.attempts_left)
+        delay = backoff(tried, self._settings, failure.retry_after)
+        return delay if delay < self._remaining() else None
 
     async def _commit(self, opening: OpenTurn, output: ChainOutput) -> Report:
         filtered = output.finish_reason == "content_filter"
@@ -218,7 +237,7 @@ class Attempt:
         if filtered:
             log.info("turn %s: failed with %s", self.claim.id, _FILTERED.code)
         try:
-            return await self._finish(_outcome(output, closing), elements)
+            return await self._finish(replace(_outcome(output, closing), left_out=self._prompt.left_out), elements)
         except BrokenRecord:
             return await self._after_failure(_NO_HISTORY)
 
@@ -230,7 +249,7 @@ class Attempt:
     def _elements(self, opening: OpenTurn, output: ChainOutput) -> tuple[list[str], list[str]]:
         """Return what goes into the history now, and what closes its open calls should nobody answer them."""
         options, now = self.claim.options, round(self.claim.now * 1000)
-        messages = [*self._brought, *transcript(opening, self.claim.question, output.message, options.name)]
+        messages = [*self._prompt.brought, *transcript(opening, self.claim.question, output.message, options.name)]
         closing = [no_output(call) for call in open_calls(messages)]
         place = len(messages) - 1
         elements = [encode(m, self.claim.id, now, place=n) for n, m in enumerate(messages[:-1])]

@@ -173,6 +173,12 @@ def failure(message: str, kind: str, code: str | None) -> bytes:
     return _dump({"error": {"message": message, "type": kind, "param": None, "code": code}})
 
 
+def overflow(message: str, tokens: int, context: int) -> bytes:
+    """Return the body of llama.cpp's error for a prompt that is too long."""
+    error = {"code": 400, "message": message, "type": "exceed_context_size_error"}
+    return _dump({"error": {**error, "n_prompt_tokens": tokens, "n_ctx": context}})
+
+
 def models() -> bytes:
     """Return the body of the list of models."""
     return _dump({"object": "list", "data": [{"id": MODEL, "object": "model", "created": 0, "owned_by": "turnstile"}]})

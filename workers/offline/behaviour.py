@@ -29,7 +29,8 @@ class Behaviour:
     `latency`: seconds before the first token. `tokens_per_second`: 0 for all at once. `fail`: a status or code (one
     of `FAILURES`). `retry_after`: seconds, told with a failure. `finish`: a finish reason to claim; `refusal`: the
     answer is one. `hang`: never answer. `stall`: stop half-way through the answer. `drop`: close the connection
-    half-way. `refuse`: reset the connection at once. `think`: send reasoning first.
+    half-way. `refuse`: reset the connection at once. `think`: send reasoning first. `context`: most tokens of a prompt; 0:
+    any number.
     `times`: only the first so many requests with the same `key` (the question itself, if there is none) are met with a
     fault; 0 for all.
     """
@@ -46,11 +47,12 @@ class Behaviour:
     drop: bool = False
     refuse: bool = False
     think: bool = False
+    context: int = 0
 
     def __post_init__(self) -> None:
         if self.fail and self.fail not in FAILURES:
             raise ValueError(f"fail must be one of {', '.join(FAILURES)}")
-        numbers = (self.latency, self.tokens_per_second, self.retry_after, self.times)
+        numbers = (self.latency, self.tokens_per_second, self.retry_after, self.times, self.context)
         if not all(0 <= number <= 1_000_000 for number in numbers):
             raise ValueError("numbers must be from 0 to 1,000,000")
 
@@ -61,7 +63,7 @@ class Behaviour:
 
     def healed(self) -> "Behaviour":
         """Return the same pace, without the faults."""
-        return Behaviour(latency=self.latency, tokens_per_second=self.tokens_per_second, think=self.think)
+        return Behaviour(latency=self.latency, tokens_per_second=self.tokens_per_second, think=self.think, context=self.context)
 
     def adjusted(self, words: str) -> "Behaviour":
         """With `name=value` and plain flag words applied.

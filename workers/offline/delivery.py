@@ -22,6 +22,12 @@ async def fail(exchange: Exchange, behaviour: Behaviour) -> None:
     await exchange.reply(answers.failure("The stand-in was told to fail.", kind, code), status, headers)
 
 
+async def overflow(exchange: Exchange, tokens: int, context: int) -> None:
+    """Refuse a prompt that is too long, as llama.cpp does."""
+    message = f"request ({tokens} tokens) exceeds the available context size ({context} tokens), try increasing it"
+    await exchange.reply(answers.overflow(message, tokens, context), 400)
+
+
 async def _send_whole(exchange: Exchange, _request: Mapping[str, Any], answer: answers.Answer, behaviour: Behaviour) -> bool:
     if behaviour.tokens_per_second:
         await exchange.pause(len(answer.pieces) / behaviour.tokens_per_second)

@@ -21,7 +21,7 @@ from uvicorn.server import ServerState
 
 from turnstile.workers.offline import answers
 from turnstile.workers.offline.behaviour import Behaviour, read_directive
-from turnstile.workers.offline.delivery import deliver, fail
+from turnstile.workers.offline.delivery import deliver, fail, overflow
 from turnstile.workers.offline.exchange import ClientGone, Connection, Exchange, Receive, Send, Stats
 from turnstile.workers.offline.messages import last_question
 
@@ -134,6 +134,9 @@ class OfflineModel:
         refusal = behaviour.finish == "refusal"
         # As OpenAI's do, a refusal ignores the form that was asked for.
         answer = answers.answer({**request, "response_format": None} if refusal else request, question, behaviour.think)
+        if 0 < behaviour.context < answer.prompt_tokens:
+            await overflow(exchange, answer.prompt_tokens, behaviour.context)
+            return False
         if behaviour.finish:
             answer = replace(answer, finish_reason=behaviour.finish)
         return await deliver(exchange, request, answer, behaviour)

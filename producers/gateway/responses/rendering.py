@@ -16,7 +16,7 @@ _STATUS = {State.RUNNING: "in_progress"}
 _CODES = {
     "rate_limited": "rate_limit_exceeded",
     "invalid_request": "invalid_prompt",
-    "context_too_long": "invalid_prompt",
+    "context_length_exceeded": "invalid_prompt",
 }
 
 
@@ -70,7 +70,7 @@ def snapshot(record: Record, session: str, model: str, status: str, place: int |
         "tools": [],
         "top_logprobs": 0,
         "top_p": options.top_p,
-        "truncation": asked.get("truncation") or "auto",
+        "truncation": record.options.truncation or asked.get("truncation") or "auto",
         "usage": None,
         "user": asked.get("user"),
     }

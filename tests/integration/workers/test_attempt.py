@@ -28,6 +28,7 @@ from turnstile.turns.output import refused
 from turnstile.turns.question import Options
 from turnstile.turns.states import State
 from turnstile.workers.attempt import attempt as attempt_module
+from turnstile.workers.attempt import prompt
 from turnstile.workers.attempt.attempt import Attempt
 from turnstile.workers.attempt.report import REQUEUED
 from turnstile.workers.upkeep.sweep import sweep
@@ -71,7 +72,7 @@ async def test_many_messages_are_read_beside_the_loop(
         threads.append(threading.current_thread())
         return convert_to_messages(messages)
 
-    monkeypatch.setattr(attempt_module, "convert_to_messages", noted)
+    monkeypatch.setattr(prompt, "convert_to_messages", noted)
     await flaky.submit("a", "foo", "hi", Options(before=[{"role": "user", "content": "x"}] * many))
     assert (await Attempt(await claimed(flaky, "a"), chain(hello), flaky).run()).status == State.COMPLETED
     assert len(await flaky.history("foo")) == many + 2
@@ -159,6 +160,24 @@ async def test_a_passing_fault_is_tried_again_as_often_as_allowed(flaky: Flaky) 
     record = await flaky.status("a")
     assert (record.state, record.code, record.attempts) == (State.FAILED, "model_unreachable", 2)
     assert await flaky.history("foo") == []
+
+
+async def _refused() -> AsyncIterator[str]:
+    for piece in list[str]():
+        yield piece
+    raise ConnectionRefusedError
+
+
+async def test_a_server_that_is_away_costs_no_attempt(flaky: Flaky) -> None:
+    claim = await started(flaky, "a")
+    for _ in range(4):
+        assert (await Attempt(claim, chain(_refused), flaky).run()).status == REQUEUED
+        await make_due(flaky, "foo")
+        await flaky.sweep()
+        left, claim = claim.attempts_left, await claimed(flaky, "a")
+        assert claim.attempts_left == left
+    assert (await Attempt(claim, chain(hello), flaky).run()).status == State.COMPLETED
+    assert (await flaky.status("a")).attempts == 5
 
 
 async def _wrong() -> AsyncIterator[str]:

@@ -106,7 +106,7 @@ async def test_a_question_of_parts(chain: Chain, offline: OfflineModel) -> None:
         ("fail=400", "invalid_request", False, None),
         ("fail=401", "authentication", False, None),
         ("fail=404", "invalid_request", False, None),
-        ("fail=context_length_exceeded", "context_too_long", False, None),
+        ("fail=context_length_exceeded", "context_length_exceeded", False, None),
         ("fail=429 retry-after=1.5", "rate_limited", True, 1.5),
         ("fail=insufficient_quota", "rate_limited", False, None),
         ("fail=500", "model_overloaded", True, None),

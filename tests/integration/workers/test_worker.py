@@ -101,7 +101,7 @@ def test_passing_faults_of_the_model_are_retried(turns: TurnStore, session: str,
     [
         ("fail=400", "invalid_request"),
         ("fail=401", "authentication"),
-        ("fail=context_length_exceeded", "context_too_long"),
+        ("fail=context_length_exceeded", "context_length_exceeded"),
         ("finish=content_filter", "content_filter"),
     ],
 )
@@ -114,7 +114,7 @@ def test_lasting_faults_fail_the_turn_and_leave_no_trace(turns: TurnStore, sessi
 
 
 def test_a_turn_gives_up_after_its_last_attempt(turns: TurnStore, session: str) -> None:
-    turn = ask(turns, session, "hello [[fail=503]]")
+    turn = ask(turns, session, "hello [[fail=500]]")
     record = ended(turns, turn)
     assert (record.state, record.code, record.attempts) == (State.FAILED, "model_overloaded", 3)
     assert turn in turns.failed()

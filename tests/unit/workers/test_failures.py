@@ -1,7 +1,9 @@
 """The outcome of a turn for each error of a model or a chain."""
 
+import logging
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from types import SimpleNamespace
 
 import aiohttp
 import httpx2
@@ -11,7 +13,8 @@ from langchain_core.exceptions import ContextOverflowError, ModelRateLimitError
 
 from turnstile.turns.errors import TurnFailed
 from turnstile.turns.settings import Settings
-from turnstile.workers.attempt.failures import Failure, backoff, classify, retry_after
+from turnstile.workers.attempt.failures import Failure, backoff, classify, outage_pause, retry_after
+from turnstile.workers.attempt.outage import Outage
 from turnstile.workers.chains.run import ChainOutputError
 
 SECRET = "Bob's secret"  # stands for anything a provider may repeat
@@ -38,8 +41,8 @@ class ProviderRateLimitError(ModelRateLimitError):
 
 CASES: list[tuple[BaseException, str, bool]] = [
     (answered(400), "invalid_request", False),
-    (answered(400, "context_length_exceeded"), "context_too_long", False),
-    (answered(400, message=f"This model's maximum context length is 10 tokens. {SECRET}"), "context_too_long", False),
+    (answered(400, "context_length_exceeded"), "context_length_exceeded", False),
+    (answered(400, message=f"This model's maximum context length is 10 tokens. {SECRET}"), "context_length_exceeded", False),
     (answered(400, "content_filter"), "content_filter", False),
     (answered(401, "invalid_api_key"), "authentication", False),
     (answered(403), "authentication", False),
@@ -61,7 +64,7 @@ CASES: list[tuple[BaseException, str, bool]] = [
     (openai.APIError(SECRET, REQUEST, body={"code": None}), "model_overloaded", True),
     (openai.APIError(SECRET, REQUEST, body={"code": "content_filter"}), "content_filter", False),
     (openai.ContentFilterFinishReasonError(), "content_filter", False),
-    (ContextOverflowError(SECRET), "context_too_long", False),
+    (ContextOverflowError(SECRET), "context_length_exceeded", False),
     (ProviderRateLimitError(SECRET), "rate_limited", True),
     (httpx2.ReadTimeout(SECRET), "model_timeout", True),
     (httpx2.ReadError(SECRET), "model_unreachable", True),
@@ -127,3 +130,47 @@ def test_backoff_waits_for_what_the_server_told_up_to_the_cap() -> None:
     settings = Settings(retry_base_seconds=1, retry_max_seconds=20)
     assert all(5 <= backoff(1, settings, 5) <= 6 for _ in range(100))
     assert backoff(1, settings, 1_000) == 20
+
+
+@pytest.mark.parametrize(
+    ("error", "away"),
+    [
+        (lost(aiohttp.ClientConnectorError(SimpleNamespace(ssl=None), ConnectionRefusedError())), True),  # type: ignore[arg-type]
+        (lost(aiohttp.ConnectionTimeoutError()), True),
+        (ConnectionRefusedError(), True),
+        (answered(502), True),
+        (answered(503), True),
+        (answered(504), True),
+        (answered(503, x_should_retry="false"), False),
+        (answered(500), False),
+        (answered(429), False),
+        (lost(aiohttp.ServerDisconnectedError()), False),
+        (ConnectionResetError(), False),
+        (openai.APIConnectionError(request=REQUEST), False),
+    ],
+)
+def test_a_server_that_is_away_is_told_from_one_that_a_question_may_have_ended(error: BaseException, away: bool) -> None:
+    assert classify(error).away == away
+
+
+def test_pauses_grow_with_an_outage_and_end_before_the_deadline() -> None:
+    settings = Settings(retry_base_seconds=1, retry_max_seconds=20)
+    for elapsed, most in ((0.0, 1), (2.0, 1), (10.0, 5), (100.0, 20)):
+        pauses = [outage_pause(elapsed, 500, settings) or 0 for _ in range(200)]
+        assert most / 2 <= min(pauses)
+        assert max(pauses) <= most
+    assert outage_pause(100, 7, settings) == 5
+    assert outage_pause(100, 2, settings) is None
+    assert outage_pause(0, 500, settings, 7) == 7
+    assert outage_pause(0, 500, settings, 700) == 20
+
+
+def test_an_outage_is_told_once_and_so_is_its_end(caplog: pytest.LogCaptureFixture) -> None:
+    outage = Outage(logging.getLogger("test"))
+    outage.over()
+    for _ in range(3):
+        for _ in range(5):
+            outage.note("It is away.")
+        outage.over()
+        outage.over()
+    assert caplog.messages == ["It is away. Turns wait for it, until their deadlines.", "The model's server answers again."]

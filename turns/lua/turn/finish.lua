@@ -4,7 +4,7 @@
 -- KEYS   turn:<id> turns:<session> session:<session> mailbox:<session> owned:<worker> due stats failed open
 --        events:<id> message_store:<session> conversation:<session> celery-task-meta-<id> webhook:<id> webhooks
 --        undelivered held <queue> steps:<thread>; channel wake:<id>
--- ARGV   id token state answer output usage model code message after text calls closing elements…: `calls` that stay open hold
+-- ARGV   id token state answer output usage model code message detail left_out after text calls closing elements…: `calls` that stay open hold
 --        the session, and `closing` is kept for them
 -- RETURN finished state | replay state | superseded | unreadable
 local now = clock()
@@ -25,6 +25,8 @@ if output ~= '' then fields.output = output end
 if usage ~= '' then fields.usage = usage end
 if model ~= '' then fields.model = model end
 if code ~= '' then fields.code, fields.message = code, message end
+if detail ~= '' then fields.detail = detail end
+if left_out ~= '' then fields.left_out = left_out end
 if calls ~= '' then fields.calls, fields.closing = calls, closing end
 local rest = text ~= '' and (sequence or '0') == after and text or nil
 end_turn(id, session, now, state, fields, elements, rest, { sequence, attempts, reply, options, thread })

@@ -1,0 +1,67 @@
+"""The messages that go before a turn's question."""
+
+import logging
+from math import ceil
+
+from langchain_core.messages import BaseMessage, convert_to_messages
+
+from turnstile.memory.calls import answering, paired
+from turnstile.memory.shortening import without_oldest
+from turnstile.memory.window import fit
+from turnstile.turns.settings import Settings
+from turnstile.turns.turn import Claim
+from turnstile.workers.attempt.failures import TOO_LONG, Failure
+
+log = logging.getLogger(__name__)
+
+_MARGIN = 1.2
+_EXACT_TRIES = 3
+
+
+class Prompt:
+    """The window of a history, and what the turn brings. `left_out` counts messages for which the model has no room."""
+
+    def __init__(self, claim: Claim, settings: Settings) -> None:
+        self.messages: list[BaseMessage] = []
+        self.brought: list[BaseMessage] = []
+        self.left_out = 0
+        self._claim, self._settings = claim, settings
+        self._tries = 0
+
+    def read(self) -> None:
+        """Read the messages of the claim, and note which of them the turn adds to the history."""
+        answers = answering(self._claim.answers)
+        self.brought = [*answers, *convert_to_messages(self._claim.options.before)]
+        self.messages = self._with_history(self.brought)
+        if answers:
+            # In the order of their calls; an answer to anything else than a call in the history is no message.
+            kept = [message for message in self.messages if any(message is answer for answer in answers)]
+            self.brought = [*kept, *self.brought[len(answers) :]]
+
+    def shorten(self, failure: Failure) -> bool:
+        """Leave the oldest exchanges out after the model had no room for all; False if there is nothing to leave out.
+
+        Messages that the caller sent in place of a history are all sent, or none; so are all with `truncation="disabled"`.
+        """
+        options = self._claim.options
+        if failure.code != TOO_LONG.code or options.history is not None or options.truncation == "disabled":
+            return False
+        self._tries += 1
+        words = failure.words
+        excess = words.asked - words.allowed if words and words.allowed and self._tries <= _EXACT_TRIES else 0
+        shorter = without_oldest(self.messages, len(self.brought), ceil(max(0, excess) * _MARGIN))
+        if shorter is None:
+            return False
+        self.left_out += len(self.messages) - len(shorter)
+        self.messages = shorter
+        return True
+
+    def _with_history(self, following: list[BaseMessage]) -> list[BaseMessage]:
+        claim = self._claim
+        if claim.options.history is not None:
+            return paired([*convert_to_messages(claim.options.history), *following])
+        most = max(self._settings.window_messages, len(claim.window))
+        window = fit(claim.window, most, self._settings.window_tokens, following, cut=claim.cut)
+        if window.broken:
+            log.warning("session %s: %d broken elements in its history", claim.session, window.broken)
+        return window.messages
