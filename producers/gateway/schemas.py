@@ -37,7 +37,16 @@ def _check_metadata(metadata: dict[str, str]) -> dict[str, str]:
 
 
 Metadata = Annotated[dict[str, str], Field(max_length=16), AfterValidator(_check_metadata), BeforeValidator(_few)]
-Messages = Annotated[list[Item], Field(max_length=MOST_MESSAGES)]
+
+
+def _few_messages(messages: Any) -> Any:
+    if isinstance(messages, list) and len(messages) > MOST_MESSAGES:
+        raise ValueError(f"{len(messages):,} messages; at most {MOST_MESSAGES:,} are taken: send fewer, or name a conversation")
+    return messages
+
+
+Messages = Annotated[list[Item], BeforeValidator(_few_messages)]
+Input = Annotated[str | list[Item], BeforeValidator(_few_messages)]
 
 
 def _check_schema(schema: dict[str, Any]) -> dict[str, Any]:

@@ -48,7 +48,7 @@ async def _invalid(_: Request, error: Exception) -> JSONResponse:
     found: list[Any] = list(error.errors())
     # A union gives an error for each of its branches: the one furthest into the value says most.
     deepest = max((e for e in found if e["loc"][:2] == found[0]["loc"][:2]), key=lambda e: len(_path(e["loc"][1:])))
-    return _validation(deepest["loc"], deepest["type"], deepest["msg"]).response()
+    return _validation(deepest["loc"], deepest["type"], deepest["msg"].removeprefix("Value error, ")).response()
 
 
 def _validation(where: tuple[int | str, ...], kind: str, message: str) -> ApiError:

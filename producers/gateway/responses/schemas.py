@@ -9,7 +9,7 @@ from turnstile.producers.gateway.edge.api_errors import invalid
 from turnstile.producers.gateway.schemas import (
     IDLE_ANYWHERE,
     Answer,
-    Messages,
+    Input,
     Part,
     SchemaFormat,
     StreamOptions,
@@ -41,7 +41,7 @@ class ResponseRequest(TurnRequest):
         "reasoning": ({},),
     }
 
-    input: str | Messages
+    input: Input
     instructions: str | None = None
     background: bool | None = None
     stream_options: StreamOptions | None = None
