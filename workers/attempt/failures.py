@@ -27,7 +27,8 @@ from turnstile.workers.chains.run import ChainOutputError, OptionRefused
 class Failure:
     """One failed attempt. `code` is one of `turns.errors.TurnFailed`'s; `retry_after` is in seconds, if the server sent one.
 
-    `away`: the server was not there to answer, so this says nothing of the question. `words` are the server's own.
+    `away`: the server was not there for anybody, or asks for patience, so this says nothing of the question. `words` are the
+    server's own.
     """
 
     code: str
@@ -42,7 +43,7 @@ class Failure:
 TIMEOUT = Failure("model_timeout", "The model did not answer in time.", True)
 UNREACHABLE = Failure("model_unreachable", "The model's server cannot be reached, or the connection to it broke.", True)
 OVERLOADED = Failure("model_overloaded", "The model's server failed.", True)
-RATE_LIMITED = Failure("rate_limited", "The model's server asks for fewer requests.", True)
+RATE_LIMITED = Failure("rate_limited", "The model's server asks for fewer requests.", True, away=True)
 OUT_OF_QUOTA = Failure("rate_limited", "The quota at the model's provider is used up: check the plan and billing there.", False)
 UNAUTHORIZED = Failure("authentication", "The model's server refuses the key or its rights: check OPENAI_API_KEY.", False)
 UNKNOWN_MODEL = Failure(
@@ -157,7 +158,7 @@ def _answered(error: BaseException, status: int) -> Failure:
     advice = headers.get("x-should-retry")
     retryable = advice == "true" if advice in ("true", "false") and found is not OUT_OF_QUOTA else found.retryable
     message = f"{found.message} (HTTP {status})"
-    away = retryable and status in _AWAY_STATUSES
+    away = retryable and (found.away or status in _AWAY_STATUSES)
     return Failure(found.code, message, retryable, retry_after(headers) if retryable else None, away)
 
 

@@ -31,14 +31,17 @@ _SENTENCES = re.compile(
     )
 )
 _REFUSALS = (400, 413, 422)
+_TOO_MANY_AT_ONCE = "request too large"  # OpenAI, with status 429: more than is taken in a minute
+_RATE_LIMIT = 429
 _ENDED = "context size has been exceeded"  # llama.cpp, with status 500
 _ASKED = re.compile(
-    r"requested (\d+) tokens|resulted in (\d+) tokens|request \((\d+) tokens|input \((\d+) tokens|given: (\d+)|length (\d+)\)"
+    r"requested:? (\d+)|resulted in (\d+) tokens|request \((\d+) tokens|input \((\d+) tokens|given: (\d+)|length (\d+)\)"
     r"|first (\d+) tokens|n_keep \((\d+)\)|input length \((\d+)"
 )
 _ALLOWED = re.compile(
     r"maximum context length is (\d+)|context size \((\d+)|context length \((\d+)|must be <= (\d+)|less than (\d+) tokens"
-    r"|context length of only (\d+)|context length (\d+)\)|n_ctx \((\d+)\)|model length of (\d+)|allowed length \((\d+)"
+    r"|limit (\d+), requested|context length of only (\d+)|context length (\d+)\)|n_ctx \((\d+)\)|model length of (\d+)"
+    r"|allowed length \((\d+)"
 )
 
 
@@ -75,6 +78,8 @@ class ServerWords:
         """Return whether the server says that the prompt does not fit; `status` is None for an error inside a stream."""
         if self.kind in _TYPES or self.code in _TYPES or _ENDED in self.text.lower():
             return True
+        if status == _RATE_LIMIT:
+            return self.text.lower().startswith(_TOO_MANY_AT_ONCE)
         return status in (None, *_REFUSALS) and bool(_SENTENCES.search(self.text.lower()))
 
     def told(self, status: int | None, *, whole_text: bool) -> str:

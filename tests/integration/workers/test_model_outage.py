@@ -49,7 +49,7 @@ def test_turns_wait_for_a_server_that_is_away(tmp_path: Path, redis_url: str) ->
 
 
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize("fault", ["fail=503", "fail=502", "hang"])
+@pytest.mark.parametrize("fault", ["fail=503", "fail=429", "hang"])
 def test_turns_wait_for_a_server_that_does_not_answer(tmp_path: Path, redis_url: str, fault: str) -> None:
     store, port = TurnStore(Settings(redis_url=redis_url)), free_port()
     with offline_model("--port", str(port)), worker_for(port, redis_url, tmp_path):

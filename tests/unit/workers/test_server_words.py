@@ -15,6 +15,10 @@ OPENAI = (
     "This model's maximum context length is 8192 tokens. However, your messages resulted in 9001 tokens. "
     "Please reduce the length of the messages."
 )
+TPM = (
+    "Request too large for gpt-4o in organization org-x on tokens per min (TPM): Limit 30000, Requested 40123. The input or "
+    "output tokens must be reduced in order to run successfully."
+)
 VLLM = (
     "This model's maximum context length is 4096 tokens. However, you requested 4472 tokens (376 in the messages, 4096 in the "
     "completion). Please reduce the length of the messages or completion."
@@ -32,6 +36,7 @@ LLAMA: dict[str, Any] = {
 }
 TOO_LONG: list[tuple[str, int | None, Any, tuple[int, int]]] = [
     ("OpenAI", 400, {"message": OPENAI, "type": "invalid_request_error", "code": "context_length_exceeded"}, (9001, 8192)),
+    ("OpenAI 2", 429, {"message": TPM, "type": "tokens", "code": "rate_limit_exceeded"}, (40123, 30000)),
     ("Azure", 400, {"message": OPENAI, "type": "invalid_request_error", "code": "context_length_exceeded"}, (9001, 8192)),
     ("vLLM", 400, {"object": "error", "message": VLLM, "type": "BadRequestError", "code": 400}, (4472, 4096)),
     (
