@@ -1,16 +1,22 @@
-"""Forms of settings: a pattern, and the words that tell a person of it."""
+"""Types of settings: each has a check, and a message that says how to write its values."""
 
+import base64
+import json
 import re
-from collections.abc import Iterable, Iterator
-from difflib import get_close_matches
+from ipaddress import ip_network
+from typing import Annotated
+from urllib.parse import urlsplit
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field, SecretStr
 
-PREFIX = "TURNSTILE_"
-_ALIKE = 0.8
+from turnstile.turns.celery_message import QUEUES, WEBHOOK_QUEUE
+from turnstile.turns.redis.address import parse
+
+Seconds = Annotated[float, Field(gt=0, le=30 * 86_400, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1, le=10_000_000)]
 
 
-def form(pattern: str, words: str) -> AfterValidator:
+def _form(pattern: str, words: str) -> AfterValidator:
     """Return a check that a whole text fits the pattern; the words say how to write it."""
 
     def check(text: str) -> str:
@@ -21,7 +27,7 @@ def form(pattern: str, words: str) -> AfterValidator:
     return AfterValidator(check)
 
 
-def list_of(pattern: str, words: str) -> AfterValidator:
+def _list_of(pattern: str, words: str) -> AfterValidator:
     """Return a check that each part of a comma-separated list fits the pattern; the words say how to write it."""
 
     def check(text: str) -> str:
@@ -32,12 +38,88 @@ def list_of(pattern: str, words: str) -> AfterValidator:
     return AfterValidator(check)
 
 
-def misspelt(environ: Iterable[str], known: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Yield the unknown names that look like one of ours, each with ours.
+def _server(url: str) -> str:
+    if url:
+        parse(url)
+    return url
 
-    Other names with our prefix belong to other programs: Cloudflare's Turnstile has `TURNSTILE_SECRET_KEY`, for instance.
-    """
-    ours = {name.removeprefix(PREFIX): name for name in known}
-    for name in sorted(name for name in environ if name.startswith(PREFIX) and name not in ours.values()):
-        if near := get_close_matches(name.removeprefix(PREFIX).upper(), ours, n=1, cutoff=_ALIKE):
-            yield name, ours[near[0]]
+
+def _networks(text: str) -> str:
+    for part in filter(None, text.replace(" ", "").split(",")):
+        ip_network(part)
+    return text
+
+
+def _web_address(text: str) -> str:
+    parts = urlsplit(text)
+    if text and (
+        parts.port == 0 or parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment
+    ):
+        raise ValueError("write http://host or https://host, with a port and a path where there are any")
+    return text
+
+
+def _signing_secret(secret: SecretStr) -> SecretStr:
+    text = secret.get_secret_value()
+    if text and not (text.startswith("whsec_") and len(base64.b64decode(text[6:] + "==", validate=False)) >= 16):
+        raise ValueError("it is whsec_ and the base64 of 16 bytes or more")
+    return secret
+
+
+def _not_ours(name: str) -> str:
+    if name in (*QUEUES, WEBHOOK_QUEUE):
+        raise ValueError("that queue holds Turnstile's own messages: name another")
+    return name
+
+
+_CHAIN_FORM = r"[A-Za-z_][\w.]*:[A-Za-z_]\w*"
+
+
+def _chains(text: str) -> str:
+    chains = json.loads(text) if text else {}
+    if not isinstance(chains, dict) or not all(
+        re.fullmatch(r"[A-Za-z0-9._-]{1,64}", name) and isinstance(chain, str) and re.fullmatch(_CHAIN_FORM, chain)
+        for name, chain in chains.items()
+    ):
+        raise ValueError('write JSON: {"name": "package.module:name"}')
+    return text
+
+
+def _tools(text: str) -> str:
+    for part in filter(None, text.replace(" ", "").split(",")):
+        if "://" in part:
+            _web_address(part.partition("?")[0])
+        elif not re.fullmatch(_CHAIN_FORM, part):
+            raise ValueError("write package.module:name or the URL of an MCP server, comma-separated")
+    return text
+
+
+Prefix = Annotated[str, _form(r"[A-Za-z0-9._:-]{1,64}", "write 1 to 64 of the characters A-Z a-z 0-9 . _ : -")]
+IntakeQueue = Annotated[
+    str, _form(r"[A-Za-z0-9._-]{1,64}", "write 1 to 64 of the characters A-Z a-z 0-9 . _ -"), AfterValidator(_not_ours)
+]
+Chain = Annotated[str, _form(rf"|{_CHAIN_FORM}", "write package.module:name, for instance myproject.chat:chain")]
+ModelName = Annotated[str, _form(r"\S{1,200}", "write the name of a model, without spaces, of at most 200 characters")]
+File = Annotated[str, _form(r"|/.+", "write the absolute path of a file, for instance /etc/turnstile/keys.json")]
+LogLevel = Annotated[str, _form(r"DEBUG|INFO|WARNING|ERROR", "write DEBUG, INFO, WARNING or ERROR")]
+Hosts = Annotated[
+    str,
+    _list_of(
+        r"(\*\.)?[A-Za-z0-9._-]+(:\d{1,5})?|\[[0-9A-Fa-f:.]+\](:\d{1,5})?",
+        "write hosts, comma-separated: hooks.example.com, *.example.com, localhost:8080",
+    ),
+]
+Origins = Annotated[
+    str,
+    _list_of(
+        r"https?://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:\d{1,5})?",
+        "write origins, comma-separated, in lower case: https://app.example.com, http://localhost:3000",
+    ),
+]
+Folder = Annotated[str, _form(r"|[/~].*", "write the absolute path of a folder, for instance /var/lib/turnstile")]
+ServerUrl = Annotated[str, AfterValidator(_server)]
+Networks = Annotated[str, AfterValidator(_networks)]
+WebAddress = Annotated[str, AfterValidator(_web_address)]
+Chains = Annotated[str, AfterValidator(_chains)]
+Tools = Annotated[str, AfterValidator(_tools)]
+SigningSecret = Annotated[SecretStr, AfterValidator(_signing_secret)]
