@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     )
     from turnstile.turns.settings import Settings
     from turnstile.turns.states import State
+    from turnstile.turns.store.holds import HeldSession
     from turnstile.turns.turn import Event, Record
     from turnstile.workers.app import app
 
@@ -48,6 +49,7 @@ __all__ = [
     "CallNotOpen",
     "ChatClient",
     "Event",
+    "HeldSession",
     "HistoryMessage",
     "InvalidTurn",
     "LoginRefused",
@@ -82,6 +84,7 @@ _HOMES = {
     "AsyncTurn": "turnstile.producers.client",
     "ChatClient": "turnstile.producers.client",
     "Event": "turnstile.turns.turn",
+    "HeldSession": "turnstile.turns.store.holds",
     "HistoryMessage": "turnstile.producers.transcript",
     "Record": "turnstile.turns.turn",
     "RedisChatMessageHistory": "turnstile.memory.history",

@@ -10,10 +10,11 @@ connection is open and silent.
 """
 
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import suppress
-from typing import Any, Self, TypedDict, TypeVar, Unpack
+from typing import Self, TypeVar, Unpack
 
+from turnstile.producers.ask_options import AskOptions
 from turnstile.producers.reading import agreement
 from turnstile.producers.reading.blocking import follow_blocking
 from turnstile.producers.reading.chains import Chains
@@ -21,7 +22,8 @@ from turnstile.producers.reading.follow import follow
 from turnstile.producers.reading.readers import EndReader, EventReader, OnStep, Piece, Reader, TextReader
 from turnstile.producers.reading.wakeups import Wakeups, wakeups_at
 from turnstile.producers.transcript import HistoryMessage, read_history
-from turnstile.turns.errors import UnknownTurn
+from turnstile.turns.answers import encode_answers
+from turnstile.turns.errors import InvalidTurn, UnknownTurn
 from turnstile.turns.ids import check_turn
 from turnstile.turns.question import Options, Question
 from turnstile.turns.redis.connection import close_async
@@ -30,41 +32,21 @@ from turnstile.turns.settings import settings as read_settings
 from turnstile.turns.states import State
 from turnstile.turns.store.acceptance import Submitted
 from turnstile.turns.store.bounded import BoundedStore
+from turnstile.turns.store.holds import HeldSession
 from turnstile.turns.store.turns import AsyncTurnStore, TurnStore
 from turnstile.turns.turn import Event, Record
 
 T = TypeVar("T")
 
 
-class AskOptions(TypedDict, total=False):
-    """The options of `ask`, described at `turnstile.turns.question.Options`."""
-
-    stream: bool
-    queue: str
-    name: str | None
-    chain: str | None
-    model: str | None
-    instructions: str | None
-    temperature: float | None
-    top_p: float | None
-    max_output_tokens: int | None
-    response_format: dict[str, Any] | None
-    tools: list[dict[str, Any]] | None
-    tool_choice: str | dict[str, Any] | None
-    parallel_tool_calls: bool | None
-    truncation: str | None
-    deadline_seconds: float | None
-    store: bool
-    history: list[dict[str, Any]] | None
-    before: list[dict[str, Any]]
-    answers: dict[str, str]
-    metadata: dict[str, str]
-    webhook: dict[str, str]
-    request: dict[str, Any]
-
-
 def _turn_id(id: str | None) -> str:
     return str(uuid.uuid4()) if id is None else id
+
+
+def _with_answers(options: AskOptions, answers: Mapping[str, object]) -> Options:
+    if not answers:
+        raise InvalidTurn("`answers` are empty: name a call and its output.", param="answers")
+    return Options.of({**options, "answers": encode_answers(answers)})
 
 
 class _Turn:
@@ -139,15 +121,61 @@ class ChatClient:
         """Raise SettingError if the workers keep histories by other settings than this client."""
         self._agreement.check(self.store)
 
-    def ask(self, session: str, question: Question, *, id: str | None = None, **options: Unpack[AskOptions]) -> Turn:
+    def ask(
+        self,
+        session: str,
+        question: Question,
+        *,
+        id: str | None = None,
+        when_held: str | None = None,
+        **options: Unpack[AskOptions],
+    ) -> Turn:
         """Enqueue a question. Repeating it with the same `id` returns the same turn.
+
+        While the session waits for answers to open calls, the question waits behind them (`when_held="queue"`), is refused
+        (`"reject"`), or closes the calls without answers (`"close"`); the default is TURNSTILE_WHEN_HELD.
 
         Raises:
             TurnRefused: not accepted, and nothing was stored; its subclasses name the reason.
         """
         self._chains.check(self.store, options.get("chain"))
-        submitted = self.store.submit(_turn_id(id), session, question, Options.of(options))
+        submitted = self.store.submit(_turn_id(id), session, question, Options.of(options), when_held=when_held)
         return Turn(self, submitted.id, session, submitted)
+
+    def answer(
+        self,
+        session: str,
+        answers: Mapping[str, object],
+        question: Question = "",
+        *,
+        id: str | None = None,
+        **options: Unpack[AskOptions],
+    ) -> Turn:
+        """Answer all open calls of a session (call id → output), and go on, with a further question if there is one.
+
+        An output is text, or anything that becomes JSON. An approval is answered by True or False, `approve` or `reject`, or a
+        decision of LangChain's HumanInTheLoopMiddleware. The turn goes before all that wait; answering twice is one turn.
+
+        Raises:
+            CallNotOpen, CallNotAnswered: these are not the open calls; the message names one.
+            TurnRefused: not accepted, and nothing was stored; its subclasses name the reason.
+        """
+        self._chains.check(self.store, options.get("chain"))
+        submitted = self.store.submit(_turn_id(id), session, question, _with_answers(options, answers))
+        return Turn(self, submitted.id, session, submitted)
+
+    def calls(self, session: str) -> HeldSession | None:
+        """Return the open calls of a session; None if it waits for none."""
+        return self.store.read_hold(session)
+
+    def held(self, limit: int = 100) -> list[str]:
+        """Return the sessions that wait for answers to open calls, the longest first."""
+        return self.store.held(limit)
+
+    def release(self, session: str) -> bool:
+        """Close a session's open calls without answers, and let its next turn go; False if it waits for none."""
+        self.agree()
+        return self.store.release_session(session)
 
     def turn(self, id: str) -> Turn:
         """Return a handle for this turn id, without a request. Raises InvalidTurn if no turn can have this id."""
@@ -245,11 +273,46 @@ class AsyncChatClient:
         """The wake-ups of the running loop's readers."""
         return wakeups_at(self.store.url, self.store.keys)
 
-    async def ask(self, session: str, question: Question, *, id: str | None = None, **options: Unpack[AskOptions]) -> AsyncTurn:
+    async def ask(
+        self,
+        session: str,
+        question: Question,
+        *,
+        id: str | None = None,
+        when_held: str | None = None,
+        **options: Unpack[AskOptions],
+    ) -> AsyncTurn:
         """See ChatClient.ask."""
         await self._chains.check_async(self.store, options.get("chain"))
-        submitted = await self.store.submit(_turn_id(id), session, question, Options.of(options))
+        submitted = await self.store.submit(_turn_id(id), session, question, Options.of(options), when_held=when_held)
         return AsyncTurn(self, submitted.id, session, submitted)
+
+    async def answer(
+        self,
+        session: str,
+        answers: Mapping[str, object],
+        question: Question = "",
+        *,
+        id: str | None = None,
+        **options: Unpack[AskOptions],
+    ) -> AsyncTurn:
+        """See ChatClient.answer."""
+        await self._chains.check_async(self.store, options.get("chain"))
+        submitted = await self.store.submit(_turn_id(id), session, question, _with_answers(options, answers))
+        return AsyncTurn(self, submitted.id, session, submitted)
+
+    async def calls(self, session: str) -> HeldSession | None:
+        """See ChatClient.calls."""
+        return await self.store.read_hold(session)
+
+    async def held(self, limit: int = 100) -> list[str]:
+        """See ChatClient.held."""
+        return await self.store.held(limit)
+
+    async def release(self, session: str) -> bool:
+        """See ChatClient.release."""
+        await self.agree()
+        return await self.store.release_session(session)
 
     def turn(self, id: str) -> AsyncTurn:
         """See ChatClient.turn."""

@@ -42,6 +42,9 @@ class Claim:
     thread: str = ""
     """The first turn of the exchange that this one belongs to: it answers open calls of the thread's last turn."""
 
+    chain: str | None = None
+    """The chain that the turn asks for; one that answers calls and names none goes on with the chain of its thread."""
+
     @property
     def answers(self) -> dict[str, str]:
         """Call id → output, for all open calls that this turn answers."""
@@ -50,9 +53,9 @@ class Claim:
     @classmethod
     def decode(cls, id: str, reply: Sequence[bytes | int]) -> Self:
         """Read `claim`'s reply after its first word."""
-        session, token, attempt, left, sequence, question, options, stream, created, started, now, readable, cut, thread = (
-            reply[:14]
-        )
+        session, token, attempt, left, sequence, question, asked, stream, created, started, now = reply[:11]
+        readable, cut, thread, origin = reply[11:15]
+        options = Options.decode(as_text(asked))
         return cls(
             id=id,
             session=as_text(session),
@@ -61,16 +64,17 @@ class Claim:
             attempts_left=int(left),
             sequence=int(sequence),
             question=loads(as_text(question)),
-            options=Options.decode(as_text(options)),
+            options=options,
             stream=stream == b"1",
             created=int(created) / 1000,
             started=int(started) / 1000,
             now=int(now) / 1000,
-            window=tuple(e for e in reply[14:] if isinstance(e, bytes)),
+            window=tuple(e for e in reply[15:] if isinstance(e, bytes)),
             readable=bool(readable),
             cut=bool(cut),
             size=sum(len(part) for part in reply if isinstance(part, bytes)),
             thread=as_text(thread),
+            chain=options.chain or Options.decode(as_text(origin)).chain,
         )
 
 

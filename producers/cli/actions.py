@@ -1,11 +1,14 @@
-"""Commands that change what is stored: cancel, retry, erase."""
+"""Commands that change what is stored: cancel, retry, release, erase."""
 
 import sys
+from collections.abc import Sequence
 
 import click
 
 from turnstile.producers.cli.terminal import Terminal
 from turnstile.producers.client import ChatClient
+from turnstile.turns.errors import CallNotOpen
+from turnstile.turns.output import call_name, is_approval
 
 
 def cancel(terminal: Terminal, client: ChatClient, turn: str) -> int:
@@ -16,6 +19,32 @@ def cancel(terminal: Terminal, client: ChatClient, turn: str) -> int:
 def retry(terminal: Terminal, client: ChatClient, turn: str) -> int:
     """Requeue a failed turn, and return the exit status: 1 if it has not failed."""
     return _report(terminal, turn, client.retry(turn), "queued")
+
+
+def release(terminal: Terminal, client: ChatClient, session: str) -> int:
+    """Release a held session, and return the exit status: 1 if it was not held."""
+    released = client.release(session)
+    terminal.result("released" if released else "not held", {"session": session, "released": released})
+    return int(not released)
+
+
+def answers(client: ChatClient, session: str, words: Sequence[str], decision: str) -> dict[str, str]:
+    """Return the answers that a command line gives: pairs of a call and its value, or calls that one decision is for.
+
+    Without calls a decision is for all approvals that the session waits for.
+    """
+    if decision:
+        return dict.fromkeys(words or _approvals(client, session), decision)
+    if not words or len(words) % 2:
+        raise click.UsageError("Give a value after each call, or --approve or --reject.")
+    return dict(zip(words[::2], words[1::2], strict=True))
+
+
+def _approvals(client: ChatClient, session: str) -> list[str]:
+    held = client.calls(session)
+    if approvals := [call_name(call) for call in (held.calls if held else ()) if is_approval(call)]:
+        return approvals
+    raise CallNotOpen(f"Session {session} waits for no approval: see `turnstile calls {session}`.")
 
 
 def _report(terminal: Terminal, turn: str, state: str, wanted: str) -> int:

@@ -1,7 +1,7 @@
 """Questions from a terminal: a single one, or a conversation."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from threading import Timer
 from typing import Any
@@ -26,7 +26,22 @@ def ask(
     Raises:
         TurnEnded, TurnNotFinished, TurnRefused.
     """
-    turn = client.ask(session, question, id=id, **options)
+    show_turn(terminal, client.ask(session, question, id=id, **options), timeout)
+
+
+def answer(
+    terminal: Terminal, client: ChatClient, session: str, answers: Mapping[str, str], timeout: float | None, **options: Any
+) -> None:
+    """Answer the open calls of a session, and show what comes of it, as `ask`."""
+    show_turn(terminal, client.answer(session, answers, **options), timeout)
+
+
+def show_turn(terminal: Terminal, turn: Turn, timeout: float | None) -> None:
+    """Show a turn's answer as it comes, and the calls that it leaves open.
+
+    Raises:
+        TurnEnded, TurnNotFinished.
+    """
     terminal.notice(f"turn {turn.id}{_place(turn)}")
     try:
         _show_record(terminal, turn, timeout) if terminal.as_json else show(terminal, turn, timeout)
@@ -37,9 +52,14 @@ def ask(
 
 def enqueue(terminal: Terminal, client: ChatClient, session: str, question: str, id: str | None, **options: Any) -> None:
     """Ask without waiting, and show the turn's id."""
-    submitted = client.ask(session, question, id=id, **options).submitted
+    show_place(terminal, client.ask(session, question, id=id, **options))
+
+
+def show_place(terminal: Terminal, turn: Turn) -> None:
+    """Show a submitted turn's id."""
+    submitted = turn.submitted
     assert submitted is not None
-    value = {"id": submitted.id, "session": session, "state": submitted.state, "place": submitted.place}
+    value = {"id": submitted.id, "session": turn.session, "state": submitted.state, "place": submitted.place}
     terminal.result(submitted.id, value)
 
 
@@ -60,8 +80,13 @@ def show(terminal: Terminal, turn: Turn, timeout: float | None = None) -> str:
             answer += piece
     finally:
         terminal.end_line()
-    if turn.status().state is State.INCOMPLETE:
+    record = turn.status()
+    if record.state is State.INCOMPLETE:
         terminal.complain("The model stopped before the end of its answer.")
+    for call in record.calls:
+        terminal.complain(f"Open call: {formatting.call_text(call)}")
+    if record.calls:
+        terminal.complain(f"The session waits for the answers: `turnstile answer {record.session} CALL VALUE …`.")
     return answer
 
 

@@ -110,6 +110,61 @@ def retry(terminal: "Terminal", turn: str) -> None:
 
 
 @main.command()
+@click.argument("session", required=False)
+@click.option("--limit", type=click.IntRange(min=1), default=100, show_default=True, help="Number of sessions to show.")
+@with_terminal
+def calls(terminal: "Terminal", session: str | None, limit: int) -> None:
+    """List the open calls of SESSION, or of all held sessions, the longest held first."""
+    from turnstile.producers.cli import lookups
+
+    lookups.show_calls(terminal, _client(), session, limit)
+
+
+@main.command()
+@click.argument("session")
+@click.argument("words", metavar="[CALL VALUE]...", nargs=-1)
+@click.option("--approve", "decision", flag_value="approve", help="Approve the calls named, or all that ask for it.")
+@click.option("--reject", "decision", flag_value="reject", help="Reject the calls named, or all that ask for an approval.")
+@click.option("--question", default="", callback=read_question, help="Go on with a question.")
+@click.option("--id", help="The turn's id; repeating the answers with the same id is the same turn.")
+@click.option("--timeout", type=seconds, help="Stop waiting after this long; the turn continues.")
+@click.option("--wait/--no-wait", default=True, help="Wait for the answer, or print the turn's id at once.")
+@with_terminal
+def answer(
+    terminal: "Terminal",
+    session: str,
+    words: tuple[str, ...],
+    decision: str | None,
+    wait: bool,
+    timeout: float | None,
+    **options: Any,
+) -> None:
+    """Answer all open calls of SESSION at once, and show the answer that comes of it.
+
+    A VALUE is a text, or JSON; that of an approval is `approve`, `reject`, or a decision as LangChain has it:
+    `{"type": "edit", "edited_action": {"name": …, "args": …}}`.
+    """
+    from turnstile.producers.cli import actions, chat
+
+    client = _client()
+    given = actions.answers(client, session, words, decision or "")
+    if wait:
+        chat.answer(terminal, client, session, given, timeout, **options)
+    else:
+        chat.show_place(terminal, client.answer(session, given, **options))
+
+
+@main.command()
+@click.argument("session")
+@with_terminal
+def release(terminal: "Terminal", session: str) -> None:
+    """Close the open calls of a session without answers, and let its next turn go. Exit status 1 if it has none."""
+    from turnstile.producers.cli import actions
+
+    raise SystemExit(actions.release(terminal, _client(), session))
+
+
+@main.command()
 @click.option("--limit", type=click.IntRange(min=1), default=100, show_default=True)
 @with_terminal
 def failed(terminal: "Terminal", limit: int) -> None:

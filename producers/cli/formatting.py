@@ -6,8 +6,10 @@ from datetime import datetime
 from typing import Any
 
 from turnstile.producers.transcript import HistoryMessage
+from turnstile.turns.output import Item, call_name, is_approval
 from turnstile.turns.question import Question
 from turnstile.turns.states import State
+from turnstile.turns.store.holds import HeldSession
 from turnstile.turns.turn import Record
 
 MOMENTS = frozenset({"called", "since", "grace", "patience", "set_back_from", "swept"})
@@ -35,6 +37,7 @@ def record_text(record: Record) -> str:
         "tokens": _tokens(record.usage),
         "question": question_text(record.question),
         "answer": record.answer or "",
+        "calls": ", ".join(map(call_text, record.calls or ())),
     }
     return "\n".join(f"{name:<10}{text}" for name, text in lines.items() if text)
 
@@ -46,6 +49,18 @@ def state_text(record: Record) -> str:
     if record.state is State.QUEUED:
         return f"queued, {record.place} before it in its session" if record.place else "queued, next in its session"
     return record.state
+
+
+def call_text(call: Item) -> str:
+    """Return an open call on one line: its id, what it is, its name and its arguments."""
+    kind = "approval of " if is_approval(call) else ""
+    return f"{call_name(call)}  {kind}{call['name']} {call['arguments']}"
+
+
+def held_text(held: HeldSession) -> str:
+    """Return a held session and its open calls, one per line."""
+    lines = [f"{held.session}  turn {held.turn}, until {_moment(held.until)}", *(f"  {call_text(call)}" for call in held.calls)]
+    return "\n".join(lines)
 
 
 def failed_text(record: Record) -> str:

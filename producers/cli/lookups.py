@@ -28,6 +28,15 @@ def show_failed(terminal: Terminal, client: ChatClient, limit: int) -> None:
         terminal.result(formatting.failed_text(record), formatting.record_json(record))
 
 
+def show_calls(terminal: Terminal, client: ChatClient, session: str | None, limit: int) -> None:
+    """Show the open calls of a session, or those of all held sessions, the longest held first."""
+    found = [client.calls(name) for name in ([session] if session else client.held(limit))]
+    for held in filter(None, found):
+        terminal.result(formatting.held_text(held), asdict(held))
+    if session and not found[0]:
+        terminal.complain(f"Session {session} waits for no answers.")
+
+
 def show_stats(terminal: Terminal, client: ChatClient) -> None:
     """Show the exact counters."""
     counts = {name: count for name, count in client.stats().items() if name not in formatting.MOMENTS}

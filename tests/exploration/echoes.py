@@ -5,7 +5,8 @@ from hashlib import blake2b
 from typing import Any, cast
 
 from tests.exploration.moves import STALE_WORKER, Moves, held
-from tests.exploration.world import World
+from tests.exploration.world import KEYS, World
+from turnstile.turns.errors import CallNotAnswered, CallNotOpen
 from turnstile.turns.states import State
 from turnstile.turns.store.runner import Call
 from turnstile.turns.turn import Claim
@@ -34,20 +35,33 @@ class Echoes:
         """Yield every echo of a session's turns."""
         seat = world.seat(session)
         for id in world.around["order"][session]:
-            yield from _of_turn(self._moves, id, world.turn(id), seat)
+            yield from _of_turn(self._moves, world, id, seat)
+        yield from _answers(self._moves, world, session)
         for id, attempts in world.around["erased"].items():
             yield f"claim {id}", self._moves.claim(id, STALE_WORKER, "other"), lambda word: bool(word == "unknown")
             for attempt in range(1, attempts + 1):
                 yield from _by(self._moves, held(id, f"{attempt}:{id}", id[0]), {"state": "erased"})
 
 
-def _of_turn(moves: Moves, id: str, turn: dict[str, str], seat: dict[str, str]) -> Iterator[Echo]:
+def _answers(moves: Moves, world: World, session: str) -> Iterator[Echo]:
+    """Answers that nobody waits for, or that were given already."""
+    other, seat = f"{session}9", world.seat(session)
+    refusal = CallNotAnswered if seat.get("phase") == "held" else CallNotOpen
+    yield f"answer nothing in {session}", moves.question(other, "nobody"), lambda found: type(found) is refusal
+    _, _, last = world.value(KEYS.answered(session), "").partition(" ")
+    if seat.get("phase") != "held" and world.turn(last):
+        same = moves.question(other, world.around["answers"][last], last)
+        yield f"the answers of {last} again", same, lambda found: found.id == last and not found.fresh
+
+
+def _of_turn(moves: Moves, world: World, id: str, seat: dict[str, str]) -> Iterator[Echo]:
+    turn = world.turn(id)
     owner = seat.get("owner") if seat.get("head") == id else None
     for attempt in range(1, int(turn["attempts"]) + 1):
         token = f"{attempt}:{id}"
         if token != owner:
             yield from _by(moves, held(id, token, turn["session"]), turn)
-    yield from _again(moves, id, turn, seat, owner)
+    yield from _again(moves, world, id, seat, owner)
 
 
 def _by(moves: Moves, claim: Claim, turn: dict[str, str]) -> Iterator[Echo]:
@@ -65,10 +79,11 @@ def _by(moves: Moves, claim: Claim, turn: dict[str, str]) -> Iterator[Echo]:
     yield f"renew {who}", _any(store.renew(STALE_WORKER, [claim])), lambda words: words == [word]
 
 
-def _again(moves: Moves, id: str, turn: dict[str, str], seat: dict[str, str], owner: str | None) -> Iterator[Echo]:
+def _again(moves: Moves, world: World, id: str, seat: dict[str, str], owner: str | None) -> Iterator[Echo]:
     """Yield the calls that were made before, and those that nobody may make now."""
+    turn = world.turn(id)
     state = State(turn["state"])
-    yield f"submit {id} again", moves.question(id), lambda found: not found.fresh and found.state is state
+    yield f"submit {id} again", moves.submission(world, id), lambda found: not found.fresh and found.state is state
     if owner:
         same = moves.claim(id, seat["worker"], id)
         yield f"claim {id} again", same, lambda found: isinstance(found, Claim) and found.token == owner

@@ -7,7 +7,8 @@ from typing import Any, cast
 
 from tests.exploration.scope import Scope
 from tests.exploration.world import AWHILE, FUTURE, KEYS, PAST, QUEUE, World, normalise
-from turnstile.turns.output import said
+from turnstile.turns.errors import TurnRefused
+from turnstile.turns.output import called, said
 from turnstile.turns.question import Options
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
@@ -54,6 +55,10 @@ class Moves:
         self.store = Describing(settings)
         self.question = cache(self._question)
 
+    def submission(self, world: World, id: str) -> Call[Submitted | TurnRefused]:
+        """Return the call that submits a turn, with its answers to the calls of another."""
+        return self.question(id, world.around["answers"].get(id, ""))
+
     def of(self, text: str, world: World) -> Iterator[Move]:
         """Yield every move of a state. As long as no script was cut, each call may also be cut after any write."""
         for move in self._whole(text, world):
@@ -75,21 +80,34 @@ class Moves:
         yield from self._workers(text, world)
         yield from self._sweeps(text, world)
 
-    def _question(self, id: str) -> Call[Submitted]:
-        """Return the call that submits a turn."""
-        options = Options(stream=self.scope.streams)
-        return cast("Call[Submitted]", self.store.submit(id, id[0], f"question {id}", options, reply=id[-1] == "1"))
+    def _question(self, id: str, answered: str = "", asked: str = "") -> Call[Submitted | TurnRefused]:
+        """Return the call that submits a turn, which may answer that of turn `answered`, with the question of turn `asked`."""
+        answers = {_call(answered): "sunny"} if answered else {}
+        options = Options(stream=self.scope.streams, answers=answers)
+        reply = (asked or id)[-1] == "1"
+        return _refusable(self.store.submit(id, id[0], f"question {asked or id}", options, reply=reply))
 
     def claim(self, id: str, worker: str, nonce: str) -> Call[Claim | str]:
         """Return the call that claims a turn."""
         return cast("Call[Claim | str]", self.store.claim(id, worker, nonce))
 
-    def finish(self, claim: Claim, state: State = State.COMPLETED, after: int = 0, text: str = "") -> Call[State | None]:
-        """Return the call that ends a turn."""
+    def finish(
+        self,
+        claim: Claim,
+        state: State = State.COMPLETED,
+        after: int = 0,
+        text: str = "",
+        *,
+        answered: str = "",
+        asks: bool = False,
+    ) -> Call[State | None]:
+        """Return the call that ends a turn, which has answered the call of turn `answered`, or asks for something itself."""
+        output = (called(_call(claim.id), "weather", "{}"),) if asks else said(f"answer {claim.id}")
         if state is State.FAILED:
             outcome, messages = Outcome(state, code="chain_error", message="It broke."), []
         else:
-            outcome, messages = Outcome(state, said(f"answer {claim.id}")), pair(claim.id)
+            outcome = Outcome(state, output, closing=[f"closed {claim.id}"] if asks else ())
+            messages = [*([f"tool {answered}"] if answered else []), *pair(claim.id)]
         return cast("Call[State | None]", self.store.finish(claim, outcome, messages, after=after, text=text))
 
     def _submit(self, text: str, session: str) -> Iterator[Move]:
@@ -98,8 +116,13 @@ class Moves:
         if submitted[session] == self.scope.turns[session]:
             return
         submitted[session] += 1
-        id = f"{session}{submitted[session]}"
-        place = len(world.mailbox(session)) + 1 if world.seat(session) else 0
+        id, seat = f"{session}{submitted[session]}", world.seat(session)
+        if seat.get("phase") == "held":
+            met = World.read(world.text())
+            met.around["answers"][id] = seat["held"]
+            met.put_first(session, id)
+            yield Move(f"answer {seat['held']} by {id}", met, self.submission(met, id), lambda s: s.fresh and s.place == 0)
+        place = len(world.mailbox(session)) + 1 if seat else 0
         world.around["order"][session].append(id)
         yield Move(f"submit {id}", world, self.question(id), lambda s: s.fresh and s.place == place)
 
@@ -109,7 +132,7 @@ class Moves:
             met = World.read(text)
             if not met.turn(id):
                 met.around["anew"] = [*met.around.get("anew", ()), id]
-            yield Move(f"submit {id} again", met, self.question(id))
+            yield Move(f"submit {id} again", met, self.submission(met, id))
 
     def _time(self, text: str, world: World, session: str) -> Iterator[Move]:
         seat, due = world.seat(session), world.due.get(session)
@@ -140,9 +163,14 @@ class Moves:
         def move(label: str, call: Any, fits: Callable[[Any], bool], *, drains: bool = False) -> Move:
             return Move(f"{worker} {label} {id}", world, call, fits, drains)
 
-        last = "text" if self.scope.streams else ""
-        done = self.finish(claim, after=sequence, text=last)
+        last, answered = "text" if self.scope.streams else "", turn.get("answers", "")
+        done = self.finish(claim, after=sequence, text=last, answered=answered)
         yield move("finishes", done, lambda state: state is State.COMPLETED, drains=True)
+        if world.around["left"].get("calls"):
+            asking = World.read(world.text())
+            asking.around["left"]["calls"] -= 1
+            asks = self.finish(claim, after=sequence, text=last, answered=answered, asks=True)
+            yield Move(f"{worker} asks for {id}", asking, asks, _is(State.COMPLETED))
         if PAST in (world.due[session], seat["lease"]):
             yield move("renews", self.store.renew(worker, [claim]), lambda words: words == ["kept"])
         if self.scope.fails:
@@ -158,7 +186,8 @@ class Moves:
     def _cancels(self, world: World, session: str) -> Iterator[Move]:
         if self.scope.cancels:
             for id in [*filter(None, [world.seat(session).get("head")]), *world.mailbox(session)]:
-                if not world.turn(id):  # the script that was to write it was cut
+                # The script that was to write it was cut, or its calls are open.
+                if not world.turn(id) or State(world.turn(id)["state"]).ended:
                     continue
                 yield Move(f"cancel {id}", world, cast("Any", self.store.cancel(id)), _is(State.CANCELLED))
 
@@ -166,15 +195,22 @@ class Moves:
         left = world.around["left"]
         if left.get("retry"):
             for id in world.around["order"][session]:
-                if world.turn(id).get("state") == "failed":
+                turn = world.turn(id)
+                open_still = world.seat(session).get("held") if world.seat(session).get("phase") == "held" else None
+                if turn.get("state") == "failed" and turn.get("answers") in (None, open_still):
                     yield self._retry(World.read(text), session, id)
+        if world.seat(session).get("phase") == "held":
+            yield Move(f"release {session}", world, cast("Any", self.store.release_session(session)), _is(True))
         if left.get("erase") and world.around["order"][session]:
             yield self._erase(World.read(text), session)
 
     def _retry(self, world: World, session: str, id: str) -> Move:
         world.around["left"]["retry"] -= 1
         world.around["order"][session].remove(id)
-        world.around["order"][session].append(id)
+        if world.turn(id).get("answers"):
+            world.put_first(session, id)
+        else:
+            world.around["order"][session].append(id)
         return Move(f"retry {id}", world, cast("Any", self.store.retry(id)), _is(State.QUEUED))
 
     def _erase(self, world: World, session: str) -> Move:
@@ -244,6 +280,22 @@ def _cuts(move: Move, call: Call[Any]) -> Iterator[Move]:
         met.around["left"]["cut"] -= 1
         cut = Call(cut_name(call.name, writes), call.args, call.read)
         yield Move(f"{move.label}, cut after {writes} writes", met, cut, _anything)
+
+
+def _call(id: str) -> str:
+    return f"call {id}"
+
+
+def _refusable(call: Any) -> Call[Submitted | TurnRefused]:
+    """Return the call with its refusal as a result."""
+
+    def read(reply: Any) -> Submitted | TurnRefused:
+        try:
+            return cast("Submitted", call.read(reply))
+        except TurnRefused as refused:
+            return refused
+
+    return Call(call.name, call.args, read)
 
 
 def cut_name(script: str, writes: int) -> str:
@@ -322,6 +374,7 @@ def _claimed(world: World, id: str) -> Callable[[Any], bool]:
             and (found.session, found.question) == (session, f"question {id}")
             and (found.token, found.attempt) == (f"{attempt}:{id}", attempt)
             and found.window == window
+            and found.thread == turn.get("thread", id)
         )
 
     return fits

@@ -1,6 +1,6 @@
 """The rules that hold in every state, and in every step from one to the next."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import permutations
 
 from tests.exploration.moves import pair
@@ -11,7 +11,9 @@ _SEAT = {
     "dispatched": {"head", "phase", "sent"},
     "delayed": {"head", "phase", "sent"},
     "running": {"head", "phase", "sent", "owner", "lease", "worker"},
+    "held": {"head", "phase", "sent", "lease"},
 }
+_HOLD = {"held", "calls", "closing", "thread"}
 
 
 def violations(world: World) -> Iterator[str]:
@@ -36,23 +38,29 @@ def _after_a_cut(world: World) -> Iterator[str]:
         history = world.history(session)
         if len(history) != len(set(history)):
             yield f"{session}: history {history}"
+        if world.turn(world.seat(session).get("head", "")).get("state") == "running":
+            yield from _open_calls(world, session)
     if world.due:
         return
     for session in world.sessions:
-        completed = [id for id in world.around["order"][session] if world.turn(id).get("state") == "completed"]
-        history = world.history(session)
-        orders = [completed] if "anew" not in world.around else permutations(completed)
-        if history not in ([message for id in order for message in pair(id)] for order in orders):
-            yield f"{session}: history {history}, completed {completed}"
-        if world.seat(session) or world.mailbox(session):
-            yield f"{session}: nothing is due, with {world.seat(session)} and {world.mailbox(session)}"
+        yield from _at_rest(world, session)
     for id, turn in world.turns().items():
         if not State(turn["state"]).ended or turn.keys() & {"owed", "rest"}:
             yield f"{id}: nothing is due, and it is {turn}"
         else:
             yield from _turn(world, id, turn)
-    if world.value(KEYS.open, {}) or world.owned():
+    if world.value(KEYS.open, {}) or world.value(KEYS.held, {}) or world.owned():
         yield f"nothing is due, with {world.value(KEYS.open, {})} open and {world.owned()} held"
+
+
+def _at_rest(world: World, session: str) -> Iterator[str]:
+    completed = [id for id in world.around["order"][session] if world.turn(id).get("state") == "completed"]
+    told = world.history(session)
+    orders = [completed] if "anew" not in world.around else permutations(completed)
+    if told not in (_messages(world, session, order) for order in orders):
+        yield f"{session}: history {told}, completed {completed}"
+    if world.seat(session) or world.mailbox(session):
+        yield f"{session}: nothing is due, with {world.seat(session)} and {world.mailbox(session)}"
 
 
 def _seat(world: World, session: str) -> Iterator[str]:
@@ -64,13 +72,17 @@ def _seat(world: World, session: str) -> Iterator[str]:
         if world.mailbox(session):
             yield f"{session}: idle with a mailbox"
         return
-    if seat.keys() != _SEAT.get(seat.get("phase", ""), set()):
+    if seat.keys() - _HOLD != _SEAT.get(seat.get("phase", ""), set()) or seat.keys() & _HOLD not in (set(), _HOLD):
         yield f"{session}: seat {seat}"
         return
     turn = world.turn(seat["head"])
-    running = seat["phase"] == "running"
-    if not turn or turn["state"] != ("running" if running else "queued"):
+    running, held = seat["phase"] == "running", seat["phase"] == "held"
+    if not turn or turn["state"] != ("running" if running else "completed" if held else "queued"):
         yield f"{session}: {seat['phase']} with a turn that is {turn.get('state')}"
+    if seat.get("held") != (seat["head"] if held else turn.get("answers")):
+        yield f"{session}: {seat}, and its head answers {turn.get('answers')}"
+    if (session in world.value(KEYS.held, {})) != held:
+        yield f"{session}: {seat['phase']}, among the held {world.value(KEYS.held, {})}"
     if running and turn and seat["owner"].partition(":")[0] != turn["attempts"]:
         yield f"{session}: owner {seat['owner']} after {turn['attempts']} attempts"
 
@@ -78,7 +90,7 @@ def _seat(world: World, session: str) -> Iterator[str]:
 def _places(world: World, session: str) -> Iterator[str]:
     """Turns that have not ended stand in the session once each, in the order of acceptance; at most one runs."""
     seat, order = world.seat(session), world.around["order"][session]
-    standing = [*([seat["head"]] if seat else []), *world.mailbox(session)]
+    standing = [*([seat["head"]] if seat and seat["phase"] != "held" else []), *world.mailbox(session)]
     turns = {id: world.turn(id) for id in order}
     if not all(turns.values()):
         yield f"{session}: of {order}, some have no record"
@@ -94,8 +106,32 @@ def _places(world: World, session: str) -> Iterator[str]:
 
 def _history(world: World, session: str) -> Iterator[str]:
     completed = [id for id in world.around["order"][session] if world.turn(id).get("state") == "completed"]
-    if world.history(session) != [message for id in completed for message in pair(id)]:
-        yield f"{session}: history {world.history(session)}, completed {completed}"
+    told = world.history(session)
+    if told != _messages(world, session, completed):
+        yield f"{session}: history {told}, completed {completed}"
+    yield from _open_calls(world, session)
+
+
+def _messages(world: World, session: str, completed: Sequence[str]) -> list[str]:
+    """The history that these turns make, one after the other."""
+    turns = {id: world.turn(id) for id in completed}
+    answered = {turn.get("answers") for turn in turns.values()} | {world.seat(session).get("held")}
+    told: list[str] = []
+    for id, turn in turns.items():
+        told += [f"tool {turn['answers']}"] if "answers" in turn else []
+        told += [*pair(id), *([f"closed {id}"] if "calls" in turn and id not in answered else [])]
+    return told
+
+
+def _open_calls(world: World, session: str) -> Iterator[str]:
+    """No history holds an open call, except for those who answer it, as long as they are to."""
+    told, seat = world.history(session), world.seat(session)
+    for place, message in enumerate(told):
+        kind, _, id = message.partition(" ")
+        asks = kind == "ai" and "calls" in world.turn(id)
+        open_still = asks and told[place + 1 : place + 2] not in ([f"tool {id}"], [f"closed {id}"])
+        if open_still and not (seat.get("held") == id and place == len(told) - 1):
+            yield f"{session}: the call of {id} is open in {told}, with {seat}"
 
 
 def _turn(world: World, id: str, turn: dict[str, str]) -> Iterator[str]:
@@ -146,8 +182,8 @@ def _counters(world: World) -> Iterator[str]:
 def _keys(world: World) -> Iterator[str]:
     """Nothing is stored but what keys.py names."""
     sessions, ids = world.sessions, list(world.turns())
-    known = {QUEUE, KEYS.due, KEYS.failed, KEYS.open, KEYS.stats, KEYS.workers, KEYS.heard}
-    known |= {make(name) for make in (KEYS.history, KEYS.session, KEYS.mailbox, KEYS.turns) for name in sessions}
+    known = {QUEUE, KEYS.due, KEYS.failed, KEYS.open, KEYS.held, KEYS.stats, KEYS.workers, KEYS.heard}
+    known |= {make(name) for make in (KEYS.history, KEYS.session, KEYS.mailbox, KEYS.turns, KEYS.answered) for name in sessions}
     known |= {make(id) for make in (KEYS.turn, KEYS.events, KEYS.celery_result) for id in ids}
     known |= {KEYS.owned(worker) for worker in world.owned()}
     if world.data.keys() - known:

@@ -37,6 +37,7 @@ class Scope:
             "order": {session: [] for session in self.turns},
             "submitted": dict.fromkeys(self.turns, 0),
             "erased": {},
+            "answers": {},
             "left": dict(self.rare),
         }
         return World({"turnstile:stats": ["hash", {"passed:chat": "0", "sent:chat": "0"}, False]}, around)

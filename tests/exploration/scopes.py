@@ -10,6 +10,8 @@ SMALL = (
     Scope("one streamed turn", {"A": 1}, copies=1, forgiven=1, delays=True, deaf=True, early=True, streams=True),
     Scope("one session", {"A": 2}, cancels=True, fails=True),
     Scope("two sessions", {"A": 1, "B": 1}, attempts=1),
+    Scope("open calls", {"A": 2}, attempts=1, copies=1, cancels=True, fails=True, rare={"calls": 1, "retry": 1}),
+    Scope("calls upon calls", {"A": 3}, workers=1, attempts=1, copies=1, crashes=False, rare={"calls": 2, "erase": 1}),
     Scope("a cut", {"A": 2}, workers=1, attempts=1, copies=1, crashes=False, rare={"cut": 1}),
 )
 
@@ -19,5 +21,7 @@ FULL = (
     Scope("two sessions, cancels and requeues", {"A": 1, "B": 1}, cancels=True, delays=True),
     Scope("a cut among two turns", {"A": 2}, attempts=1, copies=1, cancels=True, streams=True, rare={"cut": 1}),
     Scope("a cut in one turn", {"A": 1}, copies=1, cancels=True, fails=True, delays=True, rare={"cut": 1}),
+    Scope("open calls, three turns", {"A": 3}, attempts=1, copies=1, cancels=True, fails=True, rare={"calls": 1, "retry": 1}),
+    Scope("a cut among open calls", {"A": 2}, workers=1, attempts=1, copies=1, crashes=False, rare={"calls": 1, "cut": 1}),
     Scope("two turns, everything", {"A": 2}, forgiven=1, cancels=True, fails=True, delays=True, deaf=True, early=True),
 )

@@ -22,7 +22,8 @@ _KEPT = ("accepted", "completed", "failed", "cancelled", f"sent:{QUEUE}", f"pass
 class World:
     """A state. `data` is key → [kind, value, whether it expires].
 
-    `around` is what the server does not know: `order` (session → turns as accepted), `erased` (turn → attempts it had),
+    `around` is what the server does not know: `order` (session → turns as they come to run), `erased` (turn → attempts it had),
+    `answers` (turn → the turn whose calls it answers),
     and how many of each rare event may still come.
     """
 
@@ -88,6 +89,13 @@ class World:
         """The turns whose dispatches stand in the queue, sorted: any may be the next."""
         return list(self.value(QUEUE, ()))
 
+    def put_first(self, session: str, id: str) -> None:
+        """Let a turn come before all of its session that have not ended, wherever it stood."""
+        order = [other for other in self.around["order"][session] if other != id]
+        living = (place for place, other in enumerate(order) if self.turn(other).get("state") in ("queued", "running"))
+        order.insert(next(living, len(order)), id)
+        self.around["order"][session] = order
+
     @property
     def stats(self) -> dict[str, str]:
         """The counters."""
@@ -97,6 +105,7 @@ class World:
         """Return the data of one session."""
         ids = self.around["order"][session]
         keys = [KEYS.session(session), KEYS.mailbox(session), KEYS.turns(session), KEYS.history(session)]
+        keys.append(KEYS.answered(session))
         keys += [make(id) for id in ids for make in (KEYS.turn, KEYS.events, KEYS.celery_result)]
         return [session, ids, self.due.get(session), self.around["erased"], *(sorted_entry(self.data.get(key)) for key in keys)]
 
@@ -156,6 +165,7 @@ def _forget_moments(world: World, now: int) -> None:
         data[KEYS.due][1] = {session: _phase(moment, now) for session, moment in world.due.items()}
     _all(data, KEYS.failed, FUTURE)
     _all(data, KEYS.open, FUTURE)
+    _all(data, KEYS.held, FUTURE)
     _all(data, KEYS.heard, AWHILE)
     stats = world.stats
     kept = {name: stats[name] for name in _KEPT if name in stats}

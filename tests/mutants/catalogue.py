@@ -4,9 +4,10 @@ from tests.mutants.in_celery import CELERY
 from tests.mutants.in_cuts import CUTS
 from tests.mutants.in_graphs import GRAPHS
 from tests.mutants.in_history import HISTORY
+from tests.mutants.in_holds import HOLDS
 from tests.mutants.in_sessions import SESSIONS
 from tests.mutants.in_turns import TURNS
 from tests.mutants.in_upkeep import UPKEEP
 from tests.mutants.in_worker import WORKER
 
-MUTANTS = (*TURNS, *SESSIONS, *UPKEEP, *CUTS, *WORKER, *GRAPHS, *HISTORY, *CELERY)
+MUTANTS = (*TURNS, *SESSIONS, *HOLDS, *UPKEEP, *CUTS, *WORKER, *GRAPHS, *HISTORY, *CELERY)

@@ -24,17 +24,17 @@ _USERS = {
     "lib/outage_grace": "reap",
 }
 _REGRESSIONS = "tests/scripts/test_regressions.py"
-_CUTS = "tests/scripts/test_cuts.py"
-_SMALL_SCOPE = "tests/exploration/test_small_scope.py::test_no_interleaving_breaks_a_rule"
+CUTS = "tests/scripts/test_cuts.py"
+SMALL_SCOPE = "tests/exploration/test_small_scope.py::test_no_interleaving_breaks_a_rule"
 
 
 def in_script(name: str, breaks: str, old: str, new: str, *, script: str) -> Mutant:
     """Describe a fault in a script or a part, by its folder and name."""
     subject = _USERS.get(script, script.partition("/")[2])
-    tests = (f"tests/scripts/test_{subject}.py", _REGRESSIONS, _SMALL_SCOPE)
+    tests = (f"tests/scripts/test_{subject}.py", _REGRESSIONS, SMALL_SCOPE)
     return Mutant(name, breaks, f"turns/lua/{script}.lua", old, new, tests)
 
 
 def in_cut(name: str, breaks: str, old: str, new: str, *, script: str) -> Mutant:
     """Describe a fault that shows only when a script is cut short."""
-    return Mutant(name, breaks, f"turns/lua/{script}.lua", old, new, (_CUTS,))
+    return Mutant(name, breaks, f"turns/lua/{script}.lua", old, new, (CUTS,))

@@ -1,34 +1,21 @@
 """A session whose last turn has open calls: nothing else runs there before they are answered or closed."""
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
 from tests.scripts.conftest import Stage
-from tests.scripts.scene import TIME, WEATHER, Scene, answered, asking, closing, dangling, pair
-from turnstile.turns.errors import CallNotAnswered, CallNotOpen, InvalidTurn, SessionHeld, TurnConflict, TurnNotEnded
-from turnstile.turns.output import approval_request, call_name, said
-from turnstile.turns.question import Options
+from tests.scripts.held_scene import NONE, hold, run
+from tests.scripts.scene import TIME, WEATHER, Scene, asking, closing
+from turnstile.turns.errors import CallNotOpen, InvalidTurn, SessionHeld, TurnNotEnded
+from turnstile.turns.output import said
 from turnstile.turns.states import State
 from turnstile.turns.store.working import Outcome
 
-NONE = closing("a", (WEATHER,))
-PAY = approval_request("i1", 0, "pay", '{"amount":1}')
 
-
-def hold(scene: Scene, *calls: dict[str, Any], session: str = "foo") -> None:
-    """Turn `a` ends with open calls; `b` waits."""
-    scene.hold(scene.start("a", session=session), *calls)
-    scene.submit("b", session=session)
-
-
-def run(scene: Scene, id: str) -> None:
-    """Claim a dispatched turn, look at what its model is given, and complete it."""
-    assert scene.pop() == id
-    claim = scene.claim(id)
-    assert set(dangling(reversed(claim.window))) == claim.answers.keys()
-    assert scene.complete(claim) is State.COMPLETED
+def expire(scene: Scene) -> None:
+    scene.expire_lease()
+    assert scene.turns.sweep().expired == 1
 
 
 def test_nothing_runs_before_the_calls_are_answered(scene: Scene) -> None:
@@ -45,118 +32,6 @@ def test_nothing_runs_before_the_calls_are_answered(scene: Scene) -> None:
     assert held
     assert (held.turn, held.calls) == ("a", (WEATHER,))
     assert 590 < held.until - scene.turns.now() <= 600
-
-
-def test_the_answer_goes_before_all_that_wait(scene: Scene) -> None:
-    hold(scene)
-    done = scene.answer("c")
-    assert (done.id, done.state, done.place, done.fresh) == ("c", State.QUEUED, 0, True)
-    assert scene.turns.status("a").calls == ()
-    assert (scene.turns.held(), scene.turns.read_hold("foo"), scene.stat("held")) == ([], None, 0)
-    assert scene.pop() == "c"
-    claim = scene.claim("c")
-    assert (claim.answers, claim.thread) == ({"call_1": "sunny"}, "a")
-    scene.complete(claim)
-    run(scene, "b")
-    assert scene.history() == [*asking("a", WEATHER), *answered(claim), *pair("c"), *pair("b")]
-    scene.assert_idle()
-    scene.assert_all_will_expire()
-
-
-def test_an_answer_brings_its_exchange_however_short_the_window_is(stage: Stage) -> None:
-    scene = stage.open(window_messages=0)
-    hold(scene)
-    scene.answer("c")
-    scene.pop()
-    assert [element.decode() for element in scene.claim("c").window] == asking("a", WEATHER)[::-1]
-
-
-def test_a_turn_of_its_own_is_a_thread_of_its_own(scene: Scene) -> None:
-    assert scene.start("a").thread == "a"
-
-
-def test_a_thread_goes_on_through_all_its_answers(scene: Scene) -> None:
-    hold(scene)
-    for id in ("c", "d"):
-        scene.answer(id)
-        scene.pop()
-        claim = scene.claim(id)
-        assert claim.thread == "a"
-        scene.hold(claim)
-    scene.answer("e")
-    run(scene, "e")
-    run(scene, "b")
-    assert dangling(scene.history()) == []
-    scene.assert_idle()
-
-
-def test_all_calls_are_answered_at_once(scene: Scene) -> None:
-    hold(scene, WEATHER, TIME)
-    before = scene.picture()
-    with pytest.raises(CallNotAnswered, match="call_2"):
-        scene.answer("c", call_1="sunny")
-    with pytest.raises(CallNotOpen, match="call_9"):
-        scene.answer("c", call_1="sunny", call_2="noon", call_9="what?")
-    assert scene.picture() == before
-    scene.answer("c", call_2="noon", call_1="sunny")
-    run(scene, "c")
-
-
-def test_an_approval_takes_a_decision(scene: Scene) -> None:
-    hold(scene, PAY)
-    with pytest.raises(CallNotAnswered, match="decision"):
-        scene.answer("c", **{call_name(PAY): "I do not know"})
-    with pytest.raises(CallNotOpen, match="mcpr_other"):
-        scene.answer("c", **{call_name(PAY): "approve", "mcpr_other": "approve"})
-    scene.answer("c", **{call_name(PAY): "approve"})
-    assert scene.turns.status("c").options.answers == {call_name(PAY): "approve"}
-
-
-def test_an_answer_given_twice_counts_once(scene: Scene) -> None:
-    hold(scene)
-    scene.answer("c")
-    before = scene.picture()
-    assert scene.answer("c").fresh is False
-    again = scene.answer("other")
-    assert (again.id, again.fresh, again.state) == ("c", False, State.QUEUED)
-    run(scene, "c")
-    again = scene.answer("yet-another")
-    assert (again.id, again.fresh, again.state) == ("c", False, State.COMPLETED)
-    assert scene.turns.status("c").dispatches == 1
-    assert before.keys() >= {scene.keys.answered("foo")}
-
-
-def test_another_answer_is_refused_when_one_was_given(scene: Scene) -> None:
-    hold(scene)
-    scene.answer("c")
-    with pytest.raises(CallNotOpen, match="call_1"):
-        scene.answer("d", call_1="rainy")
-    with pytest.raises(TurnConflict):
-        scene.answer("c", call_1="rainy")
-
-
-def test_nothing_is_answered_where_nothing_is_open(scene: Scene) -> None:
-    with pytest.raises(CallNotOpen, match="call_1"):
-        scene.answer("a")
-    scene.start("b")
-    with pytest.raises(CallNotOpen, match="call_1"):
-        scene.answer("c")
-    assert scene.waiting() == []
-
-
-def test_too_large_answers_are_refused(stage: Stage) -> None:
-    scene = stage.open(max_question_bytes=10)
-    hold(scene)
-    with pytest.raises(InvalidTurn, match="TURNSTILE_MAX_QUESTION_BYTES"):
-        scene.answer("c", call_1="x" * 12)
-    scene.turns.submit("c", "foo", "", Options(answers={"call_1": "x" * 8}))
-    with pytest.raises(InvalidTurn):
-        scene.turns.submit("d", "foo", "")
-
-
-def expire(scene: Scene) -> None:
-    scene.expire_lease()
-    assert scene.turns.sweep().expired == 1
 
 
 @pytest.mark.parametrize("end", [expire, lambda scene: scene.turns.release_session("foo")], ids=["expired", "released"])
@@ -203,82 +78,6 @@ def test_a_late_message_of_the_held_turn_changes_nothing(scene: Scene) -> None:
     assert scene.turns.renew("w1", [claim]) == ["lost"]
     assert scene.turns.requeue(claim) is False
     assert scene.picture() == before
-
-
-@pytest.mark.parametrize("worker_lost", [True, False])
-def test_calls_wait_anew_when_their_answer_fails(scene: Scene, worker_lost: bool) -> None:
-    hold(scene)
-    scene.answer("c")
-    scene.pop()
-    claim = scene.claim("c")
-    if worker_lost:
-        scene.lose(times=5)
-    else:
-        scene.fail(claim)
-    assert scene.state("c") is State.FAILED
-    assert (scene.seat()["head"], scene.seat()["phase"]) == ("a", "held")
-    assert (scene.turns.status("a").calls, scene.turns.held()) == ((WEATHER,), ["foo"])
-    assert "worker" not in scene.seat()
-    scene.answer("d")
-    while scene.queue()[0] != "d":
-        scene.pop()
-    run(scene, "d")
-    run(scene, "b")
-
-
-def test_a_failed_answer_is_retried_at_once(scene: Scene) -> None:
-    hold(scene)
-    scene.answer("c")
-    scene.pop()
-    scene.fail(scene.claim("c"))
-    assert scene.turns.retry("c") is State.QUEUED
-    assert scene.waiting() == ["b"]
-    assert scene.pop() == "c"
-    claim = scene.claim("c")
-    assert (claim.answers, claim.thread) == ({"call_1": "sunny"}, "a")
-    scene.complete(claim)
-    run(scene, "b")
-
-
-def test_a_failed_answer_is_not_retried_once_the_calls_are_closed(scene: Scene) -> None:
-    hold(scene)
-    scene.answer("c")
-    scene.pop()
-    scene.fail(scene.claim("c"))
-    scene.turns.release_session("foo")
-    with pytest.raises(CallNotOpen):
-        scene.turns.retry("c")
-    assert scene.state("c") is State.FAILED
-    run(scene, "b")
-    scene.assert_idle()
-
-
-@pytest.mark.parametrize("running", [True, False])
-def test_a_cancelled_answer_closes_the_calls(scene: Scene, running: bool) -> None:
-    hold(scene)
-    scene.answer("c")
-    scene.pop()
-    if running:
-        scene.claim("c")
-    assert scene.turns.cancel("c") is State.CANCELLED
-    assert scene.history() == [*asking("a", WEATHER), *NONE]
-    run(scene, "b")
-    scene.assert_idle()
-
-
-def test_an_answer_that_loses_its_worker_goes_on(scene: Scene) -> None:
-    hold(scene)
-    scene.answer("c")
-    scene.pop()
-    scene.claim("c")
-    scene.lose()
-    scene.pop()
-    claim = scene.claim("c")
-    assert scene.turns.requeue(claim, 60)
-    scene.make_due()
-    scene.turns.sweep()
-    run(scene, "c")
-    run(scene, "b")
 
 
 def test_a_question_may_be_refused_by_a_held_session(scene: Scene) -> None:
@@ -379,108 +178,3 @@ def test_a_broken_history_does_not_hold_its_session_for_ever(scene: Scene) -> No
     scene.client.set(scene.keys.history("foo"), "somebody else's")
     expire(scene)
     assert scene.pop() == "b"
-
-
-# A turn that follows another one by its id, as the gateway has it.
-
-
-def test_who_follows_the_held_turn_with_answers_answers(scene: Scene) -> None:
-    hold(scene)
-    done = scene.turns.follow("c", "a", "branch", "", Options(answers={"call_1": "sunny"}))
-    assert (done.session, done.place) == ("foo", 0)
-    again = scene.turns.follow("other", "a", "branch2", "", Options(answers={"call_1": "sunny"}))
-    assert (again.id, again.session, again.fresh) == ("c", "foo", False)
-    run(scene, "c")
-    run(scene, "b")
-    scene.assert_idle()
-
-
-@pytest.mark.parametrize(("when_held", "place"), [("queue", 1), ("close", 0)])
-def test_who_follows_the_held_turn_without_answers_waits_or_closes(scene: Scene, when_held: str, place: int) -> None:
-    scene.hold(scene.start("a"))
-    done = scene.turns.follow("c", "a", "branch", "hi", when_held=when_held)
-    assert (done.session, done.place) == ("foo", place)
-    if when_held == "queue":
-        scene.turns.release_session("foo")
-    run(scene, "c")
-    assert scene.history() == [*asking("a", WEATHER), *NONE, *pair("c")]
-    scene.hold(scene.start("d"))
-    with pytest.raises(SessionHeld):
-        scene.turns.follow("e", "d", "branch", "hi", when_held="reject")
-
-
-def close_and_go_on(scene: Scene) -> None:
-    scene.turns.release_session("foo")
-    run(scene, "b")
-
-
-def answer_and_go_on(scene: Scene) -> None:
-    scene.answer("z", call_1="rainy")
-    run(scene, "z")
-    run(scene, "b")
-
-
-def marked(scene: Scene) -> None:
-    """As `hold`, with the marks by which a branch tells where a turn ended."""
-    claim = scene.start("a")
-    elements = [
-        element.replace('{"type"', '{"turnstile": {"turn": "a", "at": 1}, "type"', 1) for element in asking("a", WEATHER)
-    ]
-    closings = [element.replace('{"type"', '{"turnstile": {"turn": "a", "at": 1}, "type"', 1) for element in NONE]
-    scene.turns.finish(claim, Outcome(State.COMPLETED, (WEATHER,), closing=closings), elements)
-    scene.submit("b")
-
-
-@pytest.mark.parametrize("go_on", [close_and_go_on, answer_and_go_on])
-def test_late_answers_are_given_in_a_branch(scene: Scene, go_on: Callable[[Scene], None]) -> None:
-    marked(scene)
-    go_on(scene)
-    before = scene.history()
-    done = scene.turns.follow("c", "a", "branch", "", Options(answers={"call_1": "sunny"}))
-    assert (done.session, done.place) == ("branch", 0)
-    assert len(scene.history("branch")) == 2
-    assert scene.pop() == "c"
-    claim = scene.claim("c")
-    assert (claim.thread, claim.session) == ("c", "branch")
-    assert dangling(reversed(claim.window)) == ["call_1"]
-    scene.fail(claim)
-    assert scene.seat("branch")["phase"] == "held"
-    scene.expire_lease("branch")
-    scene.turns.sweep()
-    assert dangling(scene.history("branch")) == []
-    assert len(scene.history("branch")) == 3
-    assert scene.history() == before
-    scene.assert_idle("foo", "branch")
-
-
-@pytest.mark.parametrize("go_on", [close_and_go_on, answer_and_go_on, lambda _: None])
-def test_a_branch_at_a_held_turn_has_no_open_call(scene: Scene, go_on: Callable[[Scene], None]) -> None:
-    marked(scene)
-    go_on(scene)
-    assert scene.turns.follow("c", "a", "branch", "hi").session == "branch"
-    assert len(scene.history("branch")) == 3
-    run(scene, "c")
-    assert dangling(scene.history("branch")) == []
-
-
-def test_closing_elements_alone_are_nothing_that_followed(scene: Scene) -> None:
-    scene.hold(scene.start("a"), WEATHER, TIME)
-    scene.turns.release_session("foo")
-    assert scene.turns.follow("b", "a", "branch", "hi").session == "foo"
-    run(scene, "b")
-    assert dangling(scene.history()) == []
-
-
-def test_a_late_decision_is_refused(scene: Scene) -> None:
-    hold(scene, PAY)
-    scene.turns.release_session("foo")
-    run(scene, "b")
-    with pytest.raises(CallNotOpen, match="mcpr_"):
-        scene.turns.follow("c", "a", "branch", "", Options(answers={call_name(PAY): "approve"}))
-    assert scene.history("branch") == []
-
-
-def test_answers_to_a_turn_without_calls_are_refused(scene: Scene) -> None:
-    scene.complete(scene.start("a"))
-    with pytest.raises(CallNotOpen, match="call_1"):
-        scene.turns.follow("b", "a", "branch", "", Options(answers={"call_1": "sunny"}))

@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from tests.scripts.cutting import cut, in_pieces
-from tests.scripts.scene import Scene, pair, pairs
+from tests.scripts.scene import Scene, answered, asking, closing, dangling, pair
 from turnstile.turns.celery_message import QUEUES
-from turnstile.turns.errors import TurnConflict, UnknownTurn
-from turnstile.turns.output import said
+from turnstile.turns.errors import CallNotAnswered, CallNotOpen, SessionHeld, TurnConflict, UnknownTurn
+from turnstile.turns.output import Item, called, said
 from turnstile.turns.question import Options
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import TRANSITIONS, State
@@ -58,6 +58,14 @@ class Turn:
     events: list[str] = field(default_factory=list)
     gone: int = 0
     """Events of an earlier life, before a retry."""
+    answers: str = ""
+    """The turn whose call it answers."""
+    thread: str = ""
+
+    @property
+    def call(self) -> Item:
+        """The call that it may leave open."""
+        return called(f"call-{self.id}", "weather", "{}")
 
     @property
     def over(self) -> bool:
@@ -66,12 +74,28 @@ class Turn:
 
 @dataclass
 class Session:
-    """A session's unfinished turns in the order they are to run, and the turns in its history."""
+    """A session's unfinished turns in the order they are to run, the one with open calls, and the messages of its history."""
 
     line: list[Turn] = field(default_factory=list)
     phase: str = "dispatched"
     owner: str = ""
     history: list[str] = field(default_factory=list)
+    asking: Turn | None = None
+    """The turn whose call is open, while nobody answers it (phase held) and while it is being answered."""
+
+    @property
+    def held(self) -> bool:
+        return self.phase == "held"
+
+    @property
+    def idle(self) -> bool:
+        return not self.line and not self.held
+
+    def close(self) -> None:
+        """The open call gets its closing element."""
+        assert self.asking
+        self.history += closing(self.asking.id, (self.asking.call,))
+        self.asking, self.phase = None, "dispatched"
 
 
 class Faltering(TurnStore):
@@ -126,15 +150,65 @@ class Turns(RuleBasedStateMachine):
 
     def _submit(self, session: str, queue: str = "chat", stream: bool = True, reply: bool = False, id: str = "") -> None:
         turn = Turn(id or f"t{next(self.numbers)}", session, "what?", Options(queue=queue, stream=stream))
-        line = self.sessions[session].line
+        home = self.sessions[session]
         done = self.turns.submit(turn.id, session, turn.question, turn.options, reply=reply)
         assert (done.fresh, done.state) == (True, State.QUEUED)
-        assert len(line) <= done.place <= len(line) + bool(self.turns.cuts and line)
-        if not line:
-            self.sessions[session].phase = "dispatched"
-        line.append(turn)
+        ahead = len(home.line) + home.held
+        assert ahead <= done.place <= ahead + bool(self.turns.cuts and home.line)
+        if home.idle:
+            home.phase = "dispatched"
+        self._accept(turn, len(home.line))
+
+    def _accept(self, turn: Turn, place: int) -> None:
+        turn.thread = turn.thread or turn.id
+        self.sessions[turn.session].line.insert(place, turn)
         self.known[turn.id] = turn
         self.accepted += 1
+
+    @rule(session=_sessions, when_held=st.sampled_from(("reject", "close")))
+    def submit_without_patience(self, session: str, when_held: str) -> None:
+        home = self.sessions[session]
+        turn = Turn(f"t{next(self.numbers)}", session, "what now?", Options())
+        if home.held and when_held == "reject":
+            with pytest.raises(SessionHeld):
+                self.turns.submit(turn.id, session, turn.question, turn.options, when_held=when_held)
+            return
+        self.turns.submit(turn.id, session, turn.question, turn.options, when_held=when_held)
+        if home.held:
+            home.close()
+            # Others that wait go first; the sweep lets them.
+            assert self.turns.sweep().seen == bool(home.line)
+        elif not home.line:
+            home.phase = "dispatched"
+        self._accept(turn, len(home.line))
+
+    @rule(session=_sessions, stream=st.booleans(), right=st.booleans())
+    def answer(self, session: str, stream: bool, right: bool) -> None:
+        """Answer the open call; perhaps another, or none that there is, or one that was answered already."""
+        home = self.sessions[session]
+        call = home.asking.call["call_id"] if home.asking and right else "call-nobody"
+        turn = Turn(f"t{next(self.numbers)}", session, "what?", Options(stream=stream, answers={call: "sunny"}))
+        answering = home.line[0] if home.asking and not home.held else None
+        if home.held and right:
+            assert home.asking
+            turn.answers, turn.thread = home.asking.id, home.asking.thread
+            done = self.turns.submit(turn.id, session, turn.question, turn.options)
+            assert (done.id, done.place, done.fresh) == (turn.id, 0, True)
+            home.phase = "dispatched"
+            self._accept(turn, 0)
+        elif answering and right and answering.options == turn.options:
+            done = self.turns.submit(turn.id, session, turn.question, turn.options)
+            assert (done.id, done.fresh, done.state) == (answering.id, False, answering.state)
+        else:
+            with pytest.raises(CallNotAnswered if home.held else CallNotOpen):
+                self.turns.submit(turn.id, session, turn.question, turn.options)
+
+    @rule(session=_sessions)
+    def release(self, session: str) -> None:
+        home = self.sessions[session]
+        assert self.turns.release_session(session) is home.held
+        if home.held:
+            home.close()
 
     @rule(pick=_pick)
     def submit_again(self, pick: int) -> None:
@@ -156,6 +230,12 @@ class Turns(RuleBasedStateMachine):
     @rule(pick=_pick)
     def retry(self, pick: int) -> None:
         turn = self._turn(pick)
+        session = self.sessions[turn.session]
+        open_still = session.held and session.asking is not None and session.asking.id == turn.answers
+        if turn.state is State.FAILED and turn.answers and not open_still:
+            with pytest.raises(CallNotOpen):
+                self.turns.retry(turn.id)
+            return
         assert self.turns.retry(turn.id) is (State.QUEUED if turn.state is State.FAILED else turn.state)
         if turn.state is not State.FAILED:
             return
@@ -164,17 +244,16 @@ class Turns(RuleBasedStateMachine):
         turn.gone, turn.events = turn.gone + len(turn.events), []
         turn.forgiven = turn.attempts
         self.closed.pop(turn.id, None)
-        session = self.sessions[turn.session]
-        session.line.append(turn)
-        if len(session.line) == 1:
+        if session.idle or turn.answers:
             session.phase = "dispatched"
+        session.line.insert(0 if turn.answers else len(session.line), turn)
 
     @rule(session=_sessions, really=_pick)
     def erase(self, session: str, really: int) -> None:
         if really < 7:
             return
         mine = [turn for turn in self.known.values() if turn.session == session]
-        assert self.turns.erase(session) == (len(mine), 2 * len(self.sessions[session].history))
+        assert self.turns.erase(session) == (len(mine), len(self.sessions[session].history))
         for turn in mine:
             self.erased[turn.id] = self.known.pop(turn.id)
             self.closed.pop(turn.id, None)
@@ -245,7 +324,10 @@ class Turns(RuleBasedStateMachine):
         assert (reply.token, reply.attempts_left) == (session.owner, CHANCES - turn.attempts + turn.forgiven)
         assert (reply.question, reply.options, reply.session) == (turn.question, turn.options, turn.session)
         assert reply.sequence == turn.gone + len(turn.events)
-        assert [element.decode() for element in reversed(reply.window)] == pairs(session.history)[-40:]
+        assert [element.decode() for element in reversed(reply.window)] == session.history[-40:]
+        assert reply.thread == turn.thread
+        if len(session.history) <= 40:
+            assert set(dangling(session.history)) == reply.answers.keys()
         self.claims.append(reply)
 
     @rule()
@@ -279,15 +361,22 @@ class Turns(RuleBasedStateMachine):
         state=st.sampled_from((State.COMPLETED, State.COMPLETED, State.INCOMPLETE, State.FAILED)),
         rest=st.booleans(),
         twice=st.booleans(),
+        asks=st.booleans(),
     )
-    def finish(self, pick: int, state: State, rest: bool, twice: bool) -> None:
+    def finish(self, pick: int, state: State, rest: bool, twice: bool, asks: bool) -> None:
         """Finish as the owner or as a worker that lost the turn; perhaps with the reply lost."""
         claim = self._claim(pick)
         turn = self.known.get(claim.id)
         after = 0 if turn is None else turn.gone + len(turn.events)
         owns = self._owns(claim)
-        messages = pair(claim.id) if state.answered else []
-        outcome = Outcome(state, said("x" if state.answered else ""), code="" if state.answered else "internal", message="no")
+        messages, output = [], said("x" if state.answered else "")
+        if state.answered:
+            messages = [*answered(claim), *pair(claim.id)]
+        asks = asks and state is State.COMPLETED and turn is not None
+        if asks and turn is not None:
+            messages, output = [*answered(claim), *asking(claim.id, turn.call)], (turn.call,)
+        closings = closing(claim.id, output)
+        outcome = Outcome(state, output, code="" if state.answered else "internal", message="no", closing=closings)
         reply = self.turns.finish(claim, outcome, messages, after=after, text="x" if rest else "")
         assert reply is (state if owns else self._closed(claim))
         if not owns:
@@ -295,9 +384,8 @@ class Turns(RuleBasedStateMachine):
         assert turn is not None
         if rest:
             turn.events.append("text x")
-        if state.answered:
-            self.sessions[turn.session].history.append(turn.id)
-        self._end(turn, state)
+        self.sessions[turn.session].history += messages
+        self._end(turn, state, asks=asks)
         self.closed[turn.id] = claim.token
         if twice:
             assert self.turns.finish(claim, outcome, messages, after=after, text="x" if rest else "") is state
@@ -338,11 +426,15 @@ class Turns(RuleBasedStateMachine):
         """Let time pass until the session is due and its worker has lost the lease, and sweep."""
         home = self.sessions[session]
         self.scene.make_due(session)
-        if home.line and home.phase == "running":
+        if home.held or (home.line and home.phase == "running"):
             self.client.hset(self.scene.keys.session(session), "lease", 1)
         dispatches = self._dispatches(home)
         done = self.turns.sweep()
-        assert done.seen == (1 if home.line else 0)
+        assert done.seen == (0 if home.idle else 1)
+        if home.held:
+            assert done.expired == 1
+            home.close()
+            return
         if not home.line:
             return
         head = home.line[0]
@@ -396,13 +488,21 @@ class Turns(RuleBasedStateMachine):
         assert state in TRANSITIONS[turn.state]
         turn.state = state
 
-    def _end(self, turn: Turn, state: State) -> None:
+    def _end(self, turn: Turn, state: State, *, asks: bool = False) -> None:
         self._move(turn, state)
         turn.events.append(f"ended {state}")
         self.ends[state] += 1
         session = self.sessions[turn.session]
-        if session.line[0] is turn:
+        if session.line[0] is turn and not session.held:
             session.phase, session.owner = "dispatched", ""
+            if asks:
+                session.asking, session.phase = turn, "held"
+            elif state.answered:
+                session.asking = None
+            elif turn.answers and state is State.CANCELLED:
+                session.close()
+            elif turn.answers:
+                session.phase = "held"
         session.line.remove(turn)
 
     # What always holds.
@@ -420,23 +520,29 @@ class Turns(RuleBasedStateMachine):
     def _each_session_stands_where_the_model_has_it(self) -> None:
         for name, session in self.sessions.items():
             seat = self.scene.seat(name)
-            if self.turns.cuts and not session.line:
+            if self.turns.cuts and session.idle:
                 self.scene.make_due(name)  # a cut may have left the due entry: the sweep drops it
                 self.turns.sweep()
             due = self.client.zscore(self.scene.keys.due, name)
             # A cut may have left the head in the mailbox, too, where it is passed over.
             waiting = [id for id in self.scene.waiting(name) if self.turns.cuts == 0 or id != seat.get("head")]
-            assert waiting == [turn.id for turn in session.line[1:]]
-            assert (due is not None) == bool(session.line)
-            if not session.line:
+            assert waiting == [turn.id for turn in (session.line if session.held else session.line[1:])]
+            assert (due is not None) != session.idle
+            if session.idle:
                 assert seat == {}
                 continue
-            assert (seat["head"], seat["phase"]) == (session.line[0].id, session.phase)
+            head = session.asking if session.held else session.line[0]
+            assert head
+            assert (seat["head"], seat["phase"]) == (head.id, session.phase)
+            assert seat.get("held", "") == (session.asking.id if session.asking else "")
             running = session.phase == "running"
             if running or not self.turns.cuts:
-                assert running == ("owner" in seat) == ("worker" in seat) == ("lease" in seat)
+                assert running == ("owner" in seat) == ("worker" in seat)
+                assert (running or session.held) == ("lease" in seat)
             assert not running or seat["owner"] == session.owner
-        assert self.client.zcard(self.scene.keys.due) == sum(bool(s.line) for s in self.sessions.values())
+        assert self.client.zcard(self.scene.keys.due) == sum(not s.idle for s in self.sessions.values())
+        if not self.turns.cuts:
+            assert set(self.turns.held()) == {name for name, session in self.sessions.items() if session.held}
 
     def _at_most_one_turn_of_a_session_runs(self) -> None:
         for session in self.sessions.values():
@@ -466,7 +572,8 @@ class Turns(RuleBasedStateMachine):
 
     def _histories_are_whole_pairs_in_order_each_once(self) -> None:
         for name, session in self.sessions.items():
-            assert self.scene.history(name) == pairs(session.history)
+            assert self.scene.history(name) == session.history
+            assert bool(dangling(session.history)) == bool(session.asking)
 
     def _the_counters_add_up(self) -> None:
         counts = self.turns.stats()
@@ -491,9 +598,12 @@ class Turns(RuleBasedStateMachine):
         if not hasattr(self, "turns"):
             return
         for name, session in self.sessions.items():
+            if session.held:
+                self.release(name)
             while session.line:
-                assert self.scene.complete(self._take(name)) is State.COMPLETED
-                session.history.append(session.line[0].id)
+                claim = self._take(name)
+                assert self.scene.complete(claim) is State.COMPLETED
+                session.history += [*answered(claim), *pair(claim.id)]
                 self._end(session.line[0], State.COMPLETED)
         self.all_is_as_the_model_has_it()
         self.scene.assert_idle(*SESSIONS)
@@ -507,6 +617,8 @@ class Turns(RuleBasedStateMachine):
     def _take(self, name: str) -> Claim:
         """See to it that the session's head runs, and return its owner's claim."""
         session = self.sessions[name]
+        if session.held:
+            self.release(name)
         if not session.line:
             self._submit(name)
         if session.phase == "delayed":

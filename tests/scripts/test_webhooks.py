@@ -7,7 +7,7 @@ import pytest
 import redis
 
 from turnstile.turns.errors import UnknownTurn
-from turnstile.turns.output import said
+from turnstile.turns.output import approval_request, called, said
 from turnstile.turns.question import Options
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
@@ -54,6 +54,21 @@ def _known(store: TurnStore) -> Undelivered:
     known = store.look_up("a")
     assert known
     return known
+
+
+def test_open_calls_are_named_without_their_arguments(store: TurnStore) -> None:
+    _ask(store, url=URL, key="k")
+    claim = store.claim("a", "w", "n")
+    assert isinstance(claim, Claim)
+    calls = (called("call_1", "weather", '{"city":"a secret"}'), approval_request("i", 0, "pay", '{"to":"a secret"}'))
+    store.finish(claim, Outcome(State.COMPLETED, calls), ["a message"])
+    assert json.loads(_take(store).body())["data"] == {
+        "id": "a",
+        "calls": [
+            {"type": "function_call", "id": "call_1", "name": "weather"},
+            {"type": "mcp_approval_request", "id": calls[1]["id"], "name": "pay"},
+        ],
+    }
 
 
 def test_what_a_content_filter_stopped_is_incomplete(store: TurnStore) -> None:

@@ -11,7 +11,7 @@ from turnstile.turns.text import as_text, loads
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class HeldSession:
     """A session whose open calls wait for answers: `turn` has them, `until` is in seconds since the epoch."""
 
     session: str
@@ -24,14 +24,14 @@ class Holds(Runner):
     """Operations on held sessions."""
 
     @operation
-    def read_hold(self, session: str) -> Call[Held | None]:
+    def read_hold(self, session: str) -> Call[HeldSession | None]:
         """Return the open calls of a session; None when it waits for none."""
 
-        def read(reply: list[Any]) -> Held | None:
+        def read(reply: list[Any]) -> HeldSession | None:
             if not reply:
                 return None
             turn, until, output = map(as_text, reply)
-            return Held(session, turn, int(until) / 1000, open_calls(tuple(loads(output))))
+            return HeldSession(session, turn, int(until) / 1000, open_calls(tuple(loads(output))))
 
         return script_call("read_hold", read, session=check_session(session))
 

@@ -53,7 +53,7 @@ class Turns:
         claim = await insist(lambda: self._store.claim(id, self._leases.worker, nonce), lambda: not self._draining)
         if isinstance(claim, str):
             return Report(STALE)
-        attempt = Attempt(claim, self.chains.get(claim.options.chain or ""), self._store, self._step)
+        attempt = Attempt(claim, self.chains.get(claim.chain or ""), self._store, self._step)
         if self._draining:
             attempt.drain()
         with self._leases.hold(attempt):

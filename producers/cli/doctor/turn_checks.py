@@ -12,7 +12,8 @@ _CHECKED_TURNS = 100
 def check_turns(store: TurnStore) -> Check:
     """Count the open and the failed turns, and check the counters."""
     counts, failed = store.stats(), store.run(Call("ZCARD", (store.keys.failed,), int))
-    detail = f"{counts.get('open', 0):,} open, {counts.get('completed', 0):,} completed, {failed:,} failed and kept"
+    held = f"{counts['held']:,} sessions held, " if counts.get("held") else ""
+    detail = f"{counts.get('open', 0):,} open, {held}{counts.get('completed', 0):,} completed, {failed:,} failed and kept"
     if wrong := _wrong_count(store, counts):
         return Check("turns", Verdict.WARN, f"{detail}; {wrong}", "Workers correct it within five minutes.")
     if failed:

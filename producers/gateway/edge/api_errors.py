@@ -6,10 +6,12 @@ from starlette.responses import JSONResponse
 
 from turnstile.turns.errors import (
     BrokenRecord,
+    CallNotAnswered,
     CallNotOpen,
     InvalidTurn,
     QueueMemoryFull,
     QueueUnreachable,
+    SessionHeld,
     TooManyWaiting,
     TurnConflict,
     TurnNotEnded,
@@ -74,6 +76,7 @@ def missing(param: str, kind: str, id: str) -> ApiError:
 _LATER: dict[type[TurnRefused], tuple[int, str]] = {
     TooManyWaiting: (429, "2"),
     TurnNotEnded: (409, "1"),
+    SessionHeld: (409, "10"),
     QueueMemoryFull: (503, "10"),
 }
 """Refusals that a later request may escape: status, and seconds to wait."""
@@ -84,13 +87,13 @@ def translate(error: TurnstileError) -> ApiError:
     match error:
         case InvalidTurn():
             return invalid(_PARAMS.get(error.param, error.param), str(error), "invalid_value")
-        case TooManyWaiting() | TurnNotEnded() | QueueMemoryFull():
+        case TooManyWaiting() | TurnNotEnded() | SessionHeld() | QueueMemoryFull():
             status, seconds = _LATER[type(error)]
             return ApiError(status, str(error), None, error.code, {"retry-after": seconds})
         case TurnConflict():
             message = "This idempotency key was used with another request; use a new one."
             return ApiError(422, message, "idempotency_key", "idempotency_conflict", NO_RETRY)
-        case CallNotOpen():
+        case CallNotOpen() | CallNotAnswered():
             return invalid("input", str(error), error.code)
         case UnknownTurn():
             return ApiError(404, str(error), "response_id", "not_found")

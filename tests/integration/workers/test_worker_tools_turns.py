@@ -86,7 +86,7 @@ def test_answers_to_a_clients_calls_lead_to_the_next_answer(
         turn = chat.ask("foo", 'call ask_user {}\ncall add {"a": 1, "b": 2}\ncall ask_user {}', tools=CLIENTS)
         turn.result(PATIENCE_SECONDS)
         first, second = (call["call_id"] for call in turn.status().calls)
-        answered = chat.ask("foo", "", answers={second: "blue", first: "large"}, tools=CLIENTS)
+        answered = chat.answer("foo", {second: "blue", first: "large"}, tools=CLIENTS)
         assert answered.result(PATIENCE_SECONDS).splitlines()[::2] == ["ask_user returned large", "ask_user returned blue"]
         assert [message.role for message in chat.history("foo")] == ["user", "assistant", *["tool"] * 3, "assistant"]
         assert turn.status().calls == ()
@@ -100,7 +100,7 @@ def test_answers_on_the_plain_default_chain(redis_url: str, chat: ChatClient, tm
             for output in ("large", "blue"):
                 turn.result(PATIENCE_SECONDS)
                 [call] = turn.status().calls
-                turn = chat.ask(session, "", answers={call["call_id"]: output}, tools=CLIENTS, stream=stream)
+                turn = chat.answer(session, {call["call_id"]: output}, tools=CLIENTS, stream=stream)
             assert turn.result(PATIENCE_SECONDS) == "ask_user returned large\nask_user returned blue"
             roles = [message.role for message in chat.history(session)]
             assert roles == ["user", "assistant", "tool", "assistant", "tool", "assistant"]

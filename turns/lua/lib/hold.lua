@@ -7,5 +7,5 @@ local function hold(session, id, now, calls, closing, thread)
   redis.call('HSET', session_key, 'head', id, 'phase', 'held', 'held', id, 'calls', calls, 'closing', closing, 'thread', thread,
     'lease', now + rule.hold)
   redis.call('ZADD', key.held, now, session)
-  for _, name in ipairs({ key.turn .. id, key.turns .. session }) do redis.call('PEXPIRE', name, rule.hold + rule.result_ttl, 'GT') end
+  for _, name in ipairs({ key.turn .. id, key.turn .. thread, key.turns .. session }) do redis.call('PEXPIRE', name, rule.hold + rule.result_ttl, 'GT') end
 end

@@ -7,7 +7,7 @@
 --        held <queue> steps:<thread>; channel wake:<id>
 -- ARGV   id worker nonce window window_bytes
 -- RETURN claimed session token attempt attempts_left sequence question options stream created started now
---        readable cut thread window… | stale | unknown
+--        readable cut thread origin window… | stale | unknown
 local turn, owned, now = key.turn .. id, key.owned .. worker, clock()
 
 local session, queue, state, attempts, forgiven, dispatches, began, last, stream, question, options, created, thread =
@@ -50,6 +50,7 @@ if not again then
 end
 
 local reply = { 'claimed', session, attempt .. ':' .. nonce, attempt, rule.max_attempts - attempt + forgiven, sequence,
-  question, options, stream, created, started, now, messages.err and 0 or 1, cut and 1 or 0, thread or id }
+  question, options, stream, created, started, now, messages.err and 0 or 1, cut and 1 or 0, thread or id,
+  thread and redis.call('HGET', key.turn .. thread, 'options') or '' }
 for _, element in ipairs(messages) do reply[#reply + 1] = element end
 return reply
