@@ -8,6 +8,9 @@ from typing import Any
 import pytest
 from langchain.agents import create_agent
 from langchain.agents.middleware import HumanInTheLoopMiddleware
+from langchain_core.messages import AIMessage
+from langgraph.graph import START, MessagesState, StateGraph
+from langgraph.types import interrupt
 
 from tests.chains import agents
 from tests.integration.workers.graphs.conftest import Stage
@@ -145,3 +148,29 @@ async def test_a_question_beside_an_approval_is_refused_and_the_call_stays_open(
     assert (await stage.store.status("b")).code == "invalid_request"
     assert (await answer(stage, {call_name(call): True}, id="c")).status == State.COMPLETED
     assert agents.entries() == ["paid 1 a:call-0-0"]
+
+
+def _asks(name: str, times: int = 1) -> Any:
+    def node(_: MessagesState) -> dict[str, Any]:
+        said = [interrupt({"who": name, "time": time}) for time in range(times)]
+        return {"messages": [AIMessage(f"{name}: {' '.join(said)}. ", id=name)]}
+
+    return node
+
+
+async def test_interrupts_side_by_side_one_after_another_and_in_a_subgraph(stage: Stage) -> None:
+    inner: Any = StateGraph(MessagesState)
+    inner = inner.add_node("inner", _asks("inner")).add_edge(START, "inner").compile()
+    graph: Any = StateGraph(MessagesState)
+    graph = graph.add_node("x", _asks("x", 2)).add_node("y", _asks("y")).add_node("inside", inner)
+    graph = graph.add_edge(START, "x").add_edge(START, "y").add_edge(["x", "y"], "inside").compile()
+    calls = await asked(stage, "hi", graph)
+    told = []
+    for id in ("b", "c", "d"):
+        told.append([json.loads(call["arguments"])["who"] for call in calls])
+        assert (
+            await answer(stage, {call_name(call): f"{id}{n}" for n, call in enumerate(calls)}, graph, id)
+        ).status == State.COMPLETED
+        calls = list((await stage.store.status(id)).calls)
+    assert (told, calls) == ([["x", "y"], ["x"], ["inner"]], [])
+    assert sorted(text for kind, text in await stage.history() if kind == "ai") == ["inner: d0. ", "x: b0 c0. ", "y: b1. "]
