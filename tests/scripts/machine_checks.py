@@ -1,0 +1,116 @@
+"""The comparison of everything that is stored with the model."""
+
+from hypothesis.stateful import invariant
+
+from tests.scripts.machine_model import SESSIONS, Model
+from tests.scripts.scene import answered, dangling, pair
+from turnstile.turns.states import State
+
+
+class Checked(Model):
+    """The model, with the comparison after each step, and an end of all turns in the end."""
+
+    @invariant()
+    def all_is_as_the_model_has_it(self) -> None:
+        self._each_session_stands_where_the_model_has_it()
+        self._at_most_one_turn_of_a_session_runs()
+        self._each_turn_is_recorded_as_the_model_has_it()
+        self._events_have_no_gaps()
+        self._histories_are_whole_pairs_in_order_each_once()
+        self._the_counters_add_up()
+        self._workers_own_what_they_hold()
+
+    def _each_session_stands_where_the_model_has_it(self) -> None:
+        for name, session in self.sessions.items():
+            seat = self.scene.seat(name)
+            if self.turns.cuts and session.idle:
+                self.scene.make_due(name)  # a cut may have left the due entry: the sweep drops it
+                self.turns.sweep()
+            due = self.client.zscore(self.scene.keys.due, name)
+            # A cut may have left the head in the mailbox, too, where it is passed over.
+            waiting = [id for id in self.scene.waiting(name) if self.turns.cuts == 0 or id != seat.get("head")]
+            assert waiting == [turn.id for turn in (session.line if session.held else session.line[1:])]
+            assert (due is not None) != session.idle
+            if session.idle:
+                assert seat == {}
+                continue
+            head = session.asking if session.held else session.line[0]
+            assert head
+            assert (seat["head"], seat["phase"]) == (head.id, session.phase)
+            assert seat.get("held", "") == (session.asking.id if session.asking else "")
+            running = session.phase == "running"
+            if running or not self.turns.cuts:
+                assert running == ("owner" in seat) == ("worker" in seat)
+                assert (running or session.held) == ("lease" in seat)
+            assert not running or seat["owner"] == session.owner
+        assert self.client.zcard(self.scene.keys.due) == sum(not s.idle for s in self.sessions.values())
+        if not self.turns.cuts:
+            assert set(self.turns.held()) == {name for name, session in self.sessions.items() if session.held}
+
+    def _at_most_one_turn_of_a_session_runs(self) -> None:
+        for session in self.sessions.values():
+            running = [turn for turn in session.line if turn.state is State.RUNNING]
+            assert running == session.line[: len(running)]
+            assert len(running) == (session.phase == "running" and bool(session.line))
+
+    def _each_turn_is_recorded_as_the_model_has_it(self) -> None:
+        pipeline = self.client.pipeline(transaction=False)
+        for id in self.known:
+            pipeline.hmget(self.scene.keys.turn(id), "state", "attempts", "code")
+            pipeline.pttl(self.scene.keys.turn(id))
+        found = iter(pipeline.execute())
+        for turn in self.known.values():
+            state, attempts, code = next(found)
+            assert (state, int(attempts), code is not None) == (turn.state, turn.attempts, turn.state is State.FAILED)
+            assert (next(found) > 0) == turn.state.ended
+
+    def _events_have_no_gaps(self) -> None:
+        pipeline = self.client.pipeline(transaction=False)
+        for id in self.known:
+            pipeline.xrange(self.scene.keys.events(id))
+        for turn, entries in zip(self.known.values(), pipeline.execute(), strict=True):
+            assert [name for name, _ in entries] == [f"{turn.gone + place}-0" for place in range(1, len(entries) + 1)]
+            kinds = [f"{e['type']} {e['attempt'] if e['type'] == 'started' else e['data']}" for _, e in entries]
+            assert kinds == turn.events
+
+    def _histories_are_whole_pairs_in_order_each_once(self) -> None:
+        for name, session in self.sessions.items():
+            assert self.scene.history(name) == session.history
+            assert bool(dangling(session.history)) == bool(session.asking)
+
+    def _the_counters_add_up(self) -> None:
+        counts = self.turns.stats()
+        unfinished = sum(len(session.line) for session in self.sessions.values())
+        assert counts.get("open", 0) == unfinished
+        assert counts.get("accepted", 0) == self.accepted == unfinished + sum(self.ends.values())
+        missed = {state: count - counts.get(state, 0) for state, count in self.ends.items()}
+        assert min(missed.values()) >= 0
+        assert sum(missed.values()) <= self.turns.cuts
+        assert set(self.turns.failed()) - self.erased.keys() == {
+            id for id, turn in self.known.items() if turn.state is State.FAILED
+        }
+
+    def _workers_own_what_they_hold(self) -> None:
+        owned = {name for key in self.client.keys(self.scene.keys.owned("*")) for name in self.client.smembers(key)}
+        assert owned == {name for name, s in self.sessions.items() if s.line and s.phase == "running"}
+
+    def teardown(self) -> None:
+        """Whatever has happened: sweeps and claims bring every accepted turn to its end, in order."""
+        if not hasattr(self, "turns"):
+            return
+        for name, session in self.sessions.items():
+            if session.held:
+                self._release(name)
+            while session.line:
+                claim = self._take(name)
+                assert self.scene.complete(claim) is State.COMPLETED
+                session.history += [*answered(claim), *pair(claim.id)]
+                self._end(session.line[0], State.COMPLETED)
+        self.all_is_as_the_model_has_it()
+        self.scene.assert_idle(*SESSIONS)
+        while self.turns.sweep_erased():
+            pass
+        assert not [id for id in self.erased if self.client.exists(self.scene.keys.turn(id))]
+        assert not self.client.exists(self.scene.keys.erasures)
+        self.scene.assert_all_will_expire(histories_last=False)
+        self.client.close()

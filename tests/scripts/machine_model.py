@@ -1,0 +1,256 @@
+"""A small plain model of sessions and turns, and its moves beside the real scripts."""
+
+import itertools
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import redis
+from hypothesis.stateful import RuleBasedStateMachine, initialize
+
+from tests.scripts.cutting import cut, in_pieces
+from tests.scripts.scene import Scene, closing, dangling
+from turnstile.turns.celery_message import QUEUES
+from turnstile.turns.output import Item, called
+from turnstile.turns.question import Options
+from turnstile.turns.settings import Settings
+from turnstile.turns.states import TRANSITIONS, State
+from turnstile.turns.store.runner import Call
+from turnstile.turns.store.turns import TurnStore
+from turnstile.turns.turn import Claim
+
+SESSIONS = ("foo", "tenant/bar")
+CHANCES = 3
+_CUT = ("finish", "cancel", "requeue", "emit", "renew")
+
+
+@dataclass
+class Turn:
+    """One turn in the model."""
+
+    id: str
+    session: str
+    question: str
+    options: Options
+    state: State = State.QUEUED
+    attempts: int = 0
+    forgiven: int = 0
+    events: list[str] = field(default_factory=list)
+    gone: int = 0
+    """Events of an earlier life, before a retry."""
+    answers: str = ""
+    """The turn whose call it answers."""
+    thread: str = ""
+
+    @property
+    def call(self) -> Item:
+        """The call that it may leave open."""
+        return called(f"call-{self.id}", "weather", "{}")
+
+    @property
+    def over(self) -> bool:
+        return self.attempts - self.forgiven >= CHANCES
+
+
+@dataclass
+class Session:
+    """A session's unfinished turns in the order they are to run, the one with open calls, and the messages of its history."""
+
+    line: list[Turn] = field(default_factory=list)
+    phase: str = "dispatched"
+    owner: str = ""
+    history: list[str] = field(default_factory=list)
+    asking: Turn | None = None
+    """The turn whose call is open, while nobody answers it (phase held) and while it is being answered."""
+
+    @property
+    def held(self) -> bool:
+        return self.phase == "held"
+
+    @property
+    def idle(self) -> bool:
+        return not self.line and not self.held
+
+    def close(self) -> None:
+        """The open call gets its closing element."""
+        assert self.asking
+        self.history += closing(self.asking.id, (self.asking.call,))
+        self.asking, self.phase = None, "dispatched"
+
+
+class Faltering(TurnStore):
+    """A store whose next call of some scripts is cut short after so many writes; then its caller calls again."""
+
+    writes: int | None = None
+    cuts = 0
+
+    def run(self, call: Call[Any]) -> Any:
+        """Make a call, at the second try perhaps."""
+        if self.writes is not None and call.name in _CUT:
+            writes, self.writes = self.writes, None
+            with cut(self, call.name, writes) as happened:
+                reply = super().run(call)
+            if not happened:
+                return reply
+            self.cuts += 1
+        return super().run(call)
+
+
+class Model(RuleBasedStateMachine):
+    """The model, and the scripts beside it."""
+
+    url: ClassVar[str]
+
+    @initialize()
+    def start(self) -> None:
+        self.client: Any = redis.Redis.from_url(self.url, decode_responses=True)
+        self.client.flushdb()
+        # Time passes when a rule says so, and not because the machine is slow.
+        slow = {"lease_seconds": 3_600, "dispatch_grace_seconds": 3_600}
+        self.turns = Faltering(Settings(redis_url=self.url, max_attempts=CHANCES, history_ttl=600, **slow))
+        # An erase removes two turns at once; others are left for the sweep.
+        in_pieces(self.turns, 2)
+        self.scene = Scene(self.turns, self.client)
+        self.sessions = {name: Session() for name in SESSIONS}
+        self.known: dict[str, Turn] = {}
+        self.erased: dict[str, Turn] = {}
+        self.claims: list[Claim] = []
+        self.closed: dict[str, str] = {}
+        self.returned: set[str] = set()
+        self.popped: list[str] = []
+        self.numbers = itertools.count(1)
+        self.accepted = 0
+        self.ends = dict.fromkeys((state for state in State if state.ended), 0)
+
+    def _submit(self, session: str, queue: str = "chat", stream: bool = True, reply: bool = False, id: str = "") -> None:
+        turn = Turn(id or f"t{next(self.numbers)}", session, "what?", Options(queue=queue, stream=stream))
+        home = self.sessions[session]
+        done = self.turns.submit(turn.id, session, turn.question, turn.options, reply=reply)
+        assert (done.fresh, done.state) == (True, State.QUEUED)
+        ahead = len(home.line) + home.held
+        assert ahead <= done.place <= ahead + bool(self.turns.cuts and home.line)
+        if home.idle:
+            home.phase = "dispatched"
+        self._accept(turn, len(home.line))
+
+    def _accept(self, turn: Turn, place: int) -> None:
+        turn.thread = turn.thread or turn.id
+        self.sessions[turn.session].line.insert(place, turn)
+        self.known[turn.id] = turn
+        self.accepted += 1
+
+    def _release(self, session: str) -> None:
+        home = self.sessions[session]
+        assert self.turns.release_session(session) is home.held
+        if home.held:
+            home.close()
+
+    def _pop(self) -> None:
+        """Take one dispatch off each queue; a double that was kept stays at hand for a while."""
+        self.popped = self.popped[-8:] + [id for queue in QUEUES if (id := self.scene.pop(queue))]
+
+    def _claimed(self, turn: Turn, session: Session, reply: Claim | str, nonce: str) -> None:
+        assert isinstance(reply, Claim)
+        self._move(turn, State.RUNNING)
+        turn.attempts += 1
+        if turn.options.stream:
+            turn.events.append(f"started {turn.attempts}")
+        session.phase, session.owner = "running", f"{turn.attempts}:{nonce}"
+        assert (reply.token, reply.attempts_left) == (session.owner, CHANCES - turn.attempts + turn.forgiven)
+        assert (reply.question, reply.options, reply.session) == (turn.question, turn.options, turn.session)
+        assert reply.sequence == turn.gone + len(turn.events)
+        assert [element.decode() for element in reversed(reply.window)] == session.history[-40:]
+        assert reply.thread == turn.thread
+        if len(session.history) <= 40:
+            assert set(dangling(session.history)) == reply.answers.keys()
+        self.claims.append(reply)
+
+    def _pass_time(self, session: str) -> None:
+        """Let time pass until the session is due and its worker has lost the lease, and sweep."""
+        home = self.sessions[session]
+        self.scene.make_due(session)
+        if home.held or (home.line and home.phase == "running"):
+            self.client.hset(self.scene.keys.session(session), "lease", 1)
+        dispatches = self._dispatches(home)
+        done = self.turns.sweep()
+        assert done.seen == (0 if home.idle else 1)
+        if home.held:
+            assert done.expired == 1
+            home.close()
+            return
+        if not home.line:
+            return
+        head = home.line[0]
+        if home.phase == "delayed":
+            assert done.retried == 1
+            home.phase = "dispatched"
+        elif home.phase == "running" and head.over:
+            assert done.failed == 1
+            self._end(head, State.FAILED)
+        elif home.phase == "running":
+            assert done.recovered == 1
+            self._move(head, State.QUEUED)
+            home.phase = "dispatched"
+        else:
+            assert done.redispatched == self._dispatches(home) - dispatches
+
+    def _turn(self, pick: int) -> Turn:
+        """Return a turn, usually a recent one."""
+        if not self.known:
+            self._submit(SESSIONS[pick % 2])
+        return list(self.known.values())[-1 - pick % len(self.known)]
+
+    def _claim(self, pick: int) -> Claim:
+        """Return a claim, usually a recent one; it may be a lost worker's."""
+        if not self.claims or (pick % 3 and not self._owns(self.claims[-1])):
+            self._take(SESSIONS[pick % 2])
+        return self.claims[-1 - pick % len(self.claims)]
+
+    def _owns(self, claim: Claim) -> bool:
+        turn = self.known.get(claim.id)
+        if turn is None:
+            return False
+        session = self.sessions[turn.session]
+        return session.line[:1] == [turn] and session.phase == "running" and session.owner == claim.token
+
+    def _closed(self, claim: Claim) -> State | None:
+        """Return the outcome that a turn's last owner may hear again."""
+        turn = self.known.get(claim.id)
+        return turn.state if turn is not None and self.closed.get(turn.id) == claim.token else None
+
+    def _dispatches(self, session: Session) -> int:
+        return self.turns.status(session.line[0].id).dispatches if session.line else 0
+
+    def _move(self, turn: Turn, state: State) -> None:
+        assert state in TRANSITIONS[turn.state]
+        turn.state = state
+
+    def _end(self, turn: Turn, state: State, *, asks: bool = False) -> None:
+        self._move(turn, state)
+        turn.events.append(f"ended {state}")
+        self.ends[state] += 1
+        session = self.sessions[turn.session]
+        if session.line[0] is turn and not session.held:
+            session.phase, session.owner = "dispatched", ""
+            if asks:
+                session.asking, session.phase = turn, "held"
+            elif state.answered:
+                session.asking = None
+            elif turn.answers and state is State.CANCELLED:
+                session.close()
+            elif turn.answers:
+                session.phase = "held"
+        session.line.remove(turn)
+
+    def _take(self, name: str) -> Claim:
+        """See to it that the session's head runs, and return its owner's claim."""
+        session = self.sessions[name]
+        if session.held:
+            self._release(name)
+        if not session.line:
+            self._submit(name)
+        if session.phase == "delayed":
+            self._pass_time(name)
+        if session.phase == "dispatched":
+            turn, nonce = session.line[0], f"n{next(self.numbers)}"
+            self._claimed(turn, session, self.turns.claim(turn.id, "w1", nonce), nonce)
+        return next(claim for claim in self.claims if claim.session == name and self._owns(claim))
