@@ -1,4 +1,4 @@
--- dispatches_ahead(queue, sent) → count. How many dispatches stood before this one when the newest claim was made.
+-- dispatches_ahead(queue, sent) → count. Return the number of dispatches that stood before this one at the newest claim.
 local function dispatches_ahead(queue, sent)
   return math.max(0, sent - (redis.call('HGET', key.stats, 'passed:' .. queue) or 0))
 end

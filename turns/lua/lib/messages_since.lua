@@ -1,4 +1,4 @@
--- messages_since(history, id, ended, length) → count. How many messages were added after a turn. `length` is the history's at the turn's
+-- messages_since(history, id, ended, length) → count. Return the number of messages added after a turn. `length` is the history's at the turn's
 -- end, and tells at once, unless messages were removed since. Then, and for a turn of an earlier version, which has no `length`, the
 -- place is found by the messages' times, whatever the history holds: the turn's newest message within 50 of there, or else there.
 local function messages_since(history, id, ended, length)

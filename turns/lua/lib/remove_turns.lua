@@ -5,11 +5,11 @@ local function remove_turns(ids)
     local some, records, others = { unpack(ids, first, math.min(first + 999, #ids)) }, {}, {}
     local found, cancelled, waited_for = {}, 0, {}
     for _, id in ipairs(some) do
-      local known = redis.pcall('HMGET', key.turn .. id, 'state', 'reply')
-      if known[1] then found[#found + 1] = id end
-      local is_open = known[1] == 'queued' or known[1] == 'running'
+      local turn = redis.pcall('HMGET', key.turn .. id, 'state', 'reply')
+      if turn[1] then found[#found + 1] = id end
+      local is_open = turn[1] == 'queued' or turn[1] == 'running'
       if is_open then cancelled = cancelled + 1 end
-      if is_open and known[2] == '1' then waited_for[#waited_for + 1] = id end
+      if is_open and turn[2] == '1' then waited_for[#waited_for + 1] = id end
       records[#records + 1] = key.turn .. id
       for _, name in ipairs({ key.events .. id, key.celery_result .. id, key.webhook .. id, key.steps .. id }) do
         others[#others + 1] = name

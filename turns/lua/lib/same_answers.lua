@@ -1,5 +1,5 @@
--- same_answers(session, fingerprint) → turn state. The turn that brought the same answers to a session last, when they were the last
--- that came; false for others, or when nothing is known of it any more.
+-- same_answers(session, fingerprint) → turn state. Return the turn that brought the same answers to a session last, when they were
+-- the last that came; false for others, or when its record is gone.
 local function same_answers(session, fingerprint)
   local noted = redis.call('GET', key.answered .. session)
   local mark, turn = (noted or ''):match('^(%S+) (%S+)$')
