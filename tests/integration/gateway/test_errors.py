@@ -201,7 +201,8 @@ def test_deep_bodies_are_no_defect(http: httpx.Client, depth: int) -> None:
 def test_too_large(http: httpx.Client) -> None:
     body = {"input": "x" * 9_000_000}
     error_of(http.post("/v1/responses", json=body), 413)
-    error_of(http.post("/v1/responses", content=iter([b"x" * 5_000_000] * 2)), 413)
+    headers = {"content-type": "application/json"}
+    error_of(http.post("/v1/responses", content=iter([b"x" * 5_000_000] * 2), headers=headers), 413)
     error = error_of(http.post("/v1/responses", json={"input": "x" * 300_000}), 400)
     assert (error["param"], "TURNSTILE_MAX_QUESTION_BYTES" in error["message"]) == ("input", True)
     chat = {"messages": [{"role": "user", "content": "x" * 300_000}]}
