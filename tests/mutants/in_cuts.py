@@ -34,15 +34,15 @@ CUTS = (
     in_cut(
         "the end sent again",
         "a reader sees the last text and the end twice",
-        "    if left[2][2] == kind and left[2][4] == tostring(attempt) and left[2][6] == data then return place end\n",
-        "",
+        "    if left[2][2] == kind and left[2][4] == tostring(attempt) and left[2][6] == data then",
+        "    if false then",
         script="lib/append_event",
     ),
     in_cut(
         "an event that nobody counted",
         "after a cut every later event of the turn is refused",
-        "    if type(added) ~= 'table' then return place end",
-        "    if type(added) == 'table' then error(added) else return place end",
+        "  if type(added) ~= 'table' then return place end",
+        "  if type(added) == 'table' then error(added) else return place end",
         script="lib/append_event",
     ),
     in_cut(

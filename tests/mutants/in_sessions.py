@@ -27,8 +27,8 @@ SESSIONS = (
     in_script(
         "a branch holds all that came before",
         "one small request copies a whole history",
-        "      if left < 0 then return end\n",
-        "",
+        "read_within(history, added, 1, rule.branch_messages, rule.branch_bytes, 0)",
+        "read_within(history, added, 1, 1000000, 1000000000, 0)",
         script="lib/open_branch",
     ),
     in_script(
@@ -125,9 +125,30 @@ SESSIONS = (
     in_script(
         "last in, first out",
         "turns of a session run in the wrong order",
-        "return redis.call('LINDEX', mailbox, 0)",
-        "return redis.call('LINDEX', mailbox, -1)",
+        "local id = redis.call('LINDEX', mailbox, 0)",
+        "local id = redis.call('LINDEX', mailbox, -1)",
         script="lib/release",
+    ),
+    in_script(
+        "a mailbox is passed over in one go",
+        "turns that wait no more, a million of them, stop everybody",
+        "  for _ = 1, 20 do\n",
+        "  while true do\n",
+        script="lib/release",
+    ),
+    in_script(
+        "a session stops where a bound ends the look at its mailbox",
+        "a turn behind many that wait no more never runs",
+        "  redis.call('ZADD', key.due, now, session)\n",
+        "",
+        script="lib/release",
+    ),
+    in_script(
+        "a mailbox is searched to its end",
+        "one request in a session where many wait stops everybody",
+        "redis.call('LPOS', key.mailbox .. session, id, 'MAXLEN', rule.most_waiting)",
+        "redis.call('LPOS', key.mailbox .. session, id)",
+        script="turn/status",
     ),
     in_script(
         "idle session keeps its due entry",

@@ -167,7 +167,7 @@ TURNS = (
     in_script(
         "cancel leaves the mailbox entry",
         "a cancelled turn runs",
-        "redis.call('LREM', key.mailbox .. session, 0, id)\n  return { 'cancelled' }",
+        "leave_mailbox(session, id)\n  return { 'cancelled' }",
         "return { 'cancelled' }",
         script="turn/cancel",
     ),

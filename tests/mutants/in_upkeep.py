@@ -150,4 +150,25 @@ UPKEEP = (
         "  if false then",
         script="upkeep/audit",
     ),
+    in_script(
+        "a dead worker loses all its sessions in one go",
+        "the death of a worker with many sessions stops everybody",
+        "redis.call('SRANDMEMBER', owned, left)",
+        "redis.call('SRANDMEMBER', owned, 1000000)",
+        script="upkeep/reap",
+    ),
+    in_script(
+        "a dead worker is forgotten before its sessions",
+        "sessions of a dead worker wait for their leases to run out",
+        "  if redis.call('EXISTS', owned) == 1 then return released end\n",
+        "",
+        script="upkeep/reap",
+    ),
+    in_script(
+        "an audit looks at the first slice only",
+        "turns that wait far back in a mailbox are never counted",
+        "now % math.max(1, math.ceil(size / 1000)) * 1000",
+        "0",
+        script="upkeep/audit",
+    ),
 )

@@ -22,8 +22,8 @@ from turnstile.turns.turn import Claim
 
 CUT = "the script is cut here"
 _READS = (
-    "EXISTS GET HEXISTS HGET HGETALL HKEYS HMGET LINDEX LLEN LPOS LRANGE PUBSUB SMEMBERS TIME TYPE XRANGE ZCARD ZRANGE"
-    " ZRANGEBYSCORE ZSCORE"
+    "EXISTS GET HEXISTS HGET HGETALL HMGET HRANDFIELD LINDEX LLEN LPOS LRANGE PUBSUB SRANDMEMBER TIME TYPE XRANGE XREVRANGE"
+    " ZCARD ZRANGE ZRANGEBYSCORE ZSCORE"
 )
 # Stands before a script's parts, which then see this table instead of the server's: after so many writes every call fails.
 _HOOK = """
@@ -42,14 +42,13 @@ _ROUNDS = 40
 
 def cut_after(script: Script, writes: int) -> Script:
     """Return the script, to end before the write that follows so many."""
-    flags, constants, rest = script.source.split("\n", 1)[0], *_parted(script.source)
-    source = "\n".join([flags, constants, _HOOK % (writes, _READS, CUT), rest])
-    return Script(script.name, source, "0" * 40)
+    return with_hook(script, _HOOK % (writes, _READS, CUT))
 
 
-def _parted(source: str) -> tuple[str, str]:
-    lines = source.split("\n", 3)
-    return "\n".join(lines[1:3]), lines[3]
+def with_hook(script: Script, hook: str) -> Script:
+    """Return the script with a text between its constants and its parts."""
+    flags, keys, rules, rest = script.source.split("\n", 3)
+    return Script(script.name, "\n".join([flags, keys, rules, hook, rest]), "0" * 40)
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """audit: how many sessions had no due entry; and which turns are open."""
 
+from tests.scripts.conftest import Stage
 from tests.scripts.scene import Scene, pair
 from tests.support.wait import wait_until
 from turnstile.turns.states import State
@@ -22,6 +23,18 @@ def test_turns_of_an_older_version_are_counted(scene: Scene) -> None:
     assert scene.stat("open") == 0
     scene.turns.audit(["foo"])
     assert scene.stat("open") == 3
+
+
+def test_a_long_mailbox_is_looked_at_slice_by_slice(stage: Stage) -> None:
+    scene = stage.open(max_waiting_per_session=10_000)
+    scene.submit("head", *(f"t{number}" for number in range(2_100)))
+    scene.client.delete(scene.keys.open)
+
+    def audited() -> bool:
+        scene.turns.audit(["foo"])
+        return scene.stat("open") == 2_101
+
+    wait_until(audited, "every waiting turn is counted")
 
 
 def test_turns_that_have_ended_are_counted_no_more(scene: Scene) -> None:

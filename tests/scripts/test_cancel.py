@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from tests.scripts.conftest import Memory
-from tests.scripts.scene import Scene, pair
+from tests.scripts.scene import Scene, pair, pairs
 from tests.support.wait import PATIENCE_SECONDS
 from turnstile.turns.errors import TurnCancelled, UnknownTurn
+from turnstile.turns.settings import MOST_WAITING
 from turnstile.turns.states import State
 
 
@@ -138,3 +139,18 @@ def test_turns_are_cancelled_without_memory(cramped: tuple[Scene, Memory]) -> No
     assert scene.turns.cancel("c") is State.CANCELLED
     assert scene.turns.cancel("a") is State.CANCELLED
     assert scene.queue() == ["b"]
+
+
+def test_one_that_waits_too_far_back_is_passed_over(scene: Scene) -> None:
+    """A mailbox of an earlier version may hold more than are looked at."""
+    claim = scene.start("a")
+    scene.submit("b", "c")
+    scene.client.lpush(scene.keys.mailbox("foo"), *(f"gone{number}" for number in range(MOST_WAITING)))
+    assert scene.turns.cancel("b") is State.CANCELLED
+    assert scene.waiting()[-2:] == ["b", "c"]
+    scene.client.ltrim(scene.keys.mailbox("foo"), -2, -1)
+    scene.complete(claim)
+    assert scene.waiting() == []
+    scene.complete(scene.claim("c"))
+    assert scene.history() == pairs(["a", "c"])
+    scene.assert_idle()

@@ -83,6 +83,15 @@ def test_only_the_owner_is_heard(scene: Scene, happening: Callable[[Scene, Claim
     assert scene.picture() == before
 
 
+def test_events_that_nobody_counted_are_passed_over(scene: Scene) -> None:
+    """Also when there are more than one look finds."""
+    claim = scene.start("a")
+    for sequence in range(2, 202):
+        scene.client.xadd(scene.keys.events("a"), {"type": "text", "attempt": 9, "data": "lost"}, f"{sequence}-0")
+    assert scene.turns.emit(claim, 1, ["x", "y"]) == 203
+    assert scene.events("a")[-2:] == [(202, "text", 1, "x"), (203, "text", 1, "y")]
+
+
 def test_readers_can_wait_for_an_event(scene: Scene) -> None:
     claim = scene.start("a")
     assert [e.type for e in scene.turns.wait_events("a")] == ["started"]

@@ -108,6 +108,22 @@ def test_what_the_worker_no_longer_holds_is_left_alone(scene: Scene) -> None:
     assert scene.turns.renew("w2", [second]) == ["kept"]
 
 
+def test_a_dead_worker_with_many_sessions_loses_them_in_pieces(scene: Scene) -> None:
+    _signed_on(scene, "w1")
+    scene.start("t1")
+    others = [f"s{number}" for number in range(2_500)]
+    scene.client.sadd(scene.keys.owned("w1"), *others)
+    pipeline = scene.client.pipeline(transaction=False)
+    for session in others:
+        pipeline.hset(scene.keys.session(session), "worker", "w1")
+    pipeline.execute()
+    released = [_call_the_roll(scene, times=1) for _ in range(6)]
+    assert sum(released) == 2_501
+    assert max(released) == 1_000
+    assert not scene.client.exists(scene.keys.owned("w1"), scene.keys.workers)
+    assert scene.client.zcount(scene.keys.due, "-inf", scene.turns.now() * 1000) == 2_501
+
+
 def _outage(scene: Scene, seconds: int) -> None:
     """Two workers are at work, and then Redis is away."""
     _signed_on(scene, "w1", CALLER)

@@ -4,7 +4,7 @@ import pytest
 
 from tests.scripts.conftest import Memory, Stage
 from tests.scripts.scene import Scene, pairs
-from turnstile.turns.errors import QueueMemoryFull, UnknownTurn
+from turnstile.turns.errors import QueueMemoryFull, TooManyWaiting, UnknownTurn
 from turnstile.turns.output import refused, said
 from turnstile.turns.states import State
 from turnstile.turns.store.working import Outcome
@@ -113,5 +113,16 @@ def test_without_memory_there_is_no_new_work(cramped: tuple[Scene, Memory]) -> N
     memory.fill()
     before = scene.picture()
     with pytest.raises(QueueMemoryFull):
+        scene.turns.retry("a")
+    assert scene.picture() == before
+
+
+def test_the_cap_of_a_session_holds_for_retries(stage: Stage) -> None:
+    scene = stage.open(max_waiting_per_session=1)
+    scene.fail(scene.start("a"))
+    scene.start("b")
+    scene.submit("c")
+    before = scene.picture()
+    with pytest.raises(TooManyWaiting, match="TURNSTILE_MAX_WAITING_PER_SESSION"):
         scene.turns.retry("a")
     assert scene.picture() == before

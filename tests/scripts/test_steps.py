@@ -7,6 +7,7 @@ import pytest
 from tests.scripts.scene import Scene
 from turnstile.turns.errors import UnknownTurn
 from turnstile.turns.output import said
+from turnstile.turns.redis.scripts import MOST_FIELDS
 from turnstile.turns.states import State
 from turnstile.turns.store.steps import Place
 from turnstile.turns.store.working import Outcome
@@ -58,6 +59,17 @@ def test_all_can_be_kept(scene: Scene) -> None:
     found = scene.turns.read_checkpoint("a", FIRST)
     assert found
     assert (found.values, found.writes) == ({OLD: b"hi", SAME: b"tea"}, {("task", 0): b"x"})
+
+
+def test_no_more_is_kept_than_scripts_can_read(scene: Scene) -> None:
+    claim = _two_steps(scene)
+    scene.client.hset(scene.keys.steps("a"), mapping={f"value{number}": "x" for number in range(MOST_FIELDS)})
+    before = scene.picture()
+    with pytest.raises(RuntimeError, match="hold 10,000 values"):
+        scene.turns.put_checkpoint(claim, Place("a", ROOT, "3"), b"three", [NEW], {})
+    with pytest.raises(RuntimeError, match="hold 10,000 values"):
+        scene.turns.put_writes(claim, SECOND, "task", {0: b"x"})
+    assert scene.picture() == before
 
 
 def test_what_a_task_wrote_stays_as_it_was_first_written(scene: Scene) -> None:

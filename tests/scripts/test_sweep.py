@@ -32,6 +32,23 @@ def test_a_lost_dispatch_is_sent_again(scene: Scene) -> None:
     assert scene.claim("a").attempt == 1
 
 
+def test_a_mailbox_of_turns_that_wait_no_more_is_passed_over_in_pieces(scene: Scene) -> None:
+    claim = scene.start("a")
+    gone = [f"gone{number}" for number in range(50)]
+    scene.submit(*gone, "b")
+    scene.client.delete(*map(scene.keys.turn, gone))
+    scene.client.zrem(scene.keys.open, *gone)
+    scene.complete(claim)
+    assert (len(scene.waiting()), scene.seat()["head"]) == (31, "a")
+    assert scene.complete(claim) is State.COMPLETED
+    assert len(scene.waiting()) == 11
+    assert scene.turns.sweep().seen == 1
+    assert (scene.waiting(), scene.queue()) == ([], ["b"])
+    scene.complete(scene.claim("b"))
+    assert scene.history() == pairs(["a", "b"])
+    scene.assert_idle()
+
+
 def test_a_dispatch_that_still_waits_in_its_queue_is_not_sent_again(scene: Scene) -> None:
     scene.submit("a", session="s1")
     scene.submit("b", session="s2")

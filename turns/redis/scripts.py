@@ -21,11 +21,12 @@ _REPAIR_MS = 60_000
 _PACE_MS = 5
 # A worker that was not seen for so long is not at work, whatever its connection seems to be.
 _ABSENCE_MS = 20_000
+MOST_FIELDS = 10_000
+"""Values that the steps of one graph may hold: some scripts read them all."""
 # So many turns of erased sessions are removed in one go.
 _PIECE = 500
-# A branch begins with a window of messages, and with so many in any case, as long as they are not larger together than this.
+# A branch begins with a window of messages, and with so many where a window is smaller.
 _BRANCH_MESSAGES = 100
-_BRANCH_BYTES = 33_554_432
 # A delivery takes less; a webhook that was taken and not heard of for so long is sent again.
 _DELIVERY_MS = 20_000
 
@@ -181,9 +182,10 @@ def _rules(settings: Settings) -> dict[str, int | str]:
         "steps_ttl": _ms(settings.steps_ttl),
         "most_waiting": MOST_WAITING,
         "piece": _PIECE,
+        "most_fields": MOST_FIELDS,
         "branch_ttl": _ms(max(settings.failed_ttl, settings.result_ttl)),
         "branch_messages": max(settings.window_messages, _BRANCH_MESSAGES),
-        "branch_bytes": _BRANCH_BYTES,
+        "branch_bytes": settings.window_bytes,
         "delivery": _DELIVERY_MS,
         "absence": _ABSENCE_MS,
         "webhook_age": _ms(settings.webhook_seconds),

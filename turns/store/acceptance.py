@@ -60,7 +60,8 @@ def _held(*_: Any) -> SessionHeld:
     return SessionHeld("The session waits for answers to its open calls: answer or release them first.")
 
 
-def _full_session(settings: Settings, *_: Any) -> TooManyWaiting:
+def full_session(settings: Settings, *_: Any) -> TooManyWaiting:
+    """Return the error for a session in which too many turns wait."""
     most = settings.max_waiting_per_session
     return TooManyWaiting(f"{most:,} turns wait in this session (TURNSTILE_MAX_WAITING_PER_SESSION); try later.")
 
@@ -75,7 +76,7 @@ def _unended(_: Settings, __: str, previous: str) -> TurnNotEnded:
 
 _REFUSED = {
     "conflict": raising(lambda *_: TurnConflict("This turn id is taken by another question; use a new one.")),
-    "full_session": raising(_full_session),
+    "full_session": raising(full_session),
     "full": raising(_full),
 }
 _UNANSWERED = {"held": raising(_held), "unfit": raising(_unfit)}

@@ -11,7 +11,7 @@ from turnstile.turns.ids import check_session, check_turn
 from turnstile.turns.question import Options, Question, encode_question, fingerprint
 from turnstile.turns.redis.connection import LONGEST_BLOCK_SECONDS
 from turnstile.turns.states import State
-from turnstile.turns.store.acceptance import FOLLOWED, SUBMITTED, SUBMITTED_HELD, Submitted
+from turnstile.turns.store.acceptance import FOLLOWED, SUBMITTED, SUBMITTED_HELD, Submitted, full_session
 from turnstile.turns.store.replies import OneOf, always, raising, unknown_turn
 from turnstile.turns.store.runner import Call, Runner, operation, script_call
 from turnstile.turns.text import as_text
@@ -133,8 +133,9 @@ class Asking(Runner):
         Raises:
             UnknownTurn: there is no such turn.
             CallNotOpen: it answers calls that are not open any more.
+            TooManyWaiting: its session has no room for it.
         """
-        return script_call("retry", partial(_RETRIED, id), id=id)
+        return script_call("retry", partial(_RETRIED, self.settings, id), id=id)
 
     @operation
     def delete_turn(self, id: str) -> Call[bool]:
@@ -189,7 +190,14 @@ def _closed(id: str) -> CallNotOpen:
 
 
 _CANCELLED = OneOf("cancel", cancelled=always(State.CANCELLED), ended=_state, unknown=raising(unknown_turn))
-_RETRIED = OneOf("retry", accepted=always(State.QUEUED), ended=_state, closed=raising(_closed), unknown=raising(unknown_turn))
+_RETRIED = OneOf(
+    "retry",
+    accepted=always(State.QUEUED),
+    ended=lambda _, id, state: _state(id, state),
+    full_session=raising(full_session),
+    closed=raising(lambda _, id: _closed(id)),
+    unknown=raising(lambda _, id: unknown_turn(id)),
+)
 _FORGOTTEN = OneOf(
     "delete_turn",
     forgotten=always(True),

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from turnstile.turns.store.replies import OneOf, always
+from turnstile.turns.redis.scripts import MOST_FIELDS
+from turnstile.turns.store.replies import OneOf, always, raising
 from turnstile.turns.store.runner import Call, Runner, operation, script_call
 from turnstile.turns.text import as_text
 from turnstile.turns.turn import Claim
@@ -118,8 +119,10 @@ def _split(name: bytes) -> tuple[str, str]:
     return first, second
 
 
-_OWNED, _CHECKPOINT, _WRITES, _DROPPED = (
-    OneOf(script, kept=always(True), superseded=always(False))
-    for script in ("check_owner", "put_checkpoint", "put_writes", "drop_steps")
+_FULL = f"The steps of a turn's graph hold {MOST_FIELDS:,} values; no more are kept."
+_OWNED, _DROPPED = (OneOf(script, kept=always(True), superseded=always(False)) for script in ("check_owner", "drop_steps"))
+_CHECKPOINT, _WRITES = (
+    OneOf(script, kept=always(True), superseded=always(False), full=raising(lambda: RuntimeError(_FULL)))
+    for script in ("put_checkpoint", "put_writes")
 )
 _FOUND = OneOf[StoredCheckpoint | None]("read_checkpoint", found=_checkpoint, missing=always(None))

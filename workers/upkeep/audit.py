@@ -4,7 +4,7 @@ from turnstile.turns.store.turns import AsyncTurnStore
 
 _AUDIT_SECONDS = 300
 _SCAN = 1000
-_AT_ONCE = 100
+_AT_ONCE = 10
 
 
 async def audit(store: AsyncTurnStore, *, now: bool = False) -> int:

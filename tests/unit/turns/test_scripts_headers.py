@@ -51,10 +51,10 @@ def test_the_header_is_whole(name: str) -> None:
     first = SOURCES[name].splitlines()[0]
     assert re.match(r"-- [A-Z].*", first)
     assert not re.match(r"-- [A-Z]{4}", first)
-    for label in ("KEYS", "ARGV", "RETURN"):
+    for label in ("WORK", "KEYS", "ARGV", "RETURN"):
         assert header(SOURCES[name], label)
     labels = re.findall(r"(?m)^-- ([A-Z]{4,})\b", SOURCES[name])
-    assert labels == [label for label in ("FLAGS", "KEYS", "ARGV", "RETURN") if label in labels]
+    assert labels == [label for label in ("FLAGS", "WORK", "KEYS", "ARGV", "RETURN") if label in labels]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -18,7 +18,7 @@ local function carry_out_end(id, session, now, ended, again)
   redis.call('ZREM', key.open, id)
   if state == 'failed' then
     redis.call('ZADD', key.failed, now, id)
-    redis.call('ZREMRANGEBYSCORE', key.failed, '-inf', now - rule.failed_ttl)
+    drop_old(key.failed, now - rule.failed_ttl)
   end
   if ended.reply == '1' then redis.call('SET', key.celery_result .. id, celery_result(id, state, ended), 'PX', rule.result_ttl) end
   queue_webhook(id, now, state, ended.options or '', sequence, ended.code, ended.calls)

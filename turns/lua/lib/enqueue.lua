@@ -11,7 +11,7 @@ local function enqueue(session, id, now, queue, answers)
       redis.call('ZREM', key.held, session)
     end
   else
-    local found = redis.call('LPOS', mailbox, id)
+    local found = redis.call('LPOS', mailbox, id, 'MAXLEN', rule.most_waiting)
     place = found and found + 1 or redis.call('RPUSH', mailbox, id)
   end
   keep_history(session, true)

@@ -1,7 +1,7 @@
 -- live_workers(now, limit, alike) → table. The workers on the roll that were seen of late and are listening, at most `limit`: name, text
--- and facts of each. A dead worker's entry may stand there for a while. Those whose text holds `alike` are passed over, unread.
+-- and facts of each; among more than 2,000 on the roll, any 2,000 are looked at. A dead worker's entry may stand there for a while. Those whose text holds `alike` are passed over, unread.
 local function live_workers(now, limit, alike)
-  local found, roll = {}, redis.call('HGETALL', key.workers)
+  local found, roll = {}, redis.call('HRANDFIELD', key.workers, 2000, 'WITHVALUES')
   for i = 1, #roll, 2 do
     if #found >= limit then break end
     local name, text = roll[i], roll[i + 1]

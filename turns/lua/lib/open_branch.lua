@@ -1,16 +1,12 @@
--- open_branch(branch, id, history, added, now). Begin a session with the newest messages of a history but for the last `added`: as many
--- as a window holds. It lives as long as histories do, or for a limited time; due first, so that one that is cut off here is found.
+-- open_branch(branch, id, history, added, now). Begin a session with a window of the history of another, without the newest `added`
+-- messages. It lives as long as histories do, or for a limited time. It is due first, so that one that is cut off here is found.
 local function open_branch(branch, id, history, added, now)
-  local copy, left = key.history .. branch, rule.branch_bytes
+  local copy, elements = key.history .. branch, read_within(history, added, 1, rule.branch_messages, rule.branch_bytes, 0)
+  if elements.err then error(elements) end
   redis.call('ZADD', key.due, now + rule.grace, branch)
   redis.call('HSET', key.conversation .. branch, 'branch', id, 'created', now)
   redis.call('UNLINK', copy)
-  for place = added, added + rule.branch_messages - 1, 10 do
-    local last = math.min(place + 9, added + rule.branch_messages - 1)
-    for _, element in ipairs(redis.call('LRANGE', history, place, last)) do
-      left = left - #element
-      if left < 0 then return end
-      redis.call('RPUSH', copy, element)
-    end
+  for first = 1, #elements, 1000 do
+    redis.call('RPUSH', copy, unpack(elements, first, math.min(first + 999, #elements)))
   end
 end

@@ -1,6 +1,7 @@
 -- Count one request of an API key. A minute's worth may come at once; what was spent comes back evenly (GCRA: all that is
 -- stored is the moment when nothing is spent any more).
 -- FLAGS  allow-oom
+-- WORK   20 steps
 -- KEYS   rate:<key>
 -- ARGV   name per_minute: the key's id, and how many requests it may make in a minute
 -- RETURN admitted left | refused wait: requests that are left now, or ms until there is one

@@ -2,6 +2,7 @@
 -- the list of its turns is put among the erased, from where sweeps remove what is left, should this be cut short; a repeat takes
 -- the rest. Of the turns that have ended, one piece is removed now, the others by sweeps. Keys of another type go, too.
 -- FLAGS  allow-oom
+-- WORK   250,000 steps: 10,000 turns wait at most, and one piece of those that have ended is removed
 -- KEYS   turns:<session> session:<session> mailbox:<session> turn:<id>… events:<id>… owned:<worker> due stats failed open
 --        message_store:<session> conversation:<session> celery-task-meta-<id>… webhook:<id>… undelivered erasures
 --        erased:<number>… steps:<thread>… held answered:<session>; channels orders:<worker> wake:<id>

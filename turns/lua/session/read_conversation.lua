@@ -1,5 +1,6 @@
 -- Read what a session is called: when it began (ms; that of its first message, for one that nobody began) and its metadata.
 -- FLAGS  no-writes
+-- WORK   50 steps
 -- KEYS   conversation:<session> message_store:<session> session:<session> turns:<session>
 -- ARGV   session
 -- RETURN created metadata | nothing for an unknown session

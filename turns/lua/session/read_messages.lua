@@ -1,6 +1,7 @@
 -- Read messages of a history from a place on, towards newer ones (step 1) or older ones (-1), the first in any case; places count
--- from 0, the oldest's. Work is bounded by `count`, and by `bytes` and what eight messages may have.
+-- from 0, the oldest's. Beyond `bytes`, eight messages are read at most.
 -- FLAGS  no-writes
+-- WORK   20 steps, and 3 for each of count
 -- KEYS   message_store:<session>
 -- ARGV   session place step count bytes
 -- RETURN element…

@@ -1,5 +1,6 @@
 -- Say something of a session without a turn: its metadata, and messages for its history. With `fingerprint` the session is
 -- begun; without, there must be one. No message is added twice: each is one of a kind.
+-- WORK   60 steps, and 1,010 for each of elements: none is added twice
 -- KEYS   conversation:<session> message_store:<session> session:<session> turns:<session>
 -- ARGV   session fingerprint metadata elements…: empty metadata leaves them as they are
 -- RETURN done | again | conflict | unknown | unreadable

@@ -1,5 +1,6 @@
--- Forget the steps of namespaces that begin in one way; only the turn's owner may. Bounded by the steps of one turn.
+-- Forget the steps of namespaces that begin in one way; only the turn's owner may.
 -- FLAGS  allow-oom
+-- WORK   50,000 steps: a graph keeps 10,000 values
 -- KEYS   turn:<id> session:<session> steps:<thread>
 -- ARGV   id token thread namespace
 -- RETURN kept | superseded

@@ -1,12 +1,14 @@
 -- Keep a checkpoint of a turn's graph; only the turn's owner may. A repeat changes nothing. With `replace` it takes the place of
 -- the checkpoint before it in its namespace, and of that one's writes. `channels` names every value that it refers to; those that
--- are new come along. Bounded by the channels of the graph, and by the writes of one step.
+-- are new come along.
 -- FLAGS  allow-oom
+-- WORK   40,000 steps, and 10 for each of names: the checkpoint before may have any of 10,000 values
 -- KEYS   turn:<id> session:<session> steps:<thread>
 -- ARGV   id token thread namespace checkpoint replace body channels known (names values)…
--- RETURN kept | superseded
+-- RETURN kept | superseded | full
 if not owns(id, token) then return { 'superseded' } end
 local steps, place = key.steps .. thread, namespace .. '\31' .. checkpoint
+if redis.call('HLEN', steps) >= rule.most_fields then return { 'full' } end
 for i, name in ipairs(names) do redis.call('HSET', steps, 'value\31' .. namespace .. '\31' .. name, values[i]) end
 redis.call('HSET', steps, 'channels\31' .. place, channels, 'checkpoint\31' .. place, body)
 if known ~= '' then redis.call('HSETNX', steps, 'known\31' .. id, known) end

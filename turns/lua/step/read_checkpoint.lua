@@ -1,7 +1,8 @@
 -- Read a checkpoint of a turn's graph, the latest of its namespace unless one is named: its body, the values that it refers to, and
 -- what tasks wrote after it. `known` is what the turn's first attempt kept under this name. A latest one that is not there has an
--- empty body: somebody else has damaged it. Bounded by the size of one checkpoint.
+-- empty body: somebody else has damaged it.
 -- FLAGS  no-writes
+-- WORK   50,000 steps: a checkpoint has any of 10,000 values
 -- KEYS   steps:<thread>
 -- ARGV   id thread namespace checkpoint
 -- RETURN found checkpoint body known (names values) (names values) | missing

@@ -2,6 +2,7 @@
 -- A repeat with the same nonce gets the first reply again. The head that has ended already makes room for the next turn.
 -- An attempt counts from the last writes on: a claim that is cut short before them costs no chance.
 -- FLAGS  allow-oom
+-- WORK   4,000 steps, and 2 for each of window: a long exchange may take 1,000 messages more
 -- KEYS   turn:<id> turns:<session> session:<session> mailbox:<session> owned:<worker> due stats failed open events:<id>
 --        message_store:<session> conversation:<session> webhook:<id> webhooks undelivered celery-task-meta-<id>
 --        held <queue> steps:<thread>; channel wake:<id>

@@ -1,6 +1,7 @@
 -- Forget one turn that has ended: its record, events and result. What it added to the history stays, so its id is taken for as
 -- long as its record would have been there: the same question again would be in the history twice. A branch goes with its last turn.
 -- FLAGS  allow-oom
+-- WORK   200 steps
 -- KEYS   turn:<id> turns:<session> session:<session> conversation:<session> message_store:<session> events:<id> failed
 --        celery-task-meta-<id> steps:<thread>; channel wake:<id>
 -- ARGV   id

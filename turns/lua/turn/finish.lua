@@ -1,6 +1,7 @@
 -- End a turn: record, history, final event, counters, and the release of the next turn, all in one; only the owner may.
 -- A repeat by the same owner gets the first outcome again, and completes what was cut short.
 -- FLAGS  allow-oom
+-- WORK   1,500 steps, and 1,010 for each of elements: those of an end that was cut short are looked for
 -- KEYS   turn:<id> turns:<session> session:<session> mailbox:<session> owned:<worker> due stats failed open
 --        events:<id> message_store:<session> conversation:<session> celery-task-meta-<id> webhook:<id> webhooks
 --        undelivered held <queue> steps:<thread>; channel wake:<id>

@@ -1,6 +1,7 @@
 -- Accept a turn that follows another one: in the same session as long as nothing else follows there, else in a new one,
 -- `branch`, with as much of the history up to that other turn as a window holds, and its open calls answered or closed. Idempotent by
 -- its id.
+-- WORK   12,000 steps: a mailbox is read, or a branch takes 100 messages along
 -- KEYS   turn:<id>… turns:<session> session:<session> mailbox:<session> message_store:<session>
 --        conversation:<session> due stats open held answered:<session> failed events:<id> celery-task-meta-<id> webhook:<id>
 --        undelivered steps:<thread> <queue>; channel wake:<id>

@@ -1,6 +1,7 @@
 -- Tell plain Celery apps that a turn was not accepted, and so none of the tasks that were to follow it. Where there is a turn
--- of that id, its result stays. Bounded by the number of ids given.
+-- of that id, its result stays.
 -- FLAGS  allow-oom
+-- WORK   30 steps, and 15 for each of ids
 -- KEYS   turn:<id>… celery-task-meta-<id>… stats
 -- ARGV   (ids results)…: the first is the one that was refused
 -- RETURN refused | taken

@@ -1,5 +1,6 @@
 -- Keep many leases at once: one call for all turns of a process.
 -- FLAGS  allow-oom
+-- WORK   20 steps, and 25 for each of ids
 -- KEYS   session:<session>… turn:<id>… owned:<worker> due
 -- ARGV   worker (sessions ids tokens)…
 -- RETURN kept | cancelled | lost, one word for each turn, in order

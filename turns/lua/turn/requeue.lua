@@ -1,6 +1,7 @@
 -- Give a running turn back: to be tried again after a delay, or at once at another worker; only the owner may. The turn
 -- stays at the head of its session. A forgiven attempt does not count against the turn's chances.
 -- FLAGS  allow-oom
+-- WORK   100 steps
 -- KEYS   turn:<id> session:<session> owned:<worker> due stats <queue>
 -- ARGV   id token delay forgive
 -- RETURN requeued | replay | superseded

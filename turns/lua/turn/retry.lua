@@ -1,14 +1,17 @@
 -- Put a failed turn back at the end of its session, with all its chances; one that answers open calls at once, while they are open.
+-- WORK   12,000 steps: a mailbox is read
 -- KEYS   turn:<id> turns:<session> session:<session> mailbox:<session> owned:<worker> events:<id> celery-task-meta-<id> due stats
 --        failed open message_store:<session> conversation:<session> webhook:<id> webhooks undelivered held <queue>
 --        steps:<thread>; channel wake:<id>
 -- ARGV   id
--- RETURN accepted place | ended state | closed | unknown
+-- RETURN accepted place | ended state | full_session | closed | unknown
 local turn, now = key.turn .. id, clock()
 local session, state, attempts, queue, dispatches, answers = unpack(redis.call('HMGET', turn, 'session', 'state', 'attempts', 'queue',
   'dispatches', 'answers'))
 if not session or is_erased(id, session, state) then return { 'unknown' } end
 if state ~= 'failed' then return { 'ended', state } end
+local is_full = not answers and redis.call('LLEN', key.mailbox .. session) >= rule.max_waiting_per_session
+if is_full then return { 'full_session' } end
 
 complete_and_release(id, session, now)
 if answers then

@@ -1,8 +1,8 @@
 -- Look at sessions for what has been lost of them, by a hand from outside or by an older version: each that is not idle gets its
 -- due entry back, and its turns are counted as open. Turns that have ended are counted no more: one slice of the open ones a call,
--- another each time; so with the held ones. Bounded by the sessions that are given, their mailboxes, 1,000 open turns, and 1,000 held
--- sessions.
+-- another each time; so with the held ones. Of a mailbox, too, one slice is looked at.
 -- FLAGS  allow-oom
+-- WORK   15,000 steps, and 12,000 for each of sessions: a slice of its mailbox
 -- KEYS   session:<session>… mailbox:<session>… turn:<id>… due open held
 -- ARGV   sessions…
 -- RETURN restored: how many had no due entry
@@ -15,10 +15,12 @@ end
 local function held(session)
   return redis.pcall('HGET', key.session .. session, 'phase') == 'held'
 end
+local function slice(size)
+  local first = now % math.max(1, math.ceil(size / 1000)) * 1000
+  return first, first + 999
+end
 local function each_of_a_slice(set, look)
-  local slices = math.max(1, math.ceil(redis.call('ZCARD', set) / 1000))
-  local first = now % slices * 1000
-  for _, member in ipairs(redis.call('ZRANGE', set, first, first + 999)) do look(member) end
+  for _, member in ipairs(redis.call('ZRANGE', set, slice(redis.call('ZCARD', set)))) do look(member) end
 end
 
 each_of_a_slice(key.open, function(id)
@@ -29,8 +31,8 @@ each_of_a_slice(key.held, function(session)
 end)
 for _, session in ipairs(sessions) do
   local head = redis.pcall('HGET', key.session .. session, 'head')
-  local waiting = redis.pcall('LRANGE', key.mailbox .. session, 0, -1)
-  local ids = waiting.err and {} or waiting
+  local waiting = redis.pcall('LLEN', key.mailbox .. session)
+  local ids = type(waiting) == 'number' and redis.call('LRANGE', key.mailbox .. session, slice(waiting)) or {}
   -- Long past: the next sweep looks at it, and drops it again should the session have fallen idle.
   if head then restored = restored + redis.call('ZADD', key.due, 'NX', 1, session) end
   if held(session) then redis.call('ZADD', key.held, 'NX', now, session) end

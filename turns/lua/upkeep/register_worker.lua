@@ -1,6 +1,7 @@
 -- Put a worker on the roll, or say that it is still there. Refused, and off the roll, while one that came before it works with
 -- another value of a setting that all must share; a setting that the other does not tell of is none.
 -- FLAGS  allow-oom
+-- WORK   16,000 steps: 2,000 workers
 -- KEYS   workers; channel orders:<worker>
 -- ARGV   worker facts started alike (names values)…: names and values of settings; `alike` stands in the facts of those that need not be compared
 -- RETURN enlisted | refused worker facts

@@ -1,6 +1,7 @@
 -- Try the rights of a user: every command on keys of its own, which are nothing's, and every family of keys and channels; nothing is
--- read, and nothing stays. Bounded by what is asked.
+-- read, and nothing stays.
 -- FLAGS  allow-oom
+-- WORK   1,000 steps
 -- KEYS   probe:<name>
 -- ARGV   asked: JSON: name, commands, and one key or channel of each family of keys and channels
 -- RETURN (right)…: those that are missing, +command ~key &channel
@@ -9,15 +10,15 @@ asked = cjson.decode(asked)
 local none, text = key.probe .. asked.name, key.probe .. asked.name .. ':text'
 -- Where a command could write something, its arguments do not fit; the rights are looked at before that.
 local tries = {
-  DEL = { none }, EXISTS = { none }, GET = { none }, HDEL = { none, 'f' }, HEXISTS = { none, 'f' },
-  HGET = { none, 'f' }, HGETALL = { none }, HINCRBY = { none, 'f', 'x' }, HKEYS = { none }, HMGET = { none, 'f' },
-  HSET = { none, 'f', 'v', 'g' }, HSETNX = { text, 'f', 'v' },
-  LINDEX = { none, 0 }, LLEN = { none }, LPOP = { none }, LPOS = { none, 'x' }, LPUSH = { text, 'x' },
-  LRANGE = { none, 0, 0 }, LREM = { none, 1, 'x' }, PERSIST = { none }, PEXPIRE = { none, 1 },
-  PUBLISH = { asked.channels[1] or none, '' }, PUBSUB = { 'NUMSUB', none }, RENAME = { none, none }, RPUSH = { text, 'x' }, SADD = { text, 'x' },
-  SET = { none, '', 'PX' }, SMEMBERS = { none }, SREM = { none, 'x' }, TIME = {}, TYPE = { none }, UNLINK = { none }, XADD = { none, '0-0', 'f', 'v' },
-  XRANGE = { none, '-', '+', 'COUNT', 1 }, ZADD = { none, 'x', 'm' }, ZCARD = { none }, ZRANGE = { none, 0, 0 },
-  ZRANGEBYSCORE = { none, 0, 0 }, ZREM = { none, 'm' }, ZREMRANGEBYRANK = { none, 0, 0 }, ZREMRANGEBYSCORE = { none, 0, 0 }, ZSCORE = { none, 'm' },
+  DEL = { none }, EXISTS = { none }, GET = { none }, HDEL = { none, 'f' }, HEXISTS = { none, 'f' }, HGET = { none, 'f' },
+  HGETALL = { none }, HINCRBY = { none, 'f', 'x' }, HKEYS = { none }, HLEN = { none }, HMGET = { none, 'f' }, HRANDFIELD = { none, 1 },
+  HSET = { none, 'f', 'v', 'g' }, HSETNX = { text, 'f', 'v' }, LINDEX = { none, 0 }, LLEN = { none }, LPOP = { none },
+  LPOS = { none, 'x' }, LPUSH = { text, 'x' }, LRANGE = { none, 0, 0 }, LREM = { none, 1, 'x' }, PERSIST = { none },
+  PEXPIRE = { none, 1 }, PUBLISH = { asked.channels[1] or none, '' }, PUBSUB = { 'NUMSUB', none }, RENAME = { none, none },
+  RPUSH = { text, 'x' }, SADD = { text, 'x' }, SET = { none, '', 'PX' }, SRANDMEMBER = { none, 1 }, SREM = { none, 'x' },
+  TIME = {}, TYPE = { none }, UNLINK = { none }, XADD = { none, '0-0', 'f', 'v' }, XRANGE = { none, '-', '+', 'COUNT', 1 },
+  XREVRANGE = { none, '+', '-', 'COUNT', 1 }, ZADD = { none, 'x', 'm' }, ZCARD = { none }, ZRANGE = { none, 0, 0 },
+  ZRANGEBYSCORE = { none, 0, 0 }, ZREM = { none, 'm' }, ZREMRANGEBYRANK = { none, 0, 0 }, ZSCORE = { none, 'm' },
 }
 
 -- Redis 7.0 and later versions say it in other words.

@@ -1,5 +1,6 @@
 -- Read the counters, how many turns are open, and how many sessions are held.
 -- FLAGS  no-writes
+-- WORK   200 steps
 -- KEYS   stats open held
 -- ARGV   (none)
 -- RETURN (name count)…

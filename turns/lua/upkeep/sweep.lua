@@ -1,5 +1,6 @@
 -- Look at sessions that are overdue, at most `limit`, and set them going again; when the clock has been set back, at more.
 -- FLAGS  allow-oom
+-- WORK   200 steps, and 800 for each of limit
 -- KEYS   due stats open heard session:<session>… turn:<id>… mailbox:<session>… owned:<worker>… failed events:<id>…
 --        webhook:<id>… webhooks undelivered message_store:<session>… conversation:<session>… celery-task-meta-<id>…
 --        turns:<session>… held <queue>… steps:<thread>; channel wake:<id>

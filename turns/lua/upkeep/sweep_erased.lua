@@ -1,5 +1,6 @@
 -- Remove the next piece of what is left of erased sessions.
 -- FLAGS  allow-oom
+-- WORK   16,000 steps: one piece
 -- KEYS   erasures erased:<number>… turn:<id>… turns:<session>… events:<id>… celery-task-meta-<id>… webhook:<id>… open failed
 --        undelivered stats steps:<thread>…; channel wake:<id>
 -- ARGV   (none)

@@ -1,5 +1,6 @@
 -- Take a webhook that was sent off, to deliver it now. Should nothing be heard of that, it is sent off again.
 -- FLAGS  allow-oom
+-- WORK   50 steps
 -- KEYS   webhook:<id> webhooks
 -- ARGV   id
 -- RETURN taken event type created url key attempt calls | stale

@@ -1,6 +1,7 @@
 -- Tell how an attempt to deliver a webhook went: it is done with, is tried again after a delay, or is given up, for good or
 -- because the time is over. An attempt that was taken for lost has nothing to tell.
 -- FLAGS  allow-oom
+-- WORK   400 steps
 -- KEYS   webhook:<id> webhooks undelivered stats
 -- ARGV   id event attempt reason delay: no reason when it was delivered; a delay below 0 gives up
 -- RETURN delivered | waiting | given_up | superseded
@@ -21,7 +22,7 @@ if later >= 0 and now + later - since <= rule.webhook_age then
 end
 redis.call('PEXPIRE', webhook, rule.failed_ttl)
 redis.call('ZADD', key.undelivered, now, id)
-redis.call('ZREMRANGEBYSCORE', key.undelivered, '-inf', now - rule.failed_ttl)
+drop_old(key.undelivered, now - rule.failed_ttl)
 redis.call('HSET', webhook, 'phase', 'given_up', 'reason', reason)
 redis.call('ZREM', key.webhooks, id)
 redis.call('HINCRBY', key.stats, 'webhooks_given_up', 1)

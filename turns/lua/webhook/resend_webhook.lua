@@ -1,4 +1,5 @@
 -- Send a webhook off now that waits for its next attempt or was given up, with all its time again.
+-- WORK   60 steps
 -- KEYS   webhook:<id> webhooks undelivered <queue>
 -- ARGV   id
 -- RETURN sent | unknown

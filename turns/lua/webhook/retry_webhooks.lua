@@ -1,6 +1,7 @@
 -- Look at webhooks that are overdue, at most `limit`, and send them off again. Those whose message may still stand in its
 -- queue wait until that is empty.
 -- FLAGS  allow-oom
+-- WORK   30 steps, and 15 for each of limit
 -- KEYS   webhook:<id>… webhooks <queue>
 -- ARGV   limit
 -- RETURN seen posted: how many of each
