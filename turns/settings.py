@@ -80,7 +80,7 @@ class Settings(BaseModel):
     )
     max_body_bytes: forms.Count = Field(8_388_608, description="Maximum size of a request to the gateway, in bytes.")
     max_waiting_per_session: Annotated[int, Field(ge=1, le=MOST_WAITING)] = Field(
-        1_000, description="Maximum waiting turns per session."
+        1_000, description="Maximum waiting turns per session; 10,000 at most."
     )
     max_waiting: forms.Count = Field(200_000, description="Maximum unfinished turns in all sessions together.")
 

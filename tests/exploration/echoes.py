@@ -38,7 +38,7 @@ class Echoes:
             yield from _of_turn(self._moves, world, id, seat)
         yield from _answers(self._moves, world, session)
         for id, attempts in world.around["erased"].items():
-            yield f"claim {id}", self._moves.claim(id, STALE_WORKER, "other"), lambda word: bool(word == "unknown")
+            yield f"claim {id}", self._moves.claim(id, STALE_WORKER, "other"), lambda word: word in ("unknown", "stale")
             for attempt in range(1, attempts + 1):
                 yield from _by(self._moves, held(id, f"{attempt}:{id}", id[0]), {"state": "erased"})
 

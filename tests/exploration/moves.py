@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from tests.exploration.scope import Scope
 from tests.exploration.world import AWHILE, FUTURE, KEYS, PAST, QUEUE, World, normalise
+from tests.scripts.cutting import in_pieces
 from turnstile.turns.errors import TurnRefused
 from turnstile.turns.output import called, said
 from turnstile.turns.question import Options
@@ -53,6 +54,8 @@ class Moves:
         # Nothing runs out while the exploration itself takes its time; only moves let it.
         settings = Settings(redis_url=url, max_attempts=scope.attempts, lease_seconds=3_600, dispatch_grace_seconds=3_600)
         self.store = Describing(settings)
+        if scope.pieces:
+            in_pieces(self.store)
         self.question = cache(self._question)
 
     def submission(self, world: World, id: str) -> Call[Submitted | TurnRefused]:
@@ -265,6 +268,8 @@ class Moves:
         overdue = sum(moment == PAST for moment in world.due.values())
         if overdue:
             yield Move("sweep", world, cast("Any", self.store.sweep()), _swept(overdue), drains=True)
+        if world.value(KEYS.erasures, None):
+            yield Move("erased turns are swept", world, cast("Any", self.store.sweep_erased()), _anything, drains=True)
         if world.value(KEYS.workers, None):
             yield Move("reap", world, cast("Any", self.store.reap("w1")), _is_count, drains=True)
         if world.around["left"].get("outage") and "called" not in world.stats:

@@ -186,6 +186,7 @@ def _keys(world: World) -> Iterator[str]:
     known |= {make(name) for make in (KEYS.history, KEYS.session, KEYS.mailbox, KEYS.turns, KEYS.answered) for name in sessions}
     known |= {make(id) for make in (KEYS.turn, KEYS.events, KEYS.celery_result) for id in ids}
     known |= {KEYS.owned(worker) for worker in world.owned()}
+    known |= {KEYS.erasures, *(KEYS.erased(number) for number in world.value(KEYS.erasures, {}))}
     if world.data.keys() - known:
         yield f"unknown keys {sorted(world.data.keys() - known)}"
 

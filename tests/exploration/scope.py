@@ -29,6 +29,7 @@ class Scope:
     deaf: bool = False
     early: bool = False
     streams: bool = False
+    pieces: bool = False
     rare: dict[str, int] = field(default_factory=dict)
 
     def beginning(self) -> World:
@@ -63,6 +64,7 @@ class Scope:
             "false reap": self.deaf,
             "early due entry": self.early,
             "streamed text": self.streams,
+            "records of erased turns removed one by one": self.pieces,
         }
         happens = ["submit, claim, finish, renew, sweep, reap, expiry", *(name for name, there in options.items() if there)]
         return ", ".join(words), ", ".join([*happens, *(f"{name} (≤ {times})" for name, times in self.rare.items())])

@@ -4,6 +4,7 @@ from tests.exploration.scope import Scope
 
 SMALL = (
     Scope("rare events", {"A": 2}, attempts=1, copies=1, fails=True, rare={"erase": 1, "retry": 1}),
+    Scope("an erase in pieces", {"A": 3}, workers=1, attempts=1, copies=1, fails=True, pieces=True, rare={"erase": 1}),
     Scope("three turns", {"A": 3}, attempts=1, copies=1, cancels=True),
     Scope("an outage", {"A": 1}, attempts=1, fails=True, rare={"erase": 1, "retry": 1, "outage": 1}),
     Scope("one turn", {"A": 1}, forgiven=1, cancels=True, fails=True, delays=True, deaf=True, early=True),

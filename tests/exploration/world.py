@@ -166,6 +166,9 @@ def _forget_moments(world: World, now: int) -> None:
     _all(data, KEYS.failed, FUTURE)
     _all(data, KEYS.open, FUTURE)
     _all(data, KEYS.held, FUTURE)
+    for number in world.value(KEYS.erasures, {}):
+        _all(data, KEYS.erased(number), FUTURE)
+    _all(data, KEYS.erasures, FUTURE)
     _all(data, KEYS.heard, AWHILE)
     stats = world.stats
     kept = {name: stats[name] for name in _KEPT if name in stats}

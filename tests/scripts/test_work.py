@@ -15,17 +15,17 @@ from tests.scripts.cutting import with_hook
 from tests.scripts.scene import Scene, marked
 from turnstile.deploy.local.server import EmbeddedServer
 from turnstile.turns.celery_message import QUEUES, WEBHOOK_QUEUE
-from turnstile.turns.errors import InvalidTurn, TooManyWaiting, TurnConflict
+from turnstile.turns.errors import CallNotOpen, InvalidTurn, TooManyWaiting, TurnConflict
 from turnstile.turns.output import said
 from turnstile.turns.question import Options
 from turnstile.turns.redis.scripts import ARGUMENTS, MOST_FIELDS, NAMES, SOURCES, Script, header
 from turnstile.turns.settings import MOST_WAITING, Settings
 from turnstile.turns.states import State
-from turnstile.turns.store import roster
+from turnstile.turns.store import registry
 from turnstile.turns.store.runner import Call
 from turnstile.turns.store.steps import Place
 from turnstile.turns.store.turns import TurnStore
-from turnstile.turns.store.webhooks import Notice
+from turnstile.turns.store.webhooks import Delivery
 from turnstile.turns.store.working import Outcome
 
 MANY = 1_000_000
@@ -62,7 +62,7 @@ class Metered(TurnStore):
             return super().run(call)
         finally:
             if call.name in self.scripts:
-                self.noted.append((call.name, int(self.client.get("steps") or 0), _allowed(call)))  # type: ignore[arg-type]
+                self.noted.append((call.name, int(self.client.get("steps") or 0), _allowed(call)))
 
 
 def _allowed(call: Call[Any]) -> int:
@@ -118,6 +118,8 @@ class Crowd:
         self.client.hdel(self.keys.turn("elder"), "history_length")
         scene.fail(scene.start("failed", session="failed", options=_OPTIONS))
         self.client.hset(self.keys.turn("failed"), "session", "crowd")
+        for session in ("holding", "released"):
+            scene.hold(scene.start(f"of-{session}", session=session))
         scene.submit("waiting", session="claimed")
         scene.submit("longest", session="long")
         self.longest = scene.claim("longest")
@@ -141,12 +143,23 @@ class Crowd:
             self.client.zadd(keys.turns("long"), {id: MANY})
         for id in ("deleted", "failed"):
             self.client.copy(keys.events("head"), keys.events(id), replace=True)
-        for name in (keys.history("claimed"), keys.history("other")):
-            self.client.copy(keys.history("crowd"), name)
+        for session in ("claimed", "holding", "released"):
+            self.client.copy(keys.history("crowd"), keys.history(session), replace=True)
+        for session in ("holding", "released"):
+            self._fill("list", keys.mailbox(session), "gone@", 100)
 
     def _registers(self) -> None:
         keys = self.keys
-        for key in (keys.open, keys.failed, keys.undelivered, keys.webhooks, keys.due, keys.heard, keys.erased("earlier")):
+        for key in (
+            keys.open,
+            keys.held,
+            keys.failed,
+            keys.undelivered,
+            keys.webhooks,
+            keys.due,
+            keys.heard,
+            keys.erased("earlier"),
+        ):
             self.client.copy(keys.turns("crowd"), key, replace=True)
         self.client.zadd(keys.erasures, {"earlier": 1})
         for number in range(1, 101):
@@ -190,12 +203,20 @@ def _completed() -> Outcome:
 
 
 def _facts() -> dict[str, Any]:
-    return {**roster.introduce(Settings()), "started": 0, "seen": 0}
+    return {**registry.introduce(Settings()), "started": 0, "seen": 0}
 
 
 def _refused(error: type[Exception], call: Callable[[], Any]) -> None:
     with pytest.raises(error):
         call()
+
+
+def _status(id: str) -> Callable[[Crowd], Any]:
+    return lambda crowd: crowd.turns.status(id)
+
+
+def _cancel(id: str) -> Callable[[Crowd], Any]:
+    return lambda crowd: crowd.turns.cancel(id)
 
 
 CALLS: dict[str, list[Callable[[Crowd], Any]]] = {
@@ -211,6 +232,14 @@ CALLS: dict[str, list[Callable[[Crowd], Any]]] = {
         lambda c: c.turns.follow("after-elder", "elder", "branch-2", "hi"),
         lambda c: c.turns.follow("after-new", "new", "branch-3", "hi"),
     ],
+    "submit_held": [
+        lambda c: c.scene.answer("answering", "holding"),
+        lambda c: c.scene.answer("answering", "holding"),
+        lambda c: _refused(CallNotOpen, lambda: c.scene.answer("late", "crowd")),
+        lambda c: c.turns.submit("closing", "claimed", "hi", when_held="close"),
+    ],
+    "read_hold": [lambda c: c.turns.read_hold("released")],
+    "release_session": [lambda c: c.turns.release_session("released")],
     "claim": [
         lambda c: c.turns.claim("waiting", "w1", "n"),
         lambda c: c.turns.claim("waiting", "w1", "n"),
@@ -225,8 +254,8 @@ CALLS: dict[str, list[Callable[[Crowd], Any]]] = {
         lambda c: c.turns.finish(c.longest, _completed(), marked("longest")),
         lambda c: c.turns.finish(c.failing, Outcome(State.FAILED, code="internal", message="no")),
     ],
-    "status": [lambda c, id=id: c.turns.status(id) for id in ("new", "ended", "far")],
-    "cancel": [lambda c, id=id: c.turns.cancel(id) for id in ("new", "running", "far", "far-too")],
+    "status": [_status(id) for id in ("new", "ended", "far")],
+    "cancel": [_cancel(id) for id in ("new", "running", "far", "far-too")],
     "retry": [lambda c: c.turns.retry("failed"), lambda c: _refused(TooManyWaiting, lambda: c.turns.retry("far-failed"))],
     "delete_turn": [lambda c: c.turns.delete_turn("deleted")],
     "refuse": [lambda c: c.turns.refuse(["r1", "r2", "r3"], InvalidTurn("Not like this.", param="x"))],
@@ -249,7 +278,7 @@ CALLS: dict[str, list[Callable[[Crowd], Any]]] = {
     "rights": [lambda c: c.turns.lacking("worker"), lambda c: c.turns.lacking("gateway")],
     "claim_webhook": [lambda c: c.turns.claim_webhook("failed")],
     "record_delivery": [
-        lambda c: c.turns.record_delivery(Notice("failed", c.event(), "response.failed", 0, "u", "k", 1), "http_410", -1)
+        lambda c: c.turns.record_delivery(Delivery("failed", c.event(), "response.failed", 0, "u", "k", 1), "http_410", -1)
     ],
     "resend_webhook": [lambda c: c.turns.resend_webhook("failed")],
     "retry_webhooks": [lambda c: c.turns.retry_webhooks()],

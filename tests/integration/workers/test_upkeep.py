@@ -111,6 +111,27 @@ async def test_one_sweep_finds_all_that_is_overdue(flaky: Flaky) -> None:
     assert (await flaky.stats())["recovered"] == 230
 
 
+async def test_what_an_erase_has_left_is_removed(store: TurnStore, settings: Settings) -> None:
+    pipeline = store.client.pipeline(transaction=False)
+    record = {"session": "foo", "state": "completed", "queue": "chat"}
+    for number in range(1_500):
+        pipeline.zadd(store.keys.turns("foo"), {f"t{number}": number})
+        pipeline.hset(store.keys.turn(f"t{number}"), mapping=record)  # type: ignore[arg-type]  # its stub takes less
+    pipeline.execute()
+    assert store.erase("foo") == (1_500, 0)
+    assert await _count(store) == 1_000
+    async with _upkeep(settings, Health()):
+        await wait_until_async(lambda: _none(store), "no record is left")
+
+
+async def _count(store: TurnStore) -> int:
+    return len(await asyncio.to_thread(store.client.keys, store.keys.turn("*")))
+
+
+async def _none(store: TurnStore) -> bool:
+    return await _count(store) == 0
+
+
 async def test_a_lost_due_entry_is_restored(flaky: Flaky) -> None:
     await flaky.submit("a", "foo", "hi")
     await started(flaky, "b", "bar")

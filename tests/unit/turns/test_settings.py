@@ -22,7 +22,7 @@ BAD = {
     "window_tokens": ("-1", "many"),
     "max_question_bytes": ("0", "1e9"),
     "max_body_bytes": ("0", "big"),
-    "max_waiting_per_session": ("0",),
+    "max_waiting_per_session": ("0", "10001"),
     "max_waiting": ("0", "99999999"),
     "lease_seconds": ("0.4", "3601", "nan"),
     "dispatch_grace_seconds": ("0.1", "nan"),

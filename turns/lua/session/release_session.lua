@@ -1,5 +1,6 @@
 -- Release a held session: its open calls get their closing elements, and the next turn goes. A repeat completes what was cut short.
 -- FLAGS  allow-oom
+-- WORK   100,000 steps: each of the calls of one turn is looked for among 1,000 messages
 -- KEYS   session:<session> mailbox:<session> turn:<id>… turns:<session> events:<id>… held open due failed stats
 --        message_store:<session> conversation:<session> celery-task-meta-<id>… webhook:<id>… webhooks undelivered steps:<thread> <queue>;
 --        channel wake:<id>

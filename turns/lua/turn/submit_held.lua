@@ -1,5 +1,6 @@
 -- Accept a turn in a session that may be held; idempotent by its id, as `submit`. One that answers the open calls goes before all that
 -- wait; the same answers under another id are the same turn. One that will not wait for their answers is refused, or closes the calls.
+-- WORK   12,000 steps: a mailbox is read
 -- KEYS   turn:<id>… turns:<session> session:<session> mailbox:<session> due stats open held answered:<session> failed events:<id>
 --        message_store:<session> conversation:<session> celery-task-meta-<id> webhook:<id> undelivered steps:<thread>
 --        <queue>; channel wake:<id>

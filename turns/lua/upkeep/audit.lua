@@ -2,7 +2,7 @@
 -- due entry back, and its turns are counted as open. Turns that have ended are counted no more: one slice of the open ones a call,
 -- another each time; so with the held ones. Of a mailbox, too, one slice is looked at.
 -- FLAGS  allow-oom
--- WORK   15,000 steps, and 12,000 for each of sessions: a slice of its mailbox
+-- WORK   15,000 steps, and 11,500 for each of sessions: a slice of its mailbox
 -- KEYS   session:<session>… mailbox:<session>… turn:<id>… due open held
 -- ARGV   sessions…
 -- RETURN restored: how many had no due entry

@@ -57,5 +57,4 @@ end
 for name, count in pairs({ retried = retried, redispatched = redispatched, recovered = recovered, holds_expired = expired, broken = broken }) do
   if count > 0 then redis.call('HINCRBY', key.stats, name, count) end
 end
-if lacking then error(lacking) end
-return { #sessions, retried, redispatched, recovered, failed, expired }
+return lacking and error(lacking) or { #sessions, retried, redispatched, recovered, failed, expired }
