@@ -11,6 +11,7 @@ import redis
 from tests.support.gateways import Gateway
 from tests.support.step_worker import StepWorker
 from tests.support.wait import wait_until
+from turnstile.turns.question import Options
 from turnstile.turns.settings import Settings
 from turnstile.turns.store.turns import TurnStore
 
@@ -57,7 +58,7 @@ async def test_open_streams(redis_url: str, tmp_path: Path, record_property: Cal
     store, worker = TurnStore(Settings(redis_url=redis_url)), StepWorker(Settings(redis_url=redis_url))
     readers = [Reader(f"resp_{number}") for number in range(STREAMS)]
     for reader in readers:
-        store.submit(reader.id, f"of-{reader.id}", "hi")
+        store.submit(reader.id, f"of-{reader.id}", "hi", Options(request={"background": True}))
     with Gateway(redis_url, tmp_path) as gateway, redis.Redis.from_url(redis_url) as client:
         before = resident_mib(gateway.pid)
         gate = asyncio.Semaphore(AT_ONCE)
