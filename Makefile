@@ -109,6 +109,8 @@ chaos: $(VENV)/.dev ## Faults of every class, half an hour long; writes docs/rel
 
 reliability: explore mutants chaos ## As chaos, and every other figure of docs/reliability.md, two hours long
 	$(MAKE) recoveries
+	$(CHAOS) ledger --runs 3 --faults 120 --seconds 120 --publish
+	$(CHAOS) ledger --only KILL_WORKER --faults 60 --seconds 150 --publish --add
 	$(CHAOS) starvation --publish
 	$(CHAOS) backlog --publish
 	$(CHAOS) failover --publish

@@ -10,9 +10,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tests.chaos import failover, figures, measures, plain
+from tests.chaos import failover, figures, ledger, measures, plain
 from tests.chaos.faults import Kind
-from tests.chaos.result import Result, run
+from tests.chaos.result import Result
+from tests.chaos.result import run as judged
 from tests.chaos.scene import Size
 from tests.support.processes import offline_model
 
@@ -33,11 +34,27 @@ def _run(arguments: Arguments) -> int:
     for seed in range(arguments.seed, arguments.seed + arguments.runs):
         # A model of its own: it remembers which turns it has failed already.
         with offline_model() as model_url, _folder(arguments.keep) as folder:
-            result = run(seed, size, folder, model_url)
+            result = judged(seed, size, folder, model_url)
         _tell(result, size)
         broken += not result.findings.clean
         if arguments.publish:
             figures.publish("recovery" if only else "storm", asdict(result), add=arguments.add or seed > arguments.seed)
+    return 1 if broken else 0
+
+
+def _pay(arguments: Arguments) -> int:
+    only = tuple(Kind[name] for name in arguments.only.split(",") if name)
+    size = Size(arguments.faults, arguments.seconds, workers=arguments.workers, sessions=8, only=only)
+    broken = 0
+    for seed in range(arguments.seed, arguments.seed + arguments.runs):
+        with _folder(arguments.keep) as folder:
+            outcome = ledger.run(seed, size, folder)
+        sys.stdout.write(f"seed {seed}: {sum(outcome.faults.values())} faults, {outcome.turns} turns, {outcome.calls} calls, ")
+        sys.stdout.write(f"{outcome.repeated} repeated: {'; '.join(outcome.wrong) or 'clean'}\n")
+        sys.stdout.flush()
+        broken += bool(outcome.wrong)
+        if arguments.publish:
+            figures.publish("ledger", asdict(outcome), add=arguments.add or seed > arguments.seed)
     return 1 if broken else 0
 
 
@@ -89,16 +106,21 @@ def _parser() -> argparse.ArgumentParser:
         added.set_defaults(action=action)
         return added
 
-    storm = command("run", "do the faults of some seeds", _run)
-    storm.add_argument("--seed", type=int, default=1)
-    storm.add_argument("--runs", type=int, default=1)
-    storm.add_argument("--faults", type=int, default=100)
-    storm.add_argument("--seconds", type=float, default=65)
-    storm.add_argument("--workers", type=int, default=5)
-    storm.add_argument("--fsync", choices=("always", "everysec"), default="always")
-    storm.add_argument("--only", default="", help="classes of faults, by name: KILL_WORKER,LOSE_DISPATCH")
-    storm.add_argument("--add", action="store_true", help="publish beside what was measured before, not in its place")
-    storm.add_argument("--keep", default="", help="keep logs and data in this folder")
+    def storm(name: str, about: str, action: Callable[[Arguments], int], workers: int) -> argparse.ArgumentParser:
+        added = command(name, about, action)
+        added.add_argument("--seed", type=int, default=1)
+        added.add_argument("--runs", type=int, default=1)
+        added.add_argument("--faults", type=int, default=100)
+        added.add_argument("--seconds", type=float, default=65)
+        added.add_argument("--workers", type=int, default=workers)
+        added.add_argument("--only", default="", help="classes of faults, by name: KILL_WORKER,LOSE_DISPATCH")
+        added.add_argument("--add", action="store_true", help="publish beside what was measured before, not in its place")
+        added.add_argument("--keep", default="", help="keep logs and data in this folder")
+        return added
+
+    run = storm("run", "do the faults of some seeds", _run, 5)
+    run.add_argument("--fsync", choices=("always", "everysec"), default="always")
+    storm("ledger", "faults for agents whose tools pay", _pay, 4)
     compare = command("plain", "plain Celery under kill -9", _measuring("plain", lambda a, f: plain.measure(a.kills, f)))
     compare.add_argument("--kills", type=int, default=100)
     command("starvation", "false expiries", _measuring("starvation", lambda _, f: measures.starvation(f)))

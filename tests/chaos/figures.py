@@ -17,7 +17,7 @@ Data = dict[str, Any]
 DATA = ROOT / "docs" / "reliability.json"
 PAGE = ROOT / "docs" / "reliability.md"
 _CONFIDENCE = 0.05
-_RUNS = ("storm", "recovery")
+_RUNS = ("storm", "recovery", "ledger")
 
 
 def load() -> Data:
@@ -188,6 +188,37 @@ def failover(rows: Sequence[Data]) -> list[str]:
     return lines
 
 
+def ledger(runs: Sequence[Data]) -> list[str]:
+    """Agents that pay: faults by class, calls, and what was repeated."""
+    faults = Counter[str]()
+    for run in runs:
+        faults.update(run["faults"])
+    wrong = sum(len(run["wrong"]) for run in runs)
+    killed = _pooled(runs).get(Kind.KILL_WORKER, [])
+    return [
+        _row("class of fault", "faults"),
+        _row("---", "--:"),
+        *(_row(kind, f"{faults[kind]:,}") for kind in Kind if faults[kind]),
+        _row("**all**", f"**{faults.total():,}**"),
+        "",
+        _row(
+            f"{_sum(runs, 'turns'):,} turns in {len(runs)} runs (seeds {', '.join(str(run['seed']) for run in runs)})", "count"
+        ),
+        _row("---", "--:"),
+        _row("payments approved", f"{_sum(runs, 'approved'):,}"),
+        _row("payments rejected", f"{_sum(runs, 'rejected'):,}"),
+        _row("calls of tools begun", f"{_sum(runs, 'calls'):,}"),
+        _row("of these begun again under the same key", f"{_sum(runs, 'repeated'):,}"),
+        _row("of these payments", f"{_sum(runs, 'repeated_payments'):,}"),
+        _row("**rules broken**", f"**{wrong}**"),
+        "",
+        (
+            f"After a kill a turn went on in p50 {percentile(killed, 0.5):.2f} s, p99 {percentile(killed, 0.99):.2f} s "
+            f"({len(killed)} recoveries)."
+        ),
+    ]
+
+
 def _pooled(runs: Iterable[Data]) -> dict[str, list[float]]:
     found: dict[str, list[float]] = {}
     for run in runs:
@@ -208,6 +239,7 @@ _TABLES: dict[str, Callable[[Any], list[str]]] = {
     "proofs": proofs,
     "storm": storm,
     "recovery": recovery,
+    "ledger": ledger,
     "plain": plain,
     "starvation": starvation,
     "backlog": backlog,
