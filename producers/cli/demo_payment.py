@@ -19,7 +19,7 @@ _SECONDS = 60.0
 
 
 def can_pay(settings: Settings) -> bool:
-    """Whether the demo's own workers can be given the tool: the stand-in calls it, and agents are installed."""
+    """Return whether the demo's own workers can have the tool: the stand-in calls it, and agents are installed."""
     return settings.offline and not (settings.chain or settings.tools) and find_spec("langgraph") is not None
 
 

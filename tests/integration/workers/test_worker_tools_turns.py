@@ -29,7 +29,7 @@ def ledger(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def env(ledger: Path, tmp_path: Path) -> Iterator[dict[str, str]]:
-    """What a worker with tools finds in its environment."""
+    """Return the environment of a worker with tools."""
     with offline_model() as base_url, mcp_server() as tools:
         yield {
             "OPENAI_BASE_URL": base_url,

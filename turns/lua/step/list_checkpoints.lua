@@ -6,7 +6,7 @@
 -- RETURN (namespace checkpoint)…
 local found = {}
 for _, field in ipairs(redis.call('HKEYS', key.steps .. thread)) do
-  local home, checkpoint = field:match('^checkpoint\31(.*)\31([^\31]*)$')
-  if home then found[#found + 1], found[#found + 2] = home, checkpoint end
+  local address, checkpoint = field:match('^checkpoint\31(.*)\31([^\31]*)$')
+  if address then found[#found + 1], found[#found + 2] = address, checkpoint end
 end
 return found

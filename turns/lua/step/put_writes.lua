@@ -6,18 +6,18 @@
 -- ARGV   id token thread namespace checkpoint task replace (places values)…
 -- RETURN kept | superseded | full
 if not owns(id, token) then return { 'superseded' } end
-local steps, home = key.steps .. thread, namespace .. '\31' .. checkpoint
+local steps, address = key.steps .. thread, namespace .. '\31' .. checkpoint
 if redis.call('HLEN', steps) >= rule.most_fields then return { 'full' } end
 local latest = redis.call('HGET', steps, 'latest\31' .. namespace)
 if replace == '1' and latest and latest > checkpoint then return { 'kept' } end
-local list = redis.call('HGET', steps, 'writes\31' .. home) or ''
+local list = redis.call('HGET', steps, 'writes\31' .. address) or ''
 for i, place in ipairs(places) do
   local name = task .. '\31' .. place
-  local field = 'write\31' .. home .. '\31' .. name
+  local field = 'write\31' .. address .. '\31' .. name
   local fresh = redis.call('HEXISTS', steps, field) == 0
   if fresh then list = list .. name .. '\30' end
   if fresh or tonumber(place) < 0 then redis.call('HSET', steps, field, values[i]) end
 end
-redis.call('HSET', steps, 'writes\31' .. home, list)
+redis.call('HSET', steps, 'writes\31' .. address, list)
 redis.call('PEXPIRE', steps, rule.steps_ttl)
 return { 'kept' }

@@ -9,9 +9,9 @@
 local steps = key.steps .. thread
 local latest = checkpoint == '' and redis.call('HGET', steps, 'latest\31' .. namespace)
 checkpoint = latest or checkpoint
-local home = namespace .. '\31' .. checkpoint
-local body, channels, writes, known = unpack(redis.call('HMGET', steps, 'checkpoint\31' .. home, 'channels\31' .. home,
-  'writes\31' .. home, 'known\31' .. id))
+local address = namespace .. '\31' .. checkpoint
+local body, channels, writes, known = unpack(redis.call('HMGET', steps, 'checkpoint\31' .. address, 'channels\31' .. address,
+  'writes\31' .. address, 'known\31' .. id))
 if not body and not latest then return { 'missing' } end
 local function pairs_of(list, prefix)
   local found = {}
@@ -22,4 +22,4 @@ local function pairs_of(list, prefix)
   return found
 end
 local values = pairs_of(channels, 'value\31' .. namespace)
-return { 'found', checkpoint, body or '', known or '', values, pairs_of(writes, 'write\31' .. home) }
+return { 'found', checkpoint, body or '', known or '', values, pairs_of(writes, 'write\31' .. address) }
