@@ -1,6 +1,7 @@
 """Every wrong request gets OpenAI's error, with the parameter that is wrong."""
 
-import time
+import os
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -210,7 +211,7 @@ def test_too_large(http: httpx.Client) -> None:
 
 
 MANY = 400_000
-SECONDS = 5.0
+CPU_SECONDS = 2.0
 UNKNOWN = '"k%d":1'
 IN_FORMAT = '{"input":"hi","text":{"format":{"type":"text",%s}}}'
 FLOODS = {
@@ -225,13 +226,20 @@ FLOODS = {
 }
 
 
+def cpu_seconds(pid: int) -> float:
+    """The time that a process has computed for."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 @pytest.mark.parametrize("flood", FLOODS)
-def test_a_flood_of_small_things_is_refused_at_once(http: httpx.Client, flood: str) -> None:
+def test_a_flood_of_small_things_costs_little(http: httpx.Client, stack: Stack, flood: str) -> None:
     path, body, one, param = FLOODS[flood]
     content = body % ",".join(one % n for n in range(min(MANY, 7_000_000 // (len(one) + 5))))
-    began = time.monotonic()
+    assert stack.gateway.process
+    spent = cpu_seconds(stack.gateway.process.pid)
     error = error_of(http.post(path, content=content, headers={"content-type": "application/json"}, timeout=600), 400)
-    assert time.monotonic() - began < SECONDS
+    assert cpu_seconds(stack.gateway.process.pid) - spent < CPU_SECONDS
     assert (error["param"], error["code"]) == (param, "unknown_parameter" if "k0" in param else "invalid_value")
     assert "k0" in param or "at most" in error["message"]
 
