@@ -36,6 +36,7 @@ def main() -> None:
 @click.argument("session")
 @click.argument("question", callback=read_question)
 @click.option("--id", help="The turn's id; repeating the question with the same id is the same turn.")
+@click.option("--chain", help="One of TURNSTILE_CHAINS.")
 @click.option("--model", help="Overrides TURNSTILE_MODEL.")
 @click.option("--instructions", help="Overrides the system prompt.")
 @click.option("--temperature", type=float)

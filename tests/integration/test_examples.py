@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
+from typing import Any
 
 import httpx
 import pytest
@@ -97,11 +98,10 @@ def test_a_bot_answers_each_event_once_and_in_order(stack: Stack, tmp_path: Path
     assert [message.text for message in messages if message.role == "user"] == ["Hi! I'm Eve", "Whats my name"]
 
 
-def _run(name: str, *args: str, redis_url: str) -> subprocess.CompletedProcess[str]:
+def _run(name: str, *args: str, redis_url: str, typed: str = "") -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(EXAMPLES / name), *args]
-    return subprocess.run(
-        command, env=environment({"REDIS_URL": redis_url}), capture_output=True, text=True, timeout=240, check=False
-    )
+    env = environment({"REDIS_URL": redis_url})
+    return subprocess.run(command, env=env, input=typed, capture_output=True, text=True, timeout=240, check=False)
 
 
 def test_a_nightly_batch_runs_twice_and_asks_once(stack: Stack, tmp_path: Path) -> None:
@@ -132,6 +132,76 @@ def test_a_chain_of_ones_own_looks_things_up(redis_url: str, tmp_path: Path) -> 
             assert "within thirty days" in answer
             assert "Opening hours" not in answer
             assert [message.text for message in client.history("foo")] == [question, answer]
+
+
+class _Payments(BaseHTTPRequestHandler):
+    """A service that pays once for each idempotency key, and keeps its first caller waiting until `resumed` is set."""
+
+    paid: dict[str, dict[str, object]]
+    heard: list[str]
+    resumed: Event
+
+    def do_POST(self) -> None:
+        payment = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        key = self.headers["idempotency-key"]
+        self.paid.setdefault(key, payment)
+        self.heard.append(key)
+        if len(self.heard) == 1:
+            self.resumed.wait(PATIENCE_SECONDS)
+        with suppress(OSError):
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(json.dumps({"id": list(self.paid).index(key) + 1}).encode())
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def test_an_agent_pays_once_though_its_worker_dies_while_it_pays(redis_url: str, tmp_path: Path) -> None:
+    service: dict[str, Any] = {"paid": {}, "heard": [], "resumed": Event()}
+    with (
+        ThreadingHTTPServer(("127.0.0.1", 0), type("Payments", (_Payments,), service)) as server,
+        offline_model() as base_url,
+    ):
+        Thread(target=server.serve_forever, daemon=True).start()
+        env = {
+            "OPENAI_BASE_URL": base_url,
+            "OPENAI_API_KEY": "none",
+            "TURNSTILE_CHAIN": "examples.paying_agent:agent",
+            "PAYMENTS_URL": f"http://127.0.0.1:{server.server_port}/",
+        }
+        client = ChatClient(settings=Settings(redis_url=redis_url))
+        with Worker(redis_url, tmp_path, 4, **env) as first:
+            turn = client.ask("foo", 'call pay {"payee": "Ann", "amount": 3}')
+            wait_until(lambda: service["heard"], "the payment is made")
+            first.kill()
+        with Worker(redis_url, tmp_path, 4, **env):
+            assert turn.result(timeout=120) == "pay returned payment 1"
+        service["resumed"].set()
+        server.shutdown()
+    assert list(service["paid"].values()) == [{"payee": "Ann", "amount": 3}]
+    assert len(service["heard"]) == 2
+
+
+def test_a_person_approves_and_rejects(redis_url: str, tmp_path: Path) -> None:
+    question = 'call refund {"order": 11, "amount": 40}'
+    with offline_model() as base_url:
+        env = {
+            "OPENAI_BASE_URL": base_url,
+            "OPENAI_API_KEY": "none",
+            "TURNSTILE_CHAINS": '{"refunds": "examples.approval:agent"}',
+        }
+        with Worker(redis_url, tmp_path, 4, **env):
+            stopped = _run("approval.py", "foo", "one", question, redis_url=redis_url)
+            assert "EOFError" in stopped.stderr
+            approved = _run("approval.py", "foo", "one", question, redis_url=redis_url, typed="y\n")
+            assert 'refund {"order":11,"amount":40}: approve?' in approved.stdout
+            assert "refund returned refunded 40 of order 11" in approved.stdout
+            rejected = _run("approval.py", "foo", "two", question, redis_url=redis_url, typed="n\n")
+            assert "refunded" not in rejected.stdout
+            assert "rejected" in rejected.stdout
+    messages = ChatClient(settings=Settings(redis_url=redis_url)).history("foo")
+    assert [message.text for message in messages if message.role == "user"] == [question, question]
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in EXAMPLES.glob("*.py")))

@@ -89,6 +89,11 @@ def test_ask_without_waiting_prints_the_id(run: Run) -> None:
     ]
 
 
+def test_ask_chooses_a_chain(run: Run) -> None:
+    id = run("ask", "foo", "hello", "--no-wait", "--chain", "support").stdout.strip()
+    assert json.loads(run("status", id, "--json").stdout)["options"]["chain"] == "support"
+
+
 def test_ask_that_takes_too_long_says_how_to_go_on(run: Run) -> None:
     result = run("ask", "foo", "hello", "--timeout", "0.1", "--id", "t1")
     assert (result.exit_code, result.stdout) == (1, "")
