@@ -1,4 +1,4 @@
-"""The leases of this process: renewed while their turns run; a turn that is taken away is dropped at once."""
+"""The leases that this process holds (`renewal` renews them); a turn that is taken away is dropped at once."""
 
 import asyncio
 from collections.abc import Iterator
