@@ -32,6 +32,8 @@ BODY_SECONDS = 30.0
 BODY_BYTES_A_SECOND = 32_768
 BODIES_OF_A_KEY = 67_108_864
 """Bytes that the unfinished bodies of one API key may have together in one process."""
+MOST_VALUES = 200_000
+"""Values in a body's JSON. Reading several million, the gateway would answer nobody else for seconds."""
 
 _JSON = re.compile(r"application/([\w.+-]+\+)?json\s*(;.*)?", re.IGNORECASE)
 _CLOSE = {"connection": "close"}
@@ -120,6 +122,11 @@ def _replay(body: bytes, receive: Receive) -> Receive:
 
 
 def _checked(body: bytes) -> bytes:
+    if b"\0" in body:
+        raise ApiError(400, "The body is not JSON in UTF-8.")
+    if len(body) > MOST_VALUES and values_beyond(body, MOST_VALUES):
+        message = f"The body has more than {MOST_VALUES:,} values: send fewer, or longer texts."
+        raise ApiError(413, message, None, "request_too_large")
     # JSON can escape half of a surrogate pair, which no text store takes.
     if b"\\ud" in body.lower():
         try:
@@ -129,6 +136,15 @@ def _checked(body: bytes) -> bytes:
         except (ValueError, RecursionError):
             return body
     return body
+
+
+def values_beyond(body: bytes, most: int) -> bool:
+    """Return True if a JSON text has more than about `most` values, counted without reading it."""
+    marks = body.replace(b"\\\\", b"").replace(b'\\"', b"")
+    if marks.count(b'"') > 4 * most:
+        return True
+    outside = b"".join(marks.split(b'"')[::2])
+    return sum(map(outside.count, (b",", b"[", b"{"))) > most
 
 
 def _not_json() -> ApiError:

@@ -60,3 +60,13 @@ def test_a_route_with_a_body_reads_it(stack: Stack) -> None:
     headers = ("content-type: application/json", "content-length: 23")
     response = asked(stack, "POST", "/v1/conversations", *headers, body=b'{"metadata": {"a":"b"}}')
     assert (response.status, response.headers["connection"]) == (200, None)
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [(b'{"input":[' + b"[]," * 250_000 + b"[]]}", 413), ('{"input":"hi"}'.encode("utf-16"), 400)],
+    ids=["many values", "UTF-16"],
+)
+def test_a_body_that_would_be_dear_to_read_is_refused_before(stack: Stack, body: bytes, status: int) -> None:
+    headers = ("content-type: application/json", f"content-length: {len(body)}")
+    assert asked(stack, "POST", "/v1/responses", *headers, body=body).status == status
