@@ -133,7 +133,11 @@ class OfflineModel:
             return False
         refusal = behaviour.finish == "refusal"
         # As OpenAI's do, a refusal ignores the form that was asked for.
-        answer = answers.answer({**request, "response_format": None} if refusal else request, question, behaviour.think)
+        try:
+            answer = answers.answer({**request, "response_format": None} if refusal else request, question, behaviour.think)
+        except ValueError as error:
+            await exchange.reply(answers.failure(str(error), "invalid_request_error", None), 400)
+            return False
         if 0 < behaviour.context < answer.prompt_tokens:
             await overflow(exchange, answer.prompt_tokens, behaviour.context)
             return False

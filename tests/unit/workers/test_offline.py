@@ -207,6 +207,28 @@ def test_a_value_fits_its_schema(schema: dict[str, Any], value: Any) -> None:
     assert example(schema, "hi") == value
 
 
+_PAIR = {"type": "object", "properties": {"a": {"$ref": "#/$defs/0"}, "b": {"$ref": "#/$defs/0"}}, "required": ["a", "b"]}
+_LIST = {"type": "array", "minItems": 100_000}
+_REPEATED = {"type": "array", "minItems": 100_000, "items": {"const": "x" * 100_000}}
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "array", "minItems": 10**12},
+        {**_LIST, "items": {**_LIST, "items": _LIST}},
+        _REPEATED,
+        {"type": "string", "minLength": 10**12},
+        {"$defs": {"0": _PAIR}, "$ref": "#/$defs/0"},
+        {"type": "array", "minItems": 100_000, "items": {"$ref": "#" + "/x" * 50_000}},
+    ],
+    ids=["items", "nested items", "repeated text", "text", "branches", "long reference"],
+)
+def test_a_schema_of_a_value_that_is_too_large_is_refused_at_once(schema: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="too large"):
+        example(schema, "x")
+
+
 def test_a_schema_without_an_end_has_a_value() -> None:
     node = {"type": "object", "properties": {"next": {"$ref": "#"}, "rest": {"type": "array", "items": {"$ref": "#"}}}}
     assert "next" in example({**node, "required": ["next"]}, "x")
