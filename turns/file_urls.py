@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from urllib.parse import urlsplit
 
 from turnstile.turns.errors import InvalidTurn
-from turnstile.turns.hosts import address_of, is_loopback, lists
+from turnstile.turns.hosts import address_of, is_loopback, is_public, lists
 
 _PRIVATE_NAMES = (".local", ".internal", ".home.arpa")
 
@@ -39,7 +39,7 @@ def _urls(value: object) -> Iterator[str]:
 def _is_public(url: str, allowed: str) -> bool:
     try:
         parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        if parts.scheme not in ("http", "https") or not parts.hostname or "\\" in parts.netloc:
             return False
         if lists(allowed, parts):
             return True
@@ -47,6 +47,6 @@ def _is_public(url: str, allowed: str) -> bool:
         return False
     address = address_of(parts.hostname)
     if address:
-        return parts.scheme == "https" and address.is_global
+        return parts.scheme == "https" and is_public(address)
     named = "." in parts.hostname and not parts.hostname.rstrip(".").endswith(_PRIVATE_NAMES)
     return parts.scheme == "https" and named and not is_loopback(parts.hostname)

@@ -5,7 +5,13 @@ import socket
 import unicodedata
 from urllib.parse import SplitResult, urlsplit
 
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
 PORTS = {"http": 80, "https": 443}
+# IPv4 in the last 32 bits: mapped (RFC 4291), compatible (the same), NAT64 (RFC 6052), translated (RFC 7915).
+_TRANSLATED = tuple(ipaddress.IPv6Network(f"{prefix}/96") for prefix in ("::ffff:0:0", "::", "64:ff9b::", "::ffff:0:0:0"))
+# Local NAT64 (RFC 8215) and site-local: Python's tables call them global.
+_LOCAL = tuple(map(ipaddress.IPv6Network, ("64:ff9b:1::/48", "fec0::/10")))
 
 
 def split_url(url: str) -> SplitResult:
@@ -19,6 +25,9 @@ def split_url(url: str) -> SplitResult:
         port = parts.port
     except ValueError:
         raise ValueError("is not a URL") from None
+    if "\\" in parts.netloc:
+        # Browsers and others read it as a slash: the host is another one for them.
+        raise ValueError("must not contain a backslash")
     if parts.scheme not in PORTS or not parts.hostname or port == 0:
         raise ValueError("must be an http or https URL")
     return parts
@@ -67,7 +76,7 @@ def is_loopback(host: str) -> bool:
     return address.is_loopback if address else host == "localhost" or host.endswith(".localhost")
 
 
-def address_of(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+def address_of(host: str) -> Address | None:
     """Return the address that a client would connect to for a host that needs no look-up; None for a name."""
     host = unicodedata.normalize("NFKC", host).replace("。", ".").rstrip(".")
     try:
@@ -75,6 +84,21 @@ def address_of(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | Non
     except ValueError:
         return _short_address(host)
     return getattr(address, "ipv4_mapped", None) or address
+
+
+def is_public(address: Address) -> bool:
+    """Return True for an address of one host that everybody may reach."""
+    reached = stands_for(address)
+    return reached.is_global and not reached.is_multicast and not any(address in network for network in _LOCAL)
+
+
+def stands_for(address: Address) -> Address:
+    """Return the IPv4 address that an IPv6 one stands for, if any."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return address
+    if any(address in network for network in _TRANSLATED):
+        return ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
+    return address.sixtofour or address
 
 
 def _short_address(host: str) -> ipaddress.IPv4Address | None:

@@ -7,14 +7,9 @@ from collections.abc import Sequence
 from aiohttp.connector import AddrInfoType
 
 from turnstile.turns.errors import SettingError
+from turnstile.turns.hosts import is_public, stands_for
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-
-# IPv4 in the last 32 bits: mapped (RFC 4291), compatible (the same), NAT64 (RFC 6052), translated (RFC 7915).
-_TRANSLATED = tuple(ipaddress.IPv6Network(f"{prefix}/96") for prefix in ("::ffff:0:0", "::", "64:ff9b::", "::ffff:0:0:0"))
-# Local NAT64 (RFC 8215) and site-local: Python's tables call them global.
-_LOCAL = tuple(map(ipaddress.IPv6Network, ("64:ff9b:1::/48", "fec0::/10")))
 
 
 class PrivateAddress(OSError):
@@ -44,19 +39,7 @@ def permitted(host: str, networks: Sequence[Network]) -> bool:
         address = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
         return False
-    reached = _reached(address)
-    if any(address in network or reached in network for network in networks):
-        return True
-    return reached.is_global and not reached.is_multicast and not any(address in network for network in _LOCAL)
-
-
-def _reached(address: Address) -> Address:
-    """Return the IPv4 address that an IPv6 one stands for, if any."""
-    if isinstance(address, ipaddress.IPv4Address):
-        return address
-    if any(address in network for network in _TRANSLATED):
-        return ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
-    return address.sixtofour or address
+    return any(address in network or stands_for(address) in network for network in networks) or is_public(address)
 
 
 def read_networks(text: str) -> list[Network]:

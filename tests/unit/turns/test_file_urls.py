@@ -15,7 +15,8 @@ REFUSED = (
     "/etc/passwd", "https://127.0.0.1/x.png", "https://127.1/x", "https://2130706433/", "https://①②⑦.0.0.1/",
     "https://[::1]/x", "https://10.0.0.1/", "https://169.254.169.254/latest/meta-data", "https://[::ffff:10.0.0.1]/",
     "https://localhost/x", "https://a.localhost/x", "https://intranet/x.png", "https://db.internal/x",
-    "https://printer.local/", "https://", "https://[::1", "",
+    "https://printer.local/", "https://", "https://[::1", "", "https://127.0.0.1\\.a.example/", "https://[64:ff9b::7f00:1]/",
+    "https://[2002:7f00:1::]/", "https://[::7f00:1]/", "https://[fec0::1]/", "https://224.0.0.1/",
 )  # fmt: skip
 TAKEN = (
     "https://a.example/x.png",

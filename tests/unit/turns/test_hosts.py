@@ -10,6 +10,7 @@ from turnstile.turns.hosts import address_of, host_of, is_loopback, lists, split
     [
         "ftp://a.example/", "a.example", "https://", "https://x y", "https://x\ty", "https://a.example:99999/", "https://a.example:x/",
         "https://a.example:0/", "https://[::1", "http://①②⑦.0.0.1/", "http://127。0。0。1/", "https://bücher.example/", "",
+        "https://b.example\\.a.example/",
     ],
 )  # fmt: skip
 def test_urls_of_a_wrong_form_are_refused_without_being_quoted(url: str) -> None:
