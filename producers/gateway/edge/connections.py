@@ -111,14 +111,18 @@ class _Watched(asyncio.Protocol):
     def connection_made(self, transport: Any) -> None:
         """Begin to wait for a head."""
         super().connection_made(transport)
+        self._answering: Any = None
         self._head_since: float | None = monotonic()
         self._head_bytes = 0
         self._unread, self._read_at = 0, monotonic()
         self.watch.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the connection."""
+        """Forget the connection. uvicorn tells the newest of pipelined requests; the one being answered is told, too."""
         self.watch.remove(self)
+        if self._answering:
+            self._answering.disconnected = True
+            self._answering.message_event.set()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -134,6 +138,10 @@ class _Watched(asyncio.Protocol):
                 self.transport.abort()
         if self.busy != was_busy:
             self.watch.note(self)
+
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        self._answering = cycle
+        super()._start_asgi_task(cycle, app)  # type: ignore[misc]  # uvicorn's, with httptools
 
     def on_response_complete(self) -> None:
         """Become idle, unless another request has come already."""

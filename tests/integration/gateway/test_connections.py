@@ -2,6 +2,7 @@
 
 import json
 import socket
+import struct
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -154,3 +155,22 @@ def test_the_other_protocol_has_the_same_deadlines(redis_url: str, tmp_path: Pat
         connection = _connect(gateway, sockets, _head("GET", "/openapi.json") * 200, receive_buffer=4_096)
         wait_until(lambda: _writable_no_more(connection), "the server has ended the connection")
         assert _serves(gateway)
+
+
+def test_a_client_that_leaves_amid_pipelined_requests_is_no_error(
+    gateway: Gateway, sockets: ExitStack, keys: list[NewKey]
+) -> None:
+    authorization = f"authorization: Bearer {keys[0].text}"
+    with gateway.sdk(api_key=keys[0].text) as sdk:
+        response = sdk.responses.create(input="hi", background=True)
+        streamed = _head("GET", f"/v1/responses/{response.id}?stream=true", authorization)
+        connection = _connect(gateway, sockets, streamed * 3)
+        assert connection.recv(1)
+        with sdk.responses.retrieve(response.id, stream=True) as events:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            connection.close()
+            assert gateway.readiness()()
+            sdk.responses.cancel(response.id)
+            assert [event.type for event in events][-1] == "response.incomplete"
+    assert gateway.readiness()()
+    assert "Traceback" not in gateway.text()
