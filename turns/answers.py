@@ -5,13 +5,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from turnstile.turns.errors import InvalidTurn
-from turnstile.turns.output import MOST_OPEN_CALLS
+from turnstile.turns.output import MOST_CALL_ID, MOST_OPEN_CALLS
 from turnstile.turns.text import dumps, loads
 
 Decision = dict[str, Any]
 """A decision about a call, in the form of LangChain's HumanInTheLoopMiddleware: `{"type": "approve"}`."""
 
-_MOST_ID = 200
 _FORM = "call id → output: a text, or JSON"
 
 
@@ -34,7 +33,7 @@ def well_formed(answers: object) -> bool:
     return (
         isinstance(answers, dict)
         and len(answers) <= MOST_OPEN_CALLS
-        and all(isinstance(call, str) and 0 < len(call) <= _MOST_ID for call in answers)
+        and all(isinstance(call, str) and 0 < len(call) <= MOST_CALL_ID for call in answers)
         and all(isinstance(value, str) for value in answers.values())
     )
 

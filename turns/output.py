@@ -23,7 +23,9 @@ OPEN_ID = {"function_call": "call_id", "mcp_approval_request": "id"}
 """The types of open calls, and the field of each that names the call."""
 
 MOST_OPEN_CALLS = 128
-"""Open calls of one turn; a turn that ends with more has failed."""
+"""Open calls of one turn that can be answered; more of them are closed at once."""
+MOST_CALL_ID = 200
+"""Characters of a call's id; a call with a longer one, or none, is closed at once."""
 
 OLD_REFUSAL = "refusal"
 """The code with which an older version stored a refusal."""
@@ -52,6 +54,11 @@ def reasoned(text: str) -> Item:
 def open_calls(output: Output) -> tuple[Item, ...]:
     """Return the calls that somebody outside has to answer, in order."""
     return tuple(item for item in output if item["type"] in OPEN_ID)
+
+
+def answerable(calls: Output) -> bool:
+    """Whether somebody can answer these calls, as far as their number and their ids go."""
+    return len(calls) <= MOST_OPEN_CALLS and all(0 < len(call_name(call)) <= MOST_CALL_ID for call in calls)
 
 
 def call_name(item: Item) -> str:

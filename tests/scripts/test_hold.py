@@ -1,14 +1,15 @@
 """A session whose last turn has open calls: nothing else runs there before they are answered or closed."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from tests.scripts.conftest import Stage
 from tests.scripts.held_scene import NONE, hold, run
-from tests.scripts.scene import TIME, WEATHER, Scene, asking, closing
+from tests.scripts.scene import TIME, WEATHER, Scene, asking, closing, dangling
 from turnstile.turns.errors import CallNotOpen, InvalidTurn, SessionHeld, TurnNotEnded
-from turnstile.turns.output import said
+from turnstile.turns.output import called, said
 from turnstile.turns.states import State
 from turnstile.turns.store.working import Outcome
 
@@ -127,6 +128,16 @@ def test_the_setting_decides_without_a_word(stage: Stage) -> None:
 def test_what_holds_nothing_leaves_no_call_open(scene: Scene, outcome: Outcome) -> None:
     scene.turns.finish(scene.start("a"), outcome, asking("a", WEATHER))
     assert scene.history() == [*asking("a", WEATHER), *NONE]
+    scene.assert_idle()
+
+
+@pytest.mark.parametrize(
+    "calls", [[called(f"call_{n}", "x", "{}") for n in range(129)], [called("x" * 201, "x", "{}")], [called("", "x", "{}")]]
+)
+def test_calls_that_nobody_can_answer_are_closed_at_once(scene: Scene, calls: list[dict[str, Any]]) -> None:
+    scene.hold(scene.start("a"), *calls)
+    assert dangling(scene.history()) == []
+    assert scene.turns.status("a").calls == ()
     scene.assert_idle()
 
 

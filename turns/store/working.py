@@ -7,7 +7,7 @@ from typing import Any
 
 from turnstile.turns import output
 from turnstile.turns.errors import UNREADABLE, BrokenRecord
-from turnstile.turns.output import Output, encode_calls, open_calls
+from turnstile.turns.output import Output, answerable, encode_calls, open_calls
 from turnstile.turns.states import State
 from turnstile.turns.store.replies import OneOf, always, raising
 from turnstile.turns.store.runner import Call, Runner, operation, script_call
@@ -89,6 +89,8 @@ class Working(Runner):
             BrokenRecord: the history takes no messages; nothing was written.
         """
         calls = open_calls(outcome.output) if outcome.state is State.COMPLETED and messages else ()
+        if not answerable(calls):
+            calls = ()
         if messages and not calls:
             messages = [*messages, *outcome.closing]
         end = outcome.encode() | {"calls": encode_calls(calls), "closing": "\x1e".join(outcome.closing) if calls else ""}
