@@ -57,7 +57,7 @@ class StepSaver(BaseCheckpointSaver[str]):
         self._nodes = sorted(nodes)
         self._replace = not keep_all
         self.known = list(known)
-        self.resumed = False
+        self.resumed = self._noted = False
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """Return the checkpoint that a config names, or the latest."""
@@ -88,7 +88,7 @@ class StepSaver(BaseCheckpointSaver[str]):
         body_bytes = packed.pop("")
         values = {(name, str(new_versions[name])): value for name, value in packed.items()}
         channels = [(name, str(versions[name])) for name in state if name in versions]
-        known = json.dumps(self.known) if self._is_own(place) else ""
+        known = self._known_at_first()
         await self._lane.write(
             lambda: self._store.put_checkpoint(
                 self._claim, place, body_bytes, channels, values, known=known, replace=self._replace
@@ -106,7 +106,10 @@ class StepSaver(BaseCheckpointSaver[str]):
             WRITES_IDX_MAP.get(channel, at): f"{channel}\0{task_path}\0".encode() + packed[at]
             for at, (channel, _) in enumerate(writes)
         }
-        await self._lane.write(lambda: self._store.put_writes(self._claim, place, task_id, kept, replace=self._replace))
+        known = self._known_at_first()
+        await self._lane.write(
+            lambda: self._store.put_writes(self._claim, place, task_id, kept, known=known, replace=self._replace)
+        )
 
     async def alist(
         self,
@@ -163,6 +166,12 @@ class StepSaver(BaseCheckpointSaver[str]):
     def get_next_version(self, current: str | None, channel: None) -> str:  # noqa: ARG002 - LangGraph passes it
         """Return the version after another; they sort as text does."""
         return f"{int(current or 0) + 1:010}"
+
+    def _known_at_first(self) -> str:
+        """Return the ids for the first write: from then on a state may hold more than the graph knew at first."""
+        known = "" if self.resumed or self._noted else json.dumps(self.known)
+        self._noted = True
+        return known
 
     def _pack(self, values: Mapping[Any, Any]) -> dict[Any, bytes]:
         try:

@@ -119,6 +119,8 @@ class Options:
             all(map(_is_message, [*(self.history or ()), *self.before])), "history", "messages with a `role` and a `content`"
         )
         _check(well_formed(self.answers), "answers", f"an object, call id → output, of {MOST_OPEN_CALLS} calls at most")
+        stored = self.store and self.history is None
+        _check(stored or not self.answers, "answers", "in a turn that is stored, and goes on with its session's history")
         check_tools(self.tools or [])
         if self.tool_choice is not None:
             check_choice(self.tool_choice, self.tools or [])

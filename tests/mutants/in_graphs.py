@@ -129,4 +129,12 @@ GRAPHS = (
         'key = f"{id(given)}:{call}"',
         _TURNS,
     ),
+    Mutant(
+        "each turn that answers calls knows anew",
+        "what a turn said before it failed is lost to the history",
+        "turns/lua/lib/known_field.lua",
+        "(answers and '>' .. answers or id)",
+        "id",
+        _SCRIPTS,
+    ),
 )

@@ -1,5 +1,7 @@
 """Answers to the open calls of a held session: all at once, each once, before all that wait."""
 
+from typing import Any
+
 import pytest
 
 from tests.scripts.conftest import Stage
@@ -199,3 +201,9 @@ def test_an_answer_that_loses_its_worker_goes_on(scene: Scene) -> None:
     scene.turns.sweep()
     run(scene, "c")
     run(scene, "b")
+
+
+@pytest.mark.parametrize("option", [{"store": False}, {"history": []}])
+def test_answers_go_into_the_history(option: dict[str, Any]) -> None:
+    with pytest.raises(InvalidTurn, match=r"answers"):
+        Options(answers={"call_1": "sunny"}, **option)

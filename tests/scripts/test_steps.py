@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.scripts.held_scene import hold
 from tests.scripts.scene import Scene
 from turnstile.turns.errors import UnknownTurn
 from turnstile.turns.output import said
@@ -186,3 +187,27 @@ def test_a_turn_without_steps_ends_as_ever(scene: Scene) -> None:
     assert scene.turns.finish(scene.start("a"), Outcome(State.COMPLETED, said("x")), []) is State.COMPLETED
     with pytest.raises(UnknownTurn):
         scene.turns.status("nobody")
+
+
+def test_turns_that_answer_the_same_calls_share_what_was_known_at_first(scene: Scene) -> None:
+    hold(scene)
+    for id, known in (("c", "[1]"), ("e", "[2]")):
+        scene.answer(id)
+        assert scene.pop() == id
+        claim = scene.claim(id)
+        assert scene.turns.put_writes(claim, FIRST, "task", {0: b"x"}, known=known)
+        assert scene.fail(claim) is State.FAILED
+    scene.answer("d")
+    assert scene.pop() == "d"
+    claim = scene.claim("d")
+    assert scene.turns.put_checkpoint(claim, FIRST, b"one", [], {}, known="[3]")
+    found = scene.turns.read_checkpoint("d", FIRST)
+    assert found
+    assert found.known == "[1]"
+
+
+def test_steps_of_a_turn_that_failed_end_though_a_cut_left_them_without_a_time(scene: Scene) -> None:
+    claim = _two_steps(scene)
+    scene.client.persist(scene.keys.steps("a"))
+    scene.fail(claim)
+    scene.assert_all_will_expire()

@@ -56,7 +56,8 @@ class Steps(Runner):
     ) -> Call[bool]:
         """Keep a checkpoint that refers to `channels`, by name and version, of which `values` are new.
 
-        `known` is kept for the turn unless an earlier attempt has; `replace` drops the checkpoint before this one.
+        `known` is kept unless an earlier attempt has, or an earlier turn that answered the same calls; `replace` drops the
+        checkpoint before this one.
         """
         return script_call(
             "put_checkpoint",
@@ -72,11 +73,12 @@ class Steps(Runner):
 
     @operation
     def put_writes(
-        self, claim: Claim, place: Place, task: str, writes: Mapping[int, bytes], *, replace: bool = True
+        self, claim: Claim, place: Place, task: str, writes: Mapping[int, bytes], *, known: str = "", replace: bool = True
     ) -> Call[bool]:
-        """Keep what a task wrote after a checkpoint, by its places; `replace` as the checkpoints were put."""
+        """Keep what a task wrote after a checkpoint, by its places; `known` and `replace` as the checkpoints were put."""
         lists: dict[str, Any] = {"places": list(writes), "values": list(writes.values())}
-        return script_call("put_writes", _WRITES, **_where(claim, place), task=task, replace="1" if replace else "", **lists)
+        said = {"task": task, "replace": "1" if replace else "", "known": known}
+        return script_call("put_writes", _WRITES, **_where(claim, place), **said, **lists)
 
     @operation
     def read_checkpoint(self, id: str, place: Place) -> Call[StoredCheckpoint | None]:

@@ -11,7 +11,7 @@ local steps, place = key.steps .. thread, namespace .. '\31' .. checkpoint
 if redis.call('HLEN', steps) >= rule.most_fields then return { 'full' } end
 for i, name in ipairs(names) do redis.call('HSET', steps, 'value\31' .. namespace .. '\31' .. name, values[i]) end
 redis.call('HSET', steps, 'channels\31' .. place, channels, 'checkpoint\31' .. place, body)
-if known ~= '' then redis.call('HSETNX', steps, 'known\31' .. id, known) end
+if known ~= '' then redis.call('HSETNX', steps, known_field(id), known) end
 redis.call('PEXPIRE', steps, rule.steps_ttl)
 local before = redis.call('HGET', steps, 'latest\31' .. namespace)
 if before and before >= checkpoint then return { 'kept' } end

@@ -3,11 +3,12 @@
 -- FLAGS  allow-oom
 -- WORK   50 steps, and 12 for each of places
 -- KEYS   turn:<id> session:<session> steps:<thread>
--- ARGV   id token thread namespace checkpoint task replace (places values)…
+-- ARGV   id token thread namespace checkpoint task replace known (places values)…
 -- RETURN kept | superseded | full
 if not owns(id, token) then return { 'superseded' } end
 local steps, address = key.steps .. thread, namespace .. '\31' .. checkpoint
 if redis.call('HLEN', steps) >= rule.most_fields then return { 'full' } end
+if known ~= '' then redis.call('HSETNX', steps, known_field(id), known) end
 local latest = redis.call('HGET', steps, 'latest\31' .. namespace)
 if replace == '1' and latest and latest > checkpoint then return { 'kept' } end
 local list = redis.call('HGET', steps, 'writes\31' .. address) or ''

@@ -1,9 +1,9 @@
 -- Read a checkpoint of a turn's graph, the latest of its namespace unless one is named: its body, the values that it refers to, and
--- what tasks wrote after it. `known` is what the turn's first attempt kept under this name. A latest one that is not there has an
--- empty body: somebody else has damaged it.
+-- what tasks wrote after it. `known` is what was first kept under this name, by this turn or an earlier one that answered the same
+-- calls. A latest one that is not there has an empty body: somebody else has damaged it.
 -- FLAGS  no-writes
 -- WORK   50,000 steps: a checkpoint has any of 10,000 values
--- KEYS   steps:<thread>
+-- KEYS   turn:<id> steps:<thread>
 -- ARGV   id thread namespace checkpoint
 -- RETURN found checkpoint body known (names values) (names values) | missing
 local steps = key.steps .. thread
@@ -11,7 +11,7 @@ local latest = checkpoint == '' and redis.call('HGET', steps, 'latest\31' .. nam
 checkpoint = latest or checkpoint
 local address = namespace .. '\31' .. checkpoint
 local body, channels, writes, known = unpack(redis.call('HMGET', steps, 'checkpoint\31' .. address, 'channels\31' .. address,
-  'writes\31' .. address, 'known\31' .. id))
+  'writes\31' .. address, known_field(id)))
 if not body and not latest then return { 'missing' } end
 local function pairs_of(list, prefix)
   local found = {}

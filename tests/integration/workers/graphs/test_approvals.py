@@ -174,3 +174,29 @@ async def test_interrupts_side_by_side_one_after_another_and_in_a_subgraph(stage
         calls = list((await stage.store.status(id)).calls)
     assert (told, calls) == ([["x", "y"], ["x"], ["inner"]], [])
     assert sorted(text for kind, text in await stage.history() if kind == "ai") == ["inner: d0. ", "x: b0 c0. ", "y: b1. "]
+
+
+@pytest.mark.parametrize("broken", ["y", "last"])
+async def test_answers_after_a_turn_that_failed_go_on_where_it_was(stage: Stage, broken: str) -> None:
+    def node(name: str, asks: bool) -> Any:
+        def work(_: MessagesState) -> dict[str, Any]:
+            said = interrupt(name) if asks else "done"
+            if name == broken and not agents.gate().exists():
+                raise RuntimeError
+            agents.note(name)
+            return {"messages": [AIMessage(f"{name}: {said}. ", id=name)]}
+
+        return work
+
+    graph: Any = StateGraph(MessagesState)
+    graph = graph.add_node("x", node("x", True)).add_node("y", node("y", True)).add_node("last", node("last", False))
+    graph = graph.add_edge(START, "x").add_edge(START, "y").add_edge(["x", "y"], "last").compile()
+    calls = await asked(stage, "hi", graph)
+    answers = {call_name(call): "yes" for call in calls}
+    assert (await answer(stage, answers, graph)).status == State.FAILED
+    agents.gate().touch()
+    assert (await answer(stage, answers, graph, "c")).status == State.COMPLETED
+    # What ran beside a step that failed may run again.
+    assert set(agents.entries()) == {"last", "x", "y"}
+    assert broken == "y" or len(agents.entries()) == 3
+    assert sorted(text for kind, text in await stage.history() if kind == "ai") == ["last: done. ", "x: yes. ", "y: yes. "]
