@@ -211,3 +211,13 @@ def test_steps_of_a_turn_that_failed_end_though_a_cut_left_them_without_a_time(s
     scene.client.persist(scene.keys.steps("a"))
     scene.fail(claim)
     scene.assert_all_will_expire()
+
+
+def test_steps_of_a_run_that_answers_by_messages_go_with_its_turn(scene: Scene) -> None:
+    hold(scene)
+    scene.answer("c")
+    assert scene.pop() == "c"
+    claim = scene.claim("c")
+    assert scene.turns.put_checkpoint(claim, Place("c", ROOT, "1"), b"one", [], {})
+    scene.complete(claim)
+    assert not scene.client.exists(scene.keys.steps("c"))
