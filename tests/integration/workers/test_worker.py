@@ -205,5 +205,6 @@ def test_a_history_of_another_type_ends_its_own_turns_alone(turns: TurnStore, se
 
 def test_content_stays_out_of_the_log(turns: TurnStore, worker: Worker, session: str) -> None:
     for question in ("a-secret-word", "a-secret-word [[fail=400]]", "a-secret-word [[fail=503]]", "a-secret-word [[drop]]"):
-        ended(turns, ask(turns, session, question))
+        # A server that is away is waited for until the deadline.
+        ended(turns, ask(turns, session, question, Options(deadline_seconds=5)))
     assert "a-secret-word" not in worker.text()
