@@ -46,16 +46,18 @@ def called_roll(store: TurnStore) -> dict[str, dict[str, Any]]:
     """Return all present workers, by name, each with its facts; `stale` names the parts that hang.
 
     The connection of a dead worker is closed at once, though its facts stay for a while. A worker's loop writes its facts: one
-    that has written none for a while, and whose connection is open, hangs as a whole.
+    that has written none for a while, and whose connection is open, hangs as a whole. One that says of late that a part hangs
+    is named without a connection, too: that part may be its subscription.
     """
     found = store.run(Call("HGETALL", (store.keys.workers,), _pairs))
     now = store.now()
     known = {name: {"stale": [], **json.loads(facts)} for name, facts in found.items()}
     silent = {name for name, facts in known.items() if abs(now - facts["seen"]) >= WORKER_SILENT_SECONDS}
+    complaining = {name for name in known.keys() - silent if known[name]["stale"]}
     for name in silent:
         known[name]["stale"] = ["loop"]
     try:
-        present = _listening(store, known)
+        present = _listening(store, known) | complaining
     except MissingRight:
         present = known.keys() - silent
     return {name: known[name] for name in known if name in present}

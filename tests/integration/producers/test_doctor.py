@@ -87,6 +87,17 @@ def test_only_workers_that_listen_count_and_those_not_seen_of_late_hang(settings
     assert found.detail == "1 at work, 2 of 100 turns at once; hangs makes no progress: loop"
 
 
+def test_a_worker_that_says_of_late_that_a_part_hangs_is_named_although_it_does_not_listen(
+    settings: Settings, client: redis.Redis
+) -> None:
+    store = TurnStore(settings)
+    for name, ago in (("deaf", 0), ("gone", 3_600)):
+        _enrol(client, store, name, ago=ago, stale=["subscribed"])
+    found = checks(settings)["workers"]
+    assert (found.verdict, found.detail) == (Verdict.FAIL, "none is at work; deaf makes no progress: subscribed")
+    assert living_workers(store) == {}
+
+
 def test_a_user_without_the_right_to_ask_who_listens_counts_those_seen_of_late(
     settings: Settings, client: redis.Redis, redis_url: str
 ) -> None:
