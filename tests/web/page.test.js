@@ -99,6 +99,19 @@ test("questions that wait are shown with their place, in order, and can be cance
   await until(async () => (await page.locator(".message").count()) === 2, "only what was answered is in the history");
 });
 
+test("a question cancelled while another is answered does not come back with a reload", async () => {
+  const page = await visit();
+  await ask(page, "First [[latency=60]]");
+  await ask(page, "Second");
+  await page.getByText("Waiting: 1 before it").waitFor();
+  await answers(page).nth(1).getByRole("button", { name: "Cancel" }).click();
+  await answers(page).nth(1).getByText("Cancelled").waitFor();
+  await page.reload();
+  await answers(page).nth(0).getByRole("button", { name: "Cancel" }).click();
+  await answers(page).nth(0).getByText("Cancelled").waitFor();
+  assert.deepEqual(await bodies(page), ["First [[latency=60]]", ""]);
+});
+
 test("a question that waits has its place at once after a reload", async () => {
   const page = await visit();
   await ask(page, "First [[latency=60]]");

@@ -49,7 +49,7 @@ class View {
   }
 
   attend(question, answer) {
-    answer.onCancel = () => this.cancel(answer);
+    answer.onCancel = () => this.cancel(question, answer);
     answer.draw = keeping;
     const posted = this.posting.then(() => this.post(question, answer));
     this.posting = posted.catch(() => {});
@@ -70,7 +70,7 @@ class View {
     } else {
       this.locate(answer);
     }
-    if (answer.cancelled) await this.cancel(answer);
+    if (answer.cancelled) await this.cancel(question, answer);
     this.waiting.add(answer);
     this.watch();
   }
@@ -80,7 +80,10 @@ class View {
     for await (const event of follow(answer.id, network, this.leaving.signal)) {
       answer.tell(event);
     }
-    if (this.left) return;
+    if (!this.left) this.ended(question);
+  }
+
+  ended(question) {
     sessions.ended(this.session, question.key);
     list();
   }
@@ -92,13 +95,15 @@ class View {
     await failed(error, () => open(this.session));
   }
 
-  async cancel(answer) {
+  async cancel(question, answer) {
     if (!answer.id) return;
     try {
       answer.settle(await call(`/v1/responses/${answer.id}/cancel`, { method: "POST" }));
+      // Its stream is read, if ever, only after those before it.
+      this.ended(question);
     } catch (error) {
       answer.cancelFailed();
-      await failed(error, () => this.cancel(answer));
+      await failed(error, () => this.cancel(question, answer));
     }
   }
 
