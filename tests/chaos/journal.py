@@ -52,7 +52,6 @@ class Journal:
 class _Facts:
     """The writes of one transaction, as far as they matter for leases."""
 
-    returned: dict[str, str] = field(default_factory=dict)
     states: dict[str, Fields] = field(default_factory=dict)
     called: int | None = None
 
@@ -97,6 +96,7 @@ class _Reading:
         self._seats: dict[str, Fields] = {}
         self._open: dict[str, int] = {}
         self._closed: dict[str, str] = {}
+        self._returned: dict[str, str] = {}
         self._cancelled: set[str] = set()
 
     def take(self, transaction: list[Command]) -> None:
@@ -123,7 +123,7 @@ class _Reading:
             # What was cut short is completed in a later transaction.
             self._closed[turn] = values["closed"]
         if "returned" in values:
-            facts.returned[turn] = values["returned"]
+            self._returned[turn] = values["returned"]
         if values.get("state") == "cancelled":
             self._cancelled.add(turn)
         facts.states.setdefault(turn, {}).update(values)
@@ -170,7 +170,7 @@ class _Reading:
         token = seat["owner"]
         if self._closed.get(turn) == token:
             return "finished"
-        if facts.returned.get(turn) == token:
+        if self._returned.get(turn) == token:
             return "returned"
         if turn in self._cancelled:
             return "cancelled"

@@ -221,6 +221,13 @@ def test_a_turn_taken_before_its_lease_is_over_shows_in_the_log(log: Log) -> Non
     assert len(log.violations()) == 1
 
 
+def test_a_return_that_was_cut_short_and_completed_is_one(log: Log) -> None:
+    claim = log.step_worker.take()
+    log.store.client.hset(Keys().turn("t1"), mapping={"state": "queued", "returned": claim.token, "forgiven": 0})
+    log.store.requeue(claim)
+    assert log.violations() == []
+
+
 def test_a_second_claim_over_the_first_shows_in_the_log(log: Log) -> None:
     claim = log.step_worker.take()
     log.store.client.hset(
