@@ -9,26 +9,27 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(BIN)/python:
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Turnstile needs Python 3.11 or newer: make PYTHON=/path/to/python3.11 ...")'
-	$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Turnstile needs Python 3.11 or newer: make PYTHON=/path/to/python3.11 ...")'
+	@echo "Setting up .venv, once." >&2
+	@$(PYTHON) -m venv $(VENV)
 
 # The folders at the top are the parts of one package. Links below .venv give them their import names, `turnstile.workers` and
 # so on, for the interpreter, type checkers and editors. All links are relative: a copied or moved checkout keeps its own.
 NAMES := $(VENV)/names/turnstile
 
 $(NAMES): | $(BIN)/python
-	mkdir -p $@
-	ln -sfn $(addprefix ../../../,turns memory workers producers deploy package/__init__.py package/py.typed) $@
-	$(BIN)/python -c 'import pathlib, sysconfig; \
+	@mkdir -p $@
+	@ln -sfn $(addprefix ../../../,turns memory workers producers deploy package/__init__.py package/py.typed) $@
+	@$(BIN)/python -c 'import pathlib, sysconfig; \
 	  pathlib.Path(sysconfig.get_path("purelib"), "turnstile-names.pth").write_text("../../../names\n")'
 
 $(VENV)/.run: requirements.txt pyproject.toml | $(BIN)/python $(NAMES)
-	$(PIP) -r requirements.txt
-	$(BIN)/python -m pip --disable-pip-version-check install -q --no-deps --no-build-isolation -e .
+	@$(PIP) -r requirements.txt
+	@$(BIN)/python -m pip --disable-pip-version-check install -q --no-deps --no-build-isolation -e .
 	@touch $@
 
 $(VENV)/.dev: requirements-dev.txt $(VENV)/.run
-	$(PIP) -r requirements-dev.txt
+	@$(PIP) -r requirements-dev.txt
 	@touch $@
 
 setup: $(VENV)/.run ## Set everything up in .venv
@@ -82,7 +83,7 @@ mutants: $(VENV)/.dev ## Plant faults and see the tests catch them; writes docs/
 .PHONY: explore mutants
 
 $(VENV)/.web: requirements-web.txt $(VENV)/.dev
-	$(PIP) -r requirements-web.txt
+	@$(PIP) -r requirements-web.txt
 	@touch $@
 
 web-programs:

@@ -57,7 +57,7 @@ def open_calls(output: Output) -> tuple[Item, ...]:
 
 
 def answerable(calls: Output) -> bool:
-    """Whether somebody can answer these calls, as far as their number and their ids go."""
+    """Return True if these calls can be answered, as far as their number and their ids go."""
     return len(calls) <= MOST_OPEN_CALLS and all(0 < len(call_name(call)) <= MOST_CALL_ID for call in calls)
 
 

@@ -11,7 +11,7 @@ LOG_FILE = "valkey.log"
 CONFIG_FILE = "valkey.conf"
 
 _FOLDER, _FILE = 0o700, 0o600
-# What a server keeps in its folder, be it from a version that left it readable.
+# The files that a server keeps in its folder; an older version left them readable.
 _OURS = ("appendonlydir", "appendonlydir/*", "dump.rdb", CONFIG_FILE, LOG_FILE, LOCK_FILE, RUNTIME_FILE)
 
 

@@ -3,6 +3,8 @@
 import asyncio
 import random
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from langchain.agents import create_agent
 from langchain.agents.middleware import HumanInTheLoopMiddleware
@@ -14,37 +16,36 @@ from tests.chains.agents import Scripted, note
 _SHORTEST, _LONGEST = 0.05, 0.5
 
 
-def _seconds() -> float:
-    return random.uniform(_SHORTEST, _LONGEST)
+@contextmanager
+def _noted(tool: str, what: str, config: RunnableConfig) -> Iterator[float]:
+    """Write to the ledger when a call begins and ends; yield the seconds that it is to take."""
+    entry = f"{tool} {what} {config['configurable']['idempotency_key']}"
+    note(f"begun {entry}")
+    yield random.uniform(_SHORTEST, _LONGEST)
+    note(f"ended {entry}")
 
 
 @tool
 async def pay(what: str, config: RunnableConfig) -> str:
     """Pay for something."""
-    key = config["configurable"]["idempotency_key"]
-    note(f"begun pay {what} {key}")
-    await asyncio.sleep(_seconds())
-    note(f"ended pay {what} {key}")
+    with _noted("pay", what, config) as seconds:
+        await asyncio.sleep(seconds)
     return f"paid {what}"
 
 
 @tool
 async def look(what: str, config: RunnableConfig) -> str:
     """Look something up."""
-    key = config["configurable"]["idempotency_key"]
-    note(f"begun look {what} {key}")
-    await asyncio.sleep(_seconds())
-    note(f"ended look {what} {key}")
+    with _noted("look", what, config) as seconds:
+        await asyncio.sleep(seconds)
     return f"found {what}"
 
 
 @tool
 def read(what: str, config: RunnableConfig) -> str:
     """Read something, in a thread."""
-    key = config["configurable"]["idempotency_key"]
-    note(f"begun read {what} {key}")
-    time.sleep(_seconds())
-    note(f"ended read {what} {key}")
+    with _noted("read", what, config) as seconds:
+        time.sleep(seconds)
     return f"read {what}"
 
 

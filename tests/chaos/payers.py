@@ -27,7 +27,7 @@ class Asked:
     """Ids in the order in which they belong into the history."""
     ended: dict[str, State] = field(default_factory=dict)
     decided: dict[str, bool] = field(default_factory=dict)
-    """What was to be paid → whether it was approved; a payment that nobody answered for is missing."""
+    """Payment → True if it was approved; one that nobody decided about is missing."""
     wrong: list[str] = field(default_factory=list)
 
 

@@ -196,7 +196,7 @@ async def test_answers_after_a_turn_that_failed_go_on_where_it_was(stage: Stage,
     assert (await answer(stage, answers, graph)).status == State.FAILED
     agents.gate().touch()
     assert (await answer(stage, answers, graph, "c")).status == State.COMPLETED
-    # What ran beside a step that failed may run again.
+    # A step that ran beside one that failed may run again.
     assert set(agents.entries()) == {"last", "x", "y"}
     assert broken == "y" or len(agents.entries()) == 3
     assert sorted(text for kind, text in await stage.history() if kind == "ai") == ["last: done. ", "x: yes. ", "y: yes. "]
