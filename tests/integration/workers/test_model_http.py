@@ -30,12 +30,6 @@ BOTH = pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streame
 
 
 @pytest.fixture
-async def offline() -> AsyncIterator[OfflineModel]:
-    async with OfflineModel(record=True) as server:
-        yield server
-
-
-@pytest.fixture
 async def chain(offline: OfflineModel) -> AsyncIterator[Chain]:
     loaded = load_chain(Settings(model_timeout=30), offline.base_url)
     yield loaded

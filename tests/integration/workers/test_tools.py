@@ -27,12 +27,6 @@ BOTH = pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"
 
 
 @pytest.fixture
-async def offline() -> AsyncIterator[OfflineModel]:
-    async with OfflineModel(record=True) as server:
-        yield server
-
-
-@pytest.fixture
 async def chain(offline: OfflineModel) -> AsyncIterator[Chain]:
     loaded = load_chain(Settings(), offline.base_url)
     yield loaded
