@@ -7,7 +7,6 @@ from typing import Any, TypeVar
 from turnstile.memory.step_errors import LaneClosed, StepError
 
 T = TypeVar("T")
-Insist = Callable[[Callable[[], Awaitable[T]]], Awaitable[T]]
 
 
 class StepLane:
@@ -22,8 +21,6 @@ class StepLane:
         self._turns = asyncio.Lock()
         self._loop = asyncio.get_running_loop()
         self.closed = False
-        self.writes = 0
-        self.bytes = 0
 
     def close(self) -> None:
         """Let nothing more be written."""

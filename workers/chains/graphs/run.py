@@ -17,10 +17,10 @@ from turnstile.turns.output import Output, said
 from turnstile.turns.text import dumps
 from turnstile.turns.turn import Claim
 from turnstile.workers.attempt.insist import insist
+from turnstile.workers.chains.graphs.events import RunEvents
 from turnstile.workers.chains.graphs.guard import Guard, LimitReached
 from turnstile.workers.chains.graphs.idempotency import THREAD
 from turnstile.workers.chains.graphs.interrupts import items_of_interrupts, resumptions
-from turnstile.workers.chains.graphs.narration import Narration
 from turnstile.workers.chains.graphs.plan import MESSAGES, STRUCTURED, Plan
 from turnstile.workers.chains.graphs.transcript import Additions, items_of, named, question_of, usage_of
 from turnstile.workers.chains.run import Asked, ChainOutput, ChainOutputError, Drained, OptionRefused, TurnLost, configurable
@@ -32,7 +32,7 @@ class GraphRun:
     """A graph at work on one attempt."""
 
     def __init__(self, plan: Plan, turn: Asked) -> None:
-        self._chain = plan
+        self._plan = plan
         self._turn = turn
         self._control = RunControl()
         self._claim = claim = turn.claim
@@ -43,7 +43,7 @@ class GraphRun:
         self._lane = StepLane(insist, self._stop)
         self._guard = Guard(self._lane, lambda: turn.store.owns(claim), self._settings)
         self._added = Additions()
-        self._told = Narration(turn.on_event)
+        self._events = RunEvents(turn.on_event)
         self._interrupts: tuple[Interrupt, ...] = ()
         self._structured: Any = None
         self._known: Callable[[], Sequence[str]] = tuple
@@ -110,7 +110,7 @@ class GraphRun:
         given = self._inputs()
         thread, inputs = self._claim.thread or self._claim.id, {MESSAGES: given}
         saver = self._saver(thread, given)
-        graph: Any = self._chain.graph.copy(update={"checkpointer": saver})
+        graph: Any = self._plan.graph.copy(update={"checkpointer": saver})
         config = self._config(thread)
         if self._claim.answers:
             state = await graph.aget_state(config)
@@ -120,27 +120,27 @@ class GraphRun:
                 # Its answers are messages: a run of its own, whose input they are.
                 thread = self._claim.id
                 saver = self._saver(thread, given)
-                graph, config = self._chain.graph.copy(update={"checkpointer": saver}), self._config(thread)
+                graph, config = self._plan.graph.copy(update={"checkpointer": saver}), self._config(thread)
         self._known = lambda: saver.known
         async for mode, data in graph.astream(
             inputs,
             config,
             stream_mode=_STREAMS,
-            output_keys=self._chain.outputs,
+            output_keys=self._plan.outputs,
             durability="sync",
             control=self._control,
         ):
-            self._hear(mode, data)
+            self._receive(mode, data)
 
     def _inputs(self) -> list[BaseMessage]:
         claim = self._claim
         return [*named(self._turn.before), *question_of(claim.id, claim.question, claim.options.name)]
 
     def _saver(self, thread: str, given: Sequence[BaseMessage]) -> StepSaver:
-        chain, turn = self._chain, self._turn
+        plan, turn = self._plan, self._turn
         known = [str(message.id) for message in given]
         return StepSaver(
-            turn.store, turn.claim, thread, self._lane, chain.codec, known=known, nodes=chain.nodes, keep_all=chain.keeps_all
+            turn.store, turn.claim, thread, self._lane, plan.codec, known=known, nodes=plan.nodes, keep_all=plan.keeps_all
         )
 
     def _resume(self, saver: StepSaver, state: Any) -> Any:
@@ -168,11 +168,11 @@ class GraphRun:
             "callbacks": self._guard.handlers,
         }
 
-    def _hear(self, mode: str, data: Any) -> None:
+    def _receive(self, mode: str, data: Any) -> None:
         if mode == "messages":
-            self._told.hear_message(*data)
+            self._events.send_message(*data)
         elif mode == "tasks":
-            self._told.hear_task(data)
+            self._events.send_step(data)
         elif mode == "updates":
             self._interrupts += tuple(data.get("__interrupt__", ()))
         elif mode == "values" and isinstance(data, dict):
@@ -183,9 +183,9 @@ class GraphRun:
                 self._go_on()
 
     def _go_on(self) -> None:
-        """Tell again what earlier attempts said, and count what they used."""
+        """Send the text of earlier attempts again, and count the tokens and calls that they used."""
         new = self._added.new(self._known())
-        self._told.repeat(new)
+        self._events.send_again(new)
         self._guard.model_calls += sum(isinstance(message, AIMessage) for message in new)
         self._guard.tokens += (usage_of(new) or {}).get("total_tokens", 0)
 

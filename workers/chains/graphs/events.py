@@ -12,21 +12,21 @@ _SOURCE = "lc_source"
 _HOOKS = (".before_agent", ".before_model", ".after_model", ".after_agent")
 
 
-class Narration:
+class RunEvents:
     """The events for a listener. Calls of models that middlewares make for themselves are not part of the answer."""
 
     def __init__(self, listener: Callable[[ChainEvent | StepDelta], object] | None) -> None:
         self._listener = listener
-        self._told: dict[str, int] = {}
+        self._sent: dict[str, int] = {}
         self._steps: dict[str, str] = {}
 
-    def hear_message(self, message: BaseMessage, about: Mapping[str, Any]) -> None:
-        """Tell a piece of a message, or the rest of a whole one."""
+    def send_message(self, message: BaseMessage, about: Mapping[str, Any]) -> None:
+        """Send a piece of a message, or the rest of a whole one."""
         if isinstance(message, AIMessage) and not about.get(_SOURCE):
-            self._tell(message, whole=not isinstance(message, AIMessageChunk))
+            self._send(message, whole=not isinstance(message, AIMessageChunk))
 
-    def hear_task(self, task: Mapping[str, Any]) -> None:
-        """Tell that a step has begun or ended: a call of a tool under the tool's name, a middleware's hook not at all."""
+    def send_step(self, task: Mapping[str, Any]) -> None:
+        """Send that a step has begun or ended: a call of a tool under the tool's name, a middleware's hook not at all."""
         name, done = str(task["name"]), "input" not in task
         if not self._listener or name.endswith(_HOOKS):
             return
@@ -36,18 +36,18 @@ class Narration:
             name = self._steps[task["id"]] = _tool(task["input"]) or name
         self._listener(StepDelta(name, done))
 
-    def repeat(self, messages: Iterable[BaseMessage]) -> None:
-        """Tell whole messages of an earlier attempt: readers start over with each."""
+    def send_again(self, messages: Iterable[BaseMessage]) -> None:
+        """Send whole messages of an earlier attempt: readers start over with each."""
         for message in messages:
             if isinstance(message, AIMessage):
-                self._tell(message, whole=True)
+                self._send(message, whole=True)
 
-    def _tell(self, message: AIMessage, *, whole: bool) -> None:
+    def _send(self, message: AIMessage, *, whole: bool) -> None:
         text, id = str(message.text), str(message.id)
-        rest = text[self._told.get(id, 0) :] if whole else text
+        rest = text[self._sent.get(id, 0) :] if whole else text
         if not rest or not self._listener:
             return
-        self._told[id] = self._told.get(id, 0) + len(rest)
+        self._sent[id] = self._sent.get(id, 0) + len(rest)
         refusal = message.response_metadata.get("finish_reason") == REFUSAL
         self._listener((RefusalDelta if refusal else TextDelta)(rest))
 
