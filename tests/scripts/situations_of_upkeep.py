@@ -1,0 +1,187 @@
+"""Situations of whole sessions, of workers, and of what is sent to others."""
+
+from collections.abc import Callable
+from typing import Any
+
+from tests.scripts.cutting import cut, in_pieces
+from tests.scripts.scene import Scene, pair
+from tests.scripts.situation import finishing, hooks, options, situation
+from turnstile.turns.errors import InvalidTurn
+from turnstile.turns.settings import Settings
+from turnstile.turns.states import State
+from turnstile.turns.store import registry
+from turnstile.turns.store.runner import script_call
+from turnstile.turns.store.webhooks import Delivery
+
+
+@situation("sweep")
+def _of_lost_dispatches(scene: Scene) -> Callable[[], Any]:
+    for session in ("s1", "s2", "s3"):
+        scene.submit(f"{session}a", f"{session}b", session=session)
+        scene.pop()
+        scene.make_due(session)
+    return scene.turns.sweep
+
+
+@situation("sweep")
+def _of_a_lost_worker(scene: Scene) -> Callable[[], Any]:
+    scene.start("a")
+    scene.submit("b")
+    scene.expire_lease()
+    return scene.turns.sweep
+
+
+@situation("sweep")
+def _of_a_worker_that_was_lost_too_often(scene: Scene) -> Callable[[], Any]:
+    scene.start("a", reply=True, options=options(webhook=True))
+    scene.submit("b")
+    scene.lose(times=4)
+    scene.claim(str(scene.pop()))
+    scene.expire_lease()
+    return scene.turns.sweep
+
+
+@situation("sweep")
+def _of_what_waits_for_its_retry(scene: Scene) -> Callable[[], Any]:
+    scene.turns.requeue(scene.start("a"), 60)
+    scene.make_due()
+    return scene.turns.sweep
+
+
+@situation("sweep")
+def _of_ends_that_were_cut(scene: Scene) -> Callable[[], Any]:
+    claim = scene.start("a", reply=True, options=options(webhook=True))
+    scene.submit("b", "c", "d")
+    for id in ("b", "c"):
+        with cut(scene.turns, "cancel", 1):
+            scene.turns.cancel(id)
+    with cut(scene.turns, "finish", 1):
+        finishing(scene, claim, State.COMPLETED, stream=True)()
+    scene.make_due()
+    return scene.turns.sweep
+
+
+@situation("reap")
+def _of_a_dead_worker(scene: Scene) -> Callable[[], Any]:
+    scene.start("a", session="s1")
+    scene.start("b", session="s2")
+    scene.client.hset(scene.keys.workers, "w1", "{}")
+    scene.client.zadd(scene.keys.heard, {"w1": 1_000_000_000_000, "w2": scene.turns.now() * 1000})
+    return lambda: scene.turns.reap("w2")
+
+
+@situation("register_worker")
+def _on_the_roll(scene: Scene) -> Callable[[], Any]:
+    facts = {**registry.introduce(Settings()), "started": 0, "seen": scene.turns.now()}
+    return lambda: scene.turns.register_worker("w1", facts)
+
+
+@situation("workers")
+def _of_those_at_work(scene: Scene) -> Callable[[], Any]:
+    return scene.turns.workers
+
+
+@situation("audit")
+def _of_two_sessions(scene: Scene) -> Callable[[], Any]:
+    for session in ("s1", "s2"):
+        scene.submit(f"{session}a", f"{session}b", session=session)
+    scene.client.delete(scene.keys.due, scene.keys.open)
+    scene.client.zadd(scene.keys.open, {"gone": 1, "lost": 2})
+    # Should the audit be cut, the next one comes in five minutes.
+    return lambda: scene.turns.audit(["s1", "s2"])
+
+
+@situation("erase", erases=True)
+def _of_a_busy_session(scene: Scene) -> Callable[[], Any]:
+    scene.complete(scene.start("a", reply=True, options=options(webhook=True)))
+    scene.start("b", reply=True)
+    scene.submit("c", "d", reply=True)
+    return lambda: scene.turns.erase("foo")
+
+
+@situation("erase", erases=True)
+def _of_more_turns_than_a_piece(scene: Scene) -> Callable[[], Any]:
+    _of_a_busy_session(scene)
+    in_pieces(scene.turns)
+    return lambda: scene.turns.erase("foo")
+
+
+@situation("sweep_erased", erases=True)
+def _of_what_an_erase_has_left(scene: Scene) -> Callable[[], Any]:
+    _of_more_turns_than_a_piece(scene)()
+    return scene.turns.sweep_erased
+
+
+@situation("refuse")
+def _of_two_tasks(scene: Scene) -> Callable[[], Any]:
+    return lambda: scene.turns.refuse(["a", "b"], InvalidTurn("Not like this.", param="x"))
+
+
+@situation("write_conversation")
+def _of_a_new_session(scene: Scene) -> Callable[[], Any]:
+    return lambda: scene.turns.begin("foo", {"topic": "tea"}, [*pair("a"), *pair("b")])
+
+
+@situation("write_conversation")
+def _of_a_known_session(scene: Scene) -> Callable[[], Any]:
+    scene.turns.begin("foo", {"topic": "tea"}, pair("a"))
+    return lambda: scene.turns.amend("foo", {"topic": "milk"}, pair("b"))
+
+
+def _posted(scene: Scene) -> None:
+    scene.complete(scene.start("a", options=options(webhook=True)))
+
+
+def _taken(scene: Scene) -> Delivery:
+    _posted(scene)
+    delivery = hooks(scene).claim_webhook("a")
+    assert delivery
+    return delivery
+
+
+@situation("claim_webhook")
+def _of_what_was_sent(scene: Scene) -> Callable[[], Any]:
+    _posted(scene)
+    return lambda: hooks(scene).claim_webhook("a")
+
+
+@situation("record_delivery")
+def _of_a_delivery(scene: Scene) -> Callable[[], Any]:
+    delivery = _taken(scene)
+    return lambda: hooks(scene).record_delivery(delivery)
+
+
+@situation("record_delivery")
+def _of_a_failed_attempt(scene: Scene) -> Callable[[], Any]:
+    delivery = _taken(scene)
+    return lambda: hooks(scene).record_delivery(delivery, "http_500", 30)
+
+
+@situation("record_delivery")
+def _of_the_last_attempt(scene: Scene) -> Callable[[], Any]:
+    delivery = _taken(scene)
+    return lambda: hooks(scene).record_delivery(delivery, "http_410", -1)
+
+
+@situation("retry_webhooks")
+def _of_what_was_lost(scene: Scene) -> Callable[[], Any]:
+    _taken(scene)
+    scene.client.zadd(scene.keys.webhooks, {"a": 1})
+    scene.client.delete("webhooks")
+    return lambda: hooks(scene).retry_webhooks()
+
+
+@situation("resend_webhook")
+def _of_what_was_given_up(scene: Scene) -> Callable[[], Any]:
+    hooks(scene).record_delivery(_taken(scene), "http_410", -1)
+    return lambda: hooks(scene).resend_webhook("a")
+
+
+@situation("rights")
+def _of_a_worker(scene: Scene) -> Callable[[], Any]:
+    return lambda: scene.turns.lacking("worker")
+
+
+@situation("count_request")
+def _of_one_request(scene: Scene) -> Callable[[], Any]:
+    return lambda: scene.turns.run(script_call("count_request", list, name="key", per_minute=10))
