@@ -49,7 +49,7 @@ test: $(VENV)/.dev ## Set up, then the tests; JOBS is how many run at once
 
 ON_REDIS := tests/scripts tests/chaos/test_storm.py tests/integration/memory/test_history.py tests/integration/memory/test_history_in_turn.py \
   $(addprefix tests/integration/turns/test_, multiplexer.py closed_connections.py) \
-  $(addprefix tests/integration/producers/test_, cli.py doctor.py client_outage.py client_reading.py)
+  $(addprefix tests/integration/producers/test_, cli.py cli_terminal.py doctor.py client_outage.py client_reading.py)
 
 test-redis: $(VENV)/.dev ## The tests of scripts, histories, clients and a storm on Redis itself; TEST_SERVER is its program
 	TEST_SERVER=$(or $(TEST_SERVER),redis-server) $(PYTEST) $(ON_REDIS)

@@ -1,25 +1,22 @@
 """A client's tools and a held session, through clients, commands and real workers, which may all be restarted meanwhile."""
 
 import json
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
 
 from tests.integration.conftest import Stack
+from tests.integration.producers.conftest import Run
 from tests.support.processes import Worker
 from tests.support.step_worker import StepWorker, element
 from tests.support.wait import PATIENCE_SECONDS
 from turnstile.deploy.local.server import EmbeddedServer
 from turnstile.memory.element import Element, write
-from turnstile.producers.cli.commands import main
 from turnstile.producers.client import AsyncChatClient, ChatClient
 from turnstile.turns.errors import CallNotAnswered, CallNotOpen, InvalidTurn, SessionHeld
 from turnstile.turns.output import approval_request, call_name, called, said
 from turnstile.turns.settings import Settings
-from turnstile.turns.settings import settings as read_settings
 from turnstile.turns.states import State
 from turnstile.turns.store.working import Outcome
 
@@ -29,7 +26,6 @@ TOOLS: list[dict[str, Any]] = [
 ]
 BOTH = 'call weather {"city":"Köln"}\ncall time {}'
 PAY = approval_request("i1", 0, "pay", '{"amount":1}')
-Run = Callable[..., Result]
 
 
 def hold(settings: Settings, session: str = "foo") -> str:
@@ -133,15 +129,6 @@ def test_answers_that_are_none_are_refused(settings: Settings) -> None:
 
 
 # The commands.
-
-
-@pytest.fixture
-def run(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
-    """Run a command with the test's database in REDIS_URL."""
-    monkeypatch.setenv("REDIS_URL", redis_url)
-    read_settings.cache_clear()
-    yield lambda *arguments, **more: CliRunner().invoke(main, arguments, catch_exceptions=False, **more)
-    read_settings.cache_clear()
 
 
 def test_open_calls_are_listed(run: Run, settings: Settings) -> None:
