@@ -2,6 +2,8 @@
 
 import socket
 
+from turnstile.deploy.local.errors import PortTaken
+
 HOST = "127.0.0.1"
 
 
@@ -18,3 +20,15 @@ def free_port(wanted: int = 0) -> int:
             return free_port()
         port: int = probe.getsockname()[1]
         return port
+
+
+def chosen_port(name: str, wanted: int | None, usual: int) -> int:
+    """Return the port that was asked for, else the usual one or, when that is taken, any free one.
+
+    Raises:
+        PortTaken: the port that was asked for is in use.
+    """
+    port = free_port(wanted or usual)
+    if wanted and port != wanted:
+        raise PortTaken(f"port {wanted} for {name} is in use: give another with --{name}-port, or end the program that has it")
+    return port

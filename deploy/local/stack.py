@@ -19,7 +19,7 @@ from typing import TextIO
 
 from turnstile.deploy.local.errors import ServerNotStarted
 from turnstile.deploy.local.output import Output
-from turnstile.deploy.local.ports import HOST, free_port
+from turnstile.deploy.local.ports import HOST, chosen_port
 from turnstile.deploy.local.private_files import write_private
 from turnstile.deploy.local.processes import local_processes
 from turnstile.deploy.local.server import EmbeddedServer
@@ -53,8 +53,8 @@ class Addresses:
 class LocalStack:
     """Workers, Flower, the gateway and the embedded server, started and ended together.
 
-    The processes' lines go to `log`; without one they are kept for error messages only. Ports that are taken are replaced
-    by free ones. `broken` becomes the name of a process that cannot be kept running.
+    The processes' lines go to `log`; without one they are kept for error messages only. Without a port
+    given, one that is taken is replaced by a free one. `broken` becomes the name of a process that cannot be kept running.
     """
 
     def __init__(
@@ -63,8 +63,8 @@ class LocalStack:
         workers: int = 2,
         flower: bool = True,
         web: bool = False,
-        flower_port: int = FLOWER_PORT,
-        web_port: int = WEB_PORT,
+        flower_port: int | None = None,
+        web_port: int | None = None,
         log: TextIO | None = None,
     ) -> None:
         for extra, wanted in {"worker": workers, "flower": flower, "gateway": web, "local": not settings.redis_url}.items():
@@ -78,8 +78,8 @@ class LocalStack:
         if not settings.redis_url:
             self._server = EmbeddedServer(data_folder(settings), password=secrets.token_urlsafe(24))
         self._ports = {
-            **({"flower": free_port(flower_port)} if flower else {}),
-            **({"web": free_port(web_port)} if web else {}),
+            **({"flower": chosen_port("flower", flower_port, FLOWER_PORT)} if flower else {}),
+            **({"web": chosen_port("web", web_port, WEB_PORT)} if web else {}),
         }
         self._published: Path | None = None
         self._thread: threading.Thread | None = None

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from turnstile.deploy.local.stack import FLOWER_PORT, WEB_PORT, LocalStack
+from turnstile.deploy.local.stack import LocalStack
 from turnstile.deploy.local.supervisor import OURSELVES
 from turnstile.turns.settings import Settings
 
@@ -17,14 +17,15 @@ def up(
     workers: int = 2,
     flower: bool = True,
     web: bool = False,
-    flower_port: int = FLOWER_PORT,
-    web_port: int = WEB_PORT,
+    flower_port: int | None = None,
+    web_port: int | None = None,
 ) -> int:
     """Run all until Ctrl-C or SIGTERM, which end it in order; a second one ends it at once.
 
     Returns the exit status: 1 when a process could not be kept running.
 
     Raises:
+        PortTaken: a port that was asked for is in use.
         ServerNotStarted: the embedded server did not start, or another one has the data folder.
     """
     stack = LocalStack(settings, workers, flower, web, flower_port, web_port, log=sys.stderr)

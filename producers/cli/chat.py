@@ -119,16 +119,16 @@ def _place(turn: Turn) -> str:
     return f", {place} before it in its session" if place else ""
 
 
-def chat(terminal: Terminal, client: ChatClient, session: str) -> None:
-    """Talk until the input ends. Ctrl-C cancels the running turn."""
+def chat(terminal: Terminal, client: ChatClient, session: str, **options: Any) -> None:
+    """Talk until the input ends; `options` are those of `ask`. Ctrl-C cancels the running turn."""
     for question in _typed(terminal, client, session) if sys.stdin.isatty() else sys.stdin:
         if question.strip():
-            _answer(terminal, client, session, question.strip())
+            _answer(terminal, client, session, question.strip(), options)
 
 
-def _answer(terminal: Terminal, client: ChatClient, session: str, question: str) -> None:
+def _answer(terminal: Terminal, client: ChatClient, session: str, question: str, options: Mapping[str, Any]) -> None:
     try:
-        turn = client.ask(session, question)
+        turn = client.ask(session, question, **options)
         try:
             show(terminal, turn)
         except KeyboardInterrupt:

@@ -61,12 +61,15 @@ def ask(terminal: "Terminal", session: str, question: str, wait: bool, timeout: 
 
 @main.command()
 @click.argument("session")
-def chat(session: str) -> None:
+@click.option("--chain", help="One of TURNSTILE_CHAINS.")
+@click.option("--model", help="Overrides TURNSTILE_MODEL.")
+@click.option("--instructions", help="Overrides the system prompt.")
+def chat(session: str, **options: Any) -> None:
     """Talk. Ctrl-C cancels an answer, Ctrl-D leaves; if stdin is not a terminal, each line is a question."""
     from turnstile.producers.cli import chat
     from turnstile.producers.cli.terminal import Terminal
 
-    chat.chat(Terminal(), _client(), session)
+    chat.chat(Terminal(), _client(), session, **options)
 
 
 @main.command()
@@ -232,8 +235,8 @@ def doctor(terminal: "Terminal") -> None:
 @click.option("--workers", type=click.IntRange(min=0), default=2, show_default=True, help="Worker processes.")
 @click.option("--flower/--no-flower", default=True, help="The web page that shows the work.")
 @click.option("--web/--no-web", default=True, help="The HTTP gateway, OpenAI's Responses API.")
-@click.option("--flower-port", type=click.IntRange(1, 65535), default=5555, show_default=True)
-@click.option("--web-port", type=click.IntRange(1, 65535), default=8000, show_default=True)
+@click.option("--flower-port", type=click.IntRange(1, 65535), help="Default: 5555, or a free one if that is taken.")
+@click.option("--web-port", type=click.IntRange(1, 65535), help="Default: 8000, or a free one if that is taken.")
 def up(**options: Any) -> None:
     """Run workers, Flower and the gateway until Ctrl-C, and a server if REDIS_URL is not set."""
     from turnstile.deploy.local.up import up

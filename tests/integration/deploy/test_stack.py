@@ -3,6 +3,7 @@
 import io
 import os
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import redis
 
 from tests.support.processes import is_gone
 from tests.support.wait import wait_until
-from turnstile.deploy.local.errors import FolderInUse
+from turnstile.deploy.local.errors import FolderInUse, PortTaken
 from turnstile.deploy.local.server import EmbeddedServer
 from turnstile.deploy.local.stack import LocalStack, StackNotReady
 from turnstile.turns.errors import SettingError
@@ -84,6 +85,13 @@ def _value(url: str) -> object:
             return client.get("key")
     except redis.ConnectionError:
         return None
+
+
+def test_a_port_that_was_asked_for_is_not_replaced(local: Settings) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(PortTaken, match=f"port {port} for web is in use"):
+            LocalStack(local, workers=0, flower=False, web=True, web_port=port)
 
 
 def test_a_worker_that_cannot_start_is_shown_and_nothing_stays(local: Settings) -> None:

@@ -171,6 +171,16 @@ def test_stats_are_exact(run: Run) -> None:
     assert "completed" in run("stats").stdout
 
 
+def test_chat_takes_the_options_of_a_question(run: Run, step_worker: StepWorker) -> None:
+    def work() -> None:
+        claim = step_worker.take()
+        step_worker.answer(claim, f"{claim.options.chain}, {claim.options.model}, {claim.options.instructions}")
+
+    with step_worker.later(work):
+        result = run("chat", "foo", "--chain", "c", "--model", "m", "--instructions", "Be brief.", input="hello\n")
+    assert result.stdout == "c, m, Be brief.\n"
+
+
 @pytest.mark.usefixtures("worker")
 def test_chat_without_a_terminal_takes_a_question_a_line(run: Run) -> None:
     result = run("chat", "foo", input="Hi! I'm bob\n\nWhats my name\n")
