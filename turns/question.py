@@ -22,7 +22,7 @@ def encode_question(question: Question, max_bytes: int, *, optional: bool = Fals
     """Return a question as JSON text. Raises InvalidTurn if it is empty, too large, or of another form.
 
     `max_bytes` is for what is text in it; `turnstile.turns.bounds` has the other bounds. `optional`: it may be an empty text,
-    as in a turn that only answers calls.
+    as in a turn that goes on from other messages.
     """
     if not (optional and question == ""):
         _check_form(question)
@@ -63,7 +63,7 @@ class Options:
     """One of TURNSTILE_CHAINS, by its name."""
     model: str | None = None
     instructions: str | None = None
-    """In place of the system prompt, for this turn."""
+    """In place of the system prompt, for this turn; empty: no system prompt at all."""
     temperature: float | None = None
     top_p: float | None = None
     max_output_tokens: int | None = None
@@ -125,6 +125,11 @@ class Options:
         if self.tool_choice is not None:
             check_choice(self.tool_choice, self.tools or [])
         _check(self.deadline_seconds is None or 0 < self.deadline_seconds <= 86_400 * 30, "deadline_seconds", "above 0")
+
+    @property
+    def goes_on(self) -> bool:
+        """True where the turn brings other messages than its question, which may then be empty."""
+        return bool(self.answers or self.before) or self.history is not None
 
     def encode(self, max_text_bytes: int = MOST_CONTENT_BYTES) -> str:
         """JSON of what differs from the defaults, or InvalidTurn when an option is too large, or not JSON all through."""

@@ -30,17 +30,6 @@ def _read_item(item: Mapping[str, Any], param: str) -> Message:
     return _message(item, param, _ITEM_PARTS)
 
 
-def read_messages(messages: Sequence[Mapping[str, Any]]) -> list[Message]:
-    """Return the messages of a chat completion, checked. Raises ApiError."""
-    check_messages(messages, "messages")
-    return [_read_message(message, f"messages[{n}]") for n, message in enumerate(messages)]
-
-
-def _read_message(message: Mapping[str, Any], param: str) -> Message:
-    read = _message(message, param, _CHAT_PARTS)
-    return {**read, "name": _string(message, "name", param)} if message.get("name") is not None else read
-
-
 def split_question(messages: list[Message], param: str) -> tuple[list[Message], str | list[Part]]:
     """Return the messages before the last, and the last one's content: the question. Raises ApiError if it is not a user's."""
     if not messages or messages[-1]["role"] != "user":
@@ -63,7 +52,7 @@ def _message(item: Mapping[str, Any], param: str, readers: Mapping[str, _Reader]
     for name in ("tool_calls", "function_call", "audio"):
         if item.get(name):
             raise unsupported(f"{param}.{name}")
-    content = _refusal(item, param) if _said_nothing(item) else _content(item.get("content"), f"{param}.content", readers)
+    content = _refusal(item, param) if _said_nothing(item) else read_content(item.get("content"), f"{param}.content", readers)
     if role != "user" and not isinstance(content, str):
         raise invalid(f"{param}.content", f"`{param}.content`: a message of the role `{role}` is text.", "invalid_value")
     return {"role": role, "content": content}
@@ -74,10 +63,11 @@ def _said_nothing(item: Mapping[str, Any]) -> bool:
 
 
 def _refusal(item: Mapping[str, Any], param: str) -> str:
-    return _string(item, "refusal", param) if item.get("refusal") else ""
+    return text_at(item, "refusal", param) if item.get("refusal") else ""
 
 
-def _content(content: Any, param: str, readers: Mapping[str, _Reader]) -> str | list[Part]:
+def read_content(content: Any, param: str, readers: Mapping[str, _Reader]) -> str | list[Part]:
+    """Return a message's content: a text where there is nothing else, or parts. Raises ApiError."""
     if isinstance(content, str):
         return content
     if not isinstance(content, list) or not content:
@@ -103,7 +93,8 @@ def _text(value: Any, param: str) -> str:
     return value
 
 
-def _string(part: Mapping[str, Any], name: str, param: str) -> str:
+def text_at(part: Mapping[str, Any], name: str, param: str) -> str:
+    """Return the text in a field of a request's part. Raises ApiError if there is none."""
     value = part.get(name)
     if not isinstance(value, str) or not value:
         raise invalid(f"{param}.{name}", f"`{param}.{name}` must be a text that is not empty.", "invalid_value")
@@ -117,22 +108,22 @@ def _read_text(part: Mapping[str, Any], param: str) -> Part:
 
 
 def _read_refusal(part: Mapping[str, Any], param: str) -> Part:
-    return {"type": "text", "text": _string(part, "refusal", param)}
+    return {"type": "text", "text": text_at(part, "refusal", param)}
 
 
 def _read_image(part: Mapping[str, Any], param: str) -> Part:
     if part.get("file_id"):
         raise unsupported(f"{param}.file_id")
-    url: Part = {"url": _string(part, "image_url", param)}
+    url: Part = {"url": text_at(part, "image_url", param)}
     if part.get("detail"):
-        url["detail"] = _string(part, "detail", param)
+        url["detail"] = text_at(part, "detail", param)
     return {"type": "image_url", "image_url": url}
 
 
 def _read_file(part: Mapping[str, Any], param: str) -> Part:
     if part.get("file_url"):
         raise unsupported(f"{param}.file_url")
-    file = {name: _string(part, name, param) for name in ("file_id", "file_data", "filename") if part.get(name)}
+    file = {name: text_at(part, name, param) for name in ("file_id", "file_data", "filename") if part.get(name)}
     if not file:
         raise invalid(f"{param}.file_data", f"`{param}` needs `file_data` or `file_id`.", "invalid_value")
     return {"type": "file", "file": file}
@@ -165,7 +156,7 @@ _ITEM_PARTS: dict[str, _Reader] = {
     "input_file": _read_file,
     "input_audio": _read_wrapped("input_audio"),
 }
-_CHAT_PARTS: dict[str, _Reader] = {
+CHAT_PARTS: dict[str, _Reader] = {
     "text": _read_text,
     "refusal": _read_refusal,
     **{name: _read_wrapped(name) for name in ("image_url", "file", "input_audio")},

@@ -137,12 +137,9 @@ class StreamOptions(Body):
 
 IDLE_ANYWHERE: dict[str, tuple[Any, ...]] = {
     "moderation": (),
-    "parallel_tool_calls": (True, False),
     "prompt_cache_options": (),
     "prompt_cache_retention": (),
     "service_tier": ("auto", "default"),
-    "tool_choice": ("auto", "none"),
-    "tools": ([],),
     "top_logprobs": (0,),
 }
 

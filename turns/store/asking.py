@@ -92,7 +92,7 @@ class Asking(Runner):
         """Return the arguments that say what is asked, with a fingerprint of it and of the place where it is asked."""
         self._check_urls(question, options)
         most = self.settings.max_question_bytes
-        body, extras = encode_question(question, most, optional=bool(options.answers)), options.encode(most)
+        body, extras = encode_question(question, most, optional=options.goes_on), options.encode(most)
         return {
             "queue": options.queue,
             "question": body,

@@ -3,9 +3,10 @@
 import logging
 from math import ceil
 
-from langchain_core.messages import BaseMessage, convert_to_messages
+from langchain_core.messages import BaseMessage
 
 from turnstile.memory.calls import answering, paired
+from turnstile.memory.given import given_messages
 from turnstile.memory.shortening import without_oldest
 from turnstile.memory.window import fit
 from turnstile.turns.settings import Settings
@@ -31,7 +32,7 @@ class Prompt:
     def read(self) -> None:
         """Read the messages of the claim, and note which of them the turn adds to the history."""
         answers = answering(self._claim.answers)
-        self.brought = [*answers, *convert_to_messages(self._claim.options.before)]
+        self.brought = [*answers, *given_messages(self._claim.options.before)]
         self.messages = self._with_history(self.brought)
         if answers:
             # In the order of their calls; an answer to anything else than a call in the history is no message.
@@ -59,7 +60,7 @@ class Prompt:
     def _with_history(self, following: list[BaseMessage]) -> list[BaseMessage]:
         claim = self._claim
         if claim.options.history is not None:
-            return paired([*convert_to_messages(claim.options.history), *following])
+            return paired([*given_messages(claim.options.history), *following])
         most = max(self._settings.window_messages, len(claim.window))
         window = fit(claim.window, most, self._settings.window_tokens, following, cut=claim.cut)
         if window.broken:

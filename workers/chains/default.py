@@ -1,6 +1,6 @@
 """The default chain: `prompt | ChatOpenAI`, with a shorter path for calls that nothing observes."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
@@ -16,6 +16,26 @@ def asked(inputs: Mapping[str, Any]) -> list[BaseMessage]:
     """Return the question as a human message: text, or a list of content parts. A turn that answers calls may ask nothing."""
     question = inputs["question"]
     return [HumanMessage(question, name=inputs.get("name"))] if question else []
+
+
+def system_prompt(instructions: str | None, history: Iterable[BaseMessage], usual: str) -> list[SystemMessage]:
+    """Return the system prompt: the turn's own, else the usual one unless the history has one. An empty one is none."""
+    if instructions is None and not any(isinstance(message, SystemMessage) for message in history):
+        instructions = usual
+    return [SystemMessage(instructions)] if instructions else []
+
+
+class SystemPrompt(BaseMessagePromptTemplate):
+    """The system prompt, where there is one."""
+
+    usual: str
+
+    @property
+    def input_variables(self) -> list[str]:
+        return []
+
+    def format_messages(self, **kwargs: Any) -> list[BaseMessage]:
+        return [*system_prompt(kwargs.get("instructions"), kwargs["history"], self.usual)]
 
 
 class QuestionPrompt(BaseMessagePromptTemplate):
@@ -46,11 +66,12 @@ class DefaultChain(RunnableSequence[Any, Any]):
     def _messages(self, inputs: Mapping[str, Any]) -> list[BaseMessage]:
         prompt = self.first
         assert isinstance(prompt, ChatPromptTemplate)
-        instructions = inputs.get("instructions", prompt.partial_variables["instructions"])
-        return [SystemMessage(instructions), *inputs["history"], *asked(inputs)]
+        [system, *_] = prompt.messages
+        assert isinstance(system, SystemPrompt)
+        return [*system.format_messages(**inputs), *inputs["history"], *asked(inputs)]
 
 
 def default_chain(instructions: str, model: LoopChatOpenAI) -> DefaultChain:
     """Return the chain with its usual system prompt; a call may bring its own as `instructions`."""
-    prompt = ChatPromptTemplate.from_messages([("system", "{instructions}"), MessagesPlaceholder("history"), QuestionPrompt()])
-    return DefaultChain(first=prompt.partial(instructions=instructions), last=model)
+    parts = [SystemPrompt(usual=instructions), MessagesPlaceholder("history"), QuestionPrompt()]
+    return DefaultChain(first=ChatPromptTemplate.from_messages(parts), last=model)

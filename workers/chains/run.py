@@ -18,6 +18,7 @@ from turnstile.turns.output import Output, is_refusal, text_of
 from turnstile.turns.store.turns import AsyncTurnStore
 from turnstile.turns.text import dumps, whole
 from turnstile.turns.turn import Claim
+from turnstile.workers.chains.default import DefaultChain
 from turnstile.workers.chains.items import CUT_OFF, drop_calls, finish_reason, items_of, name_calls, whole_message
 from turnstile.workers.chains.openai.model import call_options
 
@@ -151,6 +152,9 @@ async def run_chain(
     options = options or {}
     inputs: dict[str, Any] = {"question": question, "history": list(history)}
     inputs |= {name: options[name] for name in ("instructions", "name") if options.get(name)}
+    if options.get("instructions") == "" and isinstance(chain, DefaultChain):
+        # Any other chain has a prompt of its own, into which nothing would go.
+        inputs["instructions"] = ""
     arguments = call_options(options)
     config: RunnableConfig = {"configurable": {**configurable(options), "session_id": session_id}}
     bound = _bound(chain, arguments) if arguments else chain

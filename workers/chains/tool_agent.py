@@ -5,10 +5,11 @@ from typing import Any, NotRequired
 
 from langchain.agents import create_agent
 from langchain.agents.middleware import AgentMiddleware, AgentState, ModelRequest, ModelResponse, hook_config
-from langchain_core.messages import AIMessage, SystemMessage, ToolMessage
+from langchain_core.messages import AIMessage, ToolMessage
 from langchain_core.tools import BaseTool
 from langgraph.config import get_config
 
+from turnstile.workers.chains.default import system_prompt
 from turnstile.workers.chains.items import CUT_OFF, drop_calls, finish_reason
 from turnstile.workers.chains.openai.model import LoopChatOpenAI, call_options
 from turnstile.workers.chains.run import OptionRefused
@@ -35,7 +36,8 @@ class TurnOptions(AgentMiddleware[_State, Any]):
     ) -> ModelResponse[Any]:
         """Ask the model as the turn wants it. Its choice of a tool is for the first answer, or the run would never end."""
         asked = get_config()["configurable"]
-        tools, instructions = asked.get("tools") or [], asked.get("instructions")
+        tools, usual = asked.get("tools") or [], request.system_message
+        own = system_prompt(asked.get("instructions"), request.messages, usual.text if usual else "")
         settings = call_options({**asked, "tools": tools or request.tools})
         choice = settings.pop("tool_choice", None)
         del settings["tools"]
@@ -43,7 +45,7 @@ class TurnOptions(AgentMiddleware[_State, Any]):
             raise OptionRefused(f"`tools`: the worker has a tool {taken[0]} of its own; name yours otherwise.")
         return await handler(
             request.override(
-                system_message=SystemMessage(instructions) if instructions else request.system_message,
+                system_message=own[0] if own else None,
                 tools=[*request.tools, *tools],
                 tool_choice=None if isinstance(request.messages[-1], ToolMessage) else choice,
                 model_settings={**request.model_settings, **settings},

@@ -52,6 +52,7 @@ class Chunks:
         last = b"" if self._text or not record.answer else self.write(record.answer, refused=record.refused)
         if self._text != self._sent:
             raise _changed()
+        last += b"".join(map(self.chunk, rendering.call_deltas(record)))
         last += self.chunk({}, rendering.finish_reason(record))
         if usage:
             last += sse.data({**self._head, "choices": [], "usage": rendering.chat_usage(record)})

@@ -1,9 +1,12 @@
 """A turn's record as a chat completion."""
 
+from collections.abc import Iterator
 from typing import Any
 
+from turnstile.producers.gateway.chat.schemas import OLD_CALLS
 from turnstile.producers.gateway.edge.caller import RESPONSE
 from turnstile.producers.gateway.records import CONTENT_FILTER, token_usage
+from turnstile.turns.output import call_name, open_calls
 from turnstile.turns.states import State
 from turnstile.turns.turn import Record
 
@@ -13,6 +16,8 @@ def completion(record: Record, model: str) -> dict[str, Any]:
     said: dict[str, Any] = {"role": "assistant", "content": record.answer or "", "refusal": None, "annotations": []}
     if record.refused:
         said |= {"content": None, "refusal": record.answer}
+    if calls := tool_calls(record):
+        said |= {"content": record.answer or None, **_called(record, calls)}
     choice = {"index": 0, "message": said, "logprobs": None, "finish_reason": finish_reason(record)}
     return {
         **completion_head(record, model, "chat.completion"),
@@ -33,10 +38,36 @@ def completion_head(record: Record, model: str, kind: str) -> dict[str, Any]:
     }
 
 
+def tool_calls(record: Record) -> list[dict[str, Any]]:
+    """Return the calls that the client has to answer; one that waits for an approval is shown as the call that it is about."""
+    return [
+        {"id": call_name(call), "type": "function", "function": {"name": call["name"], "arguments": call["arguments"]}}
+        for call in open_calls(record.output)
+    ]
+
+
+def _called(record: Record, calls: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the calls as fields of a message, in the form in which the request gave the tools."""
+    return {"function_call": calls[0]["function"]} if OLD_CALLS in record.options.request else {"tool_calls": calls}
+
+
+def call_deltas(record: Record) -> Iterator[dict[str, Any]]:
+    """Yield the deltas of the calls: each call's beginning, and its arguments."""
+    for index, call in enumerate(tool_calls(record)):
+        function = call["function"]
+        begun, rest = {**call, "function": {**function, "arguments": ""}}, {"arguments": function["arguments"]}
+        if OLD_CALLS in record.options.request:
+            yield from ({"function_call": begun["function"]}, {"function_call": rest})
+            return
+        yield from ({"tool_calls": [{"index": index, **begun}]}, {"tool_calls": [{"index": index, "function": rest}]})
+
+
 def finish_reason(record: Record) -> str:
     """Return the reason for the end of an answer, in the words of chat completions."""
     if record.code == CONTENT_FILTER:
         return CONTENT_FILTER
+    if open_calls(record.output):
+        return "function_call" if OLD_CALLS in record.options.request else "tool_calls"
     return "length" if record.state is State.INCOMPLETE else "stop"
 
 

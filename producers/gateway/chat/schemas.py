@@ -8,6 +8,7 @@ from pydantic import Field
 from turnstile.producers.gateway.schemas import (
     IDLE_ANYWHERE,
     Answer,
+    Item,
     Messages,
     Part,
     PlainFormat,
@@ -18,6 +19,9 @@ from turnstile.producers.gateway.schemas import (
     TurnRequest,
 )
 from turnstile.turns.question import Options
+
+OLD_CALLS = "functions"
+"""In a turn's `request`: it was asked with `functions`, the older form of tools, and is answered in that form."""
 
 
 class ChatStreamOptions(StreamOptions):
@@ -46,8 +50,6 @@ class ChatRequest(TurnRequest):
         **IDLE_ANYWHERE,
         "audio": (),
         "frequency_penalty": (0,),
-        "function_call": ("auto", "none"),
-        "functions": ([],),
         "logit_bias": ({},),
         "logprobs": (False,),
         "modalities": (["text"],),
@@ -66,18 +68,32 @@ class ChatRequest(TurnRequest):
     stream_options: ChatStreamOptions | None = None
     max_tokens: Tokens | None = None
     max_completion_tokens: Tokens | None = None
+    tools: list[Item] | None = None
+    tool_choice: str | Item | None = None
+    parallel_tool_calls: bool | None = None
+    functions: list[Item] | None = None
+    function_call: str | Item | None = None
     response_format: Annotated[PlainFormat | ChatSchemaFormat, Field(discriminator="type")] | None = None
 
     def options(self, **more: Any) -> Options:
         """Return the options of the turn."""
         wanted = self.response_format
         return self.turn_options(
+            tools=self.tools or [{"type": "function", "function": function} for function in self.functions or ()] or None,
+            tool_choice=self.tool_choice or self._called(),
+            parallel_tool_calls=False if self.functions else self.parallel_tool_calls,
+            request={OLD_CALLS: True} if self.functions else {},
             max_output_tokens=self.max_completion_tokens or self.max_tokens,
             response_format=None
             if not wanted or wanted.type == "text"
             else wanted.model_dump(by_alias=True, exclude_none=True),
             **more,
         )
+
+    def _called(self) -> str | Item | None:
+        """Return the older `function_call` as a choice of a tool."""
+        named = self.function_call
+        return {"type": "function", "function": named} if isinstance(named, dict) else named
 
 
 class ChatCompletion(Answer):

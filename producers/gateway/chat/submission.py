@@ -1,31 +1,38 @@
 """The way of a request for a chat completion into the queue."""
 
+from typing import Any
+
 from turnstile.producers.gateway.backend import Backend
+from turnstile.producers.gateway.chat.messages import check_calls, is_text, read_messages
 from turnstile.producers.gateway.chat.schemas import ChatRequest
-from turnstile.producers.gateway.content import read_messages, split_question
+from turnstile.producers.gateway.content import Message
 from turnstile.producers.gateway.edge.api_errors import invalid
 from turnstile.producers.gateway.edge.caller import CONVERSATION, RESPONSE, Caller
-from turnstile.turns.errors import InvalidTurn
-from turnstile.turns.question import Options, Question
+from turnstile.turns.errors import CallNotAnswered, CallNotOpen, InvalidTurn
+from turnstile.turns.question import Question
 from turnstile.turns.turn import Record
 
 HEADER = "X-Turnstile-Session"
 SESSION = "session_id"
-"""In a request's metadata: the session whose next turn the last message is; the header X-Turnstile-Session says the same."""
+"""In a request's metadata: the session whose next turn the request is; the header X-Turnstile-Session says the same."""
+_MESSAGES = ("question", "history", "before", "answers", "instructions", "options")
+"""Parts of a turn that a request gives as `messages`."""
 
 
 async def submit(backend: Backend, caller: Caller, body: ChatRequest, key: str | None, session: str | None) -> Record:
     """Have a turn accepted, and return its record. The same `key` is the same turn."""
     name = caller.key("chat", key)
     session, param = _session(body, session)
-    question, options = _read(body, stateless=session is None)
+    question, brought = _asked(read_messages(body.messages), stateless=session is None)
     stored = caller.session(session, param) if session is not None else caller.session(CONVERSATION + name)
     try:
-        await backend.store.submit(RESPONSE + name, stored, question, await backend.chosen(options))
+        options = await backend.chosen(body.options(**brought))
+        submitted = await backend.store.submit(RESPONSE + name, stored, question, options)
     except InvalidTurn as error:
-        param = error.param if error.param in ("metadata", "response_format", "name") else "messages"
-        raise invalid(param, str(error), "invalid_value") from None
-    return await backend.store.status(RESPONSE + name)
+        raise invalid("messages" if error.param in _MESSAGES else error.param, str(error), "invalid_value") from None
+    except (CallNotOpen, CallNotAnswered) as error:
+        raise invalid("messages", str(error), error.code) from None
+    return await backend.store.status(submitted.id)
 
 
 def _session(body: ChatRequest, header: str | None) -> tuple[str | None, str]:
@@ -37,14 +44,30 @@ def _session(body: ChatRequest, header: str | None) -> tuple[str | None, str]:
     return session, param
 
 
-def _read(body: ChatRequest, stateless: bool) -> tuple[Question, Options]:
-    messages = read_messages(body.messages)
-    earlier, question = split_question(messages, "messages")
-    name = messages[-1].get("name")
+def _asked(messages: list[Message], stateless: bool) -> tuple[Question, dict[str, Any]]:
+    """Return the question, and the options for the other messages. System messages at the start are the system prompt."""
     opening = 0
-    while opening < len(earlier) and earlier[opening]["role"] in ("system", "developer"):
+    while opening < len(messages) and messages[opening]["role"] in ("system", "developer"):
         opening += 1
-    instructions = "\n\n".join(message["content"] for message in earlier[:opening]) or None
-    if stateless:
-        return question, body.options(name=name, instructions=instructions, history=earlier[opening:], store=False)
-    return question, body.options(name=name, instructions=instructions)
+    instructions = "\n\n".join(message["content"] for message in messages[:opening])
+    rest = messages[opening:]
+    asks = bool(rest) and rest[-1]["role"] == "user" and is_text(rest[-1])
+    question = rest[-1]["content"] if asks else ""
+    brought = {"instructions": instructions, "name": rest[-1].get("name") if asks else None}
+    if not stateless:
+        return question, {**brought, **_continued(rest or messages, asks)}
+    check_calls(messages)
+    return question, {**brought, "history": rest[:-1] if asks else rest, "store": False}
+
+
+def _continued(messages: list[Message], asks: bool) -> dict[str, Any]:
+    """Return the messages that are new to a session, those since the assistant's last: answers to its calls, and others.
+
+    Before a question there are answers alone: the session knows the rest.
+    """
+    said = [n for n, message in enumerate(messages[:-1]) if message["role"] == "assistant"]
+    new = messages[said[-1] + 1 :] if said else messages
+    answers = {message["tool_call_id"]: message["content"] for message in new if message["role"] == "tool"}
+    before = [] if asks else [message for message in new if message["role"] != "tool"]
+    check_calls(before)
+    return {"answers": answers, "before": before}

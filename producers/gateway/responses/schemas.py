@@ -37,8 +37,11 @@ class ResponseRequest(TurnRequest):
         "image": (),
         "include": ([], ["message.input_image.image_url"]),
         "max_tool_calls": (),
+        "parallel_tool_calls": (True, False),
         "prompt": (),
         "reasoning": ({},),
+        "tool_choice": ("auto", "none"),
+        "tools": ([],),
     }
 
     input: Input

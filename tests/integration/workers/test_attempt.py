@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from langchain_core.messages import AIMessageChunk, BaseMessage, convert_to_messages
+from langchain_core.messages import AIMessageChunk, BaseMessage
 from langchain_core.runnables import RunnableGenerator
 
 from tests.support.wait import PATIENCE_SECONDS, wait_until_async
@@ -22,6 +22,7 @@ from tests.support.worker_parts import (
     texts,
 )
 from turnstile.memory import element
+from turnstile.memory.given import given_messages
 from turnstile.memory.open_turn import OpenTurn, current
 from turnstile.turns.errors import BrokenRecord
 from turnstile.turns.output import refused
@@ -70,9 +71,9 @@ async def test_many_messages_are_read_beside_the_loop(
 
     def noted(messages: list[Any]) -> list[BaseMessage]:
         threads.append(threading.current_thread())
-        return convert_to_messages(messages)
+        return given_messages(messages)
 
-    monkeypatch.setattr(prompt, "convert_to_messages", noted)
+    monkeypatch.setattr(prompt, "given_messages", noted)
     await flaky.submit("a", "foo", "hi", Options(before=[{"role": "user", "content": "x"}] * many))
     assert (await Attempt(await claimed(flaky, "a"), chain(hello), flaky).run()).status == State.COMPLETED
     assert len(await flaky.history("foo")) == many + 2

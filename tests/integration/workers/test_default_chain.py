@@ -11,6 +11,7 @@ from langchain_core.runnables import RunnableLambda
 
 from turnstile.turns.settings import Settings
 from turnstile.workers.chains.load import close_chain, load_chain
+from turnstile.workers.chains.run import run_chain
 from turnstile.workers.offline.server import OfflineModel
 
 INPUTS: dict[str, Any] = {
@@ -74,3 +75,38 @@ async def test_a_cache_is_asked() -> None:
         await close_chain(chain)
     assert server.stats.requests == 1
     assert answers[0].content == answers[1].content
+
+
+@pytest.mark.parametrize(
+    ("more", "roles"),
+    [
+        ({"history": []}, ["system", "user"]),
+        ({}, ["system", "user", "assistant", "user"]),
+        ({"instructions": "Be kind"}, ["system", "system", "user", "assistant", "user"]),
+        ({"instructions": "", "history": []}, ["user"]),
+        ({"instructions": ""}, ["system", "user", "assistant", "user"]),
+        ({"question": "", "history": [HumanMessage("Hi")]}, ["system", "user"]),
+    ],
+    ids=str,
+)
+async def test_the_usual_system_prompt_is_never_a_second_one(more: dict[str, Any], roles: list[str]) -> None:
+    async with OfflineModel(record=True) as server:
+        chain = load_chain(Settings(), server.base_url)
+        inputs = {**INPUTS, **more}
+        options = {"instructions": inputs["instructions"]} if "instructions" in inputs else {}
+        heard: list[Any] = []
+        for hear in (None, heard.append):
+            await run_chain(chain, inputs["question"], inputs["history"], "foo", options, hear)
+        await close_chain(chain)
+    assert [[message["role"] for message in request["messages"]] for request in server.seen] == [roles] * 2
+
+
+async def test_a_chain_of_a_users_keeps_its_own_system_prompt() -> None:
+    asked: list[Any] = []
+
+    def note(inputs: Any) -> str:
+        asked.append(inputs)
+        return "Hello"
+
+    await run_chain(RunnableLambda(note), "hi", [], "foo", {"instructions": ""})
+    assert asked == [{"question": "hi", "history": []}]
