@@ -19,19 +19,39 @@ MOST_DEPTH = 64
 """Of lists and objects in each other. JSON readers and writers of a model's server end at some hundred."""
 MOST_STORED_BYTES = MOST_CONTENT_BYTES + 1_048_576
 """Of one message of a history, with what LangChain keeps beside its content."""
-_SMALL_BYTES = {"name": 1_024, "model": 1_024, "metadata": 65_536, "webhook": 65_536}
-_SMALL_BYTES |= {"response_format": 262_144, "request": 524_288}
+_SMALL_BYTES = {"name": 1_024, "model": 1_024, "metadata": 65_536, "webhook": 65_536, "tools": 262_144}
+# OpenAI takes 120,000 characters of names and values in a schema.
+_SMALL_BYTES |= {"response_format": 131_072, "request": 524_288}
+_LONGEST_CHARACTER = 6  # bytes, as an escape
+_BRACKETS, _NO_BRACKETS = bytes.maketrans(b"[]{}", b"()()"), bytes(set(range(256)) - set(b"[]{}"))
 
 
 def encode(value: object, param: str) -> str:
     """Return strict JSON; a value that cannot be stored is refused without being quoted."""
-    _check_depth(value, param)
     try:
         text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-        text.encode()
-    except (TypeError, ValueError, RecursionError):
+        if _is_deep(text.encode()):
+            raise _too_deep(param)
+    except RecursionError:
+        raise _too_deep(param) from None
+    except (TypeError, ValueError):
         raise InvalidTurn(f"The {param} must be valid Unicode, and JSON all through.", param=param) from None
     return text
+
+
+def _is_deep(text: bytes) -> bool:
+    """Return True if a JSON text is nested too deep, by its brackets: a walk through its values takes ten times as long."""
+    if text.count(b"[") + text.count(b"{") <= MOST_DEPTH:
+        return False
+    outside = b"".join(text.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')[::2])
+    nesting = outside.translate(_BRACKETS, _NO_BRACKETS)
+    for _ in range(MOST_DEPTH):
+        nesting = nesting.replace(b"()", b"")
+    return bool(nesting)
+
+
+def _too_deep(param: str) -> InvalidTurn:
+    return InvalidTurn(f"The {param} is nested more than {MOST_DEPTH} deep: flatten it.", param=param)
 
 
 def encode_options(values: Mapping[str, Any], max_text_bytes: int) -> str:
@@ -48,10 +68,10 @@ def encode_options(values: Mapping[str, Any], max_text_bytes: int) -> str:
         check_text("An answer to a call", answer, max_text_bytes, "answers")
     if values.get("instructions"):
         check_text("`instructions`", values["instructions"], max_text_bytes, "instructions")
+    texts = {name: encode(value, name) for name, value in values.items()}
     for name, most in _SMALL_BYTES.items():
-        if values.get(name):
-            check_bytes(f"`{name}`", encode(values[name], name), most, name)
-    text = encode(values, "options")
+        check_bytes(f"`{name}`", texts.get(name, ""), most, name)
+    text = "{" + ",".join(f'"{name}":{value}' for name, value in texts.items()) + "}"
     check_bytes("The messages that come with the question", text, MOST_CONTENT_BYTES, param)
     return text
 
@@ -78,6 +98,8 @@ def encode_content(what: str, content: str | list[Any], max_text_bytes: int, par
 
 def check_text(what: str, content: object, most: int, param: str) -> None:
     """Raise InvalidTurn when the text of a content is too large; pictures and files do not count."""
+    if isinstance(content, str) and len(content) * _LONGEST_CHARACTER < most:
+        return
     if isinstance(content, list):
         content = [part for part in content if isinstance(part, dict) and part.get("type") == "text"]
     size = len(encode(content, param).encode())
@@ -87,8 +109,7 @@ def check_text(what: str, content: object, most: int, param: str) -> None:
 
 def check_bytes(what: str, text: str, most: int, param: str) -> None:
     """Raise InvalidTurn when a JSON text is too large."""
-    size = len(text.encode())
-    if size > most:
+    if len(text) * _LONGEST_CHARACTER > most and (size := len(text.encode())) > most:
         raise InvalidTurn(f"{what} would be {size:,} bytes of JSON; at most {most:,} are taken.", param=param)
 
 
@@ -96,19 +117,3 @@ def _check_parts(contents: Iterable[object], param: str) -> None:
     parts = sum(len(content) for content in contents if isinstance(content, list))
     if parts > MOST_PARTS:
         raise InvalidTurn(f"The content has {parts:,} parts; at most {MOST_PARTS:,} are taken: join them.", param=param)
-
-
-def _check_depth(value: object, param: str) -> None:
-    level = [value]
-    for _ in range(MOST_DEPTH):
-        level = [inner for one in level for inner in _inside(one)]
-        if not level:
-            return
-    raise InvalidTurn(f"The {param} is nested more than {MOST_DEPTH} deep: flatten it.", param=param)
-
-
-def _inside(value: object) -> list[Any]:
-    """Return the lists and objects in a list or an object."""
-    if isinstance(value, dict):
-        return [one for one in value.values() if isinstance(one, dict | list | tuple)]
-    return [one for one in value if isinstance(one, dict | list | tuple)] if isinstance(value, list | tuple) else []

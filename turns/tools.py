@@ -4,12 +4,9 @@ import re
 from typing import Any
 
 from turnstile.turns.errors import InvalidTurn
-from turnstile.turns.text import dumps
 
 MOST_TOOLS = 128
 """Tools of one turn; OpenAI takes as many."""
-MOST_TOOLS_BYTES = 262_144
-"""All tools of one turn together, as JSON."""
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _CHOICES = ("auto", "none", "required")
@@ -29,8 +26,6 @@ def check_tools(tools: list[Any]) -> None:
         _check_tool(tool, f"tools[{place}]")
     if len({tool["function"]["name"] for tool in tools}) < len(tools):
         raise _invalid("tools", "must be tools of different names")
-    if tools and (size := _size(tools)) > MOST_TOOLS_BYTES:
-        raise _invalid("tools", f"must be {MOST_TOOLS_BYTES:,} bytes of JSON at most; there are {size:,}")
 
 
 def check_choice(choice: str | dict[str, Any], tools: list[Any]) -> None:
@@ -61,13 +56,6 @@ def _check_tool(tool: Any, param: str) -> None:
         kind, what = _FIELDS[field]
         if value is not None and not isinstance(value, kind):
             raise _invalid(f"{param}.function.{field}", f"must be {what}")
-
-
-def _size(tools: list[Any]) -> int:
-    try:
-        return len(dumps(tools).encode())
-    except (TypeError, ValueError, RecursionError):
-        return 0  # no JSON: refused with the other options
 
 
 def _invalid(param: str, what: str) -> InvalidTurn:

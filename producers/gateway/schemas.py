@@ -9,7 +9,6 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, RootModel, model_validator
 
-from turnstile.producers.gateway.content import finite
 from turnstile.producers.gateway.edge.api_errors import unsupported
 from turnstile.turns.bounds import MOST_MESSAGES
 from turnstile.turns.question import Options
@@ -47,15 +46,6 @@ def _few_messages(messages: Any) -> Any:
 
 Messages = Annotated[list[Item], BeforeValidator(_few_messages)]
 Input = Annotated[str | list[Item], BeforeValidator(_few_messages)]
-
-
-def _check_schema(schema: dict[str, Any]) -> dict[str, Any]:
-    if not finite(schema):
-        raise ValueError("numbers must be finite")
-    return schema
-
-
-Schema = Annotated[dict[str, Any], AfterValidator(_check_schema)]
 
 
 class Part(BaseModel):
@@ -117,7 +107,7 @@ class SchemaFormat(SchemaName):
     """JSON that fits a schema."""
 
     type: Literal["json_schema"]
-    schema_: Schema = Field(alias="schema")
+    schema_: dict[str, Any] = Field(alias="schema")
 
 
 class TextConfig(Body):

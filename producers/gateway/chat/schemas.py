@@ -12,7 +12,6 @@ from turnstile.producers.gateway.schemas import (
     Messages,
     Part,
     PlainFormat,
-    Schema,
     SchemaName,
     StreamOptions,
     Tokens,
@@ -33,7 +32,7 @@ class ChatStreamOptions(StreamOptions):
 class ChatSchema(SchemaName):
     """A schema and its name."""
 
-    schema_: Schema | None = Field(None, alias="schema")
+    schema_: dict[str, Any] | None = Field(None, alias="schema")
 
 
 class ChatSchemaFormat(Part):

@@ -34,10 +34,15 @@ BODIES_OF_A_KEY = 67_108_864
 """Bytes that the unfinished bodies of one API key may have together in one process."""
 MOST_VALUES = 200_000
 """Values in a body's JSON. Reading several million, the gateway would answer nobody else for seconds."""
+VALUES_A_SECOND = 100_000
+"""Values that one API key may have read; its next body waits until so much time has passed."""
+_FEW_BYTES = 16_384
+_LONGEST_WAIT = 30.0
 
 _JSON = re.compile(r"application/([\w.+-]+\+)?json\s*(;.*)?", re.IGNORECASE)
 _CLOSE = {"connection": "close"}
 _unfinished: Counter[str] = Counter()
+_read_until: dict[str, float] = {}
 
 
 class BodyRoute(APIRoute):
@@ -72,7 +77,16 @@ def announced_bytes(scope: Scope) -> int | None:
 async def _read(scope: Scope, receive: Receive) -> bytes:
     limit, key = scope[MAX_BODY_BYTES], scope[CALLER].api_key
     _check_length(scope, limit)
-    body, more = bytearray(), True
+    body = bytearray()
+    try:
+        await _receive(body, key, limit, receive)
+        return await _checked(bytes(body), key)
+    finally:
+        _unfinished[key] -= len(body)
+
+
+async def _receive(body: bytearray, key: str, limit: int, receive: Receive) -> None:
+    more = True
     try:
         async with asyncio.timeout(BODY_SECONDS) as time:
             began = asyncio.get_running_loop().time()
@@ -84,9 +98,6 @@ async def _read(scope: Scope, receive: Receive) -> bytes:
                 time.reschedule(began + BODY_SECONDS + len(body) / BODY_BYTES_A_SECOND)
     except TimeoutError:
         raise ApiError(408, "The body came too slowly; please retry.", None, "request_timeout", _CLOSE) from None
-    finally:
-        _unfinished[key] -= len(body)
-    return _checked(bytes(body))
 
 
 async def _part(receive: Receive) -> tuple[bytes, bool]:
@@ -121,12 +132,11 @@ def _replay(body: bytes, receive: Receive) -> Receive:
     return replay
 
 
-def _checked(body: bytes) -> bytes:
+async def _checked(body: bytes, key: str) -> bytes:
     if b"\0" in body:
         raise ApiError(400, "The body is not JSON in UTF-8.")
-    if len(body) > MOST_VALUES and values_beyond(body, MOST_VALUES):
-        message = f"The body has more than {MOST_VALUES:,} values: send fewer, or longer texts."
-        raise ApiError(413, message, None, "request_too_large")
+    if len(body) > _FEW_BYTES:
+        await take_turn(key, values(body))
     # JSON can escape half of a surrogate pair, which no text store takes.
     if b"\\ud" in body.lower():
         try:
@@ -138,13 +148,27 @@ def _checked(body: bytes) -> bytes:
     return body
 
 
-def values_beyond(body: bytes, most: int) -> bool:
-    """Return True if a JSON text has more than about `most` values, counted without reading it."""
+async def take_turn(key: str, count: int) -> None:
+    """Wait until the values of a key's earlier bodies have had their time, so that other keys' requests come between."""
+    if count > MOST_VALUES:
+        message = f"The body has more than {MOST_VALUES:,} values: send fewer, or longer texts."
+        raise ApiError(413, message, None, "request_too_large")
+    now = asyncio.get_running_loop().time()
+    begins = max(now, _read_until.get(key, now))
+    if begins > now + _LONGEST_WAIT:
+        message = f"This API key sends more than {VALUES_A_SECOND:,} values of JSON a second; please retry."
+        raise ApiError(429, message, None, "too_many_values", {"retry-after": str(round(_LONGEST_WAIT))})
+    _read_until[key] = begins + count / VALUES_A_SECOND
+    await asyncio.sleep(begins - now)
+
+
+def values(body: bytes) -> int:
+    """Return about how many values a JSON text has, counted without reading it; no more than are refused anyway."""
     marks = body.replace(b"\\\\", b"").replace(b'\\"', b"")
-    if marks.count(b'"') > 4 * most:
-        return True
+    if (quotes := marks.count(b'"')) > 4 * MOST_VALUES:
+        return quotes // 4
     outside = b"".join(marks.split(b'"')[::2])
-    return sum(map(outside.count, (b",", b"[", b"{"))) > most
+    return sum(map(outside.count, (b",", b"[", b"{")))
 
 
 def _not_json() -> ApiError:

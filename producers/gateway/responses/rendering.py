@@ -65,7 +65,7 @@ def snapshot(record: Record, session: str, model: str, status: str, place: int |
         "service_tier": "default",
         "store": options.store,
         "temperature": options.temperature,
-        "text": {"format": asked.get("text") or {"type": "text"}},
+        "text": {"format": asked.get("text") or _format(options.response_format)},
         "tool_choice": asked.get("tool_choice", "auto"),
         "tools": [],
         "top_logprobs": 0,
@@ -79,6 +79,13 @@ def snapshot(record: Record, session: str, model: str, status: str, place: int |
 def _own(turn: str) -> str:
     """Return the conversation that the gateway makes for a turn that names none."""
     return CONVERSATION + turn.removeprefix(RESPONSE)
+
+
+def _format(wanted: dict[str, Any] | None) -> dict[str, Any]:
+    """Return the form of the answer in the words of the Responses API; older records hold it so."""
+    if wanted and wanted["type"] == "json_schema":
+        return {"type": "json_schema", "description": None, "strict": None, **wanted["json_schema"]}
+    return wanted or {"type": "text"}
 
 
 def part(text: str, refused: bool) -> dict[str, Any]:

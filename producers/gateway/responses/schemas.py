@@ -74,7 +74,6 @@ class ResponseRequest(TurnRequest):
         shown = {
             "background": self.background,
             "previous_response_id": self.previous_response_id,
-            "text": self.text.format.model_dump(by_alias=True) if self.text and self.text.format else None,
             "parallel_tool_calls": self.parallel_tool_calls,
             "tool_choice": self.tool_choice,
             "user": self.user,

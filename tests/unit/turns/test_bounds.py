@@ -12,17 +12,19 @@ from turnstile.turns.question import Options, encode_question
 MOST = 1_000
 
 
-@pytest.mark.parametrize("depth", [MOST_DEPTH - 3, MOST_DEPTH - 2, 400, 100_000])
-def test_depth_is_bounded(depth: int) -> None:
-    part = {"type": "x", "secret": nested(depth)}
-    if depth == MOST_DEPTH - 3:
+@pytest.mark.parametrize("beside", ["x", "[" * 100, '"[\\"{', "\\"])
+@pytest.mark.parametrize("depth", [MOST_DEPTH - 2, MOST_DEPTH - 1, 400, 100_000])
+def test_depth_is_bounded(depth: int, beside: str) -> None:
+    part = {"type": "x", beside: beside, "secret": nested(depth - 1)}
+    options = Options(response_format={"more": part})
+    if depth == MOST_DEPTH - 2:
         assert encode_question([part], MOST)
-        assert Options(response_format=part).encode()
+        assert options.encode()
         return
     with pytest.raises(InvalidTurn, match=f"more than {MOST_DEPTH} deep"):
         encode_question([part], MOST)
     with pytest.raises(InvalidTurn, match=f"more than {MOST_DEPTH} deep"):
-        Options(response_format=part).encode()
+        options.encode()
 
 
 _TOO_LARGE: list[tuple[dict[str, Any], str, str]] = [
@@ -35,7 +37,12 @@ _TOO_LARGE: list[tuple[dict[str, Any], str, str]] = [
     ({"name": "x" * 2_000}, "name", "at most 1,024"),
     ({"model": "x" * 2_000}, "model", "at most 1,024"),
     ({"metadata": {"a": "x" * 70_000}}, "metadata", "at most 65,536"),
-    ({"response_format": {"a": "x" * 300_000}}, "response_format", "at most 262,144"),
+    ({"response_format": {"a": "x" * 140_000}}, "response_format", "at most 131,072"),
+    (
+        {"tools": [{"type": "function", "function": {"name": "a", "description": "x" * 262_144}}]},
+        "tools",
+        "at most 262,144",
+    ),
     ({"request": {"user": "x" * 600_000}}, "request", "at most 524,288"),
 ]
 

@@ -71,7 +71,7 @@ def test_a_bad_option_is_named(name: str, value: Any) -> None:
 def test_options_that_cannot_be_stored_are_refused_and_not_quoted(options: Options) -> None:
     with pytest.raises(InvalidTurn, match="valid Unicode") as caught:
         options.encode()
-    assert caught.value.param in {"options", "instructions", "metadata", "response_format"}
+    assert caught.value.param in {"history", "instructions", "metadata", "response_format"}
     assert "secret" not in str(caught.value)
 
 
