@@ -1,14 +1,17 @@
 """The items of a conversation's history."""
 
+import asyncio
 import hashlib
 import json
 import re
 from collections.abc import AsyncIterator
 from typing import Any
+from weakref import WeakValueDictionary
 
-from turnstile.memory.element import Element, read
+from turnstile.memory.element import MARK, Element, read
 from turnstile.producers.gateway.content import refusal, shown_item, shown_role
 from turnstile.producers.gateway.edge.api_errors import missing
+from turnstile.producers.gateway.edge.caller import RESPONSE
 from turnstile.producers.gateway.paging import Item, listed
 from turnstile.producers.gateway.records import input_id, output_id, turn_part
 from turnstile.turns.output import reasoned
@@ -18,7 +21,11 @@ from turnstile.turns.text import dumps
 _CHUNK = 500
 _CHUNK_BYTES = 8_388_608
 """Of the messages that are read at a time, and of a page."""
+_MARK_BYTES = 1_024
 _FOREIGN = re.compile(r"(?:msg|fc|fco|rs)_x(\d{1,9})_([0-9a-f]{16})(?:_c\d+)?")
+
+
+_searches: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
 
 class History:
@@ -56,26 +63,57 @@ class History:
             place = elements[-1][0] + step
 
     async def find(self, id: str, param: str = "item_id") -> tuple[int, Item, bytes]:
-        """Return an item's place, the item, and its stored element. Raises ApiError if no item has this id."""
+        """Return an item's place, the item, and its stored element. Raises ApiError if no item has this id.
+
+        It reads back through the history, for one caller of a tenant at a time beyond the newest messages.
+        """
         foreign = _FOREIGN.fullmatch(id)
-        token = (turn_part(id) or id).encode()
         high = await self._store.count_messages(self._session) - 1
         if foreign:
             high = min(high, int(foreign[1]))
-        while high >= 0:
-            elements = await self._read(high, -1, _CHUNK)
-            for place, element in elements:
-                if token in element or (foreign and _digest(element) == foreign[2]):
-                    for item in _items(element, place):
-                        if _without_place(item["id"]) == _without_place(id):
-                            return place, item, element
-            high = elements[-1][0] - 1 if elements else -1
-        raise missing(param, "Item", id)
+        wanted = _Wanted(id, foreign)
+        found, high = await self._look(wanted, high)
+        if not found and high >= 0:
+            async with _searches.setdefault(self._session.rpartition("/")[0], asyncio.Lock()):
+                while not found and high >= 0:
+                    found, high = await self._look(wanted, high)
+        if not found:
+            raise missing(param, "Item", id)
+        return found
+
+    async def _look(self, wanted: "_Wanted", high: int) -> tuple[tuple[int, Item, bytes] | None, int]:
+        """Return the item if it is among the messages from a place back, and the place to go on at."""
+        elements = await self._read(high, -1, _CHUNK)
+        for place, element in elements:
+            if wanted.may_be_in(element):
+                for item in _items(element, place):
+                    if wanted.is_id(item["id"]):
+                        return (place, item, element), -1
+        return None, elements[-1][0] - 1 if elements else -1
 
     async def _read(self, place: int, step: int, count: int) -> list[tuple[int, bytes]]:
         """Return stored elements from a place on, in steps of 1 or -1, with their places."""
         elements = await self._store.read_messages(self._session, place, step, count, _CHUNK_BYTES)
         return [(place + step * n, element) for n, element in enumerate(elements)]
+
+
+class _Wanted:
+    """An item that is looked for, by its id. Its turn's or its own name is in the mark of its message, which is the last part there."""
+
+    def __init__(self, id: str, foreign: re.Match[str] | None) -> None:
+        self._id = _without_place(id)
+        self._digest = foreign and foreign[2]
+        turn, item = re.escape(turn_part(id) or id), re.escape(id)
+        names = f'"turn": ?"(?:{RESPONSE})?{turn}"|"item": ?"(?:(?:msg_)?{turn}|{item})"'
+        self._mark = re.compile(rf'"{MARK}": ?{{[^{{}}]*(?:{names})[^{{}}]*}}}}$'.encode())
+
+    def may_be_in(self, element: bytes) -> bool:
+        """Return False where the element need not be read."""
+        return bool(self._mark.search(element, max(0, len(element) - _MARK_BYTES)) or (self._digest and self._digest == _digest(element)))
+
+    def is_id(self, id: str) -> bool:
+        """Return True for the id that is wanted, whatever place it tells of."""
+        return _without_place(id) == self._id
 
 
 def _without_place(id: str) -> str:

@@ -1,0 +1,64 @@
+"""The search for an item in a long history."""
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from turnstile.memory.element import of_role, write
+from turnstile.producers.gateway.conversations import items
+from turnstile.producers.gateway.conversations.items import History
+from turnstile.producers.gateway.edge.api_errors import ApiError
+
+SAID: list[Any] = [{"type": "file", "file": {"turnstile": {"turn": "data"}}}]
+ELEMENTS = [write(of_role("user", SAID, {"turn": f"resp_t{n}", "place": 0, "at": n})).encode() for n in range(2_000)]
+
+
+class Store:
+    """A store of ELEMENTS, newest last. `most` is the greatest number of reads of old messages at once."""
+
+    def __init__(self) -> None:
+        self.most = self.reading = 0
+
+    async def count_messages(self, _: str) -> int:
+        return len(ELEMENTS)
+
+    async def read_messages(self, _: str, place: int, __: int, count: int, ___: int) -> list[bytes]:
+        old = place < 1_000
+        self.reading += old
+        self.most = max(self.most, self.reading)
+        await asyncio.sleep(0)
+        self.reading -= old
+        return ELEMENTS[place::-1][:count]
+
+
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """Return the elements that are read, as they are."""
+    parsed: list[bytes] = []
+    real = items.read
+    monkeypatch.setattr(items, "read", lambda element: parsed.append(element) or real(element))
+    return parsed
+
+
+@pytest.mark.parametrize("word", ["data", "human", "type", "content", "t", "resp_t", "turn", "turnstile", "e", ".*", ""])
+@pytest.mark.parametrize("prefix", ["msg_", "fc_", ""])
+async def test_a_word_that_every_message_holds_is_no_ones_id(read: list[bytes], prefix: str, word: str) -> None:
+    with pytest.raises(ApiError, match="Item with id"):
+        await History(Store(), "acme/foo").find(prefix + word)  # type: ignore[arg-type]
+    assert not read
+
+
+async def test_the_message_of_an_id_is_read_alone(read: list[bytes]) -> None:
+    place, item, element = await History(Store(), "acme/foo").find("msg_t700_i0")  # type: ignore[arg-type]
+    assert (place, item["id"], json.loads(element)["turnstile"]["turn"]) == (700, "msg_t700_i0", "resp_t700")
+    assert read == [ELEMENTS[700]]
+
+
+@pytest.mark.parametrize(("tenants", "most"), [(["acme"] * 5, 1), (["acme", "other"] * 3, 2)])
+async def test_a_tenant_searches_one_history_at_a_time(tenants: list[str], most: int) -> None:
+    store = Store()
+    sought = [History(store, f"{tenant}/{n}").find("msg_t1_i0") for n, tenant in enumerate(tenants)]  # type: ignore[arg-type]
+    assert {place for place, _, _ in await asyncio.gather(*sought)} == {1}
+    assert store.most == most
