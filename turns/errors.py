@@ -9,6 +9,7 @@
     ├── TurnRefused             the turn was not accepted; nothing was stored
     │   ├── InvalidTurn         session id, turn id, question or option of a wrong form or size
     │   ├── TooManyWaiting      the session's, or the whole queue's, cap on waiting turns is reached
+    │   ├── HistoryFull         the session's history has as many messages as one may have
     │   ├── QueueMemoryFull     Redis is over maxmemory; running turns still finish
     │   ├── TurnConflict        the turn id, or the id of a new session, is taken by something else
     │   ├── CallNotOpen         no such call waits for an answer: it never did, was answered, or its time is over
@@ -82,6 +83,12 @@ class TooManyWaiting(TurnRefused):
     """A cap on waiting turns is reached: try again later."""
 
     code = "too_many_waiting"
+
+
+class HistoryFull(TurnRefused):
+    """The session's history has as many messages as one may have: go on in a new session."""
+
+    code = "history_full"
 
 
 class QueueMemoryFull(TurnRefused):

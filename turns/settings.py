@@ -73,6 +73,9 @@ class Settings(BaseModel):
         description="Maximum size of the text of a question, of instructions, or of a message that is added, in UTF-8 bytes; "
         "with pictures and files, 16 MiB.",
     )
+    max_history_messages: Annotated[int, Field(ge=10, le=10_000_000)] = Field(
+        100_000, description="Messages in a session's history after which it takes no more turns."
+    )
     file_hosts: forms.Hosts = Field(
         "",
         description="Hosts from which the model's server may fetch pictures and files by `http:` too, or at private addresses, "

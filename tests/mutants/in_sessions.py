@@ -32,6 +32,13 @@ SESSIONS = (
         script="lib/open_branch",
     ),
     in_script(
+        "a history grows for ever",
+        "to remove one message of a session keeps everybody else waiting",
+        "> rule.max_history",
+        "> 1000000000",
+        script="lib/history_full",
+    ),
+    in_script(
         "a turn does not note its place",
         "a turn without messages is followed from another place than its own",
         "if type(length) == 'number' then ended.history_length",

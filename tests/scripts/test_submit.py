@@ -1,11 +1,11 @@
-"""submit: accepted, again, conflict, full_session, full."""
+"""submit: accepted, again, conflict, full_session, full_history, full."""
 
 import pytest
 
 from tests.scripts.conftest import Memory, Stage
 from tests.scripts.scene import Scene
 from turnstile.deploy.local.server import EmbeddedServer
-from turnstile.turns.errors import InvalidTurn, QueueMemoryFull, TooManyWaiting, TurnConflict
+from turnstile.turns.errors import HistoryFull, InvalidTurn, QueueMemoryFull, TooManyWaiting, TurnConflict
 from turnstile.turns.question import Options
 from turnstile.turns.states import State
 from turnstile.turns.store.acceptance import Submitted
@@ -82,6 +82,28 @@ def test_a_session_takes_only_so_many_waiting_turns(stage: Stage) -> None:
     scene.submit("e", session="bar")
     scene.complete(scene.claim("a"))
     scene.submit("d")
+
+
+def test_a_full_history_takes_no_turn_and_no_message(stage: Stage) -> None:
+    scene = stage.open(max_history_messages=10)
+    scene.turns.begin("foo", {}, [f"m{n}" for n in range(9)])
+    scene.submit("a")
+    scene.complete(scene.claim("a"))
+    before = scene.picture()
+    for ask in (
+        lambda: scene.turns.submit("b", "foo", "hi"),
+        lambda: scene.turns.submit("b", "foo", "hi", when_held="close"),
+        lambda: scene.turns.follow("b", "a", "branch", "hi"),
+        lambda: scene.turns.amend("foo", None, ["m9"]),
+    ):
+        with pytest.raises(HistoryFull, match=r"10 messages .*TURNSTILE_MAX_HISTORY_MESSAGES"):
+            ask()
+        assert scene.picture() == before
+    assert scene.turns.submit("a", "foo", "hi").fresh is False
+    assert scene.turns.amend("foo", None, ["m7", "m8"]), "a repeat adds nothing"
+    assert scene.turns.amend("foo", {"topic": "tea"})
+    assert scene.turns.read_messages("foo", 0, 1, 3, 100) == [b"m0", b"m1", b"m2"]
+    scene.submit("b", session="bar")
 
 
 def test_the_queue_takes_only_so_many_unfinished_turns(stage: Stage) -> None:

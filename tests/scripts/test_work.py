@@ -89,7 +89,7 @@ class Crowd:
 
     def __init__(self, url: str) -> None:
         options = {"max_waiting": 10 * MANY, "max_waiting_per_session": MOST_WAITING}
-        self.turns = Metered(Settings(redis_url=url, **options))
+        self.turns = Metered(Settings(redis_url=url, max_history_messages=10_000_000, **options))
         self.client: Any = redis.Redis.from_url(url, decode_responses=True, socket_timeout=None)
         self.scene = Scene(self.turns, self.client)
         self.keys = self.turns.keys

@@ -174,6 +174,7 @@ def _rules(settings: Settings) -> dict[str, int | str]:
         "longest_retry": _ms(settings.retry_max_seconds),
         "max_attempts": settings.max_attempts,
         "max_waiting": settings.max_waiting,
+        "max_history": settings.max_history_messages,
         "max_waiting_per_session": settings.max_waiting_per_session,
         "result_ttl": _ms(settings.result_ttl),
         "failed_ttl": _ms(max(settings.failed_ttl, settings.result_ttl)),

@@ -6,6 +6,7 @@ from typing import Any
 from turnstile.turns.errors import (
     CallNotAnswered,
     CallNotOpen,
+    HistoryFull,
     SessionHeld,
     TooManyWaiting,
     TurnConflict,
@@ -66,6 +67,14 @@ def full_session(settings: Settings, *_: Any) -> TooManyWaiting:
     return TooManyWaiting(f"{most:,} turns wait in this session (TURNSTILE_MAX_WAITING_PER_SESSION); try later.")
 
 
+def full_history(settings: Settings, *_: Any) -> HistoryFull:
+    """Return the error for a session whose history has no room."""
+    most = settings.max_history_messages
+    return HistoryFull(
+        f"A session's history has at most {most:,} messages (TURNSTILE_MAX_HISTORY_MESSAGES): go on in a new session."
+    )
+
+
 def _full(settings: Settings, *_: Any) -> TooManyWaiting:
     return TooManyWaiting(f"{settings.max_waiting:,} turns are unfinished in all (TURNSTILE_MAX_WAITING); try later.")
 
@@ -77,6 +86,7 @@ def _unended(_: Settings, __: str, previous: str) -> TurnNotEnded:
 _REFUSED = {
     "conflict": raising(lambda *_: TurnConflict("This turn id is taken by another question; use a new one.")),
     "full_session": raising(full_session),
+    "full_history": raising(full_history),
     "full": raising(_full),
 }
 _UNANSWERED = {"held": raising(_held), "unfit": raising(_unfit)}

@@ -48,7 +48,7 @@ class Asking(Runner):
         without answers, in place of TURNSTILE_WHEN_HELD.
 
         Raises:
-            InvalidTurn, TooManyWaiting, QueueMemoryFull, TurnConflict: nothing was stored.
+            InvalidTurn, TooManyWaiting, HistoryFull, QueueMemoryFull, TurnConflict: nothing was stored.
             CallNotOpen, CallNotAnswered: the answers are not those to the open calls; the message names one.
             SessionHeld: its calls are open, and `when_held` is `reject`.
         """
@@ -80,7 +80,8 @@ class Asking(Runner):
         Raises:
             UnknownTurn: there is no `previous`.
             TurnNotEnded: it still runs, and is not the last of its session.
-            InvalidTurn, TooManyWaiting, QueueMemoryFull, TurnConflict, CallNotOpen, CallNotAnswered, SessionHeld: as `submit`.
+            InvalidTurn, TooManyWaiting, HistoryFull, QueueMemoryFull, TurnConflict: as `submit`.
+            CallNotOpen, CallNotAnswered, SessionHeld: as `submit`.
         """
         check_turn(id)
         check_session(branch)

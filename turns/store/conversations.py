@@ -9,6 +9,7 @@ from typing import Any
 from turnstile.turns.errors import UNREADABLE, BrokenRecord, TurnConflict
 from turnstile.turns.ids import check_session
 from turnstile.turns.question import fingerprint
+from turnstile.turns.store.acceptance import full_history
 from turnstile.turns.store.replies import OneOf, always, raising, unknown_session
 from turnstile.turns.store.runner import Call, Runner, operation, script_call
 from turnstile.turns.text import dumps
@@ -32,14 +33,25 @@ class Conversations(Runner):
 
         Raises:
             TurnConflict: there is such a session, begun in another way.
+            HistoryFull: there is no room for the messages.
         """
         body = dumps(metadata)
-        return _write(session, fingerprint(session, body, "\0".join(messages)), body, messages)
+        return self._write(session, fingerprint(session, body, "\0".join(messages)), body, messages)
 
     @operation
     def amend(self, session: str, metadata: dict[str, str] | None = None, messages: Sequence[str] = ()) -> Call[bool]:
-        """Put other metadata in place, and add `messages` (stored elements, oldest first). Raises UnknownSession."""
-        return _write(session, "", "" if metadata is None else dumps(metadata), messages)
+        """Put other metadata in place, and add `messages` (stored elements, oldest first).
+
+        Raises:
+            UnknownSession: there is no such session.
+            HistoryFull: there is no room for the messages.
+        """
+        return self._write(session, "", "" if metadata is None else dumps(metadata), messages)
+
+    def _write(self, session: str, mark: str, metadata: str, messages: Sequence[str]) -> Call[bool]:
+        arguments = {"fingerprint": mark, "metadata": metadata, "elements": messages}
+        read = partial(_WRITTEN, self.settings, session)
+        return script_call("write_conversation", read, session=check_session(session), **arguments)
 
     @operation
     def read_conversation(self, session: str) -> Call[Conversation]:
@@ -82,18 +94,12 @@ class Conversations(Runner):
         return Call("LREM", (self.keys.history(check_session(session)), 1, element), bool)
 
 
-def _write(session: str, mark: str, metadata: str, messages: Sequence[str]) -> Call[bool]:
-    read = partial(_WRITTEN, session)
-    return script_call(
-        "write_conversation", read, session=check_session(session), fingerprint=mark, metadata=metadata, elements=messages
-    )
-
-
 _WRITTEN = OneOf(
     "write_conversation",
     done=always(True),
     again=always(False),
-    conflict=raising(lambda _: TurnConflict("There is such a session already; use a new id.")),
-    unknown=raising(unknown_session),
-    unreadable=raising(lambda _: BrokenRecord(UNREADABLE)),
+    conflict=raising(lambda *_: TurnConflict("There is such a session already; use a new id.")),
+    unknown=raising(lambda _, session: unknown_session(session)),
+    unreadable=raising(lambda *_: BrokenRecord(UNREADABLE)),
+    full_history=raising(full_history),
 )

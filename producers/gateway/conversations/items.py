@@ -98,7 +98,7 @@ class History:
 
 
 class _Wanted:
-    """An item that is looked for, by its id. Its turn's or its own name is in the mark of its message, which is the last part there."""
+    """An item that is looked for, by its id. Its turn's or its own name is in its message's mark, which ends the message."""
 
     def __init__(self, id: str, foreign: re.Match[str] | None) -> None:
         self._id = _without_place(id)
@@ -109,7 +109,10 @@ class _Wanted:
 
     def may_be_in(self, element: bytes) -> bool:
         """Return False where the element need not be read."""
-        return bool(self._mark.search(element, max(0, len(element) - _MARK_BYTES)) or (self._digest and self._digest == _digest(element)))
+        return bool(
+            self._mark.search(element, max(0, len(element) - _MARK_BYTES))
+            or (self._digest and self._digest == _digest(element))
+        )
 
     def is_id(self, id: str) -> bool:
         """Return True for the id that is wanted, whatever place it tells of."""

@@ -8,6 +8,7 @@ from turnstile.turns.errors import (
     BrokenRecord,
     CallNotAnswered,
     CallNotOpen,
+    HistoryFull,
     InvalidTurn,
     QueueMemoryFull,
     QueueUnreachable,
@@ -93,6 +94,8 @@ def translate(error: TurnstileError) -> ApiError:
         case TurnConflict():
             message = "This idempotency key was used with another request; use a new one."
             return ApiError(422, message, "idempotency_key", "idempotency_conflict", NO_RETRY)
+        case HistoryFull():
+            return invalid("conversation", str(error), error.code)
         case CallNotOpen() | CallNotAnswered():
             return invalid("input", str(error), error.code)
         case UnknownTurn():

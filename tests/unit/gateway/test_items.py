@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from turnstile.memory.element import of_role, write
+from turnstile.memory.element import Element, of_role, write
+from turnstile.memory.element import read as element_of
 from turnstile.producers.gateway.conversations import items
 from turnstile.producers.gateway.conversations.items import History
 from turnstile.producers.gateway.edge.api_errors import ApiError
@@ -37,8 +38,12 @@ class Store:
 def read(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     """Return the elements that are read, as they are."""
     parsed: list[bytes] = []
-    real = items.read
-    monkeypatch.setattr(items, "read", lambda element: parsed.append(element) or real(element))
+
+    def note(element: bytes) -> Element | None:
+        parsed.append(element)
+        return element_of(element)
+
+    monkeypatch.setattr(items, "read", note)
     return parsed
 
 

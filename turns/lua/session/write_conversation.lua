@@ -3,10 +3,12 @@
 -- WORK   60 steps, and 1,010 for each of elements: none is added twice
 -- KEYS   conversation:<session> message_store:<session> session:<session> turns:<session>
 -- ARGV   session fingerprint metadata elements…: empty metadata leaves them as they are
--- RETURN done | again | conflict | unknown | unreadable
+-- RETURN done | again | conflict | unknown | unreadable | full_history
 local conversation, history, now = key.conversation .. session, key.history .. session, clock()
 
 if #elements > 0 and not history_readable(session) then return { 'unreadable' } end
+local is_full = #elements > 0 and history_full(session, #elements)
+if is_full and not redis.call('LPOS', history, elements[#elements], 'MAXLEN', 1000) then return { 'full_history' } end
 if fingerprint == '' then
   if not session_exists(session) then return { 'unknown' } end
 else

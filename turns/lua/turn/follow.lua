@@ -7,7 +7,7 @@
 --        undelivered steps:<thread> <queue>; channel wake:<id>
 -- ARGV   id previous branch queue question options stream reply fingerprint answered when_held: the last two as `submit_held` has them
 -- RETURN accepted place session | again state place session | same turn state session | conflict | unknown | unended
---        | full_session | full | held | unfit reason call
+--        | full_session | full_history | full | held | unfit reason call
 local now = clock()
 
 local seen, state, stands_in, its_queue = unpack(redis.call('HMGET', key.turn .. id, 'fingerprint', 'state', 'session', 'queue'))
@@ -49,6 +49,7 @@ if elsewhere or answered == '' and (added > closed_since(history, added, closing
     append_history(key.history .. branch, parts_of(closing), true)
   end
 elseif answered == '' then
+  if history_full(session, 1) then return { 'full_history' } end
   if calls and when_held == 'close' then make_room(session, now) end
   held = nil
 end

@@ -4,7 +4,7 @@
 --        message_store:<session> conversation:<session> celery-task-meta-<id> webhook:<id> undelivered steps:<thread>
 --        <queue>; channel wake:<id>
 -- ARGV   id session queue question options stream reply fingerprint
--- RETURN accepted place | again state place | conflict | full_session | full
+-- RETURN accepted place | again state place | conflict | full_session | full_history | full
 local mailbox, now = key.mailbox .. session, clock()
 
 local seen, state, holder, its_queue = unpack(redis.call('HMGET', key.turn .. id, 'fingerprint', 'state', 'session', 'queue'))
@@ -15,6 +15,7 @@ elseif seen then
   return { 'again', state, find_place(id, session, state, its_queue, now) }
 end
 if redis.call('LLEN', mailbox) >= rule.max_waiting_per_session then return { 'full_session' } end
+if history_full(session, 1) then return { 'full_history' } end
 if redis.call('ZCARD', key.open) >= rule.max_waiting then return { 'full' } end
 
 return { 'accepted', create_turn(id, session, queue, question, options, stream, reply, fingerprint, now) }

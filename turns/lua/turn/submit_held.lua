@@ -6,7 +6,7 @@
 --        <queue>; channel wake:<id>
 -- ARGV   id session queue question options stream reply fingerprint answered when_held: `answered` is JSON, [call, whether its
 --        answer is a decision (1 or 0)]…; `when_held` (queue, reject, close) is for a turn that answers nothing
--- RETURN accepted place | again state place | same turn state | conflict | full_session | full | held | unfit reason call
+-- RETURN accepted place | again state place | same turn state | conflict | full_session | full_history | full | held | unfit reason call
 local now = clock()
 
 local seen, state, holder, its_queue = unpack(redis.call('HMGET', key.turn .. id, 'fingerprint', 'state', 'session', 'queue'))
@@ -25,6 +25,7 @@ if answered ~= '' then
 else
   if calls and when_held == 'reject' then return { 'held' } end
   if redis.call('LLEN', key.mailbox .. session) >= rule.max_waiting_per_session then return { 'full_session' } end
+  if history_full(session, 1) then return { 'full_history' } end
 end
 if redis.call('ZCARD', key.open) >= rule.max_waiting then return { 'full' } end
 
