@@ -101,6 +101,11 @@ def text_of(output: Output) -> str:
     return "".join(str(part.get("text") or part.get("refusal") or "") for part in parts_of(output))
 
 
+def reasoning_of(output: Output) -> str:
+    """Return the reasoning of all items."""
+    return "".join(part["text"] for item in output if item["type"] == "reasoning" for part in item["content"])
+
+
 def is_refusal(output: Output) -> bool:
     """Return whether the output holds a refusal."""
     return any(part["type"] == "refusal" for part in parts_of(output))

@@ -189,8 +189,8 @@ class Event:
     """One thing that happened to a turn.
 
     `type` is `started` (an attempt began), `text` or `refusal` (`data` is a piece of the answer; a new attempt starts over),
-    `step` (`data` is JSON: the `name` of a graph's step, and its `status`, `started` or `done`), or `ended` (`data` is the
-    state). Sequences go up by one.
+    `reasoning` (`data` is a piece of what the model thinks before it answers), `step` (`data` is JSON: the `name` of a graph's
+    step, and its `status`, `started` or `done`), or `ended` (`data` is the state). Sequences go up by one.
     """
 
     sequence: int

@@ -1,4 +1,4 @@
-"""The events of an answer on their way into a turn's stream: its text, and the steps of its graph."""
+"""The events of an answer on their way into a turn's stream: its text, the reasoning before it, the steps of its graph."""
 
 import asyncio
 from contextlib import suppress
@@ -9,8 +9,9 @@ from turnstile.turns.errors import BrokenRecord, QueueMemoryFull, QueueUnreachab
 from turnstile.turns.store.turns import AsyncTurnStore
 from turnstile.turns.text import whole
 from turnstile.turns.turn import Claim
-from turnstile.workers.chains.run import ChainEvent, RefusalDelta, StepDelta
+from turnstile.workers.chains.run import ChainEvent, ReasoningDelta, RefusalDelta, StepDelta, TextDelta
 
+_KINDS: dict[type[ChainEvent], str] = {TextDelta: "text", RefusalDelta: "refusal", ReasoningDelta: "reasoning"}
 _PAUSE_SECONDS = 1 / 30
 _RETRY_SECONDS = 0.5
 
@@ -38,7 +39,9 @@ class TextStream:
         if isinstance(event, StepDelta):
             self._put("step", event.encode())
             return
-        self._kind = "refusal" if isinstance(event, RefusalDelta) else "text"
+        if (kind := _KINDS[type(event)]) != self._kind:
+            self._end_half()
+        self._kind = kind
         self.write(event.text)
 
     def write(self, text: str) -> None:
@@ -48,6 +51,12 @@ class TextStream:
             text, self._half = text[:-1], text[-1]
         if text:
             self._put(self._kind, whole(text))
+
+    def _end_half(self) -> None:
+        """Take half a character whose rest does not come."""
+        if self._half:
+            self._waiting.append((self._kind, whole(self._half)))
+            self._half = ""
 
     def _put(self, kind: str, data: str) -> None:
         self._waiting.append((kind, data))
@@ -59,8 +68,7 @@ class TextStream:
         if self._writer:
             self._writer.cancel()
             await asyncio.wait([self._writer])
-        if self._half:
-            self._waiting.append((self._kind, whole(self._half)))
+        self._end_half()
         # The commit's last piece is text; what is none is written before it.
         while not self.lost and (self._sent[1] or any(kind != "text" for kind, _ in self._waiting)):
             self._sent = self._next()

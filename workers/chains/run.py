@@ -13,7 +13,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableSequence
 from langchain_openai.chat_models.base import BaseChatOpenAI
 
-from turnstile.memory.element import REFUSAL
+from turnstile.memory.element import REFUSAL, reasoning_text
 from turnstile.turns.output import Output, is_refusal, text_of
 from turnstile.turns.store.turns import AsyncTurnStore
 from turnstile.turns.text import dumps, whole
@@ -49,6 +49,13 @@ class RefusalDelta:
 
 
 @dataclass(slots=True)
+class ReasoningDelta:
+    """A piece of what the model thinks before it answers, never empty."""
+
+    text: str
+
+
+@dataclass(slots=True)
 class StepDelta:
     """A step of a graph that begins, or ends."""
 
@@ -73,7 +80,7 @@ _CONFIGURABLE = (
     *("tools", "tool_choice", "parallel_tool_calls"),
 )
 
-ChainEvent = TextDelta | RefusalDelta
+ChainEvent = TextDelta | RefusalDelta | ReasoningDelta
 Listener = Callable[[ChainEvent], object]
 
 
@@ -192,6 +199,8 @@ async def _streamed(chain: Chain, inputs: Mapping[str, Any], config: RunnableCon
     delta: type[ChainEvent] | None = None
     async for piece in chain.astream(inputs, config):
         pieces.append(piece)
+        if isinstance(piece, BaseMessage) and (thought := reasoning_text(piece.content, piece.additional_kwargs)):
+            on_event(ReasoningDelta(thought))
         text = piece if isinstance(piece, str) else _text(piece)
         if text:
             delta = delta or (RefusalDelta if _refuses(piece) else TextDelta)

@@ -58,13 +58,14 @@ class Answer:
         return "stop" if self.finish_reason == "refusal" else self.finish_reason
 
     @property
-    def usage(self) -> dict[str, int]:
+    def usage(self) -> dict[str, Any]:
         """Plain counts of word pieces, in the form of OpenAI's `usage`."""
         counted = len(self.pieces) + len(self.reasoning) + sum(len(_PIECE.findall(call.arguments)) for call in self.calls)
         return {
             "prompt_tokens": self.prompt_tokens,
             "completion_tokens": counted,
             "total_tokens": self.prompt_tokens + counted,
+            **({"completion_tokens_details": {"reasoning_tokens": len(self.reasoning)}} if self.reasoning else {}),
         }
 
 

@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator
 from typing import Any
 
+from turnstile.memory.element import REASONING
 from turnstile.producers.gateway import sse
 from turnstile.producers.gateway.backend import Backend
 from turnstile.producers.gateway.chat import rendering
@@ -12,6 +13,7 @@ from turnstile.producers.gateway.records import as_shown
 from turnstile.producers.reading.follow import follow, look
 from turnstile.producers.reading.readers import EventReader
 from turnstile.turns.errors import UnknownTurn
+from turnstile.turns.output import reasoning_of
 from turnstile.turns.turn import Record
 
 
@@ -23,6 +25,8 @@ class Chunks:
         self._sent = ""
         self._text = ""
         self._refused = False
+        self._thinks = True
+        self._thought = False
 
     def chunk(self, delta: dict[str, Any], reason: str | None = None) -> bytes:
         """Return one chunk."""
@@ -30,8 +34,16 @@ class Chunks:
         return sse.data({**self._head, "choices": [choice]})
 
     def restart(self) -> None:
-        """Begin a new attempt."""
+        """Begin a new attempt. Its reasoning is another way to the same answer: one is enough."""
         self._text = ""
+        self._thinks = not (self._thought or self._sent)
+
+    def think(self, text: str) -> bytes:
+        """Return a chunk of reasoning."""
+        if not (text and self._thinks):
+            return b""
+        self._thought = True
+        return self.chunk({REASONING: text})
 
     def write(self, text: str, *, refused: bool = False) -> bytes:
         """Add text of the answer, and return a chunk of the new part. Raises ApiError if the answer has changed."""
@@ -49,7 +61,8 @@ class Chunks:
         record = as_shown(record)
         if not record.state.answered:
             raise failure(record)
-        last = b"" if self._text or not record.answer else self.write(record.answer, refused=record.refused)
+        last = b"" if self._thought or self._sent else self.think(reasoning_of(record.output))
+        last += b"" if self._text or not record.answer else self.write(record.answer, refused=record.refused)
         if self._text != self._sent:
             raise _changed()
         last += b"".join(map(self.chunk, rendering.call_deltas(record)))
@@ -70,9 +83,11 @@ async def stream(backend: Backend, record: Record, usage: bool) -> AsyncGenerato
             for event in batch:
                 if event.type == "started":
                     chunks.restart()
+                elif event.type == "reasoning":
+                    yield chunks.think(event.data)
                 elif event.type in ("text", "refusal"):
                     yield chunks.write(event.data, refused=event.type == "refusal")
-                else:
+                elif event.type == "ended":
                     yield chunks.end(await look(backend.store, backend.wakeups, record.id), usage)
         if reader.left:
             yield chunks.end(reader.left, usage)

@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 from typing import Any
 
+from turnstile.memory.element import REASONING
 from turnstile.producers.gateway.chat.schemas import OLD_CALLS
 from turnstile.producers.gateway.edge.caller import RESPONSE
 from turnstile.producers.gateway.records import CONTENT_FILTER, token_usage
-from turnstile.turns.output import call_name, open_calls
+from turnstile.turns.output import call_name, open_calls, reasoning_of
 from turnstile.turns.states import State
 from turnstile.turns.turn import Record
 
@@ -16,6 +17,8 @@ def completion(record: Record, model: str) -> dict[str, Any]:
     said: dict[str, Any] = {"role": "assistant", "content": record.answer or "", "refusal": None, "annotations": []}
     if record.refused:
         said |= {"content": None, "refusal": record.answer}
+    if reasoning := reasoning_of(record.output):
+        said[REASONING] = reasoning
     if calls := tool_calls(record):
         said |= {"content": record.answer or None, **_called(record, calls)}
     choice = {"index": 0, "message": said, "logprobs": None, "finish_reason": finish_reason(record)}

@@ -33,11 +33,11 @@ async def chain(offline: OfflineModel) -> AsyncIterator[Chain]:
     await close_chain(loaded)
 
 
-async def turn(store: Flaky, chain: Chain, id: str, question: str, **options: Any) -> Record:
+async def turn(flaky: Flaky, chain: Chain, id: str, question: str, **options: Any) -> Record:
     """Run a turn in session foo to its end."""
-    await store.submit(id, "foo", question, Options(**options))
-    await Attempt(await claimed(store, id), chain, store).run()
-    return await store.status(id)
+    await flaky.submit(id, "foo", question, Options(**options))
+    await Attempt(await claimed(flaky, id), chain, flaky).run()
+    return await flaky.status(id)
 
 
 async def stored(store: Flaky) -> list[Any]:
@@ -72,6 +72,40 @@ async def test_reasoning_is_an_item_and_stays_in_the_history(flaky: Flaky, chain
     record = await turn(flaky, chain, "a", "Well? [[think]]", stream=stream)
     assert record.output == (reasoned("The question is: Well?"), *said("You said: Well?"))
     assert (await stored(flaky))[1].additional_kwargs["reasoning_content"] == "The question is: Well?"
+
+
+async def test_reasoning_is_told_while_it_comes(flaky: Flaky, chain: Chain) -> None:
+    await turn(flaky, chain, "a", "Well? [[think tokens-per-second=40]]")
+    events = [(event.type, event.data) for event in await flaky.events("a")]
+    kinds = [kind for kind, _ in events]
+    assert kinds.count("reasoning") > 1
+    assert kinds == ["started", *sorted(kinds[1:-1]), "ended"]
+    assert "".join(data for kind, data in events if kind == "reasoning") == "The question is: Well?"
+
+
+@pytest.mark.parametrize("given", [False, True], ids=["session", "given"])
+async def test_reasoning_goes_back_to_the_model_within_a_loop_of_tools_alone(
+    flaky: Flaky, chain: Chain, offline: OfflineModel, given: bool
+) -> None:
+    asked = {"role": "user", "content": "Look.\ncall look {} [[think]]"}
+    [_, call] = (await turn(flaky, chain, "a", asked["content"], tools=TOOLS)).output
+    called = {"id": call["call_id"], "type": "function", "function": {"name": "look", "arguments": "{}"}}
+    loop = [
+        asked,
+        {"role": "assistant", "content": "", "tool_calls": [called], "reasoning_content": "The question is: Look."},
+        {"role": "tool", "content": "a cat", "tool_call_id": call["call_id"]},
+    ]
+    if given:
+        await flaky.release_session("foo")
+        await turn(flaky, chain, "b", "", tools=TOOLS, history=loop, store=False)
+        await turn(
+            flaky, chain, "c", "And?", tools=TOOLS, history=[*loop, {"role": "assistant", "content": "A cat."}], store=False
+        )
+    else:
+        await turn(flaky, chain, "b", "", tools=TOOLS, answers={call["call_id"]: "a cat"})
+        await turn(flaky, chain, "c", "And?", tools=TOOLS)
+    sent = [[message.get("reasoning_content") for message in seen["messages"]] for seen in offline.seen]
+    assert [[text.split("\n")[0] for text in texts if text] for texts in sent] == [[], ["The question is: Look."], []]
 
 
 async def test_the_choice_of_a_tool_reaches_the_model(flaky: Flaky, chain: Chain, offline: OfflineModel) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.gateways import Gateway
 from tests.support.mcp_server import mcp_server
 from tests.support.processes import Worker, offline_model
 from tests.support.wait import PATIENCE_SECONDS, wait_until
@@ -104,3 +105,17 @@ def test_answers_on_the_plain_default_chain(redis_url: str, chat: ChatClient, tm
             assert turn.result(PATIENCE_SECONDS) == "ask_user returned large\nask_user returned blue"
             roles = [message.role for message in chat.history(session)]
             assert roles == ["user", "assistant", "tool", "assistant", "tool", "assistant"]
+
+
+def test_chat_completions_tell_the_answer_of_a_worker_with_tools(redis_url: str, env: dict[str, str], tmp_path: Path) -> None:
+    asked: dict[str, Any] = {
+        "model": "gpt-4o-mini",
+        "messages": [{"role": "user", "content": 'Go. [[think]]\ncall add {"a": 1, "b": 2}'}],
+    }
+    with Worker(redis_url, tmp_path, 20, **env), Gateway(redis_url, tmp_path) as gateway, gateway.sdk() as sdk:
+        with sdk.chat.completions.stream(**asked) as events:
+            streamed = events.get_final_completion().choices[0].message
+        whole = sdk.chat.completions.create(**asked).choices[0].message
+    assert streamed.content == whole.content == "add returned 3"
+    thoughts = [message.to_dict()["reasoning_content"] for message in (streamed, whole)]
+    assert thoughts[0] == thoughts[1] != ""

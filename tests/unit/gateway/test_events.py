@@ -8,7 +8,7 @@ import pytest
 from turnstile.producers.gateway.chat.completion_chunks import Chunks
 from turnstile.producers.gateway.edge.api_errors import ApiError
 from turnstile.producers.gateway.responses.response_events import ResponseEvents
-from turnstile.turns.output import refused, said
+from turnstile.turns.output import reasoned, refused, said
 from turnstile.turns.question import Options
 from turnstile.turns.states import State
 from turnstile.turns.turn import Event, Record
@@ -192,3 +192,18 @@ def test_chunks_that_refused_cannot_answer() -> None:
     with pytest.raises(ApiError) as error:
         chunks.write("no")
     assert error.value.code == "started_again"
+
+
+def test_chunks_of_reasoning_come_once_whatever_later_attempts_think() -> None:
+    chunks = Chunks(RUNNING, "a-model")
+    assert b'"reasoning_content":"hm"' in chunks.think("hm")
+    assert chunks.think("") == b""
+    chunks.restart()
+    assert chunks.think("well") == b""
+    assert chunks.write("hello")
+    assert b"reasoning" not in chunks.end(ended(State.COMPLETED, output=(reasoned("well"), *said("hello"))), usage=False)
+
+
+def test_reasoning_that_was_not_streamed_comes_with_the_end() -> None:
+    last = Chunks(RUNNING, "a-model").end(ended(State.COMPLETED, output=(reasoned("hm"), *said("hello"))), usage=False)
+    assert 0 < last.index(b'"reasoning_content":"hm"') < last.index(b'"content":"hello"')

@@ -1,12 +1,12 @@
-"""The events of a graph's run: text as models write it, and steps as they begin and end."""
+"""The events of a graph's run: text and reasoning as models write them, and steps as they begin and end."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 
-from turnstile.memory.element import REFUSAL
-from turnstile.workers.chains.run import ChainEvent, RefusalDelta, StepDelta, TextDelta
+from turnstile.memory.element import REFUSAL, reasoning_text
+from turnstile.workers.chains.run import ChainEvent, ReasoningDelta, RefusalDelta, StepDelta, TextDelta
 
 _SOURCE = "lc_source"
 _HOOKS = (".before_agent", ".before_model", ".after_model", ".after_agent")
@@ -43,13 +43,18 @@ class RunEvents:
                 self._send(message, whole=True)
 
     def _send(self, message: AIMessage, *, whole: bool) -> None:
-        text, id = str(message.text), str(message.id)
-        rest = text[self._sent.get(id, 0) :] if whole else text
-        if not rest or not self._listener:
-            return
-        self._sent[id] = self._sent.get(id, 0) + len(rest)
+        thought = reasoning_text(message.content, message.additional_kwargs)
+        self._send_rest(ReasoningDelta, message, thought, whole)
         refusal = message.response_metadata.get("finish_reason") == REFUSAL
-        self._listener((RefusalDelta if refusal else TextDelta)(rest))
+        self._send_rest(RefusalDelta if refusal else TextDelta, message, str(message.text), whole)
+
+    def _send_rest(self, kind: type[ChainEvent], message: AIMessage, text: str, whole: bool) -> None:
+        """Send a piece of a message, or of a whole one what has not been sent."""
+        id = f"{message.id} {kind is ReasoningDelta}"
+        rest = text[self._sent.get(id, 0) :] if whole else text
+        if rest and self._listener:
+            self._sent[id] = self._sent.get(id, 0) + len(rest)
+            self._listener(kind(rest))
 
 
 def _tool(given: Any) -> str:
