@@ -7,6 +7,7 @@ from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 
 NO_OUTPUT = "No output was given."
 """The answer to a call that nobody answered."""
+TOO_LARGE = "The call was run; its output is too large to be kept."
 
 _RAW_CALLS = ("tool_calls", "function_call")
 _CALL_BLOCKS = {"tool_call": "id", "tool_use": "id", "function_call": "call_id", "invalid_tool_call": "id"}

@@ -1,14 +1,16 @@
 """Kept steps: a LangGraph checkpointer for one attempt at one turn.
 
 Everything it writes is fenced by the turn's owner token, in Redis: an attempt whose turn was taken from it writes nothing. All
-steps of a thread are one key, which ends with the turn, and is erased with the session. Threads to which a graph gives names of
-its own live inside its turn's, so no name reaches another turn's steps.
+steps of a thread are one key, which ends with the turn, and is erased with the session. A run is a graph's way from its input
+to its end; a thread has a second one where a turn answers calls with messages. Threads to which a graph gives names of its own
+live inside its turn's, so no name reaches another turn's steps.
 """
 
 import json
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
+from langchain_core.messages import ToolMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import (
     WRITES_IDX_MAP,
@@ -22,6 +24,9 @@ from langgraph.checkpoint.base import (
     writes_sort_key,
 )
 
+from turnstile.memory.calls import TOO_LARGE
+from turnstile.memory.codec import encode
+from turnstile.memory.element import MessageTooLarge
 from turnstile.memory.step_codec import DAMAGED, StepCodec
 from turnstile.memory.step_errors import StepError, StepsUnreadable
 from turnstile.memory.step_lane import StepLane
@@ -43,19 +48,31 @@ class StepSaver(BaseCheckpointSaver[str]):
         lane: StepLane,
         codec: StepCodec,
         *,
+        run: str = "",
         known: Sequence[str] = (),
         nodes: Sequence[str] = (),
         keep_all: bool = False,
+        after_step: Callable[[], None] = lambda: None,
     ) -> None:
-        """`known`: ids of the messages that the graph is given; `nodes`: the graph's; `keep_all`: earlier checkpoints, too."""
+        """Take over an attempt's steps.
+
+        Args:
+            run: the turn whose run this is, if not the thread's.
+            known: ids of the messages that the graph is given.
+            nodes: the graph's.
+            keep_all: earlier checkpoints, too.
+            after_step: is called when a step is kept and counted.
+        """
         super().__init__(serde=codec)
         self._store = store
         self._claim = claim
         self._thread = thread
+        self.run = run or thread
         self._lane = lane
         self._codec = codec
         self._nodes = sorted(nodes)
         self._replace = not keep_all
+        self._after_step = after_step
         self.known = list(known)
         self.resumed = self._noted = False
 
@@ -88,12 +105,17 @@ class StepSaver(BaseCheckpointSaver[str]):
         body_bytes = packed.pop("")
         values = {(name, str(new_versions[name])): value for name, value in packed.items()}
         channels = [(name, str(versions[name])) for name in state if name in versions]
-        known = self._known_at_first()
+        known, spent = self._known_at_first(), self._claim.spent
+        # The graph's own steps alone: not the input, and not what leads from it to the first node.
+        counts = self._is_own(place) and metadata["source"] == "loop" and metadata["step"] > 0
+        spent.steps += counts
         await self._lane.write(
             lambda: self._store.put_checkpoint(
-                self._claim, place, body_bytes, channels, values, known=known, replace=self._replace
+                self._claim, place, body_bytes, channels, values, known=known, spent=spent, replace=self._replace
             )
         )
+        if counts:
+            self._after_step()
         return self._named(config, checkpoint["id"])
 
     async def aput_writes(
@@ -107,8 +129,12 @@ class StepSaver(BaseCheckpointSaver[str]):
             for at, (channel, _) in enumerate(writes)
         }
         known = self._known_at_first()
+        # Only a turn that answers others' calls can leave one open that has been run.
+        results = _results(writes) if self._claim.answers else {}
         await self._lane.write(
-            lambda: self._store.put_writes(self._claim, place, task_id, kept, known=known, replace=self._replace)
+            lambda: self._store.put_writes(
+                self._claim, place, task_id, kept, known=known, results=results, replace=self._replace
+            )
         )
 
     async def alist(
@@ -185,10 +211,11 @@ class StepSaver(BaseCheckpointSaver[str]):
 
     def _place(self, config: RunnableConfig, checkpoint: str) -> Place:
         named = config["configurable"]
-        return Place(self._thread, self._graph(str(named["thread_id"]), named.get("checkpoint_ns", "")), checkpoint)
+        graph = self._graph(str(named["thread_id"]), named.get("checkpoint_ns", ""))
+        return Place(self._thread, graph, checkpoint, self.run)
 
     def _is_own(self, place: Place) -> bool:
-        return place.graph == _BETWEEN
+        return place.graph == self._graph(self.run, "")
 
     def _named(self, config: RunnableConfig, checkpoint: str) -> RunnableConfig:
         given = config["configurable"]
@@ -222,6 +249,19 @@ class StepSaver(BaseCheckpointSaver[str]):
             writes.append((writes_sort_key(path.decode(), task, at), channel.decode(), packed))
         writes.sort(key=lambda write: write[0])
         return [(key[1], channel, self._codec.unpack(packed)) for key, channel, packed in writes]
+
+
+def _results(writes: Sequence[tuple[str, Any]]) -> dict[str, str]:
+    """Return the results of tools among what a task wrote, as elements of a history, by call."""
+    values = [one for _, value in writes for one in (value if isinstance(value, list | tuple) else [value])]
+    return {value.tool_call_id: _element(value) for value in values if isinstance(value, ToolMessage)}
+
+
+def _element(result: ToolMessage) -> str:
+    try:
+        return encode(result)
+    except MessageTooLarge:
+        return encode(result.model_copy(update={"content": TOO_LARGE, "artifact": None, "additional_kwargs": {}}))
 
 
 def _asked_for(config: RunnableConfig | None, named: Mapping[str, Any]) -> bool:

@@ -129,7 +129,7 @@ class Settings(BaseModel):
     chains: forms.Chains = Field(
         "", description='More chains, as JSON: `{"name": "package.module:name"}`. A turn chooses one by `chain=`.'
     )
-    max_steps: Annotated[int, Field(ge=1, le=100_000)] = Field(100, description="Maximum steps of a graph in one attempt.")
+    max_steps: Annotated[int, Field(ge=1, le=100_000)] = Field(100, description="Maximum steps of a graph in one turn.")
     max_model_calls: forms.Count = Field(50, description="Maximum calls of models that a graph makes in one turn.")
     max_turn_tokens: Annotated[int, Field(ge=0, le=1_000_000_000)] = Field(
         0, description="Tokens after which a graph makes no more calls of models in one turn. 0: no limit."

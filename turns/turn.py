@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 from turnstile.turns import output
@@ -13,6 +13,24 @@ from turnstile.turns.states import State
 from turnstile.turns.text import as_text, loads
 
 _OLD_CODES = {output.OLD_REFUSAL: None, "context_too_long": "context_length_exceeded"}
+
+
+@dataclass(slots=True)
+class Spent:
+    """A count of a turn's finished steps, calls of models and their tokens, over all attempts."""
+
+    steps: int = 0
+    model_calls: int = 0
+    tokens: int = 0
+
+    def encode(self) -> str:
+        """Return the text that is stored."""
+        return f"{self.steps} {self.model_calls} {self.tokens}"
+
+    @classmethod
+    def decode(cls, text: str) -> Self:
+        """Read it; nothing where nothing was counted."""
+        return cls(*map(int, text.split()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +60,9 @@ class Claim:
     thread: str = ""
     """The first turn of the exchange that this one belongs to: it answers open calls of the thread's last turn."""
 
+    spent: Spent = field(default_factory=Spent)
+    """What earlier attempts at the turn have used; the attempt goes on counting."""
+
     chain: str | None = None
     """The chain that the turn asks for; one that answers calls and names none goes on with the chain of its thread."""
 
@@ -54,7 +75,7 @@ class Claim:
     def decode(cls, id: str, reply: Sequence[bytes | int]) -> Self:
         """Read `claim`'s reply after its first word."""
         session, token, attempt, left, sequence, question, asked, stream, created, started, now = reply[:11]
-        readable, cut, thread, origin = reply[11:15]
+        readable, cut, thread, origin, spent = reply[11:16]
         options = Options.decode(as_text(asked))
         return cls(
             id=id,
@@ -69,11 +90,12 @@ class Claim:
             created=int(created) / 1000,
             started=int(started) / 1000,
             now=int(now) / 1000,
-            window=tuple(e for e in reply[15:] if isinstance(e, bytes)),
+            window=tuple(e for e in reply[16:] if isinstance(e, bytes)),
             readable=bool(readable),
             cut=bool(cut),
             size=sum(len(part) for part in reply if isinstance(part, bytes)),
             thread=as_text(thread),
+            spent=Spent.decode(as_text(spent)),
             chain=options.chain or Options.decode(as_text(origin)).chain,
         )
 

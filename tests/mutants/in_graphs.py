@@ -109,7 +109,7 @@ GRAPHS = (
         "each attempt begins anew",
         "finished tools run again",
         f"{_GRAPHS}run.py",
-        '            "metadata": {"run_id": thread},\n',
+        '            "metadata": {"run_id": saver.run},\n',
         "",
         _TURNS,
     ),

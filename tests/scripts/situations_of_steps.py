@@ -3,10 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
-from tests.scripts.scene import Scene
+from tests.scripts.scene import WEATHER, Scene, asking
 from tests.scripts.situation import finishing, situation
+from turnstile.memory.element import Element, write
 from turnstile.turns.states import State
 from turnstile.turns.store.steps import Place
+from turnstile.turns.store.working import Outcome
 from turnstile.turns.turn import Claim
 
 ROOT = Place("a", "\x1f", "1")
@@ -43,6 +45,18 @@ def _of_the_next_step(scene: Scene) -> Callable[[], Any]:
 def _of_a_task(scene: Scene) -> Callable[[], Any]:
     claim = _with_a_step(scene)
     return lambda: scene.turns.put_writes(claim, ROOT, "other", {0: b"x", 1: b"z"})
+
+
+@situation("put_writes")
+def _of_a_call_that_is_open(scene: Scene) -> Callable[[], Any]:
+    about = {"call": "call_1", "tool_call_id": "call_1"}
+    closing = write(Element("tool", {**about, "content": "none"}, {"tokens": 7, "turn": "a", "at": 5}))
+    scene.turns.finish(scene.start("a"), Outcome(State.COMPLETED, (WEATHER,), closing=[closing]), asking("a", WEATHER))
+    scene.answer("c")
+    scene.pop()
+    claim = scene.claim("c")
+    results = {"call_1": write(Element("tool", {**about, "content": "paid"}, {"tokens": 9}))}
+    return lambda: scene.turns.put_writes(claim, ROOT, "task", {0: b"x"}, known="[]", results=results)
 
 
 @situation("read_checkpoint")

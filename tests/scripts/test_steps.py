@@ -5,14 +5,16 @@ from collections.abc import Callable
 import pytest
 
 from tests.scripts.held_scene import hold
-from tests.scripts.scene import Scene
+from tests.scripts.scene import TIME, WEATHER, Scene, pair
+from turnstile.memory.element import Element, write
 from turnstile.turns.errors import UnknownTurn
 from turnstile.turns.output import said
+from turnstile.turns.question import Options
 from turnstile.turns.redis.scripts import MOST_FIELDS
 from turnstile.turns.states import State
 from turnstile.turns.store.steps import Place
 from turnstile.turns.store.working import Outcome
-from turnstile.turns.turn import Claim
+from turnstile.turns.turn import Claim, Spent
 
 ROOT = "\x1f"
 NEWEST = Place("a", ROOT)
@@ -42,7 +44,7 @@ def test_a_newer_checkpoint_takes_the_place_of_the_older(scene: Scene) -> None:
     _two_steps(scene)
     assert scene.turns.list_checkpoints("a") == [(ROOT, "2")]
     assert scene.turns.read_checkpoint("a", FIRST) is None
-    assert len(scene.client.hkeys(scene.keys.steps("a"))) == 6
+    assert len(scene.client.hkeys(scene.keys.steps("a"))) == 7
 
 
 def test_a_latest_checkpoint_that_is_not_there_is_told_from_none(scene: Scene) -> None:
@@ -215,9 +217,112 @@ def test_steps_of_a_turn_that_failed_end_though_a_cut_left_them_without_a_time(s
 
 def test_steps_of_a_run_that_answers_by_messages_go_with_its_turn(scene: Scene) -> None:
     hold(scene)
-    scene.answer("c")
+    claim = _answering(scene, "c")
+    assert scene.turns.put_checkpoint(claim, Place("a", f"c{ROOT}", "1", "c"), b"one", [], {}, known="[]")
+    assert scene.turns.latest_run("a") == "c"
+    scene.complete(claim)
+    assert scene.client.keys("turnstile:steps:*") == []
+
+
+def _answering(scene: Scene, id: str) -> Claim:
+    scene.answer(id)
+    assert scene.pop() == id
+    return scene.claim(id)
+
+
+def test_answers_go_on_with_the_latest_run_of_their_thread(scene: Scene) -> None:
+    claim = scene.start("a")
+    assert scene.turns.latest_run("a") == "a"
+    assert scene.turns.put_writes(claim, FIRST, "task", {0: b"x"}, known="[]")
+    scene.hold(claim)
+    claim = _answering(scene, "c")
+    assert scene.turns.put_writes(claim, Place("a", f"c{ROOT}", "1", "c"), "task", {0: b"x"}, known='["c"]')
+    scene.hold(claim)
+    claim = _answering(scene, "d")
+    assert scene.turns.latest_run("a") == "c"
+    place = Place("a", f"c{ROOT}", "2", "c")
+    assert scene.turns.put_checkpoint(claim, place, b"two", [], {}, known='["d"]')
+    found = scene.turns.read_checkpoint("d", place)
+    assert found
+    assert (found.known, scene.turns.latest_run("a")) == ('["d"]', "c")
+
+
+def _told(result: str, place: int = 0) -> str:
+    """Return the element of a result that closes a call of turn `a`."""
+    return f'{{"type":"tool","data":{{"content":"{result}"}},"turnstile":{{"tokens":9,"turn":"a","at":5,"place":{place}}}}}'
+
+
+def _result(result: str) -> str:
+    return f'{{"type":"tool","data":{{"content":"{result}"}},"turnstile":{{"tokens":9}}}}'
+
+
+def _held_with_marks(scene: Scene) -> None:
+    """Turn `a` holds its session with two calls; their closing elements are as a worker writes them."""
+    closing = [
+        write(
+            Element(
+                "tool",
+                {"content": "No output was given.", "tool_call_id": call},
+                {"tokens": 7, "turn": "a", "at": 5, "place": n},
+            )
+        )
+        for n, call in enumerate(("call_1", "call_2"))
+    ]
+    outcome = Outcome(State.COMPLETED, (WEATHER, TIME), closing=closing)
+    assert scene.turns.finish(scene.start("a"), outcome, ["x"]) is State.COMPLETED
+
+
+@pytest.mark.parametrize("end", ["fail", "cancel", "lose"])
+def test_a_call_that_was_run_is_closed_by_its_result(scene: Scene, end: str) -> None:
+    _held_with_marks(scene)
+    scene.turns.submit("c", "foo", "", Options(answers={"call_1": "yes", "call_2": "yes"}))
     assert scene.pop() == "c"
     claim = scene.claim("c")
-    assert scene.turns.put_checkpoint(claim, Place("c", ROOT, "1"), b"one", [], {})
+    for _ in range(2):
+        assert scene.turns.put_writes(claim, FIRST, "task", {0: b"x"}, results={"call_2": _result("paid"), "other": "{}"})
+    if end == "fail":
+        scene.fail(claim)
+        scene.turns.release_session("foo")
+    elif end == "cancel":
+        scene.turns.cancel("c")
+    else:
+        scene.lose(times=scene.turns.settings.max_attempts)
+        scene.turns.release_session("foo")
+    assert scene.history()[-1] == _told("paid", 1)
+    assert "No output was given." in scene.history()[-2]
+
+
+def test_a_branch_is_told_the_result_of_a_call_that_was_run(scene: Scene) -> None:
+    _held_with_marks(scene)
+    scene.turns.submit("c", "foo", "", Options(answers={"call_1": "yes", "call_2": "yes"}))
+    assert scene.pop() == "c"
+    claim = scene.claim("c")
+    assert scene.turns.put_writes(claim, FIRST, "task", {0: b"x"}, results={"call_1": _result("paid")})
+    scene.fail(claim)
+    scene.turns.release_session("foo")
+    scene.complete(scene.start("d"))
+    scene.turns.follow("f", "a", "branch", "and now?", Options())
+    assert _told("paid") in scene.history("branch")
+
+
+def test_results_without_open_calls_change_nothing(scene: Scene) -> None:
+    claim = scene.start("a")
+    assert scene.turns.put_writes(claim, FIRST, "task", {0: b"x"}, results={"call_1": _result("paid")})
     scene.complete(claim)
-    assert not scene.client.exists(scene.keys.steps("c"))
+    assert scene.history() == pair("a")
+
+
+def test_what_a_turn_has_used_is_counted_over_its_attempts(scene: Scene) -> None:
+    claim = scene.start("a")
+    assert claim.spent == Spent()
+    assert scene.turns.owns(claim, Spent(0, 1, 0))
+    assert scene.turns.put_checkpoint(claim, FIRST, b"one", [], {}, spent=Spent(1, 1, 15))
+    assert scene.turns.owns(claim)
+    scene.lose()
+    again = scene.claim("a", "w2")
+    assert again.spent == Spent(1, 1, 15)
+    assert not scene.turns.owns(claim, Spent(9, 9, 9))
+    scene.fail(again)
+    scene.turns.retry("a")
+    assert scene.pop() == "a"
+    assert scene.claim("a").spent == Spent()

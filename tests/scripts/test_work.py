@@ -290,7 +290,9 @@ CALLS: dict[str, list[Callable[[Crowd], Any]]] = {
         lambda c: c.turns.put_checkpoint(c.kept, Place("kept", "", "1"), b"{}", [("a", "1")], {("a", "1"): b"x"}),
         lambda c: _refused(RuntimeError, lambda: c.turns.put_checkpoint(c.kept, Place("full", "", "1"), b"{}", [], {})),
     ],
-    "put_writes": [lambda c: c.turns.put_writes(c.kept, Place("kept", "", "1"), "task", {0: b"x", 1: b"y"})],
+    "put_writes": [
+        lambda c: c.turns.put_writes(c.kept, Place("kept", "", "1"), "task", {0: b"x", 1: b"y"}, results={"c": "{}"})
+    ],
     "drop_steps": [lambda c: c.turns.drop_steps(c.kept, "dropped", "")],
     "erase": [lambda c: c.turns.erase("crowd"), lambda c: c.turns.erase("long")],
 }

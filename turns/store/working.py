@@ -34,6 +34,8 @@ class Outcome:
     left_out: int = 0
     """Messages of the history for which the model had no room."""
     closing: Sequence[str] = ()
+    stored: bool = True
+    """False where nothing goes into a history: such a turn holds no session."""
 
     @property
     def answer(self) -> str:
@@ -88,7 +90,7 @@ class Working(Runner):
         Raises:
             BrokenRecord: the history takes no messages; nothing was written.
         """
-        calls = open_calls(outcome.output) if outcome.state is State.COMPLETED and messages else ()
+        calls = open_calls(outcome.output) if outcome.state is State.COMPLETED and outcome.stored else ()
         if not answerable(calls):
             calls = ()
         if messages and not calls:

@@ -11,7 +11,7 @@ from typing import Any, cast
 from langchain_core.runnables import Runnable
 
 from turnstile.memory.calls import no_output, open_calls
-from turnstile.memory.codec import encode
+from turnstile.memory.codec import encode, plain
 from turnstile.memory.open_turn import OpenTurn, opened, transcript
 from turnstile.turns.errors import UNREADABLE, BrokenRecord
 from turnstile.turns.settings import Settings
@@ -166,9 +166,7 @@ class Attempt:
         run = self._run = self._chain.begin(Asked(self.claim, self._store, opening.window, options, self._hear))
         if self._draining:
             run.drain()
-        output = await run.run()
-        opening.stage(output.transcript)
-        return output
+        return await run.run()
 
     async def _fitting(
         self, chain: Runnable[Any, Any], opening: OpenTurn, options: dict[str, Any], hear: Listener | None
@@ -237,7 +235,8 @@ class Attempt:
         if filtered:
             log.info("turn %s: failed with %s", self.claim.id, _FILTERED.code)
         try:
-            return await self._finish(replace(_outcome(output, closing), left_out=self._prompt.left_out), elements)
+            outcome = replace(_outcome(output, closing), left_out=self._prompt.left_out, stored=self.claim.options.store)
+            return await self._finish(outcome, elements)
         except BrokenRecord:
             return await self._after_failure(_NO_HISTORY)
 
@@ -249,9 +248,12 @@ class Attempt:
     def _elements(self, opening: OpenTurn, output: ChainOutput) -> tuple[list[str], list[str]]:
         """Return what goes into the history now, and what closes its open calls should nobody answer them."""
         options, now = self.claim.options, round(self.claim.now * 1000)
-        messages = [*self._prompt.brought, *transcript(opening, self.claim.question, output.message, options.name)]
-        closing = [no_output(call) for call in open_calls(messages)]
-        place = len(messages) - 1
+        added = output.transcript
+        if added is None:
+            added = transcript(opening, self.claim.question, output.message, options.name)
+        messages = [*self._prompt.brought, *map(plain, added)]
+        closing = [no_output(call) for call in open_calls([*self._prompt.asked, *messages])]
+        place = max(0, len(messages) - 1)
         elements = [encode(m, self.claim.id, now, place=n) for n, m in enumerate(messages[:-1])]
         elements += [encode(m, self.claim.id, now, attempt=self.claim.attempt) for m in messages[-1:]]
         return elements, [encode(m, self.claim.id, now, place=place + n) for n, m in enumerate(closing)]

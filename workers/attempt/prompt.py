@@ -1,11 +1,13 @@
 """The messages that go before a turn's question."""
 
 import logging
+from collections.abc import Sequence
 from math import ceil
 
-from langchain_core.messages import BaseMessage
+from langchain_core.messages import BaseMessage, ToolMessage
 
 from turnstile.memory.calls import answering, paired
+from turnstile.memory.codec import decode
 from turnstile.memory.given import given_messages
 from turnstile.memory.shortening import without_oldest
 from turnstile.memory.window import fit
@@ -20,11 +22,16 @@ _EXACT_TRIES = 3
 
 
 class Prompt:
-    """The window of a history, and what the turn brings. `left_out` counts messages for which the model has no room."""
+    """The window of a history, and what the turn brings.
+
+    `asked`: the end of the history from the message on whose calls the turn answers. `left_out` counts messages for which the
+    model has no room.
+    """
 
     def __init__(self, claim: Claim, settings: Settings) -> None:
         self.messages: list[BaseMessage] = []
         self.brought: list[BaseMessage] = []
+        self.asked: list[BaseMessage] = []
         self.left_out = 0
         self._claim, self._settings = claim, settings
         self._tries = 0
@@ -35,6 +42,7 @@ class Prompt:
         self.brought = [*answers, *given_messages(self._claim.options.before)]
         self.messages = self._with_history(self.brought)
         if answers:
+            self.asked = _last_exchange(self._claim.window)
             # In the order of their calls; an answer to anything else than a call in the history is no message.
             kept = [message for message in self.messages if any(message is answer for answer in answers)]
             self.brought = [*kept, *self.brought[len(answers) :]]
@@ -66,3 +74,14 @@ class Prompt:
         if window.broken:
             log.warning("session %s: %d broken elements in its history", claim.session, window.broken)
         return window.messages
+
+
+def _last_exchange(window: Sequence[bytes]) -> list[BaseMessage]:
+    """Return the newest message that is no answer to a call, and the answers after it."""
+    newest: list[BaseMessage] = []
+    for stored in map(decode, window):
+        if stored:
+            newest.append(stored.message)
+            if not isinstance(stored.message, ToolMessage):
+                break
+    return newest[::-1]

@@ -93,8 +93,8 @@ class ChainOutput:
     usage: dict[str, Any] | None
     model: str | None
     finish_reason: str | None
-    transcript: Sequence[BaseMessage] = ()
-    """The messages that a graph adds to the history; empty for the question and the message."""
+    transcript: Sequence[BaseMessage] | None = None
+    """The messages that a graph adds to the history, perhaps none; None for the question and the message."""
 
     @property
     def text(self) -> str:

@@ -4,7 +4,7 @@ import pytest
 
 from turnstile.turns.question import Options
 from turnstile.turns.states import State
-from turnstile.turns.turn import Claim, Event, Record
+from turnstile.turns.turn import Claim, Event, Record, Spent
 
 
 def test_an_event() -> None:
@@ -14,13 +14,13 @@ def test_an_event() -> None:
 
 def test_a_claim() -> None:
     asked = (b'"hi"', b'{"model":"m"}', b"", b"1500", b"2500", 3_500)
-    reply = (b"foo", b"2:n", 2, 3, b"4", *asked, 1, 0, b"first", b'{"chain":"c"}', b"new", b"old")
+    reply = (b"foo", b"2:n", 2, 3, b"4", *asked, 1, 0, b"first", b'{"chain":"c"}', b"3 5 70", b"new", b"old")
     claim = Claim.decode("a", reply)
     assert (claim.attempt, claim.attempts_left, claim.sequence, claim.stream) == (2, 3, 4, False)
     assert (claim.created, claim.started, claim.now) == (1.5, 2.5, 3.5)
     assert (claim.question, claim.options, claim.window) == ("hi", Options(model="m"), (b"new", b"old"))
     assert claim.readable
-    assert (claim.thread, claim.chain) == ("first", "c")
+    assert (claim.thread, claim.chain, claim.spent) == ("first", "c", Spent(3, 5, 70))
     assert not claim.cut
     assert claim.size == sum(len(part) for part in reply if isinstance(part, bytes))
 

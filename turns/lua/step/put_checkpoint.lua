@@ -4,14 +4,16 @@
 -- FLAGS  allow-oom
 -- WORK   40,000 steps, and 10 for each of names: the checkpoint before may have any of 10,000 values
 -- KEYS   turn:<id> session:<session> steps:<thread>
--- ARGV   id token thread namespace checkpoint replace body channels known (names values)…
+-- ARGV   id token thread namespace checkpoint run replace body channels known spent (names values)…: `known` and `spent` are empty where
+--        nothing is to be noted
 -- RETURN kept | superseded | full
 if not owns(id, token) then return { 'superseded' } end
 local steps, place = key.steps .. thread, namespace .. '\31' .. checkpoint
 if redis.call('HLEN', steps) >= rule.most_fields then return { 'full' } end
+if spent ~= '' then redis.call('HSET', key.turn .. id, 'spent', spent) end
+note_run(steps, id, run, known)
 for i, name in ipairs(names) do redis.call('HSET', steps, 'value\31' .. namespace .. '\31' .. name, values[i]) end
 redis.call('HSET', steps, 'channels\31' .. place, channels, 'checkpoint\31' .. place, body)
-if known ~= '' then redis.call('HSETNX', steps, known_field(id), known) end
 redis.call('PEXPIRE', steps, rule.steps_ttl)
 local before = redis.call('HGET', steps, 'latest\31' .. namespace)
 if before and before >= checkpoint then return { 'kept' } end

@@ -1,14 +1,16 @@
 -- Keep what a task of a turn's graph wrote after a checkpoint; only the turn's owner may. A repeat changes nothing: a value that is
 -- there stays, but for LangGraph's own channels, whose places are below zero. What comes after the next checkpoint is passed over.
+-- `results` of open calls close them, should nobody answer these.
 -- FLAGS  allow-oom
--- WORK   50 steps, and 12 for each of places
--- KEYS   turn:<id> session:<session> steps:<thread>
--- ARGV   id token thread namespace checkpoint task replace known (places values)…
+-- WORK   5,000 steps, and 12 for each of places: the closing elements of one turn's calls are read
+-- KEYS   turn:<id>… session:<session> steps:<thread>
+-- ARGV   id token thread namespace checkpoint run task replace known results (places values)…
 -- RETURN kept | superseded | full
 if not owns(id, token) then return { 'superseded' } end
 local steps, address = key.steps .. thread, namespace .. '\31' .. checkpoint
 if redis.call('HLEN', steps) >= rule.most_fields then return { 'full' } end
-if known ~= '' then redis.call('HSETNX', steps, known_field(id), known) end
+note_run(steps, id, run, known)
+keep_results(id, results)
 local latest = redis.call('HGET', steps, 'latest\31' .. namespace)
 if replace == '1' and latest and latest > checkpoint then return { 'kept' } end
 local list = redis.call('HGET', steps, 'writes\31' .. address) or ''

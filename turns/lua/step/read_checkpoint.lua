@@ -4,14 +4,14 @@
 -- FLAGS  no-writes
 -- WORK   50,000 steps: a checkpoint has any of 10,000 values
 -- KEYS   turn:<id> steps:<thread>
--- ARGV   id thread namespace checkpoint
+-- ARGV   id thread namespace checkpoint run
 -- RETURN found checkpoint body known (names values) (names values) | missing
 local steps = key.steps .. thread
 local latest = checkpoint == '' and redis.call('HGET', steps, 'latest\31' .. namespace)
 checkpoint = latest or checkpoint
 local address = namespace .. '\31' .. checkpoint
 local body, channels, writes, known = unpack(redis.call('HMGET', steps, 'checkpoint\31' .. address, 'channels\31' .. address,
-  'writes\31' .. address, known_field(id)))
+  'writes\31' .. address, known_field(id, run)))
 if not body and not latest then return { 'missing' } end
 local function pairs_of(list, prefix)
   local found = {}

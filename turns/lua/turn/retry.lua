@@ -21,7 +21,7 @@ end
 local place, sent = enqueue(session, id, now, queue, answers)
 redis.call('UNLINK', key.events .. id)
 redis.call('HDEL', turn, 'code', 'message', 'finished', 'started', 'closed', 'answer', 'output', 'usage', 'model', 'detail',
-  'left_out', 'history_length')
+  'left_out', 'history_length', 'spent')
 redis.call('PERSIST', turn)
 if tonumber(redis.call('HGET', key.stats, 'failed') or 0) > 0 then redis.call('HINCRBY', key.stats, 'failed', -1) end
 redis.call('HSET', turn, 'state', 'queued', 'forgiven', attempts, 'dispatches', (dispatches or 0) + (sent and 1 or 0))

@@ -14,6 +14,7 @@ from langchain_core.outputs import LLMResult
 from turnstile.memory.step_errors import LaneClosed, StepError
 from turnstile.memory.step_lane import StepLane
 from turnstile.turns.settings import Settings
+from turnstile.turns.turn import Spent
 
 
 class LimitReached(StepError):
@@ -23,25 +24,31 @@ class LimitReached(StepError):
 
 
 class Guard:
-    """Counts of one turn's model calls and tokens, and the question whether it goes on."""
+    """The limits of one turn, over all its attempts, and the question whether it goes on."""
 
-    def __init__(self, lane: StepLane, owns: Callable[[], Awaitable[bool]], settings: Settings) -> None:
+    def __init__(self, lane: StepLane, owns: Callable[[], Awaitable[bool]], spent: Spent, settings: Settings) -> None:
+        """`owns` notes what was spent, too."""
         self.lane = lane
         self._owns = owns
+        self._spent = spent
         self._settings = settings
-        self.model_calls = 0
-        self.tokens = 0
         self.handlers: list[BaseCallbackHandler] = [_Awaited(self), _Blocking(self)]
 
     async def before_model(self) -> None:
         """Count a call of a model, before it is made. Raises StepError."""
         most_calls, most_tokens = self._settings.max_model_calls, self._settings.max_turn_tokens
-        if self.model_calls >= most_calls:
+        if self._spent.model_calls >= most_calls:
             self._refuse(f"The turn has made {most_calls:,} calls of models, the most that TURNSTILE_MAX_MODEL_CALLS allows.")
-        if most_tokens and self.tokens >= most_tokens:
-            self._refuse(f"The turn has used {self.tokens:,} tokens; TURNSTILE_MAX_TURN_TOKENS allows {most_tokens:,}.")
-        self.model_calls += 1
+        if most_tokens and self._spent.tokens >= most_tokens:
+            self._refuse(f"The turn has used {self._spent.tokens:,} tokens; TURNSTILE_MAX_TURN_TOKENS allows {most_tokens:,}.")
+        self._spent.model_calls += 1
         await self.before_call()
+
+    def check_steps(self) -> None:
+        """Raise StepError when the turn has made as many steps as it may."""
+        most = self._settings.max_steps
+        if self._spent.steps >= most:
+            self._refuse(f"The turn has made {most:,} steps, the most that TURNSTILE_MAX_STEPS allows.")
 
     async def before_call(self) -> None:
         """Ask whether the turn is still this attempt's. Raises LaneClosed."""
@@ -51,7 +58,7 @@ class Guard:
         """Count the tokens of a call."""
         for generation in (one for group in result.generations for one in group):
             usage = getattr(getattr(generation, "message", None), "usage_metadata", None)
-            self.tokens += usage["total_tokens"] if usage else 0
+            self._spent.tokens += usage["total_tokens"] if usage else 0
 
     def _refuse(self, message: str) -> None:
         error = LimitReached(message)

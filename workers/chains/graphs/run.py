@@ -1,7 +1,7 @@
 """One attempt at a turn by a graph: it goes on from the kept steps, and ends with what it added, or with open calls."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
@@ -41,12 +41,12 @@ class GraphRun:
         self._work: asyncio.Task[None] | None = None
         self._ending: asyncio.Task[None] | None = None
         self._lane = StepLane(insist, self._stop)
-        self._guard = Guard(self._lane, lambda: turn.store.owns(claim), self._settings)
+        self._guard = Guard(self._lane, lambda: turn.store.owns(claim, claim.spent), claim.spent, self._settings)
         self._added = Additions()
         self._events = RunEvents(turn.on_event)
         self._interrupts: tuple[Interrupt, ...] = ()
         self._structured: Any = None
-        self._known: Callable[[], Sequence[str]] = tuple
+        self._saved: StepSaver | None = None
 
     async def run(self) -> ChainOutput:
         """Run the graph to its end or its next interrupt.
@@ -85,7 +85,7 @@ class GraphRun:
         except GraphRecursionError:
             most = f"{self._settings.max_steps:,}"
             raise LimitReached(f"The turn has made {most} steps, the most that TURNSTILE_MAX_STEPS allows.") from None
-        new = self._added.new(self._known())
+        new = self._added.new(self._known)
         last = next((message for message in reversed(new) if isinstance(message, AIMessage)), None)
         if last is None and not self._interrupts and not new:
             raise ChainOutputError("The graph added no message.")
@@ -107,24 +107,18 @@ class GraphRun:
         return (*items, *asked) or said("")
 
     async def _follow(self) -> None:
-        given = self._inputs()
-        thread, inputs = self._claim.thread or self._claim.id, {MESSAGES: given}
-        saver = self._saver(thread, given)
-        graph: Any = self._plan.graph.copy(update={"checkpointer": saver})
-        config = self._config(thread)
-        if self._claim.answers:
-            state = await graph.aget_state(config)
-            if not _answers_calls(self._claim, self._turn.before):
-                inputs = self._resume(saver, state)
-            elif thread != self._claim.id:
-                # Its answers are messages: a run of its own, whose input they are.
-                thread = self._claim.id
-                saver = self._saver(thread, given)
-                graph, config = self._plan.graph.copy(update={"checkpointer": saver}), self._config(thread)
-        self._known = lambda: saver.known
-        async for mode, data in graph.astream(
+        self._guard.check_steps()
+        given, inputs = self._inputs(), None
+        if self._claim.answers and not _answers_calls(self._claim, self._turn.before):
+            saver = self._saver(await self._latest_run(), given)
+            inputs = self._resume(saver, await self._graph(saver).aget_state(self._config(saver)))
+        else:
+            # Answers that are messages begin a run of their own, too: they are its input.
+            saver, inputs = self._saver(self._claim.id, given), {MESSAGES: given}
+        self._saved = saver
+        async for mode, data in self._graph(saver).astream(
             inputs,
-            config,
+            self._config(saver),
             stream_mode=_STREAMS,
             output_keys=self._plan.outputs,
             durability="sync",
@@ -136,11 +130,25 @@ class GraphRun:
         claim = self._claim
         return [*named(self._turn.before), *question_of(claim.id, claim.question, claim.options.name)]
 
-    def _saver(self, thread: str, given: Sequence[BaseMessage]) -> StepSaver:
+    async def _latest_run(self) -> str:
+        return await self._lane.read(lambda: self._turn.store.latest_run(self._claim.thread or self._claim.id))
+
+    def _graph(self, saver: StepSaver) -> Any:
+        return self._plan.graph.copy(update={"checkpointer": saver})
+
+    def _saver(self, run: str, given: Sequence[BaseMessage]) -> StepSaver:
         plan, turn = self._plan, self._turn
-        known = [str(message.id) for message in given]
         return StepSaver(
-            turn.store, turn.claim, thread, self._lane, plan.codec, known=known, nodes=plan.nodes, keep_all=plan.keeps_all
+            turn.store,
+            turn.claim,
+            turn.claim.thread or turn.claim.id,
+            self._lane,
+            plan.codec,
+            run=run,
+            known=[str(message.id) for message in given],
+            nodes=plan.nodes,
+            keep_all=plan.keeps_all,
+            after_step=self._guard.check_steps,
         )
 
     def _resume(self, saver: StepSaver, state: Any) -> Any:
@@ -154,16 +162,16 @@ class GraphRun:
         resumed = resumptions(state.interrupts, self._claim.answers)
         return Command(resume=resumed) if resumed else None
 
-    def _config(self, thread: str) -> dict[str, Any]:
+    def _config(self, saver: StepSaver) -> dict[str, Any]:
         return {
             "configurable": {
                 **configurable(self._turn.options),
                 "session_id": self._claim.session,
-                "thread_id": thread,
-                THREAD: thread,
+                "thread_id": saver.run,
+                THREAD: saver.run,
             },
             # The same in every attempt: by it LangGraph goes on from the steps instead of beginning anew.
-            "metadata": {"run_id": thread},
+            "metadata": {"run_id": saver.run},
             "recursion_limit": self._settings.max_steps,
             "callbacks": self._guard.handlers,
         }
@@ -180,14 +188,11 @@ class GraphRun:
             self._added.note(data.get(MESSAGES, ()))
             self._structured = data.get(STRUCTURED)
             if first:
-                self._go_on()
+                self._events.send_again(self._added.new(self._known))
 
-    def _go_on(self) -> None:
-        """Send the text of earlier attempts again, and count the tokens and calls that they used."""
-        new = self._added.new(self._known())
-        self._events.send_again(new)
-        self._guard.model_calls += sum(isinstance(message, AIMessage) for message in new)
-        self._guard.tokens += (usage_of(new) or {}).get("total_tokens", 0)
+    @property
+    def _known(self) -> Sequence[str]:
+        return self._saved.known if self._saved else ()
 
 
 def _answers_calls(claim: Claim, before: Sequence[BaseMessage]) -> bool:

@@ -9,13 +9,16 @@ import pytest
 from langchain.agents import create_agent
 from langchain.agents.middleware import HumanInTheLoopMiddleware
 from langchain_core.messages import AIMessage
+from langchain_core.tools import tool
 from langgraph.graph import START, MessagesState, StateGraph
-from langgraph.types import interrupt
+from langgraph.prebuilt import ToolNode
+from langgraph.types import Send, interrupt
 
 from tests.chains import agents
 from tests.integration.workers.graphs.conftest import Stage
 from tests.support.wait import wait_until_async
 from tests.support.worker_parts import says, taken_over
+from turnstile.memory.calls import calls_of
 from turnstile.turns.answers import encode_answers
 from turnstile.turns.output import Item, call_name
 from turnstile.turns.states import State
@@ -200,3 +203,120 @@ async def test_answers_after_a_turn_that_failed_go_on_where_it_was(stage: Stage,
     assert set(agents.entries()) == {"last", "x", "y"}
     assert broken == "y" or len(agents.entries()) == 3
     assert sorted(text for kind, text in await stage.history() if kind == "ai") == ["last: done. ", "x: yes. ", "y: yes. "]
+
+
+async def _fails_until_told(state: MessagesState) -> dict[str, Any]:
+    if not agents.gate().exists():
+        raise RuntimeError
+    return {"messages": [AIMessage("over", id="over")]}
+
+
+def _pays_after_asking(*, beside: bool) -> Any:
+    """Make a graph whose model makes two calls: one tool asks before it pays, the other does not where it runs `beside`."""
+
+    @tool
+    async def pay_when_asked(what: str) -> str:
+        """Ask a person, and pay."""
+        interrupt("May I?")
+        agents.note(f"paid {what}")
+        return f"paid {what}"
+
+    def calls(_: MessagesState) -> dict[str, Any]:
+        names = ["pay_when_asked", *(["pay"] if beside else [])]
+        made = [
+            {"name": name, "args": {"what": f"{n}"}, "id": f"call-{n}", "type": "tool_call"} for n, name in enumerate(names)
+        ]
+        return {"messages": [AIMessage("", tool_calls=made, id="calls")]}
+
+    def each(state: MessagesState) -> list[Send]:
+        return [Send("tools", [call]) for call in calls_of(state["messages"][-1])]
+
+    graph: Any = StateGraph(MessagesState)
+    graph = graph.add_node("calls", calls).add_node("tools", ToolNode([pay_when_asked, agents.pay]))
+    graph = graph.add_node("last", _fails_until_told).add_conditional_edges("calls", each, ["tools"])
+    return graph.add_edge(START, "calls").add_edge("tools", "last").compile()
+
+
+@pytest.mark.parametrize("answered", [True, False])
+async def test_a_call_that_ran_beside_one_that_waits_is_never_told_as_unanswered(stage: Stage, answered: bool) -> None:
+    graph = _pays_after_asking(beside=True)
+    [call] = await asked(stage, "hi", graph)
+    assert agents.entries() == ["paid 1 a:call-1"]
+    if answered:
+        agents.gate().touch()
+        await answer(stage, {call_name(call): True}, graph)
+        assert agents.entries() == ["paid 1 a:call-1", "paid 0"]
+        assert (await stage.history())[2:] == [("tool", "paid 1"), ("tool", "paid 0"), ("ai", "over")]
+    else:
+        await stage.store.release_session("foo")
+        assert (await stage.history())[2:] == [("tool", "paid 1"), ("tool", "No output was given.")]
+
+
+async def test_a_call_that_ran_in_a_turn_that_failed_is_never_told_as_unanswered(stage: Stage) -> None:
+    graph = _pays_after_asking(beside=False)
+    [call] = await asked(stage, "hi", graph)
+    assert (await answer(stage, {call_name(call): True}, graph)).status == State.FAILED
+    assert agents.entries() == ["paid 0"]
+    await stage.store.release_session("foo")
+    assert (await stage.history())[2:] == [("tool", "paid 0")]
+
+
+async def test_an_interrupt_after_answers_that_were_messages(stage: Stage) -> None:
+    """A run that begins with a client's answers can ask a person, too, and again in the turns after."""
+
+    def asks(state: MessagesState) -> dict[str, Any]:
+        if not any(message.type == "tool" for message in state["messages"]):
+            call = {"name": "theirs", "args": {}, "id": "call-of-the-client", "type": "tool_call"}
+            return {"messages": [AIMessage("", tool_calls=[call], id="asks")]}
+        return {"messages": [AIMessage(f"{interrupt('one')} {interrupt('two')}", id="asked")]}
+
+    graph: Any = StateGraph(MessagesState)
+    graph = graph.add_node("asks", asks).add_edge(START, "asks").compile()
+    [call] = await asked(stage, "hi", graph)
+    assert call["name"] == "theirs"
+    for id, given in (("b", "sunny"), ("c", "x"), ("d", "y")):
+        assert (await answer(stage, {call_name(call): given}, graph, id)).status == State.COMPLETED
+        calls = (await stage.store.status(id)).calls
+        call = calls[0] if calls else call
+    assert not calls
+    assert await stage.history() == [("human", "hi"), ("ai", ""), ("tool", "sunny"), ("ai", "x y")]
+    assert await stage.store.client.keys("turnstile:steps:*") == []
+
+
+async def test_other_answers_after_a_run_that_failed_are_stored_once(stage: Stage) -> None:
+    def asks(state: MessagesState) -> dict[str, Any]:
+        if not any(message.type == "tool" for message in state["messages"]):
+            call = {"name": "theirs", "args": {}, "id": "call-of-the-client", "type": "tool_call"}
+            return {"messages": [AIMessage("", tool_calls=[call], id="asks")]}
+        if not agents.gate().exists():
+            raise RuntimeError
+        return {"messages": [AIMessage("I see.", id="asked")]}
+
+    graph: Any = StateGraph(MessagesState)
+    graph = graph.add_node("asks", asks).add_edge(START, "asks").compile()
+    [call] = await asked(stage, "hi", graph)
+    assert (await answer(stage, {call_name(call): "sunny"}, graph)).status == State.FAILED
+    agents.gate().touch()
+    assert (await answer(stage, {call_name(call): "rainy"}, graph, "c")).status == State.COMPLETED
+    assert await stage.history() == [("human", "hi"), ("ai", ""), ("tool", "rainy"), ("ai", "I see.")]
+
+
+async def test_a_call_stays_closed_in_the_history_however_often_its_tool_asked(stage: Stage) -> None:
+    @tool
+    async def ask_twice(what: str) -> str:
+        """Ask a person two times."""
+        return f"{interrupt('one')} {interrupt('two')}"
+
+    def calls(_: MessagesState) -> dict[str, Any]:
+        return {
+            "messages": [AIMessage("", tool_calls=[{"name": "ask_twice", "args": {"what": "x"}, "id": "call-0"}], id="calls")]
+        }
+
+    graph: Any = StateGraph(MessagesState)
+    graph = graph.add_node("calls", calls).add_node("tools", ToolNode([ask_twice]))
+    graph = graph.add_edge(START, "calls").add_edge("calls", "tools").compile()
+    [call] = await asked(stage, "hi", graph)
+    assert (await answer(stage, {call_name(call): "x"}, graph)).status == State.COMPLETED
+    assert (await stage.store.status("b")).calls
+    await stage.store.release_session("foo")
+    assert await stage.history() == [("human", "hi"), ("ai", ""), ("tool", "No output was given.")]

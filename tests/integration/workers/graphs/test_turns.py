@@ -3,6 +3,7 @@
 import asyncio
 import time
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -202,6 +203,49 @@ async def test_a_graph_without_end_is_stopped(stage: Stage, limits: dict[str, in
     assert record.code == "limit_reached"
     assert said in str(record.message)
     assert len(agents.entries()) == paid
+
+
+@pytest.mark.parametrize("limits", [{"max_model_calls": 3}, {"max_turn_tokens": 40}, {"max_steps": 6}])
+async def test_limits_are_of_the_turn_not_of_each_attempt(stage: Stage, ledger: Path, limits: dict[str, int]) -> None:
+    stage.store.settings = stage.store.settings.model_copy(update=limits)
+    claim = await stage.ask("call pay 1 | call slowly 2 | call pay 3 | call pay 4")
+    running = asyncio.create_task(stage.attempt(claim, agents.agent).run())
+    await wait_until_async(says(lambda: "begun 2 a:call-1-0" in agents.entries()), "the second tool has begun")
+    again = await taken_over(stage.store, claim)
+    running.cancel()
+    ledger.with_name("go").touch()
+    assert (await stage.attempt(again, agents.agent).run()).status == State.FAILED
+    assert (await stage.store.status("a")).code == "limit_reached"
+    assert [entry for entry in agents.entries() if entry.startswith("paid")] == ["paid 1 a:call-0-0", "paid 3 a:call-2-0"]
+    await stage.store.retry("a")
+    assert (await stage.attempt(await claimed(stage.store, "a"), agents.agent).run()).status == State.COMPLETED
+    assert agents.entries()[-1] == "paid 4 a:call-3-0"
+
+
+def _thought(times: int) -> bool:
+    return agents.entries() == ["thought"] * times
+
+
+async def test_calls_of_attempts_that_came_to_nothing_count(stage: Stage) -> None:
+    """A question that ends its worker in the middle of a step must not call models for ever."""
+    stage.store.settings = stage.store.settings.model_copy(update={"max_model_calls": 2})
+
+    async def thinks(_: MessagesState) -> dict[str, Any]:
+        await agents.Scripted().ainvoke("hi")
+        agents.note("thought")
+        await asyncio.Event().wait()
+        return {}
+
+    graph: Any = StateGraph(MessagesState)
+    graph = graph.add_node("thinks", thinks).add_edge(START, "thinks").compile()
+    claim = await stage.ask("hi")
+    for times in (1, 2):
+        running = asyncio.create_task(stage.attempt(claim, graph).run())
+        await wait_until_async(says(partial(_thought, times)), "the model has answered")
+        claim = await taken_over(stage.store, claim)
+        running.cancel()
+    assert (await stage.attempt(claim, graph).run()).status == State.FAILED
+    assert (await stage.store.status("a")).code == "limit_reached"
 
 
 async def test_damaged_steps_fail_the_turn_and_a_retry_begins_anew(stage: Stage) -> None:
