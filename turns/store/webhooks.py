@@ -61,15 +61,17 @@ class Undelivered:
     phase: str
     attempts: int
     reason: str
+    key: str
+    """The id of the API key whose secret signs; empty without one."""
 
     @classmethod
     def decode(cls, turn: str, reply: Sequence[bytes | None]) -> Self | None:
         """Read the fields of a webhook; None when there is none any more."""
-        kind, url, phase, attempts, reason = (as_text(part or b"") for part in reply)
-        return cls(turn, kind, url, phase, int(attempts), reason) if phase else None
+        kind, url, phase, attempts, reason, key = (as_text(part or b"") for part in reply)
+        return cls(turn, kind, url, phase, int(attempts), reason, key) if phase else None
 
 
-_FIELDS = ("type", "url", "phase", "attempts", "reason")
+_FIELDS = ("type", "url", "phase", "attempts", "reason", "key")
 
 
 class Webhooks(Runner):

@@ -10,6 +10,7 @@ import hmac
 import logging
 import random
 from time import time
+from weakref import WeakValueDictionary
 
 import aiohttp
 import redis
@@ -19,6 +20,7 @@ from turnstile.turns.api_keys import secret_bytes
 from turnstile.turns.asyncio_tasks import end_all
 from turnstile.turns.errors import QueueUnreachable
 from turnstile.turns.keyring import keyring
+from turnstile.turns.repeated_errors import RecentTexts
 from turnstile.turns.settings import Settings
 from turnstile.turns.store.turns import AsyncTurnStore
 from turnstile.turns.store.webhooks import Delivery
@@ -26,7 +28,8 @@ from turnstile.workers.webhooks.networks import PrivateAddress, PublicSockets, r
 
 log = logging.getLogger(__name__)
 
-_AT_ONCE = 50
+_AT_ONCE = 100
+_AT_ONCE_OF_A_KEY = 10
 _SECONDS = 15.0
 _LONGEST_DELAY = 3_600.0
 _LIMIT = 100
@@ -43,6 +46,8 @@ class WebhookSender:
         self._settings = settings
         self._keys = keyring(settings)
         self._slots = asyncio.Semaphore(_AT_ONCE)
+        self._slots_of: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+        self._recent = RecentTexts()
         self._deliveries: dict[str, asyncio.Task[None]] = {}
         sockets = PublicSockets(read_networks(settings.webhook_networks))
         connector = aiohttp.TCPConnector(
@@ -71,20 +76,32 @@ class WebhookSender:
         await self._http.close()
 
     async def _run(self, turn: str) -> None:
-        async with self._slots:
-            try:
-                delivery = await self.store.claim_webhook(turn)
-                if delivery:
-                    await self._deliver(delivery)
-            except (QueueUnreachable, redis.RedisError, OSError) as error:
-                log.debug("webhook of turn %s: %s", turn, type(error).__name__)
+        try:
+            if found := await self.store.look_up(turn):
+                # A key whose server hangs keeps its own webhooks waiting, and no other's.
+                async with self._slots_of.setdefault(found.key, asyncio.Semaphore(_AT_ONCE_OF_A_KEY)), self._slots:
+                    await self._claim_and_deliver(turn)
+        except (QueueUnreachable, redis.RedisError, OSError) as error:
+            log.debug("webhook of turn %s: %s", turn, type(error).__name__)
+
+    async def _claim_and_deliver(self, turn: str) -> None:
+        if delivery := await self.store.claim_webhook(turn):
+            await self._deliver(delivery)
 
     async def _deliver(self, delivery: Delivery) -> None:
         reason, wait = await self._attempt(delivery)
         delay = max(wait, backoff(delivery.attempt, self._settings.retry_base_seconds)) if reason and wait >= 0 else wait
         word = await self.store.record_delivery(delivery, reason, delay)
-        if reason:
-            log.warning("webhook of turn %s, attempt %d: %s, %s", delivery.turn, delivery.attempt, reason, word)
+        self._tell(delivery, reason, word)
+
+    def _tell(self, delivery: Delivery, reason: str, word: str) -> None:
+        """Log a webhook's first failure and its end after failures; of many that go the same way, one a minute."""
+        ends = word != "waiting"
+        if not reason and delivery.attempt == 1:
+            return
+        told = (ends or delivery.attempt == 1) and self._recent.add(f"{reason} {word}")
+        level = logging.WARNING if told else logging.DEBUG
+        log.log(level, "webhook of turn %s, attempt %d: %s", delivery.turn, delivery.attempt, f"{reason}, {word}" if reason else word)
 
     async def _attempt(self, delivery: Delivery) -> tuple[str, float]:
         """Return why the attempt failed (empty if it did not) and the least wait until the next; below 0, give up."""

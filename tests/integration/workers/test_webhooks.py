@@ -41,8 +41,8 @@ class Office:
         self.worker = Worker(url, folder, 20, **given)
         self.store = TurnStore(Settings(redis_url=url))
 
-    def ask(self, receiver: WebhookReceiver, id: str = "resp_1", question: str = "hi") -> None:
-        self.store.submit(id, "foo", question, Options(webhook={"url": receiver.url, "key": ""}))
+    def ask(self, receiver: WebhookReceiver, id: str = "resp_1", question: str = "hi", key: str = "") -> None:
+        self.store.submit(id, f"session-{id}", question, Options(webhook={"url": receiver.url, "key": key}))
 
 
 @pytest.fixture
@@ -99,6 +99,29 @@ def test_a_failed_delivery_is_repeated_under_the_same_id(office: Office) -> None
         assert len({d.headers["webhook-id"] for d in receiver.deliveries}) == 1
         assert len(receiver.deliveries) == 4
         sdk.webhooks.unwrap(receiver.deliveries[3].body, receiver.deliveries[3].headers)
+
+
+def test_a_key_whose_server_hangs_keeps_no_other_waiting(office: Office) -> None:
+    many = 60
+    with WebhookReceiver(*[0] * many) as hanging, WebhookReceiver() as receiver:
+        for n in range(many):
+            office.ask(hanging, f"resp_slow{n}", key="slow")
+        wait_until(lambda: office.store.stats()["completed"] == many, "the turns have ended")
+        office.ask(receiver, key="other")
+        _delivered(receiver)
+        assert 0 < len(hanging.deliveries) < many
+
+
+def test_failures_of_one_kind_are_a_line_a_minute(office: Office) -> None:
+    many = 20
+    with WebhookReceiver(*[500] * 3 * many) as receiver:
+        for n in range(many):
+            office.ask(receiver, f"resp_{n}")
+        wait_until(lambda: not office.store.undelivered(given_up=False), "all are delivered")
+    lines = [line for line in office.worker.text().splitlines() if "webhook of turn" in line]
+    assert sum("attempt 1: http_500, waiting" in line for line in lines) == 1
+    assert sum(": delivered" in line for line in lines) == 1
+    assert len(lines) == 2
 
 
 def test_a_killed_worker_loses_no_webhook(office: Office, client: redis.Redis) -> None:
@@ -173,7 +196,7 @@ def test_an_erased_session_tells_nothing(redis_url: str, tmp_path: Path, model: 
     with WebhookReceiver() as receiver:
         office.ask(receiver)
         office.store.cancel("resp_1")
-        office.store.erase("foo")
+        office.store.erase("session-resp_1")
         assert not client.exists("turnstile:webhook:resp_1", "turnstile:undelivered")
         with office.worker:
             office.ask(receiver, "resp_2")
