@@ -101,7 +101,13 @@ class WebhookSender:
             return
         told = (ends or delivery.attempt == 1) and self._recent.add(f"{reason} {word}")
         level = logging.WARNING if told else logging.DEBUG
-        log.log(level, "webhook of turn %s, attempt %d: %s", delivery.turn, delivery.attempt, f"{reason}, {word}" if reason else word)
+        log.log(
+            level,
+            "webhook of turn %s, attempt %d: %s",
+            delivery.turn,
+            delivery.attempt,
+            f"{reason}, {word}" if reason else word,
+        )
 
     async def _attempt(self, delivery: Delivery) -> tuple[str, float]:
         """Return why the attempt failed (empty if it did not) and the least wait until the next; below 0, give up."""

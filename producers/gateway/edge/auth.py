@@ -7,6 +7,7 @@ import math
 from turnstile.producers.gateway.edge.api_errors import ApiError
 from turnstile.producers.gateway.edge.body import MAX_BODY_BYTES, Scope
 from turnstile.producers.gateway.edge.caller import CALLER, Caller
+from turnstile.producers.gateway.edge.connections import raise_file_limit
 from turnstile.producers.gateway.edge.keyless import check_local
 from turnstile.producers.gateway.edge.open_requests import OpenRequests
 from turnstile.producers.gateway.prompt_store import PromptStore
@@ -42,7 +43,7 @@ class Authenticator:
         self._max_bytes = settings.max_body_bytes
         self._trusted, self._origins = settings.trusted_hosts, settings.cors_origins
         self._rates = PromptStore(settings)
-        self.requests = OpenRequests()
+        self.requests = OpenRequests(raise_file_limit())
         if not self._keys.enforced:
             log.warning("%s", _KEYLESS_TRUSTING if self._trusted else _KEYLESS)
 

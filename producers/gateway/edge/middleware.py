@@ -33,10 +33,11 @@ class EdgeMiddleware:
         exchange = _Exchange(scope, receive, send)
         try:
             exchange.headers += await self._authenticator.admit(scope)
+            await self._serve(scope, exchange)
         except (ApiError, TurnstileError) as error:
+            if exchange.started:
+                raise
             await exchange.refuse(error if isinstance(error, ApiError) else translate(error))
-            return
-        await self._serve(scope, exchange)
 
     async def _serve(self, scope: Scope, exchange: "_Exchange") -> None:
         key = scope[CALLER].api_key

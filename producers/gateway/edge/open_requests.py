@@ -1,4 +1,4 @@
-"""The requests in progress of each API key, which end with their key."""
+"""The requests in progress of each API key: how many there may be, and their end with their key."""
 
 import asyncio
 from collections import defaultdict
@@ -6,24 +6,38 @@ from collections.abc import Iterator, Set
 from contextlib import contextmanager
 from typing import Any
 
+from turnstile.producers.gateway.edge.api_errors import ApiError
 from turnstile.producers.gateway.edge.body import Message, Receive
 from turnstile.turns.asyncio_tasks import end_all
 
 
 class OpenRequests:
-    """The requests in progress, by the id of their key."""
+    """The requests in progress, by the id of their key.
 
-    def __init__(self) -> None:
+    A key may have as many as are still free of `most` for all keys: alone it takes half of them, and another finds room.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most, self._count = most, 0
         self._ends: defaultdict[str, set[asyncio.Future[None]]] = defaultdict(set)
 
     @contextmanager
     def of(self, key: str) -> Iterator["asyncio.Future[None]"]:
-        """Note a request for as long as it is open, and give the future that is done when its key has been removed."""
+        """Note a request for as long as it is open, and give the future that is done when its key has been removed.
+
+        Raises:
+            ApiError: the key has too many (429).
+        """
+        if len(self._ends.get(key, ())) >= self._most - self._count:
+            message = "This API key has too many requests open; wait for the end of some."
+            raise ApiError(429, message, None, "too_many_open_requests", {"retry-after": "5", "connection": "close"})
         end = asyncio.get_running_loop().create_future()
         self._ends[key].add(end)
+        self._count += 1
         try:
             yield end
         finally:
+            self._count -= 1
             self._ends[key].discard(end)
             if not self._ends[key]:
                 del self._ends[key]

@@ -141,6 +141,20 @@ def test_silent_connections_make_room(redis_url: str, tmp_path: Path, sockets: E
         assert _closed(silent[0])
 
 
+def test_a_key_with_all_the_streams_it_can_have_leaves_room_for_others(
+    redis_url: str, tmp_path: Path, sockets: ExitStack, keys: list[NewKey]
+) -> None:
+    entries = json.dumps({key.digest: key.entry for key in keys})
+    with Gateway(redis_url, tmp_path, files="300", TURNSTILE_API_KEYS=entries) as gateway:
+        with gateway.sdk(api_key=keys[0].text) as sdk:
+            waiting = sdk.responses.create(input="hi", background=True)
+        stream = _head("GET", f"/v1/responses/{waiting.id}?stream=true", f"authorization: Bearer {keys[0].text}")
+        answers = [_connect(gateway, sockets, stream).recv(12) for _ in range(200)]
+        assert answers.index(b"HTTP/1.1 429") == (300 - 128) // 2
+        with gateway.sdk(api_key=keys[1].text) as sdk:
+            assert sdk.responses.create(input="hi", background=True).status == "queued"
+
+
 def test_the_limit_of_files_is_raised(redis_url: str, tmp_path: Path, sockets: ExitStack) -> None:
     with Gateway(redis_url, tmp_path, files="-S 64") as gateway:
         for _ in range(200):
