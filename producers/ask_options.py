@@ -19,6 +19,7 @@ class AskOptions(TypedDict, total=False):
     tools: list[dict[str, Any]] | None
     tool_choice: str | dict[str, Any] | None
     parallel_tool_calls: bool | None
+    parameters: dict[str, Any]
     truncation: str | None
     deadline_seconds: float | None
     store: bool

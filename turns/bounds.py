@@ -21,7 +21,7 @@ MOST_STORED_BYTES = MOST_CONTENT_BYTES + 1_048_576
 """Of one message of a history, with what LangChain keeps beside its content."""
 _SMALL_BYTES = {"name": 1_024, "model": 1_024, "metadata": 65_536, "webhook": 65_536, "tools": 262_144}
 # OpenAI takes 120,000 characters of names and values in a schema.
-_SMALL_BYTES |= {"response_format": 131_072, "request": 524_288}
+_SMALL_BYTES |= {"response_format": 131_072, "parameters": 131_072, "request": 524_288}
 _LONGEST_CHARACTER = 6  # bytes, as an escape
 _BRACKETS, _NO_BRACKETS = bytes.maketrans(b"[]{}", b"()()"), bytes(set(range(256)) - set(b"[]{}"))
 

@@ -2,8 +2,8 @@
 
 An item is JSON in the words of the Responses API:
 
-- `{"type": "message", "content": [part]}` with a part `{"type": "text", "text": …}`, or `{"type": "refusal", "refusal": …}`
-  where the text says why there is no answer;
+- `{"type": "message", "content": [part]}` with a part `{"type": "text", "text": …}`, and `logprobs` where the turn
+  asked for them, or `{"type": "refusal", "refusal": …}` where the text says why there is no answer;
 - `{"type": "function_call", "call_id": …, "name": …, "arguments": JSON text}`: an open call, which the client answers;
 - `{"type": "mcp_approval_request", "id": …, "name": …, "arguments": JSON text}`: an open call, which a person answers;
 - `{"type": "mcp_call", "id": …, "name": …, "arguments": JSON text, "output" or "error": text}`: a call that the worker ran;

@@ -11,6 +11,7 @@ from turnstile.turns.bounds import MOST_CONTENT_BYTES, encode_content, encode_op
 from turnstile.turns.celery_message import QUEUES
 from turnstile.turns.errors import InvalidTurn
 from turnstile.turns.output import MOST_OPEN_CALLS
+from turnstile.turns.parameters import check_parameters
 from turnstile.turns.text import loads
 from turnstile.turns.tools import check_choice, check_tools
 
@@ -75,6 +76,8 @@ class Options:
     """As in OpenAI's chat completions: `auto`, `none`, `required`, or the object that names a function."""
     parallel_tool_calls: bool | None = None
     """True: one answer may hold several calls. None: the model's own."""
+    parameters: dict[str, Any] = field(default_factory=dict)
+    """Further parameters for the model's server, which gets them as they are: `stop`, `seed`, `reasoning_effort`, `top_k`, …"""
     truncation: str | None = None
     """`disabled`: fail where the model has no room for the window of the history, and leave no message of it out."""
     deadline_seconds: float | None = None
@@ -121,6 +124,7 @@ class Options:
         _check(well_formed(self.answers), "answers", f"an object, call id → output, of {MOST_OPEN_CALLS} calls at most")
         stored = self.store and self.history is None
         _check(stored or not self.answers, "answers", "in a turn that is stored, and goes on with its session's history")
+        check_parameters(self.parameters)
         check_tools(self.tools or [])
         if self.tool_choice is not None:
             check_choice(self.tool_choice, self.tools or [])
@@ -153,7 +157,7 @@ _FORMS: tuple[tuple[Any, str, tuple[str, ...]], ...] = (
     (str, "text", ("queue", "name", "chain", "model", "instructions", "truncation")),
     (int, "a whole number", ("max_output_tokens",)),
     ((int, float), "a number", ("temperature", "top_p", "deadline_seconds")),
-    (dict, "an object", ("response_format", "metadata", "webhook", "request")),
+    (dict, "an object", ("response_format", "parameters", "metadata", "webhook", "request")),
     (list, "a list", ("history", "before", "tools")),
 )
 

@@ -82,6 +82,11 @@ class Settings(BaseModel):
         "comma-separated. Unset: `https:` of public hosts, and `data:`.",
     )
     max_body_bytes: forms.Count = Field(8_388_608, description="Maximum size of a request to the gateway, in bytes.")
+    strict_parameters: bool = Field(
+        False,
+        description="The gateway refuses parameters that OpenAI's API does not have, such as `top_k`, instead of passing them "
+        "to the model's server.",
+    )
     max_waiting_per_session: Annotated[int, Field(ge=1, le=MOST_WAITING)] = Field(
         1_000, description="Maximum waiting turns per session; 10,000 at most."
     )

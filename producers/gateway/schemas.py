@@ -1,7 +1,7 @@
 """The forms that several resources share: parts of request bodies, and of what is answered.
 
-A request follows OpenAI's API as far as turns can do it: anything else is refused by name, except a value that asks for
-nothing. The forms of answers are for the OpenAPI document; routes write answers without going through them.
+A request follows OpenAI's API as far as turns can do it: anything else is the model's server's, or is refused by name, except a
+value that asks for nothing. The forms of answers are for the OpenAPI document; routes write answers without going through them.
 """
 
 from collections.abc import Mapping
@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from turnstile.producers.gateway.edge.api_errors import unsupported
 from turnstile.turns.bounds import MOST_MESSAGES
+from turnstile.turns.parameters import OPENAI, TAKEN
 from turnstile.turns.question import Options
 
 Temperature = Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)]
@@ -49,16 +50,17 @@ Input = Annotated[str | list[Item], BeforeValidator(_few_messages)]
 
 
 class Part(BaseModel):
-    """An object in a request's body. `idle` names parameters that are not supported, with the values that ask for nothing."""
+    """An object in a request's body."""
 
     model_config = ConfigDict(extra="forbid", strict=True, populate_by_name=True)
     idle: ClassVar[Mapping[str, tuple[Any, ...]]] = {}
+    """Parameters that are not supported, with the values that ask for nothing."""
 
     @model_validator(mode="before")
     @classmethod
     def _one_stranger(cls, data: Any) -> Any:
         """Keep the first unknown name of many: pydantic would note a complaint about each."""
-        if not isinstance(data, dict):
+        if not isinstance(data, dict) or cls.model_config["extra"] == "allow":
             return data
         known = cls.model_fields.keys() | {field.alias for field in cls.model_fields.values()} | cls.idle.keys()
         stranger = next((name for name in data if name not in known), None)
@@ -66,10 +68,7 @@ class Part(BaseModel):
 
 
 class Body(Part):
-    """A request's body, or the part of one at `where`.
-
-    Idle parameters that are fields, too, are echoed back.
-    """
+    """The part of a request's body at `where`."""
 
     where: ClassVar[str] = ""
 
@@ -82,7 +81,7 @@ class Body(Part):
             asked = _without_nulls(data[name])
             if asked is not None and asked not in cls.idle[name]:
                 raise unsupported(cls.where + name)
-        return {name: value for name, value in data.items() if name not in cls.idle or name in cls.model_fields}
+        return {name: value for name, value in data.items() if name not in cls.idle}
 
 
 def _without_nulls(value: Any) -> Any:
@@ -114,7 +113,7 @@ class TextConfig(Body):
     """The form of the answer."""
 
     where = "text."
-    idle = {"verbosity": ("medium",)}
+    verbosity: ShortText | None = None
     format: Annotated[PlainFormat | SchemaFormat, Field(discriminator="type")] | None = None
 
 
@@ -125,17 +124,14 @@ class StreamOptions(Body):
     idle = {"include_obfuscation": (False,)}
 
 
-IDLE_ANYWHERE: dict[str, tuple[Any, ...]] = {
-    "moderation": (),
-    "prompt_cache_options": (),
-    "prompt_cache_retention": (),
-    "service_tier": ("auto", "default"),
-    "top_logprobs": (0,),
-}
+MOST_NAMED = 32
+"""Parameters that one error names."""
 
 
-class TurnRequest(Body):
-    """The fields that all requests for an answer have."""
+class TurnRequest(Part):
+    """The fields that all requests for an answer have. Others are the model's server's, but for those in `idle`."""
+
+    model_config = ConfigDict(extra="allow", strict=True, populate_by_name=True)
 
     model: Model | None = None
     stream: bool | None = None
@@ -146,9 +142,31 @@ class TurnRequest(Body):
     safety_identifier: ShortText | None = None
     prompt_cache_key: ShortText | None = None
 
-    def turn_options(self, **more: Any) -> Options:
+    def check(self, *, strict: bool) -> None:
+        """Raise ApiError, which names all parameters that nobody follows; `strict`: those that OpenAI's API lacks, too."""
+        names = [name for name in self.others() if name in self.idle or name in TAKEN or (strict and name not in OPENAI)]
+        if names:
+            raise unsupported(*names[:MOST_NAMED])
+
+    def others(self) -> Item:
+        """Return the parameters that are no fields, except those that ask for nothing."""
+        given = {name: (value, _without_nulls(value)) for name, value in (self.model_extra or {}).items()}
+        return {
+            name: value for name, (value, asked) in given.items() if asked is not None and asked not in self.idle.get(name, ())
+        }
+
+    def turn_options(self, *, parameters: Mapping[str, Any] | None = None, **more: Any) -> Options:
         """Return the options of the turn: those of these fields, and more."""
-        return Options(model=self.model, temperature=self.temperature, top_p=self.top_p, metadata=self.metadata or {}, **more)
+        own = {"user": self.user, "safety_identifier": self.safety_identifier, "prompt_cache_key": self.prompt_cache_key}
+        sent = {**own, **self.others(), **(parameters or {})}
+        return Options(
+            model=self.model,
+            temperature=self.temperature,
+            top_p=self.top_p,
+            metadata=self.metadata or {},
+            parameters={name: value for name, value in sent.items() if value is not None},
+            **more,
+        )
 
 
 class Answer(BaseModel):

@@ -53,7 +53,7 @@ _UNKNOWN_CHAIN = Failure(
 _FILTERED = Failure("content_filter", "The model's content filter stopped the answer.", retryable=False)
 _MODEL_OPTIONS = (
     *("name", "model", "instructions", "temperature", "top_p", "max_output_tokens", "response_format"),
-    *("tools", "tool_choice", "parallel_tool_calls"),
+    *("tools", "tool_choice", "parallel_tool_calls", "parameters"),
 )
 
 _HANDOVER_SECONDS = 0.25
@@ -190,7 +190,7 @@ class Attempt:
             self._stream.hear(event)
 
     def _model_options(self) -> dict[str, Any]:
-        return {name: value for name in _MODEL_OPTIONS if (value := getattr(self.claim.options, name)) is not None}
+        return {name: value for name in _MODEL_OPTIONS if (value := getattr(self.claim.options, name)) not in (None, {})}
 
     def _remaining(self) -> float:
         allowed = self.claim.options.deadline_seconds or self._settings.turn_seconds

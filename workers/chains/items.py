@@ -1,27 +1,41 @@
 """The output items of a model's message."""
 
 import uuid
+from typing import Any
 
 from langchain_core.messages import AIMessage, AIMessageChunk, InvalidToolCall, ToolCall, message_chunk_to_message
 
 from turnstile.memory.calls import calls_of
 from turnstile.memory.element import call_item, reasoning_text
 from turnstile.turns.output import Output, reasoned, refused, said
-from turnstile.turns.text import loads, whole
+from turnstile.turns.text import dumps, loads, whole
 
 CUT_OFF = ("length", "content_filter")
 """Reasons to finish with which a model has not said all."""
+MOST_LOGPROBS_BYTES = 4_194_304
+"""Of one answer's probabilities of tokens, as JSON; larger ones are not kept."""
 _MOST_ID = 200
 """Characters in a call's id; an answer to a longer one is refused."""
 
 
 def items_of(message: AIMessage, refusal: bool = False) -> Output:
-    """Return what a message says, in order: reasoning, text, and calls, all of which are the client's."""
+    """Return what a message says, in order: reasoning, text, and calls, all of which are the client's.
+
+    The probabilities of tokens, which a history has no use for, move from the message to its text.
+    """
     text = whole(str(message.text))
     calls = tuple(map(call_item, calls_of(message)))
     spoken = (refused if refusal else said)(text) if text or not calls else ()
+    if (logprobs := _take_logprobs(message)) and spoken:
+        spoken[0]["content"][0]["logprobs"] = logprobs
     reasoning = whole(reasoning_text(message.content, message.additional_kwargs))
     return (*([reasoned(reasoning)] if reasoning else ()), *spoken, *calls)
+
+
+def _take_logprobs(message: AIMessage) -> list[Any]:
+    found = message.response_metadata.pop("logprobs", None)
+    tokens = found.get("content") if isinstance(found, dict) else None
+    return tokens if isinstance(tokens, list) and len(dumps(tokens)) <= MOST_LOGPROBS_BYTES else []
 
 
 def whole_message(chunk: AIMessageChunk) -> AIMessage:

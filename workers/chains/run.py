@@ -77,7 +77,7 @@ class TurnLost(Exception):
 
 _CONFIGURABLE = (
     *("model", "temperature", "top_p", "max_output_tokens", "instructions", "response_format"),
-    *("tools", "tool_choice", "parallel_tool_calls"),
+    *("tools", "tool_choice", "parallel_tool_calls", "parameters"),
 )
 
 ChainEvent = TextDelta | RefusalDelta | ReasoningDelta

@@ -46,6 +46,8 @@ class Answer:
     prompt_tokens: int
     calls: Sequence[Call] = ()
     reasoning: Sequence[str] = ()
+    top_logprobs: int | None = None
+    """The number of alternatives to tell with each token's probability; None: no probabilities."""
 
     @property
     def kind(self) -> str:
@@ -80,10 +82,18 @@ def answer(request: Mapping[str, Any], question: str, think: bool = False) -> An
     if calls := next_calls(request, question):
         return Answer((), "tool_calls", prompt_tokens, calls, reasoning)
     earlier = [text_of(message.get("content")) for message in messages if message.get("role") == "user"][:-1]
-    pieces = _PIECE.findall(_formed(results(messages) or _reply(question, earlier), request.get("response_format")))
+    text = _formed(results(messages) or _reply(question, earlier), request.get("response_format"))
+    pieces = _PIECE.findall(_stopped(text, request.get("stop")))
+    top = request.get("top_logprobs") or 0 if request.get("logprobs") else None
     if most is not None and len(pieces) > most:
-        return Answer(pieces[:most], "length", prompt_tokens, (), reasoning)
-    return Answer(pieces, "stop", prompt_tokens, (), reasoning)
+        return Answer(pieces[:most], "length", prompt_tokens, (), reasoning, top)
+    return Answer(pieces, "stop", prompt_tokens, (), reasoning, top)
+
+
+def _stopped(text: str, stop: Any) -> str:
+    """Return the text up to the first of the words that end it."""
+    words = [word for word in (stop if isinstance(stop, list) else [stop]) if isinstance(word, str) and word in text]
+    return text[: min(map(text.find, words), default=len(text))]
 
 
 def most_tokens(request: Mapping[str, Any]) -> Any:
@@ -122,7 +132,8 @@ def completion(answer: Answer) -> bytes:
         message["reasoning_content"] = "".join(answer.reasoning)
     if answer.calls:
         message["tool_calls"] = [_call(call, call.arguments) for call in answer.calls]
-    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": answer.reported_reason}
+    logprobs = _logprobs(answer.pieces, answer)
+    choice = {"index": 0, "message": message, "logprobs": logprobs, "finish_reason": answer.reported_reason}
     return _dump({**_envelope("chat.completion"), "choices": [choice], "usage": answer.usage})
 
 
@@ -139,7 +150,7 @@ def _events(answer: Answer, include_usage: bool) -> Iterator[bytes]:
     for text in _grouped(answer.reasoning):
         yield _event(envelope, {"reasoning_content": text})
     for text in _grouped(answer.pieces):
-        yield _event(envelope, {answer.kind: text})
+        yield _event(envelope, {answer.kind: text}, logprobs=_logprobs([text], answer))
     for place, call in enumerate(answer.calls):
         yield _event(envelope, {"tool_calls": [{"index": place, **_call(call, "")}]})
         for text in _grouped(_PIECE.findall(call.arguments)):
@@ -160,8 +171,21 @@ def _call(call: Call, arguments: str) -> dict[str, Any]:
     return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": arguments}}
 
 
-def _event(envelope: Mapping[str, Any], delta: Mapping[str, Any], finish_reason: str | None = None) -> bytes:
-    choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
+def _logprobs(pieces: Sequence[str], answer: Answer) -> dict[str, Any] | None:
+    """Return probabilities of tokens, all of which are certain: there is nothing else that the stand-in could have said."""
+    if answer.top_logprobs is None:
+        return None
+    tokens = [{"token": piece, "logprob": 0.0, "bytes": list(piece.encode())} for piece in pieces]
+    return {"content": [{**token, "top_logprobs": [token][: answer.top_logprobs]} for token in tokens], "refusal": None}
+
+
+def _event(
+    envelope: Mapping[str, Any],
+    delta: Mapping[str, Any],
+    finish_reason: str | None = None,
+    logprobs: Mapping[str, Any] | None = None,
+) -> bytes:
+    choice = {"index": 0, "delta": delta, "logprobs": logprobs, "finish_reason": finish_reason}
     return b"data: " + _dump({**envelope, "choices": [choice]}) + b"\n\n"
 
 

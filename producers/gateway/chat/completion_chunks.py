@@ -28,9 +28,9 @@ class Chunks:
         self._thinks = True
         self._thought = False
 
-    def chunk(self, delta: dict[str, Any], reason: str | None = None) -> bytes:
+    def chunk(self, delta: dict[str, Any], reason: str | None = None, logprobs: dict[str, Any] | None = None) -> bytes:
         """Return one chunk."""
-        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": reason}
+        choice = {"index": 0, "delta": delta, "logprobs": logprobs, "finish_reason": reason}
         return sse.data({**self._head, "choices": [choice]})
 
     def restart(self) -> None:
@@ -66,7 +66,7 @@ class Chunks:
         if self._text != self._sent:
             raise _changed()
         last += b"".join(map(self.chunk, rendering.call_deltas(record)))
-        last += self.chunk({}, rendering.finish_reason(record))
+        last += self.chunk({}, rendering.finish_reason(record), rendering.logprobs(record))
         if usage:
             last += sse.data({**self._head, "choices": [], "usage": rendering.chat_usage(record)})
         return last + sse.data("[DONE]")

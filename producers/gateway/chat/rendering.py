@@ -7,7 +7,7 @@ from turnstile.memory.element import REASONING
 from turnstile.producers.gateway.chat.schemas import OLD_CALLS
 from turnstile.producers.gateway.edge.caller import RESPONSE
 from turnstile.producers.gateway.records import CONTENT_FILTER, token_usage
-from turnstile.turns.output import call_name, open_calls, reasoning_of
+from turnstile.turns.output import call_name, open_calls, parts_of, reasoning_of
 from turnstile.turns.states import State
 from turnstile.turns.turn import Record
 
@@ -21,7 +21,7 @@ def completion(record: Record, model: str) -> dict[str, Any]:
         said[REASONING] = reasoning
     if calls := tool_calls(record):
         said |= {"content": record.answer or None, **_called(record, calls)}
-    choice = {"index": 0, "message": said, "logprobs": None, "finish_reason": finish_reason(record)}
+    choice = {"index": 0, "message": said, "logprobs": logprobs(record), "finish_reason": finish_reason(record)}
     return {
         **completion_head(record, model, "chat.completion"),
         "choices": [choice],
@@ -39,6 +39,12 @@ def completion_head(record: Record, model: str, kind: str) -> dict[str, Any]:
         "service_tier": "default",
         "system_fingerprint": None,
     }
+
+
+def logprobs(record: Record) -> dict[str, Any] | None:
+    """Return the probabilities of the answer's tokens; None where the turn did not ask for them."""
+    tokens = [token for part in parts_of(record.output) for token in part.get("logprobs", ())]
+    return {"content": tokens, "refusal": None} if tokens else None
 
 
 def tool_calls(record: Record) -> list[dict[str, Any]]:

@@ -6,7 +6,6 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from turnstile.producers.gateway.schemas import (
-    IDLE_ANYWHERE,
     Answer,
     Item,
     Messages,
@@ -46,21 +45,11 @@ class ChatRequest(TurnRequest):
     """POST /v1/chat/completions."""
 
     idle: ClassVar[Mapping[str, tuple[Any, ...]]] = {
-        **IDLE_ANYWHERE,
         "audio": (),
-        "frequency_penalty": (0,),
-        "logit_bias": ({},),
-        "logprobs": (False,),
         "modalities": (["text"],),
+        "moderation": (),
         "n": (1,),
-        "prediction": (),
-        "presence_penalty": (0,),
-        "reasoning_effort": (),
-        "seed": (),
-        "stop": ([],),
         "store": (False,),
-        "verbosity": ("medium",),
-        "web_search_options": (),
     }
 
     messages: Messages = Field(min_length=1)

@@ -21,6 +21,7 @@ from turnstile.turns.errors import (
     UnknownSession,
     UnknownTurn,
 )
+from turnstile.turns.parameters import listed
 
 INTERNAL = "Internal server error."
 NO_RETRY = {"x-should-retry": "false"}
@@ -64,9 +65,10 @@ def invalid(param: str, message: str, code: str | None = None) -> ApiError:
     return ApiError(400, message, param, code)
 
 
-def unsupported(param: str) -> ApiError:
-    """Return the error of a request for something that OpenAI supports and this gateway does not."""
-    return invalid(param, f"`{param}` is not supported.", "unsupported_parameter")
+def unsupported(param: str, *more: str) -> ApiError:
+    """Return the error of a request for what this gateway does not support; it names all."""
+    message = f"{listed((param, *more))} {'are' if more else 'is'} not supported."
+    return invalid(param, message, "unsupported_parameter")
 
 
 def missing(param: str, kind: str, id: str) -> ApiError:

@@ -7,11 +7,11 @@ from pydantic import model_validator
 
 from turnstile.producers.gateway.edge.api_errors import invalid
 from turnstile.producers.gateway.schemas import (
-    IDLE_ANYWHERE,
     Answer,
     Input,
     Part,
     SchemaFormat,
+    ShortText,
     StreamOptions,
     TextConfig,
     Tokens,
@@ -26,20 +26,29 @@ class ConversationReference(Part):
     id: str
 
 
+class Reasoning(Part):
+    """The model's reasoning: its effort goes to the model, the rest is shown again."""
+
+    effort: ShortText | None = None
+    summary: ShortText | None = None
+    generate_summary: ShortText | None = None
+    context: ShortText | None = None
+    mode: ShortText | None = None
+
+
 class ResponseRequest(TurnRequest):
     """POST /v1/responses."""
 
     idle: ClassVar[Mapping[str, tuple[Any, ...]]] = {
-        **IDLE_ANYWHERE,
         "access_programs": (),
         "background_options": (),
         "context_management": ([],),
         "image": (),
+        "moderation": (),
         "include": ([], ["message.input_image.image_url"]),
         "max_tool_calls": (),
         "parallel_tool_calls": (True, False),
         "prompt": (),
-        "reasoning": ({},),
         "tool_choice": ("auto", "none"),
         "tools": ([],),
     }
@@ -54,6 +63,8 @@ class ResponseRequest(TurnRequest):
     max_output_tokens: Tokens | None = None
     text: TextConfig | None = None
     truncation: Literal["auto", "disabled"] | None = None
+    reasoning: Reasoning | None = None
+    top_logprobs: int | None = None
     parallel_tool_calls: bool | None = None
     tool_choice: Literal["auto", "none"] | None = None
 
@@ -79,8 +90,13 @@ class ResponseRequest(TurnRequest):
             "user": self.user,
             "safety_identifier": self.safety_identifier,
             "prompt_cache_key": self.prompt_cache_key,
+            "reasoning": self.reasoning.model_dump(exclude_none=True) if self.reasoning else None,
+            "verbosity": self.text.verbosity if self.text else None,
+            "top_logprobs": self.top_logprobs,
+            **{name: self.others().get(name) for name in ("service_tier", "prompt_cache_retention")},
         }
         return self.turn_options(
+            parameters=self._parameters(),
             instructions=self.instructions,
             max_output_tokens=self.max_output_tokens,
             response_format=self._response_format(),
@@ -89,6 +105,15 @@ class ResponseRequest(TurnRequest):
             before=before,
             request={name: value for name, value in shown.items() if value is not None},
         )
+
+    def _parameters(self) -> dict[str, Any]:
+        """Return the model's parameters that have other names in chat completions."""
+        return {
+            "reasoning_effort": self.reasoning.effort if self.reasoning else None,
+            "verbosity": self.text.verbosity if self.text else None,
+            "logprobs": True if self.top_logprobs else None,
+            "top_logprobs": self.top_logprobs or None,
+        }
 
     def _response_format(self) -> dict[str, Any] | None:
         wanted = self.text.format if self.text else None

@@ -19,6 +19,7 @@ from turnstile.turns.turn import Record
 
 async def submit(backend: Backend, caller: Caller, body: ResponseRequest, key: str | None, receive: Receive) -> str:
     """Have a turn accepted, and return its id. The same `key` is the same turn."""
+    body.check(strict=backend.settings.strict_parameters)
     before, question = split_question(read_items(body.input, "input"), "input")
     destination = webhook(backend.settings, caller, body.metadata or {}, background=bool(body.background))
     options = await backend.chosen(replace(body.options(before), webhook=destination))

@@ -19,6 +19,14 @@ def wrong_response(param: str | None, **body: Any) -> Any:
     return pytest.param(body, param, id=f"{param}: {str(body)[:60]}")
 
 
+def deep(levels: int) -> Any:
+    """Return an object in an object in an object …"""
+    value: Any = 1
+    for _ in range(levels):
+        value = {"x": value}
+    return value
+
+
 WRONG_RESPONSES = [
     wrong_response("input"),
     wrong_response("input", input=None),
@@ -69,17 +77,18 @@ WRONG_RESPONSES = [
     wrong_response("tools", input="hi", tools=[{"type": "web_search"}]),
     wrong_response("tool_choice", input="hi", tool_choice="required"),
     wrong_response("tool_choice", input="hi", tool_choice={}),
-    wrong_response("reasoning", input="hi", reasoning={"effort": "low"}),
     wrong_response("include", input="hi", include=["reasoning.encrypted_content"]),
     wrong_response("prompt", input="hi", prompt={"id": "p"}),
-    wrong_response("service_tier", input="hi", service_tier="flex"),
-    wrong_response("top_logprobs", input="hi", top_logprobs=3),
     wrong_response("truncation", input="hi", truncation="sometimes"),
+    wrong_response("reasoning.effort", input="hi", reasoning={"effort": 5}),
+    wrong_response("reasoning.surprise", input="hi", reasoning={"surprise": 5}),
+    wrong_response("moderation", input="hi", moderation={"model": "m"}),
+    wrong_response("max_tokens", input="hi", max_tokens=5),
+    wrong_response("parameters", input="hi", surprise={"x": "y" * 131_072}),
+    wrong_response("parameters", input="hi", surprise=deep(70)),
     wrong_response("text.format.type", input="hi", text={"format": {"type": "grammar"}}),
     wrong_response("text.format.schema", input="hi", text={"format": {"type": "json_schema", "name": "x"}}),
-    wrong_response("text.verbosity", input="hi", text={"verbosity": "low"}),
     wrong_response("stream_options.include_obfuscation", input="hi", stream_options={"include_obfuscation": True}),
-    wrong_response("surprise", input="hi", surprise=1),
 ]
 
 
@@ -117,19 +126,18 @@ WRONG_CHATS: list[tuple[dict[str, Any], str]] = [
     ({"messages": [{**HI, "tool_calls": [{}]}]}, "messages[0].tool_calls"),
     ({"messages": [{"role": "assistant", "content": None, "refusal": 5}, HI]}, "messages[0].refusal"),
     ({"messages": [HI], "n": 2}, "n"),
-    ({"messages": [HI], "stop": ["."]}, "stop"),
-    ({"messages": [HI], "seed": 1}, "seed"),
-    ({"messages": [HI], "logprobs": True}, "logprobs"),
+    ({"messages": [HI], "modalities": ["text", "audio"], "audio": {"voice": "ash"}}, "modalities"),
+    ({"messages": [HI], "extra_body": {"top_k": 1}}, "extra_body"),
+    ({"messages": [HI], "surprise": deep(70)}, "parameters"),
+    ({"messages": [HI], "logit_bias": {str(n): 1 for n in range(20_000)}}, "parameters"),
     ({"messages": [HI], "tools": [{"type": "function"}]}, "tools[0]"),
     ({"messages": [HI], "tools": [{"type": "custom", "custom": {"name": "x"}}]}, "tools[0]"),
     ({"messages": [HI], "tool_choice": "required"}, "tool_choice"),
-    ({"messages": [HI], "presence_penalty": 1}, "presence_penalty"),
     ({"messages": [HI], "response_format": {"type": "xml"}}, "response_format.type"),
     ({"messages": [HI], "max_tokens": -1}, "max_tokens"),
     ({"messages": [HI], "metadata": {"session_id": "a/b"}}, "metadata.session_id"),
     ({"messages": [HI], "store": True}, "store"),
     ({"messages": [{**HI, "name": 5}]}, "messages[0].name"),
-    ({"messages": [HI], "surprise": 1}, "surprise"),
 ]
 
 
@@ -222,7 +230,7 @@ CPU_SECONDS = 2.0
 UNKNOWN = '"k%d":1'
 IN_FORMAT = '{"input":"hi","text":{"format":{"type":"text",%s}}}'
 FLOODS = {
-    "unknown parameters": ("/v1/responses", '{"input":"hi",%s}', UNKNOWN, "k0"),
+    "unknown parameters": ("/v1/responses", '{"input":"hi",%s}', UNKNOWN, "parameters"),
     "unknown parts of a format": ("/v1/responses", IN_FORMAT, UNKNOWN, "text.format.k0"),
     "unknown parts of an id": ("/v1/responses", '{"input":"hi","conversation":{"id":"a",%s}}', UNKNOWN, "conversation.k0"),
     "metadata": ("/v1/conversations", '{"metadata":{%s}}', UNKNOWN, "metadata"),

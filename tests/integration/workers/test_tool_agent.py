@@ -70,10 +70,10 @@ async def test_a_plain_question_is_one_call_of_the_model(agent: Agent) -> None:
 async def test_the_options_of_a_turn_reach_the_model(agent: Agent) -> None:
     wanted = {"type": "json_object"}
     options = {"model": "other", "temperature": 0.5, "top_p": 0.9, "max_output_tokens": 50, "instructions": "Be {kind}"}
-    await agent.ask("Hello", **options, response_format=wanted, parallel_tool_calls=False)
+    await agent.ask("Hello", **options, response_format=wanted, parallel_tool_calls=False, parameters={"top_k": 5})
     [seen] = agent.server.seen
     assert (seen["model"], seen["temperature"], seen["top_p"], seen["max_completion_tokens"]) == ("other", 0.5, 0.9, 50)
-    assert (seen["response_format"], seen["parallel_tool_calls"]) == (wanted, False)
+    assert (seen["response_format"], seen["parallel_tool_calls"], seen["top_k"]) == (wanted, False, 5)
     assert seen["messages"][0]["content"] == "Be {kind}"
 
 

@@ -139,3 +139,16 @@ async def test_tools_of_messages_before_the_question_reach_the_model_in_pairs(
     ]
     await turn(flaky, chain, "a", "Well?", before=before)
     assert [message["role"] for message in offline.seen[0]["messages"]] == ["system", "user", "assistant", "tool", "user"]
+
+
+@BOTH
+async def test_further_parameters_reach_the_model_as_they_are(
+    flaky: Flaky, chain: Chain, offline: OfflineModel, stream: bool
+) -> None:
+    sent = {"seed": 1, "stop": ["."], "reasoning_effort": "low", "top_k": 5, "chat_template_kwargs": {"enable_thinking": False}}
+    wanted = {"type": "json_object"}
+    await turn(flaky, chain, "a", "Hello", parameters=sent, response_format=wanted, tools=TOOLS, stream=stream)
+    [seen] = offline.seen
+    assert {name: seen[name] for name in (*sent, "response_format", "tools")} == {
+        **sent, "response_format": wanted, "tools": TOOLS
+    }  # fmt: skip

@@ -88,3 +88,19 @@ def test_messages_that_are_none_are_refused(messages: list[Any]) -> None:
         Options(history=messages)
     with pytest.raises(InvalidTurn, match="role"):
         Options(before=messages)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "told"),
+    [
+        ({"stream": True, "top_k": 1, "messages": []}, "`parameters` cannot hold `messages`, `stream`"),
+        ({"api_key": "secret"}, "`api_key`"),
+        ({"": 1}, "name → value"),
+        ({5: 1}, "name → value"),
+    ],
+)
+def test_parameters_that_are_none_of_the_models(parameters: Any, told: str) -> None:
+    with pytest.raises(InvalidTurn, match=told) as caught:
+        Options(parameters=parameters)
+    assert caught.value.param == "parameters"
+    assert "secret" not in str(caught.value)

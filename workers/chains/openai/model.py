@@ -178,17 +178,17 @@ def call_options(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return a turn's options as ChatOpenAI's call arguments, for `bind`.
 
     Known: `model`, `temperature`, `top_p`, `max_output_tokens`, `tools` with `tool_choice` and `parallel_tool_calls` (as in
-    Chat Completions), and `text` (`{"format": …}`, as in the Responses API) or `response_format` (as in Chat Completions).
-    Others are not the model's, and are left out.
+    Chat Completions), `text` (`{"format": …}`, as in the Responses API) or `response_format` (as in Chat Completions), and
+    `parameters`, which are sent as they are. Others are not the model's, and are left out.
     """
     known = (*_PLAIN_OPTIONS, *(_TOOL_OPTIONS if options.get("tools") else ()))
     arguments = {name: options[name] for name in known if options.get(name) is not None}
     if options.get("max_output_tokens") is not None:
         arguments["max_completion_tokens"] = options["max_output_tokens"]
     wanted = options.get("response_format") or _response_format((options.get("text") or {}).get("format"))
-    if wanted:
-        # As a plain argument, langchain would send it through the SDK's parsing helpers.
-        arguments["extra_body"] = {"response_format": wanted}
+    # As a plain argument, langchain would send a format through the SDK's parsing helpers.
+    if body := {**(options.get("parameters") or {}), **({"response_format": wanted} if wanted else {})}:
+        arguments["extra_body"] = body
     return arguments
 
 
