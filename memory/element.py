@@ -10,7 +10,7 @@ from typing import Any, TypedDict
 
 from turnstile.turns.bounds import MOST_STORED_BYTES
 from turnstile.turns.output import Item, called
-from turnstile.turns.text import dumps, loads_stored
+from turnstile.turns.text import dumps, loads, loads_stored
 
 MARK = "turnstile"
 REFUSAL = "refusal"
@@ -131,6 +131,25 @@ def of_role(role: str, content: str | list[Any], mark: Mark) -> Element:
     if role == _DEVELOPER:
         data["additional_kwargs"] = {_DEVELOPER_KEY: _DEVELOPER}
     return Element(_TYPES[role], data, mark)
+
+
+def of_call(call: Item, mark: Mark) -> Element:
+    """Return the element of an assistant's message that makes one call; arguments that are no object stay as written."""
+    try:
+        arguments = loads(call["arguments"])
+    except ValueError:
+        arguments = None
+    told = {"name": call["name"], "id": call["call_id"]}
+    if isinstance(arguments, dict):
+        made: dict[str, Any] = {"tool_calls": [{**told, "args": arguments, "type": "tool_call"}]}
+    else:
+        made = {"invalid_tool_calls": [{**told, "args": call["arguments"], "error": None, "type": "invalid_tool_call"}]}
+    return Element("ai", {"content": "", "type": "ai", **made}, mark)
+
+
+def of_output(call_id: str, output: str, mark: Mark) -> Element:
+    """Return the element of a tool's message, which answers a call."""
+    return Element("tool", {"content": output, "type": "tool", "tool_call_id": call_id}, mark)
 
 
 def call_item(call: dict[str, Any]) -> Item:

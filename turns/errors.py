@@ -104,15 +104,29 @@ class TurnConflict(TurnRefused):
 
 
 class CallNotOpen(TurnRefused):
-    """No such call waits for an answer: it never did, was answered already, or the time for it is over."""
+    """No such call waits for an answer: it never did, was answered already, or the time for it is over.
+
+    `call` is its id, where one is to blame.
+    """
 
     code = "call_not_open"
 
+    def __init__(self, message: str, call: str = "") -> None:
+        super().__init__(message)
+        self.call = call
+
 
 class CallNotAnswered(TurnRefused):
-    """An open call has no answer among those given, or one that decides nothing: answer all open calls at once."""
+    """An open call has no answer among those given, or one that decides nothing: answer all open calls at once.
+
+    `call` is its id, where it has no answer.
+    """
 
     code = "call_not_answered"
+
+    def __init__(self, message: str, call: str = "") -> None:
+        super().__init__(message)
+        self.call = call
 
 
 class SessionHeld(TurnRefused):

@@ -1,43 +1,40 @@
-"""Messages in their three forms: items of the Responses API, messages of chat completions, elements of a history."""
+"""What messages say, in the forms of both APIs: of items of the Responses API, and of messages of chat completions."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from turnstile.memory.element import Element, of_role
 from turnstile.producers.gateway.edge.api_errors import invalid, unsupported
-from turnstile.turns.bounds import check_messages
 
 Part = dict[str, Any]
 Message = dict[str, Any]
 
 ROLES = ("user", "assistant", "system", "developer")
-_SHOWN = {"function": "tool", **{role: role for role in (*ROLES, "tool")}}
 
 
-def read_items(items: str | Sequence[Mapping[str, Any]], param: str) -> list[Message]:
-    """Return items of the Responses API as chat messages, oldest first. Raises ApiError with the place under `param`."""
-    if isinstance(items, str):
-        return [{"role": "user", "content": _text(items, param)}]
-    check_messages(items, param)
-    return [_read_item(item, f"{param}[{n}]") for n, item in enumerate(items)]
-
-
-def _read_item(item: Mapping[str, Any], param: str) -> Message:
-    kind = item.get("type", "message")
-    if kind != "message":
-        raise unsupported(f"{param}.type")
+def read_item(item: Mapping[str, Any], param: str) -> Message:
+    """Return a message of the Responses API as a chat message. Raises ApiError with the place under `param`."""
     return _message(item, param, _ITEM_PARTS)
 
 
-def split_question(messages: list[Message], param: str) -> tuple[list[Message], str | list[Part]]:
-    """Return the messages before the last, and the last one's content: the question. Raises ApiError if it is not a user's."""
-    if not messages or messages[-1]["role"] != "user":
-        raise invalid(param, f"The last of `{param}` must be a message with the role `user`: the question.", "no_question")
-    question = messages[-1]["content"]
-    if isinstance(question, str):
-        _text(question, f"{param}[{len(messages) - 1}].content")
-    return messages[:-1], question
+def read_output(content: Any, param: str) -> str:
+    """Return what a tool gave back: a text, or parts of text. Raises ApiError."""
+    if content in ("", []):
+        return ""
+    read = read_content(content, param, _ITEM_PARTS)
+    if not isinstance(read, str):
+        raise invalid(param, f"`{param}`: the output of a function is text.", "invalid_value")
+    return read
+
+
+def is_text(message: Message) -> bool:
+    """Return whether a message says something: a text that is not blank, or a content part."""
+    content = message["content"]
+    return bool(content.strip()) if isinstance(content, str) else any(map(_says_something, content))
+
+
+def _says_something(part: Mapping[str, Any]) -> bool:
+    return part["type"] != "text" or bool(part["text"].strip())
 
 
 _Reader = Callable[[Mapping[str, Any], str], Part]
@@ -85,12 +82,6 @@ def _part(part: Any, param: str, readers: Mapping[str, _Reader]) -> Part:
     if kind not in readers:
         raise invalid(f"{param}.type", f"A part of this type is not supported; {', '.join(readers)} are.", "unsupported_value")
     return readers[kind](part, param)
-
-
-def _text(value: Any, param: str) -> str:
-    if not isinstance(value, str) or not value.strip():
-        raise invalid(param, f"`{param}` must be a text that is not empty.", "invalid_value")
-    return value
 
 
 def text_at(part: Mapping[str, Any], name: str, param: str) -> str:
@@ -161,46 +152,3 @@ CHAT_PARTS: dict[str, _Reader] = {
     "refusal": _read_refusal,
     **{name: _read_wrapped(name) for name in ("image_url", "file", "input_audio")},
 }
-
-
-def stored(message: Message, item: str, at: int) -> Element:
-    """Return the history's element for a message that no turn brought: item id `item`, added at `at` ms."""
-    return of_role(message["role"], message["content"], {"item": item, "at": at})
-
-
-def shown_role(element: Element) -> str:
-    """Return the role of a history's element as the Conversations API names it."""
-    return "developer" if element.by_developer else _SHOWN.get(element.role, "unknown")
-
-
-def shown_item(id: str, role: str, content: str | list[Any], status: str = "completed") -> dict[str, Any]:
-    """Return a message as an item of the Responses and Conversations API."""
-    kind = "output_text" if role == "assistant" else "input_text"
-    parts: list[Any] = [{"type": "text", "text": content}] if isinstance(content, str) else content
-    shown = [_show_part({"type": "text", "text": p} if isinstance(p, str) else p, kind) for p in parts]
-    return {"id": id, "type": "message", "role": role, "status": status, "content": [p for p in shown if p]}
-
-
-def output_text(text: str) -> Part:
-    """Return the part of a model's text."""
-    return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
-
-
-def refusal(text: str) -> Part:
-    """Return the part of a model's refusal to answer."""
-    return {"type": "refusal", "refusal": text}
-
-
-def _show_part(part: Mapping[str, Any], text_kind: str) -> Part | None:
-    match part:
-        case {"type": "text", "text": str(text)}:
-            return output_text(text) if text_kind == "output_text" else {"type": "input_text", "text": text}
-        case {"type": "refusal", "refusal": str(text)}:
-            return refusal(text)
-        case {"type": "image_url", "image_url": {"url": str(url), **more}}:
-            return {"type": "input_image", "image_url": url, "detail": more.get("detail", "auto"), "file_id": None}
-        case {"type": "file", "file": dict(file)}:
-            return {"type": "input_file", **file}
-        case {"type": "input_audio", "input_audio": dict(audio)}:
-            return {"type": "input_audio", "input_audio": audio}
-    return None

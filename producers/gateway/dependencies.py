@@ -17,10 +17,19 @@ MESSAGE_ID = "client_message_id"
 """In a request's metadata: a client's own id of its message, which works as an idempotency key."""
 
 IdempotencyKey = Annotated[str | None, Header(max_length=255, description="The same key is the same response.")]
-Include = Annotated[
-    list[Literal["message.input_image.image_url"]] | None,
-    Query(description="Always included; there is nothing else to include."),
+Includable = Literal[
+    "code_interpreter_call.outputs",
+    "computer_call_output.output.image_url",
+    "file_search_call.results",
+    "message.input_image.image_url",
+    "message.output_text.logprobs",
+    "reasoning.encrypted_content",
+    "web_search_call.action.sources",
+    "web_search_call.results",
 ]
+"""Parts of items that a client may want. What there is, is always included; the model is asked for probabilities alone."""
+LOGPROBS = "message.output_text.logprobs"
+Include = Annotated[list[Includable] | None, Query(description="What there is, is always included.")]
 
 
 async def backend_of(request: Request) -> Backend:

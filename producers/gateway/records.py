@@ -1,33 +1,13 @@
-"""The parts of a turn's record that every resource shows: ids of items, the outcome in the API's words, tokens."""
+"""The parts of a turn's record that every resource shows: the outcome in the API's words, tokens."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from turnstile.producers.gateway.edge.caller import RESPONSE
 from turnstile.turns.states import State
 from turnstile.turns.turn import Record
 
 CONTENT_FILTER = "content_filter"
-
-_ITEM_ID = re.compile(r"(?:msg|fc|fco|rs)_(?P<turn>.+?)(?:_[ia]\d+)?(?:_c\d+)?")
-
-
-def input_id(turn: str, place: int) -> str:
-    """Return the id of the message at `place` among those that a turn brings to its conversation."""
-    return f"msg_{turn.removeprefix(RESPONSE)}_i{place}"
-
-
-def output_id(turn: str, attempt: int) -> str:
-    """Return the id of the answer that an attempt wrote."""
-    return f"msg_{turn.removeprefix(RESPONSE)}" + (f"_a{attempt}" if attempt > 1 else "")
-
-
-def turn_part(item: str) -> str | None:
-    """Return the part of an item's id that names its turn; None if it is no item's id."""
-    found = _ITEM_ID.fullmatch(item)
-    return found["turn"] if found else None
 
 
 def as_shown(record: Record) -> Record:

@@ -13,6 +13,7 @@ from turnstile.producers.gateway.edge.api_errors import unsupported
 from turnstile.turns.bounds import MOST_MESSAGES
 from turnstile.turns.parameters import OPENAI, TAKEN
 from turnstile.turns.question import Options
+from turnstile.turns.tools import MOST_TOOLS
 
 Temperature = Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)]
 Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
@@ -47,6 +48,15 @@ def _few_messages(messages: Any) -> Any:
 
 Messages = Annotated[list[Item], BeforeValidator(_few_messages)]
 Input = Annotated[str | list[Item], BeforeValidator(_few_messages)]
+
+
+def _few_tools(tools: Any) -> Any:
+    if isinstance(tools, list) and len(tools) > MOST_TOOLS:
+        raise ValueError(f"{len(tools):,} tools; at most {MOST_TOOLS} are taken")
+    return tools
+
+
+Tools = Annotated[list[Item], BeforeValidator(_few_tools)]
 
 
 class Part(BaseModel):
@@ -202,15 +212,22 @@ class CallItem(Answer):
     status: str
 
 
+class RunItem(Answer):
+    """A call that a worker ran, a request for an approval, or what somebody decided about one."""
+
+    id: str
+    type: Literal["mcp_call", "mcp_approval_request", "mcp_approval_response"]
+
+
 class ReasoningItem(Answer):
     """A model's reasoning."""
 
     id: str
     type: Literal["reasoning"]
-    content: list[dict[str, Any]]
+    summary: list[dict[str, Any]]
 
 
-class ItemObject(RootModel[MessageItem | CallItem | ReasoningItem]):
+class ItemObject(RootModel[MessageItem | CallItem | RunItem | ReasoningItem]):
     """An item of a conversation."""
 
 

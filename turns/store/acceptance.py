@@ -44,10 +44,10 @@ def _same(_: Settings, __: str, session: str, id: bytes, state: bytes) -> Submit
 
 def _unfit(_: Settings, __: str, ___: str, reason: bytes, call: bytes) -> TurnRefused:
     kind, message = _UNFIT[as_text(reason)]
-    return kind(message.format(call=as_text(call)))
+    return kind(message.format(call=as_text(call)), "" if reason == b"undecided" else as_text(call))
 
 
-_UNFIT: dict[str, tuple[type[TurnRefused], str]] = {
+_UNFIT: dict[str, tuple[type[CallNotOpen | CallNotAnswered], str]] = {
     "not_open": (
         CallNotOpen,
         "Call {call} is not open: it never was, was answered or closed, or its time is over.",

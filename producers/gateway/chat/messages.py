@@ -35,16 +35,6 @@ def check_calls(messages: Sequence[Message]) -> None:
         raise invalid("messages", f"An assistant message with 'tool_calls' {told}")
 
 
-def is_text(message: Message) -> bool:
-    """Return whether a message says something: a text that is not blank, or a content part."""
-    content = message["content"]
-    return bool(content.strip()) if isinstance(content, str) else any(map(_says_something, content))
-
-
-def _says_something(part: Mapping[str, Any]) -> bool:
-    return part["type"] != "text" or bool(part["text"].strip())
-
-
 def _modern(messages: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
     """Yield messages with a call of the older form (`function_call`) as one of today's, and so its answer."""
     called = ""

@@ -3,9 +3,9 @@
 from typing import Any
 
 from turnstile.producers.gateway.backend import Backend
-from turnstile.producers.gateway.chat.messages import check_calls, is_text, read_messages
+from turnstile.producers.gateway.chat.messages import check_calls, read_messages
 from turnstile.producers.gateway.chat.schemas import ChatRequest
-from turnstile.producers.gateway.content import Message
+from turnstile.producers.gateway.content import Message, is_text
 from turnstile.producers.gateway.edge.api_errors import invalid
 from turnstile.producers.gateway.edge.caller import CONVERSATION, RESPONSE, Caller
 from turnstile.turns.errors import CallNotAnswered, CallNotOpen, InvalidTurn

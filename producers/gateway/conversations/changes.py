@@ -4,12 +4,14 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from turnstile.memory.element import Element, write
+from turnstile.memory.element import Element, Mark, of_call, of_output, of_role, write
 from turnstile.producers.gateway.backend import Backend
-from turnstile.producers.gateway.content import read_items, stored
 from turnstile.producers.gateway.conversations.schemas import ConversationRequest
-from turnstile.producers.gateway.edge.api_errors import missing
+from turnstile.producers.gateway.edge.api_errors import missing, unsupported
 from turnstile.producers.gateway.edge.caller import CONVERSATION, Caller
+from turnstile.producers.gateway.items.given import Given, Kind
+from turnstile.producers.gateway.items.history import items_of
+from turnstile.producers.gateway.items.reading import read_items
 from turnstile.turns.bounds import encode_content
 from turnstile.turns.errors import TurnConflict, UnknownSession
 from turnstile.turns.file_urls import check_urls
@@ -49,18 +51,44 @@ async def add_items(backend: Backend, caller: Caller, session: str, items: list[
     """Add messages, and return their ids. The same `key` adds them once. Raises TurnConflict if it had other items."""
     key = key and f"{session}\0{key}"
     elements = _elements(backend, caller, items, key, at=round(time.time() * 1000))
-    if key:
+    if key and elements:
         await _agree(backend, caller.key("items", key), elements)
     await amend(backend, caller, session, None, [write(element) for element in elements])
-    return [element.mark["item"] for element in elements]
+    return [item["id"] for element in elements for item in items_of(element, element.mark["item"])]
 
 
 def _elements(backend: Backend, caller: Caller, items: list[dict[str, Any]], key: str | None, at: int) -> list[Element]:
-    messages = read_items(items, "items")
-    for n, message in enumerate(messages):
-        encode_content("The item", message["content"], backend.settings.max_question_bytes, f"items[{n}].content")
-        check_urls([message["content"]], backend.settings.file_hosts, f"items[{n}].content")
-    return [stored(message, f"msg_{caller.key('item', key and f'{key}{chr(0)}{n}')}", at) for n, message in enumerate(messages)]
+    # A message keeps its own words; what a model thought before them has no place of its own.
+    given = [one for one in read_items(items, "items") if one.kind is not Kind.REASONING]
+    for one in given:
+        _check(backend, one)
+    marks: list[Mark] = [
+        {"item": f"msg_{caller.key('item', key and f'{key}{chr(0)}{n}')}", "at": at} for n in range(len(given))
+    ]
+    return [_element(one, mark) for one, mark in zip(given, marks, strict=True)]
+
+
+def _check(backend: Backend, one: Given) -> None:
+    if one.kind not in _STORED:
+        raise unsupported(f"{one.param}.type")
+    content = one.body["content"] if one.kind is Kind.MESSAGE else one.body
+    param = f"{one.param}.content" if one.kind is Kind.MESSAGE else one.param
+    encode_content("The item", content, backend.settings.max_question_bytes, param)
+    check_urls([content], backend.settings.file_hosts, param)
+
+
+_STORED = (Kind.MESSAGE, Kind.CALL, Kind.OUTPUT)
+
+
+def _element(one: Given, mark: Mark) -> Element:
+    """Return the history's element for an item that no turn brought."""
+    match one.kind:
+        case Kind.CALL:
+            return of_call({"call_id": one.call, **one.body["function"]}, mark)
+        case Kind.OUTPUT:
+            return of_output(one.call, one.body, mark)
+        case _:
+            return of_role(one.body["role"], one.body["content"], mark)
 
 
 async def _agree(backend: Backend, name: str, elements: list[Element]) -> None:

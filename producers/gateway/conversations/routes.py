@@ -6,7 +6,6 @@ from fastapi import APIRouter, Body
 from fastapi.responses import JSONResponse, Response
 
 from turnstile.producers.gateway.conversations.changes import add_items, amend, begin, described
-from turnstile.producers.gateway.conversations.items import History
 from turnstile.producers.gateway.conversations.schemas import (
     ConversationObject,
     ConversationRequest,
@@ -17,6 +16,7 @@ from turnstile.producers.gateway.dependencies import CurrentBackend, Idempotency
 from turnstile.producers.gateway.edge.body import BodyRoute
 from turnstile.producers.gateway.edge.caller import Caller, CurrentCaller
 from turnstile.producers.gateway.edge.documentation import documented
+from turnstile.producers.gateway.items.history import History
 from turnstile.producers.gateway.paging import Limit, Order, listed
 from turnstile.producers.gateway.schemas import Deleted, ItemList, ItemObject
 from turnstile.turns.store.conversations import Conversation

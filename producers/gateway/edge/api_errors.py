@@ -27,7 +27,7 @@ INTERNAL = "Internal server error."
 NO_RETRY = {"x-should-retry": "false"}
 _TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 _PARAMS = {
-    **dict.fromkeys(("question", "before", "history"), "input"),
+    **dict.fromkeys(("question", "before", "history", "answers"), "input"),
     "response_format": "text.format",
     "session": "conversation",
     "id": "response_id",
@@ -85,6 +85,22 @@ _LATER: dict[type[TurnRefused], tuple[int, str]] = {
 """Refusals that a later request may escape: status, and seconds to wait."""
 
 
+def no_output(call: str) -> ApiError:
+    """Return OpenAI's error for a call that nothing answers."""
+    return invalid("input", f"No tool output found for function call {call}.")
+
+
+def no_call(call: str) -> ApiError:
+    """Return OpenAI's error for an answer to a call that there is not."""
+    return invalid("input", f"No tool call found for function call output with call_id {call}.")
+
+
+def _unfit(error: CallNotOpen | CallNotAnswered) -> ApiError:
+    if not error.call:
+        return invalid("input", str(error), error.code)
+    return (no_call if isinstance(error, CallNotOpen) else no_output)(error.call)
+
+
 def translate(error: TurnstileError) -> ApiError:
     """Return the API error for an error of the queue."""
     match error:
@@ -99,7 +115,7 @@ def translate(error: TurnstileError) -> ApiError:
         case HistoryFull():
             return invalid("conversation", str(error), error.code)
         case CallNotOpen() | CallNotAnswered():
-            return invalid("input", str(error), error.code)
+            return _unfit(error)
         case UnknownTurn():
             return ApiError(404, str(error), "response_id", "not_found")
         case UnknownSession():

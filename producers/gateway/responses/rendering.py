@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from turnstile.producers.gateway.content import output_text, refusal, shown_item
 from turnstile.producers.gateway.edge.caller import CONVERSATION, RESPONSE
-from turnstile.producers.gateway.records import CONTENT_FILTER, as_shown, input_id, output_id, token_usage
-from turnstile.turns.output import parts_of
+from turnstile.producers.gateway.records import CONTENT_FILTER, as_shown, token_usage
+from turnstile.producers.gateway.responses.output_items import output_items
+from turnstile.producers.gateway.responses.tools import shown_tools
 from turnstile.turns.states import State
 from turnstile.turns.turn import Record
 
@@ -26,7 +26,7 @@ def response(record: Record, session: str, model: str) -> dict[str, Any]:
     place = record.place if record.state is State.QUEUED else None
     body = snapshot(record, session, model, _STATUS.get(record.state, record.state.value), place)
     body["model"] = record.model or body["model"]
-    body["output"] = _output(record)
+    body["output"] = output_items(record)
     body["completed_at"] = record.finished if record.state is State.COMPLETED else None
     body["usage"] = token_usage(record.usage)
     if record.state is State.INCOMPLETE:
@@ -53,7 +53,7 @@ def snapshot(record: Record, session: str, model: str, status: str, place: int |
         "incomplete_details": None,
         "instructions": options.instructions,
         "max_output_tokens": options.max_output_tokens,
-        "max_tool_calls": None,
+        "max_tool_calls": asked.get("max_tool_calls"),
         "metadata": metadata,
         "model": options.chain or options.model or model,
         "output": [],
@@ -71,7 +71,7 @@ def snapshot(record: Record, session: str, model: str, status: str, place: int |
             "verbosity": asked.get("verbosity", "medium"),
         },
         "tool_choice": asked.get("tool_choice", "auto"),
-        "tools": [],
+        "tools": shown_tools(options),
         "top_logprobs": asked.get("top_logprobs") or 0,
         "top_p": options.top_p,
         "truncation": record.options.truncation or asked.get("truncation") or "auto",
@@ -90,33 +90,3 @@ def _format(wanted: dict[str, Any] | None) -> dict[str, Any]:
     if wanted and wanted["type"] == "json_schema":
         return {"type": "json_schema", "description": None, "strict": None, **wanted["json_schema"]}
     return wanted or {"type": "text"}
-
-
-def part(text: str, refused: bool) -> dict[str, Any]:
-    """Return an answer's content part."""
-    return refusal(text) if refused else output_text(text)
-
-
-def message(record: Record, attempt: int, status: str, *content: dict[str, Any]) -> dict[str, Any]:
-    """Return the answer as an output item."""
-    return {
-        "id": output_id(record.id, attempt),
-        "type": "message",
-        "role": "assistant",
-        "status": status,
-        "content": list(content),
-    }
-
-
-def input_items(record: Record) -> list[dict[str, Any]]:
-    """Return the input items of a response, oldest first."""
-    asked = [*record.options.before, {"role": "user", "content": record.question}]
-    return [shown_item(input_id(record.id, n), m["role"], m["content"]) for n, m in enumerate(asked)]
-
-
-def _output(record: Record) -> list[dict[str, Any]]:
-    if not record.state.answered or not record.output:
-        return []
-    status = "completed" if record.state is State.COMPLETED else "incomplete"
-    content = [refusal(p["refusal"]) if p["type"] == "refusal" else output_text(p["text"]) for p in parts_of(record.output)]
-    return [message(record, record.attempts, status, *content)]

@@ -1,8 +1,9 @@
 """A turn as the Responses API's events.
 
 The events depend on the turn's own events and record alone, so every reader, at any time, gets the same ones under the same
-sequence numbers: from 0, without a gap. Each attempt that writes text opens an output item of its own; the item of a lost
-attempt is closed as incomplete, and is not part of the response's output.
+sequence numbers: from 0, without a gap. Each attempt that says something opens output items of its own; the open item of a lost
+attempt is closed as incomplete, and none of its items is part of the response's output. Calls are told at the end, from the
+record, so that a lost attempt shows none.
 """
 
 from collections.abc import AsyncGenerator, Iterator, Mapping
@@ -10,8 +11,11 @@ from typing import Any
 
 from turnstile.producers.gateway import sse
 from turnstile.producers.gateway.backend import Backend
-from turnstile.producers.gateway.records import as_shown, output_id
+from turnstile.producers.gateway.records import as_shown
 from turnstile.producers.gateway.responses import rendering
+from turnstile.producers.gateway.responses.item_events import item_events
+from turnstile.producers.gateway.responses.output_items import call_items
+from turnstile.producers.gateway.responses.spoken import KINDS, Run, Spoken, Told, run_status, runs
 from turnstile.producers.reading.follow import follow, look
 from turnstile.producers.reading.readers import EventReader
 from turnstile.turns.errors import UnknownTurn
@@ -31,10 +35,9 @@ class ResponseEvents:
         self._model = model
         self._sequence = -1
         self._index = -1
-        self._item: str | None = None
+        self._item: Spoken | None = None
         self._attempt = 0
-        self._text: list[str] = []
-        self._refused = False
+        self._kinds: list[str] = []
         self._working = False
 
     def begin(self) -> Iterator[ResponseEvent]:
@@ -49,8 +52,8 @@ class ResponseEvents:
         """Return the events for one of the turn's own; `record` is the ended turn's."""
         if event.type == "started":
             yield from self._start(event.attempt)
-        elif event.type in ("text", "refusal"):
-            yield from self._write(event.data, event.attempt, event.type == "refusal")
+        elif event.type in KINDS:
+            yield from self._write(event.data, event.attempt, event.type)
         elif event.type == "ended":
             yield from self._end(State(event.data), event.attempt, record or self._record)
 
@@ -65,50 +68,44 @@ class ResponseEvents:
         return self._event("error", {"code": code, "message": message, "param": None})
 
     def _start(self, attempt: int) -> Iterator[ResponseEvent]:
-        yield from self._close("incomplete")
-        self._attempt = attempt
+        yield from self._turn_to(attempt)
         if not self._working:
             self._working = True
             yield self._lifecycle("in_progress", "in_progress")
 
-    def _write(self, text: str, attempt: int, refused: bool) -> Iterator[ResponseEvent]:
+    def _turn_to(self, attempt: int) -> Iterator[ResponseEvent]:
+        yield from self._close("incomplete")
+        self._attempt, self._kinds = attempt, []
+
+    def _write(self, text: str, attempt: int, kind: str) -> Iterator[ResponseEvent]:
         if attempt != self._attempt:  # a failover has lost the event of its start
             yield from self._start(attempt)
-        if self._item is None:
-            yield from self._open(attempt, refused)
-        self._text.append(text)
-        yield self._content_event("delta", {"delta": text})
+        if self._item and self._item.kind != kind:
+            yield from self._close("completed")
+        item = self._item
+        if item is None:
+            item = self._open(kind)
+            yield from map(self._placed, item.begin())
+        if text:
+            yield self._placed(item.add(text))
 
-    def _open(self, attempt: int, refused: bool) -> Iterator[ResponseEvent]:
-        self._attempt, self._refused = attempt, refused
+    def _open(self, kind: str) -> Spoken:
+        self._item = Spoken(kind, self._record.id, self._attempt, self._kinds)
+        self._kinds.append(kind)
         self._index += 1
-        self._item = output_id(self._record.id, attempt)
-        added = rendering.message(self._record, attempt, "in_progress")
-        yield self._event("response.output_item.added", {"output_index": self._index, "item": added})
-        yield self._event("response.content_part.added", {**self._place(), "part": rendering.part("", self._refused)})
+        return self._item
 
-    def _close(self, status: str, answer: str | None = None) -> Iterator[ResponseEvent]:
-        if self._item is None:
-            return
-        text = "".join(self._text) if answer is None else answer
-        yield self._content_event("done", {"refusal" if self._refused else "text": text})
-        part = rendering.part(text, self._refused)
-        yield self._event("response.content_part.done", {**self._place(), "part": part})
-        item = rendering.message(self._record, self._attempt, status, part)
-        yield self._event("response.output_item.done", {"output_index": self._index, "item": item})
-        self._item, self._text = None, []
+    def _close(self, status: str, run: Run | None = None) -> Iterator[ResponseEvent]:
+        if self._item:
+            yield from map(self._placed, self._item.end(status, run))
+        self._item = None
 
     def _end(self, state: State, attempt: int, record: Record) -> Iterator[ResponseEvent]:
         is_current = record.state is state
         if is_current:
             record = as_shown(record)
             state = record.state
-        if state.answered and self._item is None and record.answer is not None:
-            yield from self._open(attempt, record.refused)
-            if record.answer:
-                yield from self._write(record.answer, attempt, record.refused)
-        done = state is State.COMPLETED
-        yield from self._close("completed" if done else "incomplete", record.answer if state.answered else None)
+        yield from self._finish(record, attempt) if state.answered else self._close("incomplete")
         if is_current:
             body = rendering.response(record, self._session, self._model)
         else:  # an operator has retried it since
@@ -116,17 +113,33 @@ class ResponseEvents:
         # Clients know no event for a cancelled response.
         yield self._event(f"response.{_ENDS.get(state, 'incomplete')}", {"response": body})
 
+    def _finish(self, record: Record, attempt: int) -> Iterator[ResponseEvent]:
+        """Return the events of what is left to tell of an output."""
+        if attempt != self._attempt:
+            yield from self._turn_to(attempt)
+        said, told, left = runs(record), 0, []
+        for n, run in enumerate(said):
+            is_told = told < len(self._kinds) and run.kind == self._kinds[told]
+            told += is_told
+            if is_told and told == len(self._kinds):
+                yield from self._close(run_status(record, n == len(said) - 1), run)
+            elif not is_told:
+                left.append((run, run_status(record, n == len(said) - 1)))
+        yield from self._close("incomplete")
+        for run, status in left:
+            yield from self._write(run.text, attempt, run.kind)
+            yield from self._close(status, run)
+        for item in call_items(record):
+            self._index += 1
+            yield from map(self._placed, item_events(item))
+
     def _lifecycle(self, kind: str, status: str, place: int | None = None) -> ResponseEvent:
         body = rendering.snapshot(self._record, self._session, self._model, status, place)
         return self._event(f"response.{kind}", {"response": body})
 
-    def _content_event(self, step: str, content: Mapping[str, Any]) -> ResponseEvent:
-        if self._refused:
-            return self._event(f"response.refusal.{step}", {**self._place(), **content})
-        return self._event(f"response.output_text.{step}", {**self._place(), **content, "logprobs": []})
-
-    def _place(self) -> dict[str, Any]:
-        return {"item_id": self._item, "output_index": self._index, "content_index": 0}
+    def _placed(self, told: Told) -> ResponseEvent:
+        kind, content = told
+        return self._event(kind, {**content, "output_index": self._index})
 
     def _event(self, kind: str, content: Mapping[str, Any]) -> ResponseEvent:
         self._sequence += 1

@@ -23,6 +23,7 @@ from turnstile.producers.gateway.failure import failure
 from turnstile.producers.gateway.paging import Limit, Order, cut
 from turnstile.producers.gateway.records import as_shown
 from turnstile.producers.gateway.responses import rendering
+from turnstile.producers.gateway.responses.input_items import input_items as shown_input
 from turnstile.producers.gateway.responses.response_events import stream
 from turnstile.producers.gateway.responses.schemas import ResponseObject, ResponseRequest
 from turnstile.producers.gateway.responses.submission import submit
@@ -119,4 +120,4 @@ async def input_items(
     include: Include = None,  # noqa: ARG001  # the SDKs' parameter
 ) -> Response:
     """List the input items of a response."""
-    return JSONResponse(cut(rendering.input_items(await response()), after, limit, order))
+    return JSONResponse(cut(shown_input(await response()), after, limit, order))

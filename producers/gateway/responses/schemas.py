@@ -1,20 +1,24 @@
 """The bodies of requests for responses, and the form of a response."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
+from turnstile.producers.gateway.dependencies import LOGPROBS, Includable
 from turnstile.producers.gateway.edge.api_errors import invalid
+from turnstile.producers.gateway.responses.tools import read_choice, read_tools
 from turnstile.producers.gateway.schemas import (
     Answer,
     Input,
+    Item,
     Part,
     SchemaFormat,
     ShortText,
     StreamOptions,
     TextConfig,
     Tokens,
+    Tools,
     TurnRequest,
 )
 from turnstile.turns.question import Options
@@ -45,12 +49,7 @@ class ResponseRequest(TurnRequest):
         "context_management": ([],),
         "image": (),
         "moderation": (),
-        "include": ([], ["message.input_image.image_url"]),
-        "max_tool_calls": (),
-        "parallel_tool_calls": (True, False),
         "prompt": (),
-        "tool_choice": ("auto", "none"),
-        "tools": ([],),
     }
 
     input: Input
@@ -65,8 +64,11 @@ class ResponseRequest(TurnRequest):
     truncation: Literal["auto", "disabled"] | None = None
     reasoning: Reasoning | None = None
     top_logprobs: int | None = None
+    tools: Tools | None = None
+    tool_choice: Literal["auto", "none", "required"] | Item | None = None
     parallel_tool_calls: bool | None = None
-    tool_choice: Literal["auto", "none"] | None = None
+    max_tool_calls: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    include: Annotated[list[Includable], Field(max_length=100)] | None = None
 
     @model_validator(mode="after")
     def _one_place(self) -> "ResponseRequest":
@@ -80,13 +82,17 @@ class ResponseRequest(TurnRequest):
         named = self.conversation
         return named.id if isinstance(named, ConversationReference) else named
 
-    def options(self, before: list[dict[str, Any]]) -> Options:
-        """Return the options of the turn."""
+    def options(self, **more: Any) -> Options:
+        """Return the options of the turn. Raises ApiError, InvalidTurn."""
+        given = read_tools(self.tools or [])
+        choice, tools = read_choice(self.tool_choice, given)
         shown = {
             "background": self.background,
             "previous_response_id": self.previous_response_id,
             "parallel_tool_calls": self.parallel_tool_calls,
             "tool_choice": self.tool_choice,
+            "tools": self.tools if tools != given else None,
+            "max_tool_calls": self.max_tool_calls,
             "user": self.user,
             "safety_identifier": self.safety_identifier,
             "prompt_cache_key": self.prompt_cache_key,
@@ -101,9 +107,12 @@ class ResponseRequest(TurnRequest):
             max_output_tokens=self.max_output_tokens,
             response_format=self._response_format(),
             truncation=self.truncation,
+            tools=tools,
+            tool_choice=choice,
+            parallel_tool_calls=self.parallel_tool_calls,
             store=self.store is not False,
-            before=before,
             request={name: value for name, value in shown.items() if value is not None},
+            **more,
         )
 
     def _parameters(self) -> dict[str, Any]:
@@ -111,7 +120,7 @@ class ResponseRequest(TurnRequest):
         return {
             "reasoning_effort": self.reasoning.effort if self.reasoning else None,
             "verbosity": self.text.verbosity if self.text else None,
-            "logprobs": True if self.top_logprobs else None,
+            "logprobs": True if self.top_logprobs or LOGPROBS in (self.include or ()) else None,
             "top_logprobs": self.top_logprobs or None,
         }
 

@@ -146,7 +146,7 @@ def test_calls_and_their_answers_are_items(stack: Stack, sdk: openai.OpenAI, ses
     assert len({item.id for item in items}) == len(items)
     assert [(item.call_id, item.arguments) for item in items[1:3]] == [("c1", '{"at":"Köln"}'), ("c2", '{"at":"Köln"}')]
     assert (items[3].call_id, items[3].output, items[4].output[0].text) == ("c1", "sun", "rain")
-    assert (items[5].content[0].text, items[6].content[0].text) == ("Hm.", "Both.")
+    assert (items[5].summary[0].text, items[6].content[0].text) == ("Hm.", "Both.")
     ids = [item.id for item in items]
     for limit in (1, 2, 3, 8):
         assert [item.id for item in sdk.conversations.items.list(session, order="asc", limit=limit)] == ids

@@ -14,6 +14,10 @@ from turnstile.producers.gateway.edge.body import MOST_VALUES
 HI = {"role": "user", "content": "hi"}
 
 
+TOOL = {"type": "function", "name": "f", "parameters": {}}
+PICTURE = {"type": "input_image", "image_url": "data:image/png;base64,iVBORw0KGgo="}
+
+
 def wrong_response(param: str | None, **body: Any) -> Any:
     """Return a parameter: one wrong body for POST /v1/responses, with a readable test id."""
     return pytest.param(body, param, id=f"{param}: {str(body)[:60]}")
@@ -34,13 +38,10 @@ WRONG_RESPONSES = [
     wrong_response("input", input=""),
     wrong_response("input", input="   "),
     wrong_response("input", input=[]),
-    wrong_response("input", input=[HI, {"role": "assistant", "content": "hello"}]),
     wrong_response("input[0].role", input=[{"content": "hi"}]),
     wrong_response("input[1].role", input=[HI, {"role": "tool", "content": "hi"}]),
     wrong_response("input[0].content", input=[{"role": "user"}]),
     wrong_response("input[0].content", input=[{"role": "user", "content": []}]),
-    wrong_response("input[1].content", input=[HI, {"role": "user", "content": " "}]),
-    wrong_response("input[0].content", input=[{"role": "user", "content": [{"type": "input_text", "text": ""}]}]),
     wrong_response("input[0].content[0].type", input=[{"role": "user", "content": [{"type": "hologram"}]}]),
     wrong_response("input[0].content[0].type", input=[{"role": "user", "content": ["hi"]}]),
     wrong_response("input[0].content[0].text", input=[{"role": "user", "content": [{"type": "input_text"}]}]),
@@ -53,8 +54,17 @@ WRONG_RESPONSES = [
         for url in ("file:///etc/passwd", "http://a.example/x.png", "https://127.0.0.1/x.png")
         for more in ([], [HI])
     ),
-    wrong_response("input[0].type", input=[{"type": "function_call_output", "call_id": "c", "output": "x"}]),
-    wrong_response("input[0].type", input=[{"type": "item_reference", "id": "msg_1"}]),
+    wrong_response("input", input=[{"type": "function_call_output", "call_id": "c", "output": "x"}]),
+    wrong_response("input", input=[HI, {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}]),
+    wrong_response("input[0].output", input=[{"type": "function_call_output", "call_id": "c", "output": [PICTURE]}]),
+    wrong_response("input[0].output", input=[{"type": "function_call_output", "call_id": "c"}]),
+    wrong_response("input[0].call_id", input=[{"type": "function_call_output", "call_id": "c" * 201, "output": ""}]),
+    wrong_response("input[0].arguments", input=[{"type": "function_call", "call_id": "c", "name": "f", "arguments": {}}]),
+    wrong_response("input[0].name", input=[{"type": "function_call", "call_id": "c", "arguments": "{}"}]),
+    wrong_response("input[0].id", input=[{"type": "item_reference"}]),
+    wrong_response("input[0]", input=[{"type": "mcp_approval_response", "approval_request_id": "a", "approve": True}]),
+    wrong_response("input[0].approve", input=[{"type": "mcp_approval_response", "approval_request_id": "a"}]),
+    wrong_response("input[1].type", input=[HI, {"type": "computer_call"}]),
     wrong_response("conversation", input="hi", conversation="a b"),
     wrong_response("conversation", input="hi", conversation="other/session"),
     wrong_response("conversation", input="hi", conversation="x" * 201),
@@ -74,10 +84,21 @@ WRONG_RESPONSES = [
     wrong_response("metadata.x", input="hi", metadata={"x": 1}),
     wrong_response("model", input="hi", model=""),
     wrong_response("instructions", input="hi", instructions=["be brief"]),
-    wrong_response("tools", input="hi", tools=[{"type": "web_search"}]),
+    wrong_response("tools[0].type", input="hi", tools=[{"type": "web_search"}]),
+    wrong_response("tools[0].name", input="hi", tools=[{"type": "function", "name": "a b"}]),
+    wrong_response("tools[0].parameters", input="hi", tools=[{"type": "function", "name": "f", "parameters": "x"}]),
+    wrong_response("tools[0].defer_loading", input="hi", tools=[{**TOOL, "defer_loading": True}]),
+    wrong_response("tools", input="hi", tools=[TOOL, TOOL]),
+    wrong_response("tools", input="hi", tools=[TOOL] * 129),
     wrong_response("tool_choice", input="hi", tool_choice="required"),
-    wrong_response("tool_choice", input="hi", tool_choice={}),
-    wrong_response("include", input="hi", include=["reasoning.encrypted_content"]),
+    wrong_response("tool_choice", input="hi", tools=[TOOL], tool_choice={"type": "function", "name": "g"}),
+    wrong_response("tool_choice.type", input="hi", tool_choice={}),
+    wrong_response("tool_choice.mode", input="hi", tool_choice={"type": "allowed_tools"}),
+    wrong_response(
+        "tool_choice.tools", input="hi", tools=[TOOL], tool_choice={"type": "allowed_tools", "mode": "auto", "tools": []}
+    ),
+    wrong_response("max_tool_calls", input="hi", max_tool_calls=0),
+    wrong_response("include[0]", input="hi", include=["everything"]),
     wrong_response("prompt", input="hi", prompt={"id": "p"}),
     wrong_response("truncation", input="hi", truncation="sometimes"),
     wrong_response("reasoning.effort", input="hi", reasoning={"effort": 5}),
@@ -153,7 +174,7 @@ WRONG_REST: list[tuple[str, str, Any, int, str | None]] = [
     ("DELETE", "/v1/responses/resp_none", None, 404, "response_id"),
     ("GET", "/v1/responses/resp_none/input_items", None, 404, "response_id"),
     ("GET", "/v1/responses/resp_none?stream=perhaps", None, 400, "stream"),
-    ("GET", "/v1/responses/resp_none?include=file_search_call.results", None, 400, "include[0]"),
+    ("GET", "/v1/responses/resp_none?include=everything", None, 400, "include[0]"),
     ("GET", "/v1/responses/resp_none?include_obfuscation=true", None, 400, "include_obfuscation"),
     ("GET", "/v1/responses/resp_none?stream=true&starting_after=-2", None, 400, "starting_after"),
     ("GET", "/v1/responses/resp_none/input_items?limit=0", None, 400, "limit"),

@@ -8,9 +8,9 @@ import pytest
 
 from turnstile.memory.element import Element, of_role, write
 from turnstile.memory.element import read as element_of
-from turnstile.producers.gateway.conversations import items
-from turnstile.producers.gateway.conversations.items import History
 from turnstile.producers.gateway.edge.api_errors import ApiError
+from turnstile.producers.gateway.items import history
+from turnstile.producers.gateway.items.history import History
 
 SAID: list[Any] = [{"type": "file", "file": {"turnstile": {"turn": "data"}}}]
 ELEMENTS = [write(of_role("user", SAID, {"turn": f"resp_t{n}", "place": 0, "at": n})).encode() for n in range(2_000)]
@@ -43,7 +43,7 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
         parsed.append(element)
         return element_of(element)
 
-    monkeypatch.setattr(items, "read", note)
+    monkeypatch.setattr(history, "read", note)
     return parsed
 
 

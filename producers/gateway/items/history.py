@@ -4,17 +4,23 @@ import asyncio
 import hashlib
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 from weakref import WeakValueDictionary
 
 from turnstile.memory.element import MARK, Element, read
-from turnstile.producers.gateway.content import refusal, shown_item, shown_role
 from turnstile.producers.gateway.edge.api_errors import missing
 from turnstile.producers.gateway.edge.caller import RESPONSE
+from turnstile.producers.gateway.items.ids import input_id, is_named, kin, output_id, turn_part
+from turnstile.producers.gateway.items.shown import (
+    refusal,
+    shown_call,
+    shown_message,
+    shown_output,
+    shown_reasoning,
+    shown_role,
+)
 from turnstile.producers.gateway.paging import Item, listed
-from turnstile.producers.gateway.records import input_id, output_id, turn_part
-from turnstile.turns.output import reasoned
 from turnstile.turns.store.turns import AsyncTurnStore
 from turnstile.turns.text import dumps
 
@@ -22,7 +28,7 @@ _CHUNK = 500
 _CHUNK_BYTES = 8_388_608
 """Of the messages that are read at a time, and of a page."""
 _MARK_BYTES = 1_024
-_FOREIGN = re.compile(r"(?:msg|fc|fco|rs)_x(\d{1,9})_([0-9a-f]{16})(?:_c\d+)?")
+_FOREIGN = re.compile(r"(?:msg|fc|fco|rs)_x(\d{1,9})_([0-9a-f]{16})(?:_c[0-9a-f]{8})?")
 
 
 _searches: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -74,12 +80,34 @@ class History:
         wanted = _Wanted(id, foreign)
         found, high = await self._look(wanted, high)
         if not found and high >= 0:
-            async with _searches.setdefault(self._session.rpartition("/")[0], asyncio.Lock()):
+            async with self._alone():
                 while not found and high >= 0:
                     found, high = await self._look(wanted, high)
         if not found:
             raise missing(param, "Item", id)
         return found
+
+    async def look_back(self, see: Callable[[bytes, list[Item]], bool], most: int) -> None:
+        """Show each stored element with its items, the newest first and at most `most`, until `see` returns True.
+
+        Beyond the newest it is for one caller of a tenant at a time, as `find`.
+        """
+        high = await self._show(see, await self._store.count_messages(self._session) - 1)
+        if high >= 0:
+            async with self._alone():
+                for _ in range(_CHUNK, most, _CHUNK):
+                    high = await self._show(see, high) if high >= 0 else high
+
+    async def _show(self, see: Callable[[bytes, list[Item]], bool], high: int) -> int:
+        """Show a piece of the history from a place back, and return the place to go on at; -1 when it is over."""
+        elements = await self._read(high, -1, _CHUNK)
+        for place, element in elements:
+            if see(element, _items(element, place)):
+                return -1
+        return elements[-1][0] - 1 if elements else -1
+
+    def _alone(self) -> asyncio.Lock:
+        return _searches.setdefault(self._session.rpartition("/")[0], asyncio.Lock())
 
     async def _look(self, wanted: "_Wanted", high: int) -> tuple[tuple[int, Item, bytes] | None, int]:
         """Return the item if it is among the messages from a place back, and the place to go on at."""
@@ -116,7 +144,7 @@ class _Wanted:
 
     def is_id(self, id: str) -> bool:
         """Return True for the id that is wanted, whatever place it tells of."""
-        return _without_place(id) == self._id
+        return is_named(_without_place(id), self._id)
 
 
 def _without_place(id: str) -> str:
@@ -131,7 +159,7 @@ def _items(stored: bytes, place: int) -> list[Item]:
     if not element:
         return []
     try:
-        items = _shown(element, _id(element, stored, place))
+        items = items_of(element, _id(element, stored, place))
         # Not every number that Python reads is JSON.
         whole: list[Item] = json.loads(dumps(items), parse_constant=lambda _: None)
         return whole
@@ -139,25 +167,19 @@ def _items(stored: bytes, place: int) -> list[Item]:
         return []
 
 
-def _shown(element: Element, id: str) -> list[Item]:
+def items_of(element: Element, id: str) -> list[Item]:
+    """Return the items in a history's element, in order; `id` is that of its message."""
     if element.answers is not None:
-        shown = shown_item(id, "user", element.content)["content"]
-        output = element.content if isinstance(element.content, str) else shown
-        return [_kin(id, "fco", type="function_call_output", call_id=element.answers, output=output, status="completed")]
-    calls = [_kin(id, "fc", f"_c{n}", **call, status="completed") for n, call in enumerate(element.calls)]
+        return [shown_output(kin(id, "fco", element.answers), element.answers, element.content)]
+    calls = [shown_call(kin(id, "fc", call["call_id"]), call) for call in element.calls]
     refused = element.refused and isinstance(element.content, str)
-    said = shown_item(id, shown_role(element), [refusal(str(element.content))] if refused else element.content)
-    thoughts = [_kin(id, "rs", **reasoned(element.reasoning), summary=[])] if element.reasoning else []
+    said = shown_message(id, shown_role(element), [refusal(str(element.content))] if refused else element.content)
+    thoughts = [shown_reasoning(kin(id, "rs"), element.reasoning)] if element.reasoning else []
     return [*thoughts, *([] if calls and not _speaks(said) else [said]), *calls]
 
 
 def _speaks(item: Item) -> bool:
     return any(part.get("text") or part["type"] != "output_text" for part in item["content"])
-
-
-def _kin(id: str, prefix: str, ending: str = "", **fields: Any) -> Item:
-    """Return an item of the message `id`."""
-    return {"id": f"{prefix}_{id.removeprefix('msg_')}{ending}", **fields}
 
 
 def _id(element: Element, stored: bytes, place: int) -> str:

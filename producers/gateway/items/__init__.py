@@ -1,0 +1,1 @@
+"""Items of the Responses and Conversations APIs: as requests give them, as turns keep them, and as they are shown."""

@@ -1,0 +1,77 @@
+"""What the items of a request say, and the chat messages that a model is given for them."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from turnstile.memory.element import REASONING
+from turnstile.producers.gateway.content import Message, Part, is_text
+
+
+class Kind(StrEnum):
+    """What an item is."""
+
+    MESSAGE = "message"
+    CALL = "function_call"
+    OUTPUT = "function_call_output"
+    DECISION = "mcp_approval_response"
+    REASONING = "reasoning"
+    REFERENCE = "item_reference"
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """An item of a request. `call` is the id of the call that it makes or answers."""
+
+    kind: Kind
+    param: str
+    id: str = ""
+    call: str = ""
+    body: Any = None
+    """A chat message, the call of one, or a text: an output, a decision, the reasoning."""
+
+    @property
+    def answers(self) -> bool:
+        """True for what answers a call."""
+        return self.kind in (Kind.OUTPUT, Kind.DECISION)
+
+
+def chat_messages(given: Iterable[Given]) -> list[Message]:
+    """Return items as chat messages: an assistant's text, reasoning and calls that stand together are one message."""
+    messages: list[Message] = []
+    thought = ""
+    for one in given:
+        if one.kind is Kind.REASONING:
+            thought += one.body
+        elif one.kind is Kind.OUTPUT:
+            messages.append({"role": "tool", "tool_call_id": one.call, "content": one.body})
+        elif one.kind is Kind.CALL:
+            message = _calling(messages)
+            message["tool_calls"] = [*message.get("tool_calls", ()), one.body]
+            thought = _think(message, thought)
+        elif one.kind is Kind.MESSAGE:
+            messages.append(dict(one.body))
+            thought = _think(messages[-1], thought)
+    return messages
+
+
+def _calling(messages: list[Message]) -> Message:
+    """Return the assistant's message that the next call belongs to."""
+    if not messages or messages[-1]["role"] != "assistant":
+        messages.append({"role": "assistant", "content": ""})
+    return messages[-1]
+
+
+def _think(message: Message, thought: str) -> str:
+    """Put reasoning into the assistant's message that follows it, and return what is left; a user's message ends it."""
+    if thought and message["role"] == "assistant":
+        message[REASONING] = message.get(REASONING, "") + thought
+    return ""
+
+
+def split_question(messages: list[Message]) -> tuple[list[Message], str | list[Part]]:
+    """Return the messages before the question, and the question: a user's last message, or nothing."""
+    if messages and messages[-1]["role"] == "user" and is_text(messages[-1]):
+        return messages[:-1], messages[-1]["content"]
+    return messages, ""

@@ -1,0 +1,61 @@
+"""References to items of the caller's own responses."""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+
+from turnstile.producers.gateway.backend import Backend
+from turnstile.producers.gateway.dependencies import find_response
+from turnstile.producers.gateway.edge.api_errors import ApiError
+from turnstile.producers.gateway.edge.caller import RESPONSE, Caller
+from turnstile.producers.gateway.items.given import Given, Kind
+from turnstile.producers.gateway.items.ids import is_named, turn_part
+from turnstile.producers.gateway.items.reading import read_items
+from turnstile.producers.gateway.responses.input_items import input_items
+from turnstile.producers.gateway.responses.output_items import output_items
+from turnstile.turns.turn import Record
+
+_AT_ONCE = 8
+"""Records that are read at a time: each may be large."""
+
+
+async def resolved(backend: Backend, caller: Caller, given: Sequence[Given]) -> list[Given]:
+    """Return the items with what they refer to in the place of references. Raises ApiError for one that is not the caller's."""
+    wanted = {one.id: one for one in given if one.kind is Kind.REFERENCE}
+    by_turn: dict[str, list[Given]] = {}
+    for one in wanted.values():
+        by_turn.setdefault(turn_part(one.id) or "", []).append(one)
+    found: dict[str, list[Given]] = {}
+    turns = list(by_turn)
+    for first in range(0, len(turns), _AT_ONCE):
+        some = turns[first : first + _AT_ONCE]
+        read = await asyncio.gather(*(_read(backend, caller, turn, by_turn[turn]) for turn in some))
+        found |= {id: items for one in read for id, items in one.items()}
+    return [item for one in given for item in (found[one.id] if one.kind is Kind.REFERENCE else [one])]
+
+
+async def _read(backend: Backend, caller: Caller, turn: str, wanted: Iterable[Given]) -> dict[str, list[Given]]:
+    """Return items of a turn that references name, by their ids."""
+    record = await _record(backend, caller, turn)
+    items = [*output_items(record), *input_items(record)] if record and record.options.store else []
+    found = {}
+    for one in wanted:
+        item = next((item for item in items if is_named(item["id"], one.id)), None)
+        if item is None:
+            raise _missing(one, stored=record is None or record.options.store)
+        found[one.id] = read_items([item], one.param)
+    return found
+
+
+async def _record(backend: Backend, caller: Caller, turn: str) -> Record | None:
+    """Return the caller's turn of this name: a response's, or one that came from elsewhere."""
+    for id in (f"{RESPONSE}{turn}", turn):
+        try:
+            return await find_response(backend, caller, id)
+        except ApiError:
+            continue
+    return None
+
+
+def _missing(one: Given, *, stored: bool) -> ApiError:
+    more = "" if stored else " Items are not persisted when `store` is set to false. Try again with `store` set to true."
+    return ApiError(404, f"Item with id '{one.id}' not found.{more}", "input")
