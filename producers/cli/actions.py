@@ -37,6 +37,8 @@ def answers(client: ChatClient, session: str, words: Sequence[str], decision: st
         return dict.fromkeys(words or _approvals(client, session), decision)
     if not words or len(words) % 2:
         raise click.UsageError("Give a value after each call, or --approve or --reject.")
+    if len({*words[::2]}) < len(words) // 2:
+        raise click.UsageError("Give one value for each call: one of them is named twice.")
     return dict(zip(words[::2], words[1::2], strict=True))
 
 

@@ -91,7 +91,7 @@ def _value(number: int, name: str, cell: str) -> Any:
         return cell
     try:
         return json.loads(cell)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise _wrong(number, f"`{name}` must be a number, true, false, or JSON") from None
 
 

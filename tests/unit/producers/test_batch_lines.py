@@ -38,6 +38,7 @@ def test_a_bad_line_is_named(text: str, told: str) -> None:
         ("s,q,x,y\n", "line 2: more cells than the header has."),
         ("s\n", "line 2: `session` and `question` are required."),
         ("s,q,warm\n", "line 2: `temperature` must be a number, true, false, or JSON."),
+        (f"s,q,{'[' * 60_000}\n", "line 2: `temperature` must be a number, true, false, or JSON."),
         ('s,"q', "line 2: no CSV (unexpected end of data)."),
     ],
 )

@@ -46,7 +46,12 @@ def test_the_help_tells_the_exit_statuses() -> None:
     assert "3  Redis does not answer" in output
 
 
-@pytest.mark.parametrize("arguments", [["nonsense"], ["ask", "foo"], ["ask", "foo", "hi", "--queue", "none"], ["status"]])
+_TWICE = ["answer", "foo", "call-1", "yes", "call-1", "no"]
+
+
+@pytest.mark.parametrize(
+    "arguments", [["nonsense"], ["ask", "foo"], ["ask", "foo", "hi", "--queue", "none"], ["status"], _TWICE, _TWICE[:3]]
+)
 def test_wrong_usage_is_told(arguments: list[str]) -> None:
     assert CliRunner().invoke(main, arguments).exit_code == 2
 

@@ -35,7 +35,8 @@ def test_what_a_person_answers_becomes_langchains_decision(answer: str, decided:
 @pytest.mark.parametrize(
     "answer",
     [
-        "", "yes, please", "{", "[]", "1", "null", "{}", '{"approve":"perhaps"}', '{"approve":null}', '{"type":"respond"}',
+        "", "[" * 100_000,
+        "yes, please", "{", "[]", "1", "null", "{}", '{"approve":"perhaps"}', '{"approve":null}', '{"type":"respond"}',
         '{"type":"respond","message":3}', '{"type":"edit"}', '{"type":"edit","edited_action":{"name":"pay"}}',
         '{"type":"edit","edited_action":{"args":{}}}', '{"type":"reject","message":[1]}',
     ],

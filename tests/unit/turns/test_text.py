@@ -1,6 +1,7 @@
 """JSON, written and read."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.turns.json_values import JSON
-from turnstile.turns.text import dumps, loads
+from turnstile.turns.text import dumps, loads, loads_stored
 
 _ANY_JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(codec=None)),
@@ -29,7 +30,10 @@ def test_json_with_readable_letters_is_read_as_well(value: Any) -> None:
     assert repr(loads(text)) == repr(json.loads(text))
 
 
-@pytest.mark.parametrize("text", ["", "{", "[1] 2", b"\xff", "nope", "[1,]"])
-def test_what_is_no_json_is_a_value_error(text: str | bytes) -> None:
+@pytest.mark.parametrize(
+    "text", ["", "{", "[1] 2", b"\xff", "nope", "[1,]", "[" * 100_000, '{"a":' * 100_000, "1" * 10_000 + "."]
+)
+@pytest.mark.parametrize("read", [loads, loads_stored])
+def test_what_is_no_json_is_a_value_error(read: Callable[[str | bytes], Any], text: str | bytes) -> None:
     with pytest.raises(ValueError):  # noqa: PT011  # json's error is one, and all that is promised
-        loads(text)
+        read(text)
