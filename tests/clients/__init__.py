@@ -1,0 +1,1 @@
+"""Client programs, unchanged, against one gateway: `make test-clients`."""
