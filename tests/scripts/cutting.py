@@ -144,6 +144,8 @@ def _of_turn(scene: Scene, id: str, record: dict[str, str]) -> Iterator[str]:
         yield f"{id} was accepted and is {record['state']}"
     if left := record.keys() & {"owed", "rest"}:
         yield f"{id} still has {left}"
+    if (id in scene.turns.failed()) != (record["state"] == "failed"):
+        yield f"{id}: {record['state']}, among the failed {scene.turns.failed()}"
     events = scene.turns.events(id)
     sequences = [event.sequence for event in events]
     if sequences != list(range(sequences[0], sequences[0] + len(sequences)) if events else []):

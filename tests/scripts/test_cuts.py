@@ -3,16 +3,21 @@
 The caller may call again, or be gone for good; then workers go on.
 """
 
+from collections.abc import Callable
+from contextlib import suppress
+
 import pytest
 import redis
 
 from tests.scripts.cutting import bring_to_rest, cut, deliver_webhooks, numbers, violations
-from tests.scripts.scene import Scene, pair
+from tests.scripts.held_scene import hold
+from tests.scripts.scene import Scene, dangling, pair
 from tests.scripts.situations import SITUATIONS, Situation
-from turnstile.turns.errors import InvalidTurn
+from turnstile.turns.errors import InvalidTurn, TurnRefused
 from turnstile.turns.redis.scripts import NAMES
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
+from turnstile.turns.store.steps import Place
 from turnstile.turns.store.turns import TurnStore
 
 
@@ -121,3 +126,73 @@ def test_an_owner_that_hears_of_its_end_finds_it_complete(writes: int, redis_url
     before = scene.picture()
     assert scene.complete(claim) is State.COMPLETED
     assert scene.picture() == before
+
+
+def _release(scene: Scene) -> None:
+    scene.turns.release_session("foo")
+
+
+def _ask_at_once(scene: Scene) -> None:
+    scene.turns.submit("d", "foo", "hi", when_held="close")
+
+
+@pytest.mark.parametrize(("script", "close"), [("release_session", _release), ("submit_held", _ask_at_once)])
+def test_calls_that_are_closed_in_part_take_no_answer(
+    script: str, close: Callable[[Scene], None], redis_url: str, client: redis.Redis
+) -> None:
+    store = TurnStore(Settings(redis_url=redis_url))
+    scene = Scene(store, client)
+    for writes in numbers():
+        client.flushdb()
+        hold(scene)
+        with cut(store, script, writes) as happened:
+            close(scene)
+        with suppress(TurnRefused):
+            scene.answer("c")
+        bring_to_rest(scene)
+        assert not dangling(scene.history()), f"after {writes} writes"
+        if not happened:
+            return
+
+
+@pytest.mark.parametrize("again", [True, False], ids=["called again", "caller gone"])
+def test_what_a_task_wrote_is_kept_whole_or_not_at_all(again: bool, redis_url: str, client: redis.Redis) -> None:
+    store = TurnStore(Settings(redis_url=redis_url))
+    scene = Scene(store, client)
+    place, written = Place("a", "graph", "1"), {0: b"x", 1: b"y", -1: b"z"}
+    for writes in numbers():
+        client.flushdb()
+        claim = scene.start("a")
+        assert store.put_checkpoint(claim, place, b"one", [], {})
+        with cut(store, "put_writes", writes) as happened:
+            store.put_writes(claim, place, "task", written)
+        if again:
+            assert store.put_writes(claim, place, "task", written)
+        whole = {("task", at): value for at, value in written.items()}
+        found = store.read_checkpoint("a", place)
+        assert found
+        assert found.writes in ([whole] if again or not happened else [{}, whole])
+        if not happened:
+            return
+
+
+@pytest.mark.parametrize("again", [True, False], ids=["called again", "caller gone"])
+def test_a_checkpoint_takes_the_place_of_the_one_before_whole_or_not_at_all(
+    again: bool, redis_url: str, client: redis.Redis
+) -> None:
+    store = TurnStore(Settings(redis_url=redis_url))
+    scene = Scene(store, client)
+    kept = {number: (b"step " + number.encode(), {("messages", number): b"hi", ("topic", "1"): b"tea"}) for number in "12"}
+    for writes in numbers():
+        client.flushdb()
+        claim = scene.start("a")
+        for number, (body, values) in kept.items():
+            with cut(store, "put_checkpoint", writes if number == "2" else 99) as happened:
+                store.put_checkpoint(claim, Place("a", "graph", number), body, list(values), values)
+        if again:
+            assert store.put_checkpoint(claim, Place("a", "graph", "2"), body, list(values), values)
+        found = store.read_checkpoint("a", Place("a", "graph"))
+        assert found
+        assert (found.body, found.values) in (list(kept.values())[1:] if again or not happened else kept.values())
+        if not happened:
+            return

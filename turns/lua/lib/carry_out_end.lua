@@ -19,6 +19,9 @@ local function carry_out_end(id, session, now, ended, again)
   if state == 'failed' then
     redis.call('ZADD', key.failed, now, id)
     drop_old(key.failed, now - rule.failed_ttl)
+  else
+    -- A retry that was cut short has left it there.
+    redis.call('ZREM', key.failed, id)
   end
   if ended.reply == '1' then redis.call('SET', key.celery_result .. id, celery_result(id, state, ended), 'PX', rule.result_ttl) end
   queue_webhook(id, now, state, ended.options or '', sequence, ended.code, ended.calls)

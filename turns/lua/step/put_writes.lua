@@ -17,7 +17,8 @@ local list = redis.call('HGET', steps, 'writes\31' .. address) or ''
 for i, place in ipairs(places) do
   local name = task .. '\31' .. place
   local field = 'write\31' .. address .. '\31' .. name
-  local fresh = redis.call('HEXISTS', steps, field) == 0
+  -- A value that is in no list was left by a call that was cut short: nobody has been told of it.
+  local fresh = redis.call('HEXISTS', steps, field) == 0 or not ('\30' .. list):find('\30' .. name .. '\30', 1, true)
   if fresh then list = list .. name .. '\30' end
   if fresh or tonumber(place) < 0 then redis.call('HSET', steps, field, values[i]) end
 end
