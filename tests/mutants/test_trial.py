@@ -34,6 +34,21 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     return Project(tmp_path / "copy", {}, root)
 
 
+_WHERE = """
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.support.processes import environment, launch
+
+def test_it():
+    command = [sys.executable, "-c", "import turnstile.workers; print(turnstile.workers.__file__)"]
+    with launch(command, env=environment({}), stdout=subprocess.PIPE, text=True) as process:
+        found, _ = process.communicate()
+    assert Path(found).is_relative_to(Path(__file__).parents[1])
+"""
+
+
 def _mutant(value: str) -> Mutant:
     return Mutant("spoiled", "it", "turns/code.py", '"right"', f'"{value}"', ("tests/test_it.py",))
 
@@ -54,3 +69,10 @@ def test_a_hang_that_needs_no_mutant_is_no_verdict(project: Project, monkeypatch
     project.folder.joinpath("turns", "code.py").write_text('VALUE = "hangs"  # not "right"\n')
     with pytest.raises(NoVerdict, match=r"without any mutant: a hang in tests/test_it\.py"):
         project.judge(_mutant("hangs"))
+
+
+@pytest.mark.timeout(600)
+def test_a_mutant_is_in_the_processes_that_its_tests_start(tmp_path: Path) -> None:
+    project = Project(tmp_path / "copy", {})
+    project.folder.joinpath("tests", "test_where.py").write_text(_WHERE)
+    project.assert_sound(("tests/test_where.py",))

@@ -14,12 +14,14 @@ from tests.support.wait import PATIENCE_SECONDS, wait_until
 from turnstile.deploy.local.parent_death import die_with_parent, start_from_a_lasting_thread
 
 ROOT = Path(__file__).parents[2]
+# The names lead to this copy of the project, also where the interpreter is another copy's.
+_PATH = os.pathsep.join((str(ROOT / ".venv" / "names"), str(ROOT)))
 
 
 def environment(extra: Mapping[str, str]) -> dict[str, str]:
     """This process's environment without its Turnstile settings, plus `extra`."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("TURNSTILE_", "OPENAI_", "REDIS_URL"))}
-    return {**kept, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **extra}
+    return {**kept, "PYTHONPATH": _PATH, "PYTHONUNBUFFERED": "1", **extra}
 
 
 def launch(command: list[str], **how: Any) -> subprocess.Popen[Any]:
