@@ -4,11 +4,14 @@ from collections.abc import Callable, Iterator
 from hashlib import blake2b
 from typing import Any, cast
 
+from tests.exploration.kept import calls_kept, found_by, thread_of
 from tests.exploration.moves import STALE_WORKER, Moves, held
 from tests.exploration.world import KEYS, World
+from tests.scripts.graph_steps import GRAPH, knower, next_step
 from turnstile.turns.errors import CallNotAnswered, CallNotOpen
 from turnstile.turns.states import State
 from turnstile.turns.store.runner import Call
+from turnstile.turns.store.steps import Place
 from turnstile.turns.turn import Claim
 
 Echo = tuple[str, Call[Any], Callable[[Any], bool]]
@@ -40,7 +43,9 @@ class Echoes:
         for id, attempts in world.around["erased"].items():
             yield f"claim {id}", self._moves.claim(id, STALE_WORKER, "other"), lambda word: word in ("unknown", "stale")
             for attempt in range(1, attempts + 1):
-                yield from _by(self._moves, held(id, f"{attempt}:{id}", id[0]), {"state": "erased"})
+                late = held(id, f"{attempt}:{id}", id[0])
+                yield from _by(self._moves, late, {"state": "erased"})
+                yield from _steps_by(self._moves, world, late, id)
 
 
 def _answers(moves: Moves, world: World, session: str) -> Iterator[Echo]:
@@ -60,7 +65,10 @@ def _of_turn(moves: Moves, world: World, id: str, seat: dict[str, str]) -> Itera
     for attempt in range(1, int(turn["attempts"]) + 1):
         token = f"{attempt}:{id}"
         if token != owner:
-            yield from _by(moves, held(id, token, turn["session"]), turn)
+            late = held(id, token, turn["session"])
+            yield from _by(moves, late, turn)
+            yield from _steps_by(moves, world, late, thread_of(world, id))
+    yield from _reads(moves, world, id)
     yield from _again(moves, world, id, seat, owner)
 
 
@@ -79,6 +87,25 @@ def _by(moves: Moves, claim: Claim, turn: dict[str, str]) -> Iterator[Echo]:
     yield f"renew {who}", _any(store.renew(STALE_WORKER, [claim])), lambda words: words == [word]
 
 
+def _steps_by(moves: Moves, world: World, claim: Claim, thread: str) -> Iterator[Echo]:
+    """Yield the late calls of a worker whose graph went on: the newest step again, the next one, and an end of all."""
+    store, who = moves.store, f"{claim.id} by {claim.token}"
+    if moves.scope.steps:
+        kept = calls_kept(world, thread)
+        for calls in range(max(0, kept - 1), kept + 1):
+            yield f"step {calls + 1} of {who}", next_step(store, claim, thread, calls), lambda kept: kept is False
+        yield f"drop steps of {who}", _any(store.drop_steps(claim, thread, GRAPH)), lambda kept: kept is False
+        yield f"ask for {who}", _any(store.owns(claim)), lambda owns: owns is False
+
+
+def _reads(moves: Moves, world: World, id: str) -> Iterator[Echo]:
+    """Yield what the next attempt at a turn reads, whichever that is."""
+    if moves.scope.steps:
+        thread, expected = thread_of(world, id), found_by(world, id)
+        found = moves.store.read_checkpoint(id, Place(thread, GRAPH))
+        yield f"steps of {id} are read", _any(found), lambda found: found == expected
+
+
 def _again(moves: Moves, world: World, id: str, seat: dict[str, str], owner: str | None) -> Iterator[Echo]:
     """Yield the calls that were made before, and those that nobody may make now."""
     turn = world.turn(id)
@@ -88,6 +115,7 @@ def _again(moves: Moves, world: World, id: str, seat: dict[str, str], owner: str
         same = moves.claim(id, seat["worker"], id)
         yield f"claim {id} again", same, lambda found: isinstance(found, Claim) and found.token == owner
         claim, sequence = held(id, owner, turn["session"]), int(turn.get("sequence", 0))
+        yield from _step_again(moves, world, claim)
         yield f"emit {id} again", _any(moves.store.emit(claim, sequence - 1, ["text"])), lambda at: at == sequence
     if owner or seat.get("head") != id or seat["phase"] != "dispatched":
         yield f"claim {id} beside", moves.claim(id, STALE_WORKER, "other"), lambda word: word == "stale"
@@ -95,6 +123,14 @@ def _again(moves: Moves, world: World, id: str, seat: dict[str, str], owner: str
         yield f"cancel {id} too late", _any(moves.store.cancel(id)), lambda found: found is state
     if state is not State.FAILED:
         yield f"retry {id} without need", _any(moves.store.retry(id)), lambda found: found is state
+
+
+def _step_again(moves: Moves, world: World, claim: Claim) -> Iterator[Echo]:
+    thread = thread_of(world, claim.id)
+    kept = world.around["kept"].get(thread)
+    if kept and knower(claim.id, world.turn(claim.id)) in kept["known"]:
+        again = next_step(moves.store, claim, thread, kept["calls"] - 1)
+        yield f"the last step of {claim.id} again", again, lambda done: done is True
 
 
 def _any(call: Any) -> Call[Any]:

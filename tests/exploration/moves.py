@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, cast
 
+from tests.exploration.kept import calls_kept, note_step, thread_of
 from tests.exploration.scope import Scope
 from tests.exploration.world import AWHILE, FUTURE, KEYS, PAST, QUEUE, World, normalise
 from tests.scripts.cutting import in_pieces
+from tests.scripts.graph_steps import next_step
 from turnstile.turns.errors import TurnRefused
 from turnstile.turns.output import called, said
 from turnstile.turns.question import Options
@@ -134,7 +136,7 @@ class Moves:
         for id in world.around["order"][session] if world.was_cut else ():
             met = World.read(text)
             if not met.turn(id):
-                met.around["anew"] = [*met.around.get("anew", ()), id]
+                met.around["anew"] = True
             yield Move(f"submit {id} again", met, self.submission(met, id))
 
     def _time(self, text: str, world: World, session: str) -> Iterator[Move]:
@@ -183,8 +185,17 @@ class Moves:
             yield move("puts off", self.store.requeue(claim, 5), bool)
         if int(turn["forgiven"]) < self.scope.forgiven:
             yield move("gives back", self.store.requeue(claim, 0, forgive=True), bool)
+        if calls_kept(world, thread_of(world, id)) < self.scope.steps:
+            yield self._keep(World.read(world.text()), worker, claim)
         if self.scope.streams and _silent(world, id):
             yield move("emits for", self.store.emit(claim, sequence, ["text"]), lambda at: at == sequence + 1)
+
+    def _keep(self, world: World, worker: str, claim: Claim) -> Move:
+        thread = thread_of(world, claim.id)
+        call = next_step(self.store, claim, thread, calls_kept(world, thread))
+        if not world.was_cut:
+            note_step(world, claim.id, claim.token)
+        return Move(f"{worker} keeps a step of {claim.id}", world, call)
 
     def _cancels(self, world: World, session: str) -> Iterator[Move]:
         if self.scope.cancels:
@@ -283,6 +294,7 @@ def _cuts(move: Move, call: Call[Any]) -> Iterator[Move]:
     for writes in range(MOST_WRITES):
         met = World.read(move.world.text())
         met.around["left"]["cut"] -= 1
+        met.around["kept"] = {}
         cut = Call(cut_name(call.name, writes), call.args, call.read)
         yield Move(f"{move.label}, cut after {writes} writes", met, cut, _anything)
 

@@ -12,7 +12,8 @@ class Scope:
 
     `copies` bounds the dispatches of one turn that are lost, doubled or sent again while another is on its way; crashes,
     expiries and takeovers are bounded by the attempts a turn has. `forgiven`: attempts given back for nothing, a turn.
-    The rest says what happens beside claim, finish, sweep and expiry; `rare` how often in all.
+    `steps`: calls that keep steps of a graph, a thread. The rest says what happens beside claim, finish, sweep and expiry;
+    `rare` how often in all.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Scope:
     early: bool = False
     streams: bool = False
     pieces: bool = False
+    steps: int = 0
     rare: dict[str, int] = field(default_factory=dict)
 
     def beginning(self) -> World:
@@ -39,6 +41,7 @@ class Scope:
             "submitted": dict.fromkeys(self.turns, 0),
             "erased": {},
             "answers": {},
+            "kept": {},
             "left": dict(self.rare),
         }
         return World({"turnstile:stats": ["hash", {"passed:chat": "0", "sent:chat": "0"}, False]}, around)
@@ -65,6 +68,7 @@ class Scope:
             "early due entry": self.early,
             "streamed text": self.streams,
             "records of erased turns removed one by one": self.pieces,
+            f"steps kept (≤ {self.steps} of a thread)": self.steps > 0,
         }
         happens = ["submit, claim, finish, renew, sweep, reap, expiry", *(name for name, there in options.items() if there)]
         return ", ".join(words), ", ".join([*happens, *(f"{name} (≤ {times})" for name, times in self.rare.items())])

@@ -15,6 +15,7 @@ PAST, FUTURE, AWHILE = "1", "9000000000000", "awhile"
 QUEUE = "chat"
 
 _MOMENTS = ("created", "started", "finished")
+_ANSWERING = (None, "queued", "running", "failed")  # without a record as long as a script that was cut short is to write it
 _KEPT = ("accepted", "completed", "failed", "cancelled", f"sent:{QUEUE}", f"passed:{QUEUE}")
 
 
@@ -23,8 +24,8 @@ class World:
     """A state. `data` is key → [kind, value, whether it expires].
 
     `around` is what the server does not know: `order` (session → turns as they come to run), `erased` (turn → attempts it had),
-    `answers` (turn → the turn whose calls it answers),
-    and how many of each rare event may still come.
+    `answers` (turn → the turn whose calls it answers), `kept` (thread → the steps that were kept, and are of use), and how many
+    of each rare event may still come.
     """
 
     data: dict[str, list[Any]]
@@ -69,6 +70,20 @@ class World:
         """Return a turn's record."""
         return dict(self.value(KEYS.turn(id), {}))
 
+    def steps(self, thread: str) -> dict[str, str]:
+        """Return what is stored of a thread's steps."""
+        return dict(self.value(KEYS.steps(thread), {}))
+
+    def goes_on(self, thread: str) -> bool:
+        """True while somebody may go on with a thread: its turn, a retry of that, or answers to its open calls."""
+        turn = self.turn(thread)
+        begun = turn.get("state") in ("queued", "running", "failed") and "answers" not in turn
+        return begun or any(self._asks(self.seat(session), thread) for session in self.sessions)
+
+    def _asks(self, seat: dict[str, str], thread: str) -> bool:
+        answering = seat.get("phase") != "closing" and self.turn(seat.get("head", "")).get("state") in _ANSWERING
+        return seat.get("thread") == thread and (seat["phase"] == "held" or answering)
+
     def turns(self) -> dict[str, dict[str, str]]:
         """Return all turns that have a record."""
         start = KEYS.turn()
@@ -106,8 +121,9 @@ class World:
         ids = self.around["order"][session]
         keys = [KEYS.session(session), KEYS.mailbox(session), KEYS.turns(session), KEYS.history(session)]
         keys.append(KEYS.answered(session))
-        keys += [make(id) for id in ids for make in (KEYS.turn, KEYS.events, KEYS.celery_result)]
-        return [session, ids, self.due.get(session), self.around["erased"], *(sorted_entry(self.data.get(key)) for key in keys)]
+        keys += [make(id) for id in ids for make in (KEYS.turn, KEYS.events, KEYS.celery_result, KEYS.steps)]
+        known = [self.around["erased"], *(self.around["kept"].get(id) for id in ids)]
+        return [session, ids, self.due.get(session), known, *(sorted_entry(self.data.get(key)) for key in keys)]
 
     def put(self, key: str, kind: str, value: Any) -> None:
         """Let a key hold a value, or be gone when that is empty."""
@@ -190,6 +206,8 @@ def _all(data: dict[str, list[Any]], key: str, moment: str) -> None:
 
 def normalise(world: World) -> None:
     """Make equal what no script and no rule can tell apart."""
+    kept = {thread: steps for thread, steps in world.around["kept"].items() if world.goes_on(thread)}
+    world.around = {**world.around, "kept": kept}
     world.put(QUEUE, "list", sorted(world.queue))
     for name in world.owned():
         world.data[KEYS.owned(name)][1].sort()

@@ -1,78 +1,12 @@
-"""Faults in the kept steps of graphs, and in what keeps a lost attempt from going on."""
+"""Faults in the running of graphs, and in what keeps a lost attempt from going on."""
 
 from tests.mutants.mutant import Mutant
 
-_SCRIPTS = ("tests/scripts/test_steps.py",)
 _SAVER = ("tests/integration/memory/test_checkpoints.py",)
 _TURNS = ("tests/integration/workers/graphs/test_turns.py",)
-_STEP = "turns/lua/step/"
 _GRAPHS = "workers/chains/graphs/"
 
 GRAPHS = (
-    Mutant(
-        "a checkpoint of anybody",
-        "a zombie overwrites the steps of another attempt",
-        f"{_STEP}put_checkpoint.lua",
-        "if not owns(id, token) then return { 'superseded' } end\n",
-        "",
-        _SCRIPTS,
-    ),
-    Mutant(
-        "writes of anybody",
-        "a zombie's result counts",
-        f"{_STEP}put_writes.lua",
-        "if not owns(id, token) then return { 'superseded' } end\n",
-        "",
-        _SCRIPTS,
-    ),
-    Mutant(
-        "a second write wins",
-        "a task's result changes after it was told",
-        f"{_STEP}put_writes.lua",
-        "if fresh or tonumber(place) < 0 then",
-        "if true then",
-        _SCRIPTS,
-    ),
-    Mutant(
-        "late writes stay",
-        "the writes of earlier steps pile up",
-        f"{_STEP}put_writes.lua",
-        "if replace == '1' and latest and latest > checkpoint then return { 'kept' } end\n",
-        "",
-        _SCRIPTS,
-    ),
-    Mutant(
-        "old values stay",
-        "the values of earlier steps pile up",
-        f"{_STEP}put_checkpoint.lua",
-        "  if not kept[name] then redis.call('HDEL', steps, 'value\\31' .. namespace .. '\\31' .. name) end\n",
-        "",
-        _SCRIPTS,
-    ),
-    Mutant(
-        "a value that is kept goes",
-        "a step is read without what it refers to",
-        f"{_STEP}put_checkpoint.lua",
-        "  if not kept[name] then redis.call(",
-        "  if true then redis.call(",
-        _SCRIPTS,
-    ),
-    Mutant(
-        "damage reads as nothing",
-        "a turn whose steps are damaged pays again",
-        f"{_STEP}read_checkpoint.lua",
-        "if not body and not latest then",
-        "if not body then",
-        _SCRIPTS,
-    ),
-    Mutant(
-        "steps outlive their turn",
-        "Redis fills up",
-        "turns/lua/lib/drop_kept_steps.lua",
-        "if state ~= 'failed' or code == 'steps_unreadable' then",
-        "if code == 'steps_unreadable' then",
-        _SCRIPTS,
-    ),
     Mutant(
         "a closed lane writes",
         "a cancelled task's error reads as its end",
@@ -128,13 +62,5 @@ GRAPHS = (
         'key = f"{thread}:{call}"',
         'key = f"{id(given)}:{call}"',
         _TURNS,
-    ),
-    Mutant(
-        "each turn that answers calls knows anew",
-        "what a turn said before it failed is lost to the history",
-        "turns/lua/lib/known_field.lua",
-        "(answers and '>' .. answers or id)",
-        "id",
-        _SCRIPTS,
     ),
 )

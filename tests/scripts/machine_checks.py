@@ -2,9 +2,11 @@
 
 from hypothesis.stateful import invariant
 
+from tests.scripts.graph_steps import GRAPH, after_calls, knower
 from tests.scripts.machine_model import SESSIONS, Model
 from tests.scripts.scene import answered, dangling, pair
 from turnstile.turns.states import State
+from turnstile.turns.store.steps import Place
 
 
 class Checked(Model):
@@ -19,6 +21,7 @@ class Checked(Model):
         self._histories_are_whole_pairs_in_order_each_once()
         self._the_counters_add_up()
         self._workers_own_what_they_hold()
+        self._the_next_attempt_finds_what_was_kept()
 
     def _each_session_stands_where_the_model_has_it(self) -> None:
         for name, session in self.sessions.items():
@@ -93,6 +96,14 @@ class Checked(Model):
     def _workers_own_what_they_hold(self) -> None:
         owned = {name for key in self.client.keys(self.scene.keys.owned("*")) for name in self.client.smembers(key)}
         assert owned == {name for name, s in self.sessions.items() if s.line and s.phase == "running"}
+
+    def _the_next_attempt_finds_what_was_kept(self) -> None:
+        start = self.scene.keys.steps()
+        assert {key.removeprefix(start) for key in self.client.keys(f"{start}*")} - self.erased.keys() == self.kept.keys()
+        for turn in self.known.values():
+            if kept := self.kept.get(turn.thread):
+                expected = after_calls(kept.calls, kept.known.get(knower(turn.id, {"answers": turn.answers}), ""))
+                assert self.turns.read_checkpoint(turn.id, Place(turn.thread, GRAPH)) == expected
 
     def teardown(self) -> None:
         """Whatever has happened: sweeps and claims bring every accepted turn to its end, in order."""

@@ -20,7 +20,7 @@ from turnstile.turns.turn import Claim
 
 SESSIONS = ("foo", "tenant/bar")
 CHANCES = 3
-_CUT = ("finish", "cancel", "requeue", "emit", "renew")
+_CUT = ("finish", "cancel", "requeue", "emit", "renew", "put_checkpoint", "put_writes")
 
 
 @dataclass
@@ -49,6 +49,14 @@ class Turn:
     @property
     def over(self) -> bool:
         return self.attempts - self.forgiven >= CHANCES
+
+
+@dataclass
+class Kept:
+    """The kept steps of one thread."""
+
+    calls: int = 0
+    known: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -113,6 +121,7 @@ class Model(RuleBasedStateMachine):
         self.sessions = {name: Session() for name in SESSIONS}
         self.known: dict[str, Turn] = {}
         self.erased: dict[str, Turn] = {}
+        self.kept: dict[str, Kept] = {}
         self.claims: list[Claim] = []
         self.closed: dict[str, str] = {}
         self.returned: set[str] = set()
@@ -142,7 +151,12 @@ class Model(RuleBasedStateMachine):
         home = self.sessions[session]
         assert self.turns.release_session(session) is home.held
         if home.held:
-            home.close()
+            self._close(home)
+
+    def _close(self, session: Session) -> None:
+        assert session.asking
+        self.kept.pop(session.asking.thread, None)
+        session.close()
 
     def _pop(self) -> None:
         """Take one dispatch off each queue; a double that was kept stays at hand for a while."""
@@ -175,7 +189,7 @@ class Model(RuleBasedStateMachine):
         assert done.seen == (0 if home.idle else 1)
         if home.held:
             assert done.expired == 1
-            home.close()
+            self._close(home)
             return
         if not home.line:
             return
@@ -229,6 +243,8 @@ class Model(RuleBasedStateMachine):
         turn.events.append(f"ended {state}")
         self.ends[state] += 1
         session = self.sessions[turn.session]
+        if state is not State.FAILED and not asks:
+            self.kept.pop(turn.thread, None)
         if session.line[0] is turn and not session.held:
             session.phase, session.owner = "dispatched", ""
             if asks:
@@ -236,7 +252,7 @@ class Model(RuleBasedStateMachine):
             elif state.answered:
                 session.asking = None
             elif turn.answers and state is State.CANCELLED:
-                session.close()
+                self._close(session)
             elif turn.answers:
                 session.phase = "held"
         session.line.remove(turn)

@@ -15,8 +15,9 @@ from hypothesis import settings as profile
 from hypothesis import strategies as st
 from hypothesis.stateful import rule, run_state_machine_as_test
 
+from tests.scripts.graph_steps import knower, next_step
 from tests.scripts.machine_checks import Checked
-from tests.scripts.machine_model import SESSIONS, Session, Turn
+from tests.scripts.machine_model import SESSIONS, Kept, Session, Turn
 from tests.scripts.scene import answered, asking, closing, pair
 from turnstile.turns.celery_message import QUEUES
 from turnstile.turns.errors import CallNotAnswered, CallNotOpen, SessionHeld, TurnConflict, UnknownTurn
@@ -55,7 +56,7 @@ class Turns(Checked):
             return
         self.turns.submit(turn.id, session, turn.question, turn.options, when_held=when_held)
         if home.held:
-            home.close()
+            self._close(home)
             # Others that wait go first; the sweep lets them.
             assert self.turns.sweep().seen == bool(home.line)
         elif not home.line:
@@ -134,6 +135,7 @@ class Turns(Checked):
         for turn in mine:
             self.erased[turn.id] = self.known.pop(turn.id)
             self.closed.pop(turn.id, None)
+            self.kept.pop(turn.thread, None)
             if not turn.state.ended:
                 self.ends[State.CANCELLED] += 1
         self.sessions[session] = Session()
@@ -212,6 +214,20 @@ class Turns(Checked):
         assert reply == turn.gone + len(turn.events)
         if twice and texts:
             assert self.turns.emit(claim, after, ["x"] * texts) == reply
+
+    @rule(pick=_pick, twice=st.booleans())
+    def keep_a_step(self, pick: int, twice: bool) -> None:
+        """Keep the next step of a graph as the owner or as a worker that lost the turn; perhaps with the reply lost."""
+        claim = self._claim(pick)
+        kept = self.kept.get(claim.thread, Kept())
+        owns = self._owns(claim)
+        for _ in range(1 + twice):
+            assert next_step(self.turns, claim, claim.thread, kept.calls) is owns
+        assert self.turns.owns(claim) is owns
+        if owns:
+            kept.calls += 1
+            kept.known.setdefault(knower(claim.id, {"answers": self.known[claim.id].answers}), f"known by {claim.token}")
+            self.kept[claim.thread] = kept
 
     @rule(
         pick=_pick,
