@@ -117,7 +117,7 @@ UPKEEP = (
     ),
     in_script(
         "reap forgets who was never heard",
-        "a worker that dies as it starts stands in the roll for ever",
+        "a worker that dies as it starts stays registered for ever",
         "redis.call('ZADD', key.heard, 'NX', now, other)",
         "redis.call('ZADD', key.heard, 'XX', now, other)",
         script="upkeep/reap",

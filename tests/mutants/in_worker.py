@@ -180,7 +180,7 @@ WORKER = (
     ),
     Mutant(
         "a refusal ends a service",
-        "a right that is taken away for a moment ends roll, sweep or audit",
+        "a right that is taken away for a moment ends presence check, sweep or audit",
         "workers/process/service.py",
         "            except (QueueUnreachable, redis.RedisError, OSError) as error:\n",
         "            except QueueUnreachable as error:\n",

@@ -33,7 +33,7 @@ def listening(scene: Scene, *workers: str) -> Iterator[None]:
         yield
 
 
-def enlist(scene: Scene, worker: str, started: float = 0, ago: float = 0, **changed: Any) -> str:
+def register(scene: Scene, worker: str, started: float = 0, ago: float = 0, **changed: Any) -> str:
     """Enlist a worker that has some settings of its own; empty, or why it may not be."""
     settings = Settings(**changed)
     facts = {**registry.introduce(settings), "started": started, "seen": scene.turns.now() - ago}
@@ -47,9 +47,9 @@ def present(scene: Scene, limit: int = 100) -> list[str]:
 
 def test_those_who_store_alike_are_let_in(scene: Scene) -> None:
     with listening(scene, "w1", "w2"):
-        assert enlist(scene, "w1", history_ttl=8) == ""
-        assert enlist(scene, "w2", history_ttl=8, max_attempts=2) == ""
-        assert enlist(scene, "w1", history_ttl=8) == ""
+        assert register(scene, "w1", history_ttl=8) == ""
+        assert register(scene, "w2", history_ttl=8, max_attempts=2) == ""
+        assert register(scene, "w1", history_ttl=8) == ""
         assert present(scene) == ["w1", "w2"]
         assert len(present(scene, limit=1)) == 1
 
@@ -58,8 +58,8 @@ def test_those_who_store_alike_are_let_in(scene: Scene) -> None:
 def test_one_who_stores_otherwise_is_refused_by_name(scene: Scene, field: str) -> None:
     assert set(DIFFERENT) == set(registry.MUST_AGREE)
     with listening(scene, "w1", "w2"):
-        assert enlist(scene, "w1") == ""
-        refusal = enlist(scene, "w2", started=1, **{field: DIFFERENT[field]})
+        assert register(scene, "w1") == ""
+        refusal = register(scene, "w2", started=1, **{field: DIFFERENT[field]})
         assert f"TURNSTILE_{field.upper()} is {registry._said(DIFFERENT[field])} here" in refusal
         assert "at worker w1" in refusal
         assert "\n" not in refusal
@@ -72,25 +72,25 @@ def test_another_version_may_tell_of_more(scene: Scene) -> None:
         facts = {**registry.introduce(Settings()), "fingerprint": "another", "started": 0, "seen": scene.turns.now()}
         facts["settings"] = {**facts["settings"], "TURNSTILE_NEWER_TTL": "8"}
         scene.client.hset(scene.keys.workers, "w1", json.dumps(facts))
-        assert enlist(scene, "w2", started=1) == ""
-        assert enlist(scene, "w3", started=1, history_ttl=8) != ""
+        assert register(scene, "w2", started=1) == ""
+        assert register(scene, "w3", started=1, history_ttl=8) != ""
 
 
 def test_one_that_was_there_first_does_not_yield(scene: Scene) -> None:
     with listening(scene, "w1", "w2"):
-        assert enlist(scene, "w2", started=2) == ""
+        assert register(scene, "w2", started=2) == ""
         scene.client.hdel(scene.keys.workers, "w2")
-        assert enlist(scene, "w1", started=3, history_ttl=8) == ""
-        assert enlist(scene, "w2", started=2) == ""
-        assert enlist(scene, "w1", started=3, history_ttl=8) != ""
+        assert register(scene, "w1", started=3, history_ttl=8) == ""
+        assert register(scene, "w2", started=2) == ""
+        assert register(scene, "w1", started=3, history_ttl=8) != ""
         assert present(scene) == ["w2"]
 
 
 def test_the_dead_and_the_silent_refuse_nobody(scene: Scene) -> None:
-    assert enlist(scene, "dead") == ""
+    assert register(scene, "dead") == ""
     with listening(scene, "silent", "w2"):
-        assert enlist(scene, "silent", ago=60) == ""
-        assert enlist(scene, "w2", started=1, history_ttl=8) == ""
+        assert register(scene, "silent", ago=60) == ""
+        assert register(scene, "w2", started=1, history_ttl=8) == ""
         assert present(scene) == ["w2"]
 
 
@@ -98,7 +98,7 @@ def test_the_dead_and_the_silent_refuse_nobody(scene: Scene) -> None:
 def test_entries_of_others_refuse_nobody(scene: Scene, entry: str) -> None:
     scene.client.hset(scene.keys.workers, "w1", entry.replace("%s", str(scene.turns.now())))
     with listening(scene, "w1", "w2"):
-        assert enlist(scene, "w2", started=1, history_ttl=8) == ""
+        assert register(scene, "w2", started=1, history_ttl=8) == ""
         assert "w2" in present(scene)
 
 
@@ -107,8 +107,8 @@ def test_where_it_may_not_be_asked_who_listens_having_been_seen_counts(scene: Sc
     scene.client.acl_setuser("deaf", **user)
     try:
         deaf = stage.open(redis_url=redis_url.replace("redis://", "redis://deaf:x@"))
-        assert enlist(deaf, "w1") == ""
-        assert enlist(deaf, "w2", started=1, history_ttl=8) != ""
+        assert register(deaf, "w1") == ""
+        assert register(deaf, "w2", started=1, history_ttl=8) != ""
     finally:
         scene.client.acl_deluser("deaf")
 
@@ -116,5 +116,5 @@ def test_where_it_may_not_be_asked_who_listens_having_been_seen_counts(scene: Sc
 def test_a_full_server_takes_the_roll(cramped: tuple[Scene, Memory]) -> None:
     scene, memory = cramped
     memory.fill()
-    assert enlist(scene, "w1") == ""
+    assert register(scene, "w1") == ""
     assert scene.client.hkeys(scene.keys.workers) == ["w1"]

@@ -14,7 +14,7 @@ from turnstile.turns.redis.script_arguments import Arguments
 from turnstile.turns.settings import MOST_WAITING, Settings
 
 _ROOT = files("turnstile.turns").joinpath("lua")
-# Workers call the roll ten times as often: when nobody did for so long, Redis was away.
+# Workers check presence ten times as often: when nobody did for so long, Redis was away.
 _SILENCE_MS = 2_000
 _REPAIR_MS = 60_000
 # Dispatches that stand before one in its queue push its second look back by this much each.

@@ -106,7 +106,7 @@ class Registry(Runner):
         names = [Settings.variable(field) for field in MUST_AGREE]
         return script_call(
             "register_worker",
-            partial(_ENLISTED, self.settings),
+            partial(_REGISTERED, self.settings),
             worker=worker,
             facts=dumps(facts),
             started=facts["started"],
@@ -129,4 +129,4 @@ def _refused(settings: Settings, worker: bytes, facts: bytes) -> str:
     return objection(settings, {as_text(worker): json.loads(facts)})
 
 
-_ENLISTED = OneOf("register_worker", enlisted=always(""), refused=_refused)
+_REGISTERED = OneOf("register_worker", registered=always(""), refused=_refused)

@@ -1,7 +1,7 @@
 """A worker's health, defined in one place: parts that must make progress, watched by a thread that depends on none of them.
 
-The health file is touched only while every part is fresh, so that a probe costs one `stat`; the same judgement goes into the
-roll for `turnstile doctor`.
+The health file is touched only while every part is fresh, so that a probe costs one `stat`; the same judgement goes into
+the worker's published entry, for `turnstile doctor`.
 """
 
 import logging

@@ -1,4 +1,4 @@
-"""The heartbeat: this process's place on the roll of workers, without which it takes no turn."""
+"""The heartbeat: this process's entry among the registered workers, without which it takes no turn."""
 
 import asyncio
 import logging
@@ -60,7 +60,7 @@ class Heartbeat:
         self._answered.set()
 
     async def leave(self) -> None:
-        """Take this worker off the roll."""
+        """Remove this worker from the registered ones."""
         await self._store.client.hdel(self._store.keys.workers, self._worker)
         await self._store.client.zrem(self._store.keys.heard, self._worker)
 

@@ -119,7 +119,7 @@ class Runtime:
         await self._open_chain()
         self._webhooks = WebhookSender(self._settings)
         self._resources.push_async_callback(self._webhooks.close)
-        self._services = start_all(services(self._store, self._leases, self._enrol, self._webhooks), self.health)
+        self._services = start_all(services(self._store, self._leases, self._register, self._webhooks), self.health)
         self._renewal.start(self.health)
         self.health.start()
         try:
@@ -137,7 +137,7 @@ class Runtime:
         if not (self._settings.chain or self._settings.offline):
             await check_chain(chains[""])
 
-    async def _enrol(self, beat: Beat) -> None:
+    async def _register(self, beat: Beat) -> None:
         # A worker that does not listen yet does not count as present.
         with suppress(TimeoutError):
             await asyncio.wait_for(self._leases.listening.wait(), _REDIS_SECONDS)

@@ -9,21 +9,21 @@ from turnstile.workers.process.leases import LeaseKeeper
 from turnstile.workers.process.service import Run, Service, every, tick
 from turnstile.workers.upkeep.audit import audit
 from turnstile.workers.upkeep.intake import Intake
-from turnstile.workers.upkeep.presence import call_roll
+from turnstile.workers.upkeep.presence import check_presence
 from turnstile.workers.upkeep.sweep import sweep, sweep_erased
 from turnstile.workers.webhooks.sender import WebhookSender
 
 _PATIENCE = 10.0
-_ROLL_SECONDS = 0.2
+_PRESENCE_SECONDS = 0.2
 _AUDIT_LOOK_SECONDS = 10.0
 
 
-def services(store: AsyncTurnStore, leases: LeaseKeeper, enrol: Run, webhooks: WebhookSender) -> list[Service]:
-    """Return every service of a worker process; `enrol` keeps it on the roll of workers."""
+def services(store: AsyncTurnStore, leases: LeaseKeeper, register: Run, webhooks: WebhookSender) -> list[Service]:
+    """Return every service of a worker process; `register` keeps it among the registered workers."""
     sweeping = store.settings.sweep_seconds
     return [
         Service("loop", _PATIENCE, tick),
-        Service("enrolled", _PATIENCE, enrol),
+        Service("registered", _PATIENCE, register),
         Service("subscribed", _PATIENCE + 5, leases.listen),
         *upkeep(store, leases.worker),
         *_intake(store),
@@ -34,9 +34,9 @@ def services(store: AsyncTurnStore, leases: LeaseKeeper, enrol: Run, webhooks: W
 def upkeep(store: AsyncTurnStore, worker: str) -> list[Service]:
     """Return the services that one worker does for all. None waits for another, except that a death is swept up at once."""
     seconds, death = store.settings.sweep_seconds, asyncio.Event()
-    roll = partial(call_roll, store, worker, death)
+    present = partial(check_presence, store, worker, death)
     return [
-        Service("roll", _PATIENCE, every(min(_ROLL_SECONDS, seconds), roll, "call the roll")),
+        Service("presence", _PATIENCE, every(min(_PRESENCE_SECONDS, seconds), present, "check presence")),
         Service("sweeping", _PATIENCE + 3 * seconds, every(seconds, partial(sweep, store, worker), "sweep", wake=death)),
         Service("erased", _PATIENCE + 3 * seconds, every(seconds, partial(sweep_erased, store), "remove erased turns")),
         Service("audit", _PATIENCE + 300, every(_AUDIT_LOOK_SECONDS, partial(audit, store), "audit")),

@@ -15,9 +15,9 @@ WORKER_SILENT_SECONDS = 8.0
 
 def check_workers(store: TurnStore) -> Check:
     """Check that a worker is at work, and name those that hang."""
-    roll = called_roll(store)
-    hung = {name: ", ".join(facts["stale"]) for name, facts in roll.items() if facts["stale"]}
-    at_work = [facts for name, facts in roll.items() if name not in hung]
+    present = present_workers(store)
+    hung = {name: ", ".join(facts["stale"]) for name, facts in present.items() if facts["stale"]}
+    at_work = [facts for name, facts in present.items() if name not in hung]
     running = sum(int(facts.get("running", 0)) for facts in at_work)
     room = sum(int(facts.get("concurrency", 0)) for facts in at_work)
     detail = f"{len(at_work)} at work, {running} of {room} turns at once" if at_work else "none is at work"
@@ -34,7 +34,7 @@ def check_workers(store: TurnStore) -> Check:
 
 def living_workers(store: TurnStore) -> dict[str, dict[str, Any]]:
     """Return the workers at work, by name, each with its facts."""
-    return {name: facts for name, facts in called_roll(store).items() if not facts["stale"]}
+    return {name: facts for name, facts in present_workers(store).items() if not facts["stale"]}
 
 
 def asked_models(store: TurnStore) -> set[str]:
@@ -42,7 +42,7 @@ def asked_models(store: TurnStore) -> set[str]:
     return {str(facts["model"]) for facts in living_workers(store).values() if "model" in facts}
 
 
-def called_roll(store: TurnStore) -> dict[str, dict[str, Any]]:
+def present_workers(store: TurnStore) -> dict[str, dict[str, Any]]:
     """Return all present workers, by name, each with its facts; `stale` names the parts that hang.
 
     The connection of a dead worker is closed at once, though its facts stay for a while. A worker's loop writes its facts: one

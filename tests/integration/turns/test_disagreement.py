@@ -44,8 +44,8 @@ def answered(turns: TurnStore, id: str, session: str = "foo") -> None:
 
 
 @contextmanager
-def enlisted(url: str, started: float = 0, **changed: Any) -> Iterator[None]:
-    """Stand on the roll as a worker with other settings does."""
+def registered(url: str, started: float = 0, **changed: Any) -> Iterator[None]:
+    """Be registered as a worker with other settings is."""
     store = TurnStore(Settings(redis_url=url, **changed))
     with redis.Redis.from_url(url) as client, client.pubsub() as orders:
         orders.subscribe(store.keys.orders("elder"))
@@ -123,7 +123,7 @@ def test_a_worker_that_finds_itself_wrong_gives_its_turns_back(tmp_path: Path, r
     with Worker(redis_url, tmp_path, TURNSTILE_CHAIN=CHAIN) as wrong:
         turns.submit("a", "foo", f"gate {gate}")
         wait_until(lambda: turns.status("a").state is State.RUNNING, "the turn runs")
-        with enlisted(redis_url, history_prefix="theirs:"):
+        with registered(redis_url, history_prefix="theirs:"):
             wait_until(lambda: wrong.process and wrong.process.poll() is not None, "it ends")
     assert (
         wrong.text().count("this worker ends: TURNSTILE_HISTORY_PREFIX is message_store: here and theirs: at worker elder") == 1
@@ -139,7 +139,7 @@ def test_a_dead_worker_refuses_nobody(tmp_path: Path, redis_url: str) -> None:
     turns = TurnStore(Settings(redis_url=redis_url))
     dead = Worker(redis_url, tmp_path, TURNSTILE_HISTORY_TTL="8", TURNSTILE_CHAIN=CHAIN)
     dead.start()
-    wait_until(lambda: turns.workers(), "it is on the roll")
+    wait_until(lambda: turns.workers(), "it is registered")
     dead.kill()
     assert turns.client.hlen(turns.keys.workers) == 1
     with Worker(redis_url, tmp_path, TURNSTILE_CHAIN=CHAIN):
@@ -162,7 +162,7 @@ def test_what_is_only_odd_is_told_and_borne(tmp_path: Path, redis_url: str) -> N
 
 def test_a_client_does_not_read_or_erase_in_the_wrong_place(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = Settings(redis_url=redis_url)
-    with enlisted(redis_url, history_prefix="theirs:"):
+    with registered(redis_url, history_prefix="theirs:"):
         turn = ChatClient(settings=settings).ask("foo", "hi")
         for wrong in (turn.cancel, lambda: ChatClient(settings=settings).erase("foo"), _history(settings)):
             with pytest.raises(SettingError, match="TURNSTILE_HISTORY_PREFIX is message_store: here and theirs: at worker"):
@@ -184,7 +184,7 @@ def _history(settings: Settings) -> Any:
 
 
 def test_a_client_need_not_know_how_long_histories_live(redis_url: str) -> None:
-    with enlisted(redis_url, history_ttl=8.0):
+    with registered(redis_url, history_ttl=8.0):
         plain = ChatClient(settings=Settings(redis_url=redis_url))
         assert plain.ask("foo", "hi").cancel() is State.CANCELLED
         other = ChatClient(settings=Settings(redis_url=redis_url, history_ttl=4))

@@ -113,7 +113,7 @@ def test_a_turn_cut_off_with_its_worker_runs_elsewhere(
 def test_a_worker_that_is_deaf_to_its_orders_keeps_its_turn(
     store: TurnStore, proxy: FaultProxy, proxied: Settings, redis_url: str, client: redis.Redis, tmp_path: Path
 ) -> None:
-    """Only its subscription is dead: closed at the server, and the worker does not hear of it. Another calls the roll."""
+    """Only its subscription is dead: closed at the server, and the worker does not hear of it. Another checks presence."""
     with (
         offline_model("--latency", "6") as model_url,
         _at_work(Worker(proxied.redis_url, tmp_path, OPENAI_BASE_URL=model_url)),

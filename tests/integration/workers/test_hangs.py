@@ -46,7 +46,7 @@ def running(store: TurnStore, folder: Path, chain: str = "", **env: str) -> Iter
     worker = Worker(store.url, folder, 20, **file, **more, **env)
     worker.start()
     try:
-        wait_until(lambda: living_workers(store), "the worker is in the roll")
+        wait_until(lambda: living_workers(store), "the worker is registered")
         wait_until((folder / "health").exists, "the worker says that it is healthy")
         yield worker
     finally:

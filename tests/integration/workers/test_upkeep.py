@@ -1,4 +1,4 @@
-"""The upkeep by each worker: roll, sweep and audit, of which none waits for another."""
+"""The upkeep by each worker: presence check, sweep and audit, of which none waits for another."""
 
 import asyncio
 import logging
@@ -63,7 +63,7 @@ async def test_the_dead_are_found(store: TurnStore, settings: Settings) -> None:
             await wait_until_async(lambda id=id: _is(store, id, State.QUEUED), f"the turn {id} was taken back")  # type: ignore[misc]  # a lambda's default
 
 
-async def test_a_roll_that_is_refused_stops_no_sweep_and_is_told_once(
+async def test_a_presence_check_that_is_refused_stops_no_sweep_and_is_told_once(
     store: TurnStore, limited: Callable[..., Settings], caplog: pytest.LogCaptureFixture
 ) -> None:
     _leave_a_dead_worker(store)
@@ -71,18 +71,18 @@ async def test_a_roll_that_is_refused_stops_no_sweep_and_is_told_once(
     with caplog.at_level(logging.WARNING):
         async with _upkeep(limited("-pubsub|numsub"), health):
             await wait_until_async(lambda: _is(store, "overdue", State.QUEUED), "the turn was taken back")
-            await wait_until_async(lambda: _stale(health), "the roll is seen to make no progress")
+            await wait_until_async(lambda: _stale(health), "the presence check is seen to make no progress")
             await wait_until_async(lambda: _fresh(health), "the sweep makes progress")
-    lines = [record.getMessage() for record in caplog.records if "the roll" in record.getMessage()]
+    lines = [record.getMessage() for record in caplog.records if "check presence" in record.getMessage()]
     assert len(lines) == 1
     assert "pubsub|numsub" in lines[0]
     assert store.status("running").state is State.RUNNING
 
 
-async def test_a_sweep_that_is_refused_stops_no_roll(store: TurnStore, limited: Callable[..., Settings]) -> None:
+async def test_a_sweep_that_is_refused_stops_no_presence_check(store: TurnStore, limited: Callable[..., Settings]) -> None:
     _leave_a_dead_worker(store)
     async with _upkeep(limited("-llen"), Health()):
-        await wait_until_async(lambda: _gone(store), "the dead worker is off the roll")
+        await wait_until_async(lambda: _gone(store), "the dead worker is not registered any more")
 
 
 async def _is(store: TurnStore, id: str, state: State) -> bool:
@@ -94,7 +94,7 @@ async def _gone(store: TurnStore) -> bool:
 
 
 async def _stale(health: Health) -> bool:
-    return "roll" in health.stale()
+    return "presence" in health.stale()
 
 
 async def _fresh(health: Health) -> bool:

@@ -20,7 +20,7 @@ OTHER = {
 
 def test_every_time_to_live_and_prefix_of_what_is_stored_must_agree() -> None:
     named = {name for name in Settings.model_fields if name.endswith(("_ttl", "_prefix"))}
-    # With another prefix of the queue there is another roll.
+    # With another prefix of the queue the registered workers are others.
     assert set(MUST_AGREE) == named - {"key_prefix"}
     assert set(OTHER) == {*MUST_AGREE, *SHOULD_AGREE}
 

@@ -13,8 +13,8 @@ from turnstile.workers.process.health import Beat, Health
 @pytest.mark.parametrize(
     ("error", "said"),
     [
-        (BrokenRecord("Another type."), "roll failed with BrokenRecord: Another type. (it starts again)"),
-        (ValueError("a question"), "roll failed with ValueError (it starts again)"),
+        (BrokenRecord("Another type."), "presence failed with BrokenRecord: Another type. (it starts again)"),
+        (ValueError("a question"), "presence failed with ValueError (it starts again)"),
     ],
 )
 async def test_a_service_that_fails_repeatedly_is_reported_once(
@@ -30,7 +30,7 @@ async def test_a_service_that_fails_repeatedly_is_reported_once(
             often.set()
         raise error
 
-    [task] = service.start_all([service.Service("roll", 1, fail)], Health())
+    [task] = service.start_all([service.Service("presence", 1, fail)], Health())
     await asyncio.wait_for(often.wait(), PATIENCE_SECONDS)
     task.cancel()
     assert caplog.messages == [said]

@@ -1,10 +1,11 @@
--- live_workers(now, limit, alike) → table. The workers on the roll that were seen of late and are listening, at most `limit`: name, text
--- and facts of each; among more than 2,000 on the roll, any 2,000 are looked at. A dead worker's entry may stand there for a while. Those whose text holds `alike` are passed over, unread.
+-- live_workers(now, limit, alike) → table. The registered workers that were seen of late and are listening, at most `limit`: name,
+-- text and facts of each; of more than 2,000, any 2,000 are looked at. A dead worker's entry may be there for a while. Those whose
+-- text holds `alike` are passed over, unread.
 local function live_workers(now, limit, alike)
-  local found, roll = {}, redis.call('HRANDFIELD', key.workers, 2000, 'WITHVALUES')
-  for i = 1, #roll, 2 do
+  local found, registered = {}, redis.call('HRANDFIELD', key.workers, 2000, 'WITHVALUES')
+  for i = 1, #registered, 2 do
     if #found >= limit then break end
-    local name, text = roll[i], roll[i + 1]
+    local name, text = registered[i], registered[i + 1]
     local read, facts = pcall(cjson.decode, alike and text:find(alike, 1, true) and '{}' or text)
     local seen = read and type(facts) == 'table' and tonumber(facts.seen)
     if seen and math.abs(now - seen * 1000) < rule.absence then

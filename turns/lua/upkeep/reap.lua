@@ -1,6 +1,6 @@
--- Call the roll: every worker does so all the time, and names itself. One that was not heard for `absence` ms and does not
--- listen to its orders is dead, and loses its leases now instead of when they run out: death ends both at once, while a worker
--- that lives is heard, whatever becomes of its subscription. The next call goes on where the bound ends this one.
+-- Check which workers are present: every worker does so all the time, and names itself. One that was not heard for `absence` ms and
+-- does not listen to its orders is dead, and loses its leases now instead of when they run out: death ends both at once, while a
+-- worker that lives is heard, whatever becomes of its subscription. The next call goes on where the bound ends this one.
 -- FLAGS  allow-oom
 -- WORK   40,000 steps: 1,000 silent workers, and 1,000 sessions of dead ones
 -- KEYS   workers heard stats owned:<worker>… session:<session>… due; channel orders:<worker>

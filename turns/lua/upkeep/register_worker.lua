@@ -1,10 +1,10 @@
--- Put a worker on the roll, or say that it is still there. Refused, and off the roll, while one that came before it works with
+-- Register a worker, or say that it is still there. Refused, and not registered any more, while one that came before it works with
 -- another value of a setting that all must share; a setting that the other does not tell of is none.
 -- FLAGS  allow-oom
 -- WORK   16,000 steps: 2,000 workers
 -- KEYS   workers; channel orders:<worker>
 -- ARGV   worker facts started alike (names values)…: names and values of settings; `alike` stands in the facts of those that need not be compared
--- RETURN enlisted | refused worker facts
+-- RETURN registered | refused worker facts
 for _, other in ipairs(live_workers(clock(), math.huge, alike)) do
   local theirs = type(other.facts.settings) == 'table' and other.facts.settings or {}
   local elder = other.name ~= worker and (tonumber(other.facts.started) or 0) <= tonumber(started)
@@ -17,4 +17,4 @@ for _, other in ipairs(live_workers(clock(), math.huge, alike)) do
   end
 end
 redis.call('HSET', key.workers, worker, facts)
-return { 'enlisted' }
+return { 'registered' }

@@ -1,4 +1,4 @@
--- Read the roll: the workers at work, at most `limit`, each with what it says of itself.
+-- List the workers at work, at most `limit`, each with what it says of itself.
 -- FLAGS  no-writes
 -- WORK   16,000 steps: 2,000 workers
 -- KEYS   workers; channel orders:<worker>
