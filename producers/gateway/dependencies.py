@@ -1,6 +1,6 @@
-"""The parameters that routes share: the backend, the caller's own resources, idempotency keys."""
+"""The parameters that routes share: the backend, the caller's own resources, keys of repeats."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Annotated, Literal
 
@@ -12,9 +12,6 @@ from turnstile.producers.gateway.edge.caller import Caller, CurrentCaller
 from turnstile.turns.errors import InvalidTurn, UnknownTurn
 from turnstile.turns.ids import check_turn
 from turnstile.turns.turn import Record
-
-MESSAGE_ID = "client_message_id"
-"""In a request's metadata: a client's own id of its message, which works as an idempotency key."""
 
 IdempotencyKey = Annotated[str | None, Header(max_length=255, description="The same key is the same response.")]
 Includable = Literal[
@@ -83,11 +80,3 @@ async def own_session(conversation_id: str, caller: CurrentCaller) -> str:
 
 StoredResponse = Annotated[Callable[[], Awaitable[Record]], Depends(stored_response)]
 OwnSession = Annotated[str, Depends(own_session)]
-
-
-def repeat_key(metadata: Mapping[str, str] | None, header: str | None) -> str | None:
-    """Return the word that tells a repeated request from a new one; None when the client gave nothing."""
-    if header:
-        return f"key\0{header}"
-    message = (metadata or {}).get(MESSAGE_ID)
-    return f"message\0{message}" if message else None

@@ -25,7 +25,13 @@ class PromptStore(AsyncTurnStore):
             raise QueueUnreachable(f"Redis did not answer within {ANSWER_SECONDS:g} seconds.") from None
 
     @operation
-    def once(self, name: str, value: str) -> Call[str]:
-        """Return the value first given under a name: `value`, or an earlier one. Kept as long as a finished turn."""
-        args = (self.keys.once(name), value, "PX", round(self.settings.result_ttl * 1000), "NX", "GET")
+    def once(self, name: str, value: str, seconds: float | None = None) -> Call[str]:
+        """Return the value first given under a name: `value`, or an earlier one; kept as long as a finished turn by default."""
+        args = (self.keys.once(name), value, "PX", round((seconds or self.settings.result_ttl) * 1000), "NX", "GET")
         return Call("SET", args, lambda reply: value if reply is None else as_text(reply))
+
+    @operation
+    def put(self, name: str, value: str, seconds: float) -> Call[str]:
+        """Give a value under a name, in place of an earlier one, and return it."""
+        args = (self.keys.once(name), value, "PX", round(seconds * 1000))
+        return Call("SET", args, lambda _: value)

@@ -10,12 +10,13 @@ from turnstile.producers.gateway.chat import rendering
 from turnstile.producers.gateway.chat.completion_chunks import stream
 from turnstile.producers.gateway.chat.schemas import ChatCompletion, ChatRequest
 from turnstile.producers.gateway.chat.submission import submit
-from turnstile.producers.gateway.dependencies import CurrentBackend, IdempotencyKey, repeat_key
+from turnstile.producers.gateway.dependencies import CurrentBackend, IdempotencyKey
 from turnstile.producers.gateway.edge.body import BodyRoute
 from turnstile.producers.gateway.edge.caller import CurrentCaller
 from turnstile.producers.gateway.edge.documentation import documented
 from turnstile.producers.gateway.failure import failure
 from turnstile.producers.gateway.records import as_shown
+from turnstile.producers.gateway.repeats import repeat_key
 
 router = APIRouter(prefix="/v1/chat/completions", tags=["Chat"], route_class=BodyRoute)
 
@@ -33,7 +34,7 @@ async def create(
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Answer the last message. The turn is cancelled if the client disconnects."""
-    key = repeat_key(body.metadata, idempotency_key)
+    key = await repeat_key(request, backend, caller, "chat", body.metadata, idempotency_key)
     record = await submit(backend, caller, body, key, x_turnstile_session)
     keyed = key is not None
     if body.stream:

@@ -13,7 +13,6 @@ from turnstile.producers.gateway.dependencies import (
     Include,
     OwnResponse,
     StoredResponse,
-    repeat_key,
 )
 from turnstile.producers.gateway.edge.api_errors import invalid, unsupported
 from turnstile.producers.gateway.edge.body import BodyRoute
@@ -22,6 +21,7 @@ from turnstile.producers.gateway.edge.documentation import documented
 from turnstile.producers.gateway.failure import failure
 from turnstile.producers.gateway.paging import Limit, Order, cut
 from turnstile.producers.gateway.records import as_shown
+from turnstile.producers.gateway.repeats import repeat_key
 from turnstile.producers.gateway.responses import rendering
 from turnstile.producers.gateway.responses.input_items import input_items as shown_input
 from turnstile.producers.gateway.responses.response_events import stream
@@ -49,7 +49,7 @@ async def create(
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Ask. Without `background` the call waits for the answer, and is cancelled if the client disconnects."""
-    key = repeat_key(body.metadata, idempotency_key)
+    key = await repeat_key(request, backend, caller, "response", body.metadata, idempotency_key)
     record = await backend.store.status(await submit(backend, caller, body, key, request.receive))
     keyed = key is not None
     if body.stream:
