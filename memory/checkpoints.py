@@ -66,7 +66,7 @@ class StepSaver(BaseCheckpointSaver[str]):
         super().__init__(serde=codec)
         self._store = store
         self._claim = claim
-        self._thread = thread
+        self.thread = thread
         self.run = run or thread
         self._lane = lane
         self._codec = codec
@@ -146,11 +146,11 @@ class StepSaver(BaseCheckpointSaver[str]):
         limit: int | None = None,
     ) -> AsyncIterator[CheckpointTuple]:
         """Yield the checkpoints of this turn, newest first."""
-        places = await self._lane.read(lambda: self._store.list_checkpoints(self._thread))
+        places = await self._lane.read(lambda: self._store.list_checkpoints(self.thread))
         bound = get_checkpoint_id(before) if before else None
         for graph, checkpoint in sorted(places, key=lambda place: place[1], reverse=True):
             thread, _, space = graph.partition(_BETWEEN)
-            named: dict[str, Any] = {"thread_id": thread or self._thread, "checkpoint_ns": space, "checkpoint_id": checkpoint}
+            named: dict[str, Any] = {"thread_id": thread or self.thread, "checkpoint_ns": space, "checkpoint_id": checkpoint}
             if limit == 0 or not _asked_for(config, named) or (bound and checkpoint >= bound):
                 continue
             found = await self.aget_tuple({"configurable": named})
@@ -161,7 +161,7 @@ class StepSaver(BaseCheckpointSaver[str]):
     async def adelete_thread(self, thread_id: str) -> None:
         """Forget a thread's checkpoints and writes. Raises LaneClosed."""
         graphs = self._graph(thread_id, "")
-        await self._lane.write(lambda: self._store.drop_steps(self._claim, self._thread, graphs))
+        await self._lane.write(lambda: self._store.drop_steps(self._claim, self.thread, graphs))
 
     def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """As `aget_tuple`, for a thread."""
@@ -207,15 +207,20 @@ class StepSaver(BaseCheckpointSaver[str]):
             raise
 
     def _graph(self, thread: str, space: str) -> str:
-        return ("" if thread == self._thread else thread) + _BETWEEN + space
+        return ("" if thread == self.thread else thread) + _BETWEEN + space
 
     def _place(self, config: RunnableConfig, checkpoint: str) -> Place:
         named = config["configurable"]
         graph = self._graph(str(named["thread_id"]), named.get("checkpoint_ns", ""))
-        return Place(self._thread, graph, checkpoint, self.run)
+        return Place(self.thread, graph, checkpoint, self.run)
+
+    @property
+    def root(self) -> str:
+        """The run's own graph; the names of graphs inside it begin with it."""
+        return self._graph(self.run, "")
 
     def _is_own(self, place: Place) -> bool:
-        return place.graph == self._graph(self.run, "")
+        return place.graph == self.root
 
     def _named(self, config: RunnableConfig, checkpoint: str) -> RunnableConfig:
         given = config["configurable"]

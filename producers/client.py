@@ -82,7 +82,7 @@ class Turn(_Turn):
     def stream(self, after: int = 0, timeout: float | None = None, on_step: OnStep | None = None) -> Iterator[Piece]:
         """Yield the answer in pieces, as they come; even a late reader gets all of them. Raises as `result` does.
 
-        A piece is a `str`. If `piece.starts_over`, the turn was restarted (its worker died, say): discard the earlier pieces.
+        A piece is a `str`. If `piece.starts_over`, the answer began anew (its worker died, say): discard the earlier pieces.
         To resume, pass the `sequence` of your last piece as `after`. `timeout` is for the whole answer. `on_step` is called
         with the name of each step of a graph, and whether it is done.
         """

@@ -105,14 +105,18 @@ class Settings(BaseModel):
         5, description="Maximum attempts before a turn fails permanently."
     )
     hold_seconds: forms.Seconds = Field(
-        600, description="How long a session waits for the answers to its open calls before the next turn goes."
+        600,
+        validate_default=True,
+        description="How long a session waits for the answers to its open calls before the next turn goes.",
     )
     when_held: Annotated[str, Field(pattern=r"^(queue|reject|close)$")] = Field(
         "queue",
         description="A question in a session whose calls are open: `queue` it behind their answers, `reject` it, or "
         "`close` the calls without answers and go on. A request may choose otherwise.",
     )
-    turn_seconds: forms.Seconds = Field(600, description="Deadline of a turn, counted from its first start over all attempts.")
+    turn_seconds: forms.Seconds = Field(
+        600, validate_default=True, description="Deadline of a turn, counted from its first start over all attempts."
+    )
     retry_base_seconds: Annotated[float, Field(gt=0, le=3_600)] = Field(
         1, description="Delay before the first retry of a failed model call or webhook; it doubles each time, with jitter."
     )
@@ -204,6 +208,14 @@ class Settings(BaseModel):
         if queue and (prefix.startswith(queue) or queue.startswith(prefix)):
             raise ValueError("it must not begin like TURNSTILE_KEY_PREFIX, nor that one like it")
         return prefix
+
+    @field_validator("hold_seconds", "turn_seconds")
+    @classmethod
+    def _outlived_by_steps(cls, seconds: float, others: ValidationInfo) -> float:
+        """Refuse a time in which the steps of a graph that waits, or works, would be lost."""
+        if seconds > (kept := others.data.get("steps_ttl", seconds)):
+            raise ValueError(f"TURNSTILE_STEPS_TTL keeps a graph's steps for {kept:g} seconds only: raise that as well")
+        return seconds
 
     @field_validator("tools")
     @classmethod

@@ -210,9 +210,10 @@ def _seconds(record: Mapping[str, str], name: str) -> float | None:
 class Event:
     """One thing that happened to a turn.
 
-    `type` is `started` (an attempt began), `text` or `refusal` (`data` is a piece of the answer; a new attempt starts over),
-    `reasoning` (`data` is a piece of what the model thinks before it answers), `step` (`data` is JSON: the `name` of a graph's
-    step, and its `status`, `started` or `done`), or `ended` (`data` is the state). Sequences go up by one.
+    `type` is `started` (an attempt began, or took its text back), `text` or `refusal` (`data` is a piece of the answer, which
+    starts over with each `started`), `reasoning` (`data` is a piece of what the model thinks before it answers), `step` (`data`
+    is JSON: the `name` of a graph's step, and its `status`, `started` or `done`), or `ended` (`data` is the state). Sequences
+    go up by one.
     """
 
     sequence: int

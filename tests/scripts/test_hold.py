@@ -142,7 +142,7 @@ def test_calls_that_nobody_can_answer_are_closed_at_once(scene: Scene, calls: li
 
 
 def test_a_turn_that_is_not_stored_holds_nothing(scene: Scene) -> None:
-    scene.turns.finish(scene.start("a"), Outcome(State.COMPLETED, (WEATHER,), closing=NONE))
+    scene.turns.finish(scene.start("a"), Outcome(State.COMPLETED, (WEATHER,), closing=NONE, stored=False))
     assert scene.history() == []
     assert scene.turns.status("a").calls == ()
     scene.assert_idle()

@@ -20,7 +20,7 @@ DIFFERENT: dict[str, Any] = {
     "result_ttl": 60.0,
     "failed_ttl": 61.0,
     "events_ttl": 62.0,
-    "steps_ttl": 63,
+    "steps_ttl": 660,
 }
 
 

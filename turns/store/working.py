@@ -93,7 +93,7 @@ class Working(Runner):
         calls = open_calls(outcome.output) if outcome.state is State.COMPLETED and outcome.stored else ()
         if not answerable(calls):
             calls = ()
-        if messages and not calls:
+        if outcome.stored and not calls:
             messages = [*messages, *outcome.closing]
         end = outcome.encode() | {"calls": encode_calls(calls), "closing": "\x1e".join(outcome.closing) if calls else ""}
         return script_call("finish", _FINISH, id=claim.id, token=claim.token, **end, after=after, text=text, elements=messages)

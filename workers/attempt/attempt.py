@@ -2,12 +2,13 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from logging import DEBUG, INFO
 from time import monotonic
 from typing import Any, cast
 
+from langchain_core.messages import BaseMessage
 from langchain_core.runnables import Runnable
 
 from turnstile.memory.calls import no_output, open_calls
@@ -31,10 +32,11 @@ from turnstile.workers.attempt.trace import trace
 from turnstile.workers.chains.run import (
     AnyChain,
     Asked,
-    ChainEvent,
     ChainOutput,
     Drained,
+    GraphEvent,
     Listener,
+    StartsOver,
     StepDelta,
     TurnLost,
     TurnRun,
@@ -159,31 +161,33 @@ class Attempt:
             raise
 
     async def _answer(self, opening: OpenTurn) -> ChainOutput:
+        """Ask the chain until the model has room for the prompt: each time without the oldest exchanges of the last."""
+        while True:
+            try:
+                return await self._answer_once(opening.window)
+            except Exception as error:
+                told = self._heard or (self._run and not self._run.untouched)
+                if told or not self._prompt.shorten(classify(error)):
+                    raise
+            if self._run:
+                await self._run.forget()
+            opening.window = self._prompt.messages
+            opening.staged.clear()
+
+    async def _answer_once(self, window: Sequence[BaseMessage]) -> ChainOutput:
         options = self._model_options()
         if isinstance(self._chain, Runnable):
-            return await self._fitting(self._chain, opening, options, self._hear if self._stream else None)
+            question = cast("str | list[str | dict[str, Any]]", self.claim.question)
+            hear: Listener | None = self._hear if self._stream else None
+            return await run_chain(self._chain, question, window, self.claim.session, options, hear)
         assert self._chain
-        run = self._run = self._chain.begin(Asked(self.claim, self._store, opening.window, options, self._hear))
+        run = self._run = self._chain.begin(Asked(self.claim, self._store, window, options, self._hear))
         if self._draining:
             run.drain()
         return await run.run()
 
-    async def _fitting(
-        self, chain: Runnable[Any, Any], opening: OpenTurn, options: dict[str, Any], hear: Listener | None
-    ) -> ChainOutput:
-        """Ask a chain until the model has room for the prompt: each time without the oldest exchanges of the last."""
-        question = cast("str | list[str | dict[str, Any]]", self.claim.question)
-        while True:
-            try:
-                return await run_chain(chain, question, opening.window, self.claim.session, options, hear)
-            except Exception as error:
-                if self._heard or not self._prompt.shorten(classify(error)):
-                    raise
-            opening.window = self._prompt.messages
-            opening.staged.clear()
-
-    def _hear(self, event: ChainEvent | StepDelta) -> None:
-        self._heard = self._heard or not isinstance(event, StepDelta)
+    def _hear(self, event: GraphEvent) -> None:
+        self._heard = self._heard or not isinstance(event, StepDelta | StartsOver)
         if isinstance(event, StepDelta) and not event.done and self._show_step:
             self._show_step(self.claim.id, event.name)
         if self._stream:

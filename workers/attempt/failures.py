@@ -20,7 +20,7 @@ from turnstile.memory.element import MessageTooLarge
 from turnstile.memory.step_errors import StepError
 from turnstile.turns.settings import Settings
 from turnstile.workers.attempt.server_words import ServerWords
-from turnstile.workers.chains.run import ChainOutputError, OptionRefused
+from turnstile.workers.chains.run import ChainOutputError, OptionRefused, ToolRaised
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +145,7 @@ def _classify(error: BaseException) -> Failure:
 
 
 def _of_our_own(error: BaseException) -> Failure | None:
-    if isinstance(error, ChainOutputError | MessageTooLarge):
+    if isinstance(error, ChainOutputError | MessageTooLarge | ToolRaised):
         return Failure("chain_error", str(error), False)
     if isinstance(error, StepError):
         return Failure(error.code, str(error), False)

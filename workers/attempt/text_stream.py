@@ -9,7 +9,15 @@ from turnstile.turns.errors import BrokenRecord, QueueMemoryFull, QueueUnreachab
 from turnstile.turns.store.turns import AsyncTurnStore
 from turnstile.turns.text import whole
 from turnstile.turns.turn import Claim
-from turnstile.workers.chains.run import ChainEvent, ReasoningDelta, RefusalDelta, StepDelta, TextDelta
+from turnstile.workers.chains.run import (
+    ChainEvent,
+    GraphEvent,
+    ReasoningDelta,
+    RefusalDelta,
+    StartsOver,
+    StepDelta,
+    TextDelta,
+)
 
 _KINDS: dict[type[ChainEvent], str] = {TextDelta: "text", RefusalDelta: "refusal", ReasoningDelta: "reasoning"}
 _PAUSE_SECONDS = 1 / 30
@@ -34,10 +42,14 @@ class TextStream:
         self._writer: asyncio.Task[None] | None = None
         self.lost = False
 
-    def hear(self, event: ChainEvent | StepDelta) -> None:
+    def hear(self, event: GraphEvent) -> None:
         """Write an event of the chain. An answer is text or a refusal all through."""
         if isinstance(event, StepDelta):
             self._put("step", event.encode())
+            return
+        if isinstance(event, StartsOver):
+            self._half = ""
+            self._put("started", "")
             return
         if (kind := _KINDS[type(event)]) != self._kind:
             self._end_half()

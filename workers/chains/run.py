@@ -30,6 +30,10 @@ class ChainOutputError(TypeError):
     """A chain gave something other than a message or a string. The message names the type only."""
 
 
+class ToolRaised(Exception):
+    """A tool raised an error that its graph does not handle: the cause. The message names the cause's type only."""
+
+
 class OptionRefused(ValueError):
     """A turn has an option that the chain cannot follow. The message names it, and can be shown."""
 
@@ -53,6 +57,11 @@ class ReasoningDelta:
     """A piece of what the model thinks before it answers, never empty."""
 
     text: str
+
+
+@dataclass(slots=True)
+class StartsOver:
+    """The end of text that does not count, because its model's call has failed and is made again. What counts follows."""
 
 
 @dataclass(slots=True)
@@ -81,6 +90,7 @@ _CONFIGURABLE = (
 )
 
 ChainEvent = TextDelta | RefusalDelta | ReasoningDelta
+GraphEvent = ChainEvent | StartsOver | StepDelta
 Listener = Callable[[ChainEvent], object]
 
 
@@ -116,7 +126,7 @@ class Asked:
     before: Sequence[BaseMessage]
     """Return the messages before the question: the window, and those that the turn brings along."""
     options: Mapping[str, Any]
-    on_event: Callable[[ChainEvent | StepDelta], object] | None
+    on_event: Callable[[GraphEvent], object] | None
 
 
 class TurnRun(Protocol):
@@ -127,6 +137,13 @@ class TurnRun(Protocol):
 
     def drain(self) -> None:
         """Stop at the next place from which the turn can go on elsewhere."""
+
+    @property
+    def untouched(self) -> bool:
+        """True when nothing has been done for the turn that must not be done again."""
+
+    async def forget(self) -> None:
+        """Forget what an untouched run has kept, so that another begins anew. Raises TurnLost."""
 
 
 class TurnChain(Protocol):

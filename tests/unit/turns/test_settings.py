@@ -69,6 +69,15 @@ def test_a_bad_value_names_its_variable(field: str, value: str) -> None:
         Settings.load({variable: value})
 
 
+@pytest.mark.parametrize("name", ["TURNSTILE_HOLD_SECONDS", "TURNSTILE_TURN_SECONDS"])
+def test_steps_that_would_be_lost_while_they_are_needed_are_told_of(name: str) -> None:
+    with pytest.raises(SettingError, match=rf"^{name} is not valid: TURNSTILE_STEPS_TTL keeps .* 604800 seconds"):
+        Settings.load({name: "604801"})
+    with pytest.raises(SettingError, match="TURNSTILE_STEPS_TTL keeps a graph's steps for 60 seconds"):
+        Settings.load({"TURNSTILE_STEPS_TTL": "60"})
+    Settings.load({name: "604801", "TURNSTILE_STEPS_TTL": "604801"})
+
+
 @pytest.mark.parametrize(("field", "value"), [(f, v) for f, values in BAD.items() for v in values if v])
 def test_a_bad_value_is_explained_in_words(field: str, value: str) -> None:
     with pytest.raises(SettingError) as caught:

@@ -23,7 +23,16 @@ from turnstile.workers.chains.graphs.idempotency import THREAD
 from turnstile.workers.chains.graphs.interrupts import items_of_interrupts, resumptions
 from turnstile.workers.chains.graphs.plan import MESSAGES, STRUCTURED, Plan
 from turnstile.workers.chains.graphs.transcript import Additions, items_of, named, question_of, usage_of
-from turnstile.workers.chains.run import Asked, ChainOutput, ChainOutputError, Drained, OptionRefused, TurnLost, configurable
+from turnstile.workers.chains.run import (
+    Asked,
+    ChainOutput,
+    ChainOutputError,
+    Drained,
+    OptionRefused,
+    ToolRaised,
+    TurnLost,
+    configurable,
+)
 
 _STREAMS = ["messages", "updates", "values", "tasks"]
 
@@ -72,6 +81,18 @@ class GraphRun:
         """Stop between two steps."""
         self._control.request_drain()
 
+    @property
+    def untouched(self) -> bool:
+        """True while no node has ended, in any attempt; a middleware's hooks count for nothing."""
+        return bool(self._saved and not self._saved.resumed and not self._events.advanced)
+
+    async def forget(self) -> None:
+        """Forget the steps, so that another run begins anew. Raises TurnLost."""
+        saver = self._saved
+        assert saver
+        if not await insist(lambda: self._turn.store.drop_steps(self._claim, saver.thread, saver.root)):
+            raise TurnLost
+
     def _stop(self, error: StepError) -> None:
         self._stopped = error
         if self._work:
@@ -85,6 +106,10 @@ class GraphRun:
         except GraphRecursionError:
             most = f"{self._settings.max_steps:,}"
             raise LimitReached(f"The turn has made {most} steps, the most that TURNSTILE_MAX_STEPS allows.") from None
+        except Exception as error:
+            if not self._events.calls.raised_by_tool(error):
+                raise
+            raise ToolRaised(f"A tool raised {type(error).__name__}.") from error
         new = self._added.new(self._known)
         last = next((message for message in reversed(new) if isinstance(message, AIMessage)), None)
         if last is None and not self._interrupts and not new:
@@ -111,6 +136,7 @@ class GraphRun:
         given, inputs = self._inputs(), None
         if self._claim.answers and not _answers_calls(self._claim, self._turn.before):
             saver = self._saver(await self._latest_run(), given)
+            self._events.advanced = True
             inputs = self._resume(saver, await self._graph(saver).aget_state(self._config(saver)))
         else:
             # Answers that are messages begin a run of their own, too: they are its input.
@@ -125,6 +151,7 @@ class GraphRun:
             control=self._control,
         ):
             self._receive(mode, data)
+        self._events.settle()
 
     def _inputs(self) -> list[BaseMessage]:
         claim = self._claim
@@ -173,7 +200,7 @@ class GraphRun:
             # The same in every attempt: by it LangGraph goes on from the steps instead of beginning anew.
             "metadata": {"run_id": saver.run},
             "recursion_limit": self._settings.max_steps,
-            "callbacks": self._guard.handlers,
+            "callbacks": [*self._guard.handlers, self._events.calls],
         }
 
     def _receive(self, mode: str, data: Any) -> None:
