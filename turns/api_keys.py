@@ -12,7 +12,7 @@ import hashlib
 import json
 import secrets
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, TypeAdapter, ValidationError
 
@@ -60,6 +60,8 @@ class ApiKey(_Entry):
     tenant: Annotated[str, Field(pattern=r"^[A-Za-z0-9._@+~=:-]{1,200}$")] = DEFAULT_TENANT
     limits: Limits = Limits()
     webhook: Webhook | None = None
+    role: Literal["tenant", "operator"] = "tenant"
+    """A tenant's key asks questions; an operator's reads metrics, and nothing of any tenant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,14 +99,16 @@ def secret_bytes(secret: SecretStr) -> bytes:
         return b""
 
 
-def new_key(name: str, tenant: str = DEFAULT_TENANT, limits: Limits | None = None, webhook_url: str = "") -> NewKey:
+def new_key(
+    name: str, tenant: str = DEFAULT_TENANT, limits: Limits | None = None, webhook_url: str = "", role: str = "tenant"
+) -> NewKey:
     """Make a key and its entry; with `webhook_url`, a secret to sign with too.
 
     Raises:
         SettingError: the name, the tenant or the URL has a wrong form.
     """
     webhook = {"url": webhook_url, "secret": new_secret()} if webhook_url else None
-    given = {"name": name, "tenant": tenant, "limits": limits or Limits(), "webhook": webhook}
+    given = {"name": name, "tenant": tenant, "limits": limits or Limits(), "webhook": webhook, "role": role}
     text = _KEY_PREFIX + secrets.token_urlsafe(_KEY_BYTES)
     digest = key_hash(text)
     checked = read_entries(json.dumps({digest: given}, default=lambda limits: limits.model_dump()), "The key")[digest]

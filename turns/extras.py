@@ -8,10 +8,10 @@ from turnstile.turns.errors import MissingExtra
 
 # Import names of what pyproject.toml lists for each extra.
 MODULES = {
-    "cli": ("click", "prompt_toolkit", "rich"),
+    "cli": ("click", "prometheus_client", "prompt_toolkit", "rich"),
     "history": ("langchain_core",),
     "worker": ("aiohttp", "celery", "httptools", "httpx2", "langchain_core", "langchain_openai", "openai", "uvicorn", "uvloop"),
-    "gateway": ("fastapi", "httptools", "starlette", "uvicorn", "uvloop"),
+    "gateway": ("fastapi", "httptools", "prometheus_client", "starlette", "uvicorn", "uvloop"),
     "flower": ("celery", "flower"),
     "agents": ("langchain", "langgraph"),
     "mcp": ("langchain_mcp_adapters",),

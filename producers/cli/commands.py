@@ -223,6 +223,20 @@ def stats(terminal: "Terminal") -> None:
 
 
 @main.command()
+@click.option("--serve", "port", type=click.IntRange(0, 65535), metavar="PORT", help="Answer GET /metrics until Ctrl-C.")
+@click.option("--address", default="127.0.0.1", show_default=True, help="Address to serve on; it asks for no key.")
+def metrics(port: int | None, address: str) -> None:
+    """Print the metrics of the whole deployment in Prometheus' form, or serve them."""
+    from turnstile.producers.cli import metrics
+    from turnstile.turns.settings import settings
+
+    if port is None:
+        metrics.show(settings())
+    else:
+        metrics.serve(settings(), address, port)
+
+
+@main.command()
 @with_terminal
 def doctor(terminal: "Terminal") -> None:
     """Check the server, the workers and the model, and give advice."""
@@ -259,6 +273,13 @@ def demo() -> None:
 @click.option("--tenant", default="default", show_default=True, help="The tenant whose sessions the key can use.")
 @click.option("--requests-per-minute", "per_minute", type=click.IntRange(min=1), help="Rate limit. Unset: none.")
 @click.option("--max-body-bytes", type=click.IntRange(min=1), help="Largest request. Unset: TURNSTILE_MAX_BODY_BYTES.")
+@click.option(
+    "--role",
+    type=click.Choice(["tenant", "operator"]),
+    default="tenant",
+    show_default=True,
+    help="An operator's key reads /metrics, and nothing else.",
+)
 @click.option("--webhook-url", default="", help="URL that is called when a background response of this key ends.")
 @with_terminal
 def key(terminal: "Terminal", **options: Any) -> None:

@@ -12,10 +12,16 @@ _HINT = "The key is shown only once. Put its entry into TURNSTILE_API_KEYS, or t
 
 
 def make(
-    terminal: "Terminal", name: str, tenant: str, per_minute: int | None, max_body_bytes: int | None, webhook_url: str
+    terminal: "Terminal",
+    name: str,
+    tenant: str,
+    per_minute: int | None,
+    max_body_bytes: int | None,
+    webhook_url: str,
+    role: str,
 ) -> None:
     """Make a key, and show it with its entry. Raises SettingError if a parameter is wrong."""
-    key = new_key(name, tenant, Limits(requests_per_minute=per_minute, max_body_bytes=max_body_bytes), webhook_url)
+    key = new_key(name, tenant, Limits(requests_per_minute=per_minute, max_body_bytes=max_body_bytes), webhook_url, role)
     entry = {key.digest: key.entry}
     if not terminal.as_json:
         terminal.result(key.text, None)

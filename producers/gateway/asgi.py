@@ -25,10 +25,12 @@ from turnstile.producers.gateway.edge import error_handlers
 from turnstile.producers.gateway.edge.auth import Authenticator
 from turnstile.producers.gateway.edge.connections import watch_connections
 from turnstile.producers.gateway.edge.middleware import EdgeMiddleware
+from turnstile.producers.gateway.metrics import routes as metrics
 from turnstile.producers.gateway.models import routes as models
 from turnstile.producers.gateway.page import routes as page
 from turnstile.producers.gateway.probes import routes as probes
 from turnstile.producers.gateway.responses import routes as responses
+from turnstile.producers.metrics.scraper import Scraper
 from turnstile.turns.asyncio_tasks import end_all
 from turnstile.turns.errors import LoginRefused, QueueUnreachable, SettingError
 from turnstile.turns.hosts import listed
@@ -73,6 +75,7 @@ def build(settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         backend = app.state.backend = Backend(settings)
+        app.state.scraper = Scraper(settings)
         await _check(backend)
         backend.check_rights()
         ending = asyncio.create_task(authenticator.end_removed())
@@ -81,7 +84,7 @@ def build(settings: Settings) -> FastAPI:
         await backend.close()
 
     app = Gateway(title="Turnstile", version="1", description=_ABOUT, lifespan=lifespan, docs_url=None, redoc_url=None)
-    for resource in (responses, conversations, chat, models, probes, page):
+    for resource in (responses, conversations, chat, models, metrics, probes, page):
         app.include_router(resource.router)
     error_handlers.install(app)
     app.add_middleware(EdgeMiddleware, authenticator=authenticator)

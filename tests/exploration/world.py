@@ -8,6 +8,7 @@ import json
 from dataclasses import dataclass
 from typing import Any, Self
 
+from turnstile.turns.counters import totals
 from turnstile.turns.redis.keys import Keys
 
 KEYS = Keys()
@@ -16,6 +17,8 @@ QUEUE = "chat"
 
 _MOMENTS = ("created", "started", "finished")
 _ANSWERING = (None, "queued", "running", "failed")  # without a record as long as a script that was cut short is to write it
+_COUNTED = ("since", "reaped", "first_text", "fenced")
+"""Fields that only tell what is counted."""
 _KEPT = ("accepted", "completed", "failed", "cancelled", f"sent:{QUEUE}", f"passed:{QUEUE}")
 
 
@@ -173,10 +176,14 @@ def _forget_moments(world: World, now: int) -> None:
         seat = world.value(KEYS.session(session), {})
         if "lease" in seat:
             seat["lease"] = _phase(seat["lease"], now)
+        for name in _COUNTED:
+            seat.pop(name, None)
         _all(data, KEYS.turns(session), FUTURE)
     for id in world.turns():
         turn = data[KEYS.turn(id)][1]
         turn.update({name: PAST for name in _MOMENTS if name in turn})
+        for name in _COUNTED:
+            turn.pop(name, None)
     if KEYS.due in data:
         data[KEYS.due][1] = {session: _phase(moment, now) for session, moment in world.due.items()}
     _all(data, KEYS.failed, FUTURE)
@@ -187,7 +194,8 @@ def _forget_moments(world: World, now: int) -> None:
     _all(data, KEYS.erasures, FUTURE)
     _all(data, KEYS.heard, AWHILE)
     stats = world.stats
-    kept = {name: stats[name] for name in _KEPT if name in stats}
+    counts = totals({name: int(count) for name, count in stats.items()})
+    kept = {name: str(counts[name]) for name in _KEPT if name in counts}
     if _phase(stats.get("patience", PAST), now) == FUTURE:
         kept["patience"] = FUTURE
     if stats.get("called") == PAST:

@@ -78,8 +78,8 @@ CUTS = (
         "a head without a due entry",
         "a dispatch that a cut has left out is never made up for",
         "  redis.call('ZADD', key.due, now + rule.grace + dispatches_ahead(queue, sent) * rule.pace, session)\n"
-        "  redis.call('HSET', key.session .. session, 'head', id, 'phase', 'dispatched', 'sent', sent)\n",
-        "  redis.call('HSET', key.session .. session, 'head', id, 'phase', 'dispatched', 'sent', sent)\n"
+        "  redis.call('HSET', key.session .. session, 'head', id, 'phase', 'dispatched', 'sent', sent, 'since', now)\n",
+        "  redis.call('HSET', key.session .. session, 'head', id, 'phase', 'dispatched', 'sent', sent, 'since', now)\n"
         "  redis.call('ZADD', key.due, now + rule.grace + dispatches_ahead(queue, sent) * rule.pace, session)\n",
         script="lib/take_head",
     ),

@@ -118,7 +118,7 @@ SESSIONS = (
     in_script(
         "dispatch keeps the owner",
         "a turn that was taken away can still be ended by its old worker",
-        "  redis.call('HDEL', key.session .. session, 'owner', 'lease', 'worker')\n",
+        "  redis.call('HDEL', key.session .. session, 'owner', 'lease', 'worker', 'reaped')\n",
         "",
         script="lib/dispatch",
     ),

@@ -6,8 +6,15 @@ TURNS = (
     in_script(
         "finish without fence",
         "a worker thought dead commits over its successor",
-        "or head ~= id or owner ~= token then return { 'superseded' } end",
-        "or head ~= id then return { 'superseded' } end",
+        "or head ~= id or owner ~= token then\n",
+        "or head ~= id then\n",
+        script="turn/finish",
+    ),
+    in_script(
+        "a late commit counted twice",
+        "each repeat of a commit that came too late counts its tokens anew",
+        "    redis.call('HSET', key.turn .. id, 'fenced', token)\n",
+        "",
         script="turn/finish",
     ),
     in_script(
@@ -27,15 +34,15 @@ TURNS = (
     in_script(
         "next not released",
         "a session stops after its first turn",
-        "go_on(session, id, now, state, held, fields.calls, closing, thread)\nreturn",
-        "return",
+        "go_on(session, id, now, state, held, fields.calls, closing, thread)\n",
+        "",
         script="turn/finish",
     ),
     in_script(
         "released twice",
         "two turns of a session are dispatched, one is overwritten",
-        "go_on(session, id, now, state, held, fields.calls, closing, thread)\nreturn",
-        "release(session, now)\nrelease(session, now)\nreturn",
+        "go_on(session, id, now, state, held, fields.calls, closing, thread)\n",
+        "release(session, now)\nrelease(session, now)\n",
         script="turn/finish",
     ),
     in_script(

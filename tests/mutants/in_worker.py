@@ -76,8 +76,8 @@ WORKER = (
     _worker(
         "shutdown costs an attempt",
         "restarts make turns fail",
-        "return await self._requeue(0, forgive=True)",
-        "return await self._requeue(0)",
+        'return await self._requeue("shutdown", 0, forgive=True)',
+        'return await self._requeue("shutdown", 0)',
         module="attempt/attempt",
     ),
     _worker(
@@ -97,8 +97,8 @@ WORKER = (
     _worker(
         "an outage of the model costs attempts",
         "turns fail although the model's server would be back before their deadline",
-        "return await self._requeue(delay, forgive=failure.away)",
-        "return await self._requeue(delay)",
+        "return await self._requeue(failure.code, delay, forgive=failure.away)",
+        "return await self._requeue(failure.code, delay)",
         module="attempt/attempt",
     ),
     _worker(

@@ -22,8 +22,8 @@ from turnstile.turns.turn import Claim
 
 CUT = "the script is cut here"
 _READS = (
-    "EXISTS GET HEXISTS HGET HGETALL HMGET HRANDFIELD LINDEX LLEN LPOS LRANGE PUBSUB SRANDMEMBER TIME TYPE XRANGE XREVRANGE"
-    " ZCARD ZRANGE ZRANGEBYSCORE ZSCORE"
+    "EXISTS GET HEXISTS HGET HGETALL HLEN HMGET HRANDFIELD LINDEX LLEN LPOS LRANGE PUBSUB SCARD SRANDMEMBER TIME TYPE XRANGE"
+    " XREVRANGE ZCARD ZRANGE ZRANGEBYSCORE ZSCORE"
 )
 # Stands before a script's parts, which then see this table instead of the server's: after so many writes every call fails.
 _HOOK = """

@@ -148,11 +148,13 @@ def _of_what_waits(scene: Scene) -> Callable[[], Any]:
 @situation("read_conversation")
 @situation("read_messages")
 @situation("stats")
+@situation("measure")
 def _of_anything(scene: Scene) -> Callable[[], Any]:
     scene.start("a")
     turns = scene.turns
     return lambda: (
-        turns.status("a"), turns.read_conversation("foo"), turns.read_messages("foo", 0, 1, 1, 1), turns.stats()
+        turns.status("a"), turns.read_conversation("foo"), turns.read_messages("foo", 0, 1, 1, 1), turns.stats(),
+        turns.measure(),
     )  # fmt: skip
 
 

@@ -28,7 +28,8 @@ def test_the_lease_is_written_where_the_sweep_looks(scene: Scene) -> None:
     claim = scene.start("a")
     lease = round((claim.now + 8) * 1000)
     assert scene.seat() == {
-        "head": "a", "phase": "running", "owner": claim.token, "worker": "w1", "sent": "1", "lease": str(lease)
+        "head": "a", "phase": "running", "owner": claim.token, "worker": "w1", "sent": "1", "lease": str(lease),
+        "since": str(round(claim.created * 1000)),
     }  # fmt: skip
     assert scene.client.zscore(scene.keys.due, "foo") == lease
     assert scene.client.smembers(scene.keys.owned("w1")) == {"foo"}

@@ -273,6 +273,7 @@ CALLS: dict[str, list[Callable[[Crowd], Any]]] = {
     "reap": [lambda c: c.turns.reap("living"), lambda c: c.turns.reap("new")],
     "audit": [lambda c: c.turns.audit(["crowd", "long"] * 5), lambda c: c.turns.audit([])],
     "stats": [lambda c: c.turns.stats()],
+    "measure": [lambda c: c.turns.measure()],
     "workers": [lambda c: c.turns.workers()],
     "register_worker": [lambda c: c.turns.register_worker("living", _facts())],
     "rights": [lambda c: c.turns.lacking("worker"), lambda c: c.turns.lacking("gateway")],

@@ -23,6 +23,8 @@ _PACE_MS = 5
 _ABSENCE_MS = 20_000
 MOST_FIELDS = 10_000
 """Values that the steps of one graph may hold: some scripts read them all."""
+MOST_COUNTERS = 5_000
+"""Names of counters, with their labels: a reader reads them all."""
 # So many turns of erased sessions are removed in one go.
 _PIECE = 500
 # A branch begins with a window of messages, and with so many where a window is smaller.
@@ -184,6 +186,7 @@ def _rules(settings: Settings) -> dict[str, int | str]:
         "most_waiting": MOST_WAITING,
         "piece": _PIECE,
         "most_fields": MOST_FIELDS,
+        "most_counters": MOST_COUNTERS,
         "branch_ttl": _ms(max(settings.failed_ttl, settings.result_ttl)),
         "branch_messages": max(settings.window_messages, _BRANCH_MESSAGES),
         "branch_bytes": settings.window_bytes,

@@ -25,6 +25,9 @@ ROLES: dict[str, tuple[str, ...]] = {
         "submit", "submit_held", "cancel", "status", "stats", "write_conversation", "read_conversation", "retry", "erase",
         "release_session", "read_hold", "resend_webhook", "workers", "rights",
     ),
+    "operator": (
+        "measure", "workers", "stats", "status", "cancel", "retry", "resend_webhook", "release_session", "erase", "rights",
+    ),
 }  # fmt: skip
 """Role → the scripts that it runs."""
 

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from turnstile.turns.celery_message import refused_result
+from turnstile.turns.counters import totals
 from turnstile.turns.errors import TurnRefused
 from turnstile.turns.store.replies import OneOf, always
 from turnstile.turns.store.runner import Call, Runner, operation, script_call
@@ -25,6 +26,51 @@ class Swept:
     failed: int
     expired: int = 0
     """Held sessions whose open calls nobody answered in time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """The counters, by the names that the scripts give them (`turnstile.turns.counters`), and what is there now."""
+
+    counters: dict[str, int]
+    open: int
+    """Turns that have not ended."""
+    running: int
+    ready: int
+    """Turns that could run: they wait for a worker, or out a delay before their next attempt."""
+    held: int
+    """Sessions that wait for answers to open calls."""
+    failed: int
+    """Failed turns that can be retried."""
+    webhooks: int
+    undelivered: int
+    oldest: float
+    """The longest wait of a turn that could run, in seconds."""
+    queues: dict[str, int]
+    """Dispatches on each queue."""
+
+    @property
+    def blocked(self) -> int:
+        """Turns that wait for an earlier one of their session."""
+        return max(0, self.open - self.running - self.ready)
+
+    @classmethod
+    def decode(cls, reply: Any) -> Self:
+        """Read `measure`'s reply."""
+        counters, found = map(_read_counts, reply)
+        heads = max(0, found["due"] - found["held"])
+        return cls(
+            counters=counters,
+            open=found["open"],
+            running=found["running"],
+            ready=max(0, min(heads, found["open"]) - found["running"]),
+            held=found["held"],
+            failed=found["failed"],
+            webhooks=found["webhooks"],
+            undelivered=found["undelivered"],
+            oldest=found["oldest"] / 1000,
+            queues={name.removeprefix("queue:"): count for name, count in found.items() if name.startswith("queue:")},
+        )
 
 
 class Upkeep(Runner):
@@ -68,8 +114,23 @@ class Upkeep(Runner):
 
     @operation
     def stats(self) -> Call[dict[str, int]]:
-        """Return the counters, by name; `open` is how many turns have not ended."""
-        return script_call("stats", _read_counts)
+        """Return the counters, by name; `open` is how many turns have not ended, `failed` how many failed and stayed so."""
+        return script_call("stats", lambda reply: totals(_read_counts(reply)))
+
+    @operation
+    def measure(self) -> Call[Measured]:
+        """Return all counters with their labels, and what is there now."""
+        return script_call("measure", Measured.decode)
+
+    @operation
+    def memory(self) -> Call[dict[str, str]]:
+        """Return what the server tells of its memory."""
+        return Call("INFO", ("memory",), _read_info)
+
+    @operation
+    def ping(self) -> Call[bool]:
+        """Ask whether Redis answers."""
+        return Call("PING", (), bool)
 
     @operation
     def now(self) -> Call[float]:
@@ -78,6 +139,13 @@ class Upkeep(Runner):
 
 
 _REFUSE = OneOf("refuse", refused=always(True), taken=always(False))
+
+
+def _read_info(reply: Any) -> dict[str, str]:
+    if isinstance(reply, dict):
+        return {str(name): str(value) for name, value in reply.items()}
+    lines = bytes(reply).decode(errors="replace").splitlines()
+    return dict(line.split(":", 1) for line in lines if ":" in line)
 
 
 def _read_counts(reply: Any) -> dict[str, int]:

@@ -1,6 +1,6 @@
 """The role of workers: they claim turns, keep their leases, and end them or give them back."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -13,6 +13,8 @@ from turnstile.turns.store.replies import OneOf, always, raising
 from turnstile.turns.store.runner import Call, Runner, operation, script_call
 from turnstile.turns.text import as_text, dumps
 from turnstile.turns.turn import Claim
+
+_MOST_TOKENS = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,10 @@ class Outcome:
     closing: Sequence[str] = ()
     stored: bool = True
     """False where nothing goes into a history: such a turn holds no session."""
+    chain: str = ""
+    """The chain that answered, for the counters."""
+    model_calls: int = 0
+    """Calls of models that the attempt made, for the counters."""
 
     @property
     def answer(self) -> str:
@@ -54,6 +60,10 @@ class Outcome:
             "message": self.message,
             "detail": self.detail,
             "left_out": self.left_out or "",
+            "chain": self.chain,
+            "model_calls": self.model_calls,
+            "tokens_in": _tokens(self.usage, "input_tokens"),
+            "tokens_out": _tokens(self.usage, "output_tokens"),
         }
 
 
@@ -73,9 +83,15 @@ class Working(Runner):
         return script_call("renew", _LEASE.each, worker=worker, sessions=sessions, ids=ids, tokens=tokens)
 
     @operation
-    def emit(self, claim: Claim, after: int, pieces: Sequence[str], kind: str = "text") -> Call[int | None]:
-        """Append events of a kind after sequence `after`; the last sequence, or None when the turn is no longer ours."""
-        return script_call("emit", _EMIT, id=claim.id, token=claim.token, after=after, kind=kind, pieces=pieces)
+    def emit(
+        self, claim: Claim, after: int, pieces: Sequence[str], kind: str = "text", *, opens: bool = False
+    ) -> Call[int | None]:
+        """Append events of a kind after sequence `after`; the last sequence, or None when the turn is no longer ours.
+
+        `opens`: with these the text of the attempt begins.
+        """
+        event: dict[str, str | int] = {"after": after, "kind": kind, "opens": int(opens)}
+        return script_call("emit", _EMIT, id=claim.id, token=claim.token, **event, pieces=pieces)
 
     @operation
     def finish(
@@ -96,13 +112,25 @@ class Working(Runner):
         if outcome.stored and not calls:
             messages = [*messages, *outcome.closing]
         end = outcome.encode() | {"calls": encode_calls(calls), "closing": "\x1e".join(outcome.closing) if calls else ""}
+        end["queue"] = claim.options.queue
         return script_call("finish", _FINISH, id=claim.id, token=claim.token, **end, after=after, text=text, elements=messages)
 
     @operation
-    def requeue(self, claim: Claim, delay: float = 0, *, forgive: bool = False) -> Call[bool]:
-        """Give a running turn back, to start again after `delay` seconds. False when it is no longer ours."""
-        returned = {"delay": round(delay * 1000), "forgive": "1" if forgive else ""}
+    def requeue(
+        self, claim: Claim, delay: float = 0, *, forgive: bool = False, code: str = "shutdown", model_calls: int = 0
+    ) -> Call[bool]:
+        """Give a running turn back, to start again after `delay` seconds. False when it is no longer ours.
+
+        `code`, the reason, and `model_calls` are counted.
+        """
+        returned = {"delay": round(delay * 1000), "forgive": "1" if forgive else "", "code": code, "model_calls": model_calls}
         return script_call("requeue", _REQUEUE, id=claim.id, token=claim.token, **returned)
+
+
+def _tokens(usage: Mapping[str, Any] | None, name: str) -> int:
+    """Return a count of tokens; 0 where a chain gave something else."""
+    count = (usage or {}).get(name)
+    return count if type(count) is int and 0 <= count < _MOST_TOKENS else 0
 
 
 def _state(state: bytes) -> State | None:

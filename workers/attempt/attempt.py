@@ -86,6 +86,7 @@ class Attempt:
         self._prompt = Prompt(claim, store.settings)
         self._began = monotonic()
         self._heard = False
+        self._asked, self._earlier = 0, claim.spent.model_calls
 
     def drop(self, why: str) -> None:
         """Stop the model's call, and do not commit; repeat this while the attempt goes on.
@@ -135,7 +136,7 @@ class Attempt:
         if self._dropped:
             return await self._after_drop()
         if isinstance(error, Drained):
-            return await self._requeue(_HANDOVER_SECONDS, forgive=True)
+            return await self._requeue("drained", _HANDOVER_SECONDS, forgive=True)
         if isinstance(error, TurnLost):
             return Report(LOST)
         return await self._after_failure(_DEADLINE if isinstance(error, _DeadlinePassed) else self._classified(error))
@@ -179,6 +180,7 @@ class Attempt:
         if isinstance(self._chain, Runnable):
             question = cast("str | list[str | dict[str, Any]]", self.claim.question)
             hear: Listener | None = self._hear if self._stream else None
+            self._asked += 1
             return await run_chain(self._chain, question, window, self.claim.session, options, hear)
         assert self._chain
         run = self._run = self._chain.begin(Asked(self.claim, self._store, window, options, self._hear))
@@ -196,6 +198,11 @@ class Attempt:
     def _model_options(self) -> dict[str, Any]:
         return {name: value for name in _MODEL_OPTIONS if (value := getattr(self.claim.options, name)) not in (None, {})}
 
+    @property
+    def _model_calls(self) -> int:
+        """Calls of models that this attempt has made; a call of a chain that is no graph is one."""
+        return self.claim.spent.model_calls - self._earlier if self._run else self._asked
+
     def _remaining(self) -> float:
         allowed = self.claim.options.deadline_seconds or self._settings.turn_seconds
         return max(0.0, allowed - self._elapsed())
@@ -206,13 +213,13 @@ class Attempt:
     async def _after_drop(self) -> Report:
         if self._dropped != "shutdown":
             return Report(self._dropped)
-        return await self._requeue(0, forgive=True)
+        return await self._requeue("shutdown", 0, forgive=True)
 
     async def _after_failure(self, failure: Failure) -> Report:
         delay = self._pause(failure)
         if delay is not None:
             log.log(DEBUG if failure.away else INFO, "turn %s: %s, again in %.1f s", self.claim.id, failure.code, delay)
-            return await self._requeue(delay, forgive=failure.away)
+            return await self._requeue(failure.code, delay, forgive=failure.away)
         log.info("turn %s: failed with %s", self.claim.id, failure.code)
         detail = failure.words.told(failure.status, whole_text=self._settings.show_content) if failure.words else ""
         outcome = Outcome(State.FAILED, code=failure.code, message=failure.message, detail=detail)
@@ -262,14 +269,17 @@ class Attempt:
         elements += [encode(m, self.claim.id, now, attempt=self.claim.attempt) for m in messages[-1:]]
         return elements, [encode(m, self.claim.id, now, place=place + n) for n, m in enumerate(closing)]
 
-    async def _requeue(self, delay: float, *, forgive: bool = False) -> Report:
+    async def _requeue(self, code: str, delay: float, *, forgive: bool = False) -> Report:
         if self._stream:
             await self._stream.close()
-        kept = await insist(lambda: self._store.requeue(self.claim, delay, forgive=forgive))
+        returned: dict[str, Any] = {"forgive": forgive, "code": code, "model_calls": self._model_calls}
+        kept = await insist(lambda: self._store.requeue(self.claim, delay, **returned))
         return Report(REQUEUED if kept else LOST)
 
     async def _finish(self, outcome: Outcome, elements: list[str]) -> Report:
         after, text = await self._stream.close() if self._stream else (0, "")
+        chain = (self.claim.chain or "default") if self._chain else "unknown"
+        outcome = replace(outcome, chain=chain, model_calls=self._model_calls)
         # The answer is paid for: an outage is waited out.
         state = await insist(lambda: self._store.finish(self.claim, outcome, elements, after=after, text=text))
         return Report(state, outcome) if state else Report(LOST)

@@ -40,6 +40,7 @@ class TextStream:
         self._sent: tuple[str, list[str]] = ("text", [])
         self._last = 0.0
         self._writer: asyncio.Task[None] | None = None
+        self._opened = False
         self.lost = False
 
     def hear(self, event: GraphEvent) -> None:
@@ -107,8 +108,9 @@ class TextStream:
 
     async def _send_or_pause(self) -> None:
         kind, pieces = self._sent
+        opens = kind != "step" and not self._opened
         try:
-            sequence = await self._store.emit(self._claim, self._sequence, pieces, kind)
+            sequence = await self._store.emit(self._claim, self._sequence, pieces, kind, opens=opens)
         except QueueMemoryFull:
             await self._after_refusal()
             await asyncio.sleep(_RETRY_SECONDS)
@@ -120,6 +122,7 @@ class TextStream:
         else:
             self._last = monotonic()
             self._sent = (kind, [])
+            self._opened = self._opened or opens
             self.lost = sequence is None
             self._sequence = sequence or self._sequence
 

@@ -114,7 +114,9 @@ _INFO_CHECKS: tuple[Callable[[Mapping[str, str]], Check], ...] = (
 def check_rights(store: TurnStore) -> Check:
     """Check that the Redis user has a producer's rights, and name those that it lacks for a gateway or a worker."""
     lacking = {role: store.lacking(role) for role in ROLES}
-    said = [f"a {role} lacks {' '.join(rights)}" for role, rights in lacking.items() if rights]
+    said = [
+        f"{'an' if role[0] in 'aeiou' else 'a'} {role} lacks {' '.join(rights)}" for role, rights in lacking.items() if rights
+    ]
     if lacking["producer"]:
         return Check("rights", Verdict.FAIL, said[-1], "Grant them to the user in REDIS_URL: ACL SETUSER.")
     enough = f"enough for {', '.join(role for role, rights in lacking.items() if not rights)}"

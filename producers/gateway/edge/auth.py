@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 Header = tuple[bytes, bytes]
 
 _GUARDED = "/v1"
+_OPERATORS = "/metrics"
 _PROBES = ("/healthz", "/readyz")
 _SCHEME = "bearer "
 _KEYLESS = "no API keys are set (TURNSTILE_API_KEYS): this gateway only answers requests from this machine"
@@ -58,11 +59,13 @@ class Authenticator:
         scope[CALLER], scope[MAX_BODY_BYTES] = Caller(), self._max_bytes
         if not self._keys.enforced:
             if scope["path"] not in _PROBES:
-                check_local(scope, headers, self._trusted, self._origins)
+                check_local(scope, headers, "" if scope["path"] == _OPERATORS else self._trusted, self._origins)
             return []
         if not _guarded(scope["path"]):
             return []
         id, key = self._identify(headers.get(b"authorization", ""))
+        if (key.role == "operator") != (scope["path"] == _OPERATORS):
+            raise _forbidden(key)
         scope[CALLER] = Caller("" if key.tenant == DEFAULT_TENANT else key.tenant, id)
         scope[MAX_BODY_BYTES] = min(self._max_bytes, key.limits.max_body_bytes or self._max_bytes)
         return await self._count(id, key)
@@ -93,7 +96,7 @@ class Authenticator:
 
 
 def _guarded(path: str) -> bool:
-    return path == _GUARDED or path.startswith(f"{_GUARDED}/")
+    return path in (_GUARDED, _OPERATORS) or path.startswith(f"{_GUARDED}/")
 
 
 def key_removed() -> ApiError:
@@ -103,6 +106,11 @@ def key_removed() -> ApiError:
 
 def _unauthorized(message: str) -> ApiError:
     return ApiError(401, message, None, "invalid_api_key", {"www-authenticate": "Bearer", "connection": "close"})
+
+
+def _forbidden(key: ApiKey) -> ApiError:
+    need = "a tenant's key" if key.role == "operator" else "an operator's key (`turnstile key NAME --role operator`)"
+    return ApiError(403, f"This path needs {need}.", None, "wrong_role", {"connection": "close"})
 
 
 def _rate_headers(admission: Admission, most: int) -> dict[str, str]:

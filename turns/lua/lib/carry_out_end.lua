@@ -1,4 +1,4 @@
--- carry_out_end(id, session, now, ended, again). Carry out what a turn's end brings with it: history, events, counters, time to live, the
+-- carry_out_end(id, session, now, ended, again). Carry out what a turn's end brings with it: history, events, time to live, the
 -- result that a plain Celery app waits for, webhook. `ended` holds what the record says, with `elements` and `after` (the
 -- sequence before the end); `again`: some of this was done before a script was cut short.
 local function carry_out_end(id, session, now, ended, again)
@@ -12,9 +12,7 @@ local function carry_out_end(id, session, now, ended, again)
   local ttl = state == 'failed' and rule.failed_ttl or rule.result_ttl
   redis.call('PEXPIRE', events, math.min(rule.events_ttl, ttl))
   redis.call('ZADD', key.turns .. session, now, id)
-  for _, when in ipairs({ 'NX', 'GT' }) do redis.call('PEXPIRE', key.turns .. session, rule.failed_ttl, when) end
-  -- Counted too seldom after a cut, never too often.
-  if not again then redis.call('HINCRBY', key.stats, state, 1) end
+  if redis.call('PEXPIRE', key.turns .. session, rule.failed_ttl, 'GT') == 0 then redis.call('PEXPIRE', key.turns .. session, rule.failed_ttl, 'NX') end
   redis.call('ZREM', key.open, id)
   if state == 'failed' then
     redis.call('ZADD', key.failed, now, id)

@@ -15,8 +15,8 @@ local function create_turn(id, session, queue, question, options, stream, reply,
   for _, old in ipairs(redis.call('ZRANGEBYSCORE', turns, '-inf', now - rule.failed_ttl, 'LIMIT', 0, 100)) do
     if redis.call('EXISTS', key.turn .. old) == 0 then redis.call('ZREM', turns, old) end
   end
-  for _, when in ipairs({ 'NX', 'GT' }) do redis.call('PEXPIRE', turns, rule.failed_ttl, when) end
-  redis.call('HINCRBY', key.stats, 'accepted', 1)
+  if redis.call('PEXPIRE', turns, rule.failed_ttl, 'GT') == 0 then redis.call('PEXPIRE', turns, rule.failed_ttl, 'NX') end
+  redis.call('HINCRBY', key.stats, 'accepted{queue="' .. queue .. '"}', 1)
   if sent then send_dispatch(session, id, queue, sent) end
   return place
 end

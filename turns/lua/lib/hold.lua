@@ -4,7 +4,7 @@
 local function hold(session, id, now, calls, closing, thread)
   local session_key = key.session .. session
   redis.call('ZADD', key.due, now + math.min(rule.hold, rule.repair), session)
-  redis.call('HDEL', session_key, 'owner', 'worker')
+  redis.call('HDEL', session_key, 'owner', 'worker', 'reaped')
   redis.call('HSET', session_key, 'head', id, 'phase', 'held', 'held', id, 'calls', calls, 'closing', closing, 'thread', thread,
     'lease', now + rule.hold)
   redis.call('ZADD', key.held, now, session)

@@ -3,6 +3,6 @@
 local function take_head(session, id, now, queue)
   local sent = redis.call('HINCRBY', key.stats, 'sent:' .. queue, 1)
   redis.call('ZADD', key.due, now + rule.grace + dispatches_ahead(queue, sent) * rule.pace, session)
-  redis.call('HSET', key.session .. session, 'head', id, 'phase', 'dispatched', 'sent', sent)
+  redis.call('HSET', key.session .. session, 'head', id, 'phase', 'dispatched', 'sent', sent, 'since', now)
   return sent
 end

@@ -16,7 +16,7 @@ local session, queue, state, attempts, forgiven, dispatches, began, last, stream
     'question', 'options', 'created', 'thread', 'spent'))
 if not session then return { 'unknown' } end
 local session_key, history = key.session .. session, key.history .. session
-local head, phase, sent, owner = unpack(redis.call('HMGET', session_key, 'head', 'phase', 'sent', 'owner'))
+local head, phase, sent, owner, since = unpack(redis.call('HMGET', session_key, 'head', 'phase', 'sent', 'owner', 'since'))
 if head ~= id then return { 'stale' } end
 if state ~= 'queued' and state ~= 'running' then
   complete_and_release(id, session, now)
@@ -47,7 +47,9 @@ if not again then
   -- Without this mark the sweep finds a dead worker's turn when the lease has run out: no reason to refuse the claim.
   redis.pcall('SADD', owned, session)
   redis.pcall('PEXPIRE', owned, rule.owned_ttl)
-  redis.call('HINCRBY', key.stats, 'claimed', 1)
+  local waited = math.max(0, now - (since or now))
+  redis.call('HINCRBY', key.stats, 'claimed{queue="' .. queue .. '",le="' .. bucket(waited) .. '"}', 1)
+  redis.call('HINCRBY', key.stats, 'ready_ms{queue="' .. queue .. '"}', waited)
 end
 
 local reply = { 'claimed', session, attempt .. ':' .. nonce, attempt, rule.max_attempts - attempt + forgiven, sequence,

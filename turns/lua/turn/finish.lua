@@ -5,19 +5,27 @@
 -- KEYS   turn:<id> turns:<session> session:<session> mailbox:<session> owned:<worker> due stats failed open
 --        events:<id> message_store:<session> conversation:<session> celery-task-meta-<id> webhook:<id> webhooks
 --        undelivered held <queue> steps:<thread>; channel wake:<id>
--- ARGV   id token state answer output usage model code message detail left_out after text calls closing elements…: `calls` that stay open hold
---        the session, and `closing` is kept for them
+-- ARGV   id token state answer output usage model code message detail left_out after text calls closing queue chain model_calls tokens_in tokens_out
+--        elements…: `calls` that stay open hold the session, and `closing` is kept for them; the last five are counted
 -- RETURN finished state | replay state | superseded | unreadable
 local now = clock()
-local session, stands, closed, sequence, attempts, reply, options, thread = unpack(redis.call('HMGET', key.turn .. id, 'session', 'state',
-  'closed', 'sequence', 'attempts', 'reply', 'options', 'thread'))
+local session, stands, closed, sequence, attempts, reply, options, thread, started =
+  unpack(redis.call('HMGET', key.turn .. id, 'session', 'state', 'closed', 'sequence', 'attempts', 'reply', 'options', 'thread', 'started'))
 if not session then return { 'superseded' } end
 if closed == token and not is_erased(id, session, stands) then
   complete_and_release(id, session, now)
   return { 'replay', stands }
 end
 local head, owner, worker, held = unpack(redis.call('HMGET', key.session .. session, 'head', 'owner', 'worker', 'held'))
-if stands ~= 'running' or head ~= id or owner ~= token then return { 'superseded' } end
+if stands ~= 'running' or head ~= id or owner ~= token then
+  -- The model has been paid all the same.
+  if redis.call('HGET', key.turn .. id, 'fenced') ~= token then
+    redis.call('HSET', key.turn .. id, 'fenced', token)
+    redis.call('HINCRBY', key.stats, 'fenced', 1)
+    count_usage(model, model_calls, tokens_in, tokens_out)
+  end
+  return { 'superseded' }
+end
 if #elements > 0 and not history_readable(session) then return { 'unreadable' } end
 
 local fields = { closed = token }
@@ -30,7 +38,9 @@ if detail ~= '' then fields.detail = detail end
 if left_out ~= '' then fields.left_out = left_out end
 if calls ~= '' then fields.calls, fields.closing = calls, closing end
 local rest = text ~= '' and (sequence or '0') == after and text or nil
-end_turn(id, session, now, state, fields, elements, rest, { sequence, attempts, reply, options, thread })
+end_turn(id, session, now, state, fields, elements, rest, { sequence, attempts, reply, options, thread, started, queue, chain,
+  (rest or sequence ~= '0') and first_text(id, rest and now) or nil })
 redis.call('SREM', key.owned .. worker, session)
 go_on(session, id, now, state, held, fields.calls, closing, thread)
+count_usage(model, model_calls, tokens_in, tokens_out)
 return { 'finished', state }

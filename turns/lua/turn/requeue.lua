@@ -3,7 +3,7 @@
 -- FLAGS  allow-oom
 -- WORK   100 steps
 -- KEYS   turn:<id> session:<session> owned:<worker> due stats <queue>
--- ARGV   id token delay forgive
+-- ARGV   id token delay forgive code model_calls: why it is given back, and calls of models that the attempt has made
 -- RETURN requeued | replay | superseded
 local turn, now = key.turn .. id, clock()
 local session, returned_by, state, forgiven, queue = unpack(redis.call('HMGET', turn, 'session', 'returned', 'state', 'forgiven', 'queue'))
@@ -18,7 +18,8 @@ if not returned then
   redis.call('HSET', turn, 'state', 'queued', 'returned', token, 'forgiven', forgiven + (forgive == '1' and 1 or 0))
 end
 redis.call('SREM', key.owned .. worker, session)
-redis.call('HINCRBY', key.stats, 'requeued', 1)
+redis.call('HINCRBY', key.stats, 'requeued{code="' .. code .. '"}', 1)
+count_usage('', model_calls, '0', '0')
 if tonumber(delay) > 0 then
   redis.call('ZADD', key.due, now + delay, session)
   redis.call('HSET', session_key, 'phase', 'delayed')

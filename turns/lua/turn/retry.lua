@@ -23,8 +23,8 @@ redis.call('UNLINK', key.events .. id)
 redis.call('HDEL', turn, 'code', 'message', 'finished', 'started', 'closed', 'answer', 'output', 'usage', 'model', 'detail',
   'left_out', 'history_length', 'spent')
 redis.call('PERSIST', turn)
-if tonumber(redis.call('HGET', key.stats, 'failed') or 0) > 0 then redis.call('HINCRBY', key.stats, 'failed', -1) end
-redis.call('HSET', turn, 'state', 'queued', 'forgiven', attempts, 'dispatches', (dispatches or 0) + (sent and 1 or 0))
+redis.call('HINCRBY', key.stats, 'revived', 1)
+redis.call('HSET', turn, 'state', 'queued', 'forgiven', attempts, 'dispatches', (dispatches or 0) + (sent and 1 or 0), 'first_text', 0)
 redis.call('ZADD', key.open, now, id)
 redis.call('ZREM', key.failed, id)
 redis.call('DEL', key.celery_result .. id)

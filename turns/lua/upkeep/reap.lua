@@ -20,7 +20,7 @@ local function end_leases(dead)
     local holder = redis.pcall('HGET', key.session .. session, 'worker')
     if lacks_right(holder) then error(holder) end
     if holder == dead then
-      redis.call('HSET', key.session .. session, 'lease', now)
+      redis.call('HSET', key.session .. session, 'lease', now, 'reaped', 1)
       redis.call('ZADD', key.due, now, session)
       released = released + 1
     end

@@ -15,7 +15,7 @@ local tries = {
   HSET = { none, 'f', 'v', 'g' }, HSETNX = { text, 'f', 'v' }, LINDEX = { none, 0 }, LLEN = { none }, LPOP = { none },
   LPOS = { none, 'x' }, LPUSH = { text, 'x' }, LRANGE = { none, 0, 0 }, LREM = { none, 1, 'x' }, PERSIST = { none },
   PEXPIRE = { none, 1 }, PUBLISH = { asked.channels[1] or none, '' }, PUBSUB = { 'NUMSUB', none }, RENAME = { none, none },
-  RPUSH = { text, 'x' }, SADD = { text, 'x' }, SET = { none, '', 'PX' }, SRANDMEMBER = { none, 1 }, SREM = { none, 'x' },
+  RPUSH = { text, 'x' }, SADD = { text, 'x' }, SCARD = { none }, SET = { none, '', 'PX' }, SRANDMEMBER = { none, 1 }, SREM = { none, 'x' },
   TIME = {}, TYPE = { none }, UNLINK = { none }, XADD = { none, '0-0', 'f', 'v' }, XRANGE = { none, '-', '+', 'COUNT', 1 },
   XREVRANGE = { none, '+', '-', 'COUNT', 1 }, ZADD = { none, 'x', 'm' }, ZCARD = { none }, ZRANGE = { none, 0, 0 },
   ZRANGEBYSCORE = { none, 0, 0 }, ZREM = { none, 'm' }, ZREMRANGEBYRANK = { none, 0, 0 }, ZSCORE = { none, 'm' },

@@ -6,11 +6,11 @@
 --        turns:<session>… held <queue>… steps:<thread>; channel wake:<id>
 -- ARGV   limit worker: who sweeps, when it is a worker
 -- RETURN seen retried redispatched recovered failed expired: how many of each
-local now, retried, redispatched, recovered, failed, expired, broken, lacking = clock(), 0, 0, 0, 0, 0, 0, nil
+local now, retried, redispatched, recovered, from_dead, failed, expired, broken, lacking = clock(), 0, 0, 0, 0, 0, 0, 0, nil
 local patience, _, set_back_from = outage_grace(now, worker)
 local sessions, latest, empty = overdue(now, limit, set_back_from)
 local function look(session)
-  local id, phase, sent, ends, holder, held = unpack(redis.call('HMGET', key.session .. session, 'head', 'phase', 'sent', 'lease', 'worker', 'held'))
+  local id, phase, sent, ends, holder, held, reaped = unpack(redis.call('HMGET', key.session .. session, 'head', 'phase', 'sent', 'lease', 'worker', 'held', 'reaped'))
   local lease = tonumber(ends or 0)
   local attempts, forgiven, queue, state = unpack(redis.call('HMGET', key.turn .. (id or ''), 'attempts', 'forgiven', 'queue', 'state'))
   if phase == 'held' or phase == 'closing' then
@@ -40,7 +40,7 @@ local function look(session)
       end_turn(id, session, now, 'failed', { code = 'worker_lost', message = 'Each time it was started, the turn ended its worker.' }, {})
       go_on(session, id, now, 'failed', held)
     else
-      recovered = recovered + 1
+      recovered, from_dead = recovered + 1, from_dead + (reaped and 1 or 0)
       redis.call('HSET', key.turn .. id, 'state', 'queued')
       dispatch(session, id, now, queue)
     end
@@ -54,7 +54,7 @@ for _, session in ipairs(sessions) do
     redis.call('ZADD', key.due, now + (lacks_right(failure) and rule.grace or rule.repair), session)
   end
 end
-for name, count in pairs({ retried = retried, redispatched = redispatched, recovered = recovered, holds_expired = expired, broken = broken }) do
+for name, count in pairs({ retried = retried, redispatched = redispatched, holds_expired = expired, broken = broken, ['recovered{cause="worker_died"}'] = from_dead, ['recovered{cause="lease_expired"}'] = recovered - from_dead }) do
   if count > 0 then redis.call('HINCRBY', key.stats, name, count) end
 end
 return lacking and error(lacking) or { #sessions, retried, redispatched, recovered, failed, expired }

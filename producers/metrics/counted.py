@@ -1,0 +1,136 @@
+"""The scripts' counters as Prometheus' counters and histograms."""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
+from prometheus_client.metrics_core import Metric
+
+from turnstile.turns.counters import split
+from turnstile.turns.states import State
+
+Counters = Mapping[str, int]
+
+BOUNDS = [2**exponent for exponent in range(4, 21)]
+"""Upper bounds of the buckets, in ms; `bucket.lua` chooses among them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """A metric that is the sum of some families of counters; `fixed` gives each family's further labels."""
+
+    name: str
+    about: str
+    labels: tuple[str, ...]
+    fixed: Mapping[str, Mapping[str, str]]
+
+    def read(self, counters: Counters) -> Metric:
+        """Return the metric with its values; one without labels is 0 from the first."""
+        found: dict[tuple[str, ...], int] = {} if self.labels else {(): 0}
+        for name, count in counters.items():
+            family, labels = split(name)
+            if family in self.fixed:
+                values = {**labels, **self.fixed[family]}
+                key = tuple(values.get(label, "") for label in self.labels)
+                found[key] = found.get(key, 0) + count
+        metric = CounterMetricFamily(self.name, self.about, labels=self.labels)
+        for key, count in sorted(found.items()):
+            metric.add_metric(key, max(0, count))
+        return metric
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """A histogram of seconds: `families` count by bucket (`le`), and `total` adds the milliseconds up."""
+
+    name: str
+    about: str
+    labels: tuple[str, ...]
+    families: Sequence[str]
+    total: str
+
+    def read(self, counters: Counters) -> Metric:
+        """Return the metric with its values."""
+        buckets: dict[tuple[str, ...], dict[float, int]] = defaultdict(lambda: defaultdict(int))
+        sums: dict[tuple[str, ...], int] = defaultdict(int)
+        for name, count in counters.items():
+            family, labels = split(name)
+            key = tuple(labels.get(label, "") for label in self.labels)
+            if family in self.families and "le" in labels:
+                buckets[key][float(labels["le"])] += count
+            elif family == self.total:
+                sums[key] += count
+        metric = HistogramMetricFamily(self.name, self.about, labels=self.labels)
+        for key, found in sorted(buckets.items()):
+            metric.add_metric(key, list(_cumulative(found)), sums[key] / 1000)
+        return metric
+
+
+def _cumulative(found: Mapping[float, int]) -> Iterator[tuple[str, float]]:
+    total = 0
+    for bound in (*BOUNDS, math.inf):
+        total += found.get(bound, 0)
+        yield ("+Inf" if bound == math.inf else repr(bound / 1000)), total
+
+
+def _same(*families: str) -> dict[str, dict[str, str]]:
+    return {family: {} for family in families}
+
+
+_ENDS = tuple(state.value for state in State if state.ended)
+
+COUNTED: tuple[Counter | Histogram, ...] = (
+    Counter("turnstile_turns_accepted", "Turns accepted.", ("queue",), _same("accepted")),
+    Counter(
+        "turnstile_turns_ended",
+        "Turns ended. Chain and code are empty where there is none: no worker ended the turn, it did not fail.",
+        ("state", "queue", "chain", "code"),
+        {state: {"state": state} for state in _ENDS},
+    ),
+    Counter("turnstile_turns_retried", "Failed turns that an operator had retried.", (), _same("revived")),
+    Counter("turnstile_turns_refused", "Messages of plain Celery apps that are no turn.", (), _same("refused")),
+    Counter("turnstile_attempts", "Attempts begun.", ("queue",), _same("claimed")),
+    Counter("turnstile_attempts_returned", "Attempts that ended with another to come.", ("code",), _same("requeued")),
+    Counter(
+        "turnstile_recoveries",
+        "Turns set going again, because a dispatch was lost, a worker died, or a lease ran out.",
+        ("cause",),
+        {"recovered": {}, "redispatched": {"cause": "dispatch_lost"}},
+    ),
+    Counter("turnstile_commits_fenced", "Answers that came after their turn was in other hands.", (), _same("fenced")),
+    Counter("turnstile_holds_expired", "Open calls that nobody answered in time.", (), _same("holds_expired")),
+    Counter("turnstile_records_broken", "Looks at records that something else has overwritten.", (), _same("broken")),
+    Counter(
+        "turnstile_model_calls", "Calls of models, one for each attempt whose worker died.", (), _same("claimed", "more_calls")
+    ),
+    Counter(
+        "turnstile_tokens",
+        "Tokens of answers, as the model's server counts them.",
+        ("direction", "model"),
+        {"tokens_in": {"direction": "input"}, "tokens_out": {"direction": "output"}},
+    ),
+    Counter(
+        "turnstile_webhooks",
+        "Webhooks, by what became of them.",
+        ("outcome",),
+        {"webhooks_delivered": {"outcome": "delivered"}, "webhooks_given_up": {"outcome": "given_up"}},
+    ),
+    Histogram(
+        "turnstile_ready_seconds",
+        "Time that a turn could run until a worker took it, for each attempt.",
+        ("queue",),
+        ("claimed",),
+        "ready_ms",
+    ),
+    Histogram(
+        "turnstile_first_text_seconds",
+        "Time from acceptance to the first text of a streamed answer.",
+        ("queue",),
+        ("streamed",),
+        "first_text_ms",
+    ),
+    Histogram("turnstile_run_seconds", "Time from a turn's first start to its end.", ("queue", "chain"), _ENDS, "run_ms"),
+)
+"""All metrics that the scripts count."""

@@ -1,0 +1,16 @@
+-- count_usage(model, calls, tokens_in, tokens_out). Count the tokens of an attempt, and its calls of models, of which each claim counts
+-- as one. The model's name is its server's word: one of another form, or of too many, counts as `other`.
+local function count_usage(model, calls, tokens_in, tokens_out)
+  if calls ~= '1' then redis.call('HINCRBY', key.stats, 'more_calls', calls - 1) end
+  if tokens_in == '0' and tokens_out == '0' then return end
+  if #model > 100 or model:find('[^%w._:/@+-]') then model = 'other' end
+  local name = 'tokens_in{model="' .. model .. '"}'
+  -- Only a counter that is new has this value, as a rule.
+  if redis.call('HINCRBY', key.stats, name, tokens_in) == tonumber(tokens_in) and model ~= 'other'
+    and redis.call('HLEN', key.stats) > rule.most_counters then
+    redis.call('HDEL', key.stats, name)
+    model = 'other'
+    redis.call('HINCRBY', key.stats, 'tokens_in{model="other"}', tokens_in)
+  end
+  redis.call('HINCRBY', key.stats, 'tokens_out{model="' .. model .. '"}', tokens_out)
+end
