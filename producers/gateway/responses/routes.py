@@ -28,6 +28,7 @@ from turnstile.producers.gateway.responses.response_events import stream
 from turnstile.producers.gateway.responses.schemas import ResponseObject, ResponseRequest
 from turnstile.producers.gateway.responses.submission import submit
 from turnstile.producers.gateway.schemas import Deleted, ItemList
+from turnstile.turns.errors import TurnNotEnded
 from turnstile.turns.turn import Record
 
 router = APIRouter(prefix="/v1/responses", tags=["Responses"], route_class=BodyRoute)
@@ -104,10 +105,16 @@ async def cancel(response: StoredResponse, backend: CurrentBackend, caller: Curr
 
 @router.delete("/{response_id}", responses=documented({"model": Deleted}, 404, 409), response_class=JSONResponse)
 async def delete(response: OwnResponse, backend: CurrentBackend) -> Response:
-    """Delete a response, and cancel it if it has not ended. The messages that it added to its conversation stay there."""
+    """Delete a response, and cancel it if it has not ended; open calls are closed. What it added to its conversation stays."""
     record = await response()
     await backend.store.cancel(record.id)
-    await backend.store.delete_turn(record.id)
+    try:
+        await backend.store.delete_turn(record.id)
+    except TurnNotEnded:
+        if not record.calls:
+            raise
+        await backend.store.release_session(record.session)
+        await backend.store.delete_turn(record.id)
     return JSONResponse({"id": record.id, "object": "response", "deleted": True})
 
 
