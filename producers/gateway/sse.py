@@ -17,7 +17,8 @@ from turnstile.turns.text import dumps
 log = logging.getLogger(__name__)
 
 KEEP_ALIVE_SECONDS = 15.0
-_KEEP_ALIVE = b": keep-alive\n\n"
+# No empty line: openai-python takes one for the end of an event that has the last id.
+_KEEP_ALIVE = b": keep-alive\n"
 _HEADERS = {"cache-control": "no-store, no-transform", "x-accel-buffering": "no"}
 
 Serve = Callable[[Awaitable[Any], Awaitable[None]], Awaitable[Any]]

@@ -1,11 +1,12 @@
 """The gateway with short deadlines: `uvicorn tests.support.hasty_gateway:app`."""
 
-from turnstile.producers.gateway import app
+from turnstile.producers.gateway import app, sse
 from turnstile.producers.gateway.edge import body, connections
 
 connections.HEAD_SECONDS = 1.0
 connections.WRITE_SECONDS = 2.0
 body.BODY_SECONDS = 2.0
+sse.KEEP_ALIVE_SECONDS = 0.05
 body.BODIES_OF_A_KEY = 3_000_000
 
 __all__ = ["app"]

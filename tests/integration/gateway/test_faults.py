@@ -13,7 +13,7 @@ import httpx
 import openai
 import pytest
 
-from tests.support.gateways import Gateway, read_events
+from tests.support.gateways import HASTY_APP, Gateway, read_events
 from tests.support.processes import Worker
 from tests.support.wait import wait_until
 from turnstile.deploy.local.server import EmbeddedServer
@@ -254,3 +254,12 @@ def test_keep_alives(redis_url: str, tmp_path: Path) -> None:
         body = {"input": "nobody is at work", "background": True, "stream": True}
         with http.stream("POST", "/v1/responses", json=body) as answer:
             assert any(line == ": keep-alive" for line in answer.iter_lines())
+
+
+def test_a_client_reads_on_after_keep_alives(redis_url: str, worker: Worker, tmp_path: Path) -> None:
+    with Gateway(redis_url, tmp_path, app=HASTY_APP) as gateway:
+        with gateway.http() as http, http.stream("POST", "/v1/responses", json={"input": SLOW, "stream": True}) as answer:
+            assert ": keep-alive" in list(answer.iter_lines())
+        with gateway.sdk() as sdk:
+            events = [event.to_dict() for event in sdk.responses.create(input=SLOW, stream=True)]
+    check_whole(events, f"You said: {LONG}")

@@ -88,12 +88,13 @@ def test_wrong_outputs_are_refused_in_openai_s_words(sdk: openai.OpenAI, session
     first = sdk.responses.create(input=BOTH, tools=TOOLS, conversation=session)
     where: Any = {"previous_response_id": first.id} if place == "previous" else {"conversation": session}
     one, other = outputs_of(first)
+    strange: Any = {**one, "call_id": "call_none"}
     with pytest.raises(openai.BadRequestError) as refused:
         sdk.responses.create(input=[one], **where)
     message = f"No tool output found for function call {other['call_id']}."
     assert refusal_of(refused) == (400, message, "input", None)
     with pytest.raises(openai.BadRequestError) as refused:
-        sdk.responses.create(input=[one, other, {**one, "call_id": "call_none"}], **where)
+        sdk.responses.create(input=[one, other, strange], **where)
     message = "No tool call found for function call output with call_id call_none."
     assert refusal_of(refused) == (400, message, "input", None)
     assert sdk.responses.create(input=[other, one], **where).output_text.startswith("pay returned")
