@@ -1,16 +1,20 @@
 """`python -m tests.mutants [WORD…]`: plant each mutant, see it caught, and write docs/mutants.md.
 
-With words, only the mutants whose names hold one of them are tried; the others' rows stay as they are.
+With words, only the mutants whose names hold one of them are tried; the others' rows stay as they are. The test that caught a
+mutant the last time is tried first.
 """
 
+import re
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from queue import SimpleQueue
 from tempfile import TemporaryDirectory
+from threading import Lock
 from time import monotonic
 
-from tests.exploration.page import rewrite, rows, table
+from tests.exploration.page import ROOT, rewrite, rows, table
 from tests.mutants.catalogue import MUTANTS
 from tests.mutants.mutant import Mutant
 from tests.mutants.trial import NoVerdict, Project, Verdict
@@ -29,7 +33,6 @@ def main(words: list[str]) -> int:
         verdicts = _try_all(chosen, Path(folder))
     survivors = [verdict.mutant.name for verdict in verdicts if not verdict.caught_by]
     _say(f"{len(verdicts) - len(survivors)} of {len(verdicts)} mutants caught in {monotonic() - started:.0f} s")
-    _write(verdicts)
     return 1 if survivors else 0
 
 
@@ -39,14 +42,17 @@ def _try_all(mutants: list[Mutant], folder: Path) -> list[Verdict]:
     projects = [Project(folder / str(number), seconds) for number in range(_AT_ONCE)]
     for project in projects:
         free.put(project)
+    writing, caught_by = Lock(), {row[0]: row[3] for row in rows(PAGE, COMMAND)}
 
     def judge(mutant: Mutant) -> Verdict:
         project = free.get()
         try:
-            verdict = project.judge(mutant)
+            verdict = project.judge(_likeliest_first(mutant, caught_by.get(mutant.name, "")))
         finally:
             free.put(project)
         _say(f"{mutant.name}: {verdict.caught_by or 'SURVIVED'}")
+        with writing:
+            _write(verdict)
         return verdict
 
     tests = sorted({test for mutant in mutants for test in mutant.tests})
@@ -59,11 +65,17 @@ def _say(line: str) -> None:
     sys.stderr.write(f"{line}\n")
 
 
-def _write(verdicts: list[Verdict]) -> None:
-    known = {row[0]: row for row in rows(PAGE, COMMAND)}
-    for verdict in verdicts:
-        mutant = verdict.mutant
-        known[mutant.name] = [mutant.name, mutant.breaks, f"`{mutant.file}`", _short(verdict.caught_by)]
+def _likeliest_first(mutant: Mutant, caught_by: str) -> Mutant:
+    """Return the mutant with the test first that caught it the last time, if that is still there."""
+    known = re.search(r"::(\w+)", caught_by)
+    files = {test.partition("::")[0] for test in mutant.tests}
+    found = [file for file in files if known and f"def {known[1]}(" in (ROOT / file).read_text()]
+    return replace(mutant, tests=(*(f"{file}::{known[1]}" for file in found if known), *mutant.tests))
+
+
+def _write(verdict: Verdict) -> None:
+    known, mutant = {row[0]: row for row in rows(PAGE, COMMAND)}, verdict.mutant
+    known[mutant.name] = [mutant.name, mutant.breaks, f"`{mutant.file}`", _short(verdict.caught_by)]
     shown = [known[mutant.name] for mutant in MUTANTS if mutant.name in known]
     caught = sum(row[3] != _NOTHING for row in shown)
     rewrite(PAGE, COMMAND, [f"{caught} of {len(shown)} mutants were caught.", "", *table(HEAD, shown)])

@@ -74,7 +74,8 @@ class Project:
         return Verdict(mutant, caught)
 
     def _limit(self, tests: str) -> float:
-        return _TIMES * self._seconds[tests] + _SPARE_SECONDS if tests in self._seconds else _LONGEST_SECONDS
+        known = self._seconds.get(tests, self._seconds.get(tests.partition("::")[0]))
+        return _LONGEST_SECONDS if known is None else _TIMES * known + _SPARE_SECONDS
 
     def _first_failure(self, tests: str, limit: float) -> str:
         """Return the first test that fails, `a hang in` the tests when they do not end in time, or nothing."""
