@@ -303,6 +303,7 @@ def test_a_branch_is_told_the_result_of_a_call_that_was_run(scene: Scene) -> Non
     scene.complete(scene.start("d"))
     scene.turns.follow("f", "a", "branch", "and now?", Options())
     assert _told("paid") in scene.history("branch")
+    assert scene.history("branch") == scene.history()[:3]
 
 
 def test_results_without_open_calls_change_nothing(scene: Scene) -> None:
