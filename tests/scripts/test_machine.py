@@ -63,9 +63,11 @@ class Turns(Checked):
             home.phase = "dispatched"
         self._accept(turn, len(home.line))
 
-    @rule(session=_sessions, stream=st.booleans(), right=st.booleans())
-    def answer(self, session: str, stream: bool, right: bool) -> None:
+    @rule(session=_sessions, stream=st.booleans(), right=st.booleans(), first=st.booleans())
+    def answer(self, session: str, stream: bool, right: bool, first: bool) -> None:
         """Answer the open call; perhaps another, or none that there is, or one that was answered already."""
+        if first:
+            self._hold(session)
         home = self.sessions[session]
         call = home.asking.call["call_id"] if home.asking and right else "call-nobody"
         turn = Turn(f"t{next(self.numbers)}", session, "what?", Options(stream=stream, answers={call: "sunny"}))
@@ -84,8 +86,10 @@ class Turns(Checked):
             with pytest.raises(CallNotAnswered if home.held else CallNotOpen):
                 self.turns.submit(turn.id, session, turn.question, turn.options)
 
-    @rule(session=_sessions)
-    def release(self, session: str) -> None:
+    @rule(session=_sessions, first=st.booleans())
+    def release(self, session: str, first: bool) -> None:
+        if first:
+            self._hold(session)
         self._release(session)
 
     @rule(pick=_pick)
@@ -218,7 +222,9 @@ class Turns(Checked):
     @rule(pick=_pick, twice=st.booleans())
     def keep_a_step(self, pick: int, twice: bool) -> None:
         """Keep the next step of a graph as the owner or as a worker that lost the turn; perhaps with the reply lost."""
-        claim = self._claim(pick)
+        self._keep(self._claim(pick), twice=twice)
+
+    def _keep(self, claim: Claim, *, twice: bool = False) -> None:
         kept = self.kept.get(claim.thread, Kept())
         owns = self._owns(claim)
         for _ in range(1 + twice):
@@ -238,7 +244,16 @@ class Turns(Checked):
     )
     def finish(self, pick: int, state: State, rest: bool, twice: bool, asks: bool) -> None:
         """Finish as the owner or as a worker that lost the turn; perhaps with the reply lost."""
-        claim = self._claim(pick)
+        self._finish(self._claim(pick), state, rest=rest, twice=twice, asks=asks)
+
+    def _hold(self, session: str) -> None:
+        """See to it that the session is held, by a turn whose steps are kept."""
+        if not self.sessions[session].held:
+            claim = self._take(session)
+            self._keep(claim)
+            self._finish(claim, State.COMPLETED, asks=True)
+
+    def _finish(self, claim: Claim, state: State, *, rest: bool = False, twice: bool = False, asks: bool = False) -> None:
         turn = self.known.get(claim.id)
         after = 0 if turn is None else turn.gone + len(turn.events)
         owns = self._owns(claim)
