@@ -119,6 +119,13 @@ CUTS = (
         script="step/put_writes",
     ),
     in_cut(
+        "the latest step is dropped last",
+        "steps that were dropped in part read as damaged",
+        "and 1 or #dropped + 1",
+        "and #dropped + 1 or #dropped + 1",
+        script="step/drop_steps",
+    ),
+    in_cut(
         "a checkpoint is the latest before it is there",
         "a turn fails for damaged steps after a cut",
         "for i, name in ipairs(names) do redis.call(",

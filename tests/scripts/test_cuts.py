@@ -196,3 +196,24 @@ def test_a_checkpoint_takes_the_place_of_the_one_before_whole_or_not_at_all(
         assert (found.body, found.values) in (list(kept.values())[1:] if again or not happened else kept.values())
         if not happened:
             return
+
+
+@pytest.mark.parametrize("again", [True, False], ids=["called again", "caller gone"])
+def test_steps_are_dropped_whole_or_not_at_all(again: bool, redis_url: str, client: redis.Redis) -> None:
+    store = TurnStore(Settings(redis_url=redis_url))
+    scene = Scene(store, client)
+    place, value = Place("a", "graph", "1"), {("messages", "1"): b"hi"}
+    for writes in numbers():
+        client.flushdb()
+        claim = scene.start("a")
+        assert store.put_checkpoint(claim, place, b"one", list(value), value, known="[]")
+        assert store.put_writes(claim, place, "task", {0: b"x"})
+        with cut(store, "drop_steps", writes) as happened:
+            store.drop_steps(claim, "a", "graph")
+        if again:
+            assert store.drop_steps(claim, "a", "graph")
+        found = store.read_checkpoint("a", Place("a", "graph"))
+        assert found is None or (found.body, found.values, found.writes) == (b"one", value, {("task", 0): b"x"})
+        assert (not again and happened) or found is None
+        if not happened:
+            return

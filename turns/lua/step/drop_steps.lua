@@ -5,9 +5,12 @@
 -- ARGV   id token thread namespace
 -- RETURN kept | superseded
 if not owns(id, token) then return { 'superseded' } end
-local steps = key.steps .. thread
+local steps, dropped = key.steps .. thread, {}
 for _, field in ipairs(redis.call('HKEYS', steps)) do
   local _, last = field:find('\31', 1, true)
-  if last and field:sub(last + 1, last + #namespace) == namespace then redis.call('HDEL', steps, field) end
+  -- The latest of each graph go first: steps that are named by nothing read as none, and not as damaged.
+  local place = field:find('latest\31', 1, true) == 1 and 1 or #dropped + 1
+  if last and field:sub(last + 1, last + #namespace) == namespace then table.insert(dropped, place, field) end
 end
+for _, field in ipairs(dropped) do redis.call('HDEL', steps, field) end
 return { 'kept' }
