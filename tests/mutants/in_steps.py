@@ -152,6 +152,13 @@ STEPS = (
         script="step/check_owner",
     ),
     _in_step(
+        "steps run out while their session is held",
+        "an agent that is answered late begins anew",
+        "  redis.call('PEXPIRE', key.steps .. thread, rule.hold + rule.steps_ttl, 'GT')\n",
+        "",
+        script="lib/hold",
+    ),
+    _in_step(
         "steps outlive the calls that nobody answers",
         "Redis fills up",
         "  if thread then redis.call('UNLINK', key.steps .. thread) end\n",

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.scripts.conftest import Stage
 from tests.scripts.held_scene import hold
 from tests.scripts.scene import TIME, WEATHER, Scene, pair
 from turnstile.memory.element import Element, write
@@ -327,3 +328,11 @@ def test_what_a_turn_has_used_is_counted_over_its_attempts(scene: Scene) -> None
     scene.turns.retry("a")
     assert scene.pop() == "a"
     assert scene.claim("a").spent == Spent()
+
+
+def test_they_are_there_for_longer_than_a_hold(stage: Stage) -> None:
+    scene = stage.open(hold_seconds=3_600, steps_ttl=3_600)
+    claim = _two_steps(scene)
+    scene.client.pexpire(scene.keys.steps("a"), 60_000)
+    scene.hold(claim)
+    assert scene.client.pttl(scene.keys.steps("a")) > 3_600_000
