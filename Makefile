@@ -96,6 +96,12 @@ test-web: web-programs $(VENV)/.web ## Set up, then the tests that need node and
 
 .PHONY: web-programs test-web
 
+test-alerts: ## The alert rules, by promtool (Debian and Ubuntu: apt-get install prometheus)
+	promtool check config deploy/prometheus/prometheus.yml
+	promtool test rules deploy/prometheus/rules.test.yml
+
+.PHONY: test-alerts
+
 test-clients: $(VENV)/.dev ## Set up, then client programs against the gateway; writes docs/clients.md; CLIENTS names some
 	@for name in node npm; do command -v $$name > /dev/null || { echo "make test-clients: $$name is missing" >&2; exit 1; }; done
 	$(BIN)/python -m tests.clients --publish $(CLIENTS)

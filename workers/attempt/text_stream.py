@@ -108,7 +108,7 @@ class TextStream:
 
     async def _send_or_pause(self) -> None:
         kind, pieces = self._sent
-        opens = kind != "step" and not self._opened
+        opens = kind in ("text", "refusal") and not self._opened
         try:
             sequence = await self._store.emit(self._claim, self._sequence, pieces, kind, opens=opens)
         except QueueMemoryFull:
