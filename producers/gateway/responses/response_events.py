@@ -38,6 +38,7 @@ class ResponseEvents:
         self._item: Spoken | None = None
         self._attempt = 0
         self._kinds: list[str] = []
+        self._taken_back: list[str] = []
         self._working = False
 
     def begin(self) -> Iterator[ResponseEvent]:
@@ -75,6 +76,8 @@ class ResponseEvents:
 
     def _turn_to(self, attempt: int) -> Iterator[ResponseEvent]:
         yield from self._close("incomplete")
+        # An attempt may take back what it has said, and no two items have the same id.
+        self._taken_back = [*self._taken_back, *self._kinds] if attempt == self._attempt else []
         self._attempt, self._kinds = attempt, []
 
     def _write(self, text: str, attempt: int, kind: str) -> Iterator[ResponseEvent]:
@@ -90,7 +93,7 @@ class ResponseEvents:
             yield self._placed(item.add(text))
 
     def _open(self, kind: str) -> Spoken:
-        self._item = Spoken(kind, self._record.id, self._attempt, self._kinds)
+        self._item = Spoken(kind, self._record.id, self._attempt, [*self._taken_back, *self._kinds])
         self._kinds.append(kind)
         self._index += 1
         return self._item

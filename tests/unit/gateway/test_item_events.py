@@ -89,6 +89,16 @@ def test_thoughts_and_words_in_turn_are_items_of_their_own() -> None:
     assert [event["item"] for event in told_of(events, "output_item.done")] == items
 
 
+def test_what_an_attempt_takes_back_shares_no_id() -> None:
+    record = ended(State.COMPLETED, output=said("Sun."))
+    log = [("text", "Ra"), ("started", ""), ("text", "Sun.")]
+    events = tell(record, ("started", 1, ""), *((kind, 1, data) for kind, data in log), ("ended", 1, "completed"))
+    done = [event["item"] for event in told_of(events, "output_item.done")]
+    assert [(item["id"], item["status"]) for item in done] == [("msg_1", "incomplete"), ("msg_1_o1", "completed")]
+    assert events[-1]["response"]["output"][0]["content"] == done[1]["content"]
+    check_items(events)
+
+
 def test_reasoning_that_was_not_told_comes_later() -> None:
     record = ended(State.COMPLETED, output=(reasoned("Hm."), *said("Well.")))
     events = tell(record, ("started", 1, ""), ("text", 1, "Well."), ("ended", 1, "completed"))
