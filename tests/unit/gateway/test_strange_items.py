@@ -22,7 +22,7 @@ VALUE = st.recursive(
     LEAF, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["text", "type"]), inner)
 )
 PARTS = st.lists(st.fixed_dictionaries({"type": st.sampled_from(["input_text", "summary_text", "refusal"]), "text": VALUE}))
-TYPES = [
+TYPES: list[Any] = [
     *("message", "function_call", "function_call_output", "mcp_approval_response", "reasoning", "item_reference", "mcp_call"),
     *("mcp_list_tools", "computer_call", None, 5, [], {}),
 ]
