@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
 from langchain.agents import create_agent
-from langchain.agents.middleware import HumanInTheLoopMiddleware
+from langchain.agents.middleware import HumanInTheLoopMiddleware, before_model
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import tool
+from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.message import add_messages
 from langgraph.types import interrupt
@@ -136,6 +137,15 @@ def strange(what: str) -> tuple[str, Any]:
 
 TOOLS = [pay, slowly, in_a_thread, fail, hang, hang_in_a_thread, much, strange]
 agent = create_agent(Scripted(), TOOLS)
+with_a_saver = create_agent(Scripted(), TOOLS, checkpointer=InMemorySaver())
+
+
+@before_model
+def _looks(_: Any, __: Any) -> None:
+    return None
+
+
+older = create_agent(Scripted(), TOOLS, middleware=[_looks])
 asks_first = create_agent(Scripted(), TOOLS, middleware=[HumanInTheLoopMiddleware(interrupt_on={"pay": True})])
 
 
