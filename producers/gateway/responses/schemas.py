@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from turnstile.producers.gateway.dependencies import LOGPROBS, Includable
 from turnstile.producers.gateway.edge.api_errors import invalid
-from turnstile.producers.gateway.responses.tools import read_choice, read_tools
+from turnstile.producers.gateway.responses.tools import functions, read_choice, read_tools
 from turnstile.producers.gateway.schemas import (
     Answer,
     Input,
@@ -64,6 +64,8 @@ class ResponseRequest(TurnRequest):
     truncation: Literal["auto", "disabled"] | None = None
     reasoning: Reasoning | None = None
     top_logprobs: int | None = None
+    client_metadata: Any = None
+    """Words of coding agents about themselves, which go no further."""
     tools: Tools | None = None
     tool_choice: Literal["auto", "none", "required"] | Item | None = None
     parallel_tool_calls: bool | None = None
@@ -84,14 +86,15 @@ class ResponseRequest(TurnRequest):
 
     def options(self, **more: Any) -> Options:
         """Return the options of the turn. Raises ApiError, InvalidTurn."""
-        given = read_tools(self.tools or [])
+        able = functions(self.tools or [])
+        given = read_tools(able)
         choice, tools = read_choice(self.tool_choice, given)
         shown = {
             "background": self.background,
             "previous_response_id": self.previous_response_id,
             "parallel_tool_calls": self.parallel_tool_calls,
             "tool_choice": self.tool_choice,
-            "tools": self.tools if tools != given else None,
+            "tools": able if tools != given else None,
             "max_tool_calls": self.max_tool_calls,
             "user": self.user,
             "safety_identifier": self.safety_identifier,

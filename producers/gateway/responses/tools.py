@@ -20,13 +20,18 @@ _IDLE: dict[str, tuple[Any, ...]] = {
 _IGNORED = ("output_schema",)
 
 
+def functions(tools: list[Tool]) -> list[Tool]:
+    """Return the functions among tools: the model cannot choose another beside them. Raises ApiError if there are only others."""
+    found = [tool for tool in tools if tool.get("type") == "function"]
+    if tools and not found:
+        strange = sorted({str(tool.get("type"))[:64] for tool in tools})
+        message = f"Tools of these types are not supported: {', '.join(strange[:20])}. Functions are."
+        raise invalid("tools[0].type", message, "unsupported_value")
+    return found
+
+
 def read_tools(tools: list[Tool]) -> list[Tool] | None:
-    """Return functions in the form of chat completions. Raises ApiError that names all tools that are none."""
-    strange = {str(tool.get("type"))[:64] for tool in tools if tool.get("type") != "function"}
-    if strange:
-        place = next(n for n, tool in enumerate(tools) if tool.get("type") != "function")
-        message = f"Tools of these types are not supported: {', '.join(sorted(strange)[:20])}. Functions are."
-        raise invalid(f"tools[{place}].type", message, "unsupported_value")
+    """Return functions in the form of chat completions."""
     return [{"type": "function", "function": _function(tool, f"tools[{n}]")} for n, tool in enumerate(tools)] or None
 
 

@@ -101,6 +101,20 @@ def test_the_helper_for_streams(sdk: openai.OpenAI) -> None:
     assert calls_of(final)[0].name == "pay"
 
 
+def test_tools_that_nobody_can_run_are_left_out_beside_functions(sdk: openai.OpenAI) -> None:
+    """Coding agents always name some."""
+    search: Any = {"type": "web_search", "external_web_access": True}
+    group: Any = {"type": "namespace", "name": "agents", "description": "Others.", "tools": [LOOK]}
+    told: Any = {"client_metadata": {"session_id": "one"}}
+    response = sdk.responses.create(input=ASK, tools=[PAY, group, search], tool_choice="auto", extra_body=told)
+    assert [call.name for call in calls_of(response)] == ["pay"]
+    assert [tool.type for tool in response.tools] == ["function"]
+    with pytest.raises(openai.BadRequestError, match="namespace, web_search"):
+        sdk.responses.create(input=ASK, tools=[group, search])
+    with pytest.raises(openai.BadRequestError, match="tool_choice"):
+        sdk.responses.create(input=ASK, tools=[PAY, search], tool_choice={"type": "web_search"})
+
+
 def test_in_the_background(sdk: openai.OpenAI) -> None:
     first = ended(sdk, sdk.responses.create(input=ASK, tools=TOOLS, background=True).id)
     second = sdk.responses.create(input=outputs_of(first), previous_response_id=first.id, tools=TOOLS, background=True)
