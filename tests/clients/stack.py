@@ -18,7 +18,7 @@ def stack(folder: Path) -> Iterator[tuple[str, str]]:
     keys = folder / "keys.json"
     keys.touch(mode=0o600)
     keys.write_text(json.dumps({key.digest: key.entry}))
-    with EmbeddedServer(folder / "server", append_only=False) as server, offline_model("--tokens-per-second", "60") as model:
+    with EmbeddedServer(folder / "server", append_only=False) as server, offline_model("--tokens-per-second", "15") as model:
         worker = Worker(server.url, folder, OPENAI_BASE_URL=model)
         with worker, Gateway(server.url, folder, TURNSTILE_API_KEYS_FILE=str(keys)) as gateway:
             yield f"{gateway.url}/v1", key.text
