@@ -21,7 +21,7 @@ _IGNORED = ("output_schema",)
 
 
 def functions(tools: list[Tool]) -> list[Tool]:
-    """Return the functions among tools: the model cannot choose another beside them. Raises ApiError if there are only others."""
+    """Return the functions among tools, which alone are offered to the model. Raises ApiError if there are only others."""
     found = [tool for tool in tools if tool.get("type") == "function"]
     if tools and not found:
         strange = sorted({str(tool.get("type"))[:64] for tool in tools})
