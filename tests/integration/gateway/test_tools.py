@@ -105,6 +105,7 @@ def test_tools_that_nobody_can_run_are_left_out_beside_functions(sdk: openai.Ope
     """Coding agents always name some."""
     search: Any = {"type": "web_search", "external_web_access": True}
     group: Any = {"type": "namespace", "name": "agents", "description": "Others.", "tools": [LOOK]}
+    chosen: Any = {"type": "web_search"}
     told: Any = {"client_metadata": {"session_id": "one"}}
     response = sdk.responses.create(input=ASK, tools=[PAY, group, search], tool_choice="auto", extra_body=told)
     assert [call.name for call in calls_of(response)] == ["pay"]
@@ -112,7 +113,7 @@ def test_tools_that_nobody_can_run_are_left_out_beside_functions(sdk: openai.Ope
     with pytest.raises(openai.BadRequestError, match="namespace, web_search"):
         sdk.responses.create(input=ASK, tools=[group, search])
     with pytest.raises(openai.BadRequestError, match="tool_choice"):
-        sdk.responses.create(input=ASK, tools=[PAY, search], tool_choice={"type": "web_search"})
+        sdk.responses.create(input=ASK, tools=[PAY, search], tool_choice=chosen)
 
 
 def test_in_the_background(sdk: openai.OpenAI) -> None:
