@@ -189,6 +189,11 @@ class Settings(BaseModel):
     )
     webhook_seconds: forms.Seconds = Field(86_400, description="How long delivery of a webhook is retried.")
 
+    drain_seconds: Annotated[float, Field(ge=0, le=3_600)] = Field(
+        0,
+        description="How long a gateway that is told to stop still takes requests, with `/readyz` at 503: the time that a load "
+        "balancer needs to notice. Then streams get `WEB_SHUTDOWN_SECONDS`, 3 by default.",
+    )
     show_content: bool = Field(False, description="Show questions and answers in Flower and in logs.")
     log_level: forms.LogLevel = Field("INFO", description="Minimum log level; the Procfile passes it to `--loglevel`.")
     health_file: forms.File = Field(

@@ -65,6 +65,8 @@ class EmbeddedServer:
             "appendonly": "yes" if append_only else "no",
             "appendfsync": append_fsync,
             "maxmemory-policy": "noeviction",
+            # A finished turn's stream takes less than half; by default a node reserves 4 KB.
+            "stream-node-max-bytes": "512",
             "maxmemory": str(maxmemory or 0),
             **({"requirepass": password} if password else {}),
             **(options or {}),

@@ -237,6 +237,22 @@ def metrics(port: int | None, address: str) -> None:
 
 
 @main.command()
+@click.argument("part", type=click.Choice(["worker", "gateway"]))
+@click.option("--url", default="http://127.0.0.1:8000", show_default=True, help="The gateway's address.")
+@click.option("--live", is_flag=True, help="Ask whether the gateway lives, not whether it can work.")
+@with_terminal
+def probe(terminal: "Terminal", part: str, url: str, live: bool) -> None:
+    """Tell supervisors whether a worker or gateway of this machine is healthy. Exit status 1 if it is not.
+
+    A worker's health is the age of TURNSTILE_HEALTH_FILE, a gateway's its answer to /readyz.
+    """
+    from turnstile.producers.cli import probe
+    from turnstile.turns.settings import settings
+
+    raise SystemExit(probe.worker(terminal, settings()) if part == "worker" else probe.gateway(terminal, url, live=live))
+
+
+@main.command()
 @with_terminal
 def doctor(terminal: "Terminal") -> None:
     """Check the server, the workers and the model, and give advice."""

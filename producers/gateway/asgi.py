@@ -25,10 +25,12 @@ from turnstile.producers.gateway.edge import error_handlers
 from turnstile.producers.gateway.edge.auth import Authenticator
 from turnstile.producers.gateway.edge.connections import watch_connections
 from turnstile.producers.gateway.edge.middleware import EdgeMiddleware
+from turnstile.producers.gateway.edge.request_log import open_log
 from turnstile.producers.gateway.metrics import routes as metrics
 from turnstile.producers.gateway.models import routes as models
 from turnstile.producers.gateway.page import routes as page
 from turnstile.producers.gateway.probes import routes as probes
+from turnstile.producers.gateway.probes.readiness import Readiness, drain_first
 from turnstile.producers.gateway.responses import routes as responses
 from turnstile.producers.metrics.scraper import Scraper
 from turnstile.turns.asyncio_tasks import end_all
@@ -76,11 +78,14 @@ def build(settings: Settings) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         backend = app.state.backend = Backend(settings)
         app.state.scraper = Scraper(settings)
+        open_log(settings.log_level)
         await _check(backend)
         backend.check_rights()
-        ending = asyncio.create_task(authenticator.end_removed())
+        readiness = app.state.readiness = Readiness(backend)
+        drain_first(readiness, settings.drain_seconds)
+        tasks = [asyncio.create_task(work) for work in (authenticator.end_removed(), readiness.watch())]
         yield
-        await end_all([ending])
+        await end_all(tasks)
         await backend.close()
 
     app = Gateway(title="Turnstile", version="1", description=_ABOUT, lifespan=lifespan, docs_url=None, redoc_url=None)

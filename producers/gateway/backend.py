@@ -21,6 +21,7 @@ from turnstile.turns.question import Options
 from turnstile.turns.redis.connection import close_async
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
+from turnstile.turns.store.durability import faults
 from turnstile.turns.turn import Record
 
 log = logging.getLogger(__name__)
@@ -78,10 +79,13 @@ class Backend:
         return wakeups_at(self.store.url, self.store.keys)
 
     def check_rights(self) -> None:
-        """Log the rights that the Redis user lacks, as soon as Redis answers."""
+        """Log the rights that the Redis user lacks, and the server's settings that lose turns, as soon as Redis answers."""
         self._start(self._log_lacking_rights())
 
     async def _log_lacking_rights(self) -> None:
+        with suppress(QueueUnreachable):
+            for fault in faults(await self.store.info()):
+                log.warning("%s", fault)
         with suppress(QueueUnreachable):
             if lacking := await self.store.lacking("gateway"):
                 log.error("the Redis user in REDIS_URL lacks %s: grant them with ACL SETUSER", " ".join(lacking))

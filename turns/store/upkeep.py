@@ -128,6 +128,11 @@ class Upkeep(Runner):
         return Call("INFO", ("memory",), _read_info)
 
     @operation
+    def info(self) -> Call[dict[str, str]]:
+        """Return what the server tells of itself."""
+        return Call("INFO", (), _read_info)
+
+    @operation
     def ping(self) -> Call[bool]:
         """Ask whether Redis answers."""
         return Call("PING", (), bool)

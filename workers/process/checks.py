@@ -7,6 +7,7 @@ import redis
 
 from turnstile.turns.errors import LoginRefused, QueueUnreachable, SettingError
 from turnstile.turns.store import registry
+from turnstile.turns.store.durability import faults
 from turnstile.turns.store.turns import AsyncTurnStore
 
 log = logging.getLogger(__name__)
@@ -26,6 +27,17 @@ async def check_rights(store: AsyncTurnStore, seconds: float) -> None:
         return
     if lacking:
         raise SettingError(f"the Redis user in REDIS_URL lacks {' '.join(lacking)}: grant them with ACL SETUSER.")
+
+
+async def warn_of_server(store: AsyncTurnStore, seconds: float) -> None:
+    """Log by which of the server's settings accepted turns can be lost, where our user may ask for them."""
+    try:
+        async with asyncio.timeout(seconds):
+            facts = await store.info()
+    except _OUTAGE:
+        return
+    for fault in faults(facts):
+        log.warning("%s", fault)
 
 
 async def check_agreement(store: AsyncTurnStore, seconds: float) -> None:

@@ -8,6 +8,7 @@ from turnstile.producers.gateway.chat.schemas import ChatRequest
 from turnstile.producers.gateway.content import Message, is_text
 from turnstile.producers.gateway.edge.api_errors import invalid
 from turnstile.producers.gateway.edge.caller import CONVERSATION, RESPONSE, Caller
+from turnstile.producers.gateway.edge.request_log import note_turn
 from turnstile.turns.errors import CallNotAnswered, CallNotOpen, InvalidTurn
 from turnstile.turns.question import Question
 from turnstile.turns.turn import Record
@@ -29,6 +30,7 @@ async def submit(backend: Backend, caller: Caller, body: ChatRequest, key: str |
     try:
         options = await backend.chosen(body.options(**brought))
         submitted = await backend.store.submit(RESPONSE + name, stored, question, options)
+        note_turn(submitted.id)
     except InvalidTurn as error:
         raise invalid("messages" if error.param in _MESSAGES else error.param, str(error), "invalid_value") from None
     except (CallNotOpen, CallNotAnswered) as error:

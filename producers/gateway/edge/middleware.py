@@ -9,6 +9,7 @@ from turnstile.producers.gateway.edge.auth import Authenticator, key_removed
 from turnstile.producers.gateway.edge.body import UNREAD_BYTES, Message, Receive, Scope, announced_bytes
 from turnstile.producers.gateway.edge.caller import CALLER
 from turnstile.producers.gateway.edge.open_requests import receive_until
+from turnstile.producers.gateway.edge.request_log import RequestLine
 from turnstile.turns.errors import TurnstileError
 
 Send = Callable[[Message], Awaitable[None]]
@@ -38,6 +39,8 @@ class EdgeMiddleware:
             if exchange.started:
                 raise
             await exchange.refuse(error if isinstance(error, ApiError) else translate(error))
+        finally:
+            exchange.line.write()
 
     async def _serve(self, scope: Scope, exchange: "_Exchange") -> None:
         key = scope[CALLER].api_key
@@ -65,7 +68,9 @@ class _Exchange:
         self._scope, self._receive, self._send = scope, receive, send
         length = announced_bytes(scope)
         self._unread = length is None or length > UNREAD_BYTES
-        self.headers = [(b"x-request-id", f"req_{uuid.uuid4().hex}".encode())]
+        id = f"req_{uuid.uuid4().hex}"
+        self.headers = [(b"x-request-id", id.encode())]
+        self.line = RequestLine(scope, id)
         self.started = False
 
     async def receive(self) -> Message:
@@ -79,6 +84,7 @@ class _Exchange:
         """Send the next message of the answer."""
         if message["type"] == "http.response.start":
             self.started = True
+            self.line.status = message["status"]
             given = {name for name, _ in message["headers"]}
             closing = [_CLOSE] if self._unread and _CLOSE not in message["headers"] else []
             defaults = [header for header in _DEFAULTS.items() if header[0] not in given]

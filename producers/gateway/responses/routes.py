@@ -18,6 +18,7 @@ from turnstile.producers.gateway.edge.api_errors import invalid, unsupported
 from turnstile.producers.gateway.edge.body import BodyRoute
 from turnstile.producers.gateway.edge.caller import Caller, CurrentCaller
 from turnstile.producers.gateway.edge.documentation import documented
+from turnstile.producers.gateway.edge.request_log import note_turn
 from turnstile.producers.gateway.failure import failure
 from turnstile.producers.gateway.paging import Limit, Order, cut
 from turnstile.producers.gateway.records import as_shown
@@ -52,6 +53,7 @@ async def create(
     """Ask. Without `background` the call waits for the answer, and is cancelled if the client disconnects."""
     key = await repeat_key(request, backend, caller, "response", body.metadata, idempotency_key)
     record = await backend.store.status(await submit(backend, caller, body, key, request.receive))
+    note_turn(record.id)
     keyed = key is not None
     if body.stream:
         events = stream(backend, record, caller.name(record.session), None)

@@ -1,0 +1,102 @@
+"""Readiness: whether this gateway can work now, looked at on each probe and once a second besides.
+
+While Redis is known to be away a probe is answered at once, by the last look; otherwise it waits for one that all probes share.
+"""
+
+import asyncio
+import logging
+import signal
+from time import monotonic
+from typing import Any
+
+from turnstile.producers.gateway.backend import Backend
+from turnstile.producers.gateway.edge.api_errors import ApiError, translate
+from turnstile.turns.errors import TurnstileError
+from turnstile.turns.keyring import keyring
+
+log = logging.getLogger(__name__)
+
+_PING_SECONDS = 2.0
+_WATCH_SECONDS = 1.0
+_AWAY = ApiError(503, "Redis does not answer.", None, "queue_unreachable", {"retry-after": "2"})
+
+
+class Readiness:
+    """The readiness of one gateway process."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self._problem: ApiError | None = None
+        self._looked, self._away_since = 0.0, 0.0
+        self._look: asyncio.Task[None] | None = None
+        self.draining = False
+        """True once the process is told to stop: no new request should come."""
+
+    async def problem(self) -> ApiError | None:
+        """Return why the gateway cannot work; None if it can."""
+        if self.draining:
+            return ApiError(503, "The gateway is restarting.", None, "restarting", {"retry-after": "1"})
+        if keyring(self._backend.settings).problem:
+            reason = "The file of API keys cannot be read; the gateway's log names the reason."
+            return ApiError(503, reason, None, "keys_unreadable")
+        if not (self._problem and self._looked > monotonic() - 2 * _WATCH_SECONDS - _PING_SECONDS):
+            await self._fresh()
+        return self._problem
+
+    async def watch(self) -> None:
+        """Look once a second for as long as the gateway runs, and log when Redis goes and when it is back."""
+        while True:
+            await self._fresh()
+            await asyncio.sleep(_WATCH_SECONDS)
+
+    async def _fresh(self) -> None:
+        self._look = self._look or asyncio.create_task(self._look_once())
+        await asyncio.wait([self._look])
+
+    async def _look_once(self) -> None:
+        try:
+            async with asyncio.timeout(_PING_SECONDS):
+                await self._backend.store.ping()
+                self._note_answer()
+                await self._backend.agree()
+            self._problem = None
+        except TimeoutError:
+            self._note_silence(_AWAY)
+        except ApiError as error:
+            self._problem = error
+        except TurnstileError as error:
+            self._note_silence(translate(error))
+        finally:
+            self._looked, self._look = monotonic(), None
+
+    def _note_silence(self, problem: ApiError) -> None:
+        self._problem = problem
+        if not self._away_since:
+            self._away_since = monotonic()
+            log.error("Redis does not answer")
+
+    def _note_answer(self) -> None:
+        if self._away_since:
+            log.warning("Redis answers again, after %.1f s", monotonic() - self._away_since)
+        self._away_since = 0.0
+
+
+def drain_first(readiness: Readiness, seconds: float) -> None:
+    """On SIGTERM let readiness drop first, and the server stop `seconds` later; a second signal stops it at once."""
+    stop: Any = signal.getsignal(signal.SIGTERM)
+    if not callable(stop) or not seconds:
+        return
+    loop = asyncio.get_running_loop()
+
+    def begin(number: int, frame: Any) -> None:
+        if readiness.draining:
+            stop(number, frame)
+            return
+        readiness.draining = True
+        log.warning("draining: not ready any more, and no connection is taken after %g s", seconds)
+        loop.call_soon_threadsafe(loop.call_later, seconds, stop, number, frame)
+
+    try:
+        signal.signal(signal.SIGTERM, begin)
+    except ValueError:
+        log.debug("not in the main thread: signals are another's")
