@@ -1,6 +1,8 @@
 """A graph as turns need it, looked at once."""
 
 import logging
+import sys
+from inspect import getclosurevars, isfunction
 from typing import Any
 
 from langgraph._internal._serde import build_serde_allowlist
@@ -38,4 +40,22 @@ def _types(graph: Any) -> set[tuple[str, ...]]:
     builder = getattr(graph, "builder", None)
     schemas = [getattr(builder, name, None) for name in ("state_schema", "input_schema", "output_schema")]
     schemas += [node.input_schema for node in getattr(builder, "nodes", {}).values()]
+    schemas += _response_schemas(graph)
     return build_serde_allowlist(schemas=[schema for schema in schemas if schema is not None], channels=graph.channels)
+
+
+def _response_schemas(graph: Any) -> list[Any]:
+    """Return the schemas of an agent's structured answers, which `create_agent` leaves out of the state's."""
+    formats = sys.modules.get("langchain.agents.structured_output")
+    if not formats:
+        return []
+    strategies = (formats.AutoStrategy, formats.ToolStrategy, formats.ProviderStrategy)
+    values = [value for node in graph.nodes.values() for value in getclosurevars(_function(node)).nonlocals.values()]
+    chosen = [value for value in values if isinstance(value, strategies)]
+    return [spec.schema for strategy in chosen for spec in formats.ToolStrategy(strategy.schema).schema_specs]
+
+
+def _function(node: Any) -> Any:
+    bound = getattr(node, "bound", None)
+    found = getattr(bound, "afunc", None) or getattr(bound, "func", None)
+    return found if isfunction(found) else _function

@@ -121,8 +121,13 @@ class GraphRun:
             usage=usage_of(new),
             model=about.get("model_name") or about.get("model"),
             finish_reason=None if self._interrupts else about.get("finish_reason"),
-            transcript=[*question_of(self._claim.id, self._claim.question, self._claim.options.name), *new],
+            transcript=[*self._question(), *new],
         )
+
+    def _question(self) -> list[BaseMessage]:
+        """Return the question as the graph left it: a middleware may have blacked something out."""
+        asked = question_of(self._claim.id, self._claim.question, self._claim.options.name)
+        return [self._added.latest(message) for message in asked]
 
     def _items(self, new: Sequence[BaseMessage]) -> Output:
         items = items_of(new, self._added.state, interrupted=bool(self._interrupts))

@@ -46,6 +46,10 @@ class Additions:
         self.state = [message for message in messages if isinstance(message, BaseMessage) and message.type in TYPES]
         self._seen |= {str(message.id): message for message in self.state}
 
+    def latest(self, message: BaseMessage) -> BaseMessage:
+        """Return a message of the input as it was last in the state."""
+        return self._seen.get(str(message.id), message)
+
     def new(self, known: Sequence[str]) -> list[BaseMessage]:
         """Return the messages that were not known before; also those that a summary has replaced, but no summary."""
         summed_up = any(map(is_summary, self.state))

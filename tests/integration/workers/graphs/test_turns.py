@@ -3,15 +3,18 @@
 import asyncio
 import time
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from langchain.agents import create_agent
-from langchain.agents.middleware import ModelCallLimitMiddleware, SummarizationMiddleware
+from langchain.agents.middleware import ModelCallLimitMiddleware, PIIMiddleware, SummarizationMiddleware
+from langchain.agents.structured_output import ProviderStrategy, ToolStrategy
 from langchain_core.messages import AIMessage, RemoveMessage
 from langchain_core.runnables import RunnableConfig
+from langchain_openai import ChatOpenAI
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END, START, MessagesState, StateGraph
 from langgraph.types import Command, Send
@@ -26,6 +29,7 @@ from turnstile.turns.states import State
 from turnstile.turns.turn import Record
 from turnstile.workers.attempt.report import LOST, REQUEUED
 from turnstile.workers.chains.graphs.graph import GraphChain
+from turnstile.workers.offline.server import OfflineModel
 
 
 async def failed(stage: Stage, question: str, graph: Any = agents.agent, **options: Any) -> Record:
@@ -309,6 +313,13 @@ class Answer(BaseModel):
     word: str
 
 
+@dataclass
+class Other:
+    """Another structured answer."""
+
+    number: int
+
+
 async def test_a_structured_answer_is_the_text(stage: Stage) -> None:
     def say(_: MessagesState) -> dict[str, Any]:
         return {"messages": [AIMessage("")], "structured_response": Answer(word="yes")}
@@ -319,6 +330,25 @@ async def test_a_structured_answer_is_the_text(stage: Stage) -> None:
     graph: Any = StateGraph(Structured)
     await stage.run("hi", graph.add_node("say", say).add_edge(START, "say").add_edge("say", END).compile())
     assert (await stage.store.status("a")).answer == '{"word":"yes"}'
+
+
+@pytest.mark.parametrize("form", [ToolStrategy(Answer), ToolStrategy(Answer | Other), ProviderStrategy(Answer), Answer])
+async def test_an_agents_structured_answer_is_kept_and_told(stage: Stage, form: Any) -> None:
+    async with OfflineModel() as model:
+        asks = ChatOpenAI(base_url=model.base_url, api_key="none", model="m", max_retries=0)
+        question = 'call pay {"what": "1"}' + (
+            "" if isinstance(form, ProviderStrategy) else '\nthen call Answer {"word": "yes"}'
+        )
+        assert (await stage.run(question, create_agent(asks, [agents.pay], response_format=form))).status == State.COMPLETED
+    record = await stage.store.status("a")
+    assert Answer.model_validate_json(str(record.answer)).word
+    assert len(agents.entries()) == 1
+
+
+async def test_a_question_is_stored_as_a_middleware_leaves_it(stage: Stage) -> None:
+    private = create_agent(agents.Scripted(), agents.TOOLS, middleware=[PIIMiddleware("email", strategy="redact")])
+    assert (await stage.run("I am bob@example.com", private, name="bob")).status == State.COMPLETED
+    assert (await stage.history())[0] == ("human", "I am [REDACTED_EMAIL]")
 
 
 async def test_subgraphs_and_sends_are_kept(stage: Stage) -> None:
