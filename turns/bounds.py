@@ -17,6 +17,8 @@ MOST_PARTS = 2_000
 """Content parts in a question, and in the messages that come with it."""
 MOST_DEPTH = 64
 """Of lists and objects in each other. JSON readers and writers of a model's server end at some hundred."""
+MOST_VALUES = 50_000
+"""Values in one option or content, so about: each costs every reader of the turn's record. Texts of any length are one."""
 MOST_STORED_BYTES = MOST_CONTENT_BYTES + 1_048_576
 """Of one message of a history, with what LangChain keeps beside its content."""
 _SMALL_BYTES = {"name": 1_024, "model": 1_024, "metadata": 65_536, "webhook": 65_536, "tools": 262_144}
@@ -30,8 +32,7 @@ def encode(value: object, param: str) -> str:
     """Return strict JSON; a value that cannot be stored is refused without being quoted."""
     try:
         text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-        if _is_deep(text.encode()):
-            raise _too_deep(param)
+        _check_structure(text.encode(), param)
     except RecursionError:
         raise _too_deep(param) from None
     except (TypeError, ValueError):
@@ -39,15 +40,18 @@ def encode(value: object, param: str) -> str:
     return text
 
 
-def _is_deep(text: bytes) -> bool:
-    """Return True if a JSON text is nested too deep, by its brackets: a walk through its values takes ten times as long."""
-    if text.count(b"[") + text.count(b"{") <= MOST_DEPTH:
-        return False
+def _check_structure(text: bytes, param: str) -> None:
+    """Raise InvalidTurn for a JSON text of too many values, or nested too deep, by its marks: no walk through it."""
+    if text.count(b"[") + text.count(b"{") + text.count(b",") <= MOST_DEPTH:
+        return
     outside = b"".join(text.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')[::2])
+    if sum(map(outside.count, (b",", b"[", b"{"))) > MOST_VALUES:
+        raise InvalidTurn(f"The {param} has more than {MOST_VALUES:,} values: send fewer, or longer texts.", param=param)
     nesting = outside.translate(_BRACKETS, _NO_BRACKETS)
     for _ in range(MOST_DEPTH):
         nesting = nesting.replace(b"()", b"")
-    return bool(nesting)
+    if nesting:
+        raise _too_deep(param)
 
 
 def _too_deep(param: str) -> InvalidTurn:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 from turnstile.turns import output
@@ -167,6 +167,10 @@ class Record:
             calls=output.open_calls(items) if "held_until" in record else (),
             settled="owed" not in record,
         )
+
+    def brief(self) -> Self:
+        """Return the record without the question and what came with it, for a reader that keeps it for long."""
+        return replace(self, question="", options=replace(self.options, before=[], history=None))
 
     @property
     def text(self) -> str:

@@ -1,6 +1,5 @@
 """What messages say, in the forms of both APIs: of items of the Responses API, and of messages of chat completions."""
 
-import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -37,6 +36,7 @@ def _says_something(part: Mapping[str, Any]) -> bool:
     return part["type"] != "text" or bool(part["text"].strip())
 
 
+_MOST_FIELDS = 8
 _Reader = Callable[[Mapping[str, Any], str], Part]
 
 
@@ -122,20 +122,12 @@ def _read_file(part: Mapping[str, Any], param: str) -> Part:
 
 def _read_wrapped(name: str) -> _Reader:
     def read(part: Mapping[str, Any], param: str) -> Part:
-        if not isinstance(part.get(name), dict) or not finite(part[name]):
-            raise invalid(f"{param}.{name}", f"`{param}.{name}` must be an object of JSON.", "invalid_value")
-        return {"type": name, name: part[name]}
+        value = part.get(name)
+        if not isinstance(value, dict) or len(value) > _MOST_FIELDS or not all(isinstance(one, str) for one in value.values()):
+            raise invalid(f"{param}.{name}", f"`{param}.{name}` must be an object of texts.", "invalid_value")
+        return {"type": name, name: value}
 
     return read
-
-
-def finite(value: Any) -> bool:
-    """Return True if a value is JSON: Python's reader accepts NaN and infinities."""
-    try:
-        json.dumps(value, allow_nan=False)
-    except ValueError:
-        return False
-    return True
 
 
 _ITEM_PARTS: dict[str, _Reader] = {

@@ -35,7 +35,7 @@ async def submit(backend: Backend, caller: Caller, body: ChatRequest, key: str |
         raise invalid("messages" if error.param in _MESSAGES else error.param, str(error), "invalid_value") from None
     except (CallNotOpen, CallNotAnswered) as error:
         raise invalid("messages", str(error), error.code) from None
-    return await backend.store.status(submitted.id)
+    return (await backend.store.status(submitted.id)).brief()
 
 
 def _session(body: ChatRequest, header: str | None) -> tuple[str | None, str]:

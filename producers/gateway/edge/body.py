@@ -8,7 +8,8 @@ import asyncio
 import json
 import re
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, MutableMapping
+from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import Request, Response
@@ -30,8 +31,8 @@ UNREAD_BYTES = 16_384
 BODY_SECONDS = 30.0
 """Time for a body, beside a second for each BODY_BYTES_A_SECOND that have come."""
 BODY_BYTES_A_SECOND = 32_768
-BODIES_OF_A_KEY = 67_108_864
-"""Bytes that the unfinished bodies of one API key may have together in one process."""
+BODIES_OF_A_KEY = 134_217_728
+"""Bytes that the bodies of one API key may have together in one process, until their requests are answered or streamed."""
 MOST_VALUES = 200_000
 """Values in a body's JSON. Reading several million, the gateway would answer nobody else for seconds."""
 VALUES_A_SECOND = 100_000
@@ -41,7 +42,7 @@ _LONGEST_WAIT = 30.0
 
 _JSON = re.compile(r"application/([\w.+-]+\+)?json\s*(;.*)?", re.IGNORECASE)
 _CLOSE = {"connection": "close"}
-_unfinished: Counter[str] = Counter()
+_held: Counter[str] = Counter()
 _read_until: dict[str, float] = {}
 
 
@@ -59,8 +60,8 @@ class BodyRoute(APIRoute):
                 return await handle(request)
             if announced_bytes(request.scope) != 0 and not _JSON.fullmatch(request.headers.get("content-type", "")):
                 raise _not_json()
-            body = await _read(request.scope, request.receive)
-            return await handle(Request(request.scope, _replay(body, request.receive)))
+            async with _body(request.scope, request.receive) as body:
+                return await handle(Request(request.scope, _replay(body, request.receive)))
 
         return read_and_handle
 
@@ -74,15 +75,17 @@ def announced_bytes(scope: Scope) -> int | None:
     return int(length) if length.isdigit() else 0
 
 
-async def _read(scope: Scope, receive: Receive) -> bytes:
+@asynccontextmanager
+async def _body(scope: Scope, receive: Receive) -> AsyncIterator[bytes]:
+    """Read a body, and note that its key holds it."""
     limit, key = scope[MAX_BODY_BYTES], scope[CALLER].api_key
     _check_length(scope, limit)
     body = bytearray()
     try:
         await _receive(body, key, limit, receive)
-        return await _checked(bytes(body), key)
+        yield await _checked(bytes(body), key)
     finally:
-        _unfinished[key] -= len(body)
+        _held[key] -= len(body)
 
 
 async def _receive(body: bytearray, key: str, limit: int, receive: Receive) -> None:
@@ -93,7 +96,7 @@ async def _receive(body: bytearray, key: str, limit: int, receive: Receive) -> N
             while more:
                 part, more = await _part(receive)
                 body += part
-                _unfinished[key] += len(part)
+                _held[key] += len(part)
                 _check_room(key, len(body), limit)
                 time.reschedule(began + BODY_SECONDS + len(body) / BODY_BYTES_A_SECOND)
     except TimeoutError:
@@ -110,8 +113,8 @@ async def _part(receive: Receive) -> tuple[bytes, bool]:
 def _check_room(key: str, size: int, limit: int) -> None:
     if size > limit:
         raise _too_large(limit)
-    if _unfinished[key] > BODIES_OF_A_KEY:
-        message = f"This API key is sending more than {BODIES_OF_A_KEY:,} bytes at once; please retry."
+    if _held[key] > BODIES_OF_A_KEY:
+        message = f"The open requests of this API key have more than {BODIES_OF_A_KEY:,} bytes; please retry."
         raise ApiError(429, message, None, "too_many_bytes", {"retry-after": "2", **_CLOSE})
 
 

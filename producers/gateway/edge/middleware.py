@@ -8,8 +8,10 @@ from turnstile.producers.gateway.edge.api_errors import ApiError, translate
 from turnstile.producers.gateway.edge.auth import Authenticator, key_removed
 from turnstile.producers.gateway.edge.body import UNREAD_BYTES, Message, Receive, Scope, announced_bytes
 from turnstile.producers.gateway.edge.caller import CALLER
+from turnstile.producers.gateway.edge.large_answers import is_large, room_for, send_in_pieces
 from turnstile.producers.gateway.edge.open_requests import receive_until
 from turnstile.producers.gateway.edge.request_log import RequestLine
+from turnstile.producers.gateway.prompt_store import api_key
 from turnstile.turns.errors import TurnstileError
 
 Send = Callable[[Message], Awaitable[None]]
@@ -47,6 +49,7 @@ class EdgeMiddleware:
         if not key:
             await self._app(scope, exchange.receive, exchange.send)
             return
+        api_key.set(key)
         with self._authenticator.requests.of(key) as removed:
 
             async def send(message: Message) -> None:
@@ -72,6 +75,7 @@ class _Exchange:
         self.headers = [(b"x-request-id", id.encode())]
         self.line = RequestLine(scope, id)
         self.started = False
+        self._large_head: Message | None = None
 
     async def receive(self) -> Message:
         """Return the next message of the request."""
@@ -82,6 +86,23 @@ class _Exchange:
 
     async def send(self, message: Message) -> None:
         """Send the next message of the answer."""
+        if message["type"] == "http.response.start" and is_large(message):
+            self._large_head = message
+        elif self._large_head:
+            await self._send_large(self._large_head, message)
+        else:
+            await self._pass_on(message)
+
+    async def _send_large(self, head: Message, body: Message) -> None:
+        self._large_head = None
+        try:
+            with room_for(self._scope[CALLER].api_key, len(body["body"])):
+                await self._pass_on(head)
+                await send_in_pieces(self._send, body)
+        except ApiError as error:
+            await self.refuse(error)
+
+    async def _pass_on(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.started = True
             self.line.status = message["status"]

@@ -47,6 +47,12 @@ class History:
         place = 0 if step > 0 else await self._store.count_messages(self._session) - 1
         if after is not None:
             place, last, _ = await self.find(after, "after")
+        # A page may have 8 MB: reading many at once would keep other tenants waiting.
+        async with self._alone():
+            return await self._page(place, step, limit, last)
+
+    async def _page(self, place: int, step: int, limit: int, last: Item | None) -> dict[str, Any]:
+        """Return the items from a place on, behind `last`."""
         found: list[Item] = []
         left = _CHUNK_BYTES
         async for size, items in self._walk(place, step, limit + 1):

@@ -5,13 +5,15 @@ from collections.abc import Iterable, Sequence
 
 from turnstile.producers.gateway.backend import Backend
 from turnstile.producers.gateway.dependencies import find_response
-from turnstile.producers.gateway.edge.api_errors import ApiError
+from turnstile.producers.gateway.edge.api_errors import ApiError, invalid
 from turnstile.producers.gateway.edge.caller import RESPONSE, Caller
 from turnstile.producers.gateway.items.given import Given, Kind
 from turnstile.producers.gateway.items.ids import is_named, turn_part
 from turnstile.producers.gateway.items.reading import read_items
 from turnstile.producers.gateway.responses.input_items import input_items
 from turnstile.producers.gateway.responses.output_items import output_items
+from turnstile.turns.bounds import MOST_CONTENT_BYTES
+from turnstile.turns.text import dumps
 from turnstile.turns.turn import Record
 
 _AT_ONCE = 8
@@ -25,25 +27,31 @@ async def resolved(backend: Backend, caller: Caller, given: Sequence[Given]) -> 
     for one in wanted.values():
         by_turn.setdefault(turn_part(one.id) or "", []).append(one)
     found: dict[str, list[Given]] = {}
-    turns = list(by_turn)
+    turns, size = list(by_turn), 0
     for first in range(0, len(turns), _AT_ONCE):
         some = turns[first : first + _AT_ONCE]
         read = await asyncio.gather(*(_read(backend, caller, turn, by_turn[turn]) for turn in some))
-        found |= {id: items for one in read for id, items in one.items()}
+        for items, its_size in read:
+            found |= items
+            size += its_size
+        if size > MOST_CONTENT_BYTES:
+            message = f"The items that `input` refers to have more than {MOST_CONTENT_BYTES:,} bytes: refer to fewer."
+            raise invalid("input", message, "invalid_value")
     return [item for one in given for item in (found[one.id] if one.kind is Kind.REFERENCE else [one])]
 
 
-async def _read(backend: Backend, caller: Caller, turn: str, wanted: Iterable[Given]) -> dict[str, list[Given]]:
-    """Return items of a turn that references name, by their ids."""
+async def _read(backend: Backend, caller: Caller, turn: str, wanted: Iterable[Given]) -> tuple[dict[str, list[Given]], int]:
+    """Return items of a turn that references name, by their ids, and how large they are."""
     record = await _record(backend, caller, turn)
     items = [*output_items(record), *input_items(record)] if record and record.options.store else []
-    found = {}
+    found, size = {}, 0
     for one in wanted:
         item = next((item for item in items if is_named(item["id"], one.id)), None)
         if item is None:
             raise _missing(one, stored=record is None or record.options.store)
         found[one.id] = read_items([item], one.param)
-    return found
+        size += len(dumps(item))
+    return found, size
 
 
 async def _record(backend: Backend, caller: Caller, turn: str) -> Record | None:

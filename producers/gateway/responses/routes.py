@@ -52,7 +52,7 @@ async def create(
 ) -> Response:
     """Ask. Without `background` the call waits for the answer, and is cancelled if the client disconnects."""
     key = await repeat_key(request, backend, caller, "response", body.metadata, idempotency_key)
-    record = await backend.store.status(await submit(backend, caller, body, key, request.receive))
+    record = (await backend.store.status(await submit(backend, caller, body, key, request.receive))).brief()
     note_turn(record.id)
     keyed = key is not None
     if body.stream:
@@ -91,7 +91,7 @@ async def retrieve(
     if starting_after is not None and record.ended and not await backend.store.events(record.id, 0, 1):
         message = "The events of this response have expired; retrieve it without `starting_after`."
         raise invalid("starting_after", message, "stream_expired")
-    events = stream(backend, record, caller.name(record.session), starting_after)
+    events = stream(backend, record.brief(), caller.name(record.session), starting_after)
     if resumed and record.ended:
         return await sse.rest(events)
     return sse.EventStream(events)

@@ -1,11 +1,13 @@
 """Clients that send nothing, send slowly, send too much, or never read: none costs the others their service."""
 
 import json
+import select
 import socket
 import struct
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -14,6 +16,8 @@ from tests.support.gateways import HASTY_APP, Gateway
 from tests.support.wait import PATIENCE_SECONDS, wait_until
 from turnstile.deploy.local.server import EmbeddedServer
 from turnstile.turns.api_keys import NewKey, new_key
+from turnstile.turns.settings import Settings
+from turnstile.turns.store.turns import TurnStore
 
 JSON = "content-type: application/json"
 
@@ -130,6 +134,36 @@ def test_a_slow_reader_gets_the_whole_answer(gateway: Gateway, sockets: ExitStac
     while part := connection.recv(2_000):
         answer += part
     assert answer.endswith(b"}")
+
+
+def test_a_key_that_does_not_read_large_answers_gets_no_more_of_them(
+    gateway: Gateway, sockets: ExitStack, keys: list[NewKey], server: EmbeddedServer
+) -> None:
+    store = TurnStore(Settings(redis_url=server.url))
+    picture: Any = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{'A' * 12_000_000}"}}
+    asked: list[bytes] = []
+    for key, tenant in zip(keys, ("acme", "other"), strict=True):
+        store.submit(f"resp_{tenant}", f"{tenant}/large", [picture])
+        asked.append(_head("GET", f"/v1/responses/resp_{tenant}/input_items", f"authorization: Bearer {key.text}"))
+    unread = _connect(gateway, sockets, asked[0], receive_buffer=4_096)
+    assert unread.recv(12) == b"HTTP/1.1 200"
+    assert _connect(gateway, sockets, asked[0]).recv(12) == b"HTTP/1.1 429"
+    assert _connect(gateway, sockets, asked[1]).recv(12) == b"HTTP/1.1 200"
+    unread.close()
+    wait_until(lambda: _connect(gateway, sockets, asked[0]).recv(12) == b"HTTP/1.1 200", "the key is answered again")
+
+
+def test_bodies_of_requests_that_wait_for_an_answer_count(gateway: Gateway, sockets: ExitStack, keys: list[NewKey]) -> None:
+    body = json.dumps({"input": [{"role": "user", "content": "x" * 200_000}] * 10}).encode()
+    post = _head("POST", "/v1/responses", f"authorization: Bearer {keys[0].text}", JSON, f"content-length: {len(body)}") + body
+    waiting = [_connect(gateway, sockets, post) for _ in range(2)]
+
+    def one_is_refused() -> bool:
+        return any(select.select([connection], [], [], 0)[0] for connection in waiting)
+
+    wait_until(one_is_refused, "two such bodies are too many")
+    refused = select.select(waiting, [], [])[0]
+    assert [connection.recv(12) for connection in refused] == [b"HTTP/1.1 429"]
 
 
 def test_silent_connections_make_room(redis_url: str, tmp_path: Path, sockets: ExitStack) -> None:

@@ -67,3 +67,11 @@ async def test_a_tenant_searches_one_history_at_a_time(tenants: list[str], most:
     sought = [History(store, f"{tenant}/{n}").find("msg_t1_i0") for n, tenant in enumerate(tenants)]  # type: ignore[arg-type]
     assert {place for place, _, _ in await asyncio.gather(*sought)} == {1}
     assert store.most == most
+
+
+@pytest.mark.parametrize(("tenants", "most"), [(["acme"] * 5, 1), (["acme", "other"] * 3, 2)])
+async def test_a_tenant_reads_one_page_at_a_time(tenants: list[str], most: int) -> None:
+    store = Store()
+    pages = [History(store, f"{tenant}/{n}").page("msg_t700_i0", 9, "desc") for n, tenant in enumerate(tenants)]  # type: ignore[arg-type]
+    assert {page["first_id"] for page in await asyncio.gather(*pages)} == {"msg_t699_i0"}
+    assert store.most == most

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.unit.turns.json_values import nested
-from turnstile.turns.bounds import MOST_CONTENT_BYTES, MOST_DEPTH, MOST_MESSAGES, MOST_PARTS
+from turnstile.turns.bounds import MOST_CONTENT_BYTES, MOST_DEPTH, MOST_MESSAGES, MOST_PARTS, MOST_VALUES
 from turnstile.turns.errors import InvalidTurn
 from turnstile.turns.question import Options, encode_question
 
@@ -25,6 +25,16 @@ def test_depth_is_bounded(depth: int, beside: str) -> None:
         encode_question([part], MOST)
     with pytest.raises(InvalidTurn, match=f"more than {MOST_DEPTH} deep"):
         options.encode()
+
+
+@pytest.mark.parametrize("dense", [[1], [[]], [{}], [""], ["a,b"]])
+def test_values_are_bounded(dense: list[Any]) -> None:
+    part = {"type": "x", "dense": dense * (MOST_VALUES // 2 - 10)}
+    assert encode_question([part], MOST)
+    with pytest.raises(InvalidTurn, match="more than 50,000 values"):
+        Options(request={"dense": dense * MOST_VALUES}).encode()
+    with pytest.raises(InvalidTurn, match="more than 50,000 values"):
+        encode_question([{**part, "dense": dense * MOST_VALUES}], MOST)
 
 
 _TOO_LARGE: list[tuple[dict[str, Any], str, str]] = [

@@ -1,5 +1,7 @@
 """Claims, records and events, read from the replies of scripts."""
 
+from typing import Any
+
 import pytest
 
 from turnstile.turns.question import Options
@@ -34,3 +36,14 @@ def test_a_record_without_an_answer(state: State, answer: str | None) -> None:
     record = Record.decode("a", [2, *(part.encode() for pair in pairs.items() for part in pair)])
     assert (record.place, record.state, record.answer, record.created) == (2, state, answer, 1.5)
     assert (record.started, record.finished, record.usage, record.code) == (None,) * 4
+
+
+def test_a_brief_record_lacks_what_a_caller_said() -> None:
+    said = [{"role": "user", "content": "secret"}]
+    options = Options(before=said, history=said, instructions="Be brief.", metadata={"a": "b"})
+    reply: Any = [0, b"session", b"foo", b"state", b"queued", b"queue", b"chat", b"attempts", b"0", b"created", b"0"]
+    record = Record.decode("a", [*reply, b"question", b'"secret"', b"options", options.encode().encode()])
+    assert record.question == "secret"
+    brief = record.brief()
+    assert "secret" not in repr(brief)
+    assert (brief.id, brief.options.instructions, brief.options.metadata) == ("a", "Be brief.", {"a": "b"})
