@@ -103,8 +103,8 @@ STEPS = (
         script="step/put_checkpoint",
     ),
     _in_step(
-        "writes live for ever",
-        "the steps of lost turns fill Redis up",
+        "a write does not keep the steps before it",
+        "the steps of a graph that goes on run out",
         "redis.call('PEXPIRE', steps, rule.steps_ttl)\n",
         "",
         script="step/put_writes",

@@ -336,3 +336,13 @@ def test_they_are_there_for_longer_than_a_hold(stage: Stage) -> None:
     scene.client.pexpire(scene.keys.steps("a"), 60_000)
     scene.hold(claim)
     assert scene.client.pttl(scene.keys.steps("a")) > 3_600_000
+
+
+def test_each_write_keeps_them_for_longer(scene: Scene) -> None:
+    claim, third = _two_steps(scene), Place("a", ROOT, "3")
+    scene.client.pexpire(scene.keys.steps("a"), 60_000)
+    assert scene.turns.put_writes(claim, SECOND, "task", {0: b"x"})
+    assert scene.client.pttl(scene.keys.steps("a")) > 60_000
+    scene.client.pexpire(scene.keys.steps("a"), 60_000)
+    assert scene.turns.put_checkpoint(claim, third, b"three", [NEW], {})
+    assert scene.client.pttl(scene.keys.steps("a")) > 60_000
