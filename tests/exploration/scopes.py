@@ -15,7 +15,16 @@ SMALL = (
     Scope("calls upon calls", {"A": 3}, workers=1, attempts=1, copies=1, crashes=False, rare={"calls": 2, "erase": 1}),
     Scope("kept steps", {"A": 1}, copies=1, cancels=True, fails=True, deaf=True, steps=3, rare={"erase": 1, "retry": 1}),
     Scope(
-        "steps of a thread", {"A": 2}, attempts=1, copies=1, cancels=True, fails=True, steps=3, rare={"calls": 1, "retry": 1}
+        "steps of a thread",
+        {"A": 2},
+        workers=1,
+        attempts=1,
+        copies=1,
+        cancels=True,
+        fails=True,
+        crashes=False,
+        steps=2,
+        rare={"calls": 1, "retry": 1},
     ),
     Scope(
         "a cut among kept steps",

@@ -14,7 +14,7 @@ from tests.mutants.mutant import Mutant
 ROOT = Path(__file__).parents[2]
 _PARTS = ("turns", "memory", "workers", "producers", "deploy", "package", "tests", "pyproject.toml")
 _NAMES = Path(".venv", "names")  # links, relative: in a copy they lead to the copy
-_OPTIONS = ("-x", "-q", "--no-header", "-p", "no:cacheprovider", "-rfE", "--timeout=60")
+_OPTIONS = ("-x", "-q", "--no-header", "-p", "no:cacheprovider", "-rfE", "--timeout=300")
 _FAILED, _PASSED = 1, 0
 # pytest's own limit ends most tests that hang, but not code in C.
 _LONGEST_SECONDS = 1_800.0
