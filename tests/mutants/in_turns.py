@@ -1,5 +1,6 @@
 """Faults in the scripts of one turn."""
 
+from tests.mutants.mutant import Mutant
 from tests.mutants.script import in_script
 
 TURNS = (
@@ -10,12 +11,13 @@ TURNS = (
         "or head ~= id then\n",
         script="turn/finish",
     ),
-    in_script(
+    Mutant(
         "a late commit counted twice",
         "each repeat of a commit that came too late counts its tokens anew",
+        "turns/lua/turn/finish.lua",
         "    redis.call('HSET', key.turn .. id, 'fenced', token)\n",
         "",
-        script="turn/finish",
+        ("tests/scripts/test_counters.py",),
     ),
     in_script(
         "history before the owner check",
