@@ -39,7 +39,7 @@ def fit(
     Where older messages were left out, the window starts on a human message; a whole history may open with a greeting
     from the model. Calls and answers are paired as in `turnstile.memory.calls`. System messages stay where they stand, as in
     langchain's `trim_messages(include_system=True)`, also before the first human message; one that is older than the window
-    is gone, so lasting instructions belong in the chain's prompt.
+    is gone, unless `opening` finds it.
     """
     newest: list[BaseMessage] = []
     broken = tokens = 0
@@ -60,6 +60,17 @@ def fit(
         goes_on = goes_on and not isinstance(stored.message, HumanMessage)
     messages = newest[::-1]
     return Window(paired([*(_from_human(messages) if cut and not goes_on else messages), *following]), broken)
+
+
+def opening(elements: Sequence[bytes | str]) -> list[BaseMessage]:
+    """Return the system messages that a history begins with, oldest first, among elements that are newest first."""
+    found: list[BaseMessage] = []
+    for element in reversed(elements):
+        stored = decode(element)
+        if stored is None or not isinstance(stored.message, SystemMessage):
+            break
+        found.append(stored.message)
+    return found
 
 
 def _from_human(messages: list[BaseMessage]) -> list[BaseMessage]:

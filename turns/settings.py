@@ -71,7 +71,7 @@ class Settings(BaseModel):
     max_question_bytes: forms.Count = Field(
         262_144,
         description="Maximum size of the text of a question, of instructions, or of a message that is added, in UTF-8 bytes; "
-        "with pictures and files, 16 MiB.",
+        "with pictures and files, and where nothing is stored, 16 MiB.",
     )
     max_history_messages: Annotated[int, Field(ge=10, le=10_000_000)] = Field(
         100_000, description="Messages in a session's history after which it takes no more turns."
@@ -149,7 +149,11 @@ class Settings(BaseModel):
         "servers by URL (`https://tools.example.com/mcp`).",
     )
     model: forms.ModelName = Field("gpt-4o-mini", description="Model of the default chain.")
-    system_prompt: str = Field("You're an assistant.", description="System prompt of the default chain.")
+    system_prompt: str = Field(
+        "You're an assistant.",
+        description="System prompt of the default chain, where neither the turn nor its history brings one. Chat completions "
+        "are asked without it.",
+    )
     temperature: Annotated[float, Field(ge=0, le=2)] | None = Field(
         None, description="Sampling temperature of the default chain. Unset: the model's own."
     )

@@ -43,6 +43,41 @@ def test_the_window_is_the_newest_messages_newest_first(stage: Stage) -> None:
     assert [element.decode() for element in scene.start("c").window] == pairs(["a", "b"])[:0:-1]
 
 
+def system(text: str) -> str:
+    return write(Element("system", {"content": text}, {}))
+
+
+def test_what_a_conversation_begins_with_comes_along(stage: Stage) -> None:
+    scene = stage.open(window_messages=3)
+    opening = [system("be brief"), system("be kind")]
+    scene.client.rpush(scene.keys.history("foo"), *[*opening, *pairs(["a"]), system("later"), *pairs(["b", "c"])][::-1])
+    assert [element.decode() for element in scene.start("d").window] == [*opening, *pairs(["b", "c"])[1:]][::-1]
+
+
+def test_what_a_conversation_begins_with_is_bounded_and_comes_once(stage: Stage) -> None:
+    scene = stage.open(window_messages=3)
+    opening = [system(str(number)) for number in range(30)]
+    scene.client.rpush(scene.keys.history("foo"), *opening[::-1])
+    assert [element.decode() for element in scene.start("d").window] == [*opening[:20], *opening[27:]][::-1]
+
+
+@pytest.mark.parametrize(("truncation", "count"), [("disabled", 12), ("auto", 3), (None, 3)])
+def test_a_turn_may_want_its_history_whole(stage: Stage, truncation: str | None, count: int) -> None:
+    scene = stage.open(window_messages=3)
+    scene.client.rpush(scene.keys.history("foo"), *pairs("abcdef"))
+    scene.submit("d", options=Options(truncation=truncation))
+    claim = scene.claim("d")
+    assert (len(claim.window), claim.cut) == (count, False)
+
+
+def test_a_history_that_is_too_large_to_be_whole_is_cut(stage: Stage) -> None:
+    scene = stage.open(window_messages=3)
+    scene.client.rpush(scene.keys.history("foo"), *pairs(map(str, range(5_001))))
+    scene.submit("d", options=Options(truncation="disabled"))
+    claim = scene.claim("d")
+    assert (len(claim.window), claim.cut) == (10_000, True)
+
+
 def human(text: str) -> str:
     return write(Element("human", {"content": text}, {}))
 

@@ -1,5 +1,7 @@
 """Following a turn: in its session, or on a branch."""
 
+import json
+
 import pytest
 
 from tests.scripts.conftest import Stage
@@ -92,6 +94,16 @@ def test_a_branch_holds_at_least_the_window_of_the_settings(stage: Stage) -> Non
     _grow(scene, "new", at=LATER)
     scene.turns.follow("b", "a", "branch", "hi")
     assert len(scene.history("branch")) == 150
+
+
+def test_a_branch_begins_as_its_conversation_does(scene: Scene) -> None:
+    rule = json.dumps({"type": "system", "data": {"content": "be brief"}})
+    scene.client.rpush(scene.keys.history("foo"), rule)
+    _grow(scene, *_names("old", 500), at=1)
+    answer(scene, "a")
+    _grow(scene, "new", at=LATER)
+    scene.turns.follow("b", "a", "branch", "hi")
+    assert (len(scene.history("branch")), scene.history("branch")[0]) == (101, rule)
 
 
 def test_a_branch_is_bounded_in_bytes(stage: Stage) -> None:

@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any
 
 from turnstile.turns.answers import encode_answered
+from turnstile.turns.bounds import MOST_CONTENT_BYTES
 from turnstile.turns.errors import CallNotOpen, InvalidTurn, TurnNotEnded
 from turnstile.turns.file_urls import check_urls
 from turnstile.turns.ids import check_session, check_turn
@@ -92,7 +93,9 @@ class Asking(Runner):
     def _asked(self, place: str, question: Question, options: Options) -> dict[str, str]:
         """Return the arguments that say what is asked, with a fingerprint of it and of the place where it is asked."""
         self._check_urls(question, options)
-        most = self.settings.max_question_bytes
+        # A history keeps nothing of a turn that brings one and is not stored.
+        is_kept = options.store or options.history is None
+        most = self.settings.max_question_bytes if is_kept else MOST_CONTENT_BYTES
         body, extras = encode_question(question, most, optional=options.goes_on), options.encode(most)
         return {
             "queue": options.queue,

@@ -22,7 +22,7 @@ from turnstile.turns.store.working import Outcome
 from turnstile.turns.text import dumps, whole
 from turnstile.turns.turn import Claim
 from turnstile.workers.attempt.aside import aside
-from turnstile.workers.attempt.failures import TIMEOUT, Failure, backoff, classify, outage_pause
+from turnstile.workers.attempt.failures import TIMEOUT, TOO_LONG, Failure, backoff, classify, outage_pause
 from turnstile.workers.attempt.insist import insist
 from turnstile.workers.attempt.outage import Outage
 from turnstile.workers.attempt.prompt import Prompt
@@ -105,10 +105,8 @@ class Attempt:
 
     async def run(self) -> Report:
         """Ask the chain and commit what it says."""
-        if self._chain is None:
-            return await self._after_failure(_UNKNOWN_CHAIN)
-        if not self.claim.readable:
-            return await self._after_failure(_NO_HISTORY)
+        if obstacle := self._obstacle():
+            return await self._after_failure(obstacle)
         try:
             await aside(self.claim, self._prompt.read)
         except Exception as fault:  # LangChain's readers raise whatever a strange message leads them to, and quote it
@@ -140,6 +138,14 @@ class Attempt:
         if isinstance(error, TurnLost):
             return Report(LOST)
         return await self._after_failure(_DEADLINE if isinstance(error, _DeadlinePassed) else self._classified(error))
+
+    def _obstacle(self) -> Failure | None:
+        """Return why the chain cannot be asked."""
+        if self._chain is None:
+            return _UNKNOWN_CHAIN
+        if not self.claim.readable:
+            return _NO_HISTORY
+        return TOO_LONG if self._prompt.is_cut else None
 
     def _classified(self, error: BaseException) -> Failure:
         failure = classify(error)

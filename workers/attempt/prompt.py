@@ -10,7 +10,7 @@ from turnstile.memory.calls import answering, paired
 from turnstile.memory.codec import decode
 from turnstile.memory.given import given_messages
 from turnstile.memory.shortening import without_oldest
-from turnstile.memory.window import fit
+from turnstile.memory.window import fit, opening
 from turnstile.turns.settings import Settings
 from turnstile.turns.turn import Claim
 from turnstile.workers.attempt.failures import TOO_LONG, Failure
@@ -53,7 +53,7 @@ class Prompt:
         Messages that the caller sent in place of a history are all sent, or none; so are all with `truncation="disabled"`.
         """
         options = self._claim.options
-        if failure.code != TOO_LONG.code or options.history is not None or options.truncation == "disabled":
+        if failure.code != TOO_LONG.code or options.history is not None or self._whole:
             return False
         self._tries += 1
         words = failure.words
@@ -69,11 +69,24 @@ class Prompt:
         claim = self._claim
         if claim.options.history is not None:
             return paired([*given_messages(claim.options.history), *following])
-        most = max(self._settings.window_messages, len(claim.window))
-        window = fit(claim.window, most, self._settings.window_tokens, following, cut=claim.cut)
+        begun = opening(claim.window)
+        elements = claim.window[: len(claim.window) - len(begun)]
+        most = max(self._settings.window_messages, len(elements))
+        tokens = 0 if self._whole else self._settings.window_tokens
+        window = fit(elements, most, tokens, following, cut=claim.cut)
         if window.broken:
             log.warning("session %s: %d broken elements in its history", claim.session, window.broken)
-        return window.messages
+        return [*begun, *window.messages]
+
+    @property
+    def _whole(self) -> bool:
+        """True where the turn wants all of its history, or none."""
+        return self._claim.options.truncation == "disabled"
+
+    @property
+    def is_cut(self) -> bool:
+        """True where the turn wants all of its history, and there is more than a claim reads."""
+        return self._whole and self._claim.cut and self._claim.options.history is None
 
 
 def _last_exchange(window: Sequence[bytes]) -> list[BaseMessage]:

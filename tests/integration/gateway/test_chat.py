@@ -180,3 +180,11 @@ def test_a_client_that_leaves_cancels(stack: Stack, http: httpx.Client) -> None:
     with suppress(httpx.ReadTimeout):
         http.post("/v1/chat/completions", json=body, timeout=1)
     wait_until(lambda: stack.store.stats().get("open", 0) == 0, "the turn is cancelled")
+
+
+def test_a_question_may_be_as_large_as_any_other_message(sdk: openai.OpenAI, session: str) -> None:
+    large: Any = [{"role": "system", "content": "word " * 80_000}, {"role": "user", "content": "hi " + "x" * 400_000}]
+    answer = sdk.chat.completions.create(model=MODEL, messages=large)
+    assert answer.choices[0].message.content
+    with pytest.raises(openai.BadRequestError, match="TURNSTILE_MAX_QUESTION_BYTES"):
+        sdk.chat.completions.create(model=MODEL, messages=large[1:], metadata={"session_id": session})

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from langchain_core.messages import AIMessageChunk, BaseMessage
-from langchain_core.runnables import RunnableGenerator
+from langchain_core.runnables import RunnableGenerator, RunnableLambda
 
 from tests.support.wait import PATIENCE_SECONDS, wait_until_async
 from tests.support.worker_parts import (
@@ -27,6 +27,8 @@ from turnstile.memory.open_turn import OpenTurn, current
 from turnstile.turns.errors import BrokenRecord
 from turnstile.turns.output import refused
 from turnstile.turns.question import Options
+from turnstile.turns.redis.connection import close_async
+from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
 from turnstile.workers.attempt import attempt as attempt_module
 from turnstile.workers.attempt import prompt
@@ -263,3 +265,36 @@ async def test_events_that_somebody_has_overwritten_stop_the_stream_and_not_the_
     await sweep(flaky)
     assert len(await flaky.history("foo")) == 2
     assert [event.data for event in await flaky.events("a")][-1] == "completed"
+
+
+async def test_the_system_messages_of_the_beginning_survive_the_window(flaky: Flaky) -> None:
+    asked: list[list[BaseMessage]] = []
+
+    async def note(inputs: Any) -> str:
+        asked.append(inputs["history"])
+        return "Hello"
+
+    opening = [{"role": "system", "content": "Be brief."}, {"role": "developer", "content": "Be kind."}]
+    talk = [{"role": role, "content": str(n)} for n in range(30) for role in ("user", "assistant")]
+    for id, before in (("a", [*opening, *talk]), ("b", [])):
+        await flaky.submit(id, "foo", "hi", Options(before=before))
+        await Attempt(await claimed(flaky, id), RunnableLambda(note), flaky).run()
+    assert [message.text for message in asked[1][:3]] == ["Be brief.", "Be kind.", "11"]
+    assert len(asked[1]) == 2 + 40
+
+
+async def test_a_history_that_is_not_read_whole_fails_the_turn_that_wants_it_so(redis_url: str) -> None:
+    flaky = Flaky(Settings(redis_url=redis_url, window_messages=2, window_bytes=4_096))
+    told = [{"role": role, "content": str(n)} for n in range(4) for role in ("user", "assistant")]
+    asked: list[int] = []
+
+    async def note(inputs: Any) -> str:
+        asked.append(len(inputs["history"]))
+        return "Hello"
+
+    for id, before in (("a", told), ("b", [{"role": "user", "content": "x" * 4_096}]), ("c", [])):
+        await flaky.submit(id, "foo", "hi", Options(before=before, truncation="disabled"))
+        await Attempt(await claimed(flaky, id), RunnableLambda(note), flaky).run()
+    assert asked == [8, 8 + 2 + 1]
+    assert ((await flaky.status("c")).code, (await flaky.status("c")).attempts) == ("context_length_exceeded", 1)
+    await close_async(flaky.url)

@@ -1,8 +1,9 @@
 -- open_branch(branch, id, history, added, now). Begin a session with a window of the history of another, without the newest `added`
--- messages. It lives as long as histories do, or for a limited time. It is due first, so that one that is cut off here is found.
+-- messages, and what that one begins with. It lives as long as histories do, or for a limited time. It is due first, so that one that is cut off here is found.
 local function open_branch(branch, id, history, added, now)
   local copy, elements = key.history .. branch, read_within(history, added, 1, rule.branch_messages, rule.branch_bytes, 0)
   if elements.err then error(elements) end
+  read_opening(history, added, elements)
   redis.call('ZADD', key.due, now + rule.grace, branch)
   redis.call('HSET', key.conversation .. branch, 'branch', id, 'created', now)
   redis.call('UNLINK', copy)

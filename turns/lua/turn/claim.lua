@@ -2,7 +2,7 @@
 -- A repeat with the same nonce gets the first reply again. The head that has ended already makes room for the next turn.
 -- An attempt counts from the last writes on: a claim that is cut short before them costs no chance.
 -- FLAGS  allow-oom
--- WORK   4,000 steps, and 2 for each of window: a long exchange may take 1,000 messages more
+-- WORK   24,000 steps, and 2 for each of window: a turn may want 10,000 messages, a long exchange take 1,000 more than a window
 -- KEYS   turn:<id> turns:<session> session:<session> mailbox:<session> owned:<worker> due stats failed open events:<id>
 --        message_store:<session> conversation:<session> webhook:<id> webhooks undelivered celery-task-meta-<id>
 --        held <queue> steps:<thread>; channel wake:<id>
@@ -27,8 +27,7 @@ local again = phase == 'running' and owner == attempts .. ':' .. nonce
 if phase ~= 'dispatched' and not again then return { 'stale' } end
 
 -- Answers are nothing without the exchange that they continue, however short a window is.
-local messages, cut = read_window(history, math.max(window, thread and 1 or 0), tonumber(window_bytes))
-if lacks_right(messages) then error(messages) end
+local messages, cut = read_context(history, math.max(window, thread and 1 or 0), tonumber(window_bytes), options)
 local attempt, started, sequence = tonumber(attempts), began or now, tonumber(last or 0)
 if not again then
   -- A claim that was cut short between its last two writes has counted this attempt, and told of it.
