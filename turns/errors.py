@@ -19,6 +19,9 @@
     ├── BrokenRecord            a key holds another type than Turnstile's: something else writes to this Redis
     ├── UnknownTurn             no such turn, or its record has expired
     ├── UnknownSession          nothing is known of such a session
+    ├── FileRefused             a file is too large, or a tenant has too many
+    ├── UnknownFile             no such file, or it has expired
+    ├── UnknownBatch            no such batch, or it has expired
     ├── TurnNotFinished         the time-out passed first; the turn goes on
     └── TurnEnded               the turn ended without an answer
         ├── TurnFailed          carries `code` and a message safe to show
@@ -147,6 +150,18 @@ class UnknownSession(TurnstileError):
 
 class BrokenRecord(TurnstileError):
     """A key of a session holds another type than Turnstile's, so it can be neither read nor written."""
+
+
+class FileRefused(TurnstileError):
+    """A file is too large, or its tenant has no room for more files."""
+
+
+class UnknownFile(TurnstileError):
+    """There is no such file: never uploaded, deleted, or expired."""
+
+
+class UnknownBatch(TurnstileError):
+    """There is no such batch: never created, or expired."""
 
 
 UNREADABLE = "The history of this session cannot be read: its key holds another type. Erase the session, or move that key."

@@ -53,6 +53,15 @@ class Settings(BaseModel):
     result_ttl: forms.Seconds = Field(86_400, description="How long a finished turn can be looked up.")
     failed_ttl: forms.Seconds = Field(604_800, description="How long a failed turn can be looked up and retried.")
     events_ttl: forms.Seconds = Field(3_600, description="How long a finished turn's stream can be read again.")
+    file_ttl: Annotated[float, Field(ge=172_800, le=31_536_000)] = Field(
+        604_800, description="How long an uploaded file, a batch and its results are kept, in seconds; two days at least."
+    )
+    max_file_bytes: Annotated[int, Field(ge=1_024, le=1_073_741_824)] = Field(
+        209_715_200, description="Maximum size of an uploaded file."
+    )
+    max_stored_bytes: Annotated[int, Field(ge=1_024)] = Field(
+        1_073_741_824, description="Maximum size of all files of a tenant together; they are kept in Redis's memory."
+    )
     steps_ttl: forms.Seconds = Field(
         604_800, description="How long the steps of a graph are kept after the latest one; they go when their turn is answered."
     )

@@ -19,6 +19,8 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import Receive, Scope, Send
 
 from turnstile.producers.gateway.backend import Backend
+from turnstile.producers.gateway.batches import routes as batches
+from turnstile.producers.gateway.batches.service import work_on_batches
 from turnstile.producers.gateway.chat import routes as chat
 from turnstile.producers.gateway.conversations import routes as conversations
 from turnstile.producers.gateway.edge import error_handlers
@@ -26,6 +28,7 @@ from turnstile.producers.gateway.edge.auth import Authenticator
 from turnstile.producers.gateway.edge.connections import watch_connections
 from turnstile.producers.gateway.edge.middleware import EdgeMiddleware
 from turnstile.producers.gateway.edge.request_log import open_log
+from turnstile.producers.gateway.files import routes as files
 from turnstile.producers.gateway.metrics import routes as metrics
 from turnstile.producers.gateway.models import routes as models
 from turnstile.producers.gateway.page import routes as page
@@ -44,6 +47,7 @@ log = logging.getLogger(__name__)
 
 _ABOUT = "OpenAI's Responses and Conversations API, background mode included: the unmodified `openai` SDKs are its clients."
 
+_RESOURCES = (responses, conversations, chat, files, batches, models, metrics, probes, page)
 _METHODS = ("GET", "POST", "DELETE")
 _EXPOSED = ("x-request-id", "retry-after", "retry-after-ms", "x-ratelimit-limit-requests", "x-ratelimit-remaining-requests")
 _WRONG_USE = 2
@@ -83,14 +87,15 @@ def build(settings: Settings) -> FastAPI:
         backend.check_rights()
         readiness = app.state.readiness = Readiness(backend)
         drain_first(readiness, settings.drain_seconds)
-        tasks = [asyncio.create_task(work) for work in (authenticator.end_removed(), readiness.watch())]
+        services = (authenticator.end_removed(), readiness.watch(), work_on_batches(backend))
+        tasks = [asyncio.create_task(work) for work in services]
         yield
         await end_all(tasks)
         await backend.close()
 
     app = Gateway(title="Turnstile", version="1", description=_ABOUT, lifespan=lifespan, docs_url=None, redoc_url=None)
-    for resource in (responses, conversations, chat, models, metrics, probes, page):
-        app.include_router(resource.router)
+    for router in (*(resource.router for resource in _RESOURCES), files.uploads):
+        app.include_router(router)
     error_handlers.install(app)
     app.add_middleware(EdgeMiddleware, authenticator=authenticator)
     if origins := listed(settings.cors_origins):

@@ -1,6 +1,6 @@
 """Lists in pages, as the API has them."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Annotated, Any, Literal
 
 from fastapi import Query
@@ -32,3 +32,19 @@ def cut(items: Sequence[Item], after: str | None, limit: int, order: str) -> dic
         if not start:
             raise missing("after", "Item", after)
     return listed(ordered[start : start + limit], len(ordered) > start + limit)
+
+
+async def page_of(
+    ids: Sequence[str], find: Callable[[str], Awaitable[Item | None]], after: str | None, limit: int
+) -> dict[str, Any]:
+    """Return a page of the items that are found among these ids, from the one after `after` on. Raises ApiError."""
+    if after is not None and after not in ids:
+        raise missing("after", "Item", after)
+    found: list[Item] = []
+    for id in ids[ids.index(after) + 1 if after is not None else 0 :]:
+        item = await find(id)
+        if item and len(found) == limit:
+            return listed(found, has_more=True)
+        if item:
+            found.append(item)
+    return listed(found, has_more=False)

@@ -5,9 +5,9 @@ value that asks for nothing. The forms of answers are for the OpenAPI document; 
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, RootModel, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, RootModel, model_validator
 
 from turnstile.producers.gateway.edge.api_errors import unsupported
 from turnstile.turns.bounds import MOST_MESSAGES
@@ -152,6 +152,13 @@ class TurnRequest(Part):
     safety_identifier: ShortText | None = None
     prompt_cache_key: ShortText | None = None
 
+    _queue: str = PrivateAttr("chat")
+
+    def for_batch(self) -> Self:
+        """Return this request, of which nobody waits for the answer."""
+        self._queue, self.stream = "batch", None
+        return self
+
     def check(self, *, strict: bool) -> None:
         """Raise ApiError, which names all parameters that nobody follows; `strict`: those that OpenAI's API lacks, too."""
         names = [name for name in self.others() if name in self.idle or name in TAKEN or (strict and name not in OPENAI)]
@@ -169,7 +176,10 @@ class TurnRequest(Part):
         """Return the options of the turn: those of these fields, and more."""
         own = {"user": self.user, "safety_identifier": self.safety_identifier, "prompt_cache_key": self.prompt_cache_key}
         sent = {**own, **self.others(), **(parameters or {})}
+        if self._queue == "batch":
+            more["stream"] = False
         return Options(
+            queue=self._queue,
             model=self.model,
             temperature=self.temperature,
             top_p=self.top_p,

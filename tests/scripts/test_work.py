@@ -15,13 +15,14 @@ from tests.scripts.cutting import with_hook
 from tests.scripts.scene import Scene, marked
 from turnstile.deploy.local.server import EmbeddedServer
 from turnstile.turns.celery_message import QUEUES, WEBHOOK_QUEUE
-from turnstile.turns.errors import CallNotOpen, InvalidTurn, TooManyWaiting, TurnConflict
+from turnstile.turns.errors import CallNotOpen, FileRefused, InvalidTurn, TooManyWaiting, TurnConflict
 from turnstile.turns.output import said
 from turnstile.turns.question import Options
-from turnstile.turns.redis.scripts import ARGUMENTS, MOST_FIELDS, NAMES, SOURCES, Script, header
+from turnstile.turns.redis.scripts import ARGUMENTS, MOST_FIELDS, MOST_FILES, NAMES, SOURCES, Script, header
 from turnstile.turns.settings import MOST_WAITING, Settings
 from turnstile.turns.states import State
 from turnstile.turns.store import registry
+from turnstile.turns.store.batches import Place as BatchPlace
 from turnstile.turns.store.runner import Call
 from turnstile.turns.store.steps import Place
 from turnstile.turns.store.turns import TurnStore
@@ -97,6 +98,7 @@ class Crowd:
         self._session()
         self._registers()
         self._steps()
+        self._files()
 
     def _fill(self, kind: str, name: str, text: str = "t@", count: int = MANY) -> None:
         for first in range(1, count + 1, _AT_ONCE):
@@ -178,6 +180,17 @@ class Crowd:
         self.client.copy(steps, self.keys.steps("dropped"))
         self._fill("hash", self.keys.steps("full"), "value\x1f\x1fv@\x1f1")
 
+    def _files(self) -> None:
+        """Have as many files as a tenant may, one of a million pieces, and batches to match."""
+        keys, now = self.keys, round(self.turns.now() * 1000)
+        self.turns.create_file("crowd", "many-pieces", "x.jsonl", "batch")
+        self._fill("list", keys.pieces("many-pieces"), "x")
+        for tenant, count in (("crowd", MOST_FILES - 2), ("full", MOST_FILES)):
+            self.client.hset(keys.files(tenant), mapping={f"f{number}": f"{now} 1" for number in range(count)})
+        self.client.copy(keys.turns("crowd"), keys.batches("crowd"), replace=True)
+        self.client.copy(keys.turns("crowd"), keys.batches_due, replace=True)
+        self._fill("hash", keys.results("batch"), "r@")
+
     def event(self) -> str:
         """Return the name of the end that the failed turn's webhook tells of."""
         return str(self.client.hget(self.keys.webhook("failed"), "event"))
@@ -196,6 +209,11 @@ def crowd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crowd]:
         crowd = Crowd(server.url)
         crowd.turns.meter()
         yield crowd
+
+
+def _own(crowd: Crowd) -> str | None:
+    crowd.client.hset(crowd.keys.batch("batch"), "owner", "token")
+    return crowd.turns.claim_batch("other")
 
 
 def _completed() -> Outcome:
@@ -284,6 +302,21 @@ CALLS: dict[str, list[Callable[[Crowd], Any]]] = {
     "resend_webhook": [lambda c: c.turns.resend_webhook("failed")],
     "retry_webhooks": [lambda c: c.turns.retry_webhooks()],
     "count_request": [lambda c: c.turns.run(Call("count_request", ("key", 10), list))],
+    "create_file": [
+        lambda c: c.turns.create_file("crowd", "new-file", "x.jsonl", "batch"),
+        lambda c: _refused(FileRefused, lambda: c.turns.create_file("full", "new-file", "x.jsonl", "batch")),
+    ],
+    "append_piece": [lambda c: c.turns.append_piece("crowd", "new-file", 0, 0, b"x")],
+    "create_batch": [lambda c: c.turns.create_batch("crowd", "batch", "many-pieces", "{}", 60)],
+    "claim_batch": [lambda c: c.turns.claim_batch("token"), lambda c: _own(c)],
+    "start_batch": [lambda c: c.turns.start_batch("batch", "token", 3)],
+    "renew_batch": [lambda c: c.turns.renew_batch("batch", "token")],
+    "record_result": [lambda c: c.turns.record_result("batch", "token", 1, "completed", "{}", BatchPlace(1, 0, 9))],
+    "cancel_batch": [lambda c: c.turns.cancel_batch("crowd", "batch")],
+    "end_batch": [
+        lambda c: c.turns.end_batch("batch", "token", "cancelled", "", (1, 0), [("completed", "out", 2), ("failed", "err", 3)])
+    ],
+    "delete_file": [lambda c: c.turns.delete_file("crowd", "many-pieces")],
     "check_owner": [lambda c: c.turns.owns(c.kept)],
     "read_checkpoint": [lambda c: c.turns.read_checkpoint("kept", Place("kept", ""))],
     "list_checkpoints": [lambda c: c.turns.list_checkpoints("kept")],

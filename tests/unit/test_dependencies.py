@@ -28,8 +28,8 @@ PARTS = {
     "producers": ("cli", "gateway", "worker"),
     "deploy": ("local",),
 }
-# Loaded by name: `--loop` and `--http` of uvicorn, Celery's sub-command, aiohttp below openai; and what users' chains import.
-UNSEEN = {"flower", "httptools", "langchain", "langchain-mcp-adapters", "uvloop"}
+# Loaded by name: `--loop` and `--http` of uvicorn, starlette's forms, Celery's sub-command; and what users' chains import.
+UNSEEN = {"flower", "httptools", "langchain", "langchain-mcp-adapters", "python-multipart", "uvloop"}
 DISTRIBUTIONS: dict[str, set[str]] = {
     module: {canonicalize_name(name) for name in names} for module, names in packages_distributions().items()
 }

@@ -60,6 +60,30 @@ class Keys:
         """STRING, ms: until when an API key's requests are spent."""
         return f"{self.prefix}rate:{key}"
 
+    def file(self, file: str = "") -> str:
+        """HASH: the tenant of an uploaded file, or of a batch's results, its name, size and purpose."""
+        return f"{self.prefix}file:{file}"
+
+    def files(self, tenant: str = "") -> str:
+        """HASH file → ms when it was created, and its bytes."""
+        return f"{self.prefix}files:{tenant}"
+
+    def pieces(self, file: str = "") -> str:
+        """LIST: the bytes of an uploaded file, in order."""
+        return f"{self.prefix}pieces:{file}"
+
+    def batch(self, batch: str = "") -> str:
+        """HASH: a batch of requests: its file, state and counts, its owner, and the place before which all have a result."""
+        return f"{self.prefix}batch:{batch}"
+
+    def batches(self, tenant: str = "") -> str:
+        """ZSET batch → ms when it was created."""
+        return f"{self.prefix}batches:{tenant}"
+
+    def results(self, batch: str = "") -> str:
+        """HASH line → `completed` or `failed`, and the result of its request."""
+        return f"{self.prefix}results:{batch}"
+
     def probe(self, name: str = "") -> str:
         """Nothing: a name to try commands on."""
         return f"{self.prefix}probe:{name}"
@@ -123,6 +147,11 @@ class Keys:
     def undelivered(self) -> str:
         """ZSET turn → ms: webhooks that were given up."""
         return f"{self.prefix}undelivered"
+
+    @property
+    def batches_due(self) -> str:
+        """ZSET batch → ms: when a gateway may take it up; every batch that has not ended has one entry."""
+        return f"{self.prefix}batches_due"
 
     @property
     def stats(self) -> str:

@@ -31,6 +31,10 @@ _PIECE = 500
 _BRANCH_MESSAGES = 100
 # A delivery takes less; a webhook that was taken and not heard of for so long is sent again.
 _DELIVERY_MS = 20_000
+# A gateway that works on a batch says so three times as often.
+_BATCH_LEASE_MS = 15_000
+MOST_FILES = 1_000
+"""Files that a tenant may have: some scripts look at them all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +53,7 @@ def _files(folder: str) -> dict[str, str]:
     return {file.name.removesuffix(".lua"): file.read_text(encoding="utf-8") for file in found}
 
 
-FOLDERS = ("turn", "step", "session", "upkeep", "webhook", "limit")
+FOLDERS = ("turn", "step", "session", "upkeep", "webhook", "limit", "file", "batch")
 SOURCES = {name: text for folder in FOLDERS for name, text in sorted(_files(folder).items())}
 """The scripts' own texts, by name."""
 PARTS = dict(sorted(_files("lib").items()))
@@ -139,6 +143,12 @@ def key_names(keys: Keys) -> dict[str, str]:
         "steps": keys.steps(),
         "webhook": keys.webhook(),
         "rate": keys.rate(),
+        "file": keys.file(),
+        "files": keys.files(),
+        "pieces": keys.pieces(),
+        "batch": keys.batch(),
+        "batches": keys.batches(),
+        "results": keys.results(),
         "history": keys.history(),
         "queue": keys.queue(),
         "celery_result": keys.celery_result(),
@@ -153,6 +163,7 @@ def key_names(keys: Keys) -> dict[str, str]:
         "heard": keys.heard,
         "webhooks": keys.webhooks,
         "undelivered": keys.undelivered,
+        "batches_due": keys.batches_due,
         "orders": keys.orders(),
         "wake": keys.wake(),
         "probe": keys.probe(),
@@ -192,6 +203,12 @@ def _rules(settings: Settings) -> dict[str, int | str]:
         "branch_bytes": settings.window_bytes,
         "delivery": _DELIVERY_MS,
         "absence": _ABSENCE_MS,
+        "file_ttl": _ms(settings.file_ttl),
+        "batch_ttl": _ms(settings.file_ttl),
+        "most_files": MOST_FILES,
+        "most_file_bytes": settings.max_file_bytes,
+        "most_stored_bytes": settings.max_stored_bytes,
+        "batch_lease": _BATCH_LEASE_MS,
         "webhook_age": _ms(settings.webhook_seconds),
         "webhook_ttl": _ms(settings.webhook_seconds + settings.failed_ttl),
         "webhook_queue": WEBHOOK_QUEUE,

@@ -1,7 +1,9 @@
 """Turns in Redis as a whole: every role on one runner."""
 
 from turnstile.turns.store.asking import Asking
+from turnstile.turns.store.batches import Batches
 from turnstile.turns.store.conversations import Conversations
+from turnstile.turns.store.files import Files
 from turnstile.turns.store.holds import Holds
 from turnstile.turns.store.limits import Limits
 from turnstile.turns.store.registry import Registry
@@ -13,9 +15,13 @@ from turnstile.turns.store.webhooks import Webhooks
 from turnstile.turns.store.working import Working
 
 
-class TurnStore(Asking, Working, Upkeep, Registry, Conversations, Holds, Webhooks, Limits, Steps, Rights, BlockingRunner):
+class _Roles(Asking, Working, Upkeep, Registry, Conversations, Holds, Webhooks, Limits, Steps, Files, Batches, Rights):
+    """Every operation."""
+
+
+class TurnStore(_Roles, BlockingRunner):
     """The blocking face of every operation. Thread-safe."""
 
 
-class AsyncTurnStore(Asking, Working, Upkeep, Registry, Conversations, Holds, Webhooks, Limits, Steps, Rights, AwaitedRunner):
+class AsyncTurnStore(_Roles, AwaitedRunner):
     """The awaited face of every operation; for one event loop."""

@@ -3,26 +3,24 @@
 import asyncio
 import sys
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing, contextmanager, suppress
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from turnstile.producers.batching import accepted, answer_all
 from turnstile.producers.cli.batch.lines import Line, read
 from turnstile.producers.cli.batch.results import ANSWERED, Result, Results
 from turnstile.producers.cli.terminal import Terminal
 from turnstile.producers.client import AsyncChatClient
 from turnstile.producers.reading.follow import ended
-from turnstile.producers.reading.readers import Patience
-from turnstile.turns.asyncio_tasks import end_all
-from turnstile.turns.errors import QueueMemoryFull, QueueUnreachable, TooManyWaiting, TurnRefused, UnknownTurn
+from turnstile.turns.errors import TurnRefused, UnknownTurn
 from turnstile.turns.settings import Settings
 
-_PAUSE_SECONDS = 1.0
 _STDIO = Path("-")
 
 Show = Callable[[int, int], None]
@@ -78,11 +76,13 @@ async def run(
     done = len(lines) - len(todo)
     show(done, len(lines))
     with results:
-        async with AsyncChatClient(settings=settings) as client, aclosing(_ask_all(client, todo, at_once, results)) as ended:
-            async for result in ended:
-                results.write(result)
-                done += 1
-                show(done, len(lines))
+        async with AsyncChatClient(settings=settings) as client:
+            answering = answer_all(_each(todo), partial(_submit, client, results), partial(_result, client), at_once)
+            async with aclosing(answering) as ended_lines:
+                async for result in ended_lines:
+                    results.write(result)
+                    done += 1
+                    show(done, len(lines))
     return Counter(results.state(line.id) for line in lines)
 
 
@@ -90,49 +90,19 @@ def _is_open(state: str, retry_failed: bool) -> bool:
     return not state or (retry_failed and state not in ANSWERED)
 
 
-async def _ask_all(client: AsyncChatClient, lines: list[Line], at_once: int, results: Results) -> AsyncGenerator[Result, None]:
-    """Yield results as turns end, while later lines are submitted: one by one, so that a session's keep their order."""
-    slots = asyncio.Semaphore(at_once)
-    ready: asyncio.Queue[asyncio.Task[Any]] = asyncio.Queue()
-    following: set[asyncio.Task[Result]] = set()
-
-    async def submit() -> None:
-        for line in lines:
-            await slots.acquire()
-            refusal = await _submit(client, line, again=bool(results.state(line.id)))
-            task = asyncio.create_task(_result(client, line, refusal))
-            following.add(task)
-            task.add_done_callback(ready.put_nowait)
-
-    submitting = asyncio.create_task(submit())
-    submitting.add_done_callback(lambda task: ready.put_nowait(task) if not task.cancelled() and task.exception() else None)
-    try:
-        for _ in lines:
-            task = await ready.get()
-            following.discard(task)
-            slots.release()
-            yield task.result()
-    finally:
-        await end_all([submitting, *following])
+async def _each(lines: list[Line]) -> AsyncIterator[Line]:
+    for line in lines:
+        yield line
 
 
-async def _submit(client: AsyncChatClient, line: Line, *, again: bool) -> TurnRefused | None:
-    """Submit a line, and return the reason if it is refused. Caps and outages are waited out."""
-    patience = Patience(None)
-    while True:
-        try:
-            if again:
-                with suppress(UnknownTurn):
-                    await client.retry(line.id)
-            await client.ask(line.session, line.question, id=line.id, **line.options)
-            return None
-        except (TooManyWaiting, QueueMemoryFull):
-            patience.answered()
-            await asyncio.sleep(_PAUSE_SECONDS)
-        except TurnRefused as error:
-            return error
-        except QueueUnreachable as error:
-            await asyncio.sleep(patience.tolerate(error))
+async def _submit(client: AsyncChatClient, results: Results, line: Line) -> TurnRefused | None:
+    async def ask() -> None:
+        if results.state(line.id):
+            with suppress(UnknownTurn):
+                await client.retry(line.id)
+        await client.ask(line.session, line.question, id=line.id, **line.options)
+
+    return await accepted(ask)
 
 
 async def _result(client: AsyncChatClient, line: Line, refusal: TurnRefused | None) -> Result:

@@ -1,6 +1,7 @@
 """Errors in the form of OpenAI's API: `{"error": {"message", "type", "param", "code"}}`."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from starlette.responses import JSONResponse
 
@@ -8,6 +9,7 @@ from turnstile.turns.errors import (
     BrokenRecord,
     CallNotAnswered,
     CallNotOpen,
+    FileRefused,
     HistoryFull,
     InvalidTurn,
     QueueMemoryFull,
@@ -18,6 +20,8 @@ from turnstile.turns.errors import (
     TurnNotEnded,
     TurnRefused,
     TurnstileError,
+    UnknownBatch,
+    UnknownFile,
     UnknownSession,
     UnknownTurn,
 )
@@ -49,11 +53,14 @@ class ApiError(Exception):
         self.status, self.message, self.param, self.code = status, message, param, code
         self.headers = dict(headers or {})
 
+    def body(self) -> dict[str, Any]:
+        """Return the error as a response's body."""
+        kind = _TYPES.get(self.status, "server_error" if self.status >= 500 else "invalid_request_error")
+        return {"error": {"message": self.message, "type": kind, "param": self.param, "code": self.code}}
+
     def response(self) -> JSONResponse:
         """Return the error as a response."""
-        kind = _TYPES.get(self.status, "server_error" if self.status >= 500 else "invalid_request_error")
-        error = {"message": self.message, "type": kind, "param": self.param, "code": self.code}
-        return JSONResponse({"error": error}, self.status, self.headers)
+        return JSONResponse(self.body(), self.status, self.headers)
 
 
 class ClientGone(Exception):
@@ -84,6 +91,8 @@ _LATER: dict[type[TurnRefused], tuple[int, str]] = {
 }
 """Refusals that a later request may escape: status, and seconds to wait."""
 
+_UNKNOWN: dict[type[TurnstileError], str] = {UnknownTurn: "response_id", UnknownFile: "file_id", UnknownBatch: "batch_id"}
+
 
 def no_output(call: str) -> ApiError:
     """Return OpenAI's error for a call that nothing answers."""
@@ -95,7 +104,9 @@ def no_call(call: str) -> ApiError:
     return invalid("input", f"No tool call found for function call output with call_id {call}.")
 
 
-def _unfit(error: CallNotOpen | CallNotAnswered) -> ApiError:
+def _unfit(error: CallNotOpen | CallNotAnswered | HistoryFull) -> ApiError:
+    if isinstance(error, HistoryFull):
+        return invalid("conversation", str(error), error.code)
     if not error.call:
         return invalid("input", str(error), error.code)
     return (no_call if isinstance(error, CallNotOpen) else no_output)(error.call)
@@ -112,14 +123,14 @@ def translate(error: TurnstileError) -> ApiError:
         case TurnConflict():
             message = "This idempotency key was used with another request; use a new one."
             return ApiError(422, message, "idempotency_key", "idempotency_conflict", NO_RETRY)
-        case HistoryFull():
-            return invalid("conversation", str(error), error.code)
-        case CallNotOpen() | CallNotAnswered():
+        case HistoryFull() | CallNotOpen() | CallNotAnswered():
             return _unfit(error)
-        case UnknownTurn():
-            return ApiError(404, str(error), "response_id", "not_found")
+        case UnknownTurn() | UnknownFile() | UnknownBatch():
+            return ApiError(404, str(error), _UNKNOWN[type(error)], "not_found")
         case UnknownSession():
             return ApiError(404, "The conversation no longer exists.", "conversation_id", "not_found")
+        case FileRefused():
+            return ApiError(413, str(error), "file", "file_refused", NO_RETRY)
         case BrokenRecord():
             return ApiError(500, str(error), None, "broken_record", NO_RETRY)
         case QueueUnreachable():

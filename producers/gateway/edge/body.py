@@ -75,44 +75,52 @@ def announced_bytes(scope: Scope) -> int | None:
     return int(length) if length.isdigit() else 0
 
 
+class BoundedReceive:
+    """A `receive` for one body: not larger than `limit`, and not slower than BODY_SECONDS and BODY_BYTES_A_SECOND allow.
+
+    Raises:
+        ApiError: 408 or 413.
+        ClientGone: the client disconnected.
+    """
+
+    def __init__(self, scope: Scope, receive: Receive, limit: int) -> None:
+        _check_length(scope, limit)
+        self._receive, self._limit, self._size = receive, limit, 0
+        self._began = asyncio.get_running_loop().time()
+
+    async def __call__(self) -> Message:
+        """Return the next message, which has a part of the body."""
+        try:
+            async with asyncio.timeout_at(self._began + BODY_SECONDS + self._size / BODY_BYTES_A_SECOND):
+                message = await self._receive()
+        except TimeoutError:
+            raise ApiError(408, "The body came too slowly; please retry.", None, "request_timeout", _CLOSE) from None
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        self._size += len(message.get("body", b""))
+        if self._size > self._limit:
+            raise _too_large(self._limit)
+        return message
+
+
 @asynccontextmanager
 async def _body(scope: Scope, receive: Receive) -> AsyncIterator[bytes]:
     """Read a body, and note that its key holds it."""
-    limit, key = scope[MAX_BODY_BYTES], scope[CALLER].api_key
-    _check_length(scope, limit)
-    body = bytearray()
+    key, body, more = scope[CALLER].api_key, bytearray(), True
+    bounded = BoundedReceive(scope, receive, scope[MAX_BODY_BYTES])
     try:
-        await _receive(body, key, limit, receive)
+        while more:
+            message = await bounded()
+            part, more = message.get("body", b""), message.get("more_body", False)
+            body += part
+            _held[key] += len(part)
+            _check_room(key)
         yield await _checked(bytes(body), key)
     finally:
         _held[key] -= len(body)
 
 
-async def _receive(body: bytearray, key: str, limit: int, receive: Receive) -> None:
-    more = True
-    try:
-        async with asyncio.timeout(BODY_SECONDS) as time:
-            began = asyncio.get_running_loop().time()
-            while more:
-                part, more = await _part(receive)
-                body += part
-                _held[key] += len(part)
-                _check_room(key, len(body), limit)
-                time.reschedule(began + BODY_SECONDS + len(body) / BODY_BYTES_A_SECOND)
-    except TimeoutError:
-        raise ApiError(408, "The body came too slowly; please retry.", None, "request_timeout", _CLOSE) from None
-
-
-async def _part(receive: Receive) -> tuple[bytes, bool]:
-    message = await receive()
-    if message["type"] == "http.disconnect":
-        raise ClientGone
-    return message.get("body", b""), message.get("more_body", False)
-
-
-def _check_room(key: str, size: int, limit: int) -> None:
-    if size > limit:
-        raise _too_large(limit)
+def _check_room(key: str) -> None:
     if _held[key] > BODIES_OF_A_KEY:
         message = f"The open requests of this API key have more than {BODIES_OF_A_KEY:,} bytes; please retry."
         raise ApiError(429, message, None, "too_many_bytes", {"retry-after": "2", **_CLOSE})

@@ -2,6 +2,7 @@
 
 import logging
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -45,10 +46,14 @@ async def _translated(_: Request, error: Exception) -> JSONResponse:
 
 async def _invalid(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    found: list[Any] = list(error.errors())
+    return wrong_body(error.errors()).response()
+
+
+def wrong_body(found: Sequence[Any]) -> ApiError:
+    """Return the error of a request with these faults, as pydantic names them."""
     # A union gives an error for each of its branches: the one furthest into the value says most.
     deepest = max((e for e in found if e["loc"][:2] == found[0]["loc"][:2]), key=lambda e: len(_path(e["loc"][1:])))
-    return _validation(deepest["loc"], deepest["type"], deepest["msg"].removeprefix("Value error, ")).response()
+    return _validation(deepest["loc"], deepest["type"], deepest["msg"].removeprefix("Value error, "))
 
 
 def _validation(where: tuple[int | str, ...], kind: str, message: str) -> ApiError:

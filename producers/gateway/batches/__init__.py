@@ -1,0 +1,1 @@
+"""Batches: requests in a file, answered when there is room, with their results in another file."""

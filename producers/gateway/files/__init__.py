@@ -1,0 +1,1 @@
+"""Files: what a tenant uploads, and what its batches result in."""

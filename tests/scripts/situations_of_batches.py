@@ -1,0 +1,83 @@
+"""Situations of files and batches."""
+
+from collections.abc import Callable
+from typing import Any
+
+from tests.scripts.scene import Scene
+from tests.scripts.situation import hooks, situation
+from turnstile.turns.store.batches import Place
+
+
+def _uploaded(scene: Scene) -> None:
+    hooks(scene).create_file("", "file", "x.jsonl", "batch")
+    hooks(scene).append_piece("", "file", 0, 0, b"a line")
+
+
+def _owned(scene: Scene) -> None:
+    _uploaded(scene)
+    hooks(scene).create_batch("", "batch", "file", "{}", 60)
+    hooks(scene).claim_batch("token")
+    hooks(scene).start_batch("batch", "token", 1)
+
+
+@situation("create_file")
+def _of_a_tenant(scene: Scene) -> Callable[[], Any]:
+    return lambda: hooks(scene).create_file("", "file", "x.jsonl", "batch")
+
+
+@situation("append_piece")
+def _second(scene: Scene) -> Callable[[], Any]:
+    _uploaded(scene)
+    return lambda: hooks(scene).append_piece("", "file", 1, 6, b"another")
+
+
+@situation("delete_file")
+def _with_a_piece(scene: Scene) -> Callable[[], Any]:
+    _uploaded(scene)
+    return lambda: hooks(scene).delete_file("", "file") if hooks(scene).client.exists(scene.keys.file("file")) else None
+
+
+@situation("create_batch")
+def _over_a_file(scene: Scene) -> Callable[[], Any]:
+    _uploaded(scene)
+    return lambda: hooks(scene).create_batch("", "batch", "file", "{}", 60)
+
+
+@situation("claim_batch")
+def _that_is_new(scene: Scene) -> Callable[[], Any]:
+    _uploaded(scene)
+    hooks(scene).create_batch("", "batch", "file", "{}", 60)
+    return lambda: hooks(scene).claim_batch("token")
+
+
+@situation("renew_batch")
+def _of_its_owner(scene: Scene) -> Callable[[], Any]:
+    _owned(scene)
+    return lambda: hooks(scene).renew_batch("batch", "token")
+
+
+@situation("start_batch")
+def _that_was_taken(scene: Scene) -> Callable[[], Any]:
+    _uploaded(scene)
+    hooks(scene).create_batch("", "batch", "file", "{}", 60)
+    hooks(scene).claim_batch("token")
+    return lambda: hooks(scene).start_batch("batch", "token", 1)
+
+
+@situation("record_result")
+def _of_a_line(scene: Scene) -> Callable[[], Any]:
+    _owned(scene)
+    return lambda: hooks(scene).record_result("batch", "token", 1, "completed", "{}", Place(1, 1, 0))
+
+
+@situation("cancel_batch")
+def _under_way(scene: Scene) -> Callable[[], Any]:
+    _owned(scene)
+    return lambda: hooks(scene).cancel_batch("", "batch")
+
+
+@situation("end_batch")
+def _with_results(scene: Scene) -> Callable[[], Any]:
+    _owned(scene)
+    hooks(scene).record_result("batch", "token", 1, "completed", "{}", Place(1, 1, 0))
+    return lambda: hooks(scene).end_batch("batch", "token", "completed", "", (1, 0), [("completed", "out", 3)])
