@@ -34,6 +34,11 @@ _FOREIGN = re.compile(r"(?:msg|fc|fco|rs)_x(\d{1,9})_([0-9a-f]{16})(?:_c[0-9a-f]
 _searches: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
 
+def search_lock(tenant: str) -> asyncio.Lock:
+    """Return the lock of a tenant's long searches in this process: one at a time."""
+    return _searches.setdefault(tenant, asyncio.Lock())
+
+
 class History:
     """The items of a session's history. Places count from 0, the oldest message's, so that new messages change none."""
 
@@ -113,7 +118,7 @@ class History:
         return elements[-1][0] - 1 if elements else -1
 
     def _alone(self) -> asyncio.Lock:
-        return _searches.setdefault(self._session.rpartition("/")[0], asyncio.Lock())
+        return search_lock(self._session.rpartition("/")[0])
 
     async def _look(self, wanted: "_Wanted", high: int) -> tuple[tuple[int, Item, bytes] | None, int]:
         """Return the item if it is among the messages from a place back, and the place to go on at."""

@@ -1,13 +1,15 @@
 """References to items of the caller's own responses."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 
 from turnstile.producers.gateway.backend import Backend
 from turnstile.producers.gateway.dependencies import find_response
 from turnstile.producers.gateway.edge.api_errors import ApiError, invalid
 from turnstile.producers.gateway.edge.caller import RESPONSE, Caller
 from turnstile.producers.gateway.items.given import Given, Kind
+from turnstile.producers.gateway.items.history import search_lock
 from turnstile.producers.gateway.items.ids import is_named, turn_part
 from turnstile.producers.gateway.items.reading import read_items
 from turnstile.producers.gateway.responses.input_items import input_items
@@ -18,6 +20,8 @@ from turnstile.turns.turn import Record
 
 _AT_ONCE = 8
 """Records that are read at a time: each may be large."""
+MOST_RESPONSES = 500
+"""Responses to whose items one request refers."""
 
 
 async def resolved(backend: Backend, caller: Caller, given: Sequence[Given]) -> list[Given]:
@@ -26,18 +30,27 @@ async def resolved(backend: Backend, caller: Caller, given: Sequence[Given]) -> 
     by_turn: dict[str, list[Given]] = {}
     for one in wanted.values():
         by_turn.setdefault(turn_part(one.id) or "", []).append(one)
+    if len(by_turn) > MOST_RESPONSES:
+        message = f"`input` refers to items of {len(by_turn):,} responses; at most {MOST_RESPONSES} are looked up."
+        raise invalid("input", f"{message} Name a conversation, or send the items.", "too_many_references")
+    async with search_lock(caller.tenant) if len(by_turn) > _AT_ONCE else nullcontext():
+        found = await _all(backend, caller, by_turn)
+    return [item for one in given for item in (found[one.id] if one.kind is Kind.REFERENCE else [one])]
+
+
+async def _all(backend: Backend, caller: Caller, by_turn: Mapping[str, Sequence[Given]]) -> dict[str, list[Given]]:
+    """Return what references name, by their ids."""
     found: dict[str, list[Given]] = {}
     turns, size = list(by_turn), 0
     for first in range(0, len(turns), _AT_ONCE):
         some = turns[first : first + _AT_ONCE]
-        read = await asyncio.gather(*(_read(backend, caller, turn, by_turn[turn]) for turn in some))
-        for items, its_size in read:
+        for items, its_size in await asyncio.gather(*(_read(backend, caller, turn, by_turn[turn]) for turn in some)):
             found |= items
             size += its_size
         if size > MOST_CONTENT_BYTES:
             message = f"The items that `input` refers to have more than {MOST_CONTENT_BYTES:,} bytes: refer to fewer."
             raise invalid("input", message, "invalid_value")
-    return [item for one in given for item in (found[one.id] if one.kind is Kind.REFERENCE else [one])]
+    return found
 
 
 async def _read(backend: Backend, caller: Caller, turn: str, wanted: Iterable[Given]) -> tuple[dict[str, list[Given]], int]:

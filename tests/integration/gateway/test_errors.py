@@ -62,6 +62,7 @@ WRONG_RESPONSES = [
     wrong_response("input[0].arguments", input=[{"type": "function_call", "call_id": "c", "name": "f", "arguments": {}}]),
     wrong_response("input[0].name", input=[{"type": "function_call", "call_id": "c", "arguments": "{}"}]),
     wrong_response("input[0].id", input=[{"type": "item_reference"}]),
+    wrong_response("input", input=[{"type": "item_reference", "id": f"msg_{n}"} for n in range(501)]),
     wrong_response("input[0]", input=[{"type": "mcp_approval_response", "approval_request_id": "a", "approve": True}]),
     wrong_response("input[0].approve", input=[{"type": "mcp_approval_response", "approval_request_id": "a"}]),
     wrong_response("input[1].type", input=[HI, {"type": "computer_call"}]),
