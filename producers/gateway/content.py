@@ -16,14 +16,15 @@ def read_item(item: Mapping[str, Any], param: str) -> Message:
     return _message(item, param, _ITEM_PARTS)
 
 
-def read_output(content: Any, param: str) -> str:
-    """Return what a tool gave back: a text, or parts of text. Raises ApiError."""
+def read_output(content: Any, param: str) -> tuple[str, list[Part]]:
+    """Return a tool's output: its text, and its pictures and files, which servers take from users alone. Raises ApiError."""
     if content in ("", []):
-        return ""
+        return "", []
     read = read_content(content, param, _ITEM_PARTS)
-    if not isinstance(read, str):
-        raise invalid(param, f"`{param}`: the output of a function is text.", "invalid_value")
-    return read
+    if isinstance(read, str):
+        return read, []
+    texts = [part["text"] for part in read if part["type"] == "text"]
+    return "\n".join(texts) or "See below.", [part for part in read if part["type"] != "text"]
 
 
 def is_text(message: Message) -> bool:

@@ -36,24 +36,44 @@ class Given:
         """True for what answers a call."""
         return self.kind in (Kind.OUTPUT, Kind.DECISION)
 
+    @property
+    def shows(self) -> bool:
+        """True for the pictures and files of an output, which are a user's message."""
+        return self.kind is Kind.MESSAGE and bool(self.call)
+
 
 def chat_messages(given: Iterable[Given]) -> list[Message]:
     """Return items as chat messages: an assistant's text, reasoning and calls that stand together are one message."""
     messages: list[Message] = []
+    shown: list[Message] = []
     thought = ""
     for one in given:
-        if one.kind is Kind.REASONING:
-            thought += one.body
-        elif one.kind is Kind.OUTPUT:
+        if one.shows:
+            shown.append(one.body)
+            continue
+        if one.kind is not Kind.OUTPUT:
+            # Behind the outputs of all calls, which stand together.
+            messages += shown
+            shown = []
+        thought = _add(messages, one, thought)
+    return messages + shown
+
+
+def _add(messages: list[Message], one: Given, thought: str) -> str:
+    """Add an item, and return the reasoning that still waits for the assistant's message."""
+    match one.kind:
+        case Kind.REASONING:
+            return thought + str(one.body)
+        case Kind.OUTPUT:
             messages.append({"role": "tool", "tool_call_id": one.call, "content": one.body})
-        elif one.kind is Kind.CALL:
+            return thought
+        case Kind.CALL:
             message = _calling(messages)
             message["tool_calls"] = [*message.get("tool_calls", ()), one.body]
-            thought = _think(message, thought)
-        elif one.kind is Kind.MESSAGE:
+            return _think(message, thought)
+        case _:
             messages.append(dict(one.body))
-            thought = _think(messages[-1], thought)
-    return messages
+            return _think(messages[-1], thought)
 
 
 def _calling(messages: list[Message]) -> Message:

@@ -53,8 +53,12 @@ def _body(id: str, item: _Item, param: str) -> dict[str, Any]:
 
 
 def _output(item: _Item, param: str) -> Iterator[Given]:
-    output = read_output(item.get("output"), f"{param}.output")
-    yield Given(Kind.OUTPUT, param, _id(item, param), _call_id(item, "call_id", param), output)
+    """Yield the output of a call, and behind it what only a user's message can hold."""
+    output, more = read_output(item.get("output"), f"{param}.output")
+    id, call = _id(item, param), _call_id(item, "call_id", param)
+    yield Given(Kind.OUTPUT, param, id, call, output)
+    if more:
+        yield Given(Kind.MESSAGE, param, id, call, {"role": "user", "content": more})
 
 
 def _decision(item: _Item, param: str) -> Iterator[Given]:

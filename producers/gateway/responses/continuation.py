@@ -46,7 +46,11 @@ def sort_out(given: Sequence[Given], known: Known, open_calls: Collection[str] =
         if one.kind is Kind.OUTPUT and call not in due and call not in known.answered:
             raise no_call(call)
     first = next((place for place, one in enumerate(new) if one.call in due and one.call in offered), 0)
-    earlier, later = ([one for one in some if not (one.answers and one.call in offered)] for some in (new[:first], new[first:]))
+    spent = offered.keys() - due
+    earlier, later = (
+        [one for one in some if not (one.answers and one.call in offered) and not (one.shows and one.call in spent)]
+        for some in (new[:first], new[first:])
+    )
     _check_made([*earlier, *later])
     return Brought({call: offered[call].body for call in sorted(due)}, earlier, later)
 
@@ -61,7 +65,7 @@ def _due(given: Sequence[Given], offered: Mapping[str, Given], known: Known, ope
         return due
     if late := {call for call, one in offered.items() if _is_unanswered(one, known)}:
         return late
-    last = given[-1].call if given and given[-1].answers else ""
+    last = given[-1].call if given and (given[-1].answers or given[-1].shows) else ""
     return {call for call in offered if last in offered and known.calls.get(call) == known.calls.get(last, "")}
 
 

@@ -56,7 +56,7 @@ WRONG_RESPONSES = [
     ),
     wrong_response("input", input=[{"type": "function_call_output", "call_id": "c", "output": "x"}]),
     wrong_response("input", input=[HI, {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}]),
-    wrong_response("input[0].output", input=[{"type": "function_call_output", "call_id": "c", "output": [PICTURE]}]),
+    wrong_response("input", input=[{"type": "function_call_output", "call_id": "c", "output": [PICTURE]}]),
     wrong_response("input[0].output", input=[{"type": "function_call_output", "call_id": "c"}]),
     wrong_response("input[0].call_id", input=[{"type": "function_call_output", "call_id": "c" * 201, "output": ""}]),
     wrong_response("input[0].arguments", input=[{"type": "function_call", "call_id": "c", "name": "f", "arguments": {}}]),

@@ -1,6 +1,7 @@
 """The forms in which clients give the outputs of calls back: alone, with what was said before, or by references."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -9,7 +10,7 @@ import pytest
 
 from tests.integration.conftest import Stack
 from tests.integration.gateway.test_tools import ASK, BOTH, TOOLS, calls_of, outputs_of
-from tests.support.gateways import texts_of
+from tests.support.gateways import Gateway, running, texts_of
 from turnstile.turns.states import State
 
 USER: Any = {"role": "user", "content": ASK}
@@ -190,3 +191,26 @@ def test_items_of_calls_can_be_added_to_a_conversation(sdk: openai.OpenAI, http:
     assert said.output_text == "pay returned paid 3"
     refused = http.post(f"/v1/conversations/{session}/items", json={"items": [{"type": "computer_call"}]})
     assert refused.json()["error"]["param"] == "items[0].type"
+
+
+def test_a_held_conversation_may_refuse_questions(stack: Stack, tmp_path: Path, session: str) -> None:
+    with Gateway(stack.redis_url, tmp_path, TURNSTILE_WHEN_HELD="reject") as gateway, gateway.sdk() as sdk:
+        first = sdk.responses.create(input=ASK, tools=TOOLS, conversation=session)
+        message = f"No tool output found for function call {calls_of(first)[0].call_id}."
+        places: list[Any] = [{"conversation": session}, {"previous_response_id": first.id}]
+        for where in places:
+            with pytest.raises(openai.BadRequestError) as refused:
+                sdk.responses.create(input="Hi! I'm bob", **where)
+            assert refusal_of(refused) == (400, message, "input", None)
+        assert sdk.responses.create(input=outputs_of(first), conversation=session).output_text == PAID
+
+
+def test_an_answer_that_is_cancelled_closes_its_calls(stack: Stack, sdk: openai.OpenAI, session: str) -> None:
+    first = sdk.responses.create(input=ASK, tools=TOOLS, conversation=session)
+    hangs: Any = {"role": "user", "content": "wait [[hang]]"}
+    second = sdk.responses.create(input=[*outputs_of(first), hangs], conversation=session, background=True)
+    running(stack.store, second.id)
+    assert sdk.responses.cancel(second.id).status == "cancelled"
+    assert sdk.responses.create(input="Hi! I'm bob", conversation=session).output_text.startswith("Hello Bob!")
+    kinds = [item.type for item in sdk.conversations.items.list(session, order="asc")]
+    assert kinds == ["message", "function_call", "function_call_output", "message", "message"]

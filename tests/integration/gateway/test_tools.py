@@ -124,3 +124,37 @@ def test_in_the_background(sdk: openai.OpenAI) -> None:
     assert [(item.type, item.call_id, item.output) for item in given] == [
         ("function_call_output", calls_of(first)[0].call_id, "pay done")
     ]
+
+
+@pytest.mark.parametrize(
+    ("choice", "called"),
+    [
+        ("auto", []),
+        ("none", []),
+        ("required", ["look"]),
+        ({"type": "function", "name": "pay"}, ["pay"]),
+        ({"type": "allowed_tools", "mode": "required", "tools": [{"type": "function", "name": "pay"}]}, ["pay"]),
+    ],
+)
+def test_choices(sdk: openai.OpenAI, choice: Any, called: list[str]) -> None:
+    response = sdk.responses.create(input="hello", tools=TOOLS, tool_choice=choice)
+    assert [call.name for call in calls_of(response)] == called
+    assert response.to_dict()["tool_choice"] == choice
+    assert [tool.to_dict()["name"] for tool in response.tools] == ["pay", "look"]
+
+
+def test_one_call_at_a_time(sdk: openai.OpenAI) -> None:
+    response = sdk.responses.create(input=BOTH, tools=TOOLS, parallel_tool_calls=False)
+    assert [call.name for call in calls_of(response)] == ["pay"]
+    assert response.parallel_tool_calls is False
+
+
+def test_pictures_of_a_tool(sdk: openai.OpenAI) -> None:
+    first = sdk.responses.create(input=ASK, tools=TOOLS)
+    picture = {"type": "input_image", "image_url": "data:image/png;base64,iVBORw0KGgo="}
+    output: Any = {"type": "function_call_output", "call_id": calls_of(first)[0].call_id, "output": [picture]}
+    second = sdk.responses.create(input=[output], tools=TOOLS, previous_response_id=first.id)
+    assert second.status == "completed"
+    told, shown = sdk.responses.input_items.list(second.id, order="asc").data
+    assert (told.type, shown.type) == ("function_call_output", "message")
+    assert shown.content[0].type == "input_image"  # type: ignore[union-attr,index]

@@ -133,3 +133,16 @@ def test_an_approval_needs_its_conversation() -> None:
     with pytest.raises(ApiError) as refused:
         alone(read_items([HI, DECISION], "input"))
     assert refused.value.param == "input[1]"
+
+
+def test_pictures_of_an_output_are_shown_by_a_message_behind_the_outputs() -> None:
+    picture = {"type": "input_image", "image_url": "data:image/png;base64,iVBORw0KGgo="}
+    shown = {"role": "user", "content": [{"type": "image_url", "image_url": {"url": picture["image_url"]}}]}
+    looked = output("a", [{"type": "input_text", "text": "done"}, picture])
+    found = brought(call("a"), call("b"), looked, output("b"), {"role": "assistant", "content": "Nice."})
+    assert found.messages()[1:] == [told("a"), told("b"), shown, {"role": "assistant", "content": "Nice."}]
+    found = brought(output("a", [picture]), known=Known(calls={"a": "resp_1"}), waits=("a",))
+    assert (found.answers, found.messages()) == ({"a": "See below."}, [shown])
+    known = Known(calls={"a": "resp_1"}, answered={"a"})
+    assert brought(looked, HI, known=known).messages() == [HI]
+    assert brought(looked, known=known).answers == {"a": "done"}
