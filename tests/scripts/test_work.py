@@ -92,6 +92,8 @@ class Crowd:
         options = {"max_waiting": 10 * MANY, "max_waiting_per_session": MOST_WAITING}
         self.turns = Metered(Settings(redis_url=url, max_history_messages=10_000_000, **options))
         self.client: Any = redis.Redis.from_url(url, decode_responses=True, socket_timeout=None)
+        # Counting steps makes scripts slow, and a busy machine makes them slower.
+        self.client.config_set("busy-reply-threshold", 600_000)
         self.scene = Scene(self.turns, self.client)
         self.keys = self.turns.keys
         self._claims()
