@@ -223,6 +223,18 @@ def stats(terminal: "Terminal") -> None:
 
 
 @main.command()
+@click.option("--once", is_flag=True, help="Show it once; --json does so, too.")
+@click.option("--every", "pause", type=seconds, default="2", show_default=True, help="Seconds between two looks.")
+@with_terminal
+def top(terminal: "Terminal", once: bool, pause: float) -> None:
+    """Show workers, running turns, waits and failures, until Ctrl-C."""
+    from turnstile.producers.cli.top import screen
+    from turnstile.turns.settings import settings
+
+    screen.top(terminal, settings(), pause, once=once)
+
+
+@main.command()
 @click.option("--serve", "port", type=click.IntRange(0, 65535), metavar="PORT", help="Answer GET /metrics until Ctrl-C.")
 @click.option("--address", default="127.0.0.1", show_default=True, help="Address to serve on; it asks for no key.")
 def metrics(port: int | None, address: str) -> None:

@@ -1,0 +1,1 @@
+"""`turnstile top`: the deployment at a glance."""
