@@ -243,7 +243,7 @@ def test_too_large(http: httpx.Client) -> None:
     error_of(http.post("/v1/responses", content=iter([b"x" * 5_000_000] * 2), headers=headers), 413)
     error = error_of(http.post("/v1/responses", json={"input": "x" * 300_000}), 400)
     assert (error["param"], "TURNSTILE_MAX_QUESTION_BYTES" in error["message"]) == ("input", True)
-    chat = {"messages": [{"role": "user", "content": "x" * 300_000}]}
+    chat = {"messages": [{"role": "user", "content": "x" * 300_000}], "metadata": {"session_id": "large"}}
     assert error_of(http.post("/v1/chat/completions", json=chat), 400)["param"] == "messages"
 
 
@@ -279,7 +279,7 @@ def test_a_flood_of_small_things_costs_little(http: httpx.Client, stack: Stack, 
     error = error_of(http.post(path, content=content, headers={"content-type": "application/json"}, timeout=600), 400)
     assert cpu_seconds(stack.gateway.process.pid) - spent < CPU_SECONDS
     assert (error["param"], error["code"]) == (param, "unknown_parameter" if "k0" in param else "invalid_value")
-    assert "k0" in param or "at most" in error["message"]
+    assert "k0" in param or "at most" in error["message"] or "more than" in error["message"]
 
 
 def test_the_bounds_of_a_turn_are_named(http: httpx.Client) -> None:
@@ -288,9 +288,11 @@ def test_the_bounds_of_a_turn_are_named(http: httpx.Client) -> None:
         deep = [deep]
     item = {"role": "user", "content": [{"type": "input_audio", "input_audio": {"data": deep}}]}
     error = error_of(http.post("/v1/responses", json={"input": [item]}), 400)
-    assert (error["param"], "64 deep" in error["message"]) == ("input", True)
+    assert error["param"] == "input[0].content[0].input_audio"
     error = error_of(http.post("/v1/conversations", json={"items": [item]}), 400)
-    assert (error["param"], "64 deep" in error["message"]) == ("items[0].content", True)
+    assert error["param"] == "items[0].content[0].input_audio"
+    error = error_of(http.post("/v1/responses", json={"input": "hi", "surprise": deep}), 400)
+    assert (error["param"], "64 deep" in error["message"]) == ("parameters", True)
     error = error_of(http.post("/v1/conversations", json={"items": [{"role": "user", "content": "x" * 300_000}]}), 400)
     assert (error["param"], "TURNSTILE_MAX_QUESTION_BYTES" in error["message"]) == ("items[0].content", True)
     for name, most in (("instructions", "TURNSTILE_MAX_QUESTION_BYTES"), ("user", "512"), ("safety_identifier", "512")):

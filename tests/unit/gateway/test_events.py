@@ -8,7 +8,7 @@ import pytest
 from turnstile.producers.gateway.chat.completion_chunks import Chunks
 from turnstile.producers.gateway.edge.api_errors import ApiError
 from turnstile.producers.gateway.responses.response_events import ResponseEvents
-from turnstile.turns.output import reasoned, refused, said
+from turnstile.turns.output import approval_request, reasoned, refused, said
 from turnstile.turns.question import Options
 from turnstile.turns.states import State
 from turnstile.turns.turn import Event, Record
@@ -207,3 +207,10 @@ def test_chunks_of_reasoning_come_once_whatever_later_attempts_think() -> None:
 def test_reasoning_that_was_not_streamed_comes_with_the_end() -> None:
     last = Chunks(RUNNING, "a-model").end(ended(State.COMPLETED, output=(reasoned("hm"), *said("hello"))), usage=False)
     assert 0 < last.index(b'"reasoning_content":"hm"') < last.index(b'"content":"hello"')
+
+
+def test_a_call_that_waits_for_an_approval_is_told_as_a_call() -> None:
+    asks = approval_request("i", 0, "pay", '{"amount":3}')
+    last = Chunks(RUNNING, "a-model").end(ended(State.COMPLETED, output=(asks,), calls=(asks,)), usage=False)
+    assert f'"id":"{asks["id"]}","type":"function","function":{{"name":"pay","arguments":""}}'.encode() in last
+    assert b'"finish_reason":"tool_calls"' in last
