@@ -10,13 +10,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from bench import anatomy, idle, latency, producing, scaling, server, sessions, targets, throughput
+from bench import anatomy, fairness, idle, latency, producing, scaling, server, sessions, targets, throughput
 from bench.machine import ROOT, Bench, bench, description
 from bench.tables import Table
 
 PAGE = ROOT / "docs" / "performance.md"
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
-PARTS = ("throughput", "latency", "server", "idle", "producing", "anatomy", "sessions", "scaling")
+PARTS = ("throughput", "latency", "server", "idle", "producing", "anatomy", "sessions", "scaling", "fairness")
 
 
 def main() -> None:
@@ -46,6 +46,7 @@ def _run(setting: Bench, wanted: Sequence[str]) -> Iterator[list[Table]]:
         "throughput": lambda: tables.extend(reached.throughput(throughput.run(setting))),
         "scaling": lambda: tables.append(scaling.run(setting)),
         "sessions": lambda: tables.extend([reached.lengths(*sessions.lengths(setting)), sessions.extremes(setting)]),
+        "fairness": lambda: tables.append(reached.fairness(*fairness.run(setting))),
         "anatomy": lambda: tables.append(anatomy.run(setting, reached.turn_microseconds)),
     }
     for name in PARTS:

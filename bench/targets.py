@@ -64,6 +64,13 @@ class Targets:
         self._most("turnstile --help, s", found["help"], 0.3)
         return table
 
+    def fairness(self, table: Table, longest: float) -> Table:
+        """Judge the wait of a tenant's first turn."""
+        self._most(
+            "wait of a tenant's first turn ÷ the length of a turn, 10,000 of another's waiting, several slots", longest, 1.05
+        )
+        return table
+
     def _most(self, name: str, value: float, limit: float) -> None:
         self._table.add(name, f"≤ {limit:,g}", f"{value:,.2f}", "yes" if value <= limit else "no")
 
