@@ -67,7 +67,7 @@ def history_turns(elements: Sequence[bytes]) -> list[str]:
 
 def _left(store: TurnStore) -> Iterable[str]:
     keys = store.keys
-    for pattern in (keys.session("*"), keys.mailbox("*"), keys.owned("*")):
+    for pattern in (keys.session("*"), keys.mailbox("*"), keys.owned("*"), keys.ready("*"), keys.rotation("*")):
         yield from (f"{key.decode()} is still there" for key in store.client.scan_iter(match=pattern, count=1000))
     if store.client.zcard(keys.due):
         yield f"{store.client.zcard(keys.due)} sessions are still due"

@@ -27,6 +27,8 @@ LEASE_SECONDS = Settings().lease_seconds
 # Faults come a hundred times as often as in life: a turn must not be given up for meeting many.
 SETTINGS = {"TURNSTILE_MAX_ATTEMPTS": "100", "TURNSTILE_MODEL_TIMEOUT": "3", "TURNSTILE_LOG_LEVEL": "WARNING"}
 _SHARED = 6
+# So few that turns wait, and slots go round among tenants.
+_SLOTS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,7 @@ class Scene:
         """Make the places of all processes, once the server runs."""
         self.client = redis.Redis.from_url(self.server.url, socket_timeout=10, retry=Retry(NoBackoff(), 0))
         self.store = TurnStore(Settings(redis_url=self.server.url))
-        self.slots = [WorkerSlot(self.proxy(), self.folder, 20, self.settings) for _ in range(self.size.workers)]
+        self.slots = [WorkerSlot(self.proxy(), self.folder, _SLOTS, self.settings) for _ in range(self.size.workers)]
         self.gateway = GatewaySlot(self.proxy(), self.folder, self.settings)
         self.flower = FlowerSlot(self.proxy(), self.folder)
         names = (*(f"p{n}" for n in range(self.size.producers)), CELERY, READER, WEB)
@@ -86,7 +88,8 @@ class Scene:
         # What breaks the connections of the gateway's clients is beyond us; its own are theirs too.
         proxy = self.gateway.proxy if name == WEB else self.proxy()
         address = self.gateway.url if name == WEB else url(Role.PLAIN if name == CELERY else Role.PRODUCER, proxy.port)
-        own = [f"{name}-s{n}" for n in range(self.size.sessions)]
+        # Each producer is a tenant, but for the gateway's: without keys it has the one that has no name.
+        own = [f"{name}-s{n}" if name == WEB else f"{name}/s{n}" for n in range(self.size.sessions)]
         sessions = own if name == CELERY else own + self.shared
         pause = self.size.pause * (2 if name in (READER, WEB) else 1)
         return ProducerSlot(proxy, self.folder, name, address, self.seed, pause, sessions)

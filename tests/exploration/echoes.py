@@ -5,7 +5,7 @@ from hashlib import blake2b
 from typing import Any, cast
 
 from tests.exploration.kept import calls_kept, found_by, thread_of
-from tests.exploration.moves import STALE_WORKER, Moves, held
+from tests.exploration.moves import STALE_WORKER, Moves, held, session_of, turn_id
 from tests.exploration.world import KEYS, World
 from tests.scripts.graph_steps import GRAPH, knower, next_step
 from turnstile.turns.errors import CallNotAnswered, CallNotOpen
@@ -41,16 +41,17 @@ class Echoes:
             yield from _of_turn(self._moves, world, id, seat)
         yield from _answers(self._moves, world, session)
         for id, attempts in world.around["erased"].items():
-            yield f"claim {id}", self._moves.claim(id, STALE_WORKER, "other"), lambda word: word in ("unknown", "stale")
+            if not world.waits_beside_room:
+                yield f"claim {id}", self._moves.claim(id, STALE_WORKER, "other"), lambda word: word in ("unknown", "stale")
             for attempt in range(1, attempts + 1):
-                late = held(id, f"{attempt}:{id}", id[0])
+                late = held(id, f"{attempt}:{id}", session_of(id))
                 yield from _by(self._moves, late, {"state": "erased"})
                 yield from _steps_by(self._moves, world, late, id)
 
 
 def _answers(moves: Moves, world: World, session: str) -> Iterator[Echo]:
     """Answers that nobody waits for, or that were given already."""
-    other, seat = f"{session}9", world.seat(session)
+    other, seat = turn_id(session, 9), world.seat(session)
     refusal = CallNotAnswered if seat.get("phase") == "held" else CallNotOpen
     yield f"answer nothing in {session}", moves.question(other, "nobody"), lambda found: type(found) is refusal
     _, _, last = world.value(KEYS.answered(session), "").partition(" ")
@@ -112,12 +113,14 @@ def _again(moves: Moves, world: World, id: str, seat: dict[str, str], owner: str
     state = State(turn["state"])
     yield f"submit {id} again", moves.submission(world, id), lambda found: not found.fresh and found.state is state
     if owner:
-        same = moves.claim(id, seat["worker"], id)
-        yield f"claim {id} again", same, lambda found: isinstance(found, Claim) and found.token == owner
+        if not world.waits_beside_room:
+            same = moves.claim(id, seat["worker"], id)
+            yield f"claim {id} again", same, lambda found: isinstance(found, Claim) and found.token == owner
         claim, sequence = held(id, owner, turn["session"]), int(turn.get("sequence", 0))
         yield from _step_again(moves, world, claim)
         yield f"emit {id} again", _any(moves.store.emit(claim, sequence - 1, ["text"])), lambda at: at == sequence
-    if owner or seat.get("head") != id or seat["phase"] != "dispatched":
+    # Any claim brings out who waits while there is room.
+    if not world.waits_beside_room and (owner or seat.get("head") != id or seat["phase"] != "dispatched"):
         yield f"claim {id} beside", moves.claim(id, STALE_WORKER, "other"), lambda word: word == "stale"
     if state.ended:
         yield f"cancel {id} too late", _any(moves.store.cancel(id)), lambda found: found is state

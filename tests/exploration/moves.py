@@ -55,6 +55,8 @@ class Moves:
         self.scope = scope
         # Nothing runs out while the exploration itself takes its time; only moves let it.
         settings = Settings(redis_url=url, max_attempts=scope.attempts, lease_seconds=3_600, dispatch_grace_seconds=3_600)
+        # No end is so old, whatever moment stands for it, that a later one pushes it out of the failed.
+        settings = settings.model_copy(update={"failed_ttl": 3_000_000_000})
         self.store = Describing(settings)
         if scope.pieces:
             in_pieces(self.store)
@@ -90,7 +92,7 @@ class Moves:
         answers = {_call(answered): "sunny"} if answered else {}
         options = Options(stream=self.scope.streams, answers=answers)
         reply = (asked or id)[-1] == "1"
-        return _refusable(self.store.submit(id, id[0], f"question {asked or id}", options, reply=reply))
+        return _refusable(self.store.submit(id, session_of(id), f"question {asked or id}", options, reply=reply))
 
     def claim(self, id: str, worker: str, nonce: str) -> Call[Claim | str]:
         """Return the call that claims a turn."""
@@ -121,7 +123,7 @@ class Moves:
         if submitted[session] == self.scope.turns[session]:
             return
         submitted[session] += 1
-        id, seat = f"{session}{submitted[session]}", world.seat(session)
+        id, seat = turn_id(session, submitted[session]), world.seat(session)
         if seat.get("phase") == "held":
             met = World.read(world.text())
             met.around["answers"][id] = seat["held"]
@@ -277,7 +279,7 @@ class Moves:
 
     def _sweeps(self, text: str, world: World) -> Iterator[Move]:
         overdue = sum(moment == PAST for moment in world.due.values())
-        if overdue:
+        if overdue or world.waits_beside_room:
             yield Move("sweep", world, cast("Any", self.store.sweep()), _swept(overdue), drains=True)
         if world.value(KEYS.erasures, None):
             yield Move("erased turns are swept", world, cast("Any", self.store.sweep_erased()), _anything, drains=True)
@@ -288,6 +290,16 @@ class Moves:
             silent.around["left"]["outage"] -= 1
             silent.data[KEYS.stats][1]["called"] = PAST
             yield Move("nobody calls for long", silent)
+
+
+def turn_id(session: str, number: int) -> str:
+    """Return the id of one of a session's turns."""
+    return f"{session.replace('/', '-')}{number}"
+
+
+def session_of(id: str) -> str:
+    """Return the session that a turn was asked in."""
+    return id[:-1].replace("-", "/")
 
 
 def _cuts(move: Move, call: Call[Any]) -> Iterator[Move]:

@@ -10,6 +10,7 @@ from turnstile.turns.states import TRANSITIONS, State
 
 _SEAT = {
     "dispatched": {"head", "phase", "sent"},
+    "ready": {"head", "phase", "sent"},
     "delayed": {"head", "phase", "sent"},
     "running": {"head", "phase", "sent", "owner", "lease", "worker"},
     "held": {"head", "phase", "sent", "lease"},
@@ -30,6 +31,7 @@ def violations(world: World) -> Iterator[str]:
         yield from _turn(world, id, turn)
     yield from wrong_steps(world)
     yield from _owned(world)
+    yield from _lines(world)
     yield from _counters(world)
     yield from _keys(world)
 
@@ -172,6 +174,17 @@ def _owned(world: World) -> Iterator[str]:
                 yield f"{worker} is down for {session}, and does not hold it"
 
 
+def _lines(world: World) -> Iterator[str]:
+    """Whoever is ready stands in the line of the session's tenant, and each tenant with a line is in the rotation."""
+    ready: dict[str, set[str]] = {}
+    for session in world.sessions:
+        if world.seat(session).get("phase") == "ready":
+            ready.setdefault(session.rpartition("/")[0], set()).add(session)
+    lines = {tenant: set(places) for tenant, places in world.lines().items()}
+    if lines != ready or world.value(KEYS.rotation(QUEUE), {}).keys() != ready.keys():
+        yield f"{ready} are ready, {lines} stand in lines, {world.value(KEYS.rotation(QUEUE), {})} in the rotation"
+
+
 def _counters(world: World) -> Iterator[str]:
     stats, turns = world.stats, world.turns()
     left = {id for id, turn in turns.items() if not State(turn["state"]).ended}
@@ -192,6 +205,7 @@ def _keys(world: World) -> Iterator[str]:
     known |= {make(name) for make in (KEYS.history, KEYS.session, KEYS.mailbox, KEYS.turns, KEYS.answered) for name in sessions}
     known |= {make(id) for make in (KEYS.turn, KEYS.events, KEYS.celery_result) for id in ids}
     known |= {KEYS.steps(thread) for thread in world.around["kept"]}
+    known |= {KEYS.rotation(QUEUE), *(KEYS.ready(f"{QUEUE}:{tenant}") for tenant in world.lines())}
     known |= {KEYS.owned(worker) for worker in world.owned()}
     known |= {KEYS.erasures, *(KEYS.erased(number) for number in world.value(KEYS.erasures, {}))}
     if world.data.keys() - known:

@@ -12,8 +12,8 @@ class Scope:
 
     `copies` bounds the dispatches of one turn that are lost, doubled or sent again while another is on its way; crashes,
     expiries and takeovers are bounded by the attempts a turn has. `forgiven`: attempts given back for nothing, a turn.
-    `steps`: calls that keep steps of a graph, a thread. The rest says what happens beside claim, finish, sweep and expiry;
-    `rare` how often in all.
+    `steps`: calls that keep steps of a graph, a thread. `standing`: dispatches that stand on the queue at a time; 0: all. The
+    rest says what happens beside claim, finish, sweep and expiry; `rare` how often in all.
     """
 
     name: str
@@ -32,6 +32,7 @@ class Scope:
     streams: bool = False
     pieces: bool = False
     steps: int = 0
+    standing: int = 0
     rare: dict[str, int] = field(default_factory=dict)
 
     def beginning(self) -> World:
@@ -44,7 +45,11 @@ class Scope:
             "kept": {},
             "left": dict(self.rare),
         }
-        return World({"turnstile:stats": ["hash", {"passed:chat": "0", "sent:chat": "0"}, False]}, around)
+        stats = {"passed:chat": "0", "sent:chat": "0"} | ({"standing": str(self.standing)} if self.standing else {})
+        return World({"turnstile:stats": ["hash", stats, False]}, around)
+
+    def _tenants(self) -> int:
+        return len({session.rpartition("/")[0] for session in self.turns})
 
     def bounds(self) -> tuple[str, str]:
         """Return the bounds, and what may happen, in words."""
@@ -55,6 +60,7 @@ class Scope:
             f"turns: {turns}",
             f"attempts a turn: {self.attempts}" + f" and {self.forgiven} forgiven" * bool(self.forgiven),
             f"dispatches of a turn under way: {self.copies}",
+            *([f"dispatches on the queue: {self.standing}", f"{self._tenants()} tenants"] if self.standing else []),
         ]
         options = {
             "lost dispatch": self.copies > 1,

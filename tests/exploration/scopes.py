@@ -38,6 +38,7 @@ SMALL = (
         rare={"cut": 1},
     ),
     Scope("a cut among open calls", {"A": 2}, workers=1, attempts=1, copies=1, crashes=False, rare={"calls": 1, "cut": 1}),
+    Scope("two tenants", {"a/A": 1, "b/B": 1, "b/C": 1}, workers=1, attempts=1, crashes=False, doubles=False, standing=1),
     Scope("a cut", {"A": 2}, workers=1, attempts=1, copies=1, crashes=False, rare={"cut": 1}),
 )
 
@@ -47,6 +48,17 @@ FULL = (
     Scope("two sessions, cancels and requeues", {"A": 1, "B": 1}, cancels=True, delays=True),
     Scope("a cut among two turns", {"A": 2}, attempts=1, copies=1, cancels=True, streams=True, rare={"cut": 1}),
     Scope("a cut in one turn", {"A": 1}, copies=1, cancels=True, fails=True, delays=True, rare={"cut": 1}),
+    Scope("two tenants, cancels", {"a/A": 2, "b/B": 1}, attempts=1, cancels=True, standing=1, rare={"erase": 1}),
+    Scope(
+        "a cut among two tenants",
+        {"a/A": 1, "b/B": 1},
+        workers=1,
+        attempts=1,
+        copies=1,
+        cancels=True,
+        standing=1,
+        rare={"cut": 1},
+    ),
     Scope("open calls, three turns", {"A": 3}, attempts=1, copies=1, cancels=True, fails=True, rare={"calls": 1, "retry": 1}),
     Scope(
         "a cut among open calls and their ends",

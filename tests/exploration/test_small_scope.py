@@ -51,6 +51,6 @@ def test_a_fault_is_told_with_the_way_there(url: str) -> None:
 
 def test_a_session_that_can_never_go_on_is_found(url: str) -> None:
     with Explorer(Scope("spoiled", {"A": 1}, cancels=True), url) as explorer:
-        _spoil(explorer, "sweep", "if before == 0 or empty[queue] then", "if false then")
+        _spoil(explorer, "sweep", "if before == 0 or empty then", "if false then")
         with pytest.raises(Violation, match="never fall idle"):
             explorer.explore()

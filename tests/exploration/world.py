@@ -19,7 +19,12 @@ _MOMENTS = ("created", "started", "finished")
 _ANSWERING = (None, "queued", "running", "failed")  # without a record as long as a script that was cut short is to write it
 _COUNTED = ("since", "reaped", "first_text", "fenced")
 """Fields that only tell what is counted."""
-_KEPT = ("accepted", "completed", "failed", "cancelled", f"sent:{QUEUE}", f"passed:{QUEUE}")
+_KEPT = (
+    *("accepted", "completed", "failed", "cancelled", "standing"),
+    *(f"{name}:{QUEUE}" for name in ("sent", "passed", "lined", "served")),
+)
+# Before every place that the scripts give.
+_FIRST = -(2**51)
 
 
 @dataclass(slots=True)
@@ -96,6 +101,16 @@ class World:
         """Worker → the sessions that stand in its set."""
         start = KEYS.owned()
         return {key.removeprefix(start): entry[1] for key, entry in self.data.items() if key.startswith(start)}
+
+    def lines(self) -> dict[str, dict[str, str]]:
+        """Tenant → its ready sessions, with their places."""
+        start = KEYS.ready(f"{QUEUE}:")
+        return {key.removeprefix(start): entry[1] for key, entry in self.data.items() if key.startswith(start)}
+
+    @property
+    def waits_beside_room(self) -> bool:
+        """True when sessions are ready although more dispatches may stand on the queue: some were lost."""
+        return bool(self.lines()) and len(self.queue) < int(self.stats.get("standing", 8))
 
     @property
     def due(self) -> dict[str, str]:
@@ -220,6 +235,7 @@ def normalise(world: World) -> None:
     for name in world.owned():
         world.data[KEYS.owned(name)][1].sort()
     _rank_dispatches(world)
+    _rank_lines(world)
     _name_workers(world)
 
 
@@ -238,6 +254,20 @@ def _rank_dispatches(world: World) -> None:
     for id, turn in world.turns().items():
         if "dispatches" in turn and id not in heads:
             turn["dispatches"] = turn["attempts"]
+
+
+def _rank_lines(world: World) -> None:
+    """Only the order within a line matters, and how far tenants are ahead of the time that was served last."""
+    stats, longest = world.data[KEYS.stats][1], 0
+    for places in world.lines().values():
+        order = sorted(places, key=lambda session: (float(places[session]), session))
+        places.update({s: str(rank + (_FIRST if float(places[s]) < 0 else 0)) for rank, s in enumerate(order, 1)})
+        longest = max(longest, len(order))
+    rotation, served = world.value(KEYS.rotation(QUEUE), {}), float(stats.pop(f"served:{QUEUE}", 0))
+    rotation.update({tenant: str(int(float(time) - served)) for tenant, time in rotation.items()})
+    stats.pop(f"lined:{QUEUE}", None)
+    if longest:
+        stats[f"lined:{QUEUE}"] = str(longest)
 
 
 def _name_workers(world: World) -> None:

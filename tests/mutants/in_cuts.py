@@ -62,8 +62,8 @@ CUTS = (
     in_cut(
         "out of the mailbox before it is dispatched",
         "a turn stands nowhere after a cut, and never runs",
-        "      dispatch(session, id, now, queue)\n      redis.call('LPOP', mailbox)\n",
-        "      redis.call('LPOP', mailbox)\n      dispatch(session, id, now, queue)\n",
+        "      make_ready(session, id, now, queue)\n      redis.call('LPOP', mailbox)\n",
+        "      redis.call('LPOP', mailbox)\n      make_ready(session, id, now, queue)\n",
         script="lib/release",
     ),
     in_cut(
@@ -77,10 +77,9 @@ CUTS = (
     in_cut(
         "a head without a due entry",
         "a dispatch that a cut has left out is never made up for",
-        "  redis.call('ZADD', key.due, now + rule.grace + dispatches_ahead(queue, sent) * rule.pace, session)\n"
-        "  redis.call('HSET', key.session .. session, 'head', id, 'phase', 'dispatched', 'sent', sent, 'since', now)\n",
-        "  redis.call('HSET', key.session .. session, 'head', id, 'phase', 'dispatched', 'sent', sent, 'since', now)\n"
-        "  redis.call('ZADD', key.due, now + rule.grace + dispatches_ahead(queue, sent) * rule.pace, session)\n",
+        "  redis.call('ZADD', key.due, now + rule.grace + before * rule.pace, session)\n",
+        "  redis.call('HSET', key.session .. session, 'head', id, 'phase', 'ready', 'sent', sent)\n"
+        "  redis.call('ZADD', key.due, now + rule.grace + before * rule.pace, session)\n",
         script="lib/take_head",
     ),
     in_cut(

@@ -104,15 +104,15 @@ SESSIONS = (
     in_script(
         "no due entry at dispatch",
         "a dispatch that is lost leaves its session waiting for ever",
-        "  redis.call('ZADD', key.due, now + rule.grace + dispatches_ahead(queue, sent) * rule.pace, session)\n",
+        "  redis.call('ZADD', key.due, now + rule.grace + before * rule.pace, session)\n",
         "",
         script="lib/take_head",
     ),
     in_script(
         "dispatch without number",
         "sweeps cannot tell a long queue from a lost dispatch",
-        "local sent = redis.call('HINCRBY', key.stats, 'sent:' .. queue, 1)",
-        "local sent = 0",
+        "goes and redis.call('HINCRBY', key.stats, 'sent:' .. queue, 1) or 0",
+        "goes and 1 or 0",
         script="lib/take_head",
     ),
     in_script(

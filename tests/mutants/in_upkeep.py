@@ -48,9 +48,9 @@ UPKEEP = (
     in_script(
         "sweep forgets a lost dispatch",
         "a dispatch that is lost leaves its session waiting for ever",
-        "if before == 0 or empty[queue] then",
+        "if before == 0 or empty then",
         "if false then",
-        script="upkeep/sweep",
+        script="lib/check_dispatch",
     ),
     in_script(
         "sweep leaves the state running",

@@ -5,6 +5,7 @@ from tests.mutants.mutant import Mutant
 # The script whose tests notice most of the faults in a part that many scripts use.
 _USERS = {
     "lib/dispatch": "sweep",
+    "lib/check_dispatch": "sweep",
     "lib/enqueue": "submit",
     "lib/keep_history": "keep",
     "lib/open_branch": "follow",

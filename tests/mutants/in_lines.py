@@ -1,0 +1,208 @@
+"""Faults in the lines of tenants: who waits there, who goes next, and what makes them move."""
+
+from tests.mutants.mutant import Mutant
+from tests.mutants.script import in_cut
+
+_FAIRNESS = "tests/scripts/test_fairness.py"
+
+
+def _in_line(name: str, breaks: str, old: str, new: str, *, script: str) -> Mutant:
+    """Describe a fault in a script that only tests of lines notice."""
+    return Mutant(name, breaks, f"turns/lua/{script}.lua", old, new, (_FAIRNESS,))
+
+
+LINES = (
+    _in_line(
+        "nobody waits in a line",
+        "a tenant with thousands of turns fills the queue before all others",
+        "local goes = at_once or redis.call('EXISTS', key.rotation .. queue) == 0 and room_on(queue, 0) > 0",
+        "local goes = true",
+        script="lib/take_head",
+    ),
+    _in_line(
+        "who comes passes those who wait",
+        "a turn that comes in a lucky moment goes before thousands",
+        "redis.call('EXISTS', key.rotation .. queue) == 0 and room_on(queue, 0) > 0",
+        "room_on(queue, 0) > 0",
+        script="lib/take_head",
+    ),
+    _in_line(
+        "all tenants are one",
+        "one tenant waits for all turns of another",
+        "return session:match('^([^/]*)/') or ''",
+        "return ''",
+        script="lib/tenant_of",
+    ),
+    _in_line(
+        "a tenant is served again and again",
+        "one tenant waits for all turns of another",
+        "room, time = room - 1, time + price_of(weight)",
+        "room = room - 1",
+        script="lib/send_ready",
+    ),
+    _in_line(
+        "weights count for nothing",
+        "a tenant that pays for three turns gets one",
+        "return math.max(1, math.floor(rule.price / (tonumber(weight or nil) or 1)))",
+        "return rule.price",
+        script="lib/price_of",
+    ),
+    _in_line(
+        "time stands still for those who come",
+        "a tenant that was away has all slots until it has caught up",
+        "      redis.call('HSET', key.stats, 'served:' .. queue, time)\n",
+        "",
+        script="lib/send_ready",
+    ),
+    _in_line(
+        "who comes is next",
+        "a tenant that comes and goes has all slots",
+        "price_of(redis.call('HGET', key.turn .. id, 'weight')) - 1",
+        "0",
+        script="lib/join_line",
+    ),
+    _in_line(
+        "what was at work goes to the end of the line",
+        "a turn whose worker died waits for thousands that came later",
+        "local place = first and now - 2 ^ 50 or redis.call(",
+        "local place = redis.call(",
+        script="lib/join_line",
+    ),
+    _in_line(
+        "a second look loses the place",
+        "a session that waits for long goes to the end of its line, again and again",
+        "'LT', place",
+        "'GT', place",
+        script="lib/join_line",
+    ),
+    _in_line(
+        "a tenant without its place in the rotation",
+        "sessions stand in a line that nobody looks at",
+        "  if not redis.call('ZSCORE', rotation, tenant) then",
+        "  if false then",
+        script="lib/join_line",
+    ),
+    _in_line(
+        "a line stays in the rotation without a session",
+        "after a crowd every turn takes the longer way",
+        "    if another then",
+        "    if session then",
+        script="lib/send_ready",
+    ),
+    _in_line(
+        "whoever stands in a line is dispatched",
+        "a turn that an older worker has dispatched is dispatched twice",
+        "if phase == 'ready' and state == 'queued' and its_queue == queue then",
+        "if phase and state == 'queued' and its_queue == queue then",
+        script="lib/send_ready",
+    ),
+    _in_line(
+        "a broken session stops its line",
+        "one broken record makes all tenants wait for ever",
+        "    return found.err and {} or found",
+        "    return found.err and error(found) or found",
+        script="lib/send_ready",
+    ),
+    _in_line(
+        "as many as there are in one go",
+        "those who wait no more, a million of them, stop everybody",
+        "  for _ = 1, 20 do\n",
+        "  while true do\n",
+        script="lib/send_ready",
+    ),
+    _in_line(
+        "a claim brings out nobody",
+        "slots stay empty until the next sweep",
+        "send_ready(queue, tonumber(free), now)\n",
+        "",
+        script="turn/claim",
+    ),
+    _in_line(
+        "free slots are not told of",
+        "a worker with a hundred free slots fills them one after the other",
+        "send_ready(queue, tonumber(free), now)\n",
+        "send_ready(queue, 0, now)\n",
+        script="turn/claim",
+    ),
+    _in_line(
+        "only a claim brings out others",
+        "when all dispatches are lost, those who wait do so for ever",
+        "for queue in rule.queues:gmatch('%S+') do send_ready(queue, 0, now) end\n",
+        "",
+        script="upkeep/sweep",
+    ),
+    _in_line(
+        "cancelled turns stay in the line",
+        "a crowd of cancelled turns is passed over piece by piece, while others wait",
+        "if phase == 'ready' then leave_line(session, queue) end\n",
+        "",
+        script="turn/cancel",
+    ),
+    _in_line(
+        "erased sessions stay in the line",
+        "an erased session is named in a line",
+        "for queue in rule.queues:gmatch('%S+') do leave_line(session, queue) end\n",
+        "",
+        script="session/erase",
+    ),
+    _in_line(
+        "the last that leaves does not take its tenant along",
+        "after a cancellation every turn takes the longer way",
+        "    redis.call('ZREM', key.rotation .. queue, tenant)\n",
+        "",
+        script="lib/leave_line",
+    ),
+    _in_line(
+        "a lost place is not found again",
+        "a session whose place is lost waits for ever",
+        "  join_line(session, id, queue, now)\n",
+        "",
+        script="lib/stay_ready",
+    ),
+    _in_line(
+        "more stand on a queue than workers have slots",
+        "order among tenants is decided long before a slot is free",
+        "return math.max(few, free) - ",
+        "return 1000 - ",
+        script="lib/room_on",
+    ),
+    _in_line(
+        "the next of a session passes the line",
+        "a tenant with long sessions keeps its slots for ever",
+        "      make_ready(session, id, now, queue)\n",
+        "      dispatch(session, id, now, queue)\n",
+        script="lib/release",
+    ),
+    _in_line(
+        "slots are not counted",
+        "order among tenants is decided long before a slot is free, or slots stay empty",
+        "redis.call('HSET', key.stats, 'standing', math.max(1, math.floor(slots / 16)))",
+        "redis.call('HSET', key.stats, 'standing', 1)",
+        script="upkeep/register_worker",
+    ),
+    in_cut(
+        "the rotation before the line",
+        "after a cut a line stays for ever",
+        "    if session then redis.call('ZREM', line, session) end\n"
+        "    if another then redis.call('ZADD', rotation, time, tenant) else redis.call('ZREM', rotation, tenant) end\n",
+        "    if another then redis.call('ZADD', rotation, time, tenant) else redis.call('ZREM', rotation, tenant) end\n"
+        "    if session then redis.call('ZREM', line, session) end\n",
+        script="lib/send_ready",
+    ),
+    Mutant(
+        "batch has no share",
+        "turns of the queue `batch` never run while turns of `chat` wait",
+        "workers/celery_patches/queue_order.py",
+        "batch_first = self._owed >= 1",
+        "batch_first = False",
+        ("tests/unit/workers/test_queue_order.py",),
+    ),
+    Mutant(
+        "batch saves up its share",
+        "after a quiet night a batch goes before everybody's chats",
+        "workers/celery_patches/queue_order.py",
+        "self._owed = min(1.0, self._owed + self._each)",
+        "self._owed = self._owed + self._each",
+        ("tests/unit/workers/test_queue_order.py",),
+    ),
+)
