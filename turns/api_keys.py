@@ -1,6 +1,6 @@
 """API keys, of which only hashes are kept.
 
-    {"<sha256 of the key, hex>": {"tenant": "acme", "name": "web shop",
+    {"<sha256 of the key, hex>": {"tenant": "acme", "name": "web shop", "weight": 3,
      "limits": {"requests_per_minute": 600, "max_body_bytes": 100000},
      "webhook": {"url": "https://…", "secret": "whsec_…"}}}
 
@@ -20,6 +20,7 @@ from turnstile.turns.errors import SettingError
 from turnstile.turns.hosts import split_url
 
 DEFAULT_TENANT = "default"
+MOST_WEIGHT = 100
 SECRET_PREFIX = "whsec_"  # noqa: S105 - what secrets begin with
 
 _KEY_PREFIX = "tsk_"
@@ -58,6 +59,8 @@ class ApiKey(_Entry):
 
     name: Annotated[str, Field(min_length=1, max_length=200)]
     tenant: Annotated[str, Field(pattern=r"^[A-Za-z0-9._@+~=:-]{1,200}$")] = DEFAULT_TENANT
+    weight: Annotated[int, Field(ge=1, le=MOST_WEIGHT)] = 1
+    """While tenants wait for slots, so many of this key's turns go for each turn of weight 1."""
     limits: Limits = Limits()
     webhook: Webhook | None = None
     role: Literal["tenant", "operator"] = "tenant"
@@ -100,15 +103,20 @@ def secret_bytes(secret: SecretStr) -> bytes:
 
 
 def new_key(
-    name: str, tenant: str = DEFAULT_TENANT, limits: Limits | None = None, webhook_url: str = "", role: str = "tenant"
+    name: str,
+    tenant: str = DEFAULT_TENANT,
+    limits: Limits | None = None,
+    webhook_url: str = "",
+    role: str = "tenant",
+    weight: int = 1,
 ) -> NewKey:
     """Make a key and its entry; with `webhook_url`, a secret to sign with too.
 
     Raises:
-        SettingError: the name, the tenant or the URL has a wrong form.
+        SettingError: the name, the tenant, the URL or the weight has a wrong form.
     """
     webhook = {"url": webhook_url, "secret": new_secret()} if webhook_url else None
-    given = {"name": name, "tenant": tenant, "limits": limits or Limits(), "webhook": webhook, "role": role}
+    given = {"name": name, "tenant": tenant, "weight": weight, "limits": limits or Limits(), "webhook": webhook, "role": role}
     text = _KEY_PREFIX + secrets.token_urlsafe(_KEY_BYTES)
     digest = key_hash(text)
     checked = read_entries(json.dumps({digest: given}, default=lambda limits: limits.model_dump()), "The key")[digest]

@@ -7,7 +7,8 @@ from turnstile.turns.errors import WIRE_MODULE, TurnRefused
 
 TASK = "workers.answer"
 WEBHOOK_TASK = "workers.notify"
-QUEUES = ("chat", "batch")
+CHAT, BATCH = "chat", "batch"
+QUEUES = (CHAT, BATCH)
 WEBHOOK_QUEUE = "webhooks"
 ORIGIN = "turnstile"
 """The origin in the headers of a dispatch."""

@@ -134,6 +134,10 @@ class Settings(BaseModel):
     )
 
     concurrency: Annotated[int, Field(ge=1, le=10_000)] = Field(100, description="Turns that one worker process runs at once.")
+    batch_share: Annotated[float, Field(ge=0.01, le=0.5)] = Field(
+        0.2,
+        description="Share of the dispatches that a worker takes from the queue `batch` while turns wait in `chat` as well.",
+    )
     shutdown_seconds: Annotated[float, Field(ge=0, le=3_600)] = Field(
         8, description="Time that running turns get to finish after SIGTERM before they are returned to the queue."
     )

@@ -36,7 +36,12 @@ def configuration(chosen: Settings) -> dict[str, Any]:
         "broker_url": url,
         "broker_use_ssl": address.security(),
         # The sweep repeats a lost dispatch, so Celery need not track deliveries.
-        "broker_transport_options": {**transport, **queues, "ack_emulation": False},
+        "broker_transport_options": {
+            **transport,
+            **queues,
+            "ack_emulation": False,
+            "queue_order_strategy": "turnstile.workers.celery_patches.queue_order:ChatFirst",
+        },
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
         # Redis refuses every write during a failover: wait, do not exit.

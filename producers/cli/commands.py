@@ -299,6 +299,13 @@ def demo() -> None:
 @main.command()
 @click.argument("name")
 @click.option("--tenant", default="default", show_default=True, help="The tenant whose sessions the key can use.")
+@click.option(
+    "--weight",
+    type=click.IntRange(1, 100),
+    default=1,
+    show_default=True,
+    help="Turns for each of another tenant, while both wait.",
+)
 @click.option("--requests-per-minute", "per_minute", type=click.IntRange(min=1), help="Rate limit. Unset: none.")
 @click.option("--max-body-bytes", type=click.IntRange(min=1), help="Largest request. Unset: TURNSTILE_MAX_BODY_BYTES.")
 @click.option(

@@ -12,8 +12,8 @@ from turnstile.turns.states import State
 from turnstile.turns.store.holds import HeldSession
 from turnstile.turns.turn import Record
 
-MOMENTS = frozenset({"called", "since", "grace", "patience", "set_back_from", "swept"})
-"""Fields beside the counters: times in ms that only the scripts use."""
+MOMENTS = frozenset({"called", "since", "grace", "patience", "set_back_from", "swept", "standing"})
+"""Fields beside the counters: times in ms, and a bound, that only the scripts use."""
 
 
 def record_json(record: Record) -> dict[str, Any]:

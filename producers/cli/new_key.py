@@ -15,13 +15,15 @@ def make(
     terminal: "Terminal",
     name: str,
     tenant: str,
+    weight: int,
     per_minute: int | None,
     max_body_bytes: int | None,
     webhook_url: str,
     role: str,
 ) -> None:
     """Make a key, and show it with its entry. Raises SettingError if a parameter is wrong."""
-    key = new_key(name, tenant, Limits(requests_per_minute=per_minute, max_body_bytes=max_body_bytes), webhook_url, role)
+    limits = Limits(requests_per_minute=per_minute, max_body_bytes=max_body_bytes)
+    key = new_key(name, tenant, limits, webhook_url, role, weight)
     entry = {key.digest: key.entry}
     if not terminal.as_json:
         terminal.result(key.text, None)

@@ -129,7 +129,7 @@ def violations(scene: Scene, *, erased: bool = False) -> Iterator[str]:
     for session in {record["session"] for record in records.values()}:
         mine = [id for id, record in records.items() if record["session"] == session]
         yield from _of_history(scene, session, {id: records[id] for id in mine}, erased=erased)
-    for kind in ("due", "session:*", "mailbox:*", "owned:*", "open", "held"):
+    for kind in ("due", "session:*", "mailbox:*", "owned:*", "open", "held", "ready:*", "rotation:*"):
         if left := client.keys(f"{keys.prefix}{kind}"):
             yield f"left over: {left}"
     yield from _of_counters(scene, Counter(record["state"] for record in records.values()), erased=erased)

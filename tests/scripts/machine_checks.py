@@ -5,6 +5,7 @@ from hypothesis.stateful import invariant
 from tests.scripts.graph_steps import GRAPH, after_calls, knower
 from tests.scripts.machine_model import SESSIONS, Model
 from tests.scripts.scene import answered, dangling, pair
+from turnstile.turns.celery_message import QUEUES
 from turnstile.turns.states import State
 from turnstile.turns.store.steps import Place
 
@@ -22,6 +23,8 @@ class Checked(Model):
         self._the_counters_add_up()
         self._workers_own_what_they_hold()
         self._the_next_attempt_finds_what_was_kept()
+        if not self.turns.cuts:
+            self._who_is_ready_stands_in_the_line()
 
     def _each_session_stands_where_the_model_has_it(self) -> None:
         for name, session in self.sessions.items():
@@ -39,7 +42,8 @@ class Checked(Model):
                 continue
             head = session.asking if session.held else session.line[0]
             assert head
-            assert (seat["head"], seat["phase"]) == (head.id, session.phase)
+            assert seat["head"] == head.id
+            assert seat["phase"] == session.phase or (session.phase, seat["phase"]) == ("dispatched", "ready")
             assert seat.get("held", "") == (session.asking.id if session.asking else "")
             running = session.phase == "running"
             if running or not self.turns.cuts:
@@ -105,6 +109,21 @@ class Checked(Model):
                 expected = after_calls(kept.calls, kept.known.get(knower(turn.id, {"answers": turn.answers}), ""))
                 assert self.turns.read_checkpoint(turn.id, Place(turn.thread, GRAPH)) == expected
 
+    def _who_is_ready_stands_in_the_line(self) -> None:
+        lines: dict[str, set[str]] = {}
+        for name, session in self.sessions.items():
+            if session.line and self._ready(name):
+                tenant = name.rpartition("/")[0]
+                lines.setdefault(f"{session.line[0].options.queue}:{tenant}", set()).add(name)
+        keys = self.scene.keys
+        found = {
+            key.removeprefix(keys.ready()): set(self.client.zrange(key, 0, -1)) for key in self.client.keys(keys.ready("*"))
+        }
+        assert found == lines
+        for queue in QUEUES:
+            tenants = {line.partition(":")[2] for line in lines if line.startswith(f"{queue}:")}
+            assert set(self.client.zrange(keys.rotation(queue), 0, -1)) == tenants
+
     def teardown(self) -> None:
         """Whatever has happened: sweeps and claims bring every accepted turn to its end, in order."""
         if not hasattr(self, "turns"):
@@ -117,6 +136,8 @@ class Checked(Model):
                 assert self.scene.complete(claim) is State.COMPLETED
                 session.history += [*answered(claim), *pair(claim.id)]
                 self._end(session.line[0], State.COMPLETED)
+        self.client.delete(*QUEUES)
+        self.turns.sweep()
         self.all_is_as_the_model_has_it()
         self.scene.assert_idle(*SESSIONS)
         while self.turns.sweep_erased():

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import redis
+from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize
 
 from tests.scripts.cutting import cut, in_pieces
@@ -108,10 +109,12 @@ class Model(RuleBasedStateMachine):
 
     url: ClassVar[str]
 
-    @initialize()
-    def start(self) -> None:
+    @initialize(standing=st.sampled_from((1, 8)))
+    def start(self, standing: int) -> None:
         self.client: Any = redis.Redis.from_url(self.url, decode_responses=True)
         self.client.flushdb()
+        # With one that stands on a queue, others are ready; the model does not tell ready from dispatched.
+        self.client.hset("turnstile:stats", "standing", standing)
         # Time passes when a rule says so, and not because the machine is slow.
         slow = {"lease_seconds": 3_600, "dispatch_grace_seconds": 3_600}
         self.turns = Faltering(Settings(redis_url=self.url, max_attempts=CHANCES, history_ttl=600, **slow))
@@ -184,7 +187,7 @@ class Model(RuleBasedStateMachine):
         self.scene.make_due(session)
         if home.held or (home.line and home.phase == "running"):
             self.client.hset(self.scene.keys.session(session), "lease", 1)
-        dispatches = self._dispatches(home)
+        dispatches, ready = self._dispatches(home), self._ready(session)
         done = self.turns.sweep()
         assert done.seen == (0 if home.idle else 1)
         if home.held:
@@ -204,6 +207,8 @@ class Model(RuleBasedStateMachine):
             assert done.recovered == 1
             self._move(head, State.QUEUED)
             home.phase = "dispatched"
+        elif ready:
+            assert done.redispatched == 0
         else:
             assert done.redispatched == self._dispatches(home) - dispatches
 
@@ -257,6 +262,17 @@ class Model(RuleBasedStateMachine):
                 session.phase = "held"
         session.line.remove(turn)
 
+    def _ready(self, name: str) -> bool:
+        """Return whether the session's head waits in its tenant's line."""
+        return self.scene.seat(name).get("phase") == "ready"
+
+    def _bring_out(self, name: str) -> None:
+        """See to it that a ready head is dispatched: those that stand before it are lost, and the sweep sends the next."""
+        while self._ready(name):
+            self.client.delete(*QUEUES)
+            self.scene.make_due(name)
+            self.turns.sweep()
+
     def _take(self, name: str) -> Claim:
         """See to it that the session's head runs, and return its owner's claim."""
         session = self.sessions[name]
@@ -267,6 +283,7 @@ class Model(RuleBasedStateMachine):
         if session.phase == "delayed":
             self._pass_time(name)
         if session.phase == "dispatched":
+            self._bring_out(name)
             turn, nonce = session.line[0], f"n{next(self.numbers)}"
             self._claimed(turn, session, self.turns.claim(turn.id, "w1", nonce), nonce)
         return next(claim for claim in self.claims if claim.session == name and self._owns(claim))

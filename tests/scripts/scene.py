@@ -80,6 +80,10 @@ class Scene:
         raw = self.client.rpop(name)
         return None if raw is None else str(json.loads(raw)["headers"]["id"])
 
+    def let_stand(self, count: int) -> None:
+        """Let so many dispatches stand on a queue while no slot is known to be free."""
+        self.client.hset(self.keys.stats, "standing", count)
+
     def claim(self, id: str, worker: str = "w1") -> Claim:
         """Claim a turn; it must be there to be claimed."""
         claim = self.turns.claim(id, worker, f"n{next(self._nonces)}")

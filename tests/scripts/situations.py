@@ -3,6 +3,7 @@
 from tests.scripts import (
     situations_of_batches,
     situations_of_holds,
+    situations_of_lines,
     situations_of_steps,
     situations_of_turns,
     situations_of_upkeep,
@@ -14,6 +15,7 @@ __all__ = [
     "Situation",
     "situations_of_batches",
     "situations_of_holds",
+    "situations_of_lines",
     "situations_of_steps",
     "situations_of_turns",
     "situations_of_upkeep",

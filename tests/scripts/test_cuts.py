@@ -49,6 +49,7 @@ def test_a_cut_changes_nothing_in_the_end(situation: Situation, again: bool, red
 
 
 def test_no_reader_takes_an_end_for_whole_that_is_cut_short(scene: Scene) -> None:
+    scene.let_stand(50)
     for writes in numbers():
         scene.submit(f"t{writes}", session=f"s{writes}")
         claim = scene.claim(f"t{writes}")

@@ -176,14 +176,14 @@ class Turns(Checked):
         id = self.popped[-1 - pick % len(self.popped)]
         if not keep:
             self.popped.remove(id)
-        nonce = f"n{next(self.numbers)}"
+        nonce, turn = f"n{next(self.numbers)}", self.known.get(id)
+        ready = turn is not None and self._ready(turn.session)
         reply = self.turns.claim(id, worker, nonce)
-        turn = self.known.get(id)
         if turn is None:
             assert reply in ("unknown", "stale")
             return
         session = self.sessions[turn.session]
-        if turn not in session.line[:1] or session.phase != "dispatched":
+        if turn not in session.line[:1] or session.phase != "dispatched" or ready:
             assert reply == "stale"
             return
         self._claimed(turn, session, reply, nonce)

@@ -70,6 +70,7 @@ def test_the_worker_s_own_list_lives_as_long_as_it_renews(scene: Scene) -> None:
 
 
 def test_thousands_at_once(scene: Scene) -> None:
+    scene.let_stand(2_000)
     claims = []
     for number in range(2_000):
         scene.submit(f"t{number}", session=f"s{number}")

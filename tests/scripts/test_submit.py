@@ -144,6 +144,7 @@ def test_counters_and_the_due_entry(scene: Scene) -> None:
 
 
 def test_many_sessions_at_once(scene: Scene, server: EmbeddedServer) -> None:
+    scene.let_stand(50)
     for number in range(50):
         scene.submit(f"t{number}", session=f"s{number}")
     assert scene.queue() == [f"t{number}" for number in range(50)]

@@ -80,6 +80,7 @@ def test_a_dispatch_that_later_ones_have_passed_is_sent_again(scene: Scene) -> N
 
 def test_a_doubled_dispatch_makes_no_others_look_lost(scene: Scene) -> None:
     """One worker has a dispatch in hand while others overtake it; it is sent again, and then both copies are claimed."""
+    scene.let_stand(50)
     for number in range(50):
         scene.submit(f"t{number}", session=f"s{number}")
     held = str(scene.pop())
@@ -94,6 +95,7 @@ def test_a_doubled_dispatch_makes_no_others_look_lost(scene: Scene) -> None:
 
 
 def test_a_whole_queue_that_is_lost_is_sent_again_at_once(scene: Scene) -> None:
+    scene.let_stand(50)
     scene.start("z", session="s0")
     for number in range(20):
         scene.submit(f"t{number}", session=f"s{number}")

@@ -162,6 +162,8 @@ class Crowd:
             keys.webhooks,
             keys.due,
             keys.heard,
+            *(keys.rotation(queue) for queue in QUEUES),
+            *(keys.ready(f"{queue}:{tenant}") for queue in QUEUES for tenant in ("", "t1")),
             keys.erased("earlier"),
         ):
             self.client.copy(keys.turns("crowd"), key, replace=True)
@@ -200,7 +202,7 @@ class Crowd:
     def as_usual(self) -> None:
         """Let the workers have been heard all the time, so that those who are silent are dead."""
         now = round(self.turns.now() * 1000)
-        self.client.hset(self.keys.stats, mapping={"called": now, "since": 1, "grace": 0, "patience": 1})
+        self.client.hset(self.keys.stats, mapping={"called": now, "since": 1, "grace": 0, "patience": 1, "standing": MANY})
         self.client.zadd(self.keys.heard, {"living": now})
 
 

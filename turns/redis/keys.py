@@ -118,6 +118,14 @@ class Keys:
         """ZSET session → ms: when to look at it again; every session that is not idle has one entry."""
         return f"{self.prefix}due"
 
+    def ready(self, line: str = "") -> str:
+        """ZSET session → place: a tenant's sessions that may run and wait for a slot; a line for each queue, `chat:acme`."""
+        return f"{self.prefix}ready:{line}"
+
+    def rotation(self, queue: str = "") -> str:
+        """ZSET tenant → time: the tenants with a line at a queue; the one that has used the least time is next."""
+        return f"{self.prefix}rotation:{queue}"
+
     @property
     def audit(self) -> str:
         """STRING: set while no worker need look for sessions that lack their due entry."""

@@ -19,6 +19,10 @@ _SILENCE_MS = 2_000
 _REPAIR_MS = 60_000
 # Dispatches that stand before one in its queue push its second look back by this much each.
 _PACE_MS = 5
+# Dispatches that may stand on a queue, as long as no worker has told how many slots there are.
+_STANDING = 8
+# The time in the rotation that one turn of weight 1 takes.
+_PRICE = 10_000
 # A worker that was not seen for so long is not at work, whatever its connection seems to be.
 _ABSENCE_MS = 20_000
 MOST_FIELDS = 10_000
@@ -152,6 +156,8 @@ def key_names(keys: Keys) -> dict[str, str]:
         "history": keys.history(),
         "queue": keys.queue(),
         "celery_result": keys.celery_result(),
+        "ready": keys.ready(),
+        "rotation": keys.rotation(),
         "due": keys.due,
         "failed": keys.failed,
         "open": keys.open,
@@ -182,6 +188,8 @@ def _rules(settings: Settings) -> dict[str, int | str]:
         "grace": _ms(settings.dispatch_grace_seconds),
         "pace": _PACE_MS,
         "repair": _REPAIR_MS,
+        "standing": _STANDING,
+        "price": _PRICE,
         "hold": _ms(settings.hold_seconds),
         "patience": _ms(settings.lease_seconds),
         "longest_retry": _ms(settings.retry_max_seconds),

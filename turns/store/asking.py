@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any
 
 from turnstile.turns.answers import encode_answered
+from turnstile.turns.api_keys import MOST_WEIGHT
 from turnstile.turns.bounds import MOST_CONTENT_BYTES
 from turnstile.turns.errors import CallNotOpen, InvalidTurn, TurnNotEnded
 from turnstile.turns.file_urls import check_urls
@@ -41,8 +42,11 @@ class Asking(Runner):
         *,
         reply: bool = False,
         when_held: str | None = None,
+        weight: int = 1,
     ) -> Call[Submitted]:
         """Accept a turn. `reply`: its end is also written where a plain Celery app waits for it.
+
+        While tenants wait for slots, `weight` of this one's turns go for each of a tenant with 1.
 
         With `options.answers` it answers the open calls of its session, and goes before all that wait there. The same answers
         under another id are the same turn, which the result tells. `when_held` (`queue`, `reject`, `close`) is for a turn
@@ -55,7 +59,8 @@ class Asking(Runner):
         """
         check_turn(id)
         check_session(session)
-        turn = {"id": id, "session": session, "reply": _flag(reply), **self._asked(session, question, options)}
+        turn = {"id": id, "session": session, "reply": _flag(reply), "weight": _weight(weight)}
+        turn |= self._asked(session, question, options)
         held = self._held(options, when_held)
         if held == _QUEUED:
             return script_call("submit", partial(SUBMITTED, self.settings, id, session), **turn)
@@ -71,6 +76,7 @@ class Asking(Runner):
         options: Options = _DEFAULTS,
         *,
         when_held: str | None = None,
+        weight: int = 1,
     ) -> Call[Submitted]:
         """Accept a turn that follows turn `previous`: in its session, or, when it is not the last there, in a new session
         `branch` with the history up to it. The result tells the session.
@@ -86,7 +92,8 @@ class Asking(Runner):
         """
         check_turn(id)
         check_session(branch)
-        turn = {"id": id, "previous": previous, "branch": branch, "reply": "", **self._asked(previous, question, options)}
+        turn = {"id": id, "previous": previous, "branch": branch, "reply": "", "weight": _weight(weight)}
+        turn |= self._asked(previous, question, options)
         read = partial(FOLLOWED, self.settings, id, previous)
         return script_call("follow", read, **turn, **self._held(options, when_held))
 
@@ -183,6 +190,13 @@ class Asking(Runner):
 
 def _flag(value: bool) -> str:
     return "1" if value else ""
+
+
+def _weight(weight: int) -> str:
+    """Return the weight of a turn as scripts have it; most have the least, and none is stored."""
+    if not 1 <= weight <= MOST_WEIGHT:
+        raise InvalidTurn(f"`weight` must be between 1 and {MOST_WEIGHT}.", param="weight")
+    return "" if weight == 1 else str(weight)
 
 
 def _state(_: str, state: bytes) -> State:

@@ -114,7 +114,10 @@ class Upkeep(Runner):
 
     @operation
     def stats(self) -> Call[dict[str, int]]:
-        """Return the counters, by name; `open` is how many turns have not ended, `failed` how many failed and stayed so."""
+        """Return the counters, by name; `open` is how many turns have not ended, `failed` how many failed and stayed so.
+
+        `ready:chat` is how many wait in tenants' lines for the queue `chat`.
+        """
         return script_call("stats", lambda reply: totals(_read_counts(reply)))
 
     @operation

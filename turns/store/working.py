@@ -71,10 +71,13 @@ class Working(Runner):
     """Operations on turns for those who answer."""
 
     @operation
-    def claim(self, id: str, worker: str, nonce: str) -> Call[Claim | str]:
-        """Take a dispatched turn; `stale` when it is not this one's time, `unknown` when there is no such turn."""
+    def claim(self, id: str, worker: str, nonce: str, free: int = 0) -> Call[Claim | str]:
+        """Take a dispatched turn; `stale` when it is not this one's time, `unknown` when there is no such turn.
+
+        `free`: slots of the worker that are free beside this one; dispatches may wait for them.
+        """
         window = {"window": self.settings.window_messages, "window_bytes": self.settings.window_bytes}
-        return script_call("claim", partial(_CLAIM, id), id=id, worker=worker, nonce=nonce, **window)
+        return script_call("claim", partial(_CLAIM, id), id=id, worker=worker, nonce=nonce, free=free, **window)
 
     @operation
     def renew(self, worker: str, held: Sequence[Claim]) -> Call[list[str]]:

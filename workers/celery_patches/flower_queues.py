@@ -13,6 +13,7 @@ from kombu.transport.redis import Channel
 
 from turnstile.turns.redis.connection import connect_async, server_url
 from turnstile.turns.settings import settings
+from turnstile.turns.store.turns import AsyncTurnStore
 
 _Channel: Any = Channel  # its stubs leave these out
 _SUFFIXES = ("", *(f"{_Channel.sep}{step}" for step in _Channel.priority_steps if step))
@@ -25,14 +26,16 @@ class Queues:
         self._prefix = broker_options.get("global_keyprefix", "")
 
     async def queues(self, names: Iterable[str]) -> list[dict[str, Any]]:
-        """Return the name and the number of messages of each queue, all priorities together."""
-        names = list(names)
+        """Return the name and the number of messages of each queue: all priorities, and what waits in tenants' lines for it."""
+        names, ready = list(names), await AsyncTurnStore(settings()).stats()
         pipeline = connect_async(server_url(settings())).pipeline(transaction=False)
         for name in names:
             for suffix in _SUFFIXES:
                 pipeline.llen(f"{self._prefix}{name}{suffix}")
         lengths = iter(await pipeline.execute())
-        return [{"name": name, "messages": sum(next(lengths) for _ in _SUFFIXES)} for name in names]
+        return [
+            {"name": name, "messages": sum(next(lengths) for _ in _SUFFIXES) + ready.get(f"ready:{name}", 0)} for name in names
+        ]
 
 
 def show_in_flower() -> None:

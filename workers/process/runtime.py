@@ -53,7 +53,7 @@ class Runtime:
         self._leases = LeaseKeeper(self._store, self.name)
         self._renewal = LeaseRenewal(settings, self._leases)
         self._heartbeat = Heartbeat(self._store, self.name, concurrency)
-        self._turns = Turns(self._store, self._leases, self._heartbeat, show_step)
+        self._turns = Turns(self._store, self._leases, self._heartbeat, concurrency, show_step)
         self._webhooks: WebhookSender | None = None
         self._services: list[asyncio.Task[None]] = []
         self._resources = AsyncExitStack()

@@ -32,12 +32,13 @@ class Turns:
     """The turns at work on one event loop, where all methods are called."""
 
     def __init__(
-        self, store: AsyncTurnStore, leases: LeaseKeeper, heartbeat: Heartbeat, show_step: ShowStep | None = None
+        self, store: AsyncTurnStore, leases: LeaseKeeper, heartbeat: Heartbeat, slots: int, show_step: ShowStep | None = None
     ) -> None:
         self.chains: Mapping[str, AnyChain] = {}
         self._store = store
         self._leases = leases
         self._heartbeat = heartbeat
+        self._slots = slots
         self._show_step = show_step
         self._working: set[asyncio.Task[Any]] = set()
         self._draining = False
@@ -50,7 +51,9 @@ class Turns:
         if not await self._heartbeat.accepted():
             return Report(STALE)
         nonce = secrets.token_hex(8)
-        claim = await insist(lambda: self._store.claim(id, self._leases.worker, nonce), lambda: not self._draining)
+        claim = await insist(
+            lambda: self._store.claim(id, self._leases.worker, nonce, self._free()), lambda: not self._draining
+        )
         if isinstance(claim, str):
             return Report(STALE)
         attempt = Attempt(claim, self.chains.get(claim.chain or ""), self._store, self._step)
@@ -58,6 +61,10 @@ class Turns:
             attempt.drain()
         with self._leases.hold(attempt):
             return await attempt.run()
+
+    def _free(self) -> int:
+        """Return how many slots can take another turn."""
+        return 0 if self._draining else max(0, self._slots - len(self._working))
 
     def _step(self, turn: str, name: str) -> None:
         if self._show_step:

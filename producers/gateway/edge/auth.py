@@ -66,7 +66,7 @@ class Authenticator:
         id, key = self._identify(headers.get(b"authorization", ""))
         if (key.role == "operator") != (scope["path"] == _OPERATORS):
             raise _forbidden(key)
-        scope[CALLER] = Caller("" if key.tenant == DEFAULT_TENANT else key.tenant, id)
+        scope[CALLER] = Caller("" if key.tenant == DEFAULT_TENANT else key.tenant, id, key.weight)
         scope[MAX_BODY_BYTES] = min(self._max_bytes, key.limits.max_body_bytes or self._max_bytes)
         return await self._count(id, key)
 

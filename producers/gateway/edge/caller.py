@@ -25,6 +25,8 @@ class Caller:
     tenant: str = ""
     api_key: str = ""
     """The id of the API key that was used."""
+    weight: int = 1
+    """That key's weight against other tenants."""
 
     def session(self, name: str, param: str = "conversation") -> str:
         """Return the session that this caller calls `name`. Raises ApiError if no session can have this name."""

@@ -1,14 +1,15 @@
--- create_turn(id, session, queue, question, options, stream, reply, fingerprint, now, held, thread) → place. Accept a turn: its place comes
+-- create_turn(id, session, queue, question, options, stream, reply, fingerprint, weight, now, held, thread) → place. Accept a turn: its place comes
 -- first, which means nothing without the record; with the record it is accepted, and runs even should nothing follow. With `held` it
 -- answers the open calls of that turn, in the same `thread`, and goes before all that wait.
-local function create_turn(id, session, queue, question, options, stream, reply, fingerprint, now, held, thread)
-  local turns = key.turns .. session
+local function create_turn(id, session, queue, question, options, stream, reply, fingerprint, weight, now, held, thread)
+  local turns, more = key.turns .. session, held and { 'answers', held, 'thread', thread } or {}
+  if weight ~= '' then more[#more + 1], more[#more + 2] = 'weight', weight end
   local place, sent = enqueue(session, id, now, queue, held)
   -- An id whose record has expired begins anew: its old events would end where the new ones begin.
   redis.call('UNLINK', key.events .. id)
   redis.call('HSET', key.turn .. id, 'session', session, 'queue', queue, 'question', question, 'options', options,
     'stream', stream, 'reply', reply, 'fingerprint', fingerprint, 'state', 'queued', 'created', now, 'attempts', 0, 'forgiven', 0,
-    'place', place, 'dispatches', sent and 1 or 0, unpack(held and { 'answers', held, 'thread', thread } or {}))
+    'place', place, 'dispatches', sent and math.min(sent, 1) or 0, unpack(more))
   redis.call('ZADD', key.open, now, id)
   redis.call('ZADD', turns, now, id)
   -- Others may keep records for longer than this process would; as long as one is there, its session can be erased by this list.
@@ -17,6 +18,6 @@ local function create_turn(id, session, queue, question, options, stream, reply,
   end
   if redis.call('PEXPIRE', turns, rule.failed_ttl, 'GT') == 0 then redis.call('PEXPIRE', turns, rule.failed_ttl, 'NX') end
   redis.call('HINCRBY', key.stats, 'accepted{queue="' .. queue .. '"}', 1)
-  if sent then send_dispatch(session, id, queue, sent) end
+  if sent then set_off(session, id, queue, sent, now) end
   return place
 end

@@ -1,6 +1,6 @@
 -- enqueue(session, id, now, queue, answers) → place sent. At the head when the session is idle, or when the turn answers its open calls
--- (0, and the number of the dispatch that is to be sent), else behind those who wait (1 and up). A place that a script left that was
--- cut short is taken over.
+-- (0, and the number under which it is to set off), else behind those who wait (1 and up). A place that a script left that was cut
+-- short is taken over.
 local function enqueue(session, id, now, queue, answers)
   local head, mailbox = redis.call('HGET', key.session .. session, 'head'), key.mailbox .. session
   local place, sent = 0, nil

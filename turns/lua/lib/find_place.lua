@@ -6,6 +6,6 @@ local function find_place(id, session, state, queue, now)
   if place then return place + 1 end
   local sent
   place, sent = enqueue(session, id, now, queue)
-  if sent then send_dispatch(session, id, queue, sent) end
+  if sent then set_off(session, id, queue, sent, now) end
   return place
 end

@@ -2,7 +2,7 @@
 -- one can be due; which queues are empty. When the clock has been set back, as many sessions that are due after that moment: the
 -- other clock has put them off.
 local function overdue(now, limit, set_back_from)
-  local before, empty = 0, {}
+  local before, empty = redis.call('ZCARD', key.due), {}
   for queue in rule.queues:gmatch('%S+') do
     empty[queue] = redis.call('LLEN', key.queue .. queue) == 0
     before = math.max(before, dispatches_ahead(queue, redis.call('HGET', key.stats, 'sent:' .. queue) or 0))

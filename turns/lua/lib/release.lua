@@ -1,4 +1,4 @@
--- release(session, now). The head is done: the next turn's dispatch goes out, or the session falls idle. What stands in the mailbox
+-- release(session, now). The head is done: the next turn may run, or the session falls idle. What stands in the mailbox
 -- and does not wait any more is passed over, 20 turns in one go: then the sweep, for which the head that has ended stays, goes on.
 local function release(session, now)
   local mailbox = key.mailbox .. session
@@ -14,7 +14,7 @@ local function release(session, now)
     if state == 'queued' then
       -- It leaves the mailbox last: a turn that stands in two places runs once, one that stands nowhere never would.
       keep_history(session, true)
-      dispatch(session, id, now, queue)
+      make_ready(session, id, now, queue)
       redis.call('LPOP', mailbox)
       return
     end

@@ -3,9 +3,10 @@
 -- the rest. Of the turns that have ended, one piece is removed now, the others by sweeps. Keys of another type go, too.
 -- FLAGS  allow-oom
 -- WORK   250,000 steps: 10,000 turns wait at most, and one piece of those that have ended is removed
--- KEYS   turns:<session> session:<session> mailbox:<session> turn:<id>… events:<id>… owned:<worker> due stats failed open
---        message_store:<session> conversation:<session> celery-task-meta-<id>… webhook:<id>… undelivered erasures
---        erased:<number>… steps:<thread>… held answered:<session>; channels orders:<worker> wake:<id>
+-- KEYS   turns:<session> session:<session> mailbox:<session> turn:<id>… events:<id>… owned:<worker> due stats failed
+--        open message_store:<session> conversation:<session> celery-task-meta-<id>… webhook:<id>… undelivered
+--        erasures erased:<number>… steps:<thread>… held answered:<session> ready:<line>… rotation:<queue>; channels
+--        orders:<worker> wake:<id>
 -- ARGV   session
 -- RETURN turns messages: how many of each are gone; of more turns than a piece, those count too whose records had expired
 local session_key, mailbox, turns, now = key.session .. session, key.mailbox .. session, key.turns .. session, clock()
@@ -39,5 +40,6 @@ redis.call('UNLINK', turns, history, session_key, mailbox, key.conversation .. s
 if thread then redis.call('UNLINK', key.steps .. thread) end
 redis.call('ZREM', key.due, session)
 redis.call('ZREM', key.held, session)
+for queue in rule.queues:gmatch('%S+') do leave_line(session, queue) end
 remove_erased()
 return { gone, messages }

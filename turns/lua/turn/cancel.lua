@@ -4,11 +4,12 @@
 -- WORK   22,000 steps: a mailbox is read twice
 -- KEYS   turn:<id> turns:<session> session:<session> mailbox:<session> owned:<worker> due stats failed open
 --        events:<id> webhook:<id> webhooks undelivered message_store:<session> conversation:<session>
---        celery-task-meta-<id> held <queue> steps:<thread>; channels orders:<worker> wake:<id>
+--        celery-task-meta-<id> held <queue> ready:<line>… rotation:<queue> steps:<thread>; channels orders:<worker>
+--        wake:<id>
 -- ARGV   id revoked
 -- RETURN cancelled | ended state | unknown
 local turn, now = key.turn .. id, clock()
-local session, state = unpack(redis.call('HMGET', turn, 'session', 'state'))
+local session, state, queue = unpack(redis.call('HMGET', turn, 'session', 'state', 'queue'))
 if not session or is_erased(id, session, state) then return { 'unknown' } end
 if state ~= 'queued' and state ~= 'running' then
   leave_mailbox(session, id)
@@ -16,12 +17,13 @@ if state ~= 'queued' and state ~= 'running' then
   return { 'ended', state }
 end
 
-local head, worker, held = unpack(redis.call('HMGET', key.session .. session, 'head', 'worker', 'held'))
+local head, worker, held, phase = unpack(redis.call('HMGET', key.session .. session, 'head', 'worker', 'held', 'phase'))
 end_turn(id, session, now, 'cancelled', { revoked = revoked ~= '' and revoked or nil }, {})
 if head ~= id then
   leave_mailbox(session, id)
   return { 'cancelled' }
 end
+if phase == 'ready' then leave_line(session, queue) end
 if worker then
   redis.call('PUBLISH', key.orders .. worker, id)
   redis.call('SREM', key.owned .. worker, session)

@@ -3,20 +3,21 @@
 -- An attempt counts from the last writes on: a claim that is cut short before them costs no chance.
 -- FLAGS  allow-oom
 -- WORK   24,000 steps, and 2 for each of window: a turn may want 10,000 messages, a long exchange take 1,000 more than a window
--- KEYS   turn:<id> turns:<session> session:<session> mailbox:<session> owned:<worker> due stats failed open events:<id>
---        message_store:<session> conversation:<session> webhook:<id> webhooks undelivered celery-task-meta-<id>
---        held <queue> steps:<thread>; channel wake:<id>
--- ARGV   id worker nonce window window_bytes
+-- KEYS   turn:<id> turns:<session> session:<session> mailbox:<session> owned:<worker> due stats failed open
+--        events:<id> message_store:<session> conversation:<session> webhook:<id> webhooks undelivered
+--        celery-task-meta-<id> held <queue> ready:<line>… rotation:<queue> steps:<thread>; channel wake:<id>
+-- ARGV   id worker nonce window window_bytes free: slots of the worker that are free beside this one
 -- RETURN claimed session token attempt attempts_left sequence question options stream created started now
 --        readable cut thread origin spent window… | stale | unknown
 local turn, owned, now = key.turn .. id, key.owned .. worker, clock()
-
 local session, queue, state, attempts, forgiven, dispatches, began, last, stream, question, options, created, thread, spent =
   unpack(redis.call('HMGET', turn, 'session', 'queue', 'state', 'attempts', 'forgiven', 'dispatches', 'started', 'sequence', 'stream',
     'question', 'options', 'created', 'thread', 'spent'))
 if not session then return { 'unknown' } end
 local session_key, history = key.session .. session, key.history .. session
 local head, phase, sent, owner, since = unpack(redis.call('HMGET', session_key, 'head', 'phase', 'sent', 'owner', 'since'))
+-- The dispatch has left its queue, whatever it was good for: there is room for those who wait.
+send_ready(queue, tonumber(free), now)
 if head ~= id then return { 'stale' } end
 if state ~= 'queued' and state ~= 'running' then
   complete_and_release(id, session, now)

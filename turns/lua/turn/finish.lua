@@ -1,10 +1,10 @@
 -- End a turn: record, history, final event, counters, and the release of the next turn, all in one; only the owner may.
 -- A repeat by the same owner gets the first outcome again, and completes what was cut short.
 -- FLAGS  allow-oom
--- WORK   1,500 steps, and 1,010 for each of elements: those of an end that was cut short are looked for
+-- WORK   3,500 steps, and 1,010 for each of elements: those of an end that was cut short are looked for
 -- KEYS   turn:<id> turns:<session> session:<session> mailbox:<session> owned:<worker> due stats failed open
 --        events:<id> message_store:<session> conversation:<session> celery-task-meta-<id> webhook:<id> webhooks
---        undelivered held <queue> steps:<thread>; channel wake:<id>
+--        undelivered held <queue> ready:<line>… rotation:<queue> steps:<thread>; channel wake:<id>
 -- ARGV   id token state answer output usage model code message detail left_out after text calls closing queue chain model_calls tokens_in tokens_out
 --        elements…: `calls` that stay open hold the session, and `closing` is kept for them; the last five are counted
 -- RETURN finished state | replay state | superseded | unreadable

@@ -3,9 +3,9 @@
 -- its id.
 -- WORK   12,000 steps: a mailbox is read, or a branch takes 100 messages along
 -- KEYS   turn:<id>… turns:<session> session:<session> mailbox:<session> message_store:<session>
---        conversation:<session> due stats open held answered:<session> failed events:<id> celery-task-meta-<id> webhook:<id>
---        undelivered steps:<thread> <queue>; channel wake:<id>
--- ARGV   id previous branch queue question options stream reply fingerprint answered when_held: the last two as `submit_held` has them
+--        conversation:<session> due stats open held answered:<session> failed events:<id> celery-task-meta-<id>
+--        webhook:<id> undelivered steps:<thread> <queue> ready:<line>… rotation:<queue>; channel wake:<id>
+-- ARGV   id previous branch queue question options stream reply fingerprint weight answered when_held: the last two as `submit_held` has them
 -- RETURN accepted place session | again state place session | same turn state session | conflict | unknown | unended
 --        | full_session | full_history | full | held | unfit reason call
 local now = clock()
@@ -54,4 +54,4 @@ elseif answered == '' then
   held = nil
 end
 if held then redis.call('SET', key.answered .. session, fingerprint .. ' ' .. id, 'PX', rule.result_ttl) end
-return { 'accepted', create_turn(id, session, queue, question, options, stream, reply, fingerprint, now, held, thread), session }
+return { 'accepted', create_turn(id, session, queue, question, options, stream, reply, fingerprint, weight, now, held, thread), session }

@@ -1,8 +1,8 @@
 -- Give a running turn back: to be tried again after a delay, or at once at another worker; only the owner may. The turn
 -- stays at the head of its session. A forgiven attempt does not count against the turn's chances.
 -- FLAGS  allow-oom
--- WORK   100 steps
--- KEYS   turn:<id> session:<session> owned:<worker> due stats <queue>
+-- WORK   2,000 steps: 20 sessions that are ready
+-- KEYS   turn:<id> session:<session> owned:<worker> due stats <queue> ready:<line>… rotation:<queue>
 -- ARGV   id token delay forgive code model_calls: why it is given back, and calls of models that the attempt has made
 -- RETURN requeued | replay | superseded
 local turn, now = key.turn .. id, clock()
@@ -25,6 +25,6 @@ if tonumber(delay) > 0 then
   redis.call('HSET', session_key, 'phase', 'delayed')
   redis.call('HDEL', session_key, 'owner', 'lease', 'worker')
 else
-  dispatch(session, id, now, queue)
+  make_ready(session, id, now, queue, true)
 end
 return { 'requeued' }

@@ -1,8 +1,8 @@
 -- Put a failed turn back at the end of its session, with all its chances; one that answers open calls at once, while they are open.
 -- WORK   12,000 steps: a mailbox is read
--- KEYS   turn:<id> turns:<session> session:<session> mailbox:<session> owned:<worker> events:<id> celery-task-meta-<id> due stats
---        failed open message_store:<session> conversation:<session> webhook:<id> webhooks undelivered held <queue>
---        steps:<thread>; channel wake:<id>
+-- KEYS   turn:<id> turns:<session> session:<session> mailbox:<session> owned:<worker> events:<id>
+--        celery-task-meta-<id> due stats failed open message_store:<session> conversation:<session> webhook:<id>
+--        webhooks undelivered held <queue> ready:<line>… rotation:<queue> steps:<thread>; channel wake:<id>
 -- ARGV   id
 -- RETURN accepted place | ended state | full_session | closed | unknown
 local turn, now = key.turn .. id, clock()
@@ -24,9 +24,9 @@ redis.call('HDEL', turn, 'code', 'message', 'finished', 'started', 'closed', 'an
   'left_out', 'history_length', 'spent')
 redis.call('PERSIST', turn)
 redis.call('HINCRBY', key.stats, 'revived', 1)
-redis.call('HSET', turn, 'state', 'queued', 'forgiven', attempts, 'dispatches', (dispatches or 0) + (sent and 1 or 0), 'first_text', 0)
+redis.call('HSET', turn, 'state', 'queued', 'forgiven', attempts, 'dispatches', (dispatches or 0) + (sent and math.min(sent, 1) or 0), 'first_text', 0)
 redis.call('ZADD', key.open, now, id)
 redis.call('ZREM', key.failed, id)
 redis.call('DEL', key.celery_result .. id)
-if sent then send_dispatch(session, id, queue, sent) end
+if sent then set_off(session, id, queue, sent, now) end
 return { 'accepted', place }

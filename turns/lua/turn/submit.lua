@@ -2,8 +2,8 @@
 -- WORK   12,000 steps: to find a turn in a mailbox, the others are read
 -- KEYS   turn:<id>… turns:<session> session:<session> mailbox:<session> due stats open held failed events:<id>
 --        message_store:<session> conversation:<session> celery-task-meta-<id> webhook:<id> undelivered steps:<thread>
---        <queue>; channel wake:<id>
--- ARGV   id session queue question options stream reply fingerprint
+--        <queue> ready:<line>… rotation:<queue>; channel wake:<id>
+-- ARGV   id session queue question options stream reply fingerprint weight
 -- RETURN accepted place | again state place | conflict | full_session | full_history | full
 local mailbox, now = key.mailbox .. session, clock()
 
@@ -18,4 +18,4 @@ if redis.call('LLEN', mailbox) >= rule.max_waiting_per_session then return { 'fu
 if history_full(session, 1) then return { 'full_history' } end
 if redis.call('ZCARD', key.open) >= rule.max_waiting then return { 'full' } end
 
-return { 'accepted', create_turn(id, session, queue, question, options, stream, reply, fingerprint, now) }
+return { 'accepted', create_turn(id, session, queue, question, options, stream, reply, fingerprint, weight, now) }

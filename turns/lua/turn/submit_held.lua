@@ -1,10 +1,10 @@
 -- Accept a turn in a session that may be held; idempotent by its id, as `submit`. One that answers the open calls goes before all that
 -- wait; the same answers under another id are the same turn. One that will not wait for their answers is refused, or closes the calls.
 -- WORK   12,000 steps: a mailbox is read
--- KEYS   turn:<id>… turns:<session> session:<session> mailbox:<session> due stats open held answered:<session> failed events:<id>
---        message_store:<session> conversation:<session> celery-task-meta-<id> webhook:<id> undelivered steps:<thread>
---        <queue>; channel wake:<id>
--- ARGV   id session queue question options stream reply fingerprint answered when_held: `answered` is JSON, [call, whether its
+-- KEYS   turn:<id>… turns:<session> session:<session> mailbox:<session> due stats open held answered:<session> failed
+--        events:<id> message_store:<session> conversation:<session> celery-task-meta-<id> webhook:<id> undelivered
+--        steps:<thread> <queue> ready:<line>… rotation:<queue>; channel wake:<id>
+-- ARGV   id session queue question options stream reply fingerprint weight answered when_held: `answered` is JSON, [call, whether its
 --        answer is a decision (1 or 0)]…; `when_held` (queue, reject, close) is for a turn that answers nothing
 -- RETURN accepted place | again state place | same turn state | conflict | full_session | full_history | full | held | unfit reason call
 local now = clock()
@@ -35,4 +35,4 @@ else
   if calls and when_held == 'close' then make_room(session, now) end
   held = nil
 end
-return { 'accepted', create_turn(id, session, queue, question, options, stream, reply, fingerprint, now, held, thread) }
+return { 'accepted', create_turn(id, session, queue, question, options, stream, reply, fingerprint, weight, now, held, thread) }

@@ -1,8 +1,9 @@
 -- Read all counters, with their labels, and what is there now: turns by phase, the longest wait of one that could run, dispatches on
--- their queues, webhooks, and failed turns that can be retried.
+-- their queues with those that are ready in lines, webhooks, and failed turns that can be retried.
 -- FLAGS  no-writes
--- WORK   30,000 steps: 5,000 counters, and 2,000 workers
--- KEYS   stats due open held failed webhooks undelivered workers owned:<worker>… session:<session>… turn:<id>… <queue>
+-- WORK   44,000 steps: 5,000 counters, 2,000 workers, and 500 tenants for each queue
+-- KEYS   stats due open held failed webhooks undelivered workers owned:<worker>… session:<session>… turn:<id>… <queue> ready:<line>…
+--        rotation:<queue>
 -- ARGV   (none)
 -- RETURN counters measures: two lists, (name count)…
 local found, running, oldest, now = {}, 0, 0, clock()
@@ -18,7 +19,9 @@ local function wait(message)
 end
 for queue in rule.queues:gmatch('%S+') do
   for _, message in ipairs(redis.call('LRANGE', key.queue .. queue, -5, -1)) do oldest = math.max(oldest, wait(message)) end
-  put('queue:' .. queue, redis.call('LLEN', key.queue .. queue))
+  local ready, longest = ready_on(queue, now)
+  oldest = math.max(oldest, longest)
+  put('queue:' .. queue, redis.call('LLEN', key.queue .. queue) + ready)
 end
 local sets = { open = key.open, due = key.due, held = key.held, failed = key.failed, webhooks = key.webhooks, undelivered = key.undelivered }
 for name, set in pairs(sets) do put(name, redis.call('ZCARD', set)) end

@@ -2,10 +2,11 @@
 -- another value of a setting that all must share; a setting that the other does not tell of is none.
 -- FLAGS  allow-oom
 -- WORK   16,000 steps: 2,000 workers
--- KEYS   workers; channel orders:<worker>
+-- KEYS   workers stats; channel orders:<worker>
 -- ARGV   worker facts started alike (names values)…: names and values of settings; `alike` stands in the facts of those that need not be compared
 -- RETURN registered | refused worker facts
-for _, other in ipairs(live_workers(clock(), math.huge, alike)) do
+local others, slots = live_workers(clock(), math.huge, alike)
+for _, other in ipairs(others) do
   local theirs = type(other.facts.settings) == 'table' and other.facts.settings or {}
   local elder = other.name ~= worker and (tonumber(other.facts.started) or 0) <= tonumber(started)
   for i, name in ipairs(names) do
@@ -17,4 +18,6 @@ for _, other in ipairs(live_workers(clock(), math.huge, alike)) do
   end
 end
 redis.call('HSET', key.workers, worker, facts)
+-- So many dispatches stand on a queue while no slot is free: few enough that order among tenants is decided late.
+redis.call('HSET', key.stats, 'standing', math.max(1, math.floor(slots / 16)))
 return { 'registered' }

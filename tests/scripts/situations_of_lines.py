@@ -1,0 +1,124 @@
+"""Situations in which sessions stand in their tenants' lines: one dispatch is on the queue, the others are ready."""
+
+from collections.abc import Callable
+from typing import Any
+
+from tests.scripts.scene import Scene
+from tests.scripts.situation import finishing, situation
+from turnstile.turns.question import Options
+from turnstile.turns.states import State
+
+
+def _line(scene: Scene, *sessions: str, queue: str = "chat") -> None:
+    """Let sessions ask one question each; the first is dispatched."""
+    scene.let_stand(1)
+    for session in sessions:
+        scene.submit(session.replace("/", "-"), session=session, options=Options(queue=queue))
+
+
+@situation("submit")
+def _into_a_line(scene: Scene) -> Callable[[], Any]:
+    _line(scene, "a/1", "a/2")
+    return lambda: scene.turns.submit("b-1", "b/1", "hi", weight=3)
+
+
+@situation("submit")
+def _beside_room_that_a_loss_has_left(scene: Scene) -> Callable[[], Any]:
+    _line(scene, "a/1", "a/2", "a/3")
+    scene.pop()
+    return lambda: scene.submit("b-1", session="b/1")
+
+
+@situation("submit_held")
+def _that_answers_into_a_line(scene: Scene) -> Callable[[], Any]:
+    scene.hold(scene.start("a", session="a/1"))
+    _line(scene, "a/2", "b/1")
+    return lambda: scene.answer("answering", "a/1")
+
+
+@situation("follow")
+def _into_a_line_after_another(scene: Scene) -> Callable[[], Any]:
+    scene.complete(scene.start("a", session="a/1"))
+    _line(scene, "a/2", "b/1")
+    return lambda: scene.turns.follow("b", "a", "a/branch", "hi", weight=2)
+
+
+@situation("claim")
+def _that_brings_out_others(scene: Scene) -> Callable[[], Any]:
+    _line(scene, "a/1", "a/2", "b/1", "b/2")
+    scene.pop()
+    return lambda: scene.turns.claim("a-1", "w1", "nonce", free=2)
+
+
+@situation("finish")
+def _whose_next_is_ready(scene: Scene) -> Callable[[], Any]:
+    claim = scene.start("a", session="a/1")
+    scene.submit("b", session="a/1")
+    _line(scene, "a/2", "b/1")
+    return finishing(scene, claim, State.COMPLETED, stream=True)
+
+
+@situation("requeue")
+def _into_its_line(scene: Scene) -> Callable[[], Any]:
+    claim = scene.start("a", session="a/1")
+    _line(scene, "a/2", "a/3")
+    return lambda: scene.turns.requeue(claim)
+
+
+@situation("retry")
+def _that_waits_in_a_line(scene: Scene) -> Callable[[], Any]:
+    scene.fail(scene.start("a", session="a/1"))
+    _line(scene, "a/2", "b/1")
+    return lambda: scene.turns.retry("a")
+
+
+@situation("cancel")
+def _in_a_line(scene: Scene) -> Callable[[], Any]:
+    _line(scene, "a/1", "a/2", "b/1")
+    scene.submit("b-next", session="b/1", options=Options(queue="batch"))
+    return lambda: scene.turns.cancel("b-1")
+
+
+@situation("cancel")
+def _of_all_that_stand_in_a_line(scene: Scene) -> Callable[[], Any]:
+    _line(scene, "a/1", "b/1", queue="batch")
+    return lambda: scene.turns.cancel("b-1")
+
+
+@situation("erase", erases=True)
+def _of_a_session_in_a_line(scene: Scene) -> Callable[[], Any]:
+    _line(scene, "a/1", "a/2", "b/1")
+    return lambda: scene.turns.erase("b/1")
+
+
+@situation("release_session")
+def _whose_next_joins_a_line(scene: Scene) -> Callable[[], Any]:
+    scene.hold(scene.start("a", session="a/1"))
+    scene.submit("b", session="a/1")
+    _line(scene, "a/2", "b/1")
+    return lambda: scene.turns.release_session("a/1")
+
+
+@situation("sweep")
+def _of_a_line_behind_what_was_lost(scene: Scene) -> Callable[[], Any]:
+    _line(scene, "a/1", "a/2", "b/1")
+    scene.pop()
+    scene.make_due("a/2")
+    return scene.turns.sweep
+
+
+@situation("sweep")
+def _of_a_line_that_was_lost(scene: Scene) -> Callable[[], Any]:
+    _line(scene, "a/1", "a/2", "b/1")
+    scene.client.delete(scene.keys.ready("chat:a"), scene.keys.rotation("chat"))
+    for session in ("a/2", "b/1"):
+        scene.make_due(session)
+    return scene.turns.sweep
+
+
+@situation("sweep")
+def _of_a_lost_worker_beside_a_line(scene: Scene) -> Callable[[], Any]:
+    scene.start("a", session="a/1")
+    _line(scene, "a/2", "a/3")
+    scene.expire_lease("a/1")
+    return scene.turns.sweep
