@@ -19,6 +19,11 @@ def check_session(session: str) -> str:
     return session
 
 
+def is_turn(turn: str) -> bool:
+    """Return True for the form of a turn's id, which can stand in a log."""
+    return bool(_TURN.fullmatch(turn))
+
+
 def check_turn(turn: str) -> str:
     """Return the turn id, or raise InvalidTurn when its form is wrong."""
     if not isinstance(turn, str) or not _TURN.fullmatch(turn):

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import ExitStack
 from typing import TypeVar
 
-from turnstile.producers.reading.readers import EndReader, Look, Patience, Read, Reader, RecordReader, Step
+from turnstile.producers.reading.readers import EVENTS_AT_ONCE, EndReader, Look, Patience, Read, Reader, RecordReader, Step
 from turnstile.producers.reading.wakeups import Wakeup, Wakeups
 from turnstile.turns.errors import QueueUnreachable
 from turnstile.turns.redis.connection import LONGEST_BLOCK_SECONDS
@@ -58,7 +58,7 @@ async def _fetch(store: AsyncTurnStore, id: str, step: Step, seconds: float) -> 
         async with asyncio.timeout(seconds):
             if isinstance(step, Look):
                 return await store.status(id)
-            return () if step.ending else await store.events(id, step.after)
+            return () if step.ending else await store.events(id, step.after, EVENTS_AT_ONCE)
     except TimeoutError:
         raise QueueUnreachable(f"Redis did not answer within {seconds:.1f} seconds.") from None
 

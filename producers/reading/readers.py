@@ -16,6 +16,8 @@ from turnstile.turns.turn import Event, Record
 
 T = TypeVar("T")
 
+EVENTS_AT_ONCE = 100
+"""Events that awaited readers fetch at a time: what a client does not read yet waits at Redis."""
 OUTAGE_SECONDS = 60.0
 _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 1.0
@@ -88,7 +90,9 @@ class EventReader(Reader[Event]):
             return ()
         if reply:
             self.after = reply[-1].sequence
-            self.step = None if reply[-1].type == "ended" else Read(self.after, wait=True)
+            # After as many as are read at once there may be more already.
+            more = Read(self.after, wait=len(reply) < EVENTS_AT_ONCE)
+            self.step = None if reply[-1].type == "ended" else more
         elif self._ended:
             self.left, self.step = self._ended, None
         else:

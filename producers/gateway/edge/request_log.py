@@ -7,6 +7,7 @@ from time import monotonic
 
 from turnstile.producers.gateway.edge.body import Scope
 from turnstile.producers.gateway.edge.caller import CALLER, Caller
+from turnstile.turns.ids import is_turn
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +39,7 @@ class RequestLine:
             caller.tenant or "-",
             self._scope["method"],
             path,
-            turn if turn.isascii() else "-",
+            turn if is_turn(turn) else "-",
             self.status,
             took,
         )

@@ -5,7 +5,17 @@ from typing import Any
 
 import pytest
 
-from turnstile.producers.reading.readers import EndReader, EventReader, Look, Patience, Read, Reader, Step, TextReader
+from turnstile.producers.reading.readers import (
+    EVENTS_AT_ONCE,
+    EndReader,
+    EventReader,
+    Look,
+    Patience,
+    Read,
+    Reader,
+    Step,
+    TextReader,
+)
 from turnstile.turns.errors import QueueUnreachable, TurnCancelled, TurnFailed, TurnNotFinished
 from turnstile.turns.output import said
 from turnstile.turns.question import Options
@@ -46,6 +56,14 @@ def test_events_are_read_at_once_then_waited_for() -> None:
     assert wants(reader) == Read(1, wait=True)
     assert reader.take([ended(2)]) == [ended(2)]
     assert wants(reader) is None
+
+
+def test_after_as_many_events_as_are_read_at_once_nothing_is_waited_for() -> None:
+    reader = EventReader()
+    reader.take([text(sequence, "x") for sequence in range(1, EVENTS_AT_ONCE + 1)])
+    assert wants(reader) == Read(EVENTS_AT_ONCE)
+    reader.take([text(EVENTS_AT_ONCE + 1, "x")])
+    assert wants(reader) == Read(EVENTS_AT_ONCE + 1, wait=True)
 
 
 def test_when_nothing_comes_the_record_is_looked_at() -> None:
