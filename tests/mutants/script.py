@@ -7,6 +7,7 @@ _USERS = {
     "lib/dispatch": "sweep",
     "lib/check_dispatch": "sweep",
     "lib/enqueue": "submit",
+    "lib/history_full": "submit",
     "lib/keep_history": "keep",
     "lib/open_branch": "follow",
     "lib/end_turn": "follow",
