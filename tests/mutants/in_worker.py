@@ -53,10 +53,10 @@ WORKER = (
         module="attempt/attempt",
     ),
     _worker(
-        "drops while committing",
+        "drops what is answered",
         "an answer that is paid for is thrown away",
-        "            self._task = None\n            asked.cancel()\n",
-        "            asked.cancel()\n",
+        "        if error is None:\n            _outage.over()\n",
+        "        if error is None and not self._dropped:\n            _outage.over()\n",
         module="attempt/attempt",
     ),
     _worker(

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -110,6 +111,24 @@ async def test_an_answer_that_is_being_committed_is_not_dropped(flaky: Flaky) ->
     await wait_until_async(says(lambda: "finish" in flaky.calls), "the commit has begun")
     attempt.drop("shutdown")
     assert (await task).status == State.COMPLETED
+
+
+async def test_an_answer_that_is_whole_although_it_was_to_be_dropped_is_committed(flaky: Flaky) -> None:
+    begun = asyncio.Event()
+
+    async def speak() -> AsyncIterator[str]:
+        yield "well "
+        begun.set()
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        yield "done"
+
+    attempt = Attempt(await started(flaky, "a"), chain(speak), flaky)
+    task = asyncio.create_task(attempt.run())
+    await begun.wait()
+    attempt.drop("shutdown")
+    assert (await task).status == State.COMPLETED
+    assert (await flaky.status("a")).text == "well done"
 
 
 async def test_a_turn_that_is_given_back_at_shutdown_costs_no_attempt(flaky: Flaky) -> None:
