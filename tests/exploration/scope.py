@@ -55,7 +55,7 @@ class Scope:
         """Return the bounds, and what may happen, in words."""
         turns = " + ".join(str(count) for count in self.turns.values())
         words = [
-            f"{self.workers} workers",
+            f"{self.workers} worker{'s' * (self.workers > 1)}",
             f"{len(self.turns)} session{'s' * (len(self.turns) > 1)}",
             f"turns: {turns}",
             f"attempts a turn: {self.attempts}" + f" and {self.forgiven} forgiven" * bool(self.forgiven),
