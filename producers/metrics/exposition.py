@@ -42,7 +42,8 @@ def _now(snapshot: Snapshot) -> Iterator[Metric]:
     about = "Turns that have not ended: at work, able to run, or behind an earlier turn of their session."
     yield _labelled("turnstile_turns_open", about, "phase", phases)
     yield _gauge("turnstile_ready_oldest_seconds", "The longest wait of a turn that could run.", found.oldest)
-    yield _labelled("turnstile_queue_dispatches", "Dispatches on a queue of Celery's.", "queue", found.queues)
+    about = "Turns dispatched on a queue of Celery, and ready in the lines before it."
+    yield _labelled("turnstile_queue_dispatches", about, "queue", found.queues)
     yield _gauge("turnstile_sessions_held", "Sessions that wait for answers to open calls.", found.held)
     yield _gauge("turnstile_turns_failed", "Failed turns that can be looked up and retried.", found.failed)
     yield _gauge("turnstile_webhooks_waiting", "Webhooks on their way.", found.webhooks)
