@@ -83,13 +83,6 @@ LINES = (
         script="lib/join_line",
     ),
     _in_line(
-        "a line stays in the rotation without a session",
-        "after a crowd every turn takes the longer way",
-        "    if another then",
-        "    if session then",
-        script="lib/send_ready",
-    ),
-    _in_line(
         "whoever stands in a line is dispatched",
         "a turn that an older worker has dispatched is dispatched twice",
         "if phase == 'ready' and state == 'queued' and its_queue == queue then",

@@ -84,15 +84,28 @@ def test_a_weight_is_bounded(scene: Scene, weight: int) -> None:
         scene.turns.submit("a", "foo", "hi", weight=weight)
 
 
-def test_coming_and_going_gains_nothing(scene: Scene) -> None:
+@pytest.mark.parametrize("early", [True, False], ids=["before the claim", "after it"])
+def test_coming_and_going_gains_nothing(scene: Scene, early: bool) -> None:
     _submit(scene, "a", 60)
     _submit(scene, "b", 1)
-    served = []
-    for id in _served(scene):
+    served: list[str] = []
+    while len(served) < 40:
+        id = str(scene.pop())
         served.append(id[0])
-        if id[0] == "b" and len(served) < 40:
+        if not early:
+            scene.claim(id)
+        if id[0] == "b":
             _submit(scene, "b", 1, first=len(served) + 1)
-    assert abs(served[:40].count("b") - 20) <= 1
+        if early:
+            scene.claim(id)
+    assert abs(served.count("b") - 20) <= 1
+
+
+def test_who_comes_does_not_pass_those_who_wait(scene: Scene) -> None:
+    _submit(scene, "a", 3)
+    scene.pop()
+    _submit(scene, "a", 1, first=4)
+    assert scene.queue() == ["a2"]
 
 
 def test_what_was_not_used_is_not_owed(scene: Scene) -> None:
