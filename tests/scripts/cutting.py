@@ -133,9 +133,11 @@ def violations(scene: Scene, *, erased: bool = False) -> Iterator[str]:
         if left := client.keys(f"{keys.prefix}{kind}"):
             yield f"left over: {left}"
     yield from _of_counters(scene, Counter(record["state"] for record in records.values()), erased=erased)
-    lasting = {*LASTING, WEBHOOK_QUEUE, keys.workers, keys.heard, keys.undelivered}
+    lasting = {*LASTING, WEBHOOK_QUEUE, keys.workers, keys.heard, keys.undelivered, keys.batches_due}
     forever = {key for key in client.keys("*") if client.ttl(key) == -1} - lasting
-    if forever := {key for key in forever if not key.startswith((keys.history(), keys.conversation()))}:
+    # Files and batches have their time from the next call of their tenant, or of a gateway, on.
+    later = (keys.history(), keys.conversation(), keys.file(), keys.files(), keys.pieces(), keys.batch(), keys.results())
+    if forever := {key for key in forever if not key.startswith((*later, keys.batches()))}:
         yield f"never expires: {forever}"
 
 

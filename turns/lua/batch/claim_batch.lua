@@ -10,6 +10,7 @@ for _, batch in ipairs(redis.call('ZRANGEBYSCORE', key.batches_due, '-inf', now,
   if redis.call('HGET', record, 'tenant') and not redis.call('HGET', record, 'ended') then
     redis.call('ZADD', key.batches_due, now + rule.batch_lease, batch)
     redis.call('HSET', record, 'owner', token)
+    redis.call('PEXPIRE', record, rule.batch_ttl)
     return { 'batch', batch }
   end
   redis.call('ZREM', key.batches_due, batch)

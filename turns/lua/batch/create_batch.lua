@@ -6,6 +6,8 @@
 local record, now = key.batch .. batch, clock()
 if redis.call('EXISTS', record) == 0 then
   if redis.call('HGET', key.file .. file, 'tenant') ~= tenant then return { 'unknown_file' } end
+  -- First of all, so that a gateway finds what a cut leaves, and has it expire.
+  redis.call('ZADD', key.batches_due, now, batch)
   redis.call('HSET', record, 'tenant', tenant, 'file', file, 'facts', facts, 'state', 'validating', 'created', now,
     'expires', now + window, 'total', 0, 'completed', 0, 'failed', 0, 'line', 0, 'piece', 0, 'offset', 0)
 end
@@ -15,5 +17,4 @@ local batches = key.batches .. tenant
 redis.call('ZADD', batches, created, batch)
 redis.call('PEXPIRE', batches, rule.batch_ttl)
 drop_old(batches, now - rule.batch_ttl)
-if not redis.call('HGET', record, 'ended') then redis.call('ZADD', key.batches_due, 'NX', now, batch) end
 return { 'created' }

@@ -1,6 +1,6 @@
 -- Begin a file of a tenant, to which pieces are then appended.
 -- WORK   10,000 steps: 1,000 files
--- KEYS   file:<file> files:<tenant>
+-- KEYS   file:<file> files:<tenant> pieces:<file>
 -- ARGV   tenant file name purpose
 -- RETURN created ms | too_many
 local record, files, now = key.file .. file, key.files .. tenant, clock()
