@@ -85,7 +85,7 @@ class Project:
             run = subprocess.run(command, cwd=self.folder, env=env, capture_output=True, text=True, check=False, timeout=limit)
         except subprocess.TimeoutExpired:
             return f"{_HUNG}{tests}"
-        failed = re.search(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", run.stdout, re.MULTILINE)
+        failed = re.search(r"^(?:FAILED|ERROR) (tests/.+?)(?: - .*)?$", run.stdout, re.MULTILINE)
         if run.returncode == _FAILED and failed:
             return failed[1]
         if run.returncode == _PASSED:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.scripts.conftest import Stage
+from tests.scripts.cutting import in_pieces
 from tests.scripts.held_scene import hold
 from tests.scripts.scene import TIME, WEATHER, Scene, pair
 from turnstile.memory.element import Element, write
@@ -347,3 +348,14 @@ def test_each_write_keeps_them_for_longer(scene: Scene) -> None:
     scene.client.pexpire(scene.keys.steps("a"), 60_000)
     assert scene.turns.put_checkpoint(claim, third, b"three", [NEW], {})
     assert scene.client.pttl(scene.keys.steps("a")) > 60_000
+
+
+def test_those_of_an_exchange_are_erased_at_once(scene: Scene) -> None:
+    in_pieces(scene.turns)
+    scene.complete(scene.start("older"))
+    scene.hold(_two_steps(scene))
+    scene.answer("c")
+    assert scene.pop() == "c"
+    scene.hold(scene.claim("c"), TIME)
+    scene.turns.erase("foo")
+    assert not scene.client.exists(scene.keys.steps("a"))
