@@ -41,7 +41,8 @@ async def create(
     """Begin a batch over an uploaded file: JSON lines with `custom_id`, `method`, `url` and `body`."""
     key = await repeat_key(request, backend, caller, "batch", None, idempotency_key)
     id = f"batch_{caller.key('batch', key)}"
-    facts = dumps({"endpoint": body.endpoint, "metadata": body.metadata or {}, "api_key": caller.api_key})
+    key_facts = {"api_key": caller.api_key, "weight": caller.weight}
+    facts = dumps({"endpoint": body.endpoint, "metadata": body.metadata or {}, **key_facts})
     await backend.store.create_batch(caller.tenant, id, body.input_file_id, facts, WINDOW_SECONDS)
     return JSONResponse(shown(await backend.store.read_batch(id)))
 

@@ -46,7 +46,7 @@ class BatchRun:
         facts = json.loads(batch.facts)
         self._backend, self._batch, self._token = backend, batch, token
         self._endpoint: str = facts["endpoint"]
-        self._caller = Caller(batch.tenant, facts["api_key"])
+        self._caller = Caller(batch.tenant, facts["api_key"], facts["weight"])
         self._stopped = "cancelled" if batch.state == "cancelling" else ""
         self._asked: set[str] = set()
         self._before = batch.place
