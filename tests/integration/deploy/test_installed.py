@@ -114,7 +114,8 @@ def test_a_missing_extra_is_named(asking: Project, statement: str, extra: str) -
 def test_the_command_line_without_its_extra_ends_with_one_line(asking: Project) -> None:
     done = asking.run("turnstile", "stats")
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "turnstile: click, prompt_toolkit, rich not installed: pip install 'turnstile[cli]'\n"
+    missing = "click, prometheus_client, prompt_toolkit, rich"
+    assert done.stderr == f"turnstile: {missing} not installed: pip install 'turnstile[cli]'\n"
 
 
 @pytest.mark.parametrize("extra", ["worker", "flower"])
