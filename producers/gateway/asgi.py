@@ -47,7 +47,7 @@ log = logging.getLogger(__name__)
 
 _ABOUT = "OpenAI's Responses and Conversations API, background mode included: the unmodified `openai` SDKs are its clients."
 
-_RESOURCES = (responses, conversations, chat, files, batches, models, metrics, probes, page)
+_RESOURCES = (responses, conversations, chat, models, metrics, probes, page)
 _METHODS = ("GET", "POST", "DELETE")
 _EXPOSED = ("x-request-id", "retry-after", "retry-after-ms", "x-ratelimit-limit-requests", "x-ratelimit-remaining-requests")
 _WRONG_USE = 2
@@ -87,14 +87,17 @@ def build(settings: Settings) -> FastAPI:
         backend.check_rights()
         readiness = app.state.readiness = Readiness(backend)
         drain_first(readiness, settings.drain_seconds)
-        services = (authenticator.end_removed(), readiness.watch(), work_on_batches(backend))
+        services = [authenticator.end_removed(), readiness.watch()]
+        if settings.batches:
+            services.append(work_on_batches(backend))
         tasks = [asyncio.create_task(work) for work in services]
         yield
         await end_all(tasks)
         await backend.close()
 
     app = Gateway(title="Turnstile", version="1", description=_ABOUT, lifespan=lifespan, docs_url=None, redoc_url=None)
-    for router in (*(resource.router for resource in _RESOURCES), files.uploads):
+    offered = (files.router, files.uploads, batches.router) if settings.batches else ()
+    for router in (*(resource.router for resource in _RESOURCES), *offered):
         app.include_router(router)
     error_handlers.install(app)
     app.add_middleware(EdgeMiddleware, authenticator=authenticator)

@@ -1,5 +1,6 @@
 """The lines of an uploaded file, read piece by piece."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
@@ -7,6 +8,12 @@ from turnstile.turns.store.batches import Place
 from turnstile.turns.store.turns import AsyncTurnStore
 
 MOST_LINES = 50_000
+"""Lines of a file, empty ones among them."""
+_LINES_IN_A_ROW = 256
+
+
+class TooManyLines(Exception):
+    """A file has more than MOST_LINES lines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +26,7 @@ class Line:
 
 
 async def read_lines(store: AsyncTurnStore, file: str, place: Place, most_bytes: int) -> AsyncGenerator[Line]:
-    """Yield the lines of a file from a place on."""
+    """Yield the lines of a file from a place on. Raises TooManyLines."""
     kept, size = bytearray(), 0
     line, number, offset = place.line, place.piece, place.offset
 
@@ -44,6 +51,10 @@ async def read_lines(store: AsyncTurnStore, file: str, place: Place, most_bytes:
             offset = end + 1
             if found := end_line(offset, number):
                 yield found
+            if line > MOST_LINES:
+                raise TooManyLines
+            if line % _LINES_IN_A_ROW == 0:
+                await asyncio.sleep(0)
         keep(piece[offset:])
         number, offset = number + 1, 0
     if size and (found := end_line(0, number)):
@@ -51,10 +62,5 @@ async def read_lines(store: AsyncTurnStore, file: str, place: Place, most_bytes:
 
 
 async def count_lines(store: AsyncTurnStore, file: str, most_bytes: int) -> int:
-    """Return how many lines a file has; more than MOST_LINES are not counted to their end."""
-    count = 0
-    async for _ in read_lines(store, file, Place(), most_bytes):
-        count += 1
-        if count > MOST_LINES:
-            break
-    return count
+    """Return how many lines a file has that are not empty. Raises TooManyLines."""
+    return sum([1 async for _ in read_lines(store, file, Place(), most_bytes)])

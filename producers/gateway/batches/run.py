@@ -9,20 +9,23 @@ from dataclasses import dataclass
 
 from turnstile.producers.batching import accepted, answer_all
 from turnstile.producers.gateway.backend import Backend
-from turnstile.producers.gateway.batches.lines import MOST_LINES, Line, count_lines, read_lines
+from turnstile.producers.gateway.batches.lines import MOST_LINES, Line, TooManyLines, count_lines, read_lines
 from turnstile.producers.gateway.batches.requests import BatchRequest, answered, not_asked, read_request, reading, result
 from turnstile.producers.gateway.edge.api_errors import ApiError, translate
+from turnstile.producers.gateway.edge.body import take_turn, values
 from turnstile.producers.gateway.edge.caller import Caller
 from turnstile.producers.gateway.files.contents import results
 from turnstile.producers.reading.follow import ended
 from turnstile.turns.errors import QueueUnreachable, TurnstileError, UnknownTurn
+from turnstile.turns.keyring import keyring
 from turnstile.turns.store.batches import COMPLETED, FAILED, Batch, Place
 
 AT_ONCE = 200
 """Turns of a batch that are unfinished at one time."""
 
 _EMPTY = "The file has no requests."
-_TOO_MANY = f"The file has more than {MOST_LINES:,} requests: split it."
+_TOO_MANY = f"The file has more than {MOST_LINES:,} lines: split it."
+_GONE = "The file was deleted before all of its requests were read."
 _REASONS = {"cancelled": "The batch was cancelled.", "expired": "The batch expired before this request was asked."}
 
 
@@ -47,9 +50,11 @@ class BatchRun:
         self._backend, self._batch, self._token = backend, batch, token
         self._endpoint: str = facts["endpoint"]
         self._caller = Caller(batch.tenant, facts["api_key"], facts["weight"])
+        self._keys = keyring(backend.settings)
         self._stopped = "cancelled" if batch.state == "cancelling" else ""
         self._asked: set[str] = set()
         self._before = batch.place
+        self._total = batch.total
         self._ahead: dict[int, Place] = {}
         self._unfinished: list[int] = []
 
@@ -57,16 +62,24 @@ class BatchRun:
         """Answer what has no result yet, and end the batch. Raises LostBatch, QueueUnreachable."""
         store, batch = self._backend.store, self._batch
         if batch.state == "validating":
-            total = await count_lines(store, batch.file, self._most_bytes)
-            if not 0 < total <= MOST_LINES:
-                await self._end("failed", _TOO_MANY if total else _EMPTY)
+            self._total, fault = await self._counted()
+            if fault:
+                await self._end("failed", fault)
                 return
-            self._owned(await store.start_batch(batch.id, self._token, total))
+            self._owned(await store.start_batch(batch.id, self._token, self._total))
         answering = answer_all(self._lines(), self._submit, self._result, AT_ONCE)
         async with aclosing(answering) as done:
             async for one in done:
                 await self._record(one)
         await self._end(self._stopped or "completed")
+
+    async def _counted(self) -> tuple[int, str]:
+        """Return the number of requests, and the fault of a file that has none or too many."""
+        try:
+            total = await count_lines(self._backend.store, self._batch.file, self._most_bytes)
+        except TooManyLines:
+            return 0, _TOO_MANY
+        return total, "" if total else _EMPTY
 
     async def stop(self, reason: str) -> None:
         """Ask nothing more, and cancel the turns that have not ended. `reason`: cancelled or expired."""
@@ -79,6 +92,11 @@ class BatchRun:
     def overdue(self) -> bool:
         """True when the time for the batch is over."""
         return time.time() > self._batch.expires
+
+    @property
+    def key_removed(self) -> bool:
+        """True when the API key that the batch was begun with is there no more."""
+        return self._keys.enforced and self._keys.by_id(self._caller.api_key) is None
 
     @property
     def _most_bytes(self) -> int:
@@ -97,6 +115,7 @@ class BatchRun:
 
     async def _submit(self, line: Line) -> tuple[BatchRequest, str | Done]:
         """Return the request in a line, and its turn, or its result if it becomes none."""
+        await self._paced(line)
         request = read_request(line, self._endpoint)
         if self._stopped:
             return request, self._not_asked(request)
@@ -104,6 +123,11 @@ class BatchRun:
             return request, await self._accepted(request)
         except ApiError as error:
             return request, Done(line, FAILED, result(self._batch.id, request, error.status, error.body()))
+
+    async def _paced(self, line: Line) -> None:
+        """Wait until earlier lines have had their time: reading a line's JSON keeps the process from everything else."""
+        with suppress(ApiError):
+            await take_turn(f"batches of {self._batch.tenant}", values(line.text or b""))
 
     async def _accepted(self, request: BatchRequest) -> str:
         if request.error:
@@ -157,6 +181,8 @@ class BatchRun:
             counts.append(len(lines))
             if lines:
                 files.append((outcome, f"file-{self._caller.key('results', f'{id} {outcome}')}", sum(lines)))
+        if state == COMPLETED and sum(counts) < self._total:
+            state, fault = "failed", _GONE
         self._owned(await store.end_batch(id, self._token, state, fault, (counts[0], counts[1]), files))
 
     def _owned(self, owned: bool) -> None:
@@ -172,5 +198,5 @@ async def keep(run: BatchRun, backend: Backend, batch: str, token: str, seconds:
             state = await backend.store.renew_batch(batch, token)
             if state is None:
                 raise LostBatch
-            if state == "cancelling" or run.overdue:
-                await run.stop("cancelled" if state == "cancelling" else "expired")
+            if state == "cancelling" or run.overdue or run.key_removed:
+                await run.stop("expired" if run.overdue else "cancelled")

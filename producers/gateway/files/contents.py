@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 from turnstile.turns.store.files import File
 from turnstile.turns.store.turns import AsyncTurnStore
 
-_LINES = 100
+_LINES = 8
 
 
 async def contents(store: AsyncTurnStore, file: File) -> AsyncGenerator[bytes]:

@@ -1,5 +1,7 @@
 """/v1/files: requests of batches, and their results."""
 
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -11,6 +13,7 @@ from turnstile.producers.gateway.edge.caller import CurrentCaller
 from turnstile.producers.gateway.edge.documentation import documented
 from turnstile.producers.gateway.files.contents import contents
 from turnstile.producers.gateway.files.schemas import FileList, FileObject, shown
+from turnstile.producers.gateway.files.transfers import counted
 from turnstile.producers.gateway.files.upload import UploadRoute, stored_upload
 from turnstile.producers.gateway.paging import Limit, Order, page_of
 from turnstile.producers.gateway.schemas import Deleted
@@ -76,9 +79,18 @@ async def retrieve(file: OwnFile, backend: CurrentBackend) -> Response:
 
 
 @router.get("/{file_id}/content", responses=documented({"content": {"application/octet-stream": {}}}, 404))
-async def content(file: OwnFile, backend: CurrentBackend) -> Response:
-    """Return a file's bytes."""
-    return StreamingResponse(contents(backend.store, file), media_type="application/octet-stream")
+async def content(file: OwnFile, backend: CurrentBackend, caller: CurrentCaller) -> Response:
+    """Return a file's bytes. One API key may read a few at once."""
+    pieces = counted(caller.api_key, contents(backend.store, file))
+    first = await anext(pieces, b"")
+    return StreamingResponse(_from(first, pieces), media_type="application/octet-stream")
+
+
+async def _from(first: bytes, rest: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
+    async with aclosing(rest):
+        yield first
+        async for piece in rest:
+            yield piece
 
 
 @router.delete("/{file_id}", responses=documented({"model": Deleted}, 404), response_class=JSONResponse)

@@ -11,7 +11,8 @@ from starlette.exceptions import HTTPException
 from turnstile.producers.gateway.backend import Backend
 from turnstile.producers.gateway.edge.api_errors import ApiError, invalid
 from turnstile.producers.gateway.edge.body import BoundedReceive, announced_bytes
-from turnstile.producers.gateway.edge.caller import Caller
+from turnstile.producers.gateway.edge.caller import CALLER, Caller
+from turnstile.producers.gateway.files.transfers import transfer
 from turnstile.turns.errors import TurnstileError
 from turnstile.turns.store.files import INPUT, File
 
@@ -31,7 +32,8 @@ class UploadRoute(APIRoute):
 
         async def read_and_handle(request: Request) -> Response:
             limit = request.app.state.backend.settings.max_file_bytes + _FORM_BYTES
-            return await handle(Request(request.scope, BoundedReceive(request.scope, request.receive, limit)))
+            with transfer(request.scope[CALLER].api_key):
+                return await handle(Request(request.scope, BoundedReceive(request.scope, request.receive, limit)))
 
         return read_and_handle
 

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,6 @@ import openai
 import pytest
 from openai.types import Batch
 
-from tests.integration.conftest import Stack
 from tests.support.gateways import Gateway
 from tests.support.processes import Worker
 from tests.support.wait import wait_until
@@ -19,8 +18,27 @@ from turnstile.turns.api_keys import new_key
 from turnstile.turns.settings import Settings
 from turnstile.turns.store.turns import TurnStore
 
+ON = {"TURNSTILE_BATCHES": "true"}
 RESPONSES: Any = "/v1/responses"
 CHAT: Any = "/v1/chat/completions"
+
+
+@pytest.fixture
+def gateway(redis_url: str, tmp_path: Path) -> Iterator[Gateway]:
+    with Worker(redis_url, tmp_path), Gateway(redis_url, tmp_path, **ON) as gateway:
+        yield gateway
+
+
+@pytest.fixture
+def sdk(gateway: Gateway) -> Iterator[openai.OpenAI]:
+    with gateway.sdk() as client:
+        yield client
+
+
+@pytest.fixture
+def http(gateway: Gateway) -> Iterator[httpx.Client]:
+    with gateway.http() as client:
+        yield client
 
 
 def line(custom_id: str, body: dict[str, Any], url: str = RESPONSES) -> str:
@@ -109,6 +127,26 @@ def test_a_file_that_has_no_request_fails(sdk: openai.OpenAI) -> None:
     assert done.errors.data[0].message == "The file has no requests."
 
 
+def test_empty_lines_count_as_lines(sdk: openai.OpenAI) -> None:
+    done = ended(sdk, begun(sdk, line("first", {"input": "hi"}), *[""] * 50_001).id)
+    assert done.status == "failed"
+    assert done.errors
+    assert done.errors.data
+    assert done.errors.data[0].message == "The file has more than 50,000 lines: split it."
+
+
+def test_a_file_that_is_deleted_fails_its_batch(sdk: openai.OpenAI) -> None:
+    batch = begun(sdk, *[line(f"q{n}", {"input": "hi [[latency=0.1]]", "instructions": "x" * 3000}) for n in range(1500)])
+    wait_until(lambda: _completed(sdk, batch) > 5, "some are answered")
+    sdk.files.delete(batch.input_file_id)
+    assert ended(sdk, batch.id).status == "failed"
+
+
+def test_without_the_setting_there_are_none(redis_url: str, tmp_path: Path) -> None:
+    with Gateway(redis_url, tmp_path) as gateway, gateway.http() as http:
+        assert [http.get(path).status_code for path in ("/v1/files", "/v1/batches")] == [404, 404]
+
+
 def test_files_come_back_as_they_were(sdk: openai.OpenAI) -> None:
     content = "\n".join(line(f"{n}", {"input": "x" * 900}) for n in range(1500)).encode()
     file = sdk.files.create(file=("many.jsonl", content), purpose="batch")
@@ -144,7 +182,7 @@ def test_a_batch_over_no_file(sdk: openai.OpenAI) -> None:
 
 
 def test_files_are_bounded(redis_url: str, tmp_path: Path) -> None:
-    small = {"TURNSTILE_MAX_FILE_BYTES": "100000", "TURNSTILE_MAX_STORED_BYTES": "150000"}
+    small = {**ON, "TURNSTILE_MAX_FILE_BYTES": "100000", "TURNSTILE_MAX_STORED_BYTES": "150000"}
     with Gateway(redis_url, tmp_path, **small) as gateway, gateway.sdk() as sdk:
         with pytest.raises(openai.APIStatusError) as large:
             sdk.files.create(file=("large.jsonl", b"x" * 100_001), purpose="batch")
@@ -155,9 +193,9 @@ def test_files_are_bounded(redis_url: str, tmp_path: Path) -> None:
         assert len(list(sdk.files.list())) == 1
 
 
-def test_a_batch_is_cancelled(sdk: openai.OpenAI, stack: Stack) -> None:
+def test_a_batch_is_cancelled(sdk: openai.OpenAI, redis_url: str) -> None:
     batch = begun(sdk, *[line(f"q{n}", {"input": "wait for me [[hang]]"}) for n in range(5)])
-    store = stack.store
+    store = TurnStore(Settings(redis_url=redis_url))
     wait_until(lambda: store.stats().get("running", 0) or sdk.batches.retrieve(batch.id).status == "in_progress", "it runs")
     assert sdk.batches.cancel(batch.id).status == "cancelling"
     done = ended(sdk, batch.id)
@@ -167,8 +205,8 @@ def test_a_batch_is_cancelled(sdk: openai.OpenAI, stack: Stack) -> None:
 
 def test_a_gateway_dies_and_another_goes_on(redis_url: str, tmp_path: Path) -> None:
     lines = [line(f"q{n}", {"input": f"number {n} [[latency=0.05]]"}) for n in range(400)]
-    with Worker(redis_url, tmp_path), Gateway(redis_url, tmp_path) as second, second.sdk() as sdk:
-        with Gateway(redis_url, tmp_path) as first:
+    with Worker(redis_url, tmp_path), Gateway(redis_url, tmp_path, **ON) as second, second.sdk() as sdk:
+        with Gateway(redis_url, tmp_path, **ON) as first:
             second.stop()
             with first.sdk() as early:
                 batch = begun(early, *lines)
@@ -186,7 +224,7 @@ def test_another_tenant_sees_nothing(redis_url: str, tmp_path: Path) -> None:
     acme, other = new_key("a key of acme's", "acme"), new_key("a key of other's", "other")
     entries = json.dumps({key.digest: key.entry for key in (acme, other)})
     with (
-        Gateway(redis_url, tmp_path, TURNSTILE_API_KEYS=entries) as gateway,
+        Gateway(redis_url, tmp_path, TURNSTILE_API_KEYS=entries, **ON) as gateway,
         gateway.sdk(api_key=acme.text) as mine,
         gateway.sdk(api_key=other.text) as theirs,
     ):
