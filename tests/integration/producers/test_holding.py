@@ -51,7 +51,8 @@ def test_a_clients_tools_are_answered_and_the_next_turn_goes(stack: Stack) -> No
     assert later.submitted.place == 1
     held = chat.calls("tools")
     assert held
-    assert (held.turn, held.calls, chat.held()) == (turn.id, calls, ["tools"])
+    assert (held.turn, held.calls) == (turn.id, calls)
+    assert "tools" in chat.held()
 
     weather, time = map(call_name, calls)
     with pytest.raises(CallNotAnswered, match=time):
@@ -64,7 +65,8 @@ def test_a_clients_tools_are_answered_and_the_next_turn_goes(stack: Stack) -> No
         *("user", "assistant", "tool", "tool", "assistant"),
         *("user", "assistant"),
     ]
-    assert (turn.status().calls, chat.calls("tools"), chat.held()) == ((), None, [])
+    assert (turn.status().calls, chat.calls("tools")) == ((), None)
+    assert "tools" not in chat.held()
 
 
 async def test_calls_are_answered_with_a_question_and_released_without_answers(stack: Stack) -> None:
@@ -77,7 +79,7 @@ async def test_calls_are_answered_with_a_question_and_released_without_answers(s
         held = await chat.calls("awaited")
         assert held
         assert (held.turn, [call["name"] for call in held.calls]) == (answer.id, ["time"])
-        assert await chat.held() == ["awaited"]
+        assert "awaited" in await chat.held()
         assert await chat.release("awaited")
         assert not await chat.release("awaited")
         later = await chat.ask("awaited", "Well?")
