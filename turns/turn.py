@@ -61,7 +61,7 @@ class Claim:
     """The first turn of the exchange that this one belongs to: it answers open calls of the thread's last turn."""
 
     spent: Spent = field(default_factory=Spent)
-    """What earlier attempts at the turn have used; the attempt goes on counting."""
+    """Steps, calls and tokens that earlier attempts at the turn have used; the attempt goes on counting."""
 
     chain: str | None = None
     """The chain that the turn asks for; one that answers calls and names none goes on with the chain of its thread."""

@@ -1,4 +1,4 @@
-"""What messages say, in the forms of both APIs: of items of the Responses API, and of messages of chat completions."""
+"""Contents of messages in the forms of both APIs: items of the Responses API, and messages of chat completions."""
 
 from collections.abc import Callable, Mapping
 from typing import Any

@@ -18,7 +18,7 @@ class Snapshot:
     workers: Mapping[str, Mapping[str, Any]]
     """Each worker at work, with what it says of itself."""
     memory: Mapping[str, str]
-    """What the server tells of its memory; empty without the right to ask."""
+    """Facts of the server about its memory; empty without the right to ask."""
     latency: float
     """Seconds that Redis took to answer."""
 

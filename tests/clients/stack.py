@@ -1,4 +1,4 @@
-"""What the clients talk to: a gateway with keys, a worker, the offline model, and an embedded server."""
+"""Processes that the clients talk to: a gateway with keys, a worker, the offline model, and an embedded server."""
 
 import json
 from collections.abc import Iterator

@@ -41,7 +41,7 @@ def calls_kept(world: World, thread: str) -> int:
 
 
 def wrong_steps(world: World) -> Iterator[str]:
-    """What was kept is there, and nothing else, as long as somebody may go on with it; and it expires."""
+    """Kept steps are there, and nothing else, as long as somebody may go on with it; and it expires."""
     kept = world.around["kept"]
     if set(_threads(world)) != kept.keys():
         yield f"steps of {_threads(world)} are there, {list(kept)} were kept"

@@ -175,7 +175,7 @@ def _owned(world: World) -> Iterator[str]:
 
 
 def _lines(world: World) -> Iterator[str]:
-    """Whoever is ready stands in the line of the session's tenant, and each tenant with a line is in the rotation."""
+    """Each ready session stands in the line of the session's tenant, and each tenant with a line is in the rotation."""
     ready: dict[str, set[str]] = {}
     for session in world.sessions:
         if world.seat(session).get("phase") == "ready":

@@ -1,4 +1,4 @@
-"""How many transfers of files one API key may have at once: each holds memory or disk for as long as its client is slow."""
+"""A bound on the transfers of files of one API key: each holds memory or disk for as long as its client is slow."""
 
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator

@@ -1,4 +1,4 @@
-"""What the items of a request say, and the chat messages that a model is given for them."""
+"""Items of a request, as they were read, and the chat messages that a model is given for them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from turnstile.producers.gateway.content import Message, Part, is_text
 
 
 class Kind(StrEnum):
-    """What an item is."""
+    """Kinds of items."""
 
     MESSAGE = "message"
     CALL = "function_call"

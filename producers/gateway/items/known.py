@@ -1,4 +1,4 @@
-"""What a conversation has already of what a request gives again."""
+"""Items of a conversation, to tell those that a request sends again from new ones."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ _MOST_MESSAGES = 2_000
 
 @dataclass(slots=True)
 class Known:
-    """What a conversation holds: the names in its items' ids, calls with the turns that made them, calls that are answered.
+    """Contents of a conversation: the names in its items' ids, calls with the turns that made them, calls that are answered.
 
     A turn brings all its items at once, and a response may show them under other ids: their turn's name tells all of them.
     """

@@ -1,4 +1,4 @@
-"""What a request brings, at the place where it goes on: after a response, in a conversation, or nowhere."""
+"""New input of a request, at the place where it goes on: after a response, in a conversation, or nowhere."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -22,7 +22,7 @@ from turnstile.turns.turn import Record
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """What a request brings as a turn. `previous` is the response that it follows."""
+    """New input of a request, as a turn. `previous` is the response that it follows."""
 
     answers: dict[str, str]
     messages: list[Message]

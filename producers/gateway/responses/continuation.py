@@ -17,7 +17,7 @@ from turnstile.turns.text import dumps
 
 @dataclass(slots=True)
 class Brought:
-    """What a request brings: answers (call id → output), and what else stands before the first of them, and after it."""
+    """New input of a request: answers (call id → output), and what else stands before the first of them, and after it."""
 
     answers: dict[str, str] = field(default_factory=dict)
     earlier: list[Given] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""What a turn was asked, as items."""
+"""Questions of turns, as items."""
 
 from typing import Any
 
