@@ -105,10 +105,10 @@ class BatchRun:
     async def _lines(self) -> AsyncIterator[Line]:
         """Yield the lines without a result."""
         store, batch = self._backend.store, self._batch
+        fresh = batch.state == "validating"
         async for line in read_lines(store, batch.file, batch.place, self._most_bytes):
             self._unfinished.append(line.number)
-            [known] = await store.read_results(batch.id, [line.number])
-            if known:
+            if not fresh and (await store.read_results(batch.id, [line.number]))[0]:
                 self._advance(line)
             else:
                 yield line
