@@ -238,21 +238,105 @@ test("a failure is told", async () => {
   assert.ok(await answers(page).nth(1).locator(".body").textContent());
 });
 
-test("text is text: nothing of an answer or a question becomes markup", async () => {
-  const page = await visit();
-  await ask(page, "<img src=x onerror=alert(1)><b>bold</b>");
-  await settled(page, 1);
-  assert.equal(await page.locator("#log img, #log b").count(), 0);
-  const shown = await page.evaluate(async () => {
-    const { render } = await import("/static/text.js");
-    const box = document.createElement("div");
-    const text = "# Title\n\nSome **bold**, `code <b>` and [a link](https://example.com/x) [bad](javascript:alert(1)) <i>x</i>\n\n- one\n- two\n\n```js\nlet a = '<u>';\n```";
-    box.append(...render(text));
-    return box.innerHTML;
+const RICH = `
+
+# Turnstiles
+
+A **turnstile** lets *one person* through ~~or two~~, see [the list](https://example.com/x) and \`code\`.
+
+1. Insert a coin
+2. Push
+   - not too hard
+   - not twice
+
+| Model | Speed | Use |
+|---|--:|:-:|
+| waist | 30 | metro |
+| full height | 12 | stadium, where nobody watches the gate for most of the day |
+
+> Who waits, waits in order.
+
+\`\`\`python
+def push(coin: int) -> bool:
+    return coin > 0  # and a comment that is so long that it does not fit into the width of any screen, however wide
+\`\`\`
+
+---
+
+![A picture from elsewhere](https://example.com/x.png)`;
+
+for (const [name, options] of [["markdown", {}], ["markdown-dark", { colorScheme: "dark" }],
+  ["markdown-phone", { ...PHONE, colorScheme: "dark" }]]) {
+  test(`an answer is shown whole: ${name}`, async () => {
+    const page = await visit(BASE_URL, { ...options, permissions: ["clipboard-read", "clipboard-write"] });
+    await ask(page, `Say this:${RICH}`);
+    await settled(page, 1);
+    const body = answers(page).first().locator(".body");
+    await body.getByRole("heading", { name: "Turnstiles", level: 3 }).waitFor();
+    assert.equal(await body.getByRole("row").count(), 3);
+    assert.equal(await body.getByRole("cell", { name: "12" }).evaluate((cell) => getComputedStyle(cell).textAlign), "right");
+    assert.equal(await body.locator("ol ul li").count(), 2);
+    assert.equal(await body.getByRole("link", { name: "the list" }).getAttribute("rel"), "noopener noreferrer nofollow");
+    assert.equal(await body.getByRole("img").count(), 0);
+    await body.getByRole("button", { name: "Copy" }).click();
+    await body.getByRole("button", { name: "Copied" }).waitFor();
+    assert.match(await page.evaluate(() => navigator.clipboard.readText()), /^def push\(coin: int\) -> bool:\n    return/);
+    assert.equal(await page.evaluate(() => document.documentElement.scrollWidth > window.innerWidth), false);
+    await body.evaluate((shown) => shown.scrollIntoView());
+    assert.equal(await page.evaluate(() => document.body.scrollTop + document.documentElement.scrollTop), 0);
+    await picture(page, name);
+    await page.reload();
+    await body.getByRole("heading", { name: "Turnstiles", level: 3 }).waitFor();
   });
-  assert.equal(shown, '<h3>Title</h3><p>Some <strong>bold</strong>, <code>code &lt;b&gt;</code> and '
-    + '<a href="https://example.com/x" rel="noopener noreferrer nofollow" target="_blank">a link</a> [bad](javascript:alert(1)) '
-    + "&lt;i&gt;x&lt;/i&gt;</p><ul><li>one</li><li>two</li></ul><pre><code>let a = '&lt;u&gt;';</code></pre>");
+}
+
+test("what is shown already stays while more is written", async () => {
+  const page = await visit();
+  const kept = await page.evaluate(async () => {
+    const { show } = await import("/static/text.js");
+    const box = document.createElement("div");
+    show(box, "# A\n\none\n\ntwo");
+    const before = [...box.children];
+    show(box, "# A\n\none\n\ntwo three\n\n- four");
+    return [...box.children].map((child, n) => child === before[n]);
+  });
+  assert.deepEqual(kept, [true, true, false, false]);
+});
+
+test("text is text: nothing of an answer or a question becomes markup of the page", async () => {
+  const page = await visit();
+  await ask(page, "<img src=x onerror=alert(1)><b>bold</b> [bad](javascript:alert(1))");
+  await settled(page, 1);
+  assert.equal(await page.locator("#log img, #log b, #log a").count(), 0);
+  assert.equal((await bodies(page))[1], "You said: <img src=x onerror=alert(1)><b>bold</b> [bad](javascript:alert(1))");
+  const refused = await page.evaluate(() => {
+    try {
+      document.createElement("div").innerHTML = "<b>x</b>";
+      return false;
+    } catch {
+      return true;
+    }
+  });
+  assert.ok(refused);
+  complaints.splice(0);
+});
+
+test("no answer keeps the page busy, or ends it", async () => {
+  const page = await visit();
+  const floods = ["[".repeat(50_000), `${"*".repeat(50_000)}a${"*".repeat(50_000)}`, "> ".repeat(25_000), "*_".repeat(25_000),
+    `${"|a".repeat(1000)}\n${"|-".repeat(1000)}\n${"x\n".repeat(1000)}`, "a\n".repeat(25_000)];
+  for (const flood of floods) {
+    const height = await page.evaluate(async (text) => {
+      const { show } = await import("/static/text.js");
+      const box = document.createElement("div");
+      document.getElementById("log").replaceChildren(box);
+      show(box, text);
+      return box.getBoundingClientRect().height;
+    }, flood);
+    assert.ok(height > 0);
+  }
+  await ask(page, "And now?");
+  await settled(page, 1);
 });
 
 test("a key is asked for, kept for the tab, and asked for again when it is wrong", async () => {

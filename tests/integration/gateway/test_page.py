@@ -45,7 +45,7 @@ def test_the_page_is_made_of_its_own_files() -> None:
     names = set()
     for name in NAMES:
         text = STATIC.joinpath(name).read_text(encoding="utf-8")
-        names |= set(re.findall(r'"/static/([\w.]+)"', text))
+        names |= set(re.findall(r'"(?:/static|\.)/([\w.-]+)"', text))
         outside = set(re.findall(r"(?:src|href|from|url\()[=\s]*[\"'(]?(https?://[^\"')\s]+)", text))
         assert outside == set(), name
         assert not re.search(r"innerHTML|insertAdjacentHTML|document\.write|\beval\(", text), name

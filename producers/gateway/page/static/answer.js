@@ -1,6 +1,6 @@
 // Messages as elements, and an answer that is on its way.
 
-import { render } from "/static/text.js";
+import { show } from "/static/text.js";
 
 export function make(name, kind, ...children) {
   const made = document.createElement(name);
@@ -12,7 +12,7 @@ export function make(name, kind, ...children) {
 export function message(role, text) {
   const body = make("div", "body");
   if (role === "user") body.textContent = text;
-  else body.replaceChildren(...render(text));
+  else show(body, text);
   const who = make("span", "hidden", role === "user" ? "You: " : "Answer: ");
   return make("article", `message ${role === "user" ? "user" : "answer"}`, who, body);
 }
@@ -29,7 +29,7 @@ function outcome(response) {
 }
 
 /** An answer that is on its way: its text, its state, and the button that cancels it. `onCancel` is called for that.
- * `draw` is given what changes the screen: text that comes faster than the screen is drawn once a frame. */
+ * `draw` is given what changes the screen: text that comes faster than it is drawn is drawn later, all at once. */
 export class Answer {
   constructor(id = null) {
     this.id = id;
@@ -39,7 +39,8 @@ export class Answer {
     this.cancelled = false;
     this.onCancel = () => {};
     this.draw = (change) => change();
-    this.frame = 0;
+    this.timer = 0;
+    this.pause = 0;
     this.element = message("assistant", "");
     this.word = make("span", "word", "Sending …");
     this.button = make("button", "quiet", "Cancel");
@@ -91,13 +92,16 @@ export class Answer {
 
   write(text) {
     this.text = text;
-    this.frame ||= requestAnimationFrame(() => this.show());
+    // A long text takes its time to draw: what happens on the page otherwise has four times as much.
+    this.timer ||= setTimeout(() => requestAnimationFrame(() => this.show()), this.pause);
   }
 
   show() {
-    cancelAnimationFrame(this.frame);
-    this.frame = 0;
-    this.draw(() => this.element.querySelector(".body").replaceChildren(...render(this.text)));
+    clearTimeout(this.timer);
+    this.timer = 0;
+    const began = performance.now();
+    this.draw(() => show(this.element.querySelector(".body"), this.text));
+    this.pause = 4 * (performance.now() - began);
   }
 
   say(word) {
