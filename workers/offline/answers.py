@@ -31,6 +31,7 @@ _NO_NAME = re.compile(
     r"|tired|well|wrong",
     re.IGNORECASE,
 )
+_ASKS_SUMMARY = re.compile(r"summari[sz]e (?:the|our) conversation\b", re.IGNORECASE)
 _PIECE = re.compile(r"\s*\S{1,12}|\s+$")
 
 
@@ -110,6 +111,8 @@ def _formed(text: str, wanted: Any) -> str:
 
 
 def _reply(question: str, earlier: Sequence[str]) -> str:
+    if _ASKS_SUMMARY.match(question):
+        return "The user said:\n" + "\n".join(f"- {text}" for text in earlier)
     if _ASKS_NAME.search(question):
         name = next(filter(None, map(_given_name, (question, *reversed(earlier)))), None)
         return f"Your name is {name}." if name else "I don't know your name: you have not told me."

@@ -6,6 +6,7 @@ from typing import Any
 
 from turnstile.producers.gateway.content import read_item, read_output, text_at
 from turnstile.producers.gateway.edge.api_errors import invalid
+from turnstile.producers.gateway.items.compaction import read_compaction
 from turnstile.producers.gateway.items.given import Given, Kind
 from turnstile.turns.answers import encode_answers
 from turnstile.turns.bounds import check_messages
@@ -102,6 +103,11 @@ def _texts(parts: Any) -> list[str]:
     return [text for text in told if isinstance(text, str)]
 
 
+def _compaction(item: _Item, param: str) -> Iterator[Given]:
+    for message in read_compaction(item.get("encrypted_content"), f"{param}.encrypted_content"):
+        yield Given(Kind.MESSAGE, param, body=message)
+
+
 def _passed_over(item: _Item, param: str) -> Iterator[Given]:  # noqa: ARG001  # a reader like the others
     """Yield nothing: the item tells a client something, and a model nothing."""
     yield from ()
@@ -126,6 +132,7 @@ _READERS: dict[str, Callable[[_Item, str], Iterator[Given]]] = {
     "reasoning": _reasoning,
     "item_reference": _reference,
     "mcp_call": _run,
+    "compaction": _compaction,
     "mcp_approval_request": _passed_over,
     "mcp_list_tools": _passed_over,
 }

@@ -24,10 +24,19 @@ from turnstile.producers.gateway.paging import Limit, Order, cut
 from turnstile.producers.gateway.records import as_shown
 from turnstile.producers.gateway.repeats import repeat_key
 from turnstile.producers.gateway.responses import rendering
+from turnstile.producers.gateway.responses.compaction import compacted, summary_request
 from turnstile.producers.gateway.responses.input_items import input_items as shown_input
 from turnstile.producers.gateway.responses.response_events import stream
-from turnstile.producers.gateway.responses.schemas import ResponseObject, ResponseRequest
+from turnstile.producers.gateway.responses.schemas import (
+    CompactionObject,
+    CompactRequest,
+    InputTokensObject,
+    InputTokensRequest,
+    ResponseObject,
+    ResponseRequest,
+)
 from turnstile.producers.gateway.responses.submission import submit
+from turnstile.producers.gateway.responses.token_count import count_tokens
 from turnstile.producers.gateway.schemas import Deleted, ItemList
 from turnstile.turns.errors import TurnNotEnded
 from turnstile.turns.turn import Record
@@ -63,6 +72,33 @@ async def create(
     if not body.background and record.ended and not as_shown(record).state.answered:
         raise failure(record)
     return JSONResponse(_shown(backend, caller, record))
+
+
+_COMPACTION: dict[str, Any] = {"model": CompactionObject}
+_TOKENS: dict[str, Any] = {"model": InputTokensObject}
+
+
+@router.post("/compact", responses=documented(_COMPACTION, 404, 409, 413, 415, 422, 502, 504), response_class=JSONResponse)
+async def compact(
+    request: Request,
+    body: CompactRequest,
+    backend: CurrentBackend,
+    caller: CurrentCaller,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
+    """Have the model sum a conversation up, in an item that stands for it in the input of later requests."""
+    key = await repeat_key(request, backend, caller, "response", body.metadata, idempotency_key)
+    record = await backend.store.status(await submit(backend, caller, summary_request(body), key, request.receive))
+    note_turn(record.id)
+    if not record.ended:
+        record = await backend.outcome(record.id, key is not None, request.receive)
+    return JSONResponse(await compacted(backend, record))
+
+
+@router.post("/input_tokens", responses=documented(_TOKENS, 404, 413, 415), response_class=JSONResponse)
+async def input_tokens(body: InputTokensRequest, backend: CurrentBackend, caller: CurrentCaller) -> Response:
+    """Estimate the tokens of a request's prompt, without asking the model."""
+    return JSONResponse({"object": "response.input_tokens", "input_tokens": await count_tokens(backend, caller, body)})
 
 
 @router.get("/{response_id}", responses=documented(_ANSWERS, 404), response_class=JSONResponse)

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from turnstile.producers.gateway.dependencies import LOGPROBS, Includable
-from turnstile.producers.gateway.edge.api_errors import invalid
+from turnstile.producers.gateway.edge.api_errors import invalid, unsupported
 from turnstile.producers.gateway.responses.tools import functions, read_choice, read_tools
 from turnstile.producers.gateway.schemas import (
     Answer,
@@ -133,6 +133,48 @@ class ResponseRequest(TurnRequest):
             schema = wanted.model_dump(by_alias=True, exclude={"type"}, exclude_none=True)
             return {"type": "json_schema", "json_schema": schema}
         return {"type": "json_object"} if wanted and wanted.type == "json_object" else None
+
+
+class InputTokensRequest(ResponseRequest):
+    """POST /v1/responses/input_tokens: a request for a response, of which the prompt is counted."""
+
+    input: Annotated[Input, BeforeValidator(lambda given: given or "")] = ""
+
+
+class CompactRequest(TurnRequest):
+    """POST /v1/responses/compact."""
+
+    idle: ClassVar[Mapping[str, tuple[Any, ...]]] = {"conversation": (), "image": ()}
+
+    input: Input | None = None
+    instructions: str | None = None
+    previous_response_id: str | None = None
+
+    @model_validator(mode="after")
+    def _one_answer(self) -> "CompactRequest":
+        if self.stream:
+            raise unsupported("stream")
+        if not self.input and self.previous_response_id is None:
+            message = "Give `input` or `previous_response_id`: there is nothing to compact."
+            raise invalid("input", message, "missing_required_parameter")
+        return self
+
+
+class CompactionObject(Answer):
+    """A compacted conversation: input for a later request."""
+
+    id: str
+    object: Literal["response.compaction"]
+    created_at: int
+    output: list[dict[str, Any]]
+    usage: dict[str, Any]
+
+
+class InputTokensObject(Answer):
+    """The size of a prompt."""
+
+    object: Literal["response.input_tokens"]
+    input_tokens: int
 
 
 class ResponseObject(Answer):

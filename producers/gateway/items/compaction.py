@@ -1,0 +1,55 @@
+"""Compaction items: a conversation as a model has summed it up, in OpenAI's form, which a client passes on unread.
+
+The content is encoded, not encrypted: it tells the client nothing that it did not send.
+"""
+
+import base64
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from turnstile.producers.gateway.content import Message
+from turnstile.producers.gateway.edge.api_errors import invalid
+
+_FORM = "turnstile-summary-1."
+_ABOUT = "This is a summary of our conversation so far:\n\n"
+_TAKEN = "Thank you. I will go on from there."
+
+
+class SystemMessage(BaseModel):
+    """A system message of the conversation, as it was."""
+
+    model_config = ConfigDict(extra="forbid")
+    role: Literal["system", "developer"]
+    content: str
+
+
+class Compaction(BaseModel):
+    """What is left of a conversation."""
+
+    model_config = ConfigDict(extra="forbid")
+    system: Sequence[SystemMessage]
+    summary: str
+
+
+def shown_compaction(id: str, left: Compaction) -> dict[str, Any]:
+    """Return the item that stands for a conversation."""
+    content = _FORM + base64.urlsafe_b64encode(left.model_dump_json().encode()).decode()
+    return {"id": id, "type": "compaction", "encrypted_content": content, "created_by": None}
+
+
+def read_compaction(content: Any, param: str) -> list[Message]:
+    """Return the messages that a model is given in place of the conversation. Raises ApiError for another server's item.
+
+    The assistant takes note of the summary, because some models take no two messages of the user in a row.
+    """
+    try:
+        if not isinstance(content, str) or not content.startswith(_FORM):
+            raise ValueError
+        left = Compaction.model_validate_json(base64.b64decode(content.removeprefix(_FORM), altchars=b"-_", validate=True))
+    except ValueError:
+        message = f"`{param}` was not made by `/v1/responses/compact` of this server: send the items themselves."
+        raise invalid(param, message, "invalid_encrypted_content") from None
+    said = [{"role": "user", "content": _ABOUT + left.summary}, {"role": "assistant", "content": _TAKEN}]
+    return [*(message.model_dump() for message in left.system), *said]
