@@ -11,10 +11,11 @@ connection is open and silent.
 
 import uuid
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import suppress
 from typing import Self, TypeVar, Unpack
 
+from turnstile.producers import failed_turns
 from turnstile.producers.ask_options import AskOptions
+from turnstile.producers.failed_turns import FailedFilter, Handled
 from turnstile.producers.reading import agreement
 from turnstile.producers.reading.blocking import follow_blocking
 from turnstile.producers.reading.chains import Chains
@@ -23,7 +24,7 @@ from turnstile.producers.reading.readers import EndReader, EventReader, OnStep, 
 from turnstile.producers.reading.wakeups import Wakeups, wakeups_at
 from turnstile.producers.transcript import HistoryMessage, read_history
 from turnstile.turns.answers import encode_answers
-from turnstile.turns.errors import InvalidTurn, UnknownTurn
+from turnstile.turns.errors import InvalidTurn
 from turnstile.turns.ids import check_turn
 from turnstile.turns.question import Options, Question
 from turnstile.turns.redis.connection import close_async
@@ -191,13 +192,20 @@ class ChatClient:
         self.agree()
         return self.store.erase(session)
 
-    def failed(self, limit: int = 100) -> list[Record]:
-        """Return the turns that failed permanently, newest first."""
-        records = []
-        for id in self.store.failed(limit):
-            with suppress(UnknownTurn):
-                records.append(self.store.status(id))
-        return records
+    def failed(self, limit: int = 100, **wanted: Unpack[FailedFilter]) -> list[Record]:
+        """Return the newest `limit` turns that failed permanently and pass the filter, newest first."""
+        return failed_turns.blocking(failed_turns.find(self.store, limit, wanted))
+
+    def retry_failed(self, limit: int = 1000, **wanted: Unpack[FailedFilter]) -> Handled:
+        """Requeue the oldest `limit` failed turns that pass the filter, in the order in which they failed.
+
+        Those that their session has no room for, or that answer calls no longer open, stay.
+        """
+        return failed_turns.blocking(failed_turns.retry(self.store, limit, wanted))
+
+    def discard_failed(self, limit: int = 1000, **wanted: Unpack[FailedFilter]) -> Handled:
+        """Forget the oldest `limit` failed turns that pass the filter: their questions are lost."""
+        return failed_turns.blocking(failed_turns.discard(self.store, limit, wanted))
 
     def retry(self, id: str) -> State:
         """Requeue a failed turn, and return `queued`, or the state of one that has not failed. Raises UnknownTurn."""
@@ -328,13 +336,17 @@ class AsyncChatClient:
         await self.agree()
         return await self.store.erase(session)
 
-    async def failed(self, limit: int = 100) -> list[Record]:
+    async def failed(self, limit: int = 100, **wanted: Unpack[FailedFilter]) -> list[Record]:
         """See ChatClient.failed."""
-        records = []
-        for id in await self.store.failed(limit):
-            with suppress(UnknownTurn):
-                records.append(await self.store.status(id))
-        return records
+        return await failed_turns.awaited(failed_turns.find(self.store, limit, wanted))
+
+    async def retry_failed(self, limit: int = 1000, **wanted: Unpack[FailedFilter]) -> Handled:
+        """See ChatClient.retry_failed."""
+        return await failed_turns.awaited(failed_turns.retry(self.store, limit, wanted))
+
+    async def discard_failed(self, limit: int = 1000, **wanted: Unpack[FailedFilter]) -> Handled:
+        """See ChatClient.discard_failed."""
+        return await failed_turns.awaited(failed_turns.discard(self.store, limit, wanted))
 
     async def retry(self, id: str) -> State:
         """See ChatClient.retry."""

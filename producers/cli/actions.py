@@ -7,6 +7,7 @@ import click
 
 from turnstile.producers.cli.terminal import Terminal
 from turnstile.producers.client import ChatClient
+from turnstile.producers.failed_turns import FailedFilter
 from turnstile.turns.errors import CallNotOpen
 from turnstile.turns.output import call_name, is_approval
 
@@ -19,6 +20,19 @@ def cancel(terminal: Terminal, client: ChatClient, turn: str) -> int:
 def retry(terminal: Terminal, client: ChatClient, turn: str) -> int:
     """Requeue a failed turn, and return the exit status: 1 if it has not failed."""
     return _report(terminal, turn, client.retry(turn), "queued")
+
+
+def handle_failed(
+    terminal: Terminal, client: ChatClient, deed: str, limit: int, wanted: FailedFilter, *, confirmed: bool
+) -> int:
+    """Requeue or discard failed turns, and return the exit status: 1 if some stay. On a terminal, ask before a discard."""
+    if deed == "discard" and not confirmed and sys.stdin.isatty():
+        click.confirm("Discard these failed turns and their questions?", abort=True, err=True)
+    act = client.retry_failed if deed == "retry" else client.discard_failed
+    done, left = act(limit, **wanted)
+    word = "requeued" if deed == "retry" else "discarded"
+    terminal.result(f"{word}: {done}, left: {left}", {word: done, "left": left})
+    return int(left > 0)
 
 
 def release(terminal: Terminal, client: ChatClient, session: str) -> int:

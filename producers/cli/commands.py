@@ -8,6 +8,7 @@ from turnstile.turns.extras import need
 
 need("cli")
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -169,13 +170,30 @@ def release(terminal: "Terminal", session: str) -> None:
 
 
 @main.command()
-@click.option("--limit", type=click.IntRange(min=1), default=100, show_default=True)
+@click.option("--session", help="Only of this session, or of those that a pattern matches: `acme/*`.")
+@click.option("--code", help="Only with this code: `chain_error`, `rate_limited`, …")
+@click.option("--queue", type=click.Choice(["chat", "batch"]))
+@click.option("--chain", help="Only of one of TURNSTILE_CHAINS.")
+@click.option("--within", type=seconds, help="Only those that failed in the last so many seconds.")
+@click.option("--retry", "deed", flag_value="retry", help="Requeue them, the oldest first.")
+@click.option("--discard", "deed", flag_value="discard", help="Forget them and their questions, the oldest first.")
+@click.option("--limit", type=click.IntRange(min=1), help="Number of turns.  [default: 100 to list, 1000 to change]")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @with_terminal
-def failed(terminal: "Terminal", limit: int) -> None:
-    """List the turns that failed permanently, newest first."""
-    from turnstile.producers.cli import lookups
+def failed(terminal: "Terminal", deed: str | None, limit: int | None, within: float | None, yes: bool, **wanted: Any) -> None:
+    """List the turns that failed permanently, newest first; or requeue or discard them.
 
-    lookups.show_failed(terminal, _client(), limit)
+    With --retry or --discard the exit status is 1 if some of the turns stay: their session has no room for them, the calls that
+    they answer are no longer open, or somebody else was faster.
+    """
+    from turnstile.producers.cli import actions, lookups
+
+    chosen: Any = {name: value for name, value in wanted.items() if value is not None}
+    if within:
+        chosen["since"] = time.time() - within
+    if deed:
+        raise SystemExit(actions.handle_failed(terminal, _client(), deed, limit or 1000, chosen, confirmed=yes))
+    lookups.show_failed(terminal, _client(), limit or 100, chosen)
 
 
 @main.command()

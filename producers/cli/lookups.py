@@ -5,6 +5,7 @@ from dataclasses import asdict
 from turnstile.producers.cli import formatting
 from turnstile.producers.cli.terminal import Terminal
 from turnstile.producers.client import ChatClient
+from turnstile.producers.failed_turns import FailedFilter
 
 
 def show_history(terminal: Terminal, client: ChatClient, session: str, limit: int | None) -> None:
@@ -22,9 +23,9 @@ def show_status(terminal: Terminal, client: ChatClient, turn: str) -> None:
     terminal.result(formatting.record_text(record), formatting.record_json(record))
 
 
-def show_failed(terminal: Terminal, client: ChatClient, limit: int) -> None:
-    """Show the turns that failed permanently, newest first."""
-    for record in client.failed(limit):
+def show_failed(terminal: Terminal, client: ChatClient, limit: int, wanted: FailedFilter) -> None:
+    """Show the turns that failed permanently and pass the filter, newest first."""
+    for record in client.failed(limit, **wanted):
         terminal.result(formatting.failed_text(record), formatting.record_json(record))
 
 

@@ -149,13 +149,15 @@ class Asking(Runner):
         return script_call("retry", partial(_RETRIED, self.settings, id), id=id)
 
     @operation
-    def delete_turn(self, id: str) -> Call[bool]:
+    def delete_turn(self, id: str, only: State | None = None) -> Call[bool]:
         """Forget one turn that has ended; False when there is none. What it added to the history stays, and its id is taken.
+
+        `only`: a turn that ended in another state stays, and the result is False.
 
         Raises:
             TurnNotEnded: cancel it first.
         """
-        return script_call("delete_turn", partial(_FORGOTTEN, id), id=id)
+        return script_call("delete_turn", partial(_FORGOTTEN, id), id=id, only=only or "")
 
     @operation
     def status(self, id: str) -> Call[Record]:
@@ -169,10 +171,10 @@ class Asking(Runner):
         return script_call("status", read, id=id)
 
     @operation
-    def failed(self, limit: int = 100) -> Call[list[str]]:
-        """Return the ids of the turns that gave up, newest first."""
-        args = (self.keys.failed, 0, limit - 1)
-        return Call("ZREVRANGE", args, lambda reply: [as_text(id) for id in reply])
+    def failed(self, limit: int = 100, start: int = 0, *, oldest_first: bool = False) -> Call[list[str]]:
+        """Return the ids of `limit` turns that gave up, after the first `start`, newest first unless `oldest_first`."""
+        args = (self.keys.failed, start, start + limit - 1)
+        return Call("ZRANGE" if oldest_first else "ZREVRANGE", args, lambda reply: [as_text(id) for id in reply])
 
     @operation
     def events(self, id: str, after: int = 0, count: int = 1000) -> Call[list[Event]]:
@@ -219,6 +221,7 @@ _RETRIED = OneOf(
 _FORGOTTEN = OneOf(
     "delete_turn",
     forgotten=always(True),
+    ended=always(False),
     unended=raising(lambda id: TurnNotEnded(f"Turn {id} has not ended: cancel it first.")),
     held=raising(lambda id: TurnNotEnded(f"Turn {id} waits for answers to its calls: answer them or release its session.")),
     unknown=always(False),

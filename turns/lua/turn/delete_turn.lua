@@ -1,15 +1,17 @@
 -- Forget one turn that has ended: its record, events and result. What it added to the history stays, so its id is taken for as
 -- long as its record would have been there: the same question again would be in the history twice. A branch goes with its last turn.
+-- `only`: in this state, if given.
 -- FLAGS  allow-oom
 -- WORK   200 steps
 -- KEYS   turn:<id> turns:<session> session:<session> conversation:<session> message_store:<session> events:<id> failed
 --        celery-task-meta-<id> steps:<thread>; channel wake:<id>
--- ARGV   id
--- RETURN forgotten | unended | held | unknown
+-- ARGV   id only
+-- RETURN forgotten | ended | unended | held | unknown
 local turn = key.turn .. id
 local session, state, owed, calls = unpack(redis.call('HMGET', turn, 'session', 'state', 'owed', 'calls'))
 if not session or is_erased(id, session, state) then return { 'unknown' } end
 if state == 'queued' or state == 'running' or owed then return { 'unended' } end
+if only ~= '' and state ~= only then return { 'ended' } end
 if calls then
   local held, thread = unpack(redis.call('HMGET', key.session .. session, 'held', 'thread'))
   if held == id or thread == id then return { 'held' } end
