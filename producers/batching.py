@@ -13,24 +13,36 @@ Submitted = TypeVar("Submitted")
 Result = TypeVar("Result")
 
 PAUSE_SECONDS = 1.0
+LATER = (TooManyWaiting, QueueMemoryFull)
+"""Refusals that end by themselves: a batch waits until its turn is accepted."""
+
+
+def _one(_: object) -> int:
+    return 1
 
 
 async def answer_all(
     lines: AsyncIterable[Line],
     submit: Callable[[Line], Awaitable[Submitted]],
-    result: Callable[[Line, Submitted], Awaitable[Result]],
+    result: Callable[[Submitted], Awaitable[Result]],
     at_once: int,
+    places: Callable[[Line], int] = _one,
 ) -> AsyncGenerator[Result]:
-    """Yield the results of lines as they come, while later lines are submitted: one by one, so a session's keep their order."""
-    slots = asyncio.Semaphore(at_once)
+    """Yield the results of lines as they come, while later lines are submitted: one by one, so a session's keep their order.
+
+    `at_once` is the number of places for unfinished lines; `places` returns how many a line takes, fewer than that or not.
+    """
+    free = asyncio.Semaphore(at_once)
     ready: asyncio.Queue[asyncio.Task[Any]] = asyncio.Queue()
-    following: set[asyncio.Task[Result]] = set()
+    following: dict[asyncio.Task[Result], int] = {}
 
     async def submit_all() -> None:
         async for line in lines:
-            await slots.acquire()
-            task = asyncio.ensure_future(result(line, await submit(line)))
-            following.add(task)
+            taken = min(places(line), at_once)
+            for _ in range(taken):
+                await free.acquire()
+            task = asyncio.ensure_future(result(await submit(line)))
+            following[task] = taken
             task.add_done_callback(ready.put_nowait)
 
     submitting = asyncio.create_task(submit_all())
@@ -41,24 +53,26 @@ async def answer_all(
             if task is submitting:
                 task.result()
                 continue
-            following.discard(task)
-            slots.release()
+            for _ in range(following.pop(task)):
+                free.release()
             yield task.result()
     finally:
         await end_all([submitting, *following])
 
 
-async def accepted(ask: Callable[[], Awaitable[object]]) -> TurnRefused | None:
-    """Submit a turn, and return the reason if it is refused for good. Caps and outages are waited out."""
+async def accepted(
+    ask: Callable[[], Awaitable[object]], pause: Callable[[float], Awaitable[object]] = asyncio.sleep
+) -> TurnRefused | None:
+    """Submit a turn, and return the reason if it is refused for good. Caps and outages are waited out, by `pause`."""
     patience = Patience(None)
     while True:
         try:
             await ask()
             return None
-        except (TooManyWaiting, QueueMemoryFull):
+        except LATER:
             patience.answered()
-            await asyncio.sleep(PAUSE_SECONDS)
+            await pause(PAUSE_SECONDS)
         except TurnRefused as error:
             return error
         except QueueUnreachable as error:
-            await asyncio.sleep(patience.tolerate(error))
+            await pause(patience.tolerate(error))

@@ -206,9 +206,7 @@ class Settings(BaseModel):
     )
     webhook_seconds: forms.Seconds = Field(86_400, description="How long delivery of a webhook is retried.")
 
-    batches: bool = Field(
-        False, description="Offer Files and Batches at the gateway. Only for tenants whom you trust: docs/security.md says why."
-    )
+    batches: bool = Field(True, description="Offer Files and Batches at the gateway, and work on batches in its process.")
     drain_seconds: Annotated[float, Field(ge=0, le=3_600)] = Field(
         0,
         description="How long a gateway that is told to stop still takes requests, with `/readyz` at 503: the time that a load "

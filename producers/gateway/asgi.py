@@ -20,7 +20,7 @@ from starlette.types import Receive, Scope, Send
 
 from turnstile.producers.gateway.backend import Backend
 from turnstile.producers.gateway.batches import routes as batches
-from turnstile.producers.gateway.batches.service import work_on_batches
+from turnstile.producers.gateway.batches.service import BatchService
 from turnstile.producers.gateway.chat import routes as chat
 from turnstile.producers.gateway.conversations import routes as conversations
 from turnstile.producers.gateway.edge import error_handlers
@@ -87,12 +87,14 @@ def build(settings: Settings) -> FastAPI:
         backend.check_rights()
         readiness = app.state.readiness = Readiness(backend)
         drain_first(readiness, settings.drain_seconds)
+        batch_service = BatchService(backend)
         services = [authenticator.end_removed(), readiness.watch()]
         if settings.batches:
-            services.append(work_on_batches(backend))
+            services.append(batch_service.work())
         tasks = [asyncio.create_task(work) for work in services]
         yield
         await end_all(tasks)
+        await batch_service.release()
         await backend.close()
 
     app = Gateway(title="Turnstile", version="1", description=_ABOUT, lifespan=lifespan, docs_url=None, redoc_url=None)

@@ -1,5 +1,6 @@
 """All mutants, in the order of docs/mutants.md."""
 
+from tests.mutants.in_batches import BATCHES
 from tests.mutants.in_celery import CELERY
 from tests.mutants.in_cuts import CUTS
 from tests.mutants.in_graphs import GRAPHS
@@ -12,4 +13,4 @@ from tests.mutants.in_turns import TURNS
 from tests.mutants.in_upkeep import UPKEEP
 from tests.mutants.in_worker import WORKER
 
-MUTANTS = (*TURNS, *SESSIONS, *HOLDS, *LINES, *UPKEEP, *CUTS, *WORKER, *STEPS, *GRAPHS, *HISTORY, *CELERY)
+MUTANTS = (*TURNS, *SESSIONS, *HOLDS, *LINES, *BATCHES, *UPKEEP, *CUTS, *WORKER, *STEPS, *GRAPHS, *HISTORY, *CELERY)

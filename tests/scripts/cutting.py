@@ -133,12 +133,27 @@ def violations(scene: Scene, *, erased: bool = False) -> Iterator[str]:
         if left := client.keys(f"{keys.prefix}{kind}"):
             yield f"left over: {left}"
     yield from _of_counters(scene, Counter(record["state"] for record in records.values()), erased=erased)
+    yield from _of_stored(scene)
     lasting = {*LASTING, WEBHOOK_QUEUE, keys.workers, keys.heard, keys.undelivered, keys.batches_due}
     forever = {key for key in client.keys("*") if client.ttl(key) == -1} - lasting
     # Files and batches have their time from the next call of their tenant, or of a gateway, on.
-    later = (keys.history(), keys.conversation(), keys.file(), keys.files(), keys.pieces(), keys.batch(), keys.results())
-    if forever := {key for key in forever if not key.startswith((*later, keys.batches()))}:
+    uploaded = (keys.file(), keys.files(), keys.pieces(), keys.stored())
+    asked = (keys.batch(), keys.batches(), keys.unfinished(), keys.results())
+    if forever := {key for key in forever if not key.startswith((keys.history(), keys.conversation(), *uploaded, *asked))}:
         yield f"never expires: {forever}"
+
+
+def _of_stored(scene: Scene) -> Iterator[str]:
+    """Return where the sum of what a tenant has stored is not that of its entries, or not that of what is there."""
+    keys, client = scene.keys, scene.client
+    for key in client.keys(keys.stored("*")):
+        entries = {name: int(size) for name, size in client.hgetall(key).items()}
+        if entries.pop("", 0) != sum(entries.values()):
+            yield f"{key}: the sum is not {sum(entries.values())}"
+        for name, size in entries.items():
+            there = sum(map(len, client.lrange(keys.pieces(name), 0, -1))) + int(client.hget(keys.results(name), "bytes") or 0)
+            if not name.startswith("batch") and size < there:
+                yield f"{name} takes {there}, counted as {size}"
 
 
 def _of_turn(scene: Scene, id: str, record: dict[str, str]) -> Iterator[str]:

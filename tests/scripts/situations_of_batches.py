@@ -9,20 +9,31 @@ from turnstile.turns.store.batches import Place
 
 
 def _uploaded(scene: Scene) -> None:
-    hooks(scene).create_file("", "file", "x.jsonl", "batch")
-    hooks(scene).append_piece("", "file", 0, 0, b"a line")
+    hooks(scene).create_file("", "file", "x.jsonl")
+    hooks(scene).append_piece("", "file", 0, 0, b"a line", last=True)
+
+
+def _begin(scene: Scene, batch: str = "batch") -> None:
+    hooks(scene).create_batch("", batch, "file", "{}", "fingerprint", 60)
 
 
 def _owned(scene: Scene) -> None:
     _uploaded(scene)
-    hooks(scene).create_batch("", "batch", "file", "{}", 60)
+    _begin(scene)
     hooks(scene).claim_batch("token")
     hooks(scene).start_batch("batch", "token", 1)
 
 
 @situation("create_file")
 def _of_a_tenant(scene: Scene) -> Callable[[], Any]:
-    return lambda: hooks(scene).create_file("", "file", "x.jsonl", "batch")
+    return lambda: hooks(scene).create_file("", "file", "x.jsonl")
+
+
+@situation("create_file")
+def _beside_one_that_has_expired(scene: Scene) -> Callable[[], Any]:
+    _uploaded(scene)
+    scene.client.zadd(scene.keys.files(), {"file": 1})
+    return lambda: hooks(scene).create_file("", "another", "x.jsonl")
 
 
 @situation("append_piece")
@@ -40,13 +51,29 @@ def _with_a_piece(scene: Scene) -> Callable[[], Any]:
 @situation("create_batch")
 def _over_a_file(scene: Scene) -> Callable[[], Any]:
     _uploaded(scene)
-    return lambda: hooks(scene).create_batch("", "batch", "file", "{}", 60)
+    return lambda: _begin(scene)
+
+
+@situation("read_results")
+def _of_a_batch(scene: Scene) -> Callable[[], Any]:
+    _owned(scene)
+    hooks(scene).record_result("batch", "token", 1, "completed", "{}", Place(1, 1, 0))
+    return lambda: hooks(scene).read_results("file-completed_batch", 1, 1)
 
 
 @situation("claim_batch")
 def _that_is_new(scene: Scene) -> Callable[[], Any]:
     _uploaded(scene)
-    hooks(scene).create_batch("", "batch", "file", "{}", 60)
+    _begin(scene)
+    return lambda: hooks(scene).claim_batch("token")
+
+
+@situation("claim_batch")
+def _that_has_ended(scene: Scene) -> Callable[[], Any]:
+    _owned(scene)
+    hooks(scene).end_batch("batch", "token", "completed", "")
+    scene.client.zadd(scene.keys.batches_due, {"/batch": 1})
+    scene.client.zadd(scene.keys.unfinished(), {"batch": 1})
     return lambda: hooks(scene).claim_batch("token")
 
 
@@ -59,7 +86,7 @@ def _of_its_owner(scene: Scene) -> Callable[[], Any]:
 @situation("start_batch")
 def _that_was_taken(scene: Scene) -> Callable[[], Any]:
     _uploaded(scene)
-    hooks(scene).create_batch("", "batch", "file", "{}", 60)
+    _begin(scene)
     hooks(scene).claim_batch("token")
     return lambda: hooks(scene).start_batch("batch", "token", 1)
 
@@ -80,4 +107,4 @@ def _under_way(scene: Scene) -> Callable[[], Any]:
 def _with_results(scene: Scene) -> Callable[[], Any]:
     _owned(scene)
     hooks(scene).record_result("batch", "token", 1, "completed", "{}", Place(1, 1, 0))
-    return lambda: hooks(scene).end_batch("batch", "token", "completed", "", (1, 0), [("completed", "out", 3)])
+    return lambda: hooks(scene).end_batch("batch", "token", "completed", "")

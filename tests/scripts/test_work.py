@@ -187,13 +187,23 @@ class Crowd:
     def _files(self) -> None:
         """Have as many files as a tenant may, one of a million pieces, and batches to match."""
         keys, now = self.keys, round(self.turns.now() * 1000)
-        self.turns.create_file("crowd", "many-pieces", "x.jsonl", "batch")
+        self.turns.create_file("crowd", "many-pieces", "x.jsonl")
+        self.turns.append_piece("crowd", "many-pieces", 0, 0, b"x", last=True)
         self._fill("list", keys.pieces("many-pieces"), "x")
-        for tenant, count in (("crowd", MOST_FILES - 2), ("full", MOST_FILES)):
-            self.client.hset(keys.files(tenant), mapping={f"f{number}": f"{now} 1" for number in range(count)})
-        self.client.copy(keys.turns("crowd"), keys.batches("crowd"), replace=True)
+        for tenant, count in (("crowd", MOST_FILES - 200), ("full", MOST_FILES)):
+            self.client.zadd(keys.files(tenant), {f"f{number}": now for number in range(count)})
+        # Some of what has expired is still there, and its room is needed.
+        self.client.zadd(keys.files("crowd"), {f"old{number}": 1 for number in range(100)})
+        self.client.zadd(keys.batches("crowd"), {f"old{number}": 1 for number in range(100)})
+        self._fill("hash", keys.stored("crowd"), "f@")
+        self.client.hset(keys.stored("crowd"), mapping={"": 2**40, **{f"old{number}": 2**36 for number in range(100)}})
+        for number in range(3):
+            self.client.copy(keys.pieces("many-pieces"), keys.pieces(f"old{number}"))
         self.client.copy(keys.turns("crowd"), keys.batches_due, replace=True)
-        self._fill("hash", keys.results("batch"), "r@")
+        self.client.zadd(keys.batches_due, {f"crowd/gone{number}": 1 for number in range(9)})
+        for outcome in ("completed", "failed"):
+            self._fill("hash", keys.results(f"file-{outcome}_batch"), "r@")
+            self.client.hset(keys.results(f"file-{outcome}_batch"), "bytes", MANY)
 
     def event(self) -> str:
         """Return the name of the end that the failed turn's webhook tells of."""
@@ -307,18 +317,22 @@ CALLS: dict[str, list[Callable[[Crowd], Any]]] = {
     "retry_webhooks": [lambda c: c.turns.retry_webhooks()],
     "count_request": [lambda c: c.turns.run(Call("count_request", ("key", 10), list))],
     "create_file": [
-        lambda c: c.turns.create_file("crowd", "new-file", "x.jsonl", "batch"),
-        lambda c: _refused(FileRefused, lambda: c.turns.create_file("full", "new-file", "x.jsonl", "batch")),
+        lambda c: c.turns.create_file("crowd", "new-file", "x.jsonl"),
+        lambda c: _refused(FileRefused, lambda: c.turns.create_file("full", "new-file", "x.jsonl")),
     ],
     "append_piece": [lambda c: c.turns.append_piece("crowd", "new-file", 0, 0, b"x")],
-    "create_batch": [lambda c: c.turns.create_batch("crowd", "batch", "many-pieces", "{}", 60)],
+    "create_batch": [lambda c: c.turns.create_batch("crowd", "batch", "many-pieces", "{}", "print", 60)],
     "claim_batch": [lambda c: c.turns.claim_batch("token"), lambda c: _own(c)],
     "start_batch": [lambda c: c.turns.start_batch("batch", "token", 3)],
     "renew_batch": [lambda c: c.turns.renew_batch("batch", "token")],
     "record_result": [lambda c: c.turns.record_result("batch", "token", 1, "completed", "{}", BatchPlace(1, 0, 9))],
+    "read_results": [
+        lambda c: c.turns.read_results("file-completed_batch", 1, MANY),
+        lambda c: c.turns.read_results("none", 1, MANY),
+    ],
     "cancel_batch": [lambda c: c.turns.cancel_batch("crowd", "batch")],
     "end_batch": [
-        lambda c: c.turns.end_batch("batch", "token", "cancelled", "", (1, 0), [("completed", "out", 2), ("failed", "err", 3)])
+        lambda c: c.turns.end_batch("batch", "token", "cancelled", ""),
     ],
     "delete_file": [lambda c: c.turns.delete_file("crowd", "many-pieces")],
     "check_owner": [lambda c: c.turns.owns(c.kept)],

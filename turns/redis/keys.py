@@ -65,7 +65,7 @@ class Keys:
         return f"{self.prefix}file:{file}"
 
     def files(self, tenant: str = "") -> str:
-        """HASH file → ms when it was created, and its bytes."""
+        """ZSET file → ms when it was created."""
         return f"{self.prefix}files:{tenant}"
 
     def pieces(self, file: str = "") -> str:
@@ -80,9 +80,17 @@ class Keys:
         """ZSET batch → ms when it was created."""
         return f"{self.prefix}batches:{tenant}"
 
-    def results(self, batch: str = "") -> str:
-        """HASH line → `completed` or `failed`, and the result of its request."""
-        return f"{self.prefix}results:{batch}"
+    def unfinished(self, tenant: str = "") -> str:
+        """ZSET batch → ms when it was created: a tenant's batches that have not ended."""
+        return f"{self.prefix}unfinished:{tenant}"
+
+    def results(self, file: str = "") -> str:
+        """HASH line → the result of its request, in a file of a batch's results; `bytes` → what they take together."""
+        return f"{self.prefix}results:{file}"
+
+    def stored(self, tenant: str = "") -> str:
+        """HASH file or batch → the bytes that it takes; an empty field → their sum."""
+        return f"{self.prefix}stored:{tenant}"
 
     def probe(self, name: str = "") -> str:
         """Nothing: a name to try commands on."""
@@ -158,7 +166,7 @@ class Keys:
 
     @property
     def batches_due(self) -> str:
-        """ZSET batch → ms: when a gateway may take it up; every batch that has not ended has one entry."""
+        """ZSET `tenant/batch` → ms: when a gateway may take it up; the batches of each tenant that may be at work."""
         return f"{self.prefix}batches_due"
 
     @property

@@ -35,10 +35,14 @@ _PIECE = 500
 _BRANCH_MESSAGES = 100
 # A delivery takes less; a webhook that was taken and not heard of for so long is sent again.
 _DELIVERY_MS = 20_000
-# A gateway that works on a batch says so three times as often.
-_BATCH_LEASE_MS = 15_000
-MOST_FILES = 1_000
-"""Files that a tenant may have: some scripts look at them all."""
+BATCH_LEASE_MS = 15_000
+"""Time for which a gateway keeps a batch; it says that it is there three times as often."""
+MOST_FILES = 5_000
+"""Files that a tenant may have, results of batches among them."""
+MOST_UNFINISHED_BATCHES = 100
+"""Batches of a tenant that have not ended."""
+BATCHES_AT_WORK = 2
+"""Batches of a tenant on which gateways work at one time; the others wait, so that no tenant takes all gateways."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +157,8 @@ def key_names(keys: Keys) -> dict[str, str]:
         "batch": keys.batch(),
         "batches": keys.batches(),
         "results": keys.results(),
+        "stored": keys.stored(),
+        "unfinished": keys.unfinished(),
         "history": keys.history(),
         "queue": keys.queue(),
         "celery_result": keys.celery_result(),
@@ -212,11 +218,12 @@ def _rules(settings: Settings) -> dict[str, int | str]:
         "delivery": _DELIVERY_MS,
         "absence": _ABSENCE_MS,
         "file_ttl": _ms(settings.file_ttl),
-        "batch_ttl": _ms(settings.file_ttl),
         "most_files": MOST_FILES,
+        "most_unfinished_batches": MOST_UNFINISHED_BATCHES,
+        "batches_at_work": BATCHES_AT_WORK,
         "most_file_bytes": settings.max_file_bytes,
         "most_stored_bytes": settings.max_stored_bytes,
-        "batch_lease": _BATCH_LEASE_MS,
+        "batch_lease": BATCH_LEASE_MS,
         "webhook_age": _ms(settings.webhook_seconds),
         "webhook_ttl": _ms(settings.webhook_seconds + settings.failed_ttl),
         "webhook_queue": WEBHOOK_QUEUE,

@@ -1,12 +1,12 @@
 """The role of batches: requests in a file, the gateway that works on them, and their results."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Self
 
-from turnstile.turns.errors import UnknownBatch
-from turnstile.turns.store.files import fields, unknown_file
+from turnstile.turns.errors import FileRefused, TooManyWaiting, TurnConflict, UnknownBatch
+from turnstile.turns.redis.scripts import BATCH_LEASE_MS, MOST_UNFINISHED_BATCHES
+from turnstile.turns.store.files import fields, no_room, unknown_file
 from turnstile.turns.store.replies import OneOf, always, raising
 from turnstile.turns.store.runner import Call, Runner, operation, script_call
 from turnstile.turns.text import as_text
@@ -77,6 +77,19 @@ class Batch:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """An owner's hold of a batch: the batch's state; `waiting`: another batch waits for a gateway."""
+
+    state: str
+    waiting: bool
+
+
+def result_file(batch: str, outcome: str) -> str:
+    """Return the id of the file with the results of a batch that have an outcome, as `result_file.lua` does."""
+    return f"file-{outcome}_{batch}"
+
+
 def unknown_batch(id: str) -> UnknownBatch:
     """Return the error for a batch of which nothing is stored."""
     return UnknownBatch(f"There is no batch {id}: it was never created, or has expired.")
@@ -86,10 +99,24 @@ class Batches(Runner):
     """Operations on batches. Those that take a token are the owner's, and tell it when it is no longer that."""
 
     @operation
-    def create_batch(self, tenant: str, batch: str, file: str, facts: str, window: float) -> Call[None]:
-        """Begin a batch over a file, of which the rest expires after `window` seconds. Raises UnknownFile."""
-        read, milliseconds = partial(_CREATED, file), round(window * 1000)
-        return script_call("create_batch", read, tenant=tenant, batch=batch, file=file, facts=facts, window=milliseconds)
+    def create_batch(self, tenant: str, batch: str, file: str, facts: str, fingerprint: str, window: float) -> Call[None]:
+        """Begin a batch over a file; after `window` seconds the rest expires. The same `fingerprint` is the same batch.
+
+        Raises:
+            UnknownFile, FileRefused: the file is not there, has not come to its end, or there is no room.
+            TooManyWaiting: the tenant has too many batches that have not ended.
+            TurnConflict: the id is that of another batch.
+        """
+        return script_call(
+            "create_batch",
+            partial(_CREATED, file),
+            tenant=tenant,
+            batch=batch,
+            file=file,
+            facts=facts,
+            fingerprint=fingerprint,
+            window=round(window * 1000),
+        )
 
     @operation
     def read_batch(self, batch: str) -> Call[Batch]:
@@ -112,9 +139,14 @@ class Batches(Runner):
         return script_call("claim_batch", _CLAIMED, token=token)
 
     @operation
-    def renew_batch(self, batch: str, token: str) -> Call[str | None]:
-        """Keep a batch, and return its state; None when it is another's by now."""
-        return script_call("renew_batch", _RENEWED, batch=batch, token=token)
+    def renew_batch(self, batch: str, token: str) -> Call[Hold | None]:
+        """Keep a batch; None when it is another's by now."""
+        return script_call("renew_batch", _RENEWED, batch=batch, token=token, lease=BATCH_LEASE_MS)
+
+    @operation
+    def release_batch(self, batch: str, token: str) -> Call[Hold | None]:
+        """Let any gateway take a batch, after those that wait already."""
+        return script_call("renew_batch", _RENEWED, batch=batch, token=token, lease=0)
 
     @operation
     def start_batch(self, batch: str, token: str, total: int) -> Call[bool]:
@@ -122,8 +154,11 @@ class Batches(Runner):
         return script_call("start_batch", _STARTED, batch=batch, token=token, total=total)
 
     @operation
-    def record_result(self, batch: str, token: str, line: int, outcome: str, result: str, before: Place) -> Call[bool]:
-        """Keep a line's result, a JSON text; before that place all lines have one."""
+    def record_result(self, batch: str, token: str, line: int, outcome: str, result: str, before: Place) -> Call[bool | None]:
+        """Keep a line's result, a JSON text; before that place all lines have one.
+
+        Return whether the tenant has room for more; None when the batch is another's by now.
+        """
         return script_call(
             "record_result",
             _RECORDED,
@@ -138,39 +173,37 @@ class Batches(Runner):
         )
 
     @operation
-    def read_results(self, batch: str, lines: Sequence[int]) -> Call[list[tuple[str, bytes] | None]]:
-        """Return lines' outcomes and results; None for a line that has none."""
-
-        def read(reply: Sequence[bytes | None]) -> list[tuple[str, bytes] | None]:
-            parts = (None if found is None else found.partition(b" ") for found in reply)
-            return [None if part is None else (as_text(part[0]), part[2]) for part in parts]
-
-        return Call("HMGET", (self.keys.results(batch), *lines), read)
-
-    @operation
-    def end_batch(
-        self, batch: str, token: str, state: str, fault: str, counts: tuple[int, int], files: Sequence[tuple[str, str, int]]
-    ) -> Call[bool]:
-        """End a batch with its counts of completed and failed requests, and its files: outcome, id and size of each."""
-        return script_call(
-            "end_batch",
-            _ENDED,
-            batch=batch,
-            token=token,
-            state=state,
-            fault=fault,
-            completed=counts[0],
-            failed=counts[1],
-            outcomes=[outcome for outcome, _, _ in files],
-            names=[name for _, name, _ in files],
-            sizes=[size for _, _, size in files],
-        )
+    def end_batch(self, batch: str, token: str, state: str, fault: str) -> Call[bool]:
+        """End a batch; its results are files from now on."""
+        return script_call("end_batch", _ENDED, batch=batch, token=token, state=state, fault=fault)
 
 
-_CREATED = OneOf("create_batch", created=always(None), unknown_file=raising(unknown_file))
+def _unfinished(_: str) -> FileRefused:
+    return FileRefused("The file has not come to its end: upload it again.")
+
+
+def _too_many(_: str) -> TooManyWaiting:
+    return TooManyWaiting(f"{MOST_UNFINISHED_BATCHES} batches have not ended: wait until one has, or cancel one.")
+
+
+def _conflict(_: str) -> TurnConflict:
+    return TurnConflict("This batch was begun with another request.")
+
+
+_CREATED = OneOf(
+    "create_batch",
+    created=always(None),
+    conflict=raising(_conflict),
+    unknown_file=raising(unknown_file),
+    unfinished_file=raising(_unfinished),
+    too_many=raising(_too_many),
+    full=raising(lambda _: no_room()),
+)
 _CANCELLED = OneOf("cancel_batch", cancelling=always(True), ended=always(False), unknown=raising(unknown_batch))
 _CLAIMED = OneOf[str | None]("claim_batch", batch=lambda id: as_text(id), none=always(None))
-_RENEWED = OneOf[str | None]("renew_batch", held=lambda state: as_text(state), lost=always(None))
+_RENEWED = OneOf[Hold | None](
+    "renew_batch", held=lambda state, waiting: Hold(as_text(state), bool(int(waiting))), lost=always(None)
+)
 _STARTED = OneOf("start_batch", started=always(True), lost=always(False))
-_RECORDED = OneOf("record_result", recorded=always(True), lost=always(False))
+_RECORDED = OneOf[bool | None]("record_result", recorded=lambda room: bool(int(room)), lost=always(None))
 _ENDED = OneOf("end_batch", ended=always(True), lost=always(False))

@@ -1,6 +1,6 @@
 """The role of files: bytes that a tenant has uploaded, in pieces, for as long as the settings say."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Self
@@ -15,7 +15,7 @@ INPUT, OUTPUT = "batch", "batch_output"
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file. `created` is in seconds since the epoch; `batch` and `outcome` say whose results it holds, if any."""
+    """A file. `created` is in seconds since the epoch; `whole`: all of it has come; `lines`: the batch's, for results."""
 
     id: str
     tenant: str
@@ -23,8 +23,8 @@ class File:
     purpose: str
     bytes: int
     created: float
-    batch: str = ""
-    outcome: str = ""
+    whole: bool = True
+    lines: int = 0
 
     @classmethod
     def decode(cls, id: str, reply: Any) -> Self:
@@ -39,8 +39,8 @@ class File:
             found["purpose"],
             int(found["bytes"]),
             int(found["created"]) / 1000,
-            found.get("batch", ""),
-            found.get("outcome", ""),
+            found["purpose"] == OUTPUT or found.get("whole", "") != "",
+            int(found.get("lines", 0)),
         )
 
 
@@ -55,23 +55,28 @@ def unknown_file(id: str) -> UnknownFile:
     return UnknownFile(f"There is no file {id}: it was never uploaded, was deleted, or has expired.")
 
 
+def no_room() -> FileRefused:
+    """Return the error for what a tenant's files and batches leave no room for."""
+    return FileRefused("There is no room for more files: delete some, or wait until they expire.")
+
+
 class Files(Runner):
     """Operations on files."""
 
     @operation
-    def create_file(self, tenant: str, file: str, name: str, purpose: str) -> Call[float]:
-        """Begin a file, and return when, in seconds since the epoch. Raises FileRefused."""
-        return script_call("create_file", _CREATED, tenant=tenant, file=file, name=name, purpose=purpose)
+    def create_file(self, tenant: str, file: str, name: str) -> Call[None]:
+        """Begin a file of requests. Raises FileRefused."""
+        return script_call("create_file", _CREATED, tenant=tenant, file=file, name=name)
 
     @operation
-    def append_piece(self, tenant: str, file: str, number: int, offset: int, piece: bytes) -> Call[None]:
+    def append_piece(self, tenant: str, file: str, number: int, offset: int, piece: bytes, *, last: bool = False) -> Call[None]:
         """Append a piece: it is the one of this number, from 0, and begins at this offset. Raises FileRefused, UnknownFile."""
-        read = partial(_STORED, file)
-        return script_call("append_piece", read, tenant=tenant, file=file, number=number, offset=offset, piece=piece)
+        place = {"number": number, "offset": offset, "last": "1" if last else ""}
+        return script_call("append_piece", partial(_STORED, file), tenant=tenant, file=file, piece=piece, **place)
 
     @operation
     def delete_file(self, tenant: str, file: str) -> Call[None]:
-        """Delete a file. Raises UnknownFile."""
+        """Delete a file, or a batch's results. Raises UnknownFile."""
         return script_call("delete_file", partial(_DELETED, file), tenant=tenant, file=file)
 
     @operation
@@ -81,30 +86,36 @@ class Files(Runner):
 
     @operation
     def list_files(self, tenant: str) -> Call[list[str]]:
-        """Return the ids of a tenant's files, newest first; some may have expired."""
-
-        def newest_first(reply: Any) -> list[str]:
-            created = {name: int(value.split()[0]) for name, value in fields(reply).items()}
-            return sorted(created, key=lambda name: (-created[name], name))
-
-        return Call("HGETALL", (self.keys.files(tenant),), newest_first)
+        """Return the ids of a tenant's files, newest first; some may have expired, or be results of a batch that goes on."""
+        return Call("ZREVRANGE", (self.keys.files(tenant), 0, -1), lambda reply: [as_text(id) for id in reply])
 
     @operation
     def read_piece(self, file: str, number: int) -> Call[bytes | None]:
         """Return a piece of a file; None after the last."""
         return Call("LINDEX", (self.keys.pieces(file), number), lambda reply: reply)
 
+    @operation
+    def read_results(self, file: str, first: int, last: int) -> Call[tuple[int, Sequence[bytes]]]:
+        """Return some results in a file of a batch, from a line on, and the line that the next call begins with."""
+        return script_call("read_results", _READ, file=file, first=first, last=last)
+
+    @operation
+    def recorded(self, file: str) -> Call[frozenset[int]]:
+        """Return the lines of a batch that have a result in this file."""
+        return Call("HKEYS", (self.keys.results(file),), lambda reply: frozenset(int(name) for name in reply if name.isdigit()))
+
 
 _CREATED = OneOf(
     "create_file",
-    created=lambda created: int(created) / 1000,
+    created=always(None),
     too_many=raising(lambda: FileRefused("There are too many files: delete some, or wait until they expire.")),
 )
 _STORED = OneOf(
     "append_piece",
     stored=always(None),
     too_large=raising(lambda _: FileRefused("The file is too large: split it.")),
-    full=raising(lambda _: FileRefused("There is no room for more files: delete some, or wait until they expire.")),
+    full=raising(lambda _: no_room()),
     unknown=raising(unknown_file),
 )
 _DELETED = OneOf("delete_file", deleted=always(None), unknown=raising(unknown_file))
+_READ = OneOf[tuple[int, Sequence[bytes]]]("read_results", read=lambda number, *found: (int(number), found))

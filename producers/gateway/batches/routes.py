@@ -1,5 +1,6 @@
 """/v1/batches: the requests of an uploaded file, answered in the background."""
 
+import hashlib
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
@@ -41,9 +42,11 @@ async def create(
     """Begin a batch over an uploaded file: JSON lines with `custom_id`, `method`, `url` and `body`."""
     key = await repeat_key(request, backend, caller, "batch", None, idempotency_key)
     id = f"batch_{caller.key('batch', key)}"
+    asked = dumps(body.model_dump(mode="json"))
     key_facts = {"api_key": caller.api_key, "weight": caller.weight}
     facts = dumps({"endpoint": body.endpoint, "metadata": body.metadata or {}, **key_facts})
-    await backend.store.create_batch(caller.tenant, id, body.input_file_id, facts, WINDOW_SECONDS)
+    fingerprint = hashlib.sha256(asked.encode()).hexdigest()[:32]
+    await backend.store.create_batch(caller.tenant, id, body.input_file_id, facts, fingerprint, WINDOW_SECONDS)
     return JSONResponse(shown(await backend.store.read_batch(id)))
 
 

@@ -1,32 +1,45 @@
 """The work on one batch, by the gateway that owns it. Another goes on with it when this one is gone."""
 
-import asyncio
 import json
-import time
+import logging
+from collections import deque
 from collections.abc import AsyncIterator
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from dataclasses import dataclass
 
 from turnstile.producers.batching import accepted, answer_all
 from turnstile.producers.gateway.backend import Backend
 from turnstile.producers.gateway.batches.lines import MOST_LINES, Line, TooManyLines, count_lines, read_lines
-from turnstile.producers.gateway.batches.requests import BatchRequest, answered, not_asked, read_request, reading, result
-from turnstile.producers.gateway.edge.api_errors import ApiError, translate
+from turnstile.producers.gateway.batches.requests import (
+    BatchRequest,
+    Row,
+    answered,
+    asking,
+    not_asked,
+    read_request,
+    result,
+    turn_id,
+)
+from turnstile.producers.gateway.batches.stop import Stopped, StopSign
+from turnstile.producers.gateway.edge.api_errors import INTERNAL, ApiError, invalid, translate
 from turnstile.producers.gateway.edge.body import take_turn, values
 from turnstile.producers.gateway.edge.caller import Caller
-from turnstile.producers.gateway.files.contents import results
+from turnstile.producers.gateway.prompt_store import api_key
 from turnstile.producers.reading.follow import ended
-from turnstile.turns.errors import QueueUnreachable, TurnstileError, UnknownTurn
-from turnstile.turns.keyring import keyring
-from turnstile.turns.store.batches import COMPLETED, FAILED, Batch, Place
+from turnstile.turns.errors import QueueUnreachable, TurnConflict, TurnstileError, UnknownFile, UnknownTurn
+from turnstile.turns.store.batches import COMPLETED, FAILED, Batch, Place, result_file
+
+log = logging.getLogger(__name__)
 
 AT_ONCE = 200
 """Turns of a batch that are unfinished at one time."""
+_BYTES_A_PLACE = 40_960
+"""A line with more bytes counts as several, so that large ones do not take the gateway's memory."""
 
 _EMPTY = "The file has no requests."
 _TOO_MANY = f"The file has more than {MOST_LINES:,} lines: split it."
-_GONE = "The file was deleted before all of its requests were read."
-_REASONS = {"cancelled": "The batch was cancelled.", "expired": "The batch expired before this request was asked."}
+_GONE = "The file was deleted, or expired, before all of its requests were read."
+_FULL = ("storage_full", "Files and results take all the room there is: delete some, and ask this request again.")
 
 
 class LostBatch(Exception):
@@ -34,10 +47,18 @@ class LostBatch(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
-    """A line with its result."""
+class Asked:
+    """A request whose turn was accepted."""
 
-    line: Line
+    row: Row
+    turn: str
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A request with its result."""
+
+    row: Row
     outcome: str
     text: str
 
@@ -50,153 +71,156 @@ class BatchRun:
         self._backend, self._batch, self._token = backend, batch, token
         self._endpoint: str = facts["endpoint"]
         self._caller = Caller(batch.tenant, facts["api_key"], facts["weight"])
-        self._keys = keyring(backend.settings)
-        self._stopped = "cancelled" if batch.state == "cancelling" else ""
-        self._asked: set[str] = set()
+        self.sign = StopSign(backend, batch, self._caller.api_key)
+        self._room = True
+        self._maybe_asked = AT_ONCE if batch.started else 0
+        """So many lines without a result may be those that an earlier owner has asked."""
         self._before = batch.place
-        self._total = batch.total
         self._ahead: dict[int, Place] = {}
-        self._unfinished: list[int] = []
+        self._unfinished: deque[int] = deque()
 
     async def run(self) -> None:
         """Answer what has no result yet, and end the batch. Raises LostBatch, QueueUnreachable."""
+        # The batches of a tenant share what one API key may have of the connection.
+        api_key.set(f"batches of {self._batch.tenant}")
         store, batch = self._backend.store, self._batch
-        if batch.state == "validating":
-            self._total, fault = await self._counted()
+        total = batch.total
+        if not batch.started:
+            total, fault = await self._counted()
             if fault:
-                await self._end("failed", fault)
+                self._owned(await store.end_batch(batch.id, self._token, FAILED, fault))
                 return
-            self._owned(await store.start_batch(batch.id, self._token, self._total))
-        answering = answer_all(self._lines(), self._submit, self._result, AT_ONCE)
+            self._owned(await store.start_batch(batch.id, self._token, total))
+        answering = answer_all(self._lines(), self._submit, self._result, AT_ONCE, _places)
         async with aclosing(answering) as done:
             async for one in done:
                 await self._record(one)
-        await self._end(self._stopped or "completed")
+        await self._end(total)
 
     async def _counted(self) -> tuple[int, str]:
         """Return the number of requests, and the fault of a file that has none or too many."""
+        store, file = self._backend.store, self._batch.file
         try:
-            total = await count_lines(self._backend.store, self._batch.file, self._most_bytes)
+            total = await count_lines(store, file, self.sign.most_bytes)
+            await store.read_file(file)
         except TooManyLines:
             return 0, _TOO_MANY
+        except UnknownFile:
+            return 0, _GONE
         return total, "" if total else _EMPTY
-
-    async def stop(self, reason: str) -> None:
-        """Ask nothing more, and cancel the turns that have not ended. `reason`: cancelled or expired."""
-        self._stopped = self._stopped or reason
-        for id in list(self._asked):
-            with suppress(TurnstileError):
-                await self._backend.store.cancel(id)
-
-    @property
-    def overdue(self) -> bool:
-        """True when the time for the batch is over."""
-        return time.time() > self._batch.expires
-
-    @property
-    def key_removed(self) -> bool:
-        """True when the API key that the batch was begun with is there no more."""
-        return self._keys.enforced and self._keys.by_id(self._caller.api_key) is None
-
-    @property
-    def _most_bytes(self) -> int:
-        return self._backend.settings.max_body_bytes
 
     async def _lines(self) -> AsyncIterator[Line]:
         """Yield the lines without a result."""
         store, batch = self._backend.store, self._batch
-        fresh = batch.state == "validating"
-        async for line in read_lines(store, batch.file, batch.place, self._most_bytes):
+        recorded: frozenset[int] = frozenset()
+        if batch.started:
+            recorded = recorded.union(
+                *[await store.recorded(result_file(batch.id, outcome)) for outcome in (COMPLETED, FAILED)]
+            )
+        async for line in read_lines(store, batch.file, batch.place, self.sign.most_bytes):
             self._unfinished.append(line.number)
-            if not fresh and (await store.read_results(batch.id, [line.number]))[0]:
-                self._advance(line)
+            if line.number in recorded:
+                self._advance(line.number, line.after)
             else:
                 yield line
 
-    async def _submit(self, line: Line) -> tuple[BatchRequest, str | Done]:
-        """Return the request in a line, and its turn, or its result if it becomes none."""
-        await self._paced(line)
-        request = read_request(line, self._endpoint)
-        if self._stopped:
-            return request, self._not_asked(request)
+    async def _submit(self, line: Line) -> Asked | Done:
+        """Have the turn of a line accepted, or return the result of a line that becomes none."""
+        row = Row(line.number, line.after)
         try:
-            return request, await self._accepted(request)
-        except ApiError as error:
-            return request, Done(line, FAILED, result(self._batch.id, request, error.status, error.body()))
-
-    async def _paced(self, line: Line) -> None:
-        """Wait until earlier lines have had their time: reading a line's JSON keeps the process from everything else."""
-        with suppress(ApiError):
+            # Reading a line's JSON keeps the process from everything else: earlier lines have had their time first.
             await take_turn(f"batches of {self._batch.tenant}", values(line.text or b""))
+            request = read_request(line, self._endpoint)
+            row = request.row
+            return await self._asked(request)
+        except Stopped:
+            return self._not_asked(row)
+        except QueueUnreachable:
+            raise
+        except Exception as error:
+            return self._refused(row, error)
 
-    async def _accepted(self, request: BatchRequest) -> str:
-        if request.error:
-            raise request.error
-        ask = reading(self._endpoint, self._backend, self._caller, request, f"{self._batch.id}\0{request.line.number}")
-        ids: list[str] = []
+    async def _asked(self, request: BatchRequest) -> Asked | Done:
+        row = request.row
+        ask = asking(self._endpoint, self._batch.id, self._backend, self._caller, request)
+        if self._maybe_asked:
+            self._maybe_asked -= 1
+        else:
+            self.sign.check()
+            if not self._room:
+                return Done(row, FAILED, not_asked(self._batch.id, row, *_FULL))
+        turn = turn_id(self._endpoint, self._batch.id, self._caller, row)
+        async with self.sign.asking(turn):
+            await self.sign.count_request()
+            if refusal := await accepted(ask, self.sign.pause):
+                raise refusal
+        return Asked(row, turn)
 
-        async def once() -> None:
-            ids.append(await ask())
+    def _refused(self, row: Row, error: Exception) -> Done:
+        match error:
+            case ApiError():
+                shown = error
+            case TurnConflict():
+                shown = invalid("custom_id", "An earlier line has this `custom_id`.", "duplicate_custom_id")
+            case TurnstileError():
+                shown = translate(error)
+            case _:
+                log.error("a line of batch %s cannot be asked: %s", self._batch.id, type(error).__name__)
+                shown = ApiError(500, INTERNAL, None, "internal")
+        return Done(row, FAILED, result(self._batch.id, row, shown.status, shown.body()))
 
-        if refusal := await accepted(once):
-            raise translate(refusal)
-        self._asked.add(ids[0])
-        return ids[0]
-
-    async def _result(self, line: Line, submitted: tuple[BatchRequest, str | Done]) -> Done:
-        request, turn = submitted
-        if isinstance(turn, Done):
-            return turn
+    async def _result(self, asked: Asked | Done) -> Done:
+        if isinstance(asked, Done):
+            return asked
         try:
-            record = await ended(self._backend.store, self._backend.wakeups, turn)
+            return await self._answer(asked)
+        except QueueUnreachable:
+            raise
         except UnknownTurn as error:
-            return Done(line, FAILED, not_asked(self._batch.id, request, "deleted", str(error)))
+            return Done(asked.row, FAILED, not_asked(self._batch.id, asked.row, "deleted", str(error)))
+        except Exception as error:
+            return self._refused(asked.row, error)
         finally:
-            self._asked.discard(turn)
-        status, body = answered(self._endpoint, self._backend, self._caller, record)
-        if status == 409 and self._stopped:
-            return self._not_asked(request)
-        return Done(line, COMPLETED if status == 200 else FAILED, result(self._batch.id, request, status, body))
+            self.sign.forget(asked.turn)
 
-    def _not_asked(self, request: BatchRequest) -> Done:
-        text = not_asked(self._batch.id, request, f"batch_{self._stopped}", _REASONS[self._stopped])
-        return Done(request.line, FAILED, text)
+    async def _answer(self, asked: Asked) -> Done:
+        record = await ended(self._backend.store, self._backend.wakeups, asked.turn)
+        status, body = answered(self._endpoint, self._backend, self._caller, record)
+        if status == 409 and self.sign.stopped:
+            return self._not_asked(asked.row)
+        return Done(asked.row, COMPLETED if status == 200 else FAILED, result(self._batch.id, asked.row, status, body))
+
+    def _not_asked(self, row: Row) -> Done:
+        return Done(row, FAILED, not_asked(self._batch.id, row, *self.sign.reason()))
 
     async def _record(self, done: Done) -> None:
-        self._advance(done.line)
-        store, id = self._backend.store, self._batch.id
-        self._owned(await store.record_result(id, self._token, done.line.number, done.outcome, done.text, self._before))
+        row = done.row
+        self._advance(row.number, row.after)
+        room = await self._backend.store.record_result(
+            self._batch.id, self._token, row.number, done.outcome, done.text, self._before
+        )
+        self._owned(room is not None)
+        self._room = bool(room)
 
-    def _advance(self, line: Line) -> None:
+    def _advance(self, number: int, after: Place) -> None:
         """Note that a line has a result; the place moves on when all before it have one."""
-        self._ahead[line.number] = line.after
+        self._ahead[number] = after
         while self._unfinished and self._unfinished[0] in self._ahead:
-            self._before = self._ahead.pop(self._unfinished.pop(0))
+            self._before = self._ahead.pop(self._unfinished.popleft())
 
-    async def _end(self, state: str, fault: str = "") -> None:
+    async def _end(self, total: int) -> None:
         store, id = self._backend.store, self._batch.id
-        counts, files = [], []
-        for outcome in (COMPLETED, FAILED):
-            lines = [len(line) async for line in results(store, id, outcome)]
-            counts.append(len(lines))
-            if lines:
-                files.append((outcome, f"file-{self._caller.key('results', f'{id} {outcome}')}", sum(lines)))
-        if state == COMPLETED and sum(counts) < self._total:
-            state, fault = "failed", _GONE
-        self._owned(await store.end_batch(id, self._token, state, fault, (counts[0], counts[1]), files))
+        state, fault = self.sign.stopped or COMPLETED, ""
+        if state == COMPLETED:
+            batch = await store.read_batch(id)
+            if batch.completed + batch.failed < total:
+                state, fault = FAILED, _GONE
+        self._owned(await store.end_batch(id, self._token, state, fault))
 
     def _owned(self, owned: bool) -> None:
         if not owned:
             raise LostBatch
 
 
-async def keep(run: BatchRun, backend: Backend, batch: str, token: str, seconds: float) -> None:
-    """Keep a batch for as long as this runs, and stop the run when it is cancelled or overdue. Raises LostBatch."""
-    while True:
-        await asyncio.sleep(seconds)
-        with suppress(QueueUnreachable):
-            state = await backend.store.renew_batch(batch, token)
-            if state is None:
-                raise LostBatch
-            if state == "cancelling" or run.overdue or run.key_removed:
-                await run.stop("expired" if run.overdue else "cancelled")
+def _places(line: Line) -> int:
+    return 1 + len(line.text or b"") // _BYTES_A_PLACE

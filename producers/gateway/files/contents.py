@@ -2,28 +2,24 @@
 
 from collections.abc import AsyncGenerator
 
-from turnstile.turns.store.files import File
+from turnstile.turns.store.files import OUTPUT, File
 from turnstile.turns.store.turns import AsyncTurnStore
 
-_LINES = 8
 
-
-async def contents(store: AsyncTurnStore, file: File) -> AsyncGenerator[bytes]:
+def contents(store: AsyncTurnStore, file: File) -> AsyncGenerator[bytes]:
     """Yield a file's bytes in pieces."""
-    if file.batch:
-        async for line in results(store, file.batch, file.outcome):
-            yield line
-        return
+    return _results(store, file) if file.purpose == OUTPUT else _uploaded(store, file)
+
+
+async def _results(store: AsyncTurnStore, file: File) -> AsyncGenerator[bytes]:
+    number = 1
+    while number <= file.lines:
+        number, results = await store.read_results(file.id, number, file.lines)
+        yield b"".join(b"%b\n" % result for result in results)
+
+
+async def _uploaded(store: AsyncTurnStore, file: File) -> AsyncGenerator[bytes]:
     number = 0
     while (piece := await store.read_piece(file.id, number)) is not None:
         yield piece
         number += 1
-
-
-async def results(store: AsyncTurnStore, batch: str, outcome: str) -> AsyncGenerator[bytes]:
-    """Yield the results of a batch that have this outcome, each a line."""
-    lines = (await store.read_batch(batch)).place.line
-    for first in range(1, lines + 1, _LINES):
-        for found in await store.read_results(batch, range(first, min(first + _LINES, lines + 1))):
-            if found and found[0] == outcome:
-                yield found[1] + b"\n"

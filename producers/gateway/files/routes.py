@@ -80,8 +80,8 @@ async def retrieve(file: OwnFile, backend: CurrentBackend) -> Response:
 
 @router.get("/{file_id}/content", responses=documented({"content": {"application/octet-stream": {}}}, 404))
 async def content(file: OwnFile, backend: CurrentBackend, caller: CurrentCaller) -> Response:
-    """Return a file's bytes. One API key may read a few at once."""
-    pieces = counted(caller.api_key, contents(backend.store, file))
+    """Return a file's bytes. A tenant may read a few at once."""
+    pieces = counted(caller.tenant, contents(backend.store, file))
     first = await anext(pieces, b"")
     return StreamingResponse(_from(first, pieces), media_type="application/octet-stream")
 

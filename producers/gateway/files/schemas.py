@@ -16,7 +16,7 @@ class FileObject(Answer):
     expires_at: int
     filename: str
     purpose: str
-    status: Literal["processed"]
+    status: Literal["uploaded", "processed"]
 
 
 class FileList(Answer):
@@ -37,6 +37,6 @@ def shown(file: File, ttl: float) -> dict[str, Any]:
         "expires_at": int(file.created + ttl),
         "filename": file.name,
         "purpose": file.purpose,
-        "status": "processed",
+        "status": "processed" if file.whole else "uploaded",
         "status_details": None,
     }

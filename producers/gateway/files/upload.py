@@ -1,6 +1,7 @@
 """An upload: a form with a file, kept on disk while it comes in, then stored in pieces."""
 
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any
 
 from fastapi import Request, Response
@@ -32,7 +33,7 @@ class UploadRoute(APIRoute):
 
         async def read_and_handle(request: Request) -> Response:
             limit = request.app.state.backend.settings.max_file_bytes + _FORM_BYTES
-            with transfer(request.scope[CALLER].api_key):
+            with transfer(request.scope[CALLER].tenant):
                 return await handle(Request(request.scope, BoundedReceive(request.scope, request.receive, limit)))
 
         return read_and_handle
@@ -62,13 +63,22 @@ def _checked(form: FormData) -> UploadFile:
 
 async def _stored(upload: UploadFile, backend: Backend, caller: Caller) -> File:
     store, id = backend.store, f"file-{caller.key('file', None)}"
-    await store.create_file(caller.tenant, id, (upload.filename or "upload.jsonl")[:_LONGEST_NAME], INPUT)
-    number = offset = 0
+    await store.create_file(caller.tenant, id, (upload.filename or "upload.jsonl")[:_LONGEST_NAME])
     try:
-        while piece := await upload.read(PIECE_BYTES):
-            await store.append_piece(caller.tenant, id, number, offset, piece)
-            number, offset = number + 1, offset + len(piece)
+        await _append(upload, backend, caller, id)
     except TurnstileError:
-        await store.delete_file(caller.tenant, id)
+        with suppress(TurnstileError):
+            await store.delete_file(caller.tenant, id)
         raise
     return await store.read_file(id)
+
+
+async def _append(upload: UploadFile, backend: Backend, caller: Caller, id: str) -> None:
+    number = offset = 0
+    piece = await upload.read(PIECE_BYTES)
+    last = False
+    while not last:
+        following = await upload.read(PIECE_BYTES)
+        last = not following
+        await backend.store.append_piece(caller.tenant, id, number, offset, piece, last=last)
+        number, offset, piece = number + 1, offset + len(piece), following

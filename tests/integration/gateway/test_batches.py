@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 import openai
 import pytest
-from openai.types import Batch
 
+from tests.support.batches import CHAT, RESPONSES, begun, completed, ended, line, results, text_of, uploaded
 from tests.support.gateways import Gateway
 from tests.support.processes import Worker
 from tests.support.wait import wait_until
@@ -18,14 +18,10 @@ from turnstile.turns.api_keys import new_key
 from turnstile.turns.settings import Settings
 from turnstile.turns.store.turns import TurnStore
 
-ON = {"TURNSTILE_BATCHES": "true"}
-RESPONSES: Any = "/v1/responses"
-CHAT: Any = "/v1/chat/completions"
-
 
 @pytest.fixture
 def gateway(redis_url: str, tmp_path: Path) -> Iterator[Gateway]:
-    with Worker(redis_url, tmp_path), Gateway(redis_url, tmp_path, **ON) as gateway:
+    with Worker(redis_url, tmp_path), Gateway(redis_url, tmp_path) as gateway:
         yield gateway
 
 
@@ -39,42 +35,6 @@ def sdk(gateway: Gateway) -> Iterator[openai.OpenAI]:
 def http(gateway: Gateway) -> Iterator[httpx.Client]:
     with gateway.http() as client:
         yield client
-
-
-def line(custom_id: str, body: dict[str, Any], url: str = RESPONSES) -> str:
-    return json.dumps({"custom_id": custom_id, "method": "POST", "url": url, "body": body})
-
-
-def uploaded(sdk: openai.OpenAI, *lines: str) -> str:
-    return sdk.files.create(file=("questions.jsonl", "\n".join(lines).encode()), purpose="batch").id
-
-
-def begun(sdk: openai.OpenAI, *lines: str, endpoint: Any = RESPONSES) -> Batch:
-    file = uploaded(sdk, *lines)
-    return sdk.batches.create(input_file_id=file, endpoint=endpoint, completion_window="24h", metadata={"mine": "yes"})
-
-
-def ended(sdk: openai.OpenAI, id: str) -> Batch:
-    def look() -> Batch | None:
-        batch = sdk.batches.retrieve(id)
-        return batch if batch.status in ("completed", "failed", "cancelled", "expired") else None
-
-    batch = wait_until(look, "the batch has ended")
-    assert batch
-    return batch
-
-
-def results(sdk: openai.OpenAI, file: str | None) -> list[dict[str, Any]]:
-    return [json.loads(text) for text in sdk.files.content(file).text.splitlines()] if file else []
-
-
-def text_of(result: dict[str, Any]) -> str:
-    return str(result["response"]["body"]["output"][0]["content"][0]["text"])
-
-
-def _completed(sdk: openai.OpenAI, batch: Batch) -> int:
-    counts = sdk.batches.retrieve(batch.id).request_counts
-    return counts.completed if counts else 0
 
 
 def test_requests_are_answered_in_the_order_of_the_file(sdk: openai.OpenAI) -> None:
@@ -137,13 +97,13 @@ def test_empty_lines_count_as_lines(sdk: openai.OpenAI) -> None:
 
 def test_a_file_that_is_deleted_fails_its_batch(sdk: openai.OpenAI) -> None:
     batch = begun(sdk, *[line(f"q{n}", {"input": "hi [[latency=0.1]]", "instructions": "x" * 3000}) for n in range(1500)])
-    wait_until(lambda: _completed(sdk, batch) > 5, "some are answered")
+    wait_until(lambda: completed(sdk, batch) > 5, "some are answered")
     sdk.files.delete(batch.input_file_id)
     assert ended(sdk, batch.id).status == "failed"
 
 
-def test_without_the_setting_there_are_none(redis_url: str, tmp_path: Path) -> None:
-    with Gateway(redis_url, tmp_path) as gateway, gateway.http() as http:
+def test_they_can_be_switched_off(redis_url: str, tmp_path: Path) -> None:
+    with Gateway(redis_url, tmp_path, TURNSTILE_BATCHES="false") as gateway, gateway.http() as http:
         assert [http.get(path).status_code for path in ("/v1/files", "/v1/batches")] == [404, 404]
 
 
@@ -182,7 +142,7 @@ def test_a_batch_over_no_file(sdk: openai.OpenAI) -> None:
 
 
 def test_files_are_bounded(redis_url: str, tmp_path: Path) -> None:
-    small = {**ON, "TURNSTILE_MAX_FILE_BYTES": "100000", "TURNSTILE_MAX_STORED_BYTES": "150000"}
+    small = {"TURNSTILE_MAX_FILE_BYTES": "100000", "TURNSTILE_MAX_STORED_BYTES": "150000"}
     with Gateway(redis_url, tmp_path, **small) as gateway, gateway.sdk() as sdk:
         with pytest.raises(openai.APIStatusError) as large:
             sdk.files.create(file=("large.jsonl", b"x" * 100_001), purpose="batch")
@@ -205,12 +165,12 @@ def test_a_batch_is_cancelled(sdk: openai.OpenAI, redis_url: str) -> None:
 
 def test_a_gateway_dies_and_another_goes_on(redis_url: str, tmp_path: Path) -> None:
     lines = [line(f"q{n}", {"input": f"number {n} [[latency=0.05]]"}) for n in range(400)]
-    with Worker(redis_url, tmp_path), Gateway(redis_url, tmp_path, **ON) as second, second.sdk() as sdk:
-        with Gateway(redis_url, tmp_path, **ON) as first:
+    with Worker(redis_url, tmp_path), Gateway(redis_url, tmp_path) as second, second.sdk() as sdk:
+        with Gateway(redis_url, tmp_path) as first:
             second.stop()
             with first.sdk() as early:
                 batch = begun(early, *lines)
-                wait_until(lambda: _completed(early, batch) > 20, "some are answered")
+                wait_until(lambda: completed(early, batch) > 20, "some are answered")
             first.kill()
         second.start()
         done = ended(sdk, batch.id)
@@ -224,7 +184,7 @@ def test_another_tenant_sees_nothing(redis_url: str, tmp_path: Path) -> None:
     acme, other = new_key("a key of acme's", "acme"), new_key("a key of other's", "other")
     entries = json.dumps({key.digest: key.entry for key in (acme, other)})
     with (
-        Gateway(redis_url, tmp_path, TURNSTILE_API_KEYS=entries, **ON) as gateway,
+        Gateway(redis_url, tmp_path, TURNSTILE_API_KEYS=entries) as gateway,
         gateway.sdk(api_key=acme.text) as mine,
         gateway.sdk(api_key=other.text) as theirs,
     ):

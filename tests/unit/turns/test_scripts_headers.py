@@ -24,7 +24,8 @@ _PATTERNS = {name: name for name, value in vars(Keys).items() if isinstance(valu
     "celery_result": "celery-task-meta-<id>", "orders": "orders:<worker>", "wake": "wake:<id>",
     "steps": "steps:<thread>", "probe": "probe:<name>", "erased": "erased:<number>", "webhook": "webhook:<id>",
     "rate": "rate:<key>", "file": "file:<file>", "files": "files:<tenant>", "pieces": "pieces:<file>", "batch": "batch:<batch>",
-    "batches": "batches:<tenant>", "results": "results:<batch>",
+    "batches": "batches:<tenant>", "results": "results:<file>", "stored": "stored:<tenant>",
+    "unfinished": "unfinished:<tenant>",
     "queue": "<queue>", "ready": "ready:<line>", "rotation": "rotation:<queue>",
 }  # fmt: skip
 

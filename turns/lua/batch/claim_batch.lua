@@ -1,18 +1,21 @@
--- Take a batch that nobody works on; its owner's token makes an earlier owner's results come too late.
+-- Take the batch that has waited longest for a gateway; its owner's token makes an earlier owner's results come too late.
 -- FLAGS  allow-oom
 -- WORK   300 steps
--- KEYS   batch:<batch>… batches_due
+-- KEYS   batch:<batch>… batches_due unfinished:<tenant>
 -- ARGV   token
 -- RETURN batch | none
 local now = clock()
-for _, batch in ipairs(redis.call('ZRANGEBYSCORE', key.batches_due, '-inf', now, 'LIMIT', 0, 10)) do
-  local record = key.batch .. batch
-  if redis.call('HGET', record, 'tenant') and not redis.call('HGET', record, 'ended') then
-    redis.call('ZADD', key.batches_due, now + rule.batch_lease, batch)
+for _, member in ipairs(redis.call('ZRANGEBYSCORE', key.batches_due, '-inf', now, 'LIMIT', 0, 10)) do
+  local tenant, batch = member:match('^(.*)/(.*)$')
+  local record = key.batch .. (batch or '')
+  local state, ended = unpack(redis.call('HMGET', record, 'state', 'ended'))
+  if state and not ended then
+    redis.call('ZADD', key.batches_due, now + rule.batch_lease, member)
     redis.call('HSET', record, 'owner', token)
-    redis.call('PEXPIRE', record, rule.batch_ttl)
+    redis.call('PEXPIRE', record, rule.file_ttl)
+    redis.call('PEXPIRE', key.unfinished .. tenant, rule.file_ttl)
     return { 'batch', batch }
   end
-  redis.call('ZREM', key.batches_due, batch)
+  if batch then leave_work(tenant, batch, now) else redis.call('ZREM', key.batches_due, member) end
 end
 return { 'none' }

@@ -1,11 +1,24 @@
--- Keep the result of one request of a batch, once, and the place before which all have one: the next owner reads on from there.
--- WORK   30 steps
--- KEYS   batch:<batch> results:<batch>
+-- Keep the result of one request of a batch, once, and the place before which all have one: the next owner reads on from there. `room`
+-- is 0 when what the tenant has stored leaves none for more.
+-- FLAGS  allow-oom
+-- WORK   2,000 steps: what has expired is removed
+-- KEYS   batch:<batch> batches:<tenant> results:<file> files:<tenant> file:<file> pieces:<file> stored:<tenant>
 -- ARGV   batch token number outcome result line piece offset: `completed` or `failed`; the place
--- RETURN recorded | lost
-local record, results = key.batch .. batch, key.results .. batch
-if redis.call('HGET', record, 'owner') ~= token then return { 'lost' } end
-if redis.call('HSETNX', results, number, outcome .. ' ' .. result) == 1 then redis.call('HINCRBY', record, outcome, 1) end
-redis.call('PEXPIRE', results, rule.batch_ttl)
-redis.call('HSET', record, 'line', line, 'piece', piece, 'offset', offset)
-return { 'recorded' }
+-- RETURN recorded room | lost
+local record, file, now = key.batch .. batch, result_file(batch, outcome), clock()
+local owner, tenant = unpack(redis.call('HMGET', record, 'owner', 'tenant'))
+if owner ~= token then return { 'lost' } end
+local other = result_file(batch, outcome == 'completed' and 'failed' or 'completed')
+local _, bytes = count_results(batch, outcome)
+if redis.call('HEXISTS', key.results .. file, number) + redis.call('HEXISTS', key.results .. other, number) == 0 then
+  bytes = bytes + #result + 1
+  redis.call('HSET', key.results .. file, number, result, 'bytes', bytes)
+end
+redis.call('PEXPIRE', key.results .. file, rule.file_ttl)
+if bytes > 0 then
+  redis.call('ZADD', key.files .. tenant, 'NX', now, file)
+  charge(tenant, file, bytes)
+end
+redis.call('HSET', record, 'line', line, 'piece', piece, 'offset', offset,
+  'completed', (count_results(batch, 'completed')), 'failed', (count_results(batch, 'failed')))
+return { 'recorded', fits(tenant, file, bytes, now) and 1 or 0 }

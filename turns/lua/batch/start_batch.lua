@@ -5,7 +5,9 @@
 -- ARGV   batch token total
 -- RETURN started | lost
 local record = key.batch .. batch
-local owner, state = unpack(redis.call('HMGET', record, 'owner', 'state'))
+local owner, state, started = unpack(redis.call('HMGET', record, 'owner', 'state', 'in_progress'))
 if owner ~= token then return { 'lost' } end
-if state == 'validating' then redis.call('HSET', record, 'state', 'in_progress', 'total', total, 'in_progress', clock()) end
+if not started then
+  redis.call('HSET', record, 'state', state == 'validating' and 'in_progress' or state, 'total', total, 'in_progress', clock())
+end
 return { 'started' }

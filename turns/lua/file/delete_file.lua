@@ -1,12 +1,9 @@
--- Delete a file of a tenant. The results of a batch stay until the batch is forgotten.
+-- Delete a file of a tenant: one that was uploaded, or results of a batch.
 -- FLAGS  allow-oom
--- WORK   20 steps
--- KEYS   file:<file> files:<tenant> pieces:<file>
+-- WORK   50 steps
+-- KEYS   file:<file> files:<tenant> pieces:<file> stored:<tenant> results:<file> batch:<batch> batches:<tenant>
 -- ARGV   tenant file
 -- RETURN deleted | unknown
-local record = key.file .. file
-if redis.call('HGET', record, 'tenant') ~= tenant then return { 'unknown' } end
-redis.call('UNLINK', key.pieces .. file)
-redis.call('HDEL', key.files .. tenant, file)
-redis.call('UNLINK', record)
+if redis.call('HGET', key.file .. file, 'tenant') ~= tenant then return { 'unknown' } end
+drop_stored(tenant, file, key.files)
 return { 'deleted' }
