@@ -12,6 +12,7 @@ import hashlib
 import json
 import secrets
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, TypeAdapter, ValidationError
@@ -32,11 +33,24 @@ class _Entry(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+_Most = Annotated[int, Field(ge=1, le=10**12)]
+_COUNTED = {"running_turns", "unfinished_turns"}
+
+
 class Limits(_Entry):
     """The limits of one key; None: no limit but the gateway's own."""
 
     requests_per_minute: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
     max_body_bytes: Annotated[int, Field(ge=1)] | None = None
+    running_turns: _Most | None = None
+    """Slots that turns of the key's tenant have at one time."""
+    unfinished_turns: _Most | None = None
+    """Turns of the key's tenant that run or wait."""
+
+    @cached_property
+    def quotas(self) -> str:
+        """The limits that the scripts count, as JSON: those of turns."""
+        return self.model_dump_json(include=_COUNTED, exclude_none=True)
 
 
 def _web_url(url: str) -> str:

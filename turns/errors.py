@@ -9,6 +9,7 @@
     ├── TurnRefused             the turn was not accepted; nothing was stored
     │   ├── InvalidTurn         session id, turn id, question or option of a wrong form or size
     │   ├── TooManyWaiting      the session's, or the whole queue's, cap on waiting turns is reached
+    │   │   └── QuotaExceeded   a quota of the session's tenant is used up; the error names it
     │   ├── HistoryFull         the session's history has as many messages as one may have
     │   ├── QueueMemoryFull     Redis is over maxmemory; running turns still finish
     │   ├── TurnConflict        the turn id, or the id of a new session, is taken by something else
@@ -86,6 +87,18 @@ class TooManyWaiting(TurnRefused):
     """A cap on waiting turns is reached: try again later."""
 
     code = "too_many_waiting"
+
+
+class QuotaExceeded(TooManyWaiting):
+    """A quota of the tenant is used up: its name, its size, and the seconds until it may be worthwhile to ask again."""
+
+    code = "quota_exceeded"
+
+    def __init__(self, message: str, quota: str = "", limit: int = 0, wait: float = 0.0) -> None:
+        super().__init__(message)
+        self.quota = quota
+        self.limit = limit
+        self.wait = wait
 
 
 class HistoryFull(TurnRefused):

@@ -100,6 +100,19 @@ class Settings(BaseModel):
         1_000, description="Maximum waiting turns per session; 10,000 at most."
     )
     max_waiting: forms.Count = Field(200_000, description="Maximum unfinished turns in all sessions together.")
+    max_waiting_per_tenant: forms.Count | None = Field(
+        None,
+        description="Maximum unfinished turns of one tenant. Unset: half of `TURNSTILE_MAX_WAITING`; where no tenant has a "
+        "name, all of it.",
+    )
+    tenant_share: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.75,
+        description="Share of all slots that one tenant's turns may have while other tenants are active as well; alone it may "
+        "have all.",
+    )
+    chat_reserve: Annotated[float, Field(ge=0, le=0.9)] = Field(
+        0.1, description="Share of all slots that turns of the queue `batch` leave free."
+    )
 
     lease_seconds: Annotated[float, Field(ge=0.5, le=3_600)] = Field(
         8, description="A worker silent this long loses its turns."

@@ -12,7 +12,7 @@ from turnstile.turns.states import State
 from turnstile.turns.store.holds import HeldSession
 from turnstile.turns.turn import Record
 
-MOMENTS = frozenset({"called", "since", "grace", "patience", "set_back_from", "swept", "standing"})
+MOMENTS = frozenset({"called", "since", "grace", "patience", "set_back_from", "swept", "standing", "tenants"})
 """Fields beside the counters: times in ms, and a bound, that only the scripts use."""
 
 

@@ -10,6 +10,7 @@ from tests.exploration.scope import Scope
 from tests.exploration.world import AWHILE, FUTURE, KEYS, PAST, QUEUE, World, normalise
 from tests.scripts.cutting import in_pieces
 from tests.scripts.graph_steps import next_step
+from turnstile.turns.api_keys import Limits
 from turnstile.turns.errors import TurnRefused
 from turnstile.turns.output import called, said
 from turnstile.turns.question import Options
@@ -92,7 +93,9 @@ class Moves:
         answers = {_call(answered): "sunny"} if answered else {}
         options = Options(stream=self.scope.streams, answers=answers)
         reply = (asked or id)[-1] == "1"
-        return _refusable(self.store.submit(id, session_of(id), f"question {asked or id}", options, reply=reply))
+        quotas = Limits(running_turns=self.scope.running).quotas if self.scope.running else ""
+        asking = self.store.submit(id, session_of(id), f"question {asked or id}", options, reply=reply, quotas=quotas)
+        return _refusable(asking)
 
     def claim(self, id: str, worker: str, nonce: str) -> Call[Claim | str]:
         """Return the call that claims a turn."""

@@ -32,6 +32,7 @@ def violations(world: World) -> Iterator[str]:
     yield from wrong_steps(world)
     yield from _owned(world)
     yield from _lines(world)
+    yield from _slots(world)
     yield from _counters(world)
     yield from _keys(world)
 
@@ -54,6 +55,8 @@ def _after_a_cut(world: World) -> Iterator[str]:
             yield f"{id}: nothing is due, and it is {turn}"
         else:
             yield from _turn(world, id, turn)
+    if left := [key for make in (KEYS.slots, KEYS.open_turns) for name in world.tenants if (key := make(name)) in world.data]:
+        yield f"nothing is due, and there are {left}"
     if world.value(KEYS.open, {}) or world.value(KEYS.held, {}) or world.owned():
         yield f"nothing is due, with {world.value(KEYS.open, {})} open and {world.owned()} held"
 
@@ -77,7 +80,7 @@ def _seat(world: World, session: str) -> Iterator[str]:
         if world.mailbox(session):
             yield f"{session}: idle with a mailbox"
         return
-    if seat.keys() - _HOLD != _SEAT.get(seat.get("phase", ""), set()) or seat.keys() & _HOLD not in (set(), _HOLD):
+    if seat.keys() - _HOLD - {"slot"} != _SEAT.get(seat.get("phase", ""), set()) or seat.keys() & _HOLD not in (set(), _HOLD):
         yield f"{session}: seat {seat}"
         return
     turn = world.turn(seat["head"])
@@ -181,8 +184,26 @@ def _lines(world: World) -> Iterator[str]:
         if world.seat(session).get("phase") == "ready":
             ready.setdefault(session.rpartition("/")[0], set()).add(session)
     lines = {tenant: set(places) for tenant, places in world.lines().items()}
-    if lines != ready or world.value(KEYS.rotation(QUEUE), {}).keys() != ready.keys():
+    rotation, parked = world.value(KEYS.rotation(QUEUE), {}), world.value(KEYS.parked(QUEUE), {})
+    if lines != ready or sorted([*rotation, *parked]) != sorted(ready):
         yield f"{ready} are ready, {lines} stand in lines, {world.value(KEYS.rotation(QUEUE), {})} in the rotation"
+
+
+def _slots(world: World) -> Iterator[str]:
+    """Those whose heads are dispatched or run have a slot; their turns, and those that wait, are counted as unfinished."""
+    for tenant in world.tenants:
+        seats = {name: world.seat(name) for name in world.sessions if name.startswith(f"{tenant}/")}
+        having = {name for name, seat in seats.items() if seat.get("phase") in ("dispatched", "running")}
+        if (slots := set(world.slots().get(tenant, ()))) != having:
+            yield f"{tenant}: {slots} have slots, {having} should"
+        most = int(world.value(KEYS.tenant(tenant), {}).get("running", 0))
+        if most and len(having) > most:
+            yield f"{tenant}: {having} have slots, {most} are allowed"
+        if tenant in world.value(KEYS.parked(QUEUE), {}) and len(having) < most:
+            yield f"{tenant}: its line is parked, and {having} have slots"
+        living = {id for id, turn in world.turns().items() if not State(turn["state"]).ended and turn["session"] in seats}
+        if (counted := set(world.value(KEYS.open_turns(tenant), {}))) != living:
+            yield f"{tenant}: {counted} counted as unfinished, {living} are"
 
 
 def _counters(world: World) -> Iterator[str]:
@@ -207,6 +228,8 @@ def _keys(world: World) -> Iterator[str]:
     known |= {KEYS.steps(thread) for thread in world.around["kept"]}
     known |= {KEYS.rotation(QUEUE), *(KEYS.ready(f"{QUEUE}:{tenant}") for tenant in world.lines())}
     known |= {KEYS.owned(worker) for worker in world.owned()}
+    known |= {KEYS.tenants, KEYS.parked(QUEUE)}
+    known |= {make(tenant) for make in (KEYS.slots, KEYS.open_turns, KEYS.tenant) for tenant in world.tenants}
     known |= {KEYS.erasures, *(KEYS.erased(number) for number in world.value(KEYS.erasures, {}))}
     if world.data.keys() - known:
         yield f"unknown keys {sorted(world.data.keys() - known)}"

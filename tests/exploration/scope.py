@@ -12,8 +12,9 @@ class Scope:
 
     `copies` bounds the dispatches of one turn that are lost, doubled or sent again while another is on its way; crashes,
     expiries and takeovers are bounded by the attempts a turn has. `forgiven`: attempts given back for nothing, a turn.
-    `steps`: calls that keep steps of a graph, a thread. `standing`: dispatches that stand on the queue at a time; 0: all. The
-    rest says what happens beside claim, finish, sweep and expiry; `rare` how often in all.
+    `steps`: calls that keep steps of a graph, a thread. `standing`: dispatches that stand on the queue at a time; 0: all.
+    `running`: slots of each tenant; 0: no limit. The rest says what happens beside claim, finish, sweep and expiry; `rare`
+    how often in all.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Scope:
     pieces: bool = False
     steps: int = 0
     standing: int = 0
+    running: int = 0
     rare: dict[str, int] = field(default_factory=dict)
 
     def beginning(self) -> World:
@@ -61,6 +63,7 @@ class Scope:
             f"attempts a turn: {self.attempts}" + f" and {self.forgiven} forgiven" * bool(self.forgiven),
             f"dispatches of a turn under way: {self.copies}",
             *([f"dispatches on the queue: {self.standing}", f"{self._tenants()} tenants"] if self.standing else []),
+            *([f"slots of a tenant: {self.running}"] if self.running else []),
         ]
         options = {
             "lost dispatch": self.copies > 1,

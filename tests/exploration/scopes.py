@@ -39,6 +39,9 @@ SMALL = (
     ),
     Scope("a cut among open calls", {"A": 2}, workers=1, attempts=1, copies=1, crashes=False, rare={"calls": 1, "cut": 1}),
     Scope("two tenants", {"a/A": 1, "b/B": 1, "b/C": 1}, workers=1, attempts=1, crashes=False, doubles=False, standing=1),
+    Scope(
+        "a limit of slots", {"a/A": 2, "a/B": 1}, workers=1, attempts=1, copies=1, cancels=True, running=1, rare={"erase": 1}
+    ),
     Scope("a cut", {"A": 2}, workers=1, attempts=1, copies=1, crashes=False, rare={"cut": 1}),
 )
 
@@ -57,6 +60,17 @@ FULL = (
         copies=1,
         cancels=True,
         standing=1,
+        rare={"cut": 1},
+    ),
+    Scope("a limit of slots, crashes", {"a/A": 1, "a/B": 1, "b/C": 1}, workers=1, delays=True, cancels=True, running=1),
+    Scope(
+        "a cut beside a limit of slots",
+        {"a/A": 1, "a/B": 1},
+        workers=1,
+        copies=1,
+        cancels=True,
+        delays=True,
+        running=1,
         rare={"cut": 1},
     ),
     Scope("open calls, three turns", {"A": 3}, attempts=1, copies=1, cancels=True, fails=True, rare={"calls": 1, "retry": 1}),

@@ -20,7 +20,7 @@ _ANSWERING = (None, "queued", "running", "failed")  # without a record as long a
 _COUNTED = ("since", "reaped", "first_text", "fenced")
 """Fields that only tell what is counted."""
 _KEPT = (
-    *("accepted", "completed", "failed", "cancelled", "standing"),
+    *("accepted", "completed", "failed", "cancelled", "standing", "slots", "tenants"),
     *(f"{name}:{QUEUE}" for name in ("sent", "passed", "lined", "served")),
 )
 # Before every place that the scripts give.
@@ -107,10 +107,20 @@ class World:
         start = KEYS.ready(f"{QUEUE}:")
         return {key.removeprefix(start): entry[1] for key, entry in self.data.items() if key.startswith(start)}
 
+    def slots(self) -> dict[str, list[str]]:
+        """Tenant → its sessions that have a slot."""
+        start = KEYS.slots()
+        return {key.removeprefix(start): entry[1] for key, entry in self.data.items() if key.startswith(start)}
+
+    @property
+    def tenants(self) -> set[str]:
+        """Every tenant of the scope, by name."""
+        return {session.rpartition("/")[0] for session in self.sessions} - {""}
+
     @property
     def waits_beside_room(self) -> bool:
         """True when sessions are ready although more dispatches may stand on the queue: some were lost."""
-        return bool(self.lines()) and len(self.queue) < int(self.stats.get("standing", 8))
+        return bool(self.value(KEYS.rotation(QUEUE), {})) and len(self.queue) < int(self.stats.get("standing", 8))
 
     @property
     def due(self) -> dict[str, str]:
@@ -201,13 +211,7 @@ def _forget_moments(world: World, now: int) -> None:
             turn.pop(name, None)
     if KEYS.due in data:
         data[KEYS.due][1] = {session: _phase(moment, now) for session, moment in world.due.items()}
-    _all(data, KEYS.failed, FUTURE)
-    _all(data, KEYS.open, FUTURE)
-    _all(data, KEYS.held, FUTURE)
-    for number in world.value(KEYS.erasures, {}):
-        _all(data, KEYS.erased(number), FUTURE)
-    _all(data, KEYS.erasures, FUTURE)
-    _all(data, KEYS.heard, AWHILE)
+    _forget_in_registers(world)
     stats = world.stats
     counts = totals({name: int(count) for name, count in stats.items()})
     kept = {name: str(counts[name]) for name in _KEPT if name in counts}
@@ -216,6 +220,20 @@ def _forget_moments(world: World, now: int) -> None:
     if stats.get("called") == PAST:
         kept["called"] = PAST
     world.put(KEYS.stats, "hash", kept)
+
+
+def _forget_in_registers(world: World) -> None:
+    data = world.data
+    _all(data, KEYS.failed, FUTURE)
+    _all(data, KEYS.open, FUTURE)
+    _all(data, KEYS.held, FUTURE)
+    _all(data, KEYS.tenants, FUTURE)
+    for tenant in world.tenants:
+        _all(data, KEYS.open_turns(tenant), FUTURE)
+    for number in world.value(KEYS.erasures, {}):
+        _all(data, KEYS.erased(number), FUTURE)
+    _all(data, KEYS.erasures, FUTURE)
+    _all(data, KEYS.heard, AWHILE)
 
 
 def _phase(moment: str, now: int) -> str:
@@ -234,6 +252,8 @@ def normalise(world: World) -> None:
     world.put(QUEUE, "list", sorted(world.queue))
     for name in world.owned():
         world.data[KEYS.owned(name)][1].sort()
+    for tenant in world.slots():
+        world.data[KEYS.slots(tenant)][1].sort()
     _rank_dispatches(world)
     _rank_lines(world)
     _name_workers(world)
@@ -264,7 +284,8 @@ def _rank_lines(world: World) -> None:
         places.update({s: str(rank + (_FIRST if float(places[s]) < 0 else 0)) for rank, s in enumerate(order, 1)})
         longest = max(longest, len(order))
     rotation, served = world.value(KEYS.rotation(QUEUE), {}), float(stats.pop(f"served:{QUEUE}", 0))
-    rotation.update({tenant: str(int(float(time) - served)) for tenant, time in rotation.items()})
+    for times in (rotation, world.value(KEYS.parked(QUEUE), {})):
+        times.update({tenant: str(int(float(time) - served)) for tenant, time in times.items()})
     stats.pop(f"lined:{QUEUE}", None)
     if longest:
         stats[f"lined:{QUEUE}"] = str(longest)

@@ -7,10 +7,11 @@ from tests.mutants.in_graphs import GRAPHS
 from tests.mutants.in_history import HISTORY
 from tests.mutants.in_holds import HOLDS
 from tests.mutants.in_lines import LINES
+from tests.mutants.in_quotas import QUOTAS
 from tests.mutants.in_sessions import SESSIONS
 from tests.mutants.in_steps import STEPS
 from tests.mutants.in_turns import TURNS
 from tests.mutants.in_upkeep import UPKEEP
 from tests.mutants.in_worker import WORKER
 
-MUTANTS = (*TURNS, *SESSIONS, *HOLDS, *LINES, *BATCHES, *UPKEEP, *CUTS, *WORKER, *STEPS, *GRAPHS, *HISTORY, *CELERY)
+MUTANTS = (*TURNS, *SESSIONS, *HOLDS, *LINES, *QUOTAS, *BATCHES, *UPKEEP, *CUTS, *WORKER, *STEPS, *GRAPHS, *HISTORY, *CELERY)

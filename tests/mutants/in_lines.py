@@ -15,15 +15,15 @@ LINES = (
     _in_line(
         "nobody waits in a line",
         "a tenant with thousands of turns fills the queue before all others",
-        "local goes = at_once or redis.call('EXISTS', key.rotation .. queue) == 0 and room_on(queue, 0) > 0",
-        "local goes = true",
-        script="lib/take_head",
+        "return room > 0 and (not counted or slots_left(tenant, slots, now) > 0), counted",
+        "return true, counted",
+        script="lib/may_go",
     ),
     _in_line(
         "who comes passes those who wait",
         "a turn that comes in a lucky moment goes before thousands",
-        "redis.call('EXISTS', key.rotation .. queue) == 0 and room_on(queue, 0) > 0",
-        "room_on(queue, 0) > 0",
+        "  if not at_once and redis.call('EXISTS', key.rotation .. queue) == 0 then\n",
+        "  if not at_once then\n",
         script="lib/take_head",
     ),
     _in_line(
@@ -36,9 +36,9 @@ LINES = (
     _in_line(
         "a tenant is served again and again",
         "one tenant waits for all turns of another",
-        "room, time = room - 1, time + price_of(weight)",
-        "room = room - 1",
-        script="lib/send_ready",
+        "count, time = 1, time + price_of(weight)",
+        "count = 1",
+        script="lib/send_next",
     ),
     _in_line(
         "weights count for nothing",
@@ -50,9 +50,9 @@ LINES = (
     _in_line(
         "time stands still for those who come",
         "a tenant that was away has all slots until it has caught up",
-        "      redis.call('HSET', key.stats, 'served:' .. queue, time)\n",
+        "    redis.call('HSET', key.stats, 'served:' .. queue, time)\n",
         "",
-        script="lib/send_ready",
+        script="lib/send_next",
     ),
     _in_line(
         "who comes is next",
@@ -78,7 +78,7 @@ LINES = (
     _in_line(
         "a tenant without its place in the rotation",
         "sessions stand in a line that nobody looks at",
-        "  if not redis.call('ZSCORE', rotation, tenant) then",
+        "  if not (redis.call('ZSCORE', rotation, tenant) or redis.call('ZSCORE', key.parked .. queue, tenant)) then",
         "  if false then",
         script="lib/join_line",
     ),
@@ -87,14 +87,14 @@ LINES = (
         "a turn that an older worker has dispatched is dispatched twice",
         "if phase == 'ready' and state == 'queued' and its_queue == queue then",
         "if phase and state == 'queued' and its_queue == queue then",
-        script="lib/send_ready",
+        script="lib/send_next",
     ),
     _in_line(
         "a broken session stops its line",
         "one broken record makes all tenants wait for ever",
         "    return found.err and {} or found",
         "    return found.err and error(found) or found",
-        script="lib/send_ready",
+        script="lib/send_next",
     ),
     _in_line(
         "as many as there are in one go",
@@ -155,8 +155,8 @@ LINES = (
     _in_line(
         "more stand on a queue than workers have slots",
         "order among tenants is decided long before a slot is free",
-        "return math.max(few, free) - ",
-        "return 1000 - ",
+        "local room = math.max(tonumber(standing or rule.standing), free) - ",
+        "local room = 1000 - ",
         script="lib/room_on",
     ),
     _in_line(
@@ -169,18 +169,18 @@ LINES = (
     _in_line(
         "slots are not counted",
         "order among tenants is decided long before a slot is free, or slots stay empty",
-        "redis.call('HSET', key.stats, 'standing', math.max(1, math.floor(slots / 16)))",
-        "redis.call('HSET', key.stats, 'standing', 1)",
+        "'standing', math.max(1, math.floor(slots / 16)))",
+        "'standing', 1)",
         script="upkeep/register_worker",
     ),
     in_cut(
         "the rotation before the line",
         "after a cut a line stays for ever",
-        "    if session then redis.call('ZREM', line, session) end\n"
-        "    if another then redis.call('ZADD', rotation, time, tenant) else redis.call('ZREM', rotation, tenant) end\n",
-        "    if another then redis.call('ZADD', rotation, time, tenant) else redis.call('ZREM', rotation, tenant) end\n"
-        "    if session then redis.call('ZREM', line, session) end\n",
-        script="lib/send_ready",
+        "  if session then redis.call('ZREM', line, session) end\n"
+        "  if another then redis.call('ZADD', rotation, time, tenant) else redis.call('ZREM', rotation, tenant) end\n",
+        "  if another then redis.call('ZADD', rotation, time, tenant) else redis.call('ZREM', rotation, tenant) end\n"
+        "  if session then redis.call('ZREM', line, session) end\n",
+        script="lib/send_next",
     ),
     Mutant(
         "batch has no share",

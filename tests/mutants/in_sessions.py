@@ -90,8 +90,8 @@ SESSIONS = (
     in_script(
         "an erased turn takes its successor along",
         "a turn that was given the id of an erased one vanishes",
-        "if type(session) ~= 'string' or not redis.call('ZSCORE', key.turns .. session, id) then dead",
-        "if true then dead",
+        "if not known or not redis.call('ZSCORE', key.turns .. session, id) then",
+        "if true then",
         script="lib/remove_erased",
     ),
     in_script(

@@ -129,7 +129,20 @@ def violations(scene: Scene, *, erased: bool = False) -> Iterator[str]:
     for session in {record["session"] for record in records.values()}:
         mine = [id for id, record in records.items() if record["session"] == session]
         yield from _of_history(scene, session, {id: records[id] for id in mine}, erased=erased)
-    for kind in ("due", "session:*", "mailbox:*", "owned:*", "open", "held", "ready:*", "rotation:*"):
+    for kind in (
+        "due",
+        "session:*",
+        "mailbox:*",
+        "owned:*",
+        "open",
+        "held",
+        "ready:*",
+        "rotation:*",
+        "parked:*",
+        "slots:*",
+        "batch_slots",
+        "open_turns:*",
+    ):
         if left := client.keys(f"{keys.prefix}{kind}"):
             yield f"left over: {left}"
     yield from _of_counters(scene, Counter(record["state"] for record in records.values()), erased=erased)
@@ -139,7 +152,9 @@ def violations(scene: Scene, *, erased: bool = False) -> Iterator[str]:
     # Files and batches have their time from the next call of their tenant, or of a gateway, on.
     uploaded = (keys.file(), keys.files(), keys.pieces(), keys.stored())
     asked = (keys.batch(), keys.batches(), keys.unfinished(), keys.results())
-    if forever := {key for key in forever if not key.startswith((keys.history(), keys.conversation(), *uploaded, *asked))}:
+    if forever := {
+        key for key in forever if not key.startswith((keys.history(), keys.conversation(), keys.tenant(), *uploaded, *asked))
+    }:
         yield f"never expires: {forever}"
 
 

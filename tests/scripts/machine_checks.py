@@ -25,6 +25,7 @@ class Checked(Model):
         self._the_next_attempt_finds_what_was_kept()
         if not self.turns.cuts:
             self._who_is_ready_stands_in_the_line()
+            self._slots_are_had_by_those_who_run()
 
     def _each_session_stands_where_the_model_has_it(self) -> None:
         for name, session in self.sessions.items():
@@ -121,8 +122,23 @@ class Checked(Model):
         }
         assert found == lines
         for queue in QUEUES:
+            assert not self.client.exists(keys.parked(queue))
             tenants = {line.partition(":")[2] for line in lines if line.startswith(f"{queue}:")}
             assert set(self.client.zrange(keys.rotation(queue), 0, -1)) == tenants
+
+    def _slots_are_had_by_those_who_run(self) -> None:
+        """Those of tenants are counted, and of turns that came by `batch`; those of others from the first tenant on."""
+        keys, slots = self.scene.keys, self.client.smembers(self.scene.keys.slots("tenant"))
+        taken = {
+            name: session.line[0].options.queue
+            for name, session in self.sessions.items()
+            if session.line and session.phase in ("dispatched", "running") and not self._ready(name)
+        }
+        assert slots == {name for name in taken if name.startswith("tenant/")}
+        assert self.client.smembers(keys.batch_slots) == {name for name, queue in taken.items() if queue == "batch"}
+        assert self.client.smembers(keys.slots()) <= taken.keys()
+        unfinished = {turn.id for turn in self.sessions["tenant/bar"].line}
+        assert set(self.client.zrange(keys.open_turns("tenant"), 0, -1)) == unfinished
 
     def teardown(self) -> None:
         """Whatever has happened: sweeps and claims bring every accepted turn to its end, in order."""

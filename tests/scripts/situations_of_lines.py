@@ -5,6 +5,7 @@ from typing import Any
 
 from tests.scripts.scene import Scene
 from tests.scripts.situation import finishing, situation
+from turnstile.turns.api_keys import Limits
 from turnstile.turns.question import Options
 from turnstile.turns.states import State
 
@@ -122,3 +123,79 @@ def _of_a_lost_worker_beside_a_line(scene: Scene) -> Callable[[], Any]:
     _line(scene, "a/2", "a/3")
     scene.expire_lease("a/1")
     return scene.turns.sweep
+
+
+def _parked(scene: Scene, *sessions: str, queue: str = "chat") -> None:
+    """Let sessions of a tenant with one slot ask one question each; the first is dispatched, the others' lines are parked."""
+    scene.client.hset(scene.keys.stats, mapping={"slots": 8, "standing": 8})
+    for session in sessions:
+        id, options = session.replace("/", "-"), Options(queue=queue)
+        scene.turns.submit(id, session, "hi", options, quotas=Limits(running_turns=1).quotas)
+
+
+@situation("submit")
+def _of_a_tenant_whose_slots_are_taken(scene: Scene) -> Callable[[], Any]:
+    _parked(scene, "a/1")
+    return lambda: scene.turns.submit("a-2", "a/2", "hi", quotas=Limits(running_turns=1).quotas)
+
+
+@situation("submit")
+def _whose_key_allows_more(scene: Scene) -> Callable[[], Any]:
+    _parked(scene, "a/1", "a/2", "a/3")
+    return lambda: scene.turns.submit("a-4", "a/4", "hi", quotas=Limits(running_turns=3).quotas)
+
+
+@situation("finish")
+def _whose_slot_the_next_one_gets(scene: Scene) -> Callable[[], Any]:
+    _parked(scene, "a/1", "a/2", "a/3", queue="batch")
+    return finishing(scene, scene.claim(str(scene.pop("batch"))), State.COMPLETED, stream=False)
+
+
+@situation("cancel")
+def _whose_slot_the_next_one_gets_(scene: Scene) -> Callable[[], Any]:
+    _parked(scene, "a/1", "a/2", "a/3")
+    return lambda: scene.turns.cancel("a-1")
+
+
+@situation("requeue")
+def _whose_slot_the_next_one_gets__(scene: Scene) -> Callable[[], Any]:
+    _parked(scene, "a/1", "a/2", "a/3")
+    claim = scene.claim(str(scene.pop()))
+    return lambda: scene.turns.requeue(claim, 600)
+
+
+@situation("requeue")
+def _that_has_its_slot_again(scene: Scene) -> Callable[[], Any]:
+    _parked(scene, "a/1", "a/2", "a/3")
+    claim = scene.claim(str(scene.pop()))
+    return lambda: scene.turns.requeue(claim)
+
+
+@situation("erase", erases=True)
+def _whose_slot_the_next_one_gets___(scene: Scene) -> Callable[[], Any]:
+    _parked(scene, "a/1", "a/2", "a/3")
+    scene.claim(str(scene.pop()))
+    return lambda: scene.turns.erase("a/1")
+
+
+@situation("sweep")
+def _of_a_lost_worker_and_a_parked_line(scene: Scene) -> Callable[[], Any]:
+    _parked(scene, "a/1", "a/2", "a/3")
+    scene.claim(str(scene.pop()))
+    scene.expire_lease("a/1")
+    return scene.turns.sweep
+
+
+@situation("sweep")
+def _of_a_line_that_may_go_round_again(scene: Scene) -> Callable[[], Any]:
+    _parked(scene, "a/1", "a/2", "a/3")
+    scene.client.hset(scene.keys.tenant("a"), "running", 3)
+    return scene.turns.sweep
+
+
+@situation("audit")
+def _of_slots_that_nobody_has(scene: Scene) -> Callable[[], Any]:
+    _parked(scene, "a/1", "a/2")
+    scene.client.sadd(scene.keys.slots("a"), "a/gone")
+    scene.client.zadd(scene.keys.open_turns("a"), {"gone": 1})
+    return lambda: scene.turns.audit(["a/1", "a/2"])

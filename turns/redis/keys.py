@@ -134,6 +134,32 @@ class Keys:
         """ZSET tenant → time: the tenants with a line at a queue; the one that has used the least time is next."""
         return f"{self.prefix}rotation:{queue}"
 
+    def parked(self, queue: str = "") -> str:
+        """ZSET tenant → time: those with a line at a queue whose slots are all taken; passed over until one is free."""
+        return f"{self.prefix}parked:{queue}"
+
+    def slots(self, tenant: str = "") -> str:
+        """SET: sessions of one tenant whose head is dispatched or runs."""
+        return f"{self.prefix}slots:{tenant}"
+
+    @property
+    def batch_slots(self) -> str:
+        """SET: sessions whose head is dispatched or runs, and came by the queue `batch`."""
+        return f"{self.prefix}batch_slots"
+
+    def open_turns(self, tenant: str = "") -> str:
+        """ZSET turn → ms of its acceptance: one tenant's turns that have not ended."""
+        return f"{self.prefix}open_turns:{tenant}"
+
+    def tenant(self, tenant: str = "") -> str:
+        """HASH: limits of one tenant that hold beyond the acceptance of a turn."""
+        return f"{self.prefix}tenant:{tenant}"
+
+    @property
+    def tenants(self) -> str:
+        """ZSET tenant → ms when one of its turns was dispatched last."""
+        return f"{self.prefix}tenants"
+
     @property
     def audit(self) -> str:
         """STRING: set while no worker need look for sessions that lack their due entry."""

@@ -25,6 +25,9 @@ _STANDING = 8
 _PRICE = 10_000
 # A worker that was not seen for so long is not at work, whatever its connection seems to be.
 _ABSENCE_MS = 20_000
+# A tenant of which nothing was dispatched for so long has no part in the slots.
+_ACTIVE_MS = 600_000
+_FORGOTTEN_MS = 30 * 86_400_000
 MOST_FIELDS = 10_000
 """Values that the steps of one graph may hold: some scripts read them all."""
 MOST_COUNTERS = 5_000
@@ -164,6 +167,12 @@ def key_names(keys: Keys) -> dict[str, str]:
         "celery_result": keys.celery_result(),
         "ready": keys.ready(),
         "rotation": keys.rotation(),
+        "parked": keys.parked(),
+        "slots": keys.slots(),
+        "batch_slots": keys.batch_slots,
+        "open_turns": keys.open_turns(),
+        "tenant": keys.tenant(),
+        "tenants": keys.tenants,
         "due": keys.due,
         "failed": keys.failed,
         "open": keys.open,
@@ -201,6 +210,11 @@ def _rules(settings: Settings) -> dict[str, int | str]:
         "longest_retry": _ms(settings.retry_max_seconds),
         "max_attempts": settings.max_attempts,
         "max_waiting": settings.max_waiting,
+        "max_waiting_per_tenant": settings.max_waiting_per_tenant or max(1, settings.max_waiting // 2),
+        "tenant_share": _ms(settings.tenant_share),
+        "chat_reserve": _ms(settings.chat_reserve),
+        "active": _ACTIVE_MS,
+        "forgotten": _FORGOTTEN_MS,
         "max_history": settings.max_history_messages,
         "max_waiting_per_session": settings.max_waiting_per_session,
         "result_ttl": _ms(settings.result_ttl),

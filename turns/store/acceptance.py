@@ -7,6 +7,7 @@ from turnstile.turns.errors import (
     CallNotAnswered,
     CallNotOpen,
     HistoryFull,
+    QuotaExceeded,
     SessionHeld,
     TooManyWaiting,
     TurnConflict,
@@ -79,6 +80,12 @@ def _full(settings: Settings, *_: Any) -> TooManyWaiting:
     return TooManyWaiting(f"{settings.max_waiting:,} turns are unfinished in all (TURNSTILE_MAX_WAITING); try later.")
 
 
+def _over_quota(_: Settings, __: str, ___: str, name: bytes, limit: int, wait: int) -> QuotaExceeded:
+    quota, seconds = as_text(name), int(wait) / 1000
+    message = f"The tenant's quota of {quota.replace('_', ' ')} is used up ({int(limit):,}); try again in {seconds:,.0f} s."
+    return QuotaExceeded(message, quota, int(limit), seconds)
+
+
 def _unended(_: Settings, __: str, previous: str) -> TurnNotEnded:
     return TurnNotEnded(f"Turn {previous} has not ended, and others follow it: wait for its end.")
 
@@ -88,6 +95,7 @@ _REFUSED = {
     "full_session": raising(full_session),
     "full_history": raising(full_history),
     "full": raising(_full),
+    "over_quota": raising(_over_quota),
 }
 _UNANSWERED = {"held": raising(_held), "unfit": raising(_unfit)}
 SUBMITTED = OneOf("submit", accepted=_accepted, again=_again, **_REFUSED)

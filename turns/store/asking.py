@@ -43,10 +43,12 @@ class Asking(Runner):
         reply: bool = False,
         when_held: str | None = None,
         weight: int = 1,
+        quotas: str = "",
     ) -> Call[Submitted]:
         """Accept a turn. `reply`: its end is also written where a plain Celery app waits for it.
 
-        While tenants wait for slots, `weight` of this one's turns go for each of a tenant with 1.
+        While tenants wait for slots, `weight` of this one's turns go for each of a tenant with 1. `quotas`: those of the
+        caller's API key, as `Limits.quotas` gives them.
 
         With `options.answers` it answers the open calls of its session, and goes before all that wait there. The same answers
         under another id are the same turn, which the result tells. `when_held` (`queue`, `reject`, `close`) is for a turn
@@ -54,12 +56,13 @@ class Asking(Runner):
 
         Raises:
             InvalidTurn, TooManyWaiting, HistoryFull, QueueMemoryFull, TurnConflict: nothing was stored.
+            QuotaExceeded: a quota of the session's tenant is used up.
             CallNotOpen, CallNotAnswered: the answers are not those to the open calls; the message names one.
             SessionHeld: its calls are open, and `when_held` is `reject`.
         """
         check_turn(id)
         check_session(session)
-        turn = {"id": id, "session": session, "reply": _flag(reply), "weight": _weight(weight)}
+        turn = {"id": id, "session": session, "reply": _flag(reply), "weight": _weight(weight), "quotas": quotas}
         turn |= self._asked(session, question, options)
         held = self._held(options, when_held)
         if held == _QUEUED:
@@ -77,6 +80,7 @@ class Asking(Runner):
         *,
         when_held: str | None = None,
         weight: int = 1,
+        quotas: str = "",
     ) -> Call[Submitted]:
         """Accept a turn that follows turn `previous`: in its session, or, when it is not the last there, in a new session
         `branch` with the history up to it. The result tells the session.
@@ -92,7 +96,7 @@ class Asking(Runner):
         """
         check_turn(id)
         check_session(branch)
-        turn = {"id": id, "previous": previous, "branch": branch, "reply": "", "weight": _weight(weight)}
+        turn = {"id": id, "previous": previous, "branch": branch, "reply": "", "weight": _weight(weight), "quotas": quotas}
         turn |= self._asked(previous, question, options)
         read = partial(FOLLOWED, self.settings, id, previous)
         return script_call("follow", read, **turn, **self._held(options, when_held))

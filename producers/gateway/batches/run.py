@@ -70,8 +70,8 @@ class BatchRun:
         facts = json.loads(batch.facts)
         self._backend, self._batch, self._token = backend, batch, token
         self._endpoint: str = facts["endpoint"]
-        self._caller = Caller(batch.tenant, facts["api_key"], facts["weight"])
-        self.sign = StopSign(backend, batch, self._caller.api_key)
+        self.sign = StopSign(backend, batch, facts["api_key"])
+        self._caller = Caller(batch.tenant, facts["api_key"], facts["weight"], self.sign.quotas)
         self._room = True
         self._maybe_asked = AT_ONCE if batch.started else 0
         """So many lines without a result may be those that an earlier owner has asked."""

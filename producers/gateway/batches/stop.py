@@ -45,6 +45,11 @@ class StopSign:
         most = self._backend.settings.max_body_bytes
         return min(most, self._key.limits.max_body_bytes or most) if self._key else most
 
+    @property
+    def quotas(self) -> str:
+        """The limits of the API key that the scripts count."""
+        return self._key.limits.quotas if self._key else ""
+
     def reason(self) -> tuple[str, str]:
         """Return a code and a message for requests that are not asked."""
         return self._told

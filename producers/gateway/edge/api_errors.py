@@ -1,5 +1,6 @@
 """Errors in the form of OpenAI's API: `{"error": {"message", "type", "param", "code"}}`."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +15,7 @@ from turnstile.turns.errors import (
     InvalidTurn,
     QueueMemoryFull,
     QueueUnreachable,
+    QuotaExceeded,
     SessionHeld,
     TooManyWaiting,
     TurnConflict,
@@ -94,6 +96,11 @@ _LATER: dict[type[TurnRefused], tuple[int, str]] = {
 _UNKNOWN: dict[type[TurnstileError], str] = {UnknownTurn: "response_id", UnknownFile: "file_id", UnknownBatch: "batch_id"}
 
 
+def retry_after(seconds: float) -> dict[str, str]:
+    """Return the headers that tell a client when to try again."""
+    return {"retry-after": str(math.ceil(seconds)), "retry-after-ms": str(math.ceil(seconds * 1000))}
+
+
 def no_output(call: str) -> ApiError:
     """Return OpenAI's error for a call that nothing answers."""
     return invalid("input", f"No tool output found for function call {call}.")
@@ -112,14 +119,20 @@ def _unfit(error: CallNotOpen | CallNotAnswered | HistoryFull) -> ApiError:
     return (no_call if isinstance(error, CallNotOpen) else no_output)(error.call)
 
 
+def _later(error: TurnRefused) -> ApiError:
+    if isinstance(error, QuotaExceeded):
+        return ApiError(429, str(error), None, "rate_limit_exceeded", retry_after(error.wait))
+    status, seconds = _LATER[type(error)]
+    return ApiError(status, str(error), None, error.code, {"retry-after": seconds})
+
+
 def translate(error: TurnstileError) -> ApiError:
     """Return the API error for an error of the queue."""
     match error:
         case InvalidTurn():
             return invalid(_PARAMS.get(error.param, error.param), str(error), "invalid_value")
         case TooManyWaiting() | TurnNotEnded() | SessionHeld() | QueueMemoryFull():
-            status, seconds = _LATER[type(error)]
-            return ApiError(status, str(error), None, error.code, {"retry-after": seconds})
+            return _later(error)
         case TurnConflict():
             message = "This idempotency key was used with another request; use a new one."
             return ApiError(422, message, "idempotency_key", "idempotency_conflict", NO_RETRY)

@@ -2,9 +2,8 @@
 
 import asyncio
 import logging
-import math
 
-from turnstile.producers.gateway.edge.api_errors import ApiError
+from turnstile.producers.gateway.edge.api_errors import ApiError, retry_after
 from turnstile.producers.gateway.edge.body import MAX_BODY_BYTES, Scope
 from turnstile.producers.gateway.edge.caller import CALLER, Caller
 from turnstile.producers.gateway.edge.connections import raise_file_limit
@@ -66,7 +65,7 @@ class Authenticator:
         id, key = self._identify(headers.get(b"authorization", ""))
         if (key.role == "operator") != (scope["path"] == _OPERATORS):
             raise _forbidden(key)
-        scope[CALLER] = Caller("" if key.tenant == DEFAULT_TENANT else key.tenant, id, key.weight)
+        scope[CALLER] = Caller("" if key.tenant == DEFAULT_TENANT else key.tenant, id, key.weight, key.limits.quotas)
         scope[MAX_BODY_BYTES] = min(self._max_bytes, key.limits.max_body_bytes or self._max_bytes)
         return await self._count(id, key)
 
@@ -118,6 +117,5 @@ def _rate_headers(admission: Admission, most: int) -> dict[str, str]:
 
 
 def _too_many(admission: Admission, most: int, rates: dict[str, str]) -> ApiError:
-    wait = {"retry-after": str(math.ceil(admission.wait)), "retry-after-ms": str(math.ceil(admission.wait * 1000))}
     message = f"This API key may make {most:,} requests a minute; try again in {admission.wait:.1f} s."
-    return ApiError(429, message, None, "rate_limit_exceeded", {**rates, **wait, "connection": "close"})
+    return ApiError(429, message, None, "rate_limit_exceeded", {**rates, **retry_after(admission.wait), "connection": "close"})

@@ -3,7 +3,7 @@
 import hashlib
 import uuid
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, Request, Security
 from fastapi.security import HTTPBearer
@@ -27,6 +27,13 @@ class Caller:
     """The id of the API key that was used."""
     weight: int = 1
     """That key's weight against other tenants."""
+    quotas: str = ""
+    """That key's limits, as the scripts read them."""
+
+    @property
+    def terms(self) -> dict[str, Any]:
+        """The terms on which its turns are accepted."""
+        return {"weight": self.weight, "quotas": self.quotas}
 
     def session(self, name: str, param: str = "conversation") -> str:
         """Return the session that this caller calls `name`. Raises ApiError if no session can have this name."""

@@ -43,11 +43,11 @@ async def submit(backend: Backend, caller: Caller, body: ResponseRequest, key: s
         options.request[_DIGEST] = digest
     session = fresh if body.conversation_id is None else caller.session(body.conversation_id)
     if arrival.previous is None:
-        submitting = backend.store.submit(id, session, question, options, weight=caller.weight)
+        submitting = backend.store.submit(id, session, question, options, **caller.terms)
         return (await _unless_held(backend, session, submitting)).id
 
     def accept(previous: str) -> Awaitable[Submitted]:
-        return backend.store.follow(id, previous, fresh, question, options, weight=caller.weight)
+        return backend.store.follow(id, previous, fresh, question, options, **caller.terms)
 
     return await _follow(backend, caller, arrival.previous, accept, receive)
 

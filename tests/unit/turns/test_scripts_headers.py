@@ -26,7 +26,8 @@ _PATTERNS = {name: name for name, value in vars(Keys).items() if isinstance(valu
     "rate": "rate:<key>", "file": "file:<file>", "files": "files:<tenant>", "pieces": "pieces:<file>", "batch": "batch:<batch>",
     "batches": "batches:<tenant>", "results": "results:<file>", "stored": "stored:<tenant>",
     "unfinished": "unfinished:<tenant>",
-    "queue": "<queue>", "ready": "ready:<line>", "rotation": "rotation:<queue>",
+    "queue": "<queue>", "ready": "ready:<line>", "rotation": "rotation:<queue>", "parked": "parked:<queue>",
+    "slots": "slots:<tenant>", "open_turns": "open_turns:<tenant>", "tenant": "tenant:<tenant>",
 }  # fmt: skip
 
 

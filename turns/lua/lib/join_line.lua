@@ -5,7 +5,7 @@ local function join_line(session, id, queue, now, first)
   local tenant, rotation = tenant_of(session), key.rotation .. queue
   local place = first and now - 2 ^ 50 or redis.call('HINCRBY', key.stats, 'lined:' .. queue, 1)
   redis.call('ZADD', key.ready .. queue .. ':' .. tenant, 'LT', place, session)
-  if not redis.call('ZSCORE', rotation, tenant) then
+  if not (redis.call('ZSCORE', rotation, tenant) or redis.call('ZSCORE', key.parked .. queue, tenant)) then
     local served = tonumber(redis.call('HGET', key.stats, 'served:' .. queue) or 0)
     redis.call('ZADD', rotation, served + price_of(redis.call('HGET', key.turn .. id, 'weight')) - 1, tenant)
   end

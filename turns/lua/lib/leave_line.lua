@@ -4,5 +4,6 @@ local function leave_line(session, queue)
   local line = key.ready .. queue .. ':' .. tenant
   if redis.pcall('ZREM', line, session) == 1 and redis.call('EXISTS', line) == 0 then
     redis.call('ZREM', key.rotation .. queue, tenant)
+    redis.call('ZREM', key.parked .. queue, tenant)
   end
 end

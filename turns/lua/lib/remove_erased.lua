@@ -7,7 +7,11 @@ local function remove_erased()
     for _, id in ipairs(ids) do
       -- The id of an erased turn may have been given to a new one.
       local session = redis.pcall('HGET', key.turn .. id, 'session')
-      if type(session) ~= 'string' or not redis.call('ZSCORE', key.turns .. session, id) then dead[#dead + 1] = id end
+      local known = type(session) == 'string'
+      if not known or not redis.call('ZSCORE', key.turns .. session, id) then
+        dead[#dead + 1] = id
+        if known then redis.call('ZREM', key.open_turns .. tenant_of(session), id) end
+      end
     end
     remove_turns(dead)
     if #ids > 0 then redis.call('ZREMRANGEBYRANK', list, 0, #ids - 1) end

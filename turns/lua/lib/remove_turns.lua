@@ -1,6 +1,6 @@
--- remove_turns(ids). Remove turns with all that belongs to them, and tell their readers; those that are open count as cancelled. The
--- records go first: a turn without one never runs.
-local function remove_turns(ids)
+-- remove_turns(ids, session). Remove turns with all that belongs to them, and tell their readers; those that are open count as cancelled.
+-- The records go first: a turn without one never runs. `session` may be nil, where they are no longer counted as unfinished.
+local function remove_turns(ids, session)
   for first = 1, #ids, 1000 do
     local some, records, others = { unpack(ids, first, math.min(first + 999, #ids)) }, {}, {}
     local found, cancelled, waited_for = {}, 0, {}
@@ -15,6 +15,7 @@ local function remove_turns(ids)
         others[#others + 1] = name
       end
     end
+    if session then redis.call('ZREM', key.open_turns .. tenant_of(session), unpack(some)) end
     redis.call('UNLINK', unpack(records))
     if cancelled > 0 then redis.call('HINCRBY', key.stats, 'cancelled', cancelled) end
     for _, id in ipairs(waited_for) do celery_result(id, 'cancelled', {}) end

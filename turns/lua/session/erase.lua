@@ -4,9 +4,9 @@
 -- FLAGS  allow-oom
 -- WORK   250,000 steps: 10,000 turns wait at most, and one piece of those that have ended is removed
 -- KEYS   turns:<session> session:<session> mailbox:<session> turn:<id>… events:<id>… owned:<worker> due stats failed
---        open message_store:<session> conversation:<session> celery-task-meta-<id>… webhook:<id>… undelivered
---        erasures erased:<number>… steps:<thread>… held answered:<session> ready:<line>… rotation:<queue>; channels
---        orders:<worker> wake:<id>
+--        open message_store:<session> conversation:<session> celery-task-meta-<id>… webhook:<id>… undelivered erasures
+--        erased:<number>… steps:<thread>… held answered:<session> ready:<line>… rotation:<queue> <queue> batch_slots
+--        parked:<queue> slots:<tenant> tenant:<tenant> tenants open_turns:<tenant>; channels orders:<worker> wake:<id>
 -- ARGV   session
 -- RETURN turns messages: how many of each are gone; of more turns than a piece, those count too whose records had expired
 local session_key, mailbox, turns, now = key.session .. session, key.mailbox .. session, key.turns .. session, clock()
@@ -16,7 +16,7 @@ local function sound(reply)
   if type(reply) ~= 'table' or not reply.err then return reply end
   return reply.err:find('WRONGTYPE', 1, true) and {} or error(reply.err)
 end
-local head, worker, thread = unpack(sound(redis.pcall('HMGET', session_key, 'head', 'worker', 'thread')))
+local head, worker, thread, slot = unpack(sound(redis.pcall('HMGET', session_key, 'head', 'worker', 'thread', 'slot')))
 local standing = sound(redis.pcall('LRANGE', mailbox, 0, rule.most_waiting))
 if head then standing[#standing + 1] = head end
 
@@ -29,11 +29,13 @@ if type(count) == 'number' and count > 0 then
   redis.call('ZADD', key.erasures, now, number)
   redis.call('RENAME', turns, key.erased .. number)
 end
-remove_turns(standing)
+remove_turns(standing, session)
 if worker then
   redis.call('PUBLISH', key.orders .. worker, head)
   redis.call('SREM', key.owned .. worker, session)
 end
+
+free_slot(session, slot)
 
 local messages = history_readable(session) and redis.call('LLEN', history) or 0
 redis.call('UNLINK', turns, history, session_key, mailbox, key.conversation .. session, key.answered .. session)
@@ -41,5 +43,6 @@ if thread then redis.call('UNLINK', key.steps .. thread) end
 redis.call('ZREM', key.due, session)
 redis.call('ZREM', key.held, session)
 for queue in rule.queues:gmatch('%S+') do leave_line(session, queue) end
+bring_back(session, slot, now)
 remove_erased()
 return { gone, messages }

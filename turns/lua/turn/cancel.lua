@@ -2,10 +2,10 @@
 -- The calls that it was to answer are closed.
 -- FLAGS  allow-oom
 -- WORK   22,000 steps: a mailbox is read twice
--- KEYS   turn:<id> turns:<session> session:<session> mailbox:<session> owned:<worker> due stats failed open
---        events:<id> webhook:<id> webhooks undelivered message_store:<session> conversation:<session>
---        celery-task-meta-<id> held <queue> ready:<line>… rotation:<queue> steps:<thread>; channels orders:<worker>
---        wake:<id>
+-- KEYS   turn:<id> turns:<session> session:<session> mailbox:<session> owned:<worker> due stats failed open events:<id>
+--        webhook:<id> webhooks undelivered message_store:<session> conversation:<session> celery-task-meta-<id> held
+--        <queue> ready:<line>… rotation:<queue> steps:<thread> batch_slots parked:<queue> slots:<tenant>
+--        tenant:<tenant> tenants open_turns:<tenant>; channels orders:<worker> wake:<id>
 -- ARGV   id revoked
 -- RETURN cancelled | ended state | unknown
 local turn, now = key.turn .. id, clock()
@@ -17,7 +17,7 @@ if state ~= 'queued' and state ~= 'running' then
   return { 'ended', state }
 end
 
-local head, worker, held, phase = unpack(redis.call('HMGET', key.session .. session, 'head', 'worker', 'held', 'phase'))
+local head, worker, held, phase, slot = unpack(redis.call('HMGET', key.session .. session, 'head', 'worker', 'held', 'phase', 'slot'))
 end_turn(id, session, now, 'cancelled', { revoked = revoked ~= '' and revoked or nil }, {})
 if head ~= id then
   leave_mailbox(session, id)
@@ -28,5 +28,6 @@ if worker then
   redis.call('PUBLISH', key.orders .. worker, id)
   redis.call('SREM', key.owned .. worker, session)
 end
+leave_slot(session, slot, now)
 go_on(session, id, now, 'cancelled', held)
 return { 'cancelled' }

@@ -2,9 +2,10 @@
 -- A repeat by the same owner gets the first outcome again, and completes what was cut short.
 -- FLAGS  allow-oom
 -- WORK   3,500 steps, and 1,010 for each of elements: those of an end that was cut short are looked for
--- KEYS   turn:<id> turns:<session> session:<session> mailbox:<session> owned:<worker> due stats failed open
---        events:<id> message_store:<session> conversation:<session> celery-task-meta-<id> webhook:<id> webhooks
---        undelivered held <queue> ready:<line>… rotation:<queue> steps:<thread>; channel wake:<id>
+-- KEYS   turn:<id> turns:<session> session:<session> mailbox:<session> owned:<worker> due stats failed open events:<id>
+--        message_store:<session> conversation:<session> celery-task-meta-<id> webhook:<id> webhooks undelivered held
+--        <queue> ready:<line>… rotation:<queue> steps:<thread> batch_slots parked:<queue> slots:<tenant>
+--        tenant:<tenant> tenants open_turns:<tenant>; channel wake:<id>
 -- ARGV   id token state answer output usage model code message detail left_out after text calls closing queue chain model_calls tokens_in tokens_out
 --        elements…: `calls` that stay open hold the session, and `closing` is kept for them; the last five are counted
 -- RETURN finished state | replay state | superseded | unreadable
@@ -16,7 +17,7 @@ if closed == token and not is_erased(id, session, stands) then
   complete_and_release(id, session, now)
   return { 'replay', stands }
 end
-local head, owner, worker, held = unpack(redis.call('HMGET', key.session .. session, 'head', 'owner', 'worker', 'held'))
+local head, owner, worker, held, slot = unpack(redis.call('HMGET', key.session .. session, 'head', 'owner', 'worker', 'held', 'slot'))
 if stands ~= 'running' or head ~= id or owner ~= token then
   -- The model has been paid all the same.
   if redis.call('HGET', key.turn .. id, 'fenced') ~= token then
@@ -41,6 +42,7 @@ local rest = text ~= '' and (sequence or '0') == after and text or nil
 end_turn(id, session, now, state, fields, elements, rest, { sequence, attempts, reply, options, thread, started, queue, chain,
   (rest or sequence ~= '0') and first_text(id, rest and now) or nil })
 redis.call('SREM', key.owned .. worker, session)
+leave_slot(session, slot, now)
 go_on(session, id, now, state, held, fields.calls, closing, thread)
 count_usage(model, model_calls, tokens_in, tokens_out)
 return { 'finished', state }

@@ -1,13 +1,13 @@
 -- Accept a turn that follows another one: in the same session as long as nothing else follows there, else in a new one,
--- `branch`, with as much of the history up to that other turn as a window holds, and its open calls answered or closed. Idempotent by
--- its id.
+-- `branch`, with a window of the history up to that other turn, and its open calls answered or closed. Idempotent by its id.
 -- WORK   12,000 steps: a mailbox is read, or a branch takes 100 messages along
--- KEYS   turn:<id>… turns:<session> session:<session> mailbox:<session> message_store:<session>
---        conversation:<session> due stats open held answered:<session> failed events:<id> celery-task-meta-<id>
---        webhook:<id> undelivered steps:<thread> <queue> ready:<line>… rotation:<queue>; channel wake:<id>
--- ARGV   id previous branch queue question options stream reply fingerprint weight answered when_held: the last two as `submit_held` has them
+-- KEYS   turn:<id>… turns:<session> session:<session> mailbox:<session> message_store:<session> conversation:<session>
+--        due stats open held answered:<session> failed events:<id> celery-task-meta-<id> webhook:<id> undelivered
+--        steps:<thread> <queue> ready:<line>… rotation:<queue> batch_slots parked:<queue> slots:<tenant>
+--        tenant:<tenant> tenants open_turns:<tenant>; channel wake:<id>
+-- ARGV   id previous branch queue question options stream reply fingerprint weight quotas answered when_held: the last two as `submit_held` has them
 -- RETURN accepted place session | again state place session | same turn state session | conflict | unknown | unended
---        | full_session | full_history | full | held | unfit reason call
+--        | full_session | full_history | full | over_quota name limit wait | held | unfit reason call
 local now = clock()
 
 local seen, state, stands_in, its_queue = unpack(redis.call('HMGET', key.turn .. id, 'fingerprint', 'state', 'session', 'queue'))
@@ -35,7 +35,10 @@ elseif calls and last == previous and when_held == 'reject' then
   return { 'held' }
 end
 if answered == '' and redis.call('LLEN', key.mailbox .. session) >= rule.max_waiting_per_session then return { 'full_session' } end
-if redis.call('ZCARD', key.open) >= rule.max_waiting then return { 'full' } end
+local open = redis.call('ZCARD', key.open)
+if open >= rule.max_waiting then return { 'full' } end
+local quota, most, wait = over_quota(session, quotas, open, now)
+if quota then return { 'over_quota', quota, most, wait } end
 
 local history, elsewhere = key.history .. session, answered ~= '' and not calls
 local added = ended and messages_since(history, previous, ended, tonumber(length or nil)) or 0

@@ -1,8 +1,9 @@
 -- Put a failed turn back at the end of its session, with all its chances; one that answers open calls at once, while they are open.
 -- WORK   12,000 steps: a mailbox is read
--- KEYS   turn:<id> turns:<session> session:<session> mailbox:<session> owned:<worker> events:<id>
---        celery-task-meta-<id> due stats failed open message_store:<session> conversation:<session> webhook:<id>
---        webhooks undelivered held <queue> ready:<line>… rotation:<queue> steps:<thread>; channel wake:<id>
+-- KEYS   turn:<id> turns:<session> session:<session> mailbox:<session> owned:<worker> events:<id> celery-task-meta-<id>
+--        due stats failed open message_store:<session> conversation:<session> webhook:<id> webhooks undelivered held
+--        <queue> ready:<line>… rotation:<queue> steps:<thread> batch_slots parked:<queue> slots:<tenant>
+--        tenant:<tenant> tenants open_turns:<tenant>; channel wake:<id>
 -- ARGV   id
 -- RETURN accepted place | ended state | full_session | closed | unknown
 local turn, now = key.turn .. id, clock()
@@ -26,6 +27,7 @@ redis.call('PERSIST', turn)
 redis.call('HINCRBY', key.stats, 'revived', 1)
 redis.call('HSET', turn, 'state', 'queued', 'forgiven', attempts, 'dispatches', (dispatches or 0) + (sent and math.min(sent, 1) or 0), 'first_text', 0)
 redis.call('ZADD', key.open, now, id)
+count_unfinished(session, id, now)
 redis.call('ZREM', key.failed, id)
 redis.call('DEL', key.celery_result .. id)
 if sent then set_off(session, id, queue, sent, now) end

@@ -2,9 +2,10 @@
 -- WORK   12,000 steps: to find a turn in a mailbox, the others are read
 -- KEYS   turn:<id>… turns:<session> session:<session> mailbox:<session> due stats open held failed events:<id>
 --        message_store:<session> conversation:<session> celery-task-meta-<id> webhook:<id> undelivered steps:<thread>
---        <queue> ready:<line>… rotation:<queue>; channel wake:<id>
--- ARGV   id session queue question options stream reply fingerprint weight
--- RETURN accepted place | again state place | conflict | full_session | full_history | full
+--        <queue> ready:<line>… rotation:<queue> batch_slots parked:<queue> slots:<tenant> tenant:<tenant> tenants
+--        open_turns:<tenant>; channel wake:<id>
+-- ARGV   id session queue question options stream reply fingerprint weight quotas
+-- RETURN accepted place | again state place | conflict | full_session | full_history | full | over_quota name limit wait
 local mailbox, now = key.mailbox .. session, clock()
 
 local seen, state, holder, its_queue = unpack(redis.call('HMGET', key.turn .. id, 'fingerprint', 'state', 'session', 'queue'))
@@ -16,6 +17,9 @@ elseif seen then
 end
 if redis.call('LLEN', mailbox) >= rule.max_waiting_per_session then return { 'full_session' } end
 if history_full(session, 1) then return { 'full_history' } end
-if redis.call('ZCARD', key.open) >= rule.max_waiting then return { 'full' } end
+local open = redis.call('ZCARD', key.open)
+if open >= rule.max_waiting then return { 'full' } end
+local quota, most, wait = over_quota(session, quotas, open, now)
+if quota then return { 'over_quota', quota, most, wait } end
 
 return { 'accepted', create_turn(id, session, queue, question, options, stream, reply, fingerprint, weight, now) }

@@ -3,10 +3,12 @@
 -- WORK   12,000 steps: a mailbox is read
 -- KEYS   turn:<id>… turns:<session> session:<session> mailbox:<session> due stats open held answered:<session> failed
 --        events:<id> message_store:<session> conversation:<session> celery-task-meta-<id> webhook:<id> undelivered
---        steps:<thread> <queue> ready:<line>… rotation:<queue>; channel wake:<id>
--- ARGV   id session queue question options stream reply fingerprint weight answered when_held: `answered` is JSON, [call, whether its
+--        steps:<thread> <queue> ready:<line>… rotation:<queue> batch_slots parked:<queue> slots:<tenant>
+--        tenant:<tenant> tenants open_turns:<tenant>; channel wake:<id>
+-- ARGV   id session queue question options stream reply fingerprint weight quotas answered when_held: `answered` is JSON, [call, whether its
 --        answer is a decision (1 or 0)]…; `when_held` (queue, reject, close) is for a turn that answers nothing
--- RETURN accepted place | again state place | same turn state | conflict | full_session | full_history | full | held | unfit reason call
+-- RETURN accepted place | again state place | same turn state | conflict | full_session | full_history | full
+--        | over_quota name limit wait | held | unfit reason call
 local now = clock()
 
 local seen, state, holder, its_queue = unpack(redis.call('HMGET', key.turn .. id, 'fingerprint', 'state', 'session', 'queue'))
@@ -27,7 +29,10 @@ else
   if redis.call('LLEN', key.mailbox .. session) >= rule.max_waiting_per_session then return { 'full_session' } end
   if history_full(session, 1) then return { 'full_history' } end
 end
-if redis.call('ZCARD', key.open) >= rule.max_waiting then return { 'full' } end
+local open = redis.call('ZCARD', key.open)
+if open >= rule.max_waiting then return { 'full' } end
+local quota, most, wait = over_quota(session, quotas, open, now)
+if quota then return { 'over_quota', quota, most, wait } end
 
 if answered ~= '' then
   redis.call('SET', key.answered .. session, fingerprint .. ' ' .. id, 'PX', rule.result_ttl)

@@ -1,9 +1,11 @@
 -- Look at sessions for what has been lost of them, by a hand from outside or by an older version: each that is not idle gets its
 -- due entry back, and its turns are counted as open. Turns that have ended are counted no more: one slice of the open ones a call,
--- another each time; so with the held ones. Of a mailbox, too, one slice is looked at.
+-- another each time; so with the held ones, and with what is counted of tenants. Of a mailbox, too, one slice is looked at. Tenants that
+-- did nothing for 30 days are forgotten.
 -- FLAGS  allow-oom
--- WORK   15,000 steps, and 11,500 for each of sessions: a slice of its mailbox
--- KEYS   session:<session>… mailbox:<session>… turn:<id>… due open held
+-- WORK   20,000 steps, and 11,500 for each of sessions: a slice of its mailbox
+-- KEYS   session:<session>… mailbox:<session>… turn:<id>… due open held tenants open_turns:<tenant>… slots:<tenant>…
+--        batch_slots stats tenant:<tenant>
 -- ARGV   sessions…
 -- RETURN restored: how many had no due entry
 local now, restored = clock(), 0
@@ -29,6 +31,7 @@ end)
 each_of_a_slice(key.held, function(session)
   if not held(session) then redis.call('ZREM', key.held, session) end
 end)
+audit_tenants(now, unfinished)
 for _, session in ipairs(sessions) do
   local head = redis.pcall('HGET', key.session .. session, 'head')
   local waiting = redis.pcall('LLEN', key.mailbox .. session)
@@ -38,7 +41,10 @@ for _, session in ipairs(sessions) do
   if held(session) then redis.call('ZADD', key.held, 'NX', now, session) end
   if type(head) == 'string' then ids[#ids + 1] = head end
   for _, id in ipairs(ids) do
-    if unfinished(id) then redis.call('ZADD', key.open, 'NX', now, id) end
+    if unfinished(id) then
+      redis.call('ZADD', key.open, 'NX', now, id)
+      count_unfinished(session, id, now)
+    end
   end
 end
 return restored

@@ -19,5 +19,5 @@ for _, other in ipairs(others) do
 end
 redis.call('HSET', key.workers, worker, facts)
 -- So many dispatches stand on a queue while no slot is free: few enough that order among tenants is decided late.
-redis.call('HSET', key.stats, 'standing', math.max(1, math.floor(slots / 16)))
+redis.call('HSET', key.stats, 'slots', slots, 'standing', math.max(1, math.floor(slots / 16)))
 return { 'registered' }

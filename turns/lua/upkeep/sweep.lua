@@ -3,14 +3,15 @@
 -- WORK   4,000 steps, and 2,500 for each of limit: each may find room for 20 sessions that are ready
 -- KEYS   due stats open heard session:<session>… turn:<id>… mailbox:<session>… owned:<worker>… failed events:<id>…
 --        webhook:<id>… webhooks undelivered message_store:<session>… conversation:<session>… celery-task-meta-<id>…
---        turns:<session>… held <queue>… ready:<line>… rotation:<queue> steps:<thread>; channel wake:<id>
+--        turns:<session>… held <queue>… ready:<line>… rotation:<queue> steps:<thread> batch_slots parked:<queue>
+--        slots:<tenant> tenant:<tenant> tenants open_turns:<tenant>; channel wake:<id>
 -- ARGV   limit worker: who sweeps, when it is a worker
 -- RETURN seen retried redispatched recovered failed expired: how many of each
 local now, retried, redispatched, recovered, from_dead, failed, expired, broken, lacking = clock(), 0, 0, 0, 0, 0, 0, 0, nil
 local patience, _, set_back_from = outage_grace(now, worker)
 local sessions, latest, empty = overdue(now, limit, set_back_from)
 local function look(session)
-  local id, phase, sent, ends, holder, held, reaped = unpack(redis.call('HMGET', key.session .. session, 'head', 'phase', 'sent', 'lease', 'worker', 'held', 'reaped'))
+  local id, phase, sent, ends, holder, held, reaped, slot = unpack(redis.call('HMGET', key.session .. session, 'head', 'phase', 'sent', 'lease', 'worker', 'held', 'reaped', 'slot'))
   local lease = tonumber(ends or 0)
   local attempts, forgiven, queue, state = unpack(redis.call('HMGET', key.turn .. (id or ''), 'attempts', 'forgiven', 'queue', 'state'))
   if phase == 'held' or phase == 'closing' then
@@ -19,11 +20,11 @@ local function look(session)
     complete_and_release(id, session, now)
   elseif phase == 'delayed' then
     retried = retried + 1
-    make_ready(session, id, now, queue, true)
+    make_ready(session, id, now, queue, true, slot)
   elseif phase == 'ready' then
     stay_ready(session, id, queue, now)
   elseif phase == 'dispatched' then
-    redispatched = redispatched + check_dispatch(session, id, now, queue, sent, empty[queue])
+    redispatched = redispatched + check_dispatch(session, id, now, queue, sent, empty[queue], slot)
   elseif lease > latest then
     redis.call('HSET', key.session .. session, 'lease', now + rule.lease)
     redis.call('ZADD', key.due, now + rule.lease, session)
@@ -34,11 +35,12 @@ local function look(session)
     if attempts - forgiven >= rule.max_attempts then
       failed = failed + 1
       end_turn(id, session, now, 'failed', { code = 'worker_lost', message = 'Each time it was started, the turn ended its worker.' }, {})
+      leave_slot(session, slot, now)
       go_on(session, id, now, 'failed', held)
     else
       recovered, from_dead = recovered + 1, from_dead + (reaped and 1 or 0)
       redis.call('HSET', key.turn .. id, 'state', 'queued')
-      make_ready(session, id, now, queue, true)
+      make_ready(session, id, now, queue, true, slot)
     end
   end
 end
@@ -50,6 +52,7 @@ for _, session in ipairs(sessions) do
     redis.call('ZADD', key.due, now + (lacks_right(failure) and rule.grace or rule.repair), session)
   end
 end
+unpark_some(now)
 for queue in rule.queues:gmatch('%S+') do send_ready(queue, 0, now) end
 for name, count in pairs({ retried = retried, redispatched = redispatched, holds_expired = expired, broken = broken, ['recovered{cause="worker_died"}'] = from_dead, ['recovered{cause="lease_expired"}'] = recovered - from_dead }) do
   if count > 0 then redis.call('HINCRBY', key.stats, name, count) end

@@ -1,0 +1,297 @@
+"""Quotas of tenants: slots, and turns that are not finished."""
+
+import json
+from collections import Counter
+from collections.abc import Callable
+
+import pytest
+
+from tests.scripts.conftest import Stage
+from tests.scripts.scene import Scene
+from turnstile.turns.api_keys import Limits
+from turnstile.turns.errors import QuotaExceeded, TooManyWaiting
+from turnstile.turns.question import Options
+from turnstile.turns.states import State
+from turnstile.turns.store import registry
+from turnstile.turns.turn import Claim
+
+_BATCH = Options(queue="batch")
+
+
+def _slots(scene: Scene, count: int) -> None:
+    """Let workers have so many slots, all of them free."""
+    scene.client.hset(scene.keys.stats, mapping={"slots": count, "standing": count})
+
+
+def _ask(scene: Scene, tenant: str, count: int, *, first: int = 1, quotas: str = "", options: Options | None = None) -> None:
+    for number in range(first, first + count):
+        session = f"{tenant}/{number}" if tenant else f"{number}"
+        scene.turns.submit(f"{tenant}{number}", session, "hi", options or Options(), quotas=quotas)
+
+
+def _running(most: int) -> str:
+    return Limits(running_turns=most).quotas
+
+
+def _claims(scene: Scene, queue: str = "chat") -> list[Claim]:
+    """Claim all that is dispatched, and what that brings out, by workers with slots for all."""
+    return [scene.claim(id) for id in iter(lambda: scene.pop(queue), None)]
+
+
+def _tenants(claims: list[Claim]) -> Counter[str]:
+    return Counter(claim.session.rpartition("/")[0] for claim in claims)
+
+
+def _in_slots(scene: Scene, tenant: str) -> set[str]:
+    return set(scene.client.smembers(scene.keys.slots(tenant)))
+
+
+def test_a_tenant_has_no_more_slots_than_its_limit(scene: Scene) -> None:
+    _slots(scene, 20)
+    _ask(scene, "a", 6, quotas=_running(2))
+    _ask(scene, "b", 5)
+    assert _tenants(_claims(scene)) == {"a": 2, "b": 5}
+    assert _in_slots(scene, "a") == {"a/1", "a/2"}
+    assert scene.client.zrange(scene.keys.parked("chat"), 0, -1) == ["a"]
+    assert not scene.client.exists(scene.keys.rotation("chat"))
+
+
+def test_who_is_at_its_limit_holds_nobody_up(scene: Scene) -> None:
+    _slots(scene, 8)
+    scene.let_stand(1)
+    _ask(scene, "a", 30, quotas=_running(1))
+    _ask(scene, "b", 4)
+    assert [claim.id for claim in _claims(scene)] == ["a1", "b1", "b2", "b3", "b4"]
+
+
+@pytest.mark.parametrize("way", ["completed", "failed", "cancelled", "requeued", "delayed", "erased", "lost", "held"])
+def test_a_slot_that_is_left_is_the_next_one_s(scene: Scene, way: str) -> None:
+    _slots(scene, 8)
+    _ask(scene, "a", 3, quotas=_running(1))
+    (claim,) = _claims(scene)
+    leave: dict[str, Callable[[], object]] = {
+        "completed": lambda: scene.complete(claim),
+        "failed": lambda: scene.fail(claim),
+        "cancelled": lambda: scene.turns.cancel("a1"),
+        "requeued": lambda: scene.turns.requeue(claim),
+        "delayed": lambda: scene.turns.requeue(claim, 600),
+        "erased": lambda: scene.turns.erase("a/1"),
+        "lost": lambda: scene.lose("a/1"),
+        "held": lambda: scene.hold(claim),
+    }
+    leave[way]()
+    # A turn that has been at work goes before the others of its tenant.
+    following = "a1" if way in ("requeued", "lost") else "a2"
+    assert scene.queue() == [following]
+    assert _in_slots(scene, "a") == {f"a/{following[1:]}"}
+
+
+def test_a_dispatch_that_is_cancelled_leaves_its_slot(scene: Scene) -> None:
+    _slots(scene, 8)
+    _ask(scene, "a", 2, quotas=_running(1))
+    assert scene.turns.cancel("a1") is State.CANCELLED
+    assert scene.queue() == ["a1", "a2"]
+
+
+def test_a_tenant_alone_has_all_slots(scene: Scene) -> None:
+    _slots(scene, 10)
+    _ask(scene, "a", 12)
+    assert len(_claims(scene)) == 12
+
+
+def test_beside_others_a_tenant_has_its_share(scene: Scene) -> None:
+    _slots(scene, 8)
+    _ask(scene, "b", 1)
+    (claim,) = _claims(scene)
+    scene.complete(claim)
+    _ask(scene, "a", 20)
+    assert _tenants(_claims(scene)) == {"a": 6}
+    _ask(scene, "b", 2, first=2)
+    assert _tenants(_claims(scene)) == {"b": 2}
+
+
+def test_who_was_active_long_ago_has_no_share(scene: Scene) -> None:
+    _slots(scene, 8)
+    _ask(scene, "b", 1)
+    (claim,) = _claims(scene)
+    scene.complete(claim)
+    scene.client.zadd(scene.keys.tenants, {"b": 1})
+    _ask(scene, "a", 8)
+    assert _tenants(_claims(scene)) == {"a": 8}
+
+
+def test_sessions_without_a_tenant_have_a_share_too(scene: Scene) -> None:
+    _slots(scene, 8)
+    _ask(scene, "b", 1)
+    (claim,) = _claims(scene)
+    scene.complete(claim)
+    _ask(scene, "", 20)
+    assert _tenants(_claims(scene)) == {"": 6}
+
+
+def test_without_tenants_nothing_is_counted(scene: Scene) -> None:
+    _slots(scene, 8)
+    _ask(scene, "", 3)
+    _claims(scene)
+    found = {key.split(":")[1] for key in scene.client.keys("turnstile:*")}
+    assert not found & {"slots", "tenants", "tenant", "open_turns", "parked", "batch_slots"}
+    assert "slot" not in scene.seat("1")
+
+
+def test_batch_leaves_slots_to_chat(scene: Scene) -> None:
+    _slots(scene, 20)
+    _ask(scene, "", 30, options=_BATCH)
+    claims = _claims(scene, "batch")
+    assert len(claims) == 18
+    scene.complete(claims[0])
+    assert len(scene.queue("batch")) == 1
+
+
+def test_one_slot_is_for_all(scene: Scene) -> None:
+    _slots(scene, 1)
+    _ask(scene, "a", 2, options=_BATCH)
+    _ask(scene, "b", 1)
+    (claim,) = _claims(scene, "batch")
+    assert claim.id == "a1"
+    assert [claim.id for claim in _claims(scene)] == ["b1"]
+
+
+def test_a_limit_that_grows_lets_who_waits_go(scene: Scene) -> None:
+    _slots(scene, 8)
+    _ask(scene, "a", 3, quotas=_running(1))
+    _ask(scene, "a", 1, first=4, quotas=_running(3))
+    assert scene.queue() == ["a1", "a2", "a3"]
+
+
+def test_more_slots_let_who_waits_go(scene: Scene) -> None:
+    _slots(scene, 4)
+    _ask(scene, "b", 1)
+    _ask(scene, "a", 9)
+    assert len(_in_slots(scene, "a")) == 3
+    _slots(scene, 8)
+    scene.turns.sweep()
+    assert len(_in_slots(scene, "a")) == 6
+
+
+def test_a_key_without_a_limit_takes_it_back(scene: Scene) -> None:
+    _slots(scene, 8)
+    _ask(scene, "a", 2, quotas=_running(1))
+    _ask(scene, "a", 1, first=3, quotas=Limits().quotas)
+    assert len(scene.queue()) == 3
+
+
+def test_a_parked_tenant_that_leaves_its_line_is_forgotten(scene: Scene) -> None:
+    _slots(scene, 8)
+    _ask(scene, "a", 2, quotas=_running(1))
+    scene.turns.cancel("a2")
+    assert not scene.client.keys(scene.keys.parked("*"))
+
+
+def test_limits_hold_over_both_queues(scene: Scene) -> None:
+    _slots(scene, 20)
+    _ask(scene, "a", 1, quotas=_running(1), options=_BATCH)
+    _ask(scene, "a", 1, first=2, quotas=_running(1))
+    assert (scene.queue("batch"), scene.queue()) == (["a1"], [])
+    scene.complete(_claims(scene, "batch")[0])
+    assert scene.queue() == ["a2"]
+
+
+def test_workers_tell_how_many_slots_there_are(scene: Scene) -> None:
+    facts = {**registry.introduce(scene.turns.settings), "started": 1, "seen": scene.turns.now(), "concurrency": 100}
+    for _ in range(2):
+        scene.turns.register_worker("w1", facts)
+    assert scene.stat("slots") == 100
+
+
+def test_the_audit_frees_what_nobody_has(scene: Scene) -> None:
+    _slots(scene, 8)
+    _ask(scene, "a", 3, quotas=_running(1))
+    for key in (scene.keys.slots("a"), scene.keys.batch_slots):
+        scene.client.sadd(key, "a/gone")
+    scene.client.zadd(scene.keys.open_turns("a"), {"gone": 1})
+    scene.turns.audit([])
+    assert _in_slots(scene, "a") == {"a/1"}
+    assert not scene.client.exists(scene.keys.batch_slots)
+    assert scene.client.zrange(scene.keys.open_turns("a"), 0, -1) == ["a1", "a2", "a3"]
+
+
+def test_the_audit_counts_what_an_older_version_has_accepted(scene: Scene) -> None:
+    _ask(scene, "a", 2)
+    scene.client.delete(scene.keys.open_turns("a"), scene.keys.tenants)
+    scene.turns.audit(["a/1", "a/2"])
+    assert scene.client.zcard(scene.keys.open_turns("a")) == 2
+
+
+def test_the_audit_forgets_tenants_that_do_nothing(scene: Scene) -> None:
+    _ask(scene, "a", 1)
+    _ask(scene, "b", 1)
+    scene.complete(_claims(scene)[1])
+    scene.client.zadd(scene.keys.tenants, {"a": 1, "b": 1})
+    scene.turns.audit([])
+    assert scene.client.zrange(scene.keys.tenants, 0, -1) == ["a"]
+
+
+def _refused(scene: Scene, tenant: str, number: int, quotas: str = "") -> QuotaExceeded:
+    with pytest.raises(QuotaExceeded) as caught:
+        _ask(scene, tenant, 1, first=number, quotas=quotas)
+    return caught.value
+
+
+def test_a_tenant_has_no_more_unfinished_turns_than_its_quota(scene: Scene) -> None:
+    quotas = Limits(unfinished_turns=3).quotas
+    _ask(scene, "a", 3, quotas=quotas)
+    before = scene.picture()
+    error = _refused(scene, "a", 4, quotas)
+    assert (error.quota, error.limit, error.wait) == ("unfinished_turns", 3, 5)
+    assert "unfinished turns" in str(error)
+    assert scene.picture() == before
+    _ask(scene, "b", 4)
+    scene.complete(_claims(scene)[0])
+    _ask(scene, "a", 1, first=4, quotas=quotas)
+
+
+def test_all_that_accept_turns_ask_for_the_quota(scene: Scene) -> None:
+    quotas = Limits(unfinished_turns=1).quotas
+    scene.hold(scene.start("a", session="a/1"))
+    scene.submit("b", session="a/2")
+    with pytest.raises(QuotaExceeded):
+        scene.turns.submit("c", "a/1", "hi", Options(answers={"call_1": "sunny"}), quotas=quotas)
+    with pytest.raises(QuotaExceeded):
+        scene.turns.follow("d", "a", "a/branch", "hi", quotas=quotas)
+
+
+@pytest.mark.parametrize("tenant", ["a", ""])
+def test_one_tenant_does_not_shut_out_others(stage: Stage, tenant: str) -> None:
+    scene = stage.open(max_waiting=8)
+    other = "b"
+    _ask(scene, other, 1)
+    _ask(scene, tenant, 4)
+    assert _refused(scene, tenant, 5).limit == 4
+    _ask(scene, other, 2, first=2)
+    _ask(scene, "c", 1)
+    with pytest.raises(TooManyWaiting, match="TURNSTILE_MAX_WAITING"):
+        _ask(scene, "d", 1)
+
+
+def test_without_tenants_the_queue_is_filled_by_all(stage: Stage) -> None:
+    scene = stage.open(max_waiting=8)
+    _ask(scene, "", 8)
+    with pytest.raises(TooManyWaiting, match="TURNSTILE_MAX_WAITING"):
+        _ask(scene, "", 1, first=9)
+
+
+def test_what_has_ended_is_not_counted(stage: Stage) -> None:
+    scene = stage.open(max_waiting_per_tenant=2)
+    ends: tuple[Callable[[Claim], object], ...] = (scene.complete, scene.fail, lambda claim: scene.turns.cancel(claim.id))
+    for number, end in enumerate(ends):
+        end(scene.start(f"t{number}", session=f"a/{number}"))
+    scene.start("erased", session="a/erased")
+    scene.turns.erase("a/erased")
+    assert not scene.client.exists(scene.keys.open_turns("a"))
+    assert scene.turns.retry("t1") is State.QUEUED
+    assert scene.client.zrange(scene.keys.open_turns("a"), 0, -1) == ["t1"]
+
+
+def test_quotas_are_told_as_json() -> None:
+    assert Limits().quotas == "{}"
+    assert json.loads(Limits(running_turns=2, requests_per_minute=3).quotas) == {"running_turns": 2}

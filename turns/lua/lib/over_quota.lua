@@ -1,0 +1,12 @@
+-- over_quota(session, quotas, open, now) → name limit ms. Return which quota of a session's tenant is used up for one more turn, and when it
+-- may be worthwhile to ask again; nothing as a rule. `quotas` (JSON, or empty) are those of the caller's key; `open` turns are unfinished
+-- in all. As long as no tenant has a name, sessions without one may have all that there is.
+local function over_quota(session, quotas, open, now)
+  local tenant, given = tenant_of(session), quotas ~= '' and cjson.decode(quotas) or {}
+  local most = given.unfinished_turns or rule.max_waiting_per_tenant
+  if open >= most then
+    local alone = tenant == '' and not given.unfinished_turns and redis.call('HEXISTS', key.stats, 'tenants') == 0
+    if not alone and unfinished_of(tenant, open) >= most then return 'unfinished_turns', most, 5000 end
+  end
+  if quotas ~= '' then set_limits(session, given) end
+end
