@@ -20,6 +20,8 @@ from turnstile.turns.api_keys import Limits, new_key
 
 FOLDER = Path(__file__).parent
 _NODE_SECONDS = 600
+_GRAPHS = {"agent": "agent", "asks-first": "asks_first", "topic": "asks_topic"}
+_CHAINS = json.dumps({name: f"tests.chains.agents:{graph}" for name, graph in _GRAPHS.items()})
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -48,6 +50,8 @@ class Stack:
     guarded: Gateway
     worker: Worker
     key: str
+    folder: Path
+    """Here lies the ledger of what the agents' tools have done."""
 
 
 class Controls:
@@ -80,11 +84,12 @@ def stack(server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory) -> I
     folder = tmp_path_factory.mktemp("stack")
     key = new_key("tests", "acme", Limits(requests_per_minute=100_000))
     env = {"TURNSTILE_SWEEP_SECONDS": "0.2", "TURNSTILE_RETRY_BASE_SECONDS": "0.2"}
+    more = {"TURNSTILE_CHAINS": _CHAINS, "LEDGER": str(folder / "ledger")}
     with offline_model("--tokens-per-second", "60") as model:
-        worker = Worker(server.url, folder, 20, OPENAI_BASE_URL=model, **env)
+        worker = Worker(server.url, folder, 20, OPENAI_BASE_URL=model, **env, **more)
         guarded = Gateway(server.url, folder, TURNSTILE_API_KEYS=json.dumps({key.digest: key.entry}), **env)
         with worker, Gateway(server.url, folder, **env) as gateway, guarded:
-            yield Stack(gateway, guarded, worker, key.text)
+            yield Stack(gateway, guarded, worker, key.text, folder)
 
 
 @pytest.fixture(scope="session")
@@ -100,6 +105,7 @@ def node(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cal
         "GUARDED_URL": stack.guarded.url,
         "API_KEY": stack.key,
         "CONTROL_URL": controls.url,
+        "FOLDER": str(stack.folder),
         "SCREENSHOTS": str(pictures),
     }
 

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, afterEach, before, test } from "node:test";
 
 import { chromium } from "playwright-core";
 
-import { API_KEY, BASE_URL, CHROMIUM, GUARDED_URL, SCREENSHOTS, control, until } from "./stack.js";
+import { API_KEY, BASE_URL, CHROMIUM, FOLDER, GUARDED_URL, SCREENSHOTS, control, until } from "./stack.js";
 
 const FLAGS = [
   "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -62,7 +62,7 @@ const picture = (page, name) => page.screenshot({ path: path.join(SCREENSHOTS, `
 test("an answer comes while it is written, and is there after a reload", async () => {
   const page = await visit();
   await picture(page, "empty");
-  await ask(page, "Tell me about turnstiles [[tokens_per_second=12]]");
+  await ask(page, "Tell me about turnstiles [[tokens_per_second=5]]");
   const body = answers(page).first().locator(".body");
   const lengths = new Set();
   await until(async () => {
@@ -289,6 +289,100 @@ for (const [name, options] of [["markdown", {}], ["markdown-dark", { colorScheme
     await body.getByRole("heading", { name: "Turnstiles", level: 3 }).waitFor();
   });
 }
+
+async function askAgent(page, name, text) {
+  await page.getByLabel("Model").selectOption(name);
+  await ask(page, text);
+}
+
+const ledger = async () => (await readFile(path.join(FOLDER, "ledger"), "utf8")).split("\n");
+
+for (const [name, options] of [["steps", {}], ["steps-phone", { ...PHONE, colorScheme: "dark" }]]) {
+  test(`an agent's steps are shown while they run, and its calls afterwards: ${name}`, async () => {
+    await rm(path.join(FOLDER, "go"), { force: true });
+    const page = await visit(BASE_URL, options);
+    await askAgent(page, "agent", "call pay 17; call slowly 4 | end");
+    await page.getByText("Running slowly …").waitFor();
+    const steps = answers(page).first().locator(".steps li");
+    await until(async () => (await steps.allTextContents()).includes("slowly"), "the step is there");
+    await page.locator(".steps .done", { hasText: "pay" }).waitFor();
+    await picture(page, name);
+    await writeFile(path.join(FOLDER, "go"), "");
+    await settled(page, 1);
+    const calls = answers(page).first().locator(".call");
+    assert.deepEqual(await calls.locator("summary").allTextContents(), ["pay", "slowly"]);
+    assert.equal(await steps.count(), 0);
+    await calls.nth(0).locator("summary").click();
+    await calls.nth(0).getByText('"what": "17"').waitFor();
+    await calls.nth(0).getByText("paid 17", { exact: true }).waitFor();
+    await picture(page, `${name}-done`);
+    const text = (await bodies(page))[1];
+    assert.match(text, /done: paid 17, ended 4/);
+    await page.reload();
+    await until(async () => (await page.locator(".message").count()) === 2, "the history is there");
+    assert.deepEqual(await calls.locator("summary").allTextContents(), ["pay", "slowly"]);
+    assert.match((await bodies(page))[1], /done: paid 17, ended 4/);
+  });
+}
+
+for (const [name, options] of [["approval", {}], ["approval-phone", { ...PHONE, colorScheme: "dark" }]]) {
+  test(`calls wait for a person's approval, also over a reload: ${name}`, async () => {
+    const page = await visit(BASE_URL, options);
+    const [yes, no] = [`${name}-${Date.now()}`, `${name}-no-${Date.now()}`];
+    await askAgent(page, "asks-first", `call pay ${yes}; call pay ${no} | end`);
+    const cards = page.getByRole("region", { name: "Waits for you" }).locator(".card");
+    await until(async () => (await cards.count()) === 2, "both calls wait");
+    assert.match(await cards.nth(1).textContent(), new RegExp(`pay.*"what": "${no}"`, "s"));
+    await picture(page, name);
+    await page.reload();
+    await until(async () => (await cards.count()) === 2, "both calls wait still");
+    await cards.nth(0).getByRole("button", { name: "Approve" }).click();
+    assert.equal(await cards.nth(0).getByRole("button", { name: "Approve" }).getAttribute("aria-pressed"), "true");
+    await cards.nth(1).getByLabel("Reason, if you reject it").fill("too much");
+    await cards.nth(1).getByRole("button", { name: "Reject" }).click();
+    await page.locator(".message.user", { hasText: /Approved: pay\s*Rejected: pay/ }).waitFor();
+    await until(async () => /done: /.test((await bodies(page)).at(-1)), "the agent has gone on");
+    assert.equal(await cards.count(), 0);
+    await picture(page, `${name}-done`);
+    const done = await ledger();
+    assert.equal(done.filter((entry) => entry.startsWith(`paid ${yes} `)).length, 1);
+    assert.equal(done.filter((entry) => entry.startsWith(`paid ${no} `)).length, 0);
+    await page.reload();
+    await page.locator(".call", { hasText: "too much" }).waitFor({ state: "attached" });
+    assert.equal(await cards.count(), 0);
+  });
+}
+
+test("a question that an agent asks is answered, and what was asked meanwhile comes after it", async () => {
+  const page = await visit();
+  await askAgent(page, "topic", "Ask me");
+  const card = page.getByRole("region", { name: "Waits for you" });
+  await card.getByText('"which": "topic"').waitFor();
+  await page.getByLabel("Model").selectOption("");
+  await ask(page, "Asked meanwhile");
+  await card.getByLabel("Your answer").fill("tea");
+  await card.getByRole("button", { name: "Answer" }).click();
+  await settled(page, 3);
+  assert.deepEqual(await bodies(page), ["Ask me", "", "Answered: interrupt", "The topic is tea.", "Asked meanwhile",
+    "You said: Asked meanwhile"]);
+});
+
+test("reasoning is folded", async () => {
+  const page = await visit();
+  await ask(page, "Hello there [[think]]");
+  await settled(page, 1);
+  const thoughts = answers(page).first().locator(".thoughts");
+  assert.equal(await thoughts.getByText("The question is").isVisible(), false);
+  await thoughts.getByText("Reasoning").click();
+  await thoughts.getByText("The question is").waitFor();
+  assert.equal((await bodies(page))[1], "You said: Hello there");
+  await picture(page, "reasoning");
+  await page.reload();
+  await answers(page).first().locator(".thoughts", { hasText: "The question is" }).waitFor();
+  await ask(page, "And without");
+  await settled(page, 2);
+  assert.equal(await answers(page).nth(1).locator(".thoughts").isVisible(), false);
+});
 
 test("what is shown already stays while more is written", async () => {
   const page = await visit();

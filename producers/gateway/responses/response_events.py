@@ -3,7 +3,8 @@
 The events depend on the turn's own events and record alone, so every reader, at any time, gets the same ones under the same
 sequence numbers: from 0, without a gap. Each attempt that says something opens output items of its own; the open item of a lost
 attempt is closed as incomplete, and none of its items is part of the response's output. Calls are told at the end, from the
-record, so that a lost attempt shows none.
+record, so that a lost attempt shows none. Steps of a graph are told to readers who ask for them, for OpenAI has no such event:
+each has the sequence number of the event before it, and a number of its own.
 """
 
 from collections.abc import AsyncGenerator, Iterator, Mapping
@@ -20,8 +21,10 @@ from turnstile.producers.reading.follow import follow, look
 from turnstile.producers.reading.readers import EventReader
 from turnstile.turns.errors import UnknownTurn
 from turnstile.turns.states import State
+from turnstile.turns.text import loads
 from turnstile.turns.turn import Event, Record
 
+STEP = "turnstile.step"
 _ENDS = {State.COMPLETED: "completed", State.FAILED: "failed"}
 ResponseEvent = dict[str, Any]
 
@@ -55,6 +58,9 @@ class ResponseEvents:
             yield from self._start(event.attempt)
         elif event.type in KINDS:
             yield from self._write(event.data, event.attempt, event.type)
+        elif event.type == "step":
+            own = {"number": event.sequence, "attempt": event.attempt, **loads(event.data)}
+            yield {"type": STEP, "sequence_number": self._sequence, **own}
         elif event.type == "ended":
             yield from self._end(State(event.data), event.attempt, record or self._record)
 
@@ -149,13 +155,18 @@ class ResponseEvents:
         return {"type": kind, "sequence_number": self._sequence, **content}
 
 
-async def stream(backend: Backend, record: Record, session: str, after: int | None) -> AsyncGenerator[bytes]:
+async def stream(
+    backend: Backend, record: Record, session: str, after: int | None, *, steps: bool = False
+) -> AsyncGenerator[bytes]:
     """Yield all events of a response after sequence number `after`, as they happen, encoded; empty ones between."""
     events = ResponseEvents(record, session, backend.settings.model)
     first = -1 if after is None else after
     async for event in _events(backend, record, events):
         if event is None:
             yield b""
+        elif event["type"] == STEP:
+            if steps and event["sequence_number"] >= first:
+                yield sse.event(event)
         elif event["sequence_number"] > first:
             yield sse.event(event)
 

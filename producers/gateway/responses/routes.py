@@ -110,6 +110,7 @@ async def retrieve(
     starting_after: Annotated[int | None, Query(ge=0, description="Only events after this sequence number.")] = None,
     include_obfuscation: Annotated[bool | None, Query(description="Only `false` is supported.")] = None,
     include: Include = None,  # noqa: ARG001  # the SDKs' parameter
+    steps: Annotated[bool, Query(description="Tell a graph's steps, too, in events of the type `turnstile.step`.")] = False,
     last_event_id: Annotated[str | None, Header(description="As `starting_after`, from an EventSource.")] = None,
 ) -> Response:
     """Return the response as it is, or, with `stream`, all its events, also if it was created without `stream`.
@@ -127,7 +128,7 @@ async def retrieve(
     if starting_after is not None and record.ended and not await backend.store.events(record.id, 0, 1):
         message = "The events of this response have expired; retrieve it without `starting_after`."
         raise invalid("starting_after", message, "stream_expired")
-    events = stream(backend, record.brief(), caller.name(record.session), starting_after)
+    events = stream(backend, record.brief(), caller.name(record.session), starting_after, steps=steps)
     if resumed and record.ended:
         return await sse.rest(events)
     return sse.EventStream(events)

@@ -11,7 +11,7 @@ from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import TypeAdapter
 
 from tests.integration.gateway.test_tools import ASK, TOOLS, calls_of, events_of, outputs_of
-from tests.support.gateways import Gateway, ended
+from tests.support.gateways import Gateway, ended, read_events
 from tests.support.processes import Worker, offline_model
 from tests.support.wait import wait_until
 
@@ -84,6 +84,35 @@ def test_calls_of_a_worker_are_shown_as_run(sdk: openai.OpenAI, gateway: Gateway
     assert second.output_text == "Hello Bob! How can I help you today?"
     given = [item.type for item in sdk.responses.input_items.list(second.id, order="asc")]
     assert given == ["message", "message", *["function_call", "function_call_output"] * 3, "message"]
+
+
+def test_a_reader_may_have_the_steps_too(sdk: openai.OpenAI, gateway: Gateway) -> None:
+    response = sdk.responses.create(model="agent", input="call pay 1 | call in_a_thread 2 | end")
+
+    def events(**params: Any) -> list[dict[str, Any]]:
+        url = f"/v1/responses/{response.id}"
+        with gateway.http() as http, http.stream("GET", url, params={"stream": True, **params}) as answer:
+            return list(read_events(answer.iter_lines()))
+
+    def steps_of(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [event for event in events if event["type"] == "turnstile.step"]
+
+    told = events(steps=True)
+    steps = steps_of(told)
+    assert [event for event in told if event not in steps] == events()
+    assert [(step["name"], step["status"]) for step in steps if step["name"] in ("pay", "in_a_thread")] == [
+        ("pay", "started"), ("pay", "done"), ("in_a_thread", "started"), ("in_a_thread", "done")
+    ]  # fmt: skip
+    assert all(set(step) == {"type", "sequence_number", "number", "attempt", "name", "status"} for step in steps)
+    numbers = [step["number"] for step in steps]
+    assert numbers == sorted(set(numbers))
+    for after in range(told[-1]["sequence_number"]):
+        left = [
+            event
+            for event in told
+            if event["sequence_number"] > after or (event in steps and event["sequence_number"] == after)
+        ]
+        assert events(steps=True, starting_after=after) == left
 
 
 def test_a_workers_and_a_clients_tools_in_one_answer(sdk: openai.OpenAI, gateway: Gateway) -> None:

@@ -5,6 +5,7 @@ const FIRST_PAUSE_MS = 250;
 const LONGEST_PAUSE_MS = 5000;
 // Keep-alives come every 15 s: a connection that is silent for longer is dead.
 const LONGEST_SILENCE_MS = 40000;
+const STEP = "turnstile.step";
 const FINAL = new Set(["response.completed", "response.failed", "response.incomplete", "error"]);
 
 /** An answer of the gateway that is no success; `wait` says how many ms it asks for before the next request. */
@@ -120,7 +121,7 @@ export async function insist(path, options, network, signal) {
 }
 
 /**
- * All events of a response, each once, however often the connection breaks in between; fewer once `signal` says to stop.
+ * All events of a response, each once but for steps, however often the connection breaks in between; fewer once `signal` says to stop.
  *
  * `network(word)` is told what is wrong with the gateway or the way to it; an empty word: nothing.
  */
@@ -139,11 +140,12 @@ export async function* follow(id, network, signal) {
     };
     try {
       watch();
-      const path = `/v1/responses/${id}?stream=true${after >= 0 ? `&starting_after=${after}` : ""}`;
+      const path = `/v1/responses/${id}?stream=true&steps=true${after >= 0 ? `&starting_after=${after}` : ""}`;
       const answer = await send(path, { signal: connection.signal });
       patience.good();
       for await (const event of events(answer, watch)) {
-        if (event.sequence_number <= after) continue;
+        // A step has the number of the event before it.
+        if (event.sequence_number < after || (event.sequence_number === after && event.type !== STEP)) continue;
         after = event.sequence_number;
         yield event;
         if (FINAL.has(event.type)) return;

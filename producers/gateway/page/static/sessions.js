@@ -40,6 +40,9 @@ export const named = (id, key, response) =>
 
 export const ended = (id, key) => change(id, (session) => { session.open = session.open.filter((q) => q.key !== key); });
 
+/** Note the response whose calls the conversation waits for, or that it waits for none. */
+export const held = (id, response) => change(id, (session) => { session.held = response; });
+
 export function forget(id) {
   localStorage.setItem(STORE, JSON.stringify(read().filter((session) => session.id !== id)));
 }
