@@ -218,7 +218,8 @@ def batch(terminal: "Terminal", source: Path, target: Path, at_once: int, as_csv
     """Ask every line of a file, and write each answer as soon as it is there.
 
     IN has a JSON object a line, or is CSV with a header: `session` and `question`, and if wanted `id` and options (`model`,
-    `instructions`, …). OUT.jsonl gets a JSON object for each line. `-` is stdin or stdout.
+    `instructions`, …), or `custom_id`, `url` and `body`, as for OpenAI's Batch API. OUT.jsonl gets a JSON object for each line.
+    `-` is stdin or stdout.
 
     Run it again to go on after an interruption: lines whose `id` is in OUT.jsonl are not asked again. A line without an `id`
     has one made from its text, so leave such lines as they are. Exit status 1 while a line has no answer; OUT.jsonl says why.

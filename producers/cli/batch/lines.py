@@ -1,7 +1,8 @@
 """The questions of a batch: JSON lines, or CSV with a header; UTF-8, with or without a byte order mark.
 
-A line has a `session` and a `question`, and may have an `id` and any option of `ask`. Without an `id`, a line's turn id is made
-from its text: the same line is the same turn, wherever it stands; the second of two equal lines is another turn.
+A line has a `session` and a `question`, and may have an `id` and any option of `ask`; or it has the form of OpenAI's Batch API.
+Without an `id`, a line's turn id is made from its text: the same line is the same turn, wherever it stands; the second of two
+equal lines is another turn.
 """
 
 import csv
@@ -9,13 +10,16 @@ import hashlib
 import io
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Protocol
 
-from turnstile.turns.errors import InvalidTurn
+from turnstile.producers.cli.batch.results import Result
+from turnstile.producers.client import AsyncChatClient
+from turnstile.turns.errors import InvalidTurn, TurnRefused
 from turnstile.turns.ids import check_turn
 from turnstile.turns.question import Options
+from turnstile.turns.turn import Record
 
 _OPTIONS = frozenset(field.name for field in fields(Options))
 _TEXTS = frozenset({"session", "question", "id", "queue", "name", "model", "instructions"})
@@ -33,8 +37,42 @@ class Line:
     question: Any
     options: dict[str, Any]
 
+    async def ask(self, client: AsyncChatClient) -> None:
+        """Have the turn accepted. Raises as `client.ask`."""
+        await client.ask(self.session, self.question, id=self.id, **self.options)
 
-def read(data: bytes, *, as_csv: bool = False) -> list[Line]:
+    def refused(self, error: TurnRefused) -> Result:
+        """Return the result of a line whose turn was not accepted."""
+        return self._result("refused", error={"code": error.code, "message": str(error)})
+
+    def ended(self, _: AsyncChatClient, record: Record, /) -> Result:
+        """Return the result of a line whose turn has ended."""
+        if record.state.answered:
+            return self._result(str(record.state), answer=record.answer or "")
+        error = {"code": record.code or "cancelled", "message": record.message or ""}
+        return self._result(str(record.state), error=error)
+
+    def _result(self, state: str, **more: Any) -> Result:
+        return {"line": self.number, "id": self.id, "session": self.session, "state": state, **more}
+
+
+class AnyLine(Protocol):
+    """A line in either form."""
+
+    @property
+    def number(self) -> int: ...
+
+    @property
+    def id(self) -> str: ...
+
+    def ask(self, client: AsyncChatClient) -> Awaitable[None]: ...
+
+    def refused(self, error: TurnRefused) -> Result: ...
+
+    def ended(self, client: AsyncChatClient, record: Record, /) -> Result: ...
+
+
+def read(data: bytes, *, as_csv: bool = False) -> Sequence[AnyLine]:
     """Return the lines of a file, without empty ones.
 
     Raises:
@@ -42,14 +80,31 @@ def read(data: bytes, *, as_csv: bool = False) -> list[Line]:
     """
     rows = _csv_rows(_text(data)) if as_csv else _json_rows(_text(data))
     seen: Counter[str] = Counter()
-    lines: dict[str, Line] = {}
+    lines: dict[str, AnyLine] = {}
     for number, text, content in rows:
         seen[text] += 1
-        line = _line(number, content, f"batch-{hashlib.sha256(f'{seen[text]}:{text}'.encode()).hexdigest()[:32]}")
-        if line.id in lines:
-            raise _wrong(number, f"its id is that of line {lines[line.id].number}")
-        lines[line.id] = line
+        made_id = f"batch-{hashlib.sha256(f'{seen[text]}:{text}'.encode()).hexdigest()[:32]}"
+        name, line = _request(number, text, content, made_id) if "body" in content else _question(number, content, made_id)
+        if name in lines:
+            raise _wrong(number, f"its id is that of line {lines[name].number}")
+        lines[name] = line
     return list(lines.values())
+
+
+def _request(number: int, text: str, content: Mapping[str, Any], made_id: str) -> tuple[str, AnyLine]:
+    """Return the `custom_id` of a line in OpenAI's form, and the line."""
+    from turnstile.producers.cli.batch.openai_line import read_line
+
+    try:
+        line = read_line(number, text, content.get("url"), made_id)
+    except InvalidTurn as error:
+        raise _wrong(number, str(error)) from None
+    return f"custom_id {line.request.row.custom_id}", line
+
+
+def _question(number: int, content: Mapping[str, Any], made_id: str) -> tuple[str, AnyLine]:
+    line = _line(number, content, made_id)
+    return line.id, line
 
 
 def _text(data: bytes) -> str:

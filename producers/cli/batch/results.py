@@ -1,4 +1,4 @@
-"""The results of a batch: JSON lines, of which each has `line`, `id`, `session`, `state`, and `answer` or `error`.
+"""The results of a batch: JSON lines, of which each has `line`, `id`, `state`, and what its form of lines adds.
 
 A result is appended as soon as its turn ends. A file that is no batch's own is never written to.
 """
@@ -17,7 +17,7 @@ from turnstile.turns.text import dumps
 
 ANSWERED = frozenset({"completed", "incomplete"})
 
-_FIELDS = frozenset({"line", "id", "session", "state"})
+_FIELDS = frozenset({"line", "id", "state"})
 _BEGINNING = b'{"line":'
 
 Result = dict[str, Any]

@@ -3,7 +3,7 @@
 import asyncio
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import aclosing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from turnstile.producers.batching import accepted, answer_all
-from turnstile.producers.cli.batch.lines import Line, read
+from turnstile.producers.cli.batch.lines import AnyLine, read
 from turnstile.producers.cli.batch.results import ANSWERED, Result, Results
 from turnstile.producers.cli.terminal import Terminal
 from turnstile.producers.client import AsyncChatClient
@@ -66,7 +66,7 @@ def _progress() -> Iterator[Show]:
 
 
 async def run(
-    settings: Settings, lines: list[Line], results: Results, at_once: int, show: Show, *, retry_failed: bool = False
+    settings: Settings, lines: Sequence[AnyLine], results: Results, at_once: int, show: Show, *, retry_failed: bool = False
 ) -> Counter[str]:
     """Ask the lines that have no result, `at_once` unfinished at most, and return the number of all lines by state.
 
@@ -90,27 +90,23 @@ def _is_open(state: str, retry_failed: bool) -> bool:
     return not state or (retry_failed and state not in ANSWERED)
 
 
-async def _each(lines: list[Line]) -> AsyncIterator[Line]:
+async def _each(lines: list[AnyLine]) -> AsyncIterator[AnyLine]:
     for line in lines:
         yield line
 
 
-async def _submit(client: AsyncChatClient, results: Results, line: Line) -> TurnRefused | None:
+async def _submit(client: AsyncChatClient, results: Results, line: AnyLine) -> tuple[AnyLine, TurnRefused | None]:
     async def ask() -> None:
         if results.state(line.id):
             with suppress(UnknownTurn):
                 await client.retry(line.id)
-        await client.ask(line.session, line.question, id=line.id, **line.options)
+        await line.ask(client)
 
-    return await accepted(ask)
+    return line, await accepted(ask)
 
 
-async def _result(client: AsyncChatClient, line: Line, refusal: TurnRefused | None) -> Result:
-    result: Result = {"line": line.number, "id": line.id, "session": line.session}
+async def _result(client: AsyncChatClient, submitted: tuple[AnyLine, TurnRefused | None]) -> Result:
+    line, refusal = submitted
     if refusal:
-        return {**result, "state": "refused", "error": {"code": refusal.code, "message": str(refusal)}}
-    record = await ended(client.store, client.wakeups, line.id)
-    result["state"] = str(record.state)
-    if record.state.answered:
-        return {**result, "answer": record.answer or ""}
-    return {**result, "error": {"code": record.code or "cancelled", "message": record.message or ""}}
+        return line.refused(refusal)
+    return line.ended(client, await ended(client.store, client.wakeups, line.id))

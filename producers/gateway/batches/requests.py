@@ -131,27 +131,26 @@ def _key(batch: str, row: Row) -> str:
     return f"{batch}\0{row.number if row.custom_id is None else f'id {row.custom_id}'}"
 
 
-def asking(
-    endpoint: str, batch: str, backend: Backend, caller: Caller, request: BatchRequest
-) -> Callable[[], Awaitable[object]]:
-    """Return a function that has a request's turn accepted.
-
-    Raises:
-        ApiError: the request is wrong.
-    """
+def checked(endpoint: str, request: BatchRequest) -> ResponseRequest | ChatRequest:
+    """Return the body of a request. Raises ApiError for one that is wrong."""
     if request.body is None:
         raise request.error or invalid("body", "The line is no request.")
     if names := [name for name in ("stream", "background", "previous_response_id") if request.body.get(name)]:
         raise unsupported(*names)
-    key = _key(batch, request.row)
     try:
-        if endpoint == RESPONSES:
-            response = ResponseRequest.model_validate(request.body).for_batch()
-            return partial(response_submission.submit, backend, caller, response, key, _never)
-        chat = ChatRequest.model_validate(request.body).for_batch()
+        return (ResponseRequest if endpoint == RESPONSES else ChatRequest).model_validate(request.body).for_batch()
     except ValidationError as error:
         raise _wrong(error) from None
-    return partial(chat_submission.submit, backend, caller, chat, key, None)
+
+
+def asking(
+    endpoint: str, batch: str, backend: Backend, caller: Caller, request: BatchRequest
+) -> Callable[[], Awaitable[object]]:
+    """Return a function that has a request's turn accepted. Raises ApiError as `checked`."""
+    body, key = checked(endpoint, request), _key(batch, request.row)
+    if isinstance(body, ResponseRequest):
+        return partial(response_submission.submit, backend, caller, body, key, _never)
+    return partial(chat_submission.submit, backend, caller, body, key, None)
 
 
 async def _never() -> Any:
@@ -172,14 +171,13 @@ def answered(endpoint: str, backend: Backend, caller: Caller, record: Record) ->
 def result(batch: str, row: Row, status: int, body: dict[str, Any]) -> str:
     """Return a line of an output file."""
     id = f"{batch}_{row.number}"
-    return dumps(
-        {
-            "id": f"batch_req_{id}",
-            "custom_id": row.custom_id,
-            "response": {"status_code": status, "request_id": f"req_{id}", "body": body},
-            "error": None,
-        }
-    )
+    return dumps({"id": f"batch_req_{id}", **response(f"req_{id}", row, status, body)})
+
+
+def response(id: str, row: Row, status: int, body: dict[str, Any]) -> dict[str, Any]:
+    """Return the result of a request that has an answer of a server, in OpenAI's form but for its id."""
+    answer = {"status_code": status, "request_id": id, "body": body}
+    return {"custom_id": row.custom_id, "response": answer, "error": None}
 
 
 def not_asked(batch: str, row: Row, code: str, message: str) -> str:

@@ -5,7 +5,8 @@ import json
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import pytest
 from tests.support.processes import Worker, environment, offline_model
 from tests.support.step_worker import StepWorker, answering
 from tests.support.wait import PATIENCE_SECONDS
-from turnstile.producers.cli.batch.lines import Line, read
+from turnstile.producers.cli.batch.lines import AnyLine, read
 from turnstile.producers.cli.batch.results import Results
 from turnstile.producers.cli.batch.run import run
 from turnstile.turns.settings import Settings
@@ -24,7 +25,7 @@ from turnstile.turns.store.turns import TurnStore
 from turnstile.turns.turn import Claim
 
 
-def _lines(*lines: dict[str, Any]) -> list[Line]:
+def _lines(*lines: dict[str, Any]) -> Sequence[AnyLine]:
     return read("".join(json.dumps(line) + "\n" for line in lines).encode())
 
 
@@ -32,7 +33,7 @@ def _written(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def _run(settings: Settings, lines: list[Line], target: Path, **how: Any) -> dict[str, int]:
+def _run(settings: Settings, lines: Sequence[AnyLine], target: Path, **how: Any) -> dict[str, int]:
     return asyncio.run(run(settings, lines, Results(target), 10, how.pop("show", lambda done, of: None), **how))
 
 
@@ -125,6 +126,39 @@ def test_failed_lines_are_counted_until_they_are_asked_again(settings: Settings,
     assert {result["id"]: result["state"] for result in _written(target)} == {"a": "completed", lines[1].id: "refused"}
     assert len(_written(target)) == 2
     assert TurnStore(settings).status("a").state is State.COMPLETED
+
+
+def test_requests_in_openai_s_form(settings: Settings, target: Path) -> None:
+    def request(name: str, url: str, **body: Any) -> dict[str, Any]:
+        return {"custom_id": name, "method": "POST", "url": url, "body": body}
+
+    lines = _lines(
+        request("a", "/v1/responses", input="one", conversation="s"),
+        request("b", "/v1/chat/completions", messages=[{"role": "user", "content": "two"}]),
+        request("c", "/v1/responses", input="three", conversation="no/such"),
+        request("d", "/v1/responses", input="four"),
+        {"session": "s", "question": "five"},
+    )
+    hand = StepWorker(settings)
+
+    def work() -> None:
+        for _ in range(3):
+            claim = hand.take("batch")
+            (hand.fail if claim.question == "four" else partial(hand.answer, answer="done"))(claim)
+        hand.answer(hand.take("batch"), "done")
+
+    with hand.later(work):
+        assert _run(settings, lines, target) == {"completed": 3, "failed": 1, "refused": 1}
+    assert _run(settings, lines, target) == {"completed": 3, "failed": 1, "refused": 1}
+    by_name = {result.get("custom_id"): result for result in _written(target)}
+    assert by_name["a"]["response"]["body"]["output"][0]["content"][0]["text"] == "done"
+    assert by_name["b"]["response"]["body"]["choices"][0]["message"]["content"] == "done"
+    assert [by_name[name]["response"]["status_code"] for name in "abcd"] == [200, 200, 400, 504]
+    assert by_name[None]["answer"] == "done"
+    with answering(settings, queue="batch"):
+        assert _run(settings, lines, target, retry_failed=True) == {"completed": 4, "refused": 1}
+    assert len(_written(target)) == 5
+    assert len(TurnStore(settings).history("s")) == 4
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,20 @@ import re
 import pytest
 
 from tests.support.processes import ROOT
-from turnstile.producers.cli.batch.lines import read
+from turnstile.producers.cli.batch.lines import Line, read
 from turnstile.turns.errors import InvalidTurn
 
 PAGE = (ROOT / "docs" / "batch.md").read_text()
 GOOD = json.dumps({"session": "s", "question": "q"})
+
+
+def _questions(data: bytes, *, as_csv: bool = False) -> list[Line]:
+    lines = read(data, as_csv=as_csv)
+    return [line for line in lines if isinstance(line, Line)]
+
+
+def _request(**more: object) -> str:
+    return json.dumps({"custom_id": "q1", "url": "/v1/responses", "body": {"input": "hi"}, **more})
 
 
 @pytest.mark.parametrize(
@@ -24,6 +33,13 @@ GOOD = json.dumps({"session": "s", "question": "q"})
         ('{"session": "s", "question": "q", "temperature": 3}', "line 2: `temperature` must be between 0 and 2."),
         ('{"session": "s", "question": "q", "id": ""}', "line 2: A turn id is "),
         ('{"session": "s", "question": "q", "id": 5}', "line 2: A turn id is "),
+        (_request(url="/v1/embeddings"), "line 2: `url` must be one of /v1/responses, /v1/chat/completions."),
+        (_request(custom_id=7), "line 2: "),
+        (_request(custom_id=""), "line 2: "),
+        (_request(body=[]), "line 2: "),
+        (_request(body={"input": "hi", "stream": True}), "line 2: `stream` is not supported."),
+        (_request(url="/v1/chat/completions"), "line 2: "),
+        (f"{_request()}\n{_request(body={'input': 'another'})}", "line 3: its id is that of line 2."),
     ],
 )
 def test_a_bad_line_is_named(text: str, told: str) -> None:
@@ -61,22 +77,30 @@ def test_text_that_is_not_utf_8_is_named_by_its_line() -> None:
 
 @pytest.mark.parametrize("text", [f"\ufeff{GOOD}\n", f"{GOOD}\r\n", GOOD, f"\n  {GOOD} \n\n"])
 def test_what_editors_do_to_a_file_changes_no_id(text: str) -> None:
-    [line] = read(text.encode())
-    assert line.id == read(GOOD.encode())[0].id
+    [line] = _questions(text.encode())
+    assert line.id == _questions(GOOD.encode())[0].id
     assert (line.session, line.question) == ("s", "q")
 
 
 def test_a_line_separator_within_a_question_ends_no_line() -> None:
-    [line] = read(json.dumps({"session": "s", "question": "a\u2028b"}, ensure_ascii=False).encode())
+    [line] = _questions(json.dumps({"session": "s", "question": "a\u2028b"}, ensure_ascii=False).encode())
     assert line.question == "a\u2028b"
 
 
 def test_a_long_question_in_csv() -> None:
-    [line] = read(f"session,question\ns,{'x' * 200_000}\n".encode(), as_csv=True)
+    [line] = _questions(f"session,question\ns,{'x' * 200_000}\n".encode(), as_csv=True)
     assert len(line.question) == 200_000
 
 
 @pytest.mark.parametrize("form", ["json", "csv"])
 def test_the_lines_on_the_page_are_good(form: str) -> None:
     [text] = re.findall(rf"```{form}\n(.*?)```", PAGE, re.DOTALL)
-    assert {line.session for line in read(text.encode(), as_csv=form == "csv")} == {"customer-7"}
+    assert {line.session for line in _questions(text.encode(), as_csv=form == "csv")} == {"customer-7"}
+
+
+def test_a_request_in_openai_s_form_has_an_id_made_from_its_text() -> None:
+    [first] = read(f"{_request()}\n".encode())
+    [_, again] = read(f"{GOOD}\n{_request()}".encode())
+    [another] = read(_request(body={"input": "another"}).encode())
+    assert first.id == again.id != another.id
+    assert first.id.startswith("resp_")
