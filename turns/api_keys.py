@@ -11,6 +11,7 @@ import base64
 import hashlib
 import json
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any, Literal
@@ -19,6 +20,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, Ty
 
 from turnstile.turns.errors import SettingError
 from turnstile.turns.hosts import split_url
+from turnstile.turns.prices import MILLION
+from turnstile.turns.text import dumps
 
 DEFAULT_TENANT = "default"
 MOST_WEIGHT = 100
@@ -34,7 +37,7 @@ class _Entry(BaseModel):
 
 
 _Most = Annotated[int, Field(ge=1, le=10**12)]
-_COUNTED = {"running_turns", "unfinished_turns"}
+_Money = Annotated[float, Field(gt=0, le=10**9)]
 
 
 class Limits(_Entry):
@@ -46,11 +49,27 @@ class Limits(_Entry):
     """Slots that turns of the key's tenant have at one time."""
     unfinished_turns: _Most | None = None
     """Turns of the key's tenant that run or wait."""
+    tokens_per_minute: _Most | None = None
+    tokens_per_day: _Most | None = None
+    tokens_per_session: _Most | None = None
+    spend_per_day: _Money | None = None
+    """In the unit of TURNSTILE_PRICES, as `spend_per_session`."""
+    spend_per_session: _Money | None = None
 
     @cached_property
     def quotas(self) -> str:
-        """The limits that the scripts count, as JSON: those of turns."""
-        return self.model_dump_json(include=_COUNTED, exclude_none=True)
+        """The limits that the scripts count when a turn is asked, as JSON; money in millionths."""
+        return dumps(self._quotas)
+
+    def batch_quotas(self, key: str) -> str:
+        """Return `quotas` with the requests of key `key`, which are counted one by one where no HTTP request brings them."""
+        requests = {"requests_per_minute": self.requests_per_minute, "key": key} if self.requests_per_minute else {}
+        return dumps(self._quotas | requests)
+
+    @property
+    def _quotas(self) -> dict[str, int]:
+        given = self.model_dump(exclude={"requests_per_minute", "max_body_bytes"}, exclude_none=True)
+        return {name: round(most * MILLION) if name.startswith("spend") else most for name, most in given.items()}
 
 
 def _web_url(url: str) -> str:
@@ -79,6 +98,11 @@ class ApiKey(_Entry):
     webhook: Webhook | None = None
     role: Literal["tenant", "operator"] = "tenant"
     """A tenant's key asks questions; an operator's reads metrics, and nothing of any tenant."""
+
+    @property
+    def own_tenant(self) -> str:
+        """The tenant as sessions have it: the default one has no name."""
+        return "" if self.tenant == DEFAULT_TENANT else self.tenant
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +143,7 @@ def secret_bytes(secret: SecretStr) -> bytes:
 def new_key(
     name: str,
     tenant: str = DEFAULT_TENANT,
-    limits: Limits | None = None,
+    limits: Limits | Mapping[str, Any] | None = None,
     webhook_url: str = "",
     role: str = "tenant",
     weight: int = 1,
@@ -127,7 +151,7 @@ def new_key(
     """Make a key and its entry; with `webhook_url`, a secret to sign with too.
 
     Raises:
-        SettingError: the name, the tenant, the URL or the weight has a wrong form.
+        SettingError: the name, the tenant, the URL, the weight or a limit has a wrong form.
     """
     webhook = {"url": webhook_url, "secret": new_secret()} if webhook_url else None
     given = {"name": name, "tenant": tenant, "weight": weight, "limits": limits or Limits(), "webhook": webhook, "role": role}

@@ -10,6 +10,7 @@
     │   ├── InvalidTurn         session id, turn id, question or option of a wrong form or size
     │   ├── TooManyWaiting      the session's, or the whole queue's, cap on waiting turns is reached
     │   │   └── QuotaExceeded   a quota of the session's tenant is used up; the error names it
+    │   ├── SessionSpent        the session has used the tokens, or the money, that one may
     │   ├── HistoryFull         the session's history has as many messages as one may have
     │   ├── QueueMemoryFull     Redis is over maxmemory; running turns still finish
     │   ├── TurnConflict        the turn id, or the id of a new session, is taken by something else
@@ -94,11 +95,17 @@ class QuotaExceeded(TooManyWaiting):
 
     code = "quota_exceeded"
 
-    def __init__(self, message: str, quota: str = "", limit: int = 0, wait: float = 0.0) -> None:
+    def __init__(self, message: str, quota: str = "", limit: float = 0, wait: float = 0.0) -> None:
         super().__init__(message)
         self.quota = quota
         self.limit = limit
         self.wait = wait
+
+
+class SessionSpent(TurnRefused):
+    """The session has used the tokens, or the money, that one session of its tenant may: go on in a new session."""
+
+    code = "session_spent"
 
 
 class HistoryFull(TurnRefused):

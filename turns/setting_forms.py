@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, SecretStr
 
 from turnstile.turns.celery_message import QUEUES, WEBHOOK_QUEUE
+from turnstile.turns.prices import read_prices
 from turnstile.turns.redis.address import parse
 
 Seconds = Annotated[float, Field(gt=0, le=30 * 86_400, allow_inf_nan=False)]
@@ -75,6 +76,11 @@ def _not_ours(name: str) -> str:
 _CHAIN_FORM = r"[A-Za-z_][\w.]*:[A-Za-z_]\w*"
 
 
+def _prices(text: str) -> str:
+    read_prices(text)
+    return text
+
+
 def _chains(text: str) -> str:
     chains = json.loads(text) if text else {}
     if not isinstance(chains, dict) or not all(
@@ -121,5 +127,6 @@ ServerUrl = Annotated[str, AfterValidator(_server)]
 Networks = Annotated[str, AfterValidator(_networks)]
 WebAddress = Annotated[str, AfterValidator(_web_address)]
 Chains = Annotated[str, AfterValidator(_chains)]
+Prices = Annotated[str, AfterValidator(_prices)]
 Tools = Annotated[str, AfterValidator(_tools)]
 SigningSecret = Annotated[SecretStr, AfterValidator(_signing_secret)]

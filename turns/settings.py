@@ -186,6 +186,11 @@ class Settings(BaseModel):
     max_output_tokens: forms.Count | None = Field(
         None, description="Maximum tokens in an answer. Unset: the model's own limit."
     )
+    prices: forms.Prices = Field(
+        "",
+        description="Prices of models by name, for quotas of spend, as JSON: of a million tokens of input and of output, "
+        '`{"gpt-4o-mini": [0.15, 0.60], "*": [5, 15]}`.',
+    )
     model_timeout: forms.Seconds = Field(120, description="Timeout of one model request.")
 
     api_keys: SecretStr = Field(

@@ -242,6 +242,16 @@ def stats(terminal: "Terminal") -> None:
 
 
 @main.command()
+@click.option("--limit", type=click.IntRange(min=1, max=10_000), default=100, show_default=True)
+@with_terminal
+def tenants(terminal: "Terminal", limit: int) -> None:
+    """List the tenants that had turns of late: what each has now, has spent today, and may."""
+    from turnstile.producers.cli import lookups
+
+    lookups.show_tenants(terminal, _client(), limit)
+
+
+@main.command()
 @click.option("--once", is_flag=True, help="Show it once; --json does so, too.")
 @click.option("--every", "pause", type=seconds, default="2", show_default=True, help="Seconds between two looks.")
 @with_terminal
@@ -326,6 +336,7 @@ def demo() -> None:
     help="Turns for each of another tenant, while both wait.",
 )
 @click.option("--requests-per-minute", "per_minute", type=click.IntRange(min=1), help="Rate limit. Unset: none.")
+@click.option("--limit", "limits", multiple=True, metavar="NAME=NUMBER", help="A quota of docs/policies.md. May be repeated.")
 @click.option("--max-body-bytes", type=click.IntRange(min=1), help="Largest request. Unset: TURNSTILE_MAX_BODY_BYTES.")
 @click.option(
     "--role",

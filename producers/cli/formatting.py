@@ -6,10 +6,13 @@ from datetime import datetime
 from typing import Any
 
 from turnstile.producers.transcript import HistoryMessage
+from turnstile.turns.api_keys import DEFAULT_TENANT
 from turnstile.turns.output import Item, call_name, is_approval
+from turnstile.turns.prices import MILLION
 from turnstile.turns.question import Question
 from turnstile.turns.states import State
 from turnstile.turns.store.holds import HeldSession
+from turnstile.turns.store.upkeep import Tenant
 from turnstile.turns.turn import Record
 
 MOMENTS = frozenset({"called", "since", "grace", "patience", "set_back_from", "swept", "standing", "tenants"})
@@ -80,6 +83,16 @@ def question_text(question: Question) -> str:
     if isinstance(question, str):
         return question
     return " ".join(str(part.get("text") or f"[{part['type']}]") for part in question)
+
+
+def tenant_text(tenant: Tenant) -> str:
+    """Return one line of a tenant: what it has now, has spent today, and may."""
+    limits = " ".join(
+        f"{name}={count / MILLION if name.startswith('spend') else count:,}" for name, count in tenant.quotas.items()
+    )
+    spent = f"{tenant.turns:,} turns, {tenant.tokens:,} tokens, {tenant.cost:,.2f} today"
+    has = f"{tenant.unfinished:,} unfinished, {tenant.slots:,} slots"
+    return f"{tenant.name or DEFAULT_TENANT:<20} {has}; {spent}" + (f"; limits: {limits}" if limits else "")
 
 
 def stats_text(counts: Mapping[str, int]) -> str:

@@ -6,6 +6,7 @@ from turnstile.producers.cli import formatting
 from turnstile.producers.cli.terminal import Terminal
 from turnstile.producers.client import ChatClient
 from turnstile.producers.failed_turns import FailedFilter
+from turnstile.turns.api_keys import DEFAULT_TENANT
 
 
 def show_history(terminal: Terminal, client: ChatClient, session: str, limit: int | None) -> None:
@@ -36,6 +37,12 @@ def show_calls(terminal: Terminal, client: ChatClient, session: str | None, limi
         terminal.result(formatting.held_text(held), asdict(held))
     if session and not found[0]:
         terminal.complain(f"Session {session} waits for no answers.")
+
+
+def show_tenants(terminal: Terminal, client: ChatClient, limit: int) -> None:
+    """Show the tenants that had turns of late, newest first."""
+    for tenant in client.store.tenants(limit):
+        terminal.result(formatting.tenant_text(tenant), {**asdict(tenant), "name": tenant.name or DEFAULT_TENANT})
 
 
 def show_stats(terminal: Terminal, client: ChatClient) -> None:

@@ -3,11 +3,13 @@
 from collections.abc import Callable
 from typing import Any
 
-from tests.scripts.scene import Scene
+from tests.scripts.scene import Scene, pair
 from tests.scripts.situation import finishing, situation
 from turnstile.turns.api_keys import Limits
+from turnstile.turns.output import said
 from turnstile.turns.question import Options
 from turnstile.turns.states import State
+from turnstile.turns.store.working import Outcome
 
 
 def _line(scene: Scene, *sessions: str, queue: str = "chat") -> None:
@@ -199,3 +201,24 @@ def _of_slots_that_nobody_has(scene: Scene) -> Callable[[], Any]:
     scene.client.sadd(scene.keys.slots("a"), "a/gone")
     scene.client.zadd(scene.keys.open_turns("a"), {"gone": 1})
     return lambda: scene.turns.audit(["a/1", "a/2"])
+
+
+@situation("finish")
+def _that_spends_of_a_quota(scene: Scene) -> Callable[[], Any]:
+    quotas = Limits(tokens_per_session=100, tokens_per_minute=100).quotas
+    scene.turns.submit("a-1", "a/1", "hi", quotas=quotas)
+    claim = scene.claim(str(scene.pop()))
+    outcome = Outcome(State.COMPLETED, said("an answer"), {"input_tokens": 10, "output_tokens": 5}, "gpt")
+    return lambda: scene.turns.finish(claim, outcome, pair(claim.id))
+
+
+@situation("submit")
+def _that_spends_a_request(scene: Scene) -> Callable[[], Any]:
+    quotas = Limits(requests_per_minute=10).batch_quotas("key")
+    return lambda: scene.turns.submit("a-1", "a/1", "hi", Options(queue="batch"), quotas=quotas)
+
+
+@situation("tenants")
+def _of_two(scene: Scene) -> Callable[[], Any]:
+    _line(scene, "a/1", "b/1")
+    return scene.turns.tenants

@@ -9,10 +9,12 @@ import pytest
 from tests.scripts.conftest import Stage
 from tests.scripts.scene import Scene
 from turnstile.turns.api_keys import Limits
-from turnstile.turns.errors import QuotaExceeded, TooManyWaiting
+from turnstile.turns.errors import QuotaExceeded, SessionSpent, TooManyWaiting
+from turnstile.turns.output import said
 from turnstile.turns.question import Options
 from turnstile.turns.states import State
 from turnstile.turns.store import registry
+from turnstile.turns.store.working import Outcome
 from turnstile.turns.turn import Claim
 
 _BATCH = Options(queue="batch")
@@ -292,6 +294,127 @@ def test_what_has_ended_is_not_counted(stage: Stage) -> None:
     assert scene.client.zrange(scene.keys.open_turns("a"), 0, -1) == ["t1"]
 
 
+def _spend(scene: Scene, tenant: str, number: int, quotas: str, tokens: int, model: str = "gpt") -> None:
+    """Ask a question, and let its answer cost so many tokens."""
+    _ask(scene, tenant, 1, first=number, quotas=quotas)
+    claim = scene.claim(f"{tenant}{number}")
+    usage = {"input_tokens": tokens // 2, "output_tokens": tokens - tokens // 2}
+    assert scene.turns.finish(claim, Outcome(State.COMPLETED, said("yes"), usage, model)) is State.COMPLETED
+
+
+def _pass(scene: Scene, tenant: str, ms: int) -> None:
+    """Let so much time pass for what a tenant owes of its minute."""
+    scene.client.hincrbyfloat(scene.keys.tenant(tenant), "spent_until", -ms)
+
+
+def test_a_tenant_that_has_spent_its_tokens_waits(scene: Scene) -> None:
+    quotas = Limits(tokens_per_minute=100).quotas
+    _spend(scene, "a", 1, quotas, 60)
+    _spend(scene, "a", 2, quotas, 65)
+    error = _refused(scene, "a", 3, quotas)
+    assert error.quota == "tokens_per_minute"
+    assert 0 < error.wait <= 15
+    _ask(scene, "b", 1, quotas=quotas)
+    _pass(scene, "a", 15_100)
+    _spend(scene, "a", 3, quotas, 1)
+
+
+def test_a_turn_that_runs_is_not_ended_for_a_quota(scene: Scene) -> None:
+    quotas = Limits(tokens_per_day=10).quotas
+    _ask(scene, "a", 2, quotas=quotas)
+    for id in ("a1", "a2"):
+        usage = {"input_tokens": 50, "output_tokens": 50}
+        outcome = Outcome(State.COMPLETED, said("yes"), usage, "gpt")
+        assert scene.turns.finish(scene.claim(id), outcome) is State.COMPLETED
+    assert _refused(scene, "a", 3, quotas).quota == "tokens_per_day"
+
+
+def test_a_day_s_tokens_are_there_again_the_next_day(scene: Scene) -> None:
+    quotas = Limits(tokens_per_day=100).quotas
+    _spend(scene, "a", 1, quotas, 100)
+    error = _refused(scene, "a", 2, quotas)
+    assert (error.quota, error.limit) == ("tokens_per_day", 100)
+    assert 0 < error.wait <= 86_400
+    scene.client.hincrby(scene.keys.tenant("a"), "day", -1)
+    _spend(scene, "a", 2, quotas, 40)
+    assert scene.client.hmget(scene.keys.tenant("a"), "tokens", "turns") == ["40", "1"]
+
+
+def test_money_is_told_by_prices(stage: Stage) -> None:
+    scene = stage.open(prices='{"gpt": [1, 3]}')
+    quotas = Limits(spend_per_day=2.0).quotas
+    _spend(scene, "a", 1, quotas, 990_000, "gpt-2026")
+    assert scene.client.hget(scene.keys.tenant("a"), "cost") == "1980000"
+    _spend(scene, "a", 2, quotas, 10_000)
+    error = _refused(scene, "a", 3, quotas)
+    assert (error.quota, error.limit) == ("spend_per_day", 2)
+
+
+def test_a_session_that_is_spent_is_left(scene: Scene) -> None:
+    quotas = Limits(tokens_per_session=100).quotas
+    for number in (1, 2):
+        scene.turns.submit(f"t{number}", "a/1", "hi", quotas=quotas)
+        usage = {"input_tokens": 50, "output_tokens": 0}
+        scene.turns.finish(scene.claim(f"t{number}"), Outcome(State.COMPLETED, said("yes"), usage, "gpt"))
+    with pytest.raises(SessionSpent, match="tokens per session"):
+        scene.turns.submit("t3", "a/1", "hi", quotas=quotas)
+    _ask(scene, "a", 1, first=2, quotas=quotas)
+    scene.turns.erase("a/1")
+    scene.turns.submit("t4", "a/1", "hi", quotas=quotas)
+
+
+def test_what_a_lost_attempt_has_spent_counts(scene: Scene) -> None:
+    _ask(scene, "a", 1)
+    claim = scene.claim("a1")
+    scene.lose("a/1")
+    for _ in range(2):
+        usage = {"input_tokens": 7, "output_tokens": 0}
+        assert scene.turns.finish(claim, Outcome(State.COMPLETED, said("yes"), usage, "gpt")) is None
+    assert scene.client.hget(scene.keys.tenant("a"), "tokens") == "7"
+
+
+def test_requests_of_a_batch_are_counted_one_by_one(scene: Scene) -> None:
+    quotas = Limits(requests_per_minute=4).batch_quotas("key")
+    _ask(scene, "a", 2, quotas=quotas)
+    error = _refused(scene, "a", 3, quotas)
+    assert error.quota == "requests_per_minute"
+    assert 0 < error.wait <= 15
+    # The other half of the minute is for those who wait for their answers.
+    assert [scene.turns.count_request("key", 4).left for _ in range(2)] == [1, 0]
+    assert not scene.turns.count_request("key", 4).admitted
+    # A repeat is the same turn, and costs nothing.
+    assert not scene.turns.submit("a1", "a/1", "hi", quotas=quotas).fresh
+
+
+def test_what_is_left_is_told(scene: Scene) -> None:
+    quotas = Limits(tokens_per_minute=100).quotas
+    assert (scene.turns.count_request("key", 0, "a", 100).tokens, scene.turns.count_request("key", 0, "a", 100).reset) == (
+        100,
+        0,
+    )
+    _spend(scene, "a", 1, quotas, 40)
+    admission = scene.turns.count_request("key", 5, "a", 100)
+    assert (admission.left, 59 < admission.tokens <= 61, 0 < admission.reset <= 24) == (4, True, True)
+    _spend(scene, "a", 2, quotas, 400)
+    assert scene.turns.count_request("key", 5, "a", 100).tokens == 0
+
+
+def test_tenants_are_listed(scene: Scene) -> None:
+    quotas = Limits(unfinished_turns=9, tokens_per_day=100).quotas
+    _spend(scene, "a", 1, quotas, 40)
+    _ask(scene, "a", 2, first=2, quotas=quotas)
+    scene.client.zadd(scene.keys.tenants, {"a": 1})
+    _ask(scene, "", 1)
+    _ask(scene, "b", 1)
+    found = {tenant.name: tenant for tenant in scene.turns.tenants()}
+    assert found.keys() == {"a", "b", ""}
+    assert (found["a"].unfinished, found["a"].slots, found["a"].tokens, found["a"].turns) == (2, 2, 40, 1)
+    assert found["a"].quotas == {"unfinished_turns": 9, "tokens_per_day": 100}
+    assert (found[""].unfinished, found[""].slots, found["b"].unfinished) == (1, 1, 1)
+    assert [tenant.name for tenant in scene.turns.tenants(1)] != ["a"]
+
+
 def test_quotas_are_told_as_json() -> None:
     assert Limits().quotas == "{}"
+    assert json.loads(Limits(spend_per_day=0.5).quotas) == {"spend_per_day": 500_000}
     assert json.loads(Limits(running_turns=2, requests_per_minute=3).quotas) == {"running_turns": 2}

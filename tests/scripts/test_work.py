@@ -165,13 +165,17 @@ class Crowd:
             *(keys.rotation(queue) for queue in QUEUES),
             *(keys.ready(f"{queue}:{tenant}") for queue in QUEUES for tenant in ("", "t1")),
             keys.erased("earlier"),
+            keys.tenants,
+            *(keys.parked(queue) for queue in QUEUES),
+            *(keys.open_turns(tenant) for tenant in ("t1", "t1000000")),
         ):
             self.client.copy(keys.turns("crowd"), key, replace=True)
         self.client.zadd(keys.erasures, {"earlier": 1})
         for number in range(1, 101):
             self._fill("list", keys.mailbox(f"t{number}"), "gone@", 100)
         self._fill("hash", keys.workers, "t@")
-        self._fill("set", keys.owned("t1"))
+        for key in (keys.owned("t1"), keys.slots("t1"), keys.slots("t1000000"), keys.batch_slots):
+            self._fill("set", key)
         for queue in (*QUEUES, WEBHOOK_QUEUE):
             self._fill("list", keys.queue(queue), "x", 1000)
 
@@ -306,6 +310,7 @@ CALLS: dict[str, list[Callable[[Crowd], Any]]] = {
     "audit": [lambda c: c.turns.audit(["crowd", "long"] * 5), lambda c: c.turns.audit([])],
     "stats": [lambda c: c.turns.stats()],
     "measure": [lambda c: c.turns.measure()],
+    "tenants": [lambda c: c.turns.tenants(1_000)],
     "workers": [lambda c: c.turns.workers()],
     "register_worker": [lambda c: c.turns.register_worker("living", _facts())],
     "rights": [lambda c: c.turns.lacking("worker"), lambda c: c.turns.lacking("gateway")],
@@ -315,7 +320,7 @@ CALLS: dict[str, list[Callable[[Crowd], Any]]] = {
     ],
     "resend_webhook": [lambda c: c.turns.resend_webhook("failed")],
     "retry_webhooks": [lambda c: c.turns.retry_webhooks()],
-    "count_request": [lambda c: c.turns.run(Call("count_request", ("key", 10), list))],
+    "count_request": [lambda c: c.turns.run(Call("count_request", ("key", 10, "t1", 10), list))],
     "create_file": [
         lambda c: c.turns.create_file("crowd", "new-file", "x.jsonl"),
         lambda c: _refused(FileRefused, lambda: c.turns.create_file("full", "new-file", "x.jsonl")),

@@ -152,7 +152,7 @@ class Keys:
         return f"{self.prefix}open_turns:{tenant}"
 
     def tenant(self, tenant: str = "") -> str:
-        """HASH: limits of one tenant that hold beyond the acceptance of a turn."""
+        """HASH: what one tenant has spent today and in this minute, and the limits that hold after a turn is accepted."""
         return f"{self.prefix}tenant:{tenant}"
 
     @property

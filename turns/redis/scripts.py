@@ -215,6 +215,8 @@ def _rules(settings: Settings) -> dict[str, int | str]:
         "chat_reserve": _ms(settings.chat_reserve),
         "active": _ACTIVE_MS,
         "forgotten": _FORGOTTEN_MS,
+        "minute": 60_000,
+        "day": 86_400_000,
         "max_history": settings.max_history_messages,
         "max_waiting_per_session": settings.max_waiting_per_session,
         "result_ttl": _ms(settings.result_ttl),

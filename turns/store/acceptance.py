@@ -9,11 +9,13 @@ from turnstile.turns.errors import (
     HistoryFull,
     QuotaExceeded,
     SessionHeld,
+    SessionSpent,
     TooManyWaiting,
     TurnConflict,
     TurnNotEnded,
     TurnRefused,
 )
+from turnstile.turns.prices import MILLION
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
 from turnstile.turns.store.replies import OneOf, raising, unknown_turn
@@ -80,10 +82,13 @@ def _full(settings: Settings, *_: Any) -> TooManyWaiting:
     return TooManyWaiting(f"{settings.max_waiting:,} turns are unfinished in all (TURNSTILE_MAX_WAITING); try later.")
 
 
-def _over_quota(_: Settings, __: str, ___: str, name: bytes, limit: int, wait: int) -> QuotaExceeded:
+def _over_quota(_: Settings, __: str, ___: str, name: bytes, limit: bytes, wait: int) -> TurnRefused:
     quota, seconds = as_text(name), int(wait) / 1000
-    message = f"The tenant's quota of {quota.replace('_', ' ')} is used up ({int(limit):,}); try again in {seconds:,.0f} s."
-    return QuotaExceeded(message, quota, int(limit), seconds)
+    most = int(limit) / MILLION if quota.startswith("spend") else int(limit)
+    said = f"The tenant's quota of {quota.replace('_', ' ')} ({most:,}) is used up"
+    if not wait:
+        return SessionSpent(f"{said}: go on in a new session.")
+    return QuotaExceeded(f"{said}; try again in {seconds:,.1f} s.", quota, most, seconds)
 
 
 def _unended(_: Settings, __: str, previous: str) -> TurnNotEnded:

@@ -8,24 +8,30 @@ from turnstile.turns.store.runner import Call, Runner, operation, script_call
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """Leave to go on, or none: `left` requests may follow it at once, or `wait` seconds must pass first."""
+    """Leave to go on, or none: `left` requests may follow it at once, or `wait` seconds must pass first.
+
+    `tokens` are left; all of a minute's worth are back in `reset` seconds.
+    """
 
     admitted: bool
     left: int = 0
     wait: float = 0.0
+    tokens: int = 0
+    reset: float = 0.0
 
 
 class Limits(Runner):
     """Operations on the counted requests of API keys."""
 
     @operation
-    def count_request(self, key: str, per_minute: int) -> Call[Admission]:
-        """Count one request of a key that may make so many in a minute."""
-        return script_call("count_request", _ADMISSION, name=key, per_minute=per_minute)
+    def count_request(self, key: str, per_minute: int, tenant: str = "", tokens_per_minute: int = 0) -> Call[Admission]:
+        """Count one request of a key that may make so many in a minute, and whose tenant may use so many tokens; 0: any."""
+        limits = {"per_minute": per_minute, "tokens_per_minute": tokens_per_minute}
+        return script_call("count_request", _ADMISSION, name=key, tenant=tenant, **limits)
 
 
 _ADMISSION = OneOf(
     "count_request",
-    admitted=lambda left: Admission(True, left=int(left)),
+    admitted=lambda left, tokens, reset: Admission(True, left=int(left), tokens=int(tokens), reset=int(reset) / 1000),
     refused=lambda wait: Admission(False, wait=int(wait) / 1000),
 )

@@ -28,7 +28,8 @@ ROLES: dict[str, tuple[str, ...]] = {
         "release_session", "read_hold", "resend_webhook", "workers", "rights",
     ),
     "operator": (
-        "measure", "workers", "stats", "status", "cancel", "retry", "resend_webhook", "release_session", "erase", "rights",
+        "measure", "tenants", "workers", "stats", "status", "cancel", "retry", "resend_webhook", "release_session", "erase",
+        "rights",
     ),
 }  # fmt: skip
 """Role → the scripts that it runs."""

@@ -1,5 +1,6 @@
 """The role of upkeep: what is overdue is set going again, and what was lost or miscounted is set right."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -7,6 +8,7 @@ from typing import Any, Self
 from turnstile.turns.celery_message import refused_result
 from turnstile.turns.counters import totals
 from turnstile.turns.errors import TurnRefused
+from turnstile.turns.prices import MILLION
 from turnstile.turns.store.replies import OneOf, always
 from turnstile.turns.store.runner import Call, Runner, operation, script_call
 from turnstile.turns.text import as_text
@@ -73,6 +75,29 @@ class Measured:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    """What one tenant has now, and has spent since midnight, UTC."""
+
+    name: str
+    at: float
+    """When one of its turns was dispatched last, in seconds since the epoch."""
+    unfinished: int
+    slots: int
+    tokens: int
+    cost: float
+    turns: int
+    quotas: dict[str, int]
+    """Those of the key that was used last; money in millionths."""
+
+    @classmethod
+    def decode(cls, name: bytes, at: bytes, *more: Any) -> Self:
+        """Read one row of the script's reply."""
+        unfinished, slots, tokens, cost, turns, quotas = more
+        paid = int(cost) / MILLION
+        return cls(as_text(name), float(at) / 1000, unfinished, slots, int(tokens), paid, int(turns), json.loads(quotas))
+
+
 class Upkeep(Runner):
     """Operations that keep the queue moving, and its counters."""
 
@@ -119,6 +144,15 @@ class Upkeep(Runner):
         `ready:chat` is how many wait in tenants' lines for the queue `chat`.
         """
         return script_call("stats", lambda reply: totals(_read_counts(reply)))
+
+    @operation
+    def tenants(self, limit: int = 1_000) -> Call[list[Tenant]]:
+        """Return the tenants that had turns of late, newest first, at most `limit`."""
+
+        def read(reply: list[Any]) -> list[Tenant]:
+            return [Tenant.decode(*reply[place : place + 8]) for place in range(0, len(reply), 8)]
+
+        return script_call("tenants", read, limit=limit)
 
     @operation
     def measure(self) -> Call[Measured]:

@@ -8,6 +8,7 @@ from typing import Any
 from turnstile.turns import output
 from turnstile.turns.errors import UNREADABLE, BrokenRecord
 from turnstile.turns.output import Output, answerable, encode_calls, open_calls
+from turnstile.turns.prices import cost, read_prices
 from turnstile.turns.states import State
 from turnstile.turns.store.replies import OneOf, always, raising
 from turnstile.turns.store.runner import Call, Runner, operation, script_call
@@ -116,6 +117,8 @@ class Working(Runner):
             messages = [*messages, *outcome.closing]
         end = outcome.encode() | {"calls": encode_calls(calls), "closing": "\x1e".join(outcome.closing) if calls else ""}
         end["queue"] = claim.options.queue
+        prices = read_prices(self.settings.prices)
+        end["cost"] = cost(prices, outcome.model, int(end["tokens_in"]), int(end["tokens_out"]))
         return script_call("finish", _FINISH, id=claim.id, token=claim.token, **end, after=after, text=text, elements=messages)
 
     @operation

@@ -17,6 +17,7 @@ from turnstile.turns.errors import (
     QueueUnreachable,
     QuotaExceeded,
     SessionHeld,
+    SessionSpent,
     TooManyWaiting,
     TurnConflict,
     TurnNotEnded,
@@ -85,6 +86,9 @@ def missing(param: str, kind: str, id: str) -> ApiError:
     return ApiError(404, f"{kind} with id {id!r} not found.", param, "not_found")
 
 
+_SOON_SECONDS = 120
+"""Clients wait no longer for a `retry-after`."""
+
 _LATER: dict[type[TurnRefused], tuple[int, str]] = {
     TooManyWaiting: (429, "2"),
     TurnNotEnded: (409, "1"),
@@ -111,7 +115,9 @@ def no_call(call: str) -> ApiError:
     return invalid("input", f"No tool call found for function call output with call_id {call}.")
 
 
-def _unfit(error: CallNotOpen | CallNotAnswered | HistoryFull) -> ApiError:
+def _unfit(error: CallNotOpen | CallNotAnswered | HistoryFull | SessionSpent) -> ApiError:
+    if isinstance(error, SessionSpent):
+        return ApiError(429, str(error), "conversation", "insufficient_quota", NO_RETRY)
     if isinstance(error, HistoryFull):
         return invalid("conversation", str(error), error.code)
     if not error.call:
@@ -121,7 +127,11 @@ def _unfit(error: CallNotOpen | CallNotAnswered | HistoryFull) -> ApiError:
 
 def _later(error: TurnRefused) -> ApiError:
     if isinstance(error, QuotaExceeded):
-        return ApiError(429, str(error), None, "rate_limit_exceeded", retry_after(error.wait))
+        # A quota of a day is no use to wait for.
+        more = {} if error.wait < _SOON_SECONDS else NO_RETRY
+        return ApiError(
+            429, str(error), None, "insufficient_quota" if more else "rate_limit_exceeded", retry_after(error.wait) | more
+        )
     status, seconds = _LATER[type(error)]
     return ApiError(status, str(error), None, error.code, {"retry-after": seconds})
 
@@ -136,7 +146,7 @@ def translate(error: TurnstileError) -> ApiError:
         case TurnConflict():
             message = "This idempotency key was used with another request; use a new one."
             return ApiError(422, message, "idempotency_key", "idempotency_conflict", NO_RETRY)
-        case HistoryFull() | CallNotOpen() | CallNotAnswered():
+        case SessionSpent() | HistoryFull() | CallNotOpen() | CallNotAnswered():
             return _unfit(error)
         case UnknownTurn() | UnknownFile() | UnknownBatch():
             return ApiError(404, str(error), _UNKNOWN[type(error)], "not_found")

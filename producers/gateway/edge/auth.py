@@ -10,7 +10,7 @@ from turnstile.producers.gateway.edge.connections import raise_file_limit
 from turnstile.producers.gateway.edge.keyless import check_local
 from turnstile.producers.gateway.edge.open_requests import OpenRequests
 from turnstile.producers.gateway.prompt_store import PromptStore
-from turnstile.turns.api_keys import DEFAULT_TENANT, ApiKey
+from turnstile.turns.api_keys import ApiKey
 from turnstile.turns.keyring import keyring
 from turnstile.turns.settings import Settings
 from turnstile.turns.store.limits import Admission
@@ -65,7 +65,7 @@ class Authenticator:
         id, key = self._identify(headers.get(b"authorization", ""))
         if (key.role == "operator") != (scope["path"] == _OPERATORS):
             raise _forbidden(key)
-        scope[CALLER] = Caller("" if key.tenant == DEFAULT_TENANT else key.tenant, id, key.weight, key.limits.quotas)
+        scope[CALLER] = Caller(key.own_tenant, id, key.weight, key.limits.quotas)
         scope[MAX_BODY_BYTES] = min(self._max_bytes, key.limits.max_body_bytes or self._max_bytes)
         return await self._count(id, key)
 
@@ -84,11 +84,11 @@ class Authenticator:
         return found
 
     async def _count(self, id: str, key: ApiKey) -> list[Header]:
-        most = key.limits.requests_per_minute
-        if most is None:
+        most, tokens = key.limits.requests_per_minute or 0, key.limits.tokens_per_minute or 0
+        if not (most or tokens):
             return []
-        admission = await self._rates.count_request(id, most)
-        rates = _rate_headers(admission, most)
+        admission = await self._rates.count_request(id, most, key.own_tenant, tokens)
+        rates = _rate_headers(admission, most, tokens)
         if not admission.admitted:
             raise _too_many(admission, most, rates)
         return [(name.encode(), value.encode()) for name, value in rates.items()]
@@ -112,8 +112,16 @@ def _forbidden(key: ApiKey) -> ApiError:
     return ApiError(403, f"This path needs {need}.", None, "wrong_role", {"connection": "close"})
 
 
-def _rate_headers(admission: Admission, most: int) -> dict[str, str]:
-    return {"x-ratelimit-limit-requests": str(most), "x-ratelimit-remaining-requests": str(admission.left)}
+def _rate_headers(admission: Admission, most: int, tokens: int) -> dict[str, str]:
+    """Return OpenAI's headers of what a key may still do."""
+    reset = admission.wait or (most - admission.left) * 60 / max(1, most)
+    found = {"requests": (most, admission.left, reset), "tokens": (tokens, admission.tokens, admission.reset)}
+    return {
+        f"x-ratelimit-{word}-{name}": value
+        for name, (limit, left, seconds) in found.items()
+        if limit and (name == "requests" or admission.admitted)
+        for word, value in (("limit", str(limit)), ("remaining", str(left)), ("reset", f"{seconds:.3f}s"))
+    }
 
 
 def _too_many(admission: Admission, most: int, rates: dict[str, str]) -> ApiError:

@@ -17,6 +17,7 @@ from tests.support.step_worker import StepWorker, answering
 from tests.support.wait import PATIENCE_SECONDS
 from turnstile.producers.cli.terminal import Terminal
 from turnstile.producers.client import ChatClient
+from turnstile.turns.api_keys import Limits
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
 
@@ -162,6 +163,22 @@ def test_erase_forgets(run: Run) -> None:
     run("ask", "foo", "hello")
     assert run("erase", "foo", "--yes").stdout == "turns forgotten: 1, messages forgotten: 2\n"
     assert lines(run("erase", "foo", "--json")) == [{"turns": 0, "messages": 0}]
+
+
+def test_tenants_are_listed_with_what_they_have_and_may(run: Run, asked: ChatClient) -> None:
+    asked.store.submit("t1", "acme/foo", "hi", quotas=Limits(running_turns=3, spend_per_day=0.5).quotas)
+    [tenant] = lines(run("tenants", "--json"))
+    assert (tenant["name"], tenant["unfinished"], tenant["slots"], tenant["tokens"]) == ("acme", 1, 1, 0)
+    assert "limits: running_turns=3 spend_per_day=0.5" in run("tenants").stdout
+
+
+def test_a_key_has_the_limits_that_are_given(run: Run) -> None:
+    [made] = lines(run("key", "shop", "--json", "--limit", "running_turns=3", "--limit", "spend_per_day=0.5"))
+    [entry] = made["entry"].values()
+    assert entry["limits"] == {"running_turns": 3, "spend_per_day": 0.5}
+    refused = run("key", "shop", "--limit", "turns=3")
+    assert refused.exit_code == 2
+    assert "limits.turns" in refused.stderr
 
 
 @pytest.mark.usefixtures("worker")

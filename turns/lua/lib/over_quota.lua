@@ -1,5 +1,5 @@
 -- over_quota(session, quotas, open, now) → name limit ms. Return which quota of a session's tenant is used up for one more turn, and when it
--- may be worthwhile to ask again; nothing as a rule. `quotas` (JSON, or empty) are those of the caller's key; `open` turns are unfinished
+-- may be worthwhile to ask again (0: never in this session); nothing as a rule. `quotas` (JSON, or empty) are those of the caller's key; `open` turns are unfinished
 -- in all. As long as no tenant has a name, sessions without one may have all that there is.
 local function over_quota(session, quotas, open, now)
   local tenant, given = tenant_of(session), quotas ~= '' and cjson.decode(quotas) or {}
@@ -8,5 +8,8 @@ local function over_quota(session, quotas, open, now)
     local alone = tenant == '' and not given.unfinished_turns and redis.call('HEXISTS', key.stats, 'tenants') == 0
     if not alone and unfinished_of(tenant, open) >= most then return 'unfinished_turns', most, 5000 end
   end
-  if quotas ~= '' then set_limits(session, given) end
+  if quotas == '' then return end
+  local name, wait = spent_quota(session, tenant, given, now)
+  if name then return name, ('%.0f'):format(given[name]), wait end
+  set_limits(tenant, quotas, given)
 end

@@ -4,7 +4,7 @@
 -- KEYS   turn:<id>… turns:<session> session:<session> mailbox:<session> message_store:<session> conversation:<session>
 --        due stats open held answered:<session> failed events:<id> celery-task-meta-<id> webhook:<id> undelivered
 --        steps:<thread> <queue> ready:<line>… rotation:<queue> batch_slots parked:<queue> slots:<tenant>
---        tenant:<tenant> tenants open_turns:<tenant>; channel wake:<id>
+--        tenant:<tenant> tenants open_turns:<tenant> rate:<key>; channel wake:<id>
 -- ARGV   id previous branch queue question options stream reply fingerprint weight quotas answered when_held: the last two as `submit_held` has them
 -- RETURN accepted place session | again state place session | same turn state session | conflict | unknown | unended
 --        | full_session | full_history | full | over_quota name limit wait | held | unfit reason call

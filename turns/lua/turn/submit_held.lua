@@ -4,7 +4,7 @@
 -- KEYS   turn:<id>… turns:<session> session:<session> mailbox:<session> due stats open held answered:<session> failed
 --        events:<id> message_store:<session> conversation:<session> celery-task-meta-<id> webhook:<id> undelivered
 --        steps:<thread> <queue> ready:<line>… rotation:<queue> batch_slots parked:<queue> slots:<tenant>
---        tenant:<tenant> tenants open_turns:<tenant>; channel wake:<id>
+--        tenant:<tenant> tenants open_turns:<tenant> rate:<key>; channel wake:<id>
 -- ARGV   id session queue question options stream reply fingerprint weight quotas answered when_held: `answered` is JSON, [call, whether its
 --        answer is a decision (1 or 0)]…; `when_held` (queue, reject, close) is for a turn that answers nothing
 -- RETURN accepted place | again state place | same turn state | conflict | full_session | full_history | full
