@@ -96,6 +96,11 @@ test-web: web-programs $(VENV)/.web ## Set up, then the tests that need node and
 
 .PHONY: web-programs test-web
 
+test-site: $(VENV)/.dev ## Set up, then nginx, Caddy and a Redis with TLS around all processes (Debian and Ubuntu: apt-get install nginx caddy redis-server)
+	$(BIN)/python -m pytest tests/site
+
+.PHONY: test-site
+
 test-alerts: ## The alert rules, by promtool (Debian and Ubuntu: apt-get install prometheus)
 	promtool check config deploy/prometheus/prometheus.yml
 	promtool test rules deploy/prometheus/rules.test.yml

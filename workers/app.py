@@ -13,7 +13,9 @@ from turnstile.workers.celery_patches import revoke  # noqa: F401 - takes the pl
 from turnstile.workers.celery_patches.broker import EagerAMQP, mend_transport
 from turnstile.workers.celery_patches.events import PacedEvents
 from turnstile.workers.celery_patches.flower_hosts import guard_flower
+from turnstile.workers.celery_patches.flower_options import set_up_flower
 from turnstile.workers.celery_patches.flower_queues import show_in_flower
+from turnstile.workers.celery_patches.flower_rights import bear_missing_rights
 from turnstile.workers.celery_patches.own_queues import keep_to_dispatches
 from turnstile.workers.process import lifecycle
 
@@ -30,6 +32,8 @@ def _settings() -> Settings:
 mend_transport()
 show_in_flower()
 guard_flower()
+set_up_flower()
+bear_missing_rights()
 keep_to_dispatches()
 app = Celery("turnstile", amqp=EagerAMQP, include=["turnstile.workers.answer", "turnstile.workers.notify"])
 app.conf.update(configuration(_settings()))

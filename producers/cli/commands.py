@@ -355,6 +355,17 @@ def key(terminal: "Terminal", **options: Any) -> None:
 
 
 @main.command()
+@click.option("--keep", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="File whose passwords stay.")
+@with_terminal
+def acl(terminal: "Terminal", keep: Path | None) -> None:
+    """Print an ACL file for Redis: a user for each role, with the least rights. New passwords are shown on stderr, once."""
+    from turnstile.producers.cli import redis_users
+    from turnstile.turns.settings import settings
+
+    redis_users.make(terminal, settings(), keep)
+
+
+@main.command()
 @click.option("--under-way", is_flag=True, help="List those that are still tried instead.")
 @click.option("--limit", type=click.IntRange(min=1), default=100, show_default=True)
 @with_terminal

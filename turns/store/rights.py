@@ -2,7 +2,7 @@
 
 import re
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache, partial
 
 from turnstile.turns.celery_message import QUEUES, WEBHOOK_QUEUE
@@ -44,7 +44,18 @@ _BOTH = "celery_result"
 @cache
 def commands(role: str, scripts: tuple[Script, ...]) -> tuple[str, ...]:
     """Return the commands that a role's scripts call, sorted."""
-    return tuple(sorted({name for script in _of(role, scripts) for name in _COMMAND.findall(script.source)}))
+    return commands_of(_of(role, scripts))
+
+
+def commands_of(scripts: Iterable[Script]) -> tuple[str, ...]:
+    """Return the commands that scripts call, sorted."""
+    return tuple(sorted({name for script in scripts for name in _COMMAND.findall(script.source)}))
+
+
+def patterns_of(scripts: Iterable[Script], keys: Keys) -> list[str]:
+    """Return the patterns of the keys and channels that scripts use, as ACL SETUSER takes them."""
+    found = _patterns(_families(scripts), keys, "").values()
+    return [f"{kind}{said}" for kind in "~&" for said, kinds in found if kind in kinds]
 
 
 def _of(role: str, scripts: Sequence[Script]) -> list[Script]:
@@ -54,8 +65,7 @@ def _of(role: str, scripts: Sequence[Script]) -> list[Script]:
 def ask(role: str, scripts: Mapping[str, Script], keys: Keys) -> tuple[str, dict[str, str]]:
     """Return the argument of `rights` for a role, and the texts for its replies: a pattern in place of each example."""
     name = f"rights-{secrets.token_hex(8)}"
-    used = {key for script in _of(role, list(scripts.values())) for key in _KEY.findall(script.source)}
-    patterns = _patterns(used, keys, name)
+    patterns = _patterns(_families(_of(role, list(scripts.values()))), keys, name)
     channels = {made: said for made, (said, kind) in patterns.items() if "&" in kind}
     stored = {made: said for made, (said, kind) in patterns.items() if "~" in kind}
     asked = {
@@ -66,6 +76,10 @@ def ask(role: str, scripts: Mapping[str, Script], keys: Keys) -> tuple[str, dict
     }
     said = {f"~{made}": f"~{pattern}" for made, pattern in stored.items()}
     return dumps(asked), said | {f"&{made}": f"&{pattern}" for made, pattern in channels.items()}
+
+
+def _families(scripts: Iterable[Script]) -> set[str]:
+    return {key for script in scripts for key in _KEY.findall(script.source)}
 
 
 def _patterns(used: set[str], keys: Keys, name: str) -> dict[str, tuple[str, str]]:

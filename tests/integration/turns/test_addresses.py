@@ -14,8 +14,8 @@ import redis
 from redis.backoff import NoBackoff
 
 from tests.chaos.proxy import ProxyThread
-from tests.integration.workers.test_flower import flower
 from tests.support.certificates import Certificates
+from tests.support.flower import Flower
 from tests.support.gateways import Gateway
 from tests.support.processes import ROOT, Worker, environment
 from tests.support.wait import PATIENCE_SECONDS, wait_until
@@ -200,7 +200,7 @@ def test_no_log_shows_the_password_of_a_socket(local: Path, tmp_path: Path) -> N
 
 def test_flower_counts_what_waits_in_the_database_of_a_socket(local: Path, tmp_path: Path) -> None:
     url = f"unix://{local}?db=7&password={QUOTED}"
-    with flower(url) as seen:
+    with Flower(url, tmp_path) as seen:
         with Worker(url, tmp_path):
             wait_until(lambda: '"chat"' in seen.get("/api/queues/length"), "Flower knows the queues")
         with redis.Redis(unix_socket_path=str(local), password=PASSWORD, db=7) as client:

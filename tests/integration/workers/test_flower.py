@@ -2,14 +2,9 @@
 
 import itertools
 import json
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError, URLError
-from urllib.request import urlopen
 
 import httpx
 import pytest
@@ -17,45 +12,15 @@ import redis
 from celery import Celery
 
 from tests.chaos.proxy import FaultProxy, Link
-from tests.support.processes import ROOT, Worker, environment, offline_model
+from tests.support.flower import Flower
+from tests.support.processes import Worker, offline_model
 from tests.support.wait import PATIENCE_SECONDS, wait_until
-from turnstile.deploy.local.ports import free_port
+from turnstile.turns.celery_message import TASK
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
 from turnstile.turns.store.turns import TurnStore
 
 QUESTION = "a-secret-question"
-
-
-class Flower:
-    """A Flower of the test's own."""
-
-    def __init__(self, port: int) -> None:
-        self.base = f"http://127.0.0.1:{port}"
-
-    def get(self, path: str) -> str:
-        """Return a page, or nothing while there is none."""
-        with suppress(URLError, HTTPError, ConnectionError), urlopen(f"{self.base}{path}", timeout=10) as reply:
-            return str(reply.read().decode())
-        return ""
-
-    def task(self, turn: str) -> dict[str, Any]:
-        """Return the API's facts of a task; empty while it is not known."""
-        return dict(json.loads(self.get(f"/api/task/info/{turn}") or "{}"))
-
-
-@contextmanager
-def flower(redis_url: str, **more: str) -> Iterator[Flower]:
-    port = free_port()
-    command = [sys.executable, "-m", "celery", "-A", "turnstile", "flower", "--address=127.0.0.1", f"--port={port}"]
-    env = environment({"REDIS_URL": redis_url, "FLOWER_UNAUTHENTICATED_API": "true", **more})
-    with subprocess.Popen(command, cwd=ROOT, env=env, stderr=subprocess.DEVNULL) as process:
-        seen = Flower(port)
-        try:
-            wait_until(lambda: seen.get("/healthcheck") == "OK", "Flower answers")
-            yield seen
-        finally:
-            process.terminate()
 
 
 def _settled(seen: Flower, turn: str, state: str) -> dict[str, Any]:
@@ -65,7 +30,11 @@ def _settled(seen: Flower, turn: str, state: str) -> dict[str, Any]:
 
 def test_flower_sees_turns_and_no_content(redis_url: str, tmp_path: Path) -> None:
     store = TurnStore(Settings(redis_url=redis_url))
-    with offline_model() as model, flower(redis_url) as seen, Worker(redis_url, tmp_path, OPENAI_BASE_URL=model) as worker:
+    with (
+        offline_model() as model,
+        Flower(redis_url, tmp_path) as seen,
+        Worker(redis_url, tmp_path, OPENAI_BASE_URL=model) as worker,
+    ):
         wait_until(lambda: "online" in seen.get("/workers?json=1") or "worker" in seen.get("/"), "Flower sees the worker")
         for turn, fault in (("good", ""), ("bad", "[[fail=400]]"), ("called-off", "[[hang]]")):
             store.submit(turn, f"session-of-{turn}", f"{QUESTION} {fault}")
@@ -91,7 +60,11 @@ def test_flower_sees_the_step_of_a_turn(redis_url: str, tmp_path: Path) -> None:
     hold = tmp_path / "hold"
     hold.touch()
     env = {"TURNSTILE_TOOLS": "tests.chains.worker_tools:pay", "LEDGER": str(tmp_path / "ledger"), "HOLD": str(hold)}
-    with offline_model() as model, flower(redis_url) as seen, Worker(redis_url, tmp_path, 20, OPENAI_BASE_URL=model, **env):
+    with (
+        offline_model() as model,
+        Flower(redis_url, tmp_path) as seen,
+        Worker(redis_url, tmp_path, 20, OPENAI_BASE_URL=model, **env),
+    ):
         wait_until(lambda: "worker" in seen.get("/"), "Flower sees the worker")
         for turn in ("done", "called-off"):
             store.submit(turn, f"session-of-{turn}", 'call pay {"amount": 77777}')
@@ -106,7 +79,7 @@ def test_a_setting_shows_content(redis_url: str, tmp_path: Path) -> None:
     store = TurnStore(Settings(redis_url=redis_url, show_content=True))
     with (
         offline_model() as model,
-        flower(redis_url) as seen,
+        Flower(redis_url, tmp_path) as seen,
         Worker(redis_url, tmp_path, OPENAI_BASE_URL=model, TURNSTILE_SHOW_CONTENT="true"),
     ):
         wait_until(lambda: "worker" in seen.get("/"), "Flower sees the worker")
@@ -137,7 +110,10 @@ def test_flower_hears_on_when_its_subscription_is_dead_or_lost(
                 return
             assert number < 15, f"Flower shows no turn like {turn}"
 
-    with flower(f"redis://127.0.0.1:{proxy.port}/{redis_url.rpartition('/')[2]}") as seen, Worker(redis_url, tmp_path):
+    with (
+        Flower(f"redis://127.0.0.1:{proxy.port}/{redis_url.rpartition('/')[2]}", tmp_path) as seen,
+        Worker(redis_url, tmp_path),
+    ):
         shows("at-first")
         for _, link in subscriptions():
             link.dead = True
@@ -147,8 +123,11 @@ def test_flower_hears_on_when_its_subscription_is_dead_or_lost(
         shows("although-lost")
 
 
-def test_flower_answers_under_names_of_its_own(redis_url: str) -> None:
-    with flower(redis_url, TURNSTILE_TRUSTED_HOSTS="flower.example.org") as seen, httpx.Client(base_url=seen.base) as http:
+def test_flower_answers_under_names_of_its_own(redis_url: str, tmp_path: Path) -> None:
+    with (
+        Flower(redis_url, tmp_path, TURNSTILE_TRUSTED_HOSTS="flower.example.org") as seen,
+        httpx.Client(base_url=seen.base) as http,
+    ):
 
         def status(path: str, host: str) -> int:
             return http.get(path, headers={"host": host}).status_code
@@ -161,7 +140,76 @@ def test_flower_answers_under_names_of_its_own(redis_url: str) -> None:
         assert status("/healthcheck", "flower.monitoring.svc") == 200
 
 
-def test_flower_with_a_password_answers_under_any_name(redis_url: str) -> None:
-    with flower(redis_url, FLOWER_BASIC_AUTH="me:secret") as seen:
+def test_flower_with_a_password_answers_under_any_name(redis_url: str, tmp_path: Path) -> None:
+    with Flower(redis_url, tmp_path, FLOWER_BASIC_AUTH="me:secret") as seen:
         answer = httpx.get(f"{seen.base}/workers", headers={"host": "flower.example.com"}, auth=("me", "secret"))
         assert answer.status_code == 200
+
+
+# Every way in which Flower's API can change something.
+CONTROL = (
+    *(f"worker/{name}/w" for name in ("shutdown", "pool/restart", "pool/grow", "pool/shrink", "pool/autoscale")),
+    *(f"worker/queue/{name}/w" for name in ("add-consumer", "cancel-consumer")),
+    *(f"task/{name}/{TASK}" for name in ("apply", "async-apply", "send-task", "abort", "timeout", "rate-limit", "revoke")),
+)
+
+
+def test_flower_changes_nothing_unless_it_is_told_so(redis_url: str, client: redis.Redis, tmp_path: Path) -> None:
+    with Flower(redis_url, tmp_path) as seen:
+        for path in CONTROL:
+            answer = httpx.post(f"{seen.base}/api/{path}", json={"args": ["foo", QUESTION]}, timeout=PATIENCE_SECONDS)
+            assert answer.status_code == 403, path
+    assert client.zcard("turnstile:open") == 0
+    with Flower(redis_url, tmp_path, FLOWER_READ_ONLY="false") as seen:
+        assert httpx.post(f"{seen.base}/api/task/async-apply/{TASK}", json={"args": ["foo", "x"]}).status_code == 200
+    assert client.zcard("turnstile:open") == 1
+
+
+@pytest.mark.parametrize(
+    ("env", "said"),
+    [
+        ({"FLOWER_ADDRESS": "0.0.0.0"}, "would answer other machines (0.0.0.0) without a password: set FLOWER_BASIC_AUTH"),
+        ({"FLOWER_ADDRESS": ""}, "would answer other machines (all addresses) without a password"),
+        ({"FLOWER_BASIC_AUTH": "secret"}, "FLOWER_BASIC_AUTH must be user:password"),
+        ({"FLOWER_BASIC_AUTH": "me:"}, "FLOWER_BASIC_AUTH must be user:password"),
+    ],
+)
+def test_flower_does_not_start_where_it_would_be_open_or_shut_to_everybody(
+    redis_url: str, tmp_path: Path, env: dict[str, str], said: str
+) -> None:
+    seen = Flower(redis_url, tmp_path, **env)
+    seen.start(ready=False)
+    assert seen.process
+    assert seen.process.wait(PATIENCE_SECONDS) == 2
+    assert said in seen.text()
+
+
+def test_flower_asks_for_the_password_everywhere_but_for_its_probes(redis_url: str, tmp_path: Path) -> None:
+    login = {"FLOWER_ADDRESS": "0.0.0.0", "FLOWER_BASIC_AUTH": "me:secret,you:other"}
+    with Flower(redis_url, tmp_path, **login) as seen, httpx.Client(base_url=seen.base, timeout=PATIENCE_SECONDS) as http:
+        for path in ("/", "/workers", "/tasks", "/broker", "/task/x", "/api/workers", "/api/tasks", "/api/queues/length"):
+            assert http.get(path).status_code == 401, path
+            assert http.get(path, auth=("me", "wrong")).status_code == 401, path
+        assert [http.get("/api/workers", auth=auth).status_code for auth in (("me", "secret"), ("you", "other"))] == [200, 200]
+        assert [http.get(path).status_code for path in ("/metrics", "/healthcheck")] == [200, 200]
+
+
+def test_flower_keeps_a_bounded_number_of_turns_over_a_restart(redis_url: str, tmp_path: Path) -> None:
+    store = TurnStore(Settings(redis_url=redis_url))
+    kept = {"FLOWER_PERSISTENT": "true", "FLOWER_DB": str(tmp_path / "tasks"), "FLOWER_MAX_TASKS": "3"}
+    with offline_model() as model, Worker(redis_url, tmp_path, OPENAI_BASE_URL=model):
+        with Flower(redis_url, tmp_path, **kept) as seen:
+            wait_until(lambda: "worker" in seen.get("/"), "Flower sees the worker")
+            for number in range(5):
+                store.submit(f"turn-{number}", "foo", QUESTION)
+                _settled(seen, f"turn-{number}", "SUCCESS")
+            assert seen.stop() == 0
+        with Flower(redis_url, tmp_path, **kept) as seen:
+            assert set(json.loads(seen.get("/api/tasks"))) == {"turn-2", "turn-3", "turn-4"}
+    assert not any(QUESTION.encode() in file.read_bytes() for file in tmp_path.glob("tasks*"))
+
+
+def test_flower_ends_on_the_first_sigterm(redis_url: str, tmp_path: Path) -> None:
+    for _ in range(3):
+        with Flower(redis_url, tmp_path) as seen:
+            assert seen.stop() == 0

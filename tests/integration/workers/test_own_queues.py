@@ -10,7 +10,7 @@ import kombu
 import pytest
 from celery import Celery
 
-from tests.integration.workers.test_flower import flower
+from tests.support.flower import Flower
 from tests.support.processes import Worker, offline_model
 from tests.support.wait import PATIENCE_SECONDS, wait_until
 from tests.support.worker_parts import plain_app
@@ -130,9 +130,9 @@ def test_garbage_is_dropped(turns: TurnStore, worker: Worker, session: str, name
 
 
 def test_a_question_put_straight_on_the_queue_is_answered_and_not_shown(
-    turns: TurnStore, worker: Worker, stranger: Celery, session: str, url: str
+    turns: TurnStore, worker: Worker, stranger: Celery, session: str, url: str, tmp_path: Path
 ) -> None:
-    with flower(url) as seen:
+    with Flower(url, tmp_path) as seen:
         wait_until(lambda: "worker" in seen.get("/"), "Flower sees the worker")
         results = [
             stranger.send_task("workers.answer", args=[session, f"{SECRET} [[hang]]"], queue="chat"),

@@ -9,7 +9,7 @@ import pytest
 from celery import Celery
 from celery.exceptions import TaskRevokedError
 
-from tests.integration.workers.test_flower import flower
+from tests.support.flower import Flower
 from tests.support.processes import Worker, offline_model
 from tests.support.wait import PATIENCE_SECONDS, wait_until
 from tests.support.worker_parts import plain_app
@@ -168,11 +168,11 @@ def test_a_worker_that_starts_later_does_not_take_over_what_others_revoked(
         assert "Discarding" not in late.text()
 
 
-def test_flower_revokes(turns: TurnStore, stranger: Celery, session: str, url: str) -> None:
+def test_flower_revokes(turns: TurnStore, stranger: Celery, session: str, url: str, tmp_path: Path) -> None:
     running, waiting, last = _ask(stranger, session, "[[hang]]", "never", "last")
     _running(turns, running.id)
     wait_until(lambda: _state(turns, last.id), "all are accepted")
-    with flower(url) as seen:
+    with Flower(url, tmp_path, FLOWER_READ_ONLY="false") as seen:
         for result, query in ((waiting, ""), (running, "?terminate=true&signal=SIGKILL")):
             with urlopen(
                 Request(f"{seen.base}/api/task/revoke/{result.id}{query}", method="POST"), timeout=PATIENCE_SECONDS
