@@ -129,18 +129,23 @@ class ChatClient:
         *,
         id: str | None = None,
         when_held: str | None = None,
+        when_busy: str | None = None,
         **options: Unpack[AskOptions],
     ) -> Turn:
         """Enqueue a question. Repeating it with the same `id` returns the same turn.
 
         While the session waits for answers to open calls, the question waits behind them (`when_held="queue"`), is refused
-        (`"reject"`), or closes the calls without answers (`"close"`); the default is TURNSTILE_WHEN_HELD.
+        (`"reject"`), or closes the calls without answers (`"close"`); the default is TURNSTILE_WHEN_HELD. While the session is
+        at work on another question, this one waits (`when_busy="queue"`), is refused (`"reject"`), ends that turn with what it
+        has said (`"interrupt"`), or cancels it (`"rollback"`); the default is TURNSTILE_WHEN_BUSY.
 
         Raises:
             TurnRefused: not accepted, and nothing was stored; its subclasses name the reason.
         """
         self._chains.check(self.store, options.get("chain"))
-        submitted = self.store.submit(_turn_id(id), session, question, Options.of(options), when_held=when_held)
+        submitted = self.store.submit(
+            _turn_id(id), session, question, Options.of(options), when_held=when_held, when_busy=when_busy
+        )
         return Turn(self, submitted.id, session, submitted)
 
     def answer(
@@ -288,11 +293,14 @@ class AsyncChatClient:
         *,
         id: str | None = None,
         when_held: str | None = None,
+        when_busy: str | None = None,
         **options: Unpack[AskOptions],
     ) -> AsyncTurn:
         """See ChatClient.ask."""
         await self._chains.check_async(self.store, options.get("chain"))
-        submitted = await self.store.submit(_turn_id(id), session, question, Options.of(options), when_held=when_held)
+        submitted = await self.store.submit(
+            _turn_id(id), session, question, Options.of(options), when_held=when_held, when_busy=when_busy
+        )
         return AsyncTurn(self, submitted.id, session, submitted)
 
     async def answer(

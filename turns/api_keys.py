@@ -20,6 +20,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, Ty
 
 from turnstile.turns.errors import SettingError
 from turnstile.turns.hosts import split_url
+from turnstile.turns.policies import WHEN_BUSY, pattern
 from turnstile.turns.prices import MILLION
 from turnstile.turns.text import dumps
 
@@ -94,6 +95,8 @@ class ApiKey(_Entry):
     tenant: Annotated[str, Field(pattern=r"^[A-Za-z0-9._@+~=:-]{1,200}$")] = DEFAULT_TENANT
     weight: Annotated[int, Field(ge=1, le=MOST_WEIGHT)] = 1
     """While tenants wait for slots, so many of this key's turns go for each turn of weight 1."""
+    when_busy: Annotated[str, Field(pattern=pattern(WHEN_BUSY))] | None = None
+    """In place of TURNSTILE_WHEN_BUSY; a request may choose otherwise."""
     limits: Limits = Limits()
     webhook: Webhook | None = None
     role: Literal["tenant", "operator"] = "tenant"

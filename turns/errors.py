@@ -17,6 +17,7 @@
     │   ├── CallNotOpen         no such call waits for an answer: it never did, was answered, or its time is over
     │   ├── CallNotAnswered     an open call has no answer among those given, or one that decides nothing
     │   ├── SessionHeld         the session waits for answers to its open calls
+    │   ├── SessionBusy         another turn of the session is under way, and the question was not to wait
     │   └── TurnNotEnded        what is asked for has to wait for the end of a turn
     ├── BrokenRecord            a key holds another type than Turnstile's: something else writes to this Redis
     ├── UnknownTurn             no such turn, or its record has expired
@@ -156,6 +157,12 @@ class SessionHeld(TurnRefused):
     """The session waits for answers to its open calls: answer or release them, or ask with another `when_held`."""
 
     code = "session_held"
+
+
+class SessionBusy(TurnRefused):
+    """Another turn of the session is under way: ask when that has ended, or with another `when_busy`."""
+
+    code = "session_busy"
 
 
 class TurnNotEnded(TurnRefused):

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, V
 
 from turnstile.turns import setting_forms as forms
 from turnstile.turns.errors import SettingError
+from turnstile.turns.policies import WHEN_BUSY, WHEN_HELD, pattern
 from turnstile.turns.setting_names import misspelt, variable
 
 log = logging.getLogger(__name__)
@@ -131,10 +132,15 @@ class Settings(BaseModel):
         validate_default=True,
         description="How long a session waits for the answers to its open calls before the next turn goes.",
     )
-    when_held: Annotated[str, Field(pattern=r"^(queue|reject|close)$")] = Field(
+    when_held: Annotated[str, Field(pattern=pattern(WHEN_HELD))] = Field(
         "queue",
         description="A question in a session whose calls are open: `queue` it behind their answers, `reject` it, or "
         "`close` the calls without answers and go on. A request may choose otherwise.",
+    )
+    when_busy: Annotated[str, Field(pattern=pattern(WHEN_BUSY))] = Field(
+        "queue",
+        description="A question in a session that is at work on another: `queue` it, `reject` it, or `interrupt` or `rollback` "
+        "the turn under way. A request, or its API key, may choose otherwise.",
     )
     turn_seconds: forms.Seconds = Field(
         600, validate_default=True, description="Deadline of a turn, counted from its first start over all attempts."

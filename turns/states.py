@@ -13,7 +13,7 @@ class State(StrEnum):
     COMPLETED = "completed"
     """Question and answer are in the history."""
     INCOMPLETE = "incomplete"
-    """As completed, but the model stopped before the end of its answer."""
+    """As completed, but the model stopped before the end of its answer, or another question did not wait for it."""
     FAILED = "failed"
     """Gave up; the history is untouched. An operator may retry it."""
     CANCELLED = "cancelled"
@@ -31,13 +31,13 @@ class State(StrEnum):
 
 
 TRANSITIONS: dict[State, dict[State, str]] = {
-    State.QUEUED: {State.RUNNING: "claim", State.CANCELLED: "cancel"},
+    State.QUEUED: {State.RUNNING: "claim", State.CANCELLED: "cancel, submit_held, follow"},
     State.RUNNING: {
         State.QUEUED: "requeue, sweep",
         State.COMPLETED: "finish",
         State.INCOMPLETE: "finish",
         State.FAILED: "finish, sweep",
-        State.CANCELLED: "cancel",
+        State.CANCELLED: "cancel, submit_held, follow",
     },
     State.COMPLETED: {},
     State.INCOMPLETE: {},

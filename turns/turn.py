@@ -63,6 +63,9 @@ class Claim:
     spent: Spent = field(default_factory=Spent)
     """Steps, calls and tokens that earlier attempts at the turn have used; the attempt goes on counting."""
 
+    interrupted: bool = False
+    """True where another question has ended the turn: it is to end with what it has said in earlier attempts."""
+
     chain: str | None = None
     """The chain that the turn asks for; one that answers calls and names none goes on with the chain of its thread."""
 
@@ -75,7 +78,7 @@ class Claim:
     def decode(cls, id: str, reply: Sequence[bytes | int]) -> Self:
         """Read `claim`'s reply after its first word."""
         session, token, attempt, left, sequence, question, asked, stream, created, started, now = reply[:11]
-        readable, cut, thread, origin, spent = reply[11:16]
+        readable, cut, thread, origin, spent, busy = reply[11:17]
         options = Options.decode(as_text(asked))
         return cls(
             id=id,
@@ -90,12 +93,13 @@ class Claim:
             created=int(created) / 1000,
             started=int(started) / 1000,
             now=int(now) / 1000,
-            window=tuple(e for e in reply[16:] if isinstance(e, bytes)),
+            window=tuple(e for e in reply[17:] if isinstance(e, bytes)),
             readable=bool(readable),
             cut=bool(cut),
             size=sum(len(part) for part in reply if isinstance(part, bytes)),
             thread=as_text(thread),
             spent=Spent.decode(as_text(spent)),
+            interrupted=busy == b"interrupt",
             chain=options.chain or Options.decode(as_text(origin)).chain,
         )
 

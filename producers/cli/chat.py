@@ -11,10 +11,15 @@ from turnstile.producers.cli.terminal import Terminal
 from turnstile.producers.client import ChatClient, Turn
 from turnstile.producers.reading.readers import Piece
 from turnstile.turns.errors import TurnEnded, TurnNotFinished, TurnstileError
+from turnstile.turns.policies import INTERRUPTED
 from turnstile.turns.states import State
 
 EARLIER_MESSAGES = 10
 _HINT_SECONDS = 6.0
+_UNFINISHED = {
+    "": "The model stopped before the end of its answer.",
+    INTERRUPTED: "Another question ended the turn before the end of its answer.",
+}
 _HINT = "Still waiting. Is a worker running? Check with `turnstile doctor`."
 
 
@@ -82,7 +87,7 @@ def show(terminal: Terminal, turn: Turn, timeout: float | None = None) -> str:
         terminal.end_line()
     record = turn.status()
     if record.state is State.INCOMPLETE:
-        terminal.complain("The model stopped before the end of its answer.")
+        terminal.complain(_UNFINISHED.get(record.code or "", _UNFINISHED[""]))
     for call in record.calls:
         terminal.complain(f"Open call: {formatting.call_text(call)}")
     if record.calls:

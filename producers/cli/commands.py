@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from turnstile.producers.cli.group import EPILOG, Commands, read_question, seconds, with_terminal
+from turnstile.turns.policies import WHEN_BUSY
 
 if TYPE_CHECKING:
     from turnstile.producers.cli.terminal import Terminal
@@ -44,6 +45,7 @@ def main() -> None:
 @click.option("--max-output-tokens", type=int)
 @click.option("--deadline", "deadline_seconds", type=seconds, help="Overrides TURNSTILE_TURN_SECONDS.")
 @click.option("--queue", type=click.Choice(["chat", "batch"]), default="chat", show_default=True)
+@click.option("--when-busy", type=click.Choice(WHEN_BUSY), help="In a session that is busy. Default: TURNSTILE_WHEN_BUSY.")
 @click.option("--timeout", type=seconds, help="Stop waiting after this long; the turn continues.")
 @click.option("--wait/--no-wait", default=True, help="Wait for the answer, or print the turn's id at once.")
 @with_terminal

@@ -65,7 +65,7 @@ class Moves:
 
     def submission(self, world: World, id: str) -> Call[Submitted | TurnRefused]:
         """Return the call that submits a turn, with its answers to the calls of another."""
-        return self.question(id, world.around["answers"].get(id, ""))
+        return self.question(id, world.around["answers"].get(id, ""), way=world.around["ways"].get(id))
 
     def of(self, text: str, world: World) -> Iterator[Move]:
         """Yield every move of a state. As long as no script was cut, each call may also be cut after any write."""
@@ -88,13 +88,14 @@ class Moves:
         yield from self._workers(text, world)
         yield from self._sweeps(text, world)
 
-    def _question(self, id: str, answered: str = "", asked: str = "") -> Call[Submitted | TurnRefused]:
+    def _question(self, id: str, answered: str = "", asked: str = "", way: str | None = None) -> Call[Submitted | TurnRefused]:
         """Return the call that submits a turn, which may answer that of turn `answered`, with the question of turn `asked`."""
         answers = {_call(answered): "sunny"} if answered else {}
         options = Options(stream=self.scope.streams, answers=answers)
         reply = (asked or id)[-1] == "1"
         quotas = Limits(running_turns=self.scope.running).quotas if self.scope.running else ""
-        asking = self.store.submit(id, session_of(id), f"question {asked or id}", options, reply=reply, quotas=quotas)
+        terms: dict[str, Any] = {"reply": reply, "quotas": quotas, "when_busy": way}
+        asking = self.store.submit(id, session_of(id), f"question {asked or id}", options, **terms)
         return _refusable(asking)
 
     def claim(self, id: str, worker: str, nonce: str) -> Call[Claim | str]:
@@ -132,9 +133,20 @@ class Moves:
             met.around["answers"][id] = seat["held"]
             met.put_first(session, id)
             yield Move(f"answer {seat['held']} by {id}", met, self.submission(met, id), lambda s: s.fresh and s.place == 0)
+        elif self.scope.stops:
+            yield from self._stop(world, session, id)
         place = len(world.mailbox(session)) + 1 if seat else 0
         world.around["order"][session].append(id)
-        yield Move(f"submit {id}", world, self.question(id), lambda s: s.fresh and s.place == place)
+        yield Move(f"submit {id}", world, self.question(id), _accepted_at(place))
+
+    def _stop(self, world: World, session: str, id: str) -> Iterator[Move]:
+        """Yield the questions that stop what is at the head."""
+        place = len(world.mailbox(session)) + bool(world.seat(session))
+        for way, ahead in (("interrupt", place), ("rollback", max(0, place - 1))):
+            met = World.read(world.text())
+            met.around["ways"][id] = way
+            met.around["order"][session].append(id)
+            yield Move(f"submit {id} by {way}", met, self.submission(met, id), _accepted_at(ahead))
 
     def _repeats(self, text: str, world: World, session: str) -> Iterator[Move]:
         """Yield the repeats of a caller whose call was cut; a turn not accepted may get its old place, or one behind others."""
@@ -182,7 +194,11 @@ class Moves:
             asks = self.finish(claim, after=sequence, text=last, answered=answered, asks=True)
             yield Move(f"{worker} asks for {id}", asking, asks, _is(State.COMPLETED))
         if PAST in (world.due[session], seat["lease"]):
-            yield move("renews", self.store.renew(worker, [claim]), lambda words: words == ["kept"])
+            yield move(
+                "renews",
+                self.store.renew(worker, [claim]),
+                lambda words: words == ["interrupted" if "busy" in turn else "kept"],
+            )
         if self.scope.fails:
             yield move("fails", self.finish(claim, State.FAILED), lambda state: state is State.FAILED)
         counted = int(turn["attempts"]) - int(turn["forgiven"])
@@ -316,6 +332,10 @@ def _cuts(move: Move, call: Call[Any]) -> Iterator[Move]:
 
 def _call(id: str) -> str:
     return f"call {id}"
+
+
+def _accepted_at(place: int) -> Callable[[Any], bool]:
+    return lambda found: found.fresh and found.place == place
 
 
 def _refusable(call: Any) -> Call[Submitted | TurnRefused]:

@@ -24,6 +24,7 @@ class Scope:
     copies: int = 2
     forgiven: int = 0
     cancels: bool = False
+    stops: bool = False
     fails: bool = False
     delays: bool = False
     crashes: bool = True
@@ -44,6 +45,7 @@ class Scope:
             "submitted": dict.fromkeys(self.turns, 0),
             "erased": {},
             "answers": {},
+            "ways": {},
             "kept": {},
             "left": dict(self.rare),
         }
@@ -70,6 +72,7 @@ class Scope:
             "doubled dispatch": self.doubles and self.copies > 1,
             "crash": self.crashes,
             "cancel": self.cancels,
+            "interrupt, rollback": self.stops,
             "failing turns": self.fails,
             "requeue with delay": self.delays,
             "requeue at once": self.forgiven > 0,

@@ -42,11 +42,15 @@ SMALL = (
     Scope(
         "a limit of slots", {"a/A": 2, "a/B": 1}, workers=1, attempts=1, copies=1, cancels=True, running=1, rare={"erase": 1}
     ),
+    Scope("stops", {"A": 3}, workers=1, attempts=1, copies=1, stops=True, delays=True),
+    Scope("a cut among stops", {"A": 2}, workers=1, attempts=1, copies=1, crashes=False, stops=True, rare={"cut": 1}),
     Scope("a cut", {"A": 2}, workers=1, attempts=1, copies=1, crashes=False, rare={"cut": 1}),
 )
 
 FULL = (
     Scope("three turns of one session", {"A": 3}, cancels=True, fails=True),
+    Scope("stops and cancels", {"A": 3}, copies=1, cancels=True, fails=True, delays=True, stops=True, rare={"calls": 1}),
+    Scope("a cut among three stops", {"A": 3}, workers=1, attempts=1, copies=1, crashes=False, stops=True, rare={"cut": 1}),
     Scope("two sessions, three turns", {"A": 2, "B": 1}, cancels=True),
     Scope("two sessions, cancels and requeues", {"A": 1, "B": 1}, cancels=True, delays=True),
     Scope("a cut among two turns", {"A": 2}, attempts=1, copies=1, cancels=True, streams=True, rare={"cut": 1}),

@@ -32,8 +32,8 @@ class World:
     """A state. `data` is key → [kind, value, whether it expires].
 
     `around` is what the server does not know: `order` (session → turns as they come to run), `erased` (turn → attempts it had),
-    `answers` (turn → the turn whose calls it answers), `kept` (thread → the steps that were kept, and are of use), and how many
-    of each rare event may still come.
+    `answers` (turn → the turn whose calls it answers), `ways` (turn → its policy), `kept` (thread → the steps
+    that were kept, and are of use), and how many of each rare event may still come.
     """
 
     data: dict[str, list[Any]]

@@ -7,6 +7,7 @@ from tests.mutants.in_graphs import GRAPHS
 from tests.mutants.in_history import HISTORY
 from tests.mutants.in_holds import HOLDS
 from tests.mutants.in_lines import LINES
+from tests.mutants.in_policies import POLICIES
 from tests.mutants.in_quotas import QUOTAS
 from tests.mutants.in_sessions import SESSIONS
 from tests.mutants.in_steps import STEPS
@@ -14,4 +15,19 @@ from tests.mutants.in_turns import TURNS
 from tests.mutants.in_upkeep import UPKEEP
 from tests.mutants.in_worker import WORKER
 
-MUTANTS = (*TURNS, *SESSIONS, *HOLDS, *LINES, *QUOTAS, *BATCHES, *UPKEEP, *CUTS, *WORKER, *STEPS, *GRAPHS, *HISTORY, *CELERY)
+MUTANTS = (
+    *TURNS,
+    *SESSIONS,
+    *HOLDS,
+    *POLICIES,
+    *LINES,
+    *QUOTAS,
+    *BATCHES,
+    *UPKEEP,
+    *CUTS,
+    *WORKER,
+    *STEPS,
+    *GRAPHS,
+    *HISTORY,
+    *CELERY,
+)

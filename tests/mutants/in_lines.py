@@ -129,7 +129,7 @@ LINES = (
         "a crowd of cancelled turns is passed over piece by piece, while others wait",
         "if phase == 'ready' then leave_line(session, queue) end\n",
         "",
-        script="turn/cancel",
+        script="lib/cancel_head",
     ),
     _in_line(
         "erased sessions stay in the line",

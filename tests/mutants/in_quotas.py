@@ -55,9 +55,9 @@ QUOTAS = (
     _quota(
         "a cancelled turn keeps its slot",
         "cancelled turns block their tenant",
-        "leave_slot(session, slot, now)\ngo_on",
-        "go_on",
-        script="turn/cancel",
+        "  leave_slot(session, slot, now)\n",
+        "",
+        script="lib/cancel_head",
     ),
     _quota(
         "a delayed turn keeps its slot",

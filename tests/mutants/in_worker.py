@@ -34,8 +34,8 @@ WORKER = (
     _worker(
         "orders are not heard",
         "a cancelled turn goes on until its lease is renewed",
-        '            turn.drop("cancelled")\n',
-        "            pass\n",
+        """                turn.drop("interrupted" if order == ["interrupt"] else "cancelled")\n""",
+        "                pass\n",
         module="process/leases",
     ),
     _worker(

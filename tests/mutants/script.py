@@ -4,6 +4,7 @@ from tests.mutants.mutant import Mutant
 
 # The script whose tests notice most of the faults in a part that many scripts use.
 _USERS = {
+    "lib/cancel_head": "cancel",
     "lib/dispatch": "sweep",
     "lib/check_dispatch": "sweep",
     "lib/enqueue": "submit",

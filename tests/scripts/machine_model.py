@@ -40,6 +40,7 @@ class Turn:
     """Events of an earlier life, before a retry."""
     answers: str = ""
     """The turn whose call it answers."""
+    interrupted: bool = False
     thread: str = ""
 
     @property
@@ -177,6 +178,7 @@ class Model(RuleBasedStateMachine):
         assert reply.sequence == turn.gone + len(turn.events)
         assert [element.decode() for element in reversed(reply.window)] == session.history[-40:]
         assert reply.thread == turn.thread
+        assert reply.interrupted == turn.interrupted
         if len(session.history) <= 40:
             assert set(dangling(session.history)) == reply.answers.keys()
         self.claims.append(reply)

@@ -3,11 +3,13 @@
 import asyncio
 import itertools
 import json
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, cast
 
 import redis
 
+from tests.support.wait import PATIENCE_SECONDS
 from turnstile.memory.element import Element, write
 from turnstile.turns.celery_message import QUEUES
 from turnstile.turns.output import Item, Output, call_name, called, open_calls, said
@@ -180,6 +182,15 @@ class Scene:
         histories = {key for key in lasting if key.startswith(self.keys.history())}
         assert lasting - histories <= set(LASTING)
         assert histories_last or not histories
+
+
+@contextmanager
+def orders(scene: Scene, worker: str) -> Iterator[Any]:
+    """Yield a listener to what a worker is told."""
+    with scene.client.pubsub(ignore_subscribe_messages=True) as listener:
+        listener.subscribe(scene.keys.orders(worker))
+        listener.get_message(timeout=PATIENCE_SECONDS)
+        yield listener
 
 
 def pair(name: str) -> list[str]:

@@ -1,14 +1,11 @@
 """cancel: cancelled, ended, unknown."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
 
 import pytest
 
 from tests.scripts.conftest import Memory
-from tests.scripts.scene import Scene, pair, pairs
+from tests.scripts.scene import Scene, orders, pair, pairs
 from tests.support.wait import PATIENCE_SECONDS
 from turnstile.turns.errors import TurnCancelled, UnknownTurn
 from turnstile.turns.settings import MOST_WAITING
@@ -43,17 +40,9 @@ def test_a_running_turn_is_fenced_and_the_session_moves_on(scene: Scene) -> None
     assert scene.events("a")[-1] == (2, "ended", 1, "cancelled")
 
 
-@contextmanager
-def _orders(scene: Scene, worker: str) -> Iterator[Any]:
-    with scene.client.pubsub(ignore_subscribe_messages=True) as listener:
-        listener.subscribe(scene.keys.orders(worker))
-        listener.get_message(timeout=PATIENCE_SECONDS)
-        yield listener
-
-
 def test_the_worker_is_told_at_once(scene: Scene) -> None:
     scene.start("a", worker="w1")
-    with _orders(scene, "w1") as listener:
+    with orders(scene, "w1") as listener:
         scene.turns.cancel("a")
         message = listener.get_message(timeout=PATIENCE_SECONDS)
     assert message is not None
@@ -63,7 +52,7 @@ def test_the_worker_is_told_at_once(scene: Scene) -> None:
 def test_a_worker_is_not_told_of_turns_that_it_does_not_run(scene: Scene) -> None:
     scene.start("a", worker="w1")
     scene.submit("b")
-    with _orders(scene, "w1") as listener:
+    with orders(scene, "w1") as listener:
         scene.turns.cancel("b")
         assert listener.get_message(timeout=0.05) is None
 

@@ -20,7 +20,7 @@ from tests.scripts.machine_checks import Checked
 from tests.scripts.machine_model import SESSIONS, Kept, Session, Turn
 from tests.scripts.scene import answered, asking, closing, pair
 from turnstile.turns.celery_message import QUEUES
-from turnstile.turns.errors import CallNotAnswered, CallNotOpen, SessionHeld, TurnConflict, UnknownTurn
+from turnstile.turns.errors import CallNotAnswered, CallNotOpen, SessionBusy, SessionHeld, TurnConflict, UnknownTurn
 from turnstile.turns.output import said
 from turnstile.turns.question import Options
 from turnstile.turns.states import State
@@ -61,6 +61,36 @@ class Turns(Checked):
             assert self.turns.sweep().seen == bool(home.line)
         elif not home.line:
             home.phase = "dispatched"
+        self._accept(turn, len(home.line))
+
+    @rule(session=_sessions)
+    def submit_to_an_idle_session(self, session: str) -> None:
+        home = self.sessions[session]
+        turn = Turn(f"t{next(self.numbers)}", session, "what now?", Options())
+        if not home.idle:
+            with pytest.raises((SessionBusy, SessionHeld)):
+                self.turns.submit(turn.id, session, turn.question, turn.options, when_busy="reject")
+            return
+        assert self.turns.submit(turn.id, session, turn.question, turn.options, when_busy="reject").place == 0
+        home.phase = "dispatched"
+        self._accept(turn, 0)
+
+    @rule(session=_sessions, way=st.sampled_from(("interrupt", "rollback")), twice=st.booleans())
+    def submit_and_stop(self, session: str, way: str, twice: bool) -> None:
+        """Ask, and stop whatever the session is at; perhaps with the reply lost."""
+        home, turn = self.sessions[session], Turn(f"t{next(self.numbers)}", session, "what now?", Options())
+        for _ in range(1 + twice):
+            self.turns.submit(turn.id, session, turn.question, turn.options, when_busy=way)
+        if home.held:
+            self._close(home)
+            assert self.turns.sweep().seen == bool(home.line)
+        elif home.idle:
+            home.phase = "dispatched"
+        elif way == "rollback":
+            self._end(home.line[0], State.CANCELLED)
+        else:
+            home.line[0].interrupted = True
+            home.phase = "dispatched" if home.phase == "delayed" else home.phase
         self._accept(turn, len(home.line))
 
     @rule(session=_sessions, stream=st.booleans(), right=st.booleans(), first=st.booleans())
@@ -124,7 +154,7 @@ class Turns(Checked):
         self._move(turn, State.QUEUED)
         self.ends[State.FAILED] -= 1
         turn.gone, turn.events = turn.gone + len(turn.events), []
-        turn.forgiven = turn.attempts
+        turn.forgiven, turn.interrupted = turn.attempts, False
         self.closed.pop(turn.id, None)
         if session.idle or turn.answers:
             session.phase = "dispatched"
@@ -200,7 +230,8 @@ class Turns(Checked):
             turn = self.known.get(claim.id)
             known = turn or self.erased.get(claim.id)
             cancelled = known is not None and known.state is State.CANCELLED
-            expected = ("kept",) if self._owns(claim) else ("cancelled", "lost") if cancelled else ("lost",)
+            kept = "interrupted" if turn and turn.interrupted else "kept"
+            expected = (kept,) if self._owns(claim) else ("cancelled", "lost") if cancelled else ("lost",)
             assert word in (expected if known is not turn else expected[:1])
 
     @rule(pick=_pick, texts=st.integers(0, 3), twice=st.booleans(), out_of_step=st.booleans())

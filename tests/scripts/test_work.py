@@ -15,7 +15,7 @@ from tests.scripts.cutting import with_hook
 from tests.scripts.scene import Scene, marked
 from turnstile.deploy.local.server import EmbeddedServer
 from turnstile.turns.celery_message import QUEUES, WEBHOOK_QUEUE
-from turnstile.turns.errors import CallNotOpen, FileRefused, InvalidTurn, TooManyWaiting, TurnConflict
+from turnstile.turns.errors import CallNotOpen, FileRefused, InvalidTurn, SessionBusy, TooManyWaiting, TurnConflict
 from turnstile.turns.output import said
 from turnstile.turns.question import Options
 from turnstile.turns.redis.scripts import ARGUMENTS, MOST_FIELDS, MOST_FILES, NAMES, SOURCES, Script, header
@@ -273,6 +273,9 @@ CALLS: dict[str, list[Callable[[Crowd], Any]]] = {
         lambda c: c.scene.answer("answering", "holding"),
         lambda c: _refused(CallNotOpen, lambda: c.scene.answer("late", "crowd")),
         lambda c: c.turns.submit("closing", "claimed", "hi", when_held="close"),
+        lambda c: c.turns.submit("interrupting", "kept", "hi", when_busy="interrupt"),
+        lambda c: c.turns.submit("stopping", "claimed", "hi", when_busy="rollback"),
+        lambda c: _refused(SessionBusy, lambda: c.turns.submit("pressing", "crowd", "hi", when_busy="reject")),
     ],
     "read_hold": [lambda c: c.turns.read_hold("released")],
     "release_session": [lambda c: c.turns.release_session("released")],

@@ -105,7 +105,7 @@ class Keys:
         return f"{self.prefix}owned:{worker}"
 
     def orders(self, worker: str = "") -> str:
-        """Channel: ids of turns that one worker must drop at once."""
+        """Channel: ids of turns that one worker must drop at once; `interrupt` before one whose words so far are kept."""
         return f"{self.prefix}orders:{worker}"
 
     def wake(self, turn: str = "") -> str:

@@ -8,6 +8,7 @@ from turnstile.turns.errors import (
     CallNotOpen,
     HistoryFull,
     QuotaExceeded,
+    SessionBusy,
     SessionHeld,
     SessionSpent,
     TooManyWaiting,
@@ -64,6 +65,10 @@ def _held(*_: Any) -> SessionHeld:
     return SessionHeld("The session waits for answers to its open calls: answer or release them first.")
 
 
+def _busy(*_: Any) -> SessionBusy:
+    return SessionBusy("The session is busy with another turn: ask when that has ended, or with another `when_busy`.")
+
+
 def full_session(settings: Settings, *_: Any) -> TooManyWaiting:
     """Return the error for a session in which too many turns wait."""
     most = settings.max_waiting_per_session
@@ -102,9 +107,9 @@ _REFUSED = {
     "full": raising(_full),
     "over_quota": raising(_over_quota),
 }
-_UNANSWERED = {"held": raising(_held), "unfit": raising(_unfit)}
+_UNMET = {"held": raising(_held), "busy": raising(_busy), "unfit": raising(_unfit)}
 SUBMITTED = OneOf("submit", accepted=_accepted, again=_again, **_REFUSED)
-SUBMITTED_HELD = OneOf("submit_held", accepted=_accepted, again=_again, same=_same, **_REFUSED, **_UNANSWERED)
+SUBMITTED_HELD = OneOf("submit_held", accepted=_accepted, again=_again, same=_same, **_REFUSED, **_UNMET)
 FOLLOWED = OneOf(
     "follow",
     accepted=lambda settings, id, _, place, session: _accepted(settings, id, as_text(session), place),
@@ -113,5 +118,5 @@ FOLLOWED = OneOf(
     unknown=raising(lambda _, __, previous: unknown_turn(previous)),
     unended=raising(_unended),
     **_REFUSED,
-    **_UNANSWERED,
+    **_UNMET,
 )

@@ -10,6 +10,7 @@ from turnstile.turns.bounds import MOST_CONTENT_BYTES
 from turnstile.turns.errors import CallNotOpen, InvalidTurn, TurnNotEnded
 from turnstile.turns.file_urls import check_urls
 from turnstile.turns.ids import check_session, check_turn
+from turnstile.turns.policies import WHEN_BUSY, WHEN_HELD, held_then
 from turnstile.turns.question import Options, Question, encode_question, fingerprint
 from turnstile.turns.redis.connection import LONGEST_BLOCK_SECONDS
 from turnstile.turns.states import State
@@ -20,9 +21,7 @@ from turnstile.turns.text import as_text
 from turnstile.turns.turn import Event, Record
 
 _DEFAULTS = Options()
-WHEN_HELD = ("queue", "reject", "close")
-"""The ways of a question into a session whose calls are open."""
-_QUEUED = {"answered": "", "when_held": "queue"}
+_QUEUED = {"answered": "", "when_held": "queue", "when_busy": "queue"}
 
 
 def _contents(messages: Iterable[Mapping[str, Any]]) -> list[object]:
@@ -42,6 +41,7 @@ class Asking(Runner):
         *,
         reply: bool = False,
         when_held: str | None = None,
+        when_busy: str | None = None,
         weight: int = 1,
         quotas: str = "",
     ) -> Call[Submitted]:
@@ -51,23 +51,24 @@ class Asking(Runner):
         caller's API key, as `Limits.quotas` gives them.
 
         With `options.answers` it answers the open calls of its session, and goes before all that wait there. The same answers
-        under another id are the same turn, which the result tells. `when_held` (`queue`, `reject`, `close`) is for a turn
-        without answers, in place of TURNSTILE_WHEN_HELD.
+        under another id are the same turn, which the result tells. `when_held` (`queue`, `reject`, `close`) and `when_busy`
+        (one of WHEN_BUSY) are for a turn without answers, in place of TURNSTILE_WHEN_HELD and TURNSTILE_WHEN_BUSY.
 
         Raises:
             InvalidTurn, TooManyWaiting, HistoryFull, QueueMemoryFull, TurnConflict: nothing was stored.
             QuotaExceeded: a quota of the session's tenant is used up.
             CallNotOpen, CallNotAnswered: the answers are not those to the open calls; the message names one.
             SessionHeld: its calls are open, and `when_held` is `reject`.
+            SessionBusy: another turn is under way there, and `when_busy` is `reject`.
         """
         check_turn(id)
         check_session(session)
         turn = {"id": id, "session": session, "reply": _flag(reply), "weight": _weight(weight), "quotas": quotas}
         turn |= self._asked(session, question, options)
-        held = self._held(options, when_held)
-        if held == _QUEUED:
+        met = self._met(options, when_held, when_busy)
+        if met == _QUEUED:
             return script_call("submit", partial(SUBMITTED, self.settings, id, session), **turn)
-        return script_call("submit_held", partial(SUBMITTED_HELD, self.settings, id, session), **turn, **held)
+        return script_call("submit_held", partial(SUBMITTED_HELD, self.settings, id, session), **turn, **met)
 
     @operation
     def follow(
@@ -79,6 +80,7 @@ class Asking(Runner):
         options: Options = _DEFAULTS,
         *,
         when_held: str | None = None,
+        when_busy: str | None = None,
         weight: int = 1,
         quotas: str = "",
     ) -> Call[Submitted]:
@@ -92,14 +94,14 @@ class Asking(Runner):
             UnknownTurn: there is no `previous`.
             TurnNotEnded: it still runs, and is not the last of its session.
             InvalidTurn, TooManyWaiting, HistoryFull, QueueMemoryFull, TurnConflict: as `submit`.
-            CallNotOpen, CallNotAnswered, SessionHeld: as `submit`.
+            CallNotOpen, CallNotAnswered, SessionHeld, SessionBusy: as `submit`.
         """
         check_turn(id)
         check_session(branch)
         turn = {"id": id, "previous": previous, "branch": branch, "reply": "", "weight": _weight(weight), "quotas": quotas}
         turn |= self._asked(previous, question, options)
         read = partial(FOLLOWED, self.settings, id, previous)
-        return script_call("follow", read, **turn, **self._held(options, when_held))
+        return script_call("follow", read, **turn, **self._met(options, when_held, when_busy))
 
     def _asked(self, place: str, question: Question, options: Options) -> dict[str, str]:
         """Return the arguments that say what is asked, with a fingerprint of it and of the place where it is asked."""
@@ -125,13 +127,17 @@ class Asking(Runner):
         for param, said in contents.items():
             check_urls(said, self.settings.file_hosts, param)
 
-    def _held(self, options: Options, when_held: str | None) -> dict[str, str]:
-        """Return the arguments for a session that may be held: what the turn answers there, or else does."""
-        chosen, answers = when_held or self.settings.when_held, options.answers
-        if chosen not in WHEN_HELD:
-            raise InvalidTurn(f"`when_held` must be one of {', '.join(WHEN_HELD)}.", param="when_held")
+    def _met(self, options: Options, when_held: str | None, when_busy: str | None) -> dict[str, str]:
+        """Return the arguments for a session that may be held, or busy: what the turn answers there, or else does."""
+        answers = options.answers
+        busy = _one_of(WHEN_BUSY, when_busy or self._default(options), "when_busy")
+        held = _one_of(WHEN_HELD, when_held or held_then(busy, self.settings.when_held), "when_held")
         answered = encode_answered(answers, self.settings.max_question_bytes) if answers else ""
-        return {"answered": answered, "when_held": chosen}
+        return {"answered": answered, "when_held": held, "when_busy": "queue" if answers else busy}
+
+    def _default(self, options: Options) -> str:
+        """Return what a turn that says nothing does in a busy session; nobody waits for one of a batch, so that waits."""
+        return self.settings.when_busy if options.queue == "chat" else "queue"
 
     @operation
     def cancel(self, id: str, *, revoked: bool = False) -> Call[State]:
@@ -196,6 +202,12 @@ class Asking(Runner):
 
 def _flag(value: bool) -> str:
     return "1" if value else ""
+
+
+def _one_of(words: tuple[str, ...], word: str, param: str) -> str:
+    if word not in words:
+        raise InvalidTurn(f"`{param}` must be one of {', '.join(words)}.", param=param)
+    return word
 
 
 def _weight(weight: int) -> str:

@@ -149,7 +149,9 @@ _CLAIM = OneOf[Claim | str](
     stale=always("stale"),
     unknown=always("unknown"),
 )
-_LEASE = OneOf("renew", kept=always("kept"), cancelled=always("cancelled"), lost=always("lost"))
+_LEASE = OneOf(
+    "renew", kept=always("kept"), interrupted=always("interrupted"), cancelled=always("cancelled"), lost=always("lost")
+)
 _EMIT = OneOf[int | None]("emit", emitted=int, superseded=always(None))
 _FINISH = OneOf(
     "finish", finished=_state, replay=_state, superseded=always(None), unreadable=raising(lambda: BrokenRecord(UNREADABLE))

@@ -15,6 +15,7 @@ from turnstile.memory.calls import no_output, open_calls
 from turnstile.memory.codec import encode, plain
 from turnstile.memory.open_turn import OpenTurn, opened, transcript
 from turnstile.turns.errors import UNREADABLE, BrokenRecord
+from turnstile.turns.policies import INTERRUPTED
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
 from turnstile.turns.store.turns import AsyncTurnStore
@@ -27,6 +28,7 @@ from turnstile.workers.attempt.insist import insist
 from turnstile.workers.attempt.outage import Outage
 from turnstile.workers.attempt.prompt import Prompt
 from turnstile.workers.attempt.report import LOST, REQUEUED, Report
+from turnstile.workers.attempt.said import Said, said_before
 from turnstile.workers.attempt.text_stream import TextStream
 from turnstile.workers.attempt.trace import trace
 from turnstile.workers.chains.run import (
@@ -83,6 +85,7 @@ class Attempt:
         self._draining = False
         self._run: TurnRun | None = None
         self._stream = TextStream(store, claim) if claim.stream else None
+        self._said = Said()
         self._prompt = Prompt(claim, store.settings)
         self._began = monotonic()
         self._heard = False
@@ -114,6 +117,8 @@ class Attempt:
             return await self._after_failure(_UNREADABLE)
         claim, prefix = self.claim, self._settings.history_prefix
         opening = OpenTurn(claim.session, claim.id, claim.token, self._prompt.messages, history_prefix=prefix)
+        if claim.interrupted:
+            return await self._end_as_before(opening)
         with opened(opening):
             # A task of its own: a chain may cancel the one it runs in, or raise what only ends tasks.
             asked = self._task = asyncio.create_task(self._ask(opening))
@@ -123,7 +128,7 @@ class Attempt:
             # The process ends, and the chain does not heed it.
             if self._dropped != "shutdown":
                 raise
-            return await self._after_drop()
+            return await self._after_drop(opening)
         finally:
             self._task = None
             asked.cancel()
@@ -132,7 +137,7 @@ class Attempt:
             _outage.over()
             return await self._commit(opening, asked.result())
         if self._dropped:
-            return await self._after_drop()
+            return await self._after_drop(opening)
         if isinstance(error, Drained):
             return await self._requeue("drained", _HANDOVER_SECONDS, forgive=True)
         if isinstance(error, TurnLost):
@@ -199,6 +204,7 @@ class Attempt:
         if isinstance(event, StepDelta) and not event.done and self._show_step:
             self._show_step(self.claim.id, event.name)
         if self._stream:
+            self._said.hear(event)
             self._stream.hear(event)
 
     def _model_options(self) -> dict[str, Any]:
@@ -216,7 +222,23 @@ class Attempt:
     def _elapsed(self) -> float:
         return self.claim.now - self.claim.started + monotonic() - self._began
 
-    async def _after_drop(self) -> Report:
+    async def _end_as_before(self, opening: OpenTurn) -> Report:
+        """End a turn that was interrupted with what it has said in its last attempt."""
+        if self._stream:
+            for event in await insist(lambda: said_before(self._store, self.claim)):
+                self._hear(event)
+        return await self._after_interrupt(opening)
+
+    async def _after_interrupt(self, opening: OpenTurn) -> Report:
+        """End a turn with what it has said so far, and what its graph has done."""
+        claim = self.claim
+        if self._run and (so_far := self._run.so_far()):
+            return await self._commit(opening, so_far)
+        return await self._commit(opening, self._said.output(claim, opening))
+
+    async def _after_drop(self, opening: OpenTurn) -> Report:
+        if self._dropped == INTERRUPTED:
+            return await self._after_interrupt(opening)
         if self._dropped != "shutdown":
             return Report(self._dropped)
         return await self._requeue("shutdown", 0, forgive=True)
@@ -297,6 +319,8 @@ def _outcome(output: ChainOutput, closing: list[str]) -> Outcome:
         return Outcome(State.FAILED, **about, code=_FILTERED.code, message=_FILTERED.message)
     if output.finish_reason == "length":
         return Outcome(State.INCOMPLETE, **about, closing=closing)
+    if output.finish_reason == INTERRUPTED:
+        return Outcome(State.INCOMPLETE, **about, closing=closing, code=INTERRUPTED)
     return Outcome(State.COMPLETED, **about, closing=closing)
 
 

@@ -142,6 +142,9 @@ class TurnRun(Protocol):
     def untouched(self) -> bool:
         """True when nothing has been done for the turn that must not be done again."""
 
+    def so_far(self) -> ChainOutput | None:
+        """Return what a run that was cancelled has done and begun to say; None where the turn's text tells all."""
+
     async def forget(self) -> None:
         """Forget what an untouched run has kept, so that another begins anew. Raises TurnLost."""
 

@@ -17,7 +17,7 @@ class Held(Protocol):
     claim: Claim
 
     def drop(self, why: str) -> None:
-        """Stop working on it; `why` is `cancelled`, `lost` or `shutdown`."""
+        """Stop working on it; `why` is `cancelled`, `interrupted`, `lost` or `shutdown`."""
 
     def drain(self) -> None:
         """Stop between two steps of a graph, and return the turn."""
@@ -63,7 +63,7 @@ class LeaseKeeper:
             turn.drop(why)
 
     async def listen(self, beat: Beat) -> None:
-        """Drop turns as soon as somebody cancels them. The next renewal finds what was missed while disconnected.
+        """Drop turns as soon as somebody cancels or interrupts them. The next renewal finds what was missed while disconnected.
 
         Others see by this connection whether the process is alive: see `reap`.
         """
@@ -74,5 +74,7 @@ class LeaseKeeper:
     def _hear(self, kind: bytes, _: bytes, data: bytes) -> None:
         if kind == b"subscribe":
             self.listening.set()
-        elif kind == b"message" and (turn := self._held.get(data.decode())):
-            turn.drop("cancelled")
+        elif kind == b"message":
+            *order, id = data.decode().split(" ")
+            if turn := self._held.get(id):
+                turn.drop("interrupted" if order == ["interrupt"] else "cancelled")

@@ -29,7 +29,8 @@ async def submit(backend: Backend, caller: Caller, body: ChatRequest, key: str |
     stored = caller.session(session, param) if session is not None else caller.session(CONVERSATION + name)
     try:
         options = await backend.chosen(body.options(**brought))
-        submitted = await backend.store.submit(RESPONSE + name, stored, question, options, **caller.terms)
+        policy = caller.when_busy(body.metadata)
+        submitted = await backend.store.submit(RESPONSE + name, stored, question, options, when_busy=policy, **caller.terms)
         note_turn(submitted.id)
     except InvalidTurn as error:
         raise invalid("messages" if error.param in _MESSAGES else error.param, str(error), "invalid_value") from None

@@ -16,6 +16,7 @@ from turnstile.turns.errors import (
     QueueMemoryFull,
     QueueUnreachable,
     QuotaExceeded,
+    SessionBusy,
     SessionHeld,
     SessionSpent,
     TooManyWaiting,
@@ -38,6 +39,7 @@ _PARAMS = {
     "response_format": "text.format",
     "session": "conversation",
     "id": "response_id",
+    "when_busy": "metadata.turnstile_when_busy",
 }
 
 
@@ -115,7 +117,10 @@ def no_call(call: str) -> ApiError:
     return invalid("input", f"No tool call found for function call output with call_id {call}.")
 
 
-def _unfit(error: CallNotOpen | CallNotAnswered | HistoryFull | SessionSpent) -> ApiError:
+def _unfit(error: SessionBusy | SessionSpent | CallNotOpen | CallNotAnswered | HistoryFull) -> ApiError:
+    if isinstance(error, SessionBusy):
+        # OpenAI's own word for it, under a status that clients do not try again.
+        return invalid("conversation", str(error), "conversation_locked")
     if isinstance(error, SessionSpent):
         return ApiError(429, str(error), "conversation", "insufficient_quota", NO_RETRY)
     if isinstance(error, HistoryFull):
@@ -146,7 +151,7 @@ def translate(error: TurnstileError) -> ApiError:
         case TurnConflict():
             message = "This idempotency key was used with another request; use a new one."
             return ApiError(422, message, "idempotency_key", "idempotency_conflict", NO_RETRY)
-        case SessionSpent() | HistoryFull() | CallNotOpen() | CallNotAnswered():
+        case SessionBusy() | SessionSpent() | HistoryFull() | CallNotOpen() | CallNotAnswered():
             return _unfit(error)
         case UnknownTurn() | UnknownFile() | UnknownBatch():
             return ApiError(404, str(error), _UNKNOWN[type(error)], "not_found")

@@ -2,6 +2,7 @@
 
 import hashlib
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -14,6 +15,8 @@ from turnstile.turns.ids import check_session
 from turnstile.turns.turn import Record
 
 RESPONSE, CONVERSATION = "resp_", "conv_"
+WHEN_BUSY = "turnstile_when_busy"
+"""In a request's metadata: what becomes of it in a conversation that is busy."""
 CALLER = "turnstile.caller"
 """Entry of an ASGI scope: its caller."""
 
@@ -30,6 +33,9 @@ class Caller:
     quotas: str = ""
     """That key's limits, as the scripts read them."""
 
+    default_when_busy: str | None = None
+    """That key's choice for conversations that are busy; None: TURNSTILE_WHEN_BUSY."""
+
     @property
     def terms(self) -> dict[str, Any]:
         """The terms on which its turns are accepted."""
@@ -43,6 +49,10 @@ class Caller:
             return check_session(f"{self.tenant}/{name}" if self.tenant else name)
         except InvalidTurn as error:
             raise invalid(param, str(error), "invalid_value") from None
+
+    def when_busy(self, metadata: Mapping[str, str] | None) -> str | None:
+        """Return the policy of a request for a busy conversation: its own, or that of its key."""
+        return (metadata or {}).get(WHEN_BUSY) or self.default_when_busy
 
     def name(self, session: str) -> str:
         """Return this caller's name for one of its sessions."""

@@ -6,6 +6,7 @@ from turnstile.producers.gateway.edge.caller import CONVERSATION, RESPONSE
 from turnstile.producers.gateway.records import CONTENT_FILTER, as_shown, token_usage
 from turnstile.producers.gateway.responses.output_items import output_items
 from turnstile.producers.gateway.responses.tools import shown_tools
+from turnstile.turns.policies import INTERRUPTED
 from turnstile.turns.states import State
 from turnstile.turns.turn import Record
 
@@ -13,6 +14,8 @@ POSITION = "turnstile_position"
 """In the metadata of a queued response: the number of turns of its conversation before it."""
 
 _STATUS = {State.RUNNING: "in_progress"}
+_UNFINISHED = {CONTENT_FILTER: CONTENT_FILTER, INTERRUPTED: "steered"}
+"""Codes → the reasons for them, in OpenAI's words."""
 _CODES = {
     "rate_limited": "rate_limit_exceeded",
     "invalid_request": "invalid_prompt",
@@ -30,7 +33,7 @@ def response(record: Record, session: str, model: str) -> dict[str, Any]:
     body["completed_at"] = record.finished if record.state is State.COMPLETED else None
     body["usage"] = token_usage(record.usage)
     if record.state is State.INCOMPLETE:
-        body["incomplete_details"] = {"reason": CONTENT_FILTER if record.code == CONTENT_FILTER else "max_output_tokens"}
+        body["incomplete_details"] = {"reason": _UNFINISHED.get(record.code or "", "max_output_tokens")}
     if record.state is State.FAILED:
         code = record.code or "internal"
         body["error"] = {"code": _CODES.get(code, "server_error"), "message": record.message or "", "type": code, "param": None}

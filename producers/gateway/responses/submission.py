@@ -42,12 +42,13 @@ async def submit(backend: Backend, caller: Caller, body: ResponseRequest, key: s
     if digest:
         options.request[_DIGEST] = digest
     session = fresh if body.conversation_id is None else caller.session(body.conversation_id)
+    policy = caller.when_busy(body.metadata)
     if arrival.previous is None:
-        submitting = backend.store.submit(id, session, question, options, **caller.terms)
+        submitting = backend.store.submit(id, session, question, options, when_busy=policy, **caller.terms)
         return (await _unless_held(backend, session, submitting)).id
 
     def accept(previous: str) -> Awaitable[Submitted]:
-        return backend.store.follow(id, previous, fresh, question, options, **caller.terms)
+        return backend.store.follow(id, previous, fresh, question, options, when_busy=policy, **caller.terms)
 
     return await _follow(backend, caller, arrival.previous, accept, receive)
 

@@ -8,6 +8,7 @@ import pytest
 import redis
 
 from tests.scripts.scene import Scene
+from turnstile.turns.policies import WHEN_BUSY
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import TRANSITIONS, State
 from turnstile.turns.store.turns import TurnStore
@@ -49,6 +50,14 @@ def _finish(state: State) -> Callable[[Scene, Claim], object]:
     return lambda scene, claim: scene.turns.finish(claim, Outcome(state))
 
 
+def _ask(policy: str) -> Callable[[Scene, Claim], object]:
+    return lambda scene, claim: scene.turns.submit("other", "foo", "hi", when_busy=policy)
+
+
+def _follow(policy: str) -> Callable[[Scene, Claim], object]:
+    return lambda scene, claim: scene.turns.follow("other", "t", "branch", "hi", when_busy=policy)
+
+
 def _sweep(scene: Scene, claim: Claim) -> None:
     scene.make_due()
     if scene.client.hexists(scene.keys.session("foo"), "lease"):
@@ -70,6 +79,8 @@ _SCRIPTS: list[tuple[str, Callable[[Scene, Claim], object]]] = [
     ("requeue", lambda scene, claim: scene.turns.requeue(claim)),
     ("requeue", lambda scene, claim: scene.turns.requeue(claim, 60)),
     ("cancel", lambda scene, claim: scene.turns.cancel("t")),
+    *(("submit_held", _ask(policy)) for policy in WHEN_BUSY if policy != "reject"),
+    *(("follow", _follow(policy)) for policy in WHEN_BUSY if policy != "reject"),
     ("sweep", _sweep),
     ("sweep", _sweep_after_the_last_chance),
     ("reap", lambda scene, claim: scene.turns.reap("w9")),
@@ -80,7 +91,7 @@ _SCRIPTS: list[tuple[str, Callable[[Scene, Claim], object]]] = [
 
 def _nobodys() -> Claim:
     """Return a claim that is no longer valid, or never was."""
-    unset: tuple[bytes | int, ...] = (b"foo", b"1:x", 1, 1, 0, b'"hi"', b"{}", b"1", 1, 1, 1, 1, 0, b"t", b"", b"")
+    unset: tuple[bytes | int, ...] = (b"foo", b"1:x", 1, 1, 0, b'"hi"', b"{}", b"1", 1, 1, 1, 1, 0, b"t", b"", b"", b"")
     return Claim.decode("t", unset)
 
 

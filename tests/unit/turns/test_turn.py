@@ -16,7 +16,7 @@ def test_an_event() -> None:
 
 def test_a_claim() -> None:
     asked = (b'"hi"', b'{"model":"m"}', b"", b"1500", b"2500", 3_500)
-    reply = (b"foo", b"2:n", 2, 3, b"4", *asked, 1, 0, b"first", b'{"chain":"c"}', b"3 5 70", b"new", b"old")
+    reply = (b"foo", b"2:n", 2, 3, b"4", *asked, 1, 0, b"first", b'{"chain":"c"}', b"3 5 70", b"interrupt", b"new", b"old")
     claim = Claim.decode("a", reply)
     assert (claim.attempt, claim.attempts_left, claim.sequence, claim.stream) == (2, 3, 4, False)
     assert (claim.created, claim.started, claim.now) == (1.5, 2.5, 3.5)
@@ -24,6 +24,7 @@ def test_a_claim() -> None:
     assert claim.readable
     assert (claim.thread, claim.chain, claim.spent) == ("first", "c", Spent(3, 5, 70))
     assert not claim.cut
+    assert claim.interrupted
     assert claim.size == sum(len(part) for part in reply if isinstance(part, bytes))
 
 

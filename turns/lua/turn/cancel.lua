@@ -17,17 +17,11 @@ if state ~= 'queued' and state ~= 'running' then
   return { 'ended', state }
 end
 
-local head, worker, held, phase, slot = unpack(redis.call('HMGET', key.session .. session, 'head', 'worker', 'held', 'phase', 'slot'))
-end_turn(id, session, now, 'cancelled', { revoked = revoked ~= '' and revoked or nil }, {})
-if head ~= id then
+local fields = { revoked = revoked ~= '' and revoked or nil }
+if redis.call('HGET', key.session .. session, 'head') == id then
+  cancel_head(id, session, now, queue, fields)
+else
+  end_turn(id, session, now, 'cancelled', fields, {})
   leave_mailbox(session, id)
-  return { 'cancelled' }
 end
-if phase == 'ready' then leave_line(session, queue) end
-if worker then
-  redis.call('PUBLISH', key.orders .. worker, id)
-  redis.call('SREM', key.owned .. worker, session)
-end
-leave_slot(session, slot, now)
-go_on(session, id, now, 'cancelled', held)
 return { 'cancelled' }

@@ -9,11 +9,11 @@
 --        tenant:<tenant> tenants open_turns:<tenant>; channel wake:<id>
 -- ARGV   id worker nonce window window_bytes free: slots of the worker that are free beside this one
 -- RETURN claimed session token attempt attempts_left sequence question options stream created started now
---        readable cut thread origin spent window… | stale | unknown
+--        readable cut thread origin spent busy window… | stale | unknown
 local turn, owned, now = key.turn .. id, key.owned .. worker, clock()
-local session, queue, state, attempts, forgiven, dispatches, began, last, stream, question, options, created, thread, spent =
+local session, queue, state, attempts, forgiven, dispatches, began, last, stream, question, options, created, thread, spent, busy =
   unpack(redis.call('HMGET', turn, 'session', 'queue', 'state', 'attempts', 'forgiven', 'dispatches', 'started', 'sequence', 'stream',
-    'question', 'options', 'created', 'thread', 'spent'))
+    'question', 'options', 'created', 'thread', 'spent', 'busy'))
 if not session then return { 'unknown' } end
 local session_key, history = key.session .. session, key.history .. session
 local head, phase, sent, owner, since = unpack(redis.call('HMGET', session_key, 'head', 'phase', 'sent', 'owner', 'since'))
@@ -55,6 +55,6 @@ end
 
 local reply = { 'claimed', session, attempt .. ':' .. nonce, attempt, rule.max_attempts - attempt + forgiven, sequence,
   question, options, stream, created, started, now, messages.err and 0 or 1, cut and 1 or 0, thread or id,
-  thread and redis.call('HGET', key.turn .. thread, 'options') or '', spent or '' }
+  thread and redis.call('HGET', key.turn .. thread, 'options') or '', spent or '', busy or '' }
 for _, element in ipairs(messages) do reply[#reply + 1] = element end
 return reply

@@ -1,28 +1,27 @@
 -- Accept a turn that follows another one: in the same session as long as nothing else follows there, else in a new one,
 -- `branch`, with a window of the history up to that other turn, and its open calls answered or closed. Idempotent by its id.
--- WORK   12,000 steps: a mailbox is read, or a branch takes 100 messages along
--- KEYS   turn:<id>… turns:<session> session:<session> mailbox:<session> message_store:<session> conversation:<session>
---        due stats open held answered:<session> failed events:<id> celery-task-meta-<id> webhook:<id> undelivered
---        steps:<thread> <queue> ready:<line>… rotation:<queue> batch_slots parked:<queue> slots:<tenant>
---        tenant:<tenant> tenants open_turns:<tenant> rate:<key>; channel wake:<id>
--- ARGV   id previous branch queue question options stream reply fingerprint weight quotas answered when_held: the last two as `submit_held` has them
+-- WORK   24,000 steps: a mailbox is read twice, or a branch takes 100 messages along
+-- KEYS   turn:<id>… turns:<session> session:<session> mailbox:<session> message_store:<session> conversation:<session> due stats open held
+--        answered:<session> failed events:<id> celery-task-meta-<id> webhook:<id> webhooks undelivered steps:<thread> <queue> ready:<line>…
+--        rotation:<queue> batch_slots parked:<queue> slots:<tenant> tenant:<tenant> tenants open_turns:<tenant> rate:<key> owned:<worker>; channels wake:<id> orders:<worker>
+-- ARGV   id previous branch queue question options stream reply fingerprint weight quotas answered when_held when_busy: the last three as `submit_held` has them
 -- RETURN accepted place session | again state place session | same turn state session | conflict | unknown | unended
---        | full_session | full_history | full | over_quota name limit wait | held | unfit reason call
+--        | full_session | full_history | full | over_quota name limit wait | held | busy | unfit reason call
 local now = clock()
-
-local seen, state, stands_in, its_queue = unpack(redis.call('HMGET', key.turn .. id, 'fingerprint', 'state', 'session', 'queue'))
+local seen, state, stands_in, its_queue, left = unpack(redis.call('HMGET', key.turn .. id, 'fingerprint', 'state', 'session', 'queue', 'stops'))
 if seen and stands_in and is_erased(id, stands_in, state) then
   remove_turns({ id })
 elseif seen then
   if seen ~= fingerprint then return { 'conflict' } end
+  if left then stop_head(id, stands_in, now, left) end
   return { 'again', state, find_place(id, stands_in, state, its_queue, now), stands_in }
 end
-local session, finished, length, its_state, its_calls, closing = unpack(redis.call('HMGET', key.turn .. previous,
-  'session', 'finished', 'history_length', 'state', 'calls', 'closing'))
+local session, finished, length, its_state, its_calls, closing = unpack(redis.call('HMGET', key.turn .. previous, 'session', 'finished', 'history_length', 'state', 'calls', 'closing'))
 local ended = tonumber(finished)
 if not session or is_erased(previous, session, its_state) then return { 'unknown' } end
 
 local last = redis.call('LINDEX', key.mailbox .. session, -1) or redis.call('HGET', key.session .. session, 'head')
+if last == id then last = previous end
 if last and last ~= previous and not ended then return { 'unended' } end
 local calls, held, thread = open_calls(session, id)
 if held ~= previous then calls, held = false, nil end
@@ -53,8 +52,9 @@ if elsewhere or answered == '' and (added > closed_since(history, added, closing
   end
 elseif answered == '' then
   if history_full(session, 1) then return { 'full_history' } end
+  if not calls and when_busy == 'reject' and is_busy(session, id) then return { 'busy' } end
   if calls and when_held == 'close' then make_room(session, now) end
   held = nil
 end
 if held then redis.call('SET', key.answered .. session, fingerprint .. ' ' .. id, 'PX', rule.result_ttl) end
-return { 'accepted', create_turn(id, session, queue, question, options, stream, reply, fingerprint, weight, now, held, thread), session }
+return { 'accepted', accept_turn(id, session, queue, question, options, stream, reply, fingerprint, weight, now, held, thread, when_busy), session }

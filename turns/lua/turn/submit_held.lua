@@ -1,21 +1,24 @@
--- Accept a turn in a session that may be held; idempotent by its id, as `submit`. One that answers the open calls goes before all that
--- wait; the same answers under another id are the same turn. One that will not wait for their answers is refused, or closes the calls.
--- WORK   12,000 steps: a mailbox is read
+-- Accept a turn that does not wait for whatever its session is at; idempotent by its id, as `submit`. One that answers the open calls
+-- goes before all that wait; the same answers under another id are the same turn. One that will not wait for their answers, or for
+-- the turn at the head, is refused, closes the calls, or stops that turn.
+-- WORK   24,000 steps: a mailbox is read twice
 -- KEYS   turn:<id>… turns:<session> session:<session> mailbox:<session> due stats open held answered:<session> failed
---        events:<id> message_store:<session> conversation:<session> celery-task-meta-<id> webhook:<id> undelivered
---        steps:<thread> <queue> ready:<line>… rotation:<queue> batch_slots parked:<queue> slots:<tenant>
---        tenant:<tenant> tenants open_turns:<tenant> rate:<key>; channel wake:<id>
--- ARGV   id session queue question options stream reply fingerprint weight quotas answered when_held: `answered` is JSON, [call, whether its
---        answer is a decision (1 or 0)]…; `when_held` (queue, reject, close) is for a turn that answers nothing
+--        events:<id> message_store:<session> conversation:<session> celery-task-meta-<id> webhook:<id> webhooks
+--        undelivered steps:<thread> <queue> ready:<line>… rotation:<queue> batch_slots parked:<queue> slots:<tenant>
+--        tenant:<tenant> tenants open_turns:<tenant> rate:<key> owned:<worker>; channels wake:<id> orders:<worker>
+-- ARGV   id session queue question options stream reply fingerprint weight quotas answered when_held when_busy: `answered` is JSON,
+--        [call, whether its answer is a decision (1 or 0)]…; `when_held` (queue, reject, close), while calls are open, and `when_busy`
+--        (queue, reject, interrupt, rollback), while a turn runs, are for a turn that answers nothing
 -- RETURN accepted place | again state place | same turn state | conflict | full_session | full_history | full
---        | over_quota name limit wait | held | unfit reason call
+--        | over_quota name limit wait | held | busy | unfit reason call
 local now = clock()
 
-local seen, state, holder, its_queue = unpack(redis.call('HMGET', key.turn .. id, 'fingerprint', 'state', 'session', 'queue'))
+local seen, state, holder, its_queue, left = unpack(redis.call('HMGET', key.turn .. id, 'fingerprint', 'state', 'session', 'queue', 'stops'))
 if seen and holder and is_erased(id, holder, state) then
   remove_turns({ id })
 elseif seen then
   if seen ~= fingerprint then return { 'conflict' } end
+  if left then stop_head(id, session, now, left) end
   return { 'again', state, find_place(id, session, state, its_queue, now) }
 end
 local calls, held, thread = open_calls(session, id)
@@ -26,6 +29,7 @@ if answered ~= '' then
   if fault then return { 'unfit', fault, call } end
 else
   if calls and when_held == 'reject' then return { 'held' } end
+  if not calls and when_busy == 'reject' and is_busy(session, id) then return { 'busy' } end
   if redis.call('LLEN', key.mailbox .. session) >= rule.max_waiting_per_session then return { 'full_session' } end
   if history_full(session, 1) then return { 'full_history' } end
 end
@@ -40,4 +44,4 @@ else
   if calls and when_held == 'close' then make_room(session, now) end
   held = nil
 end
-return { 'accepted', create_turn(id, session, queue, question, options, stream, reply, fingerprint, weight, now, held, thread) }
+return { 'accepted', accept_turn(id, session, queue, question, options, stream, reply, fingerprint, weight, now, held, thread, when_busy) }

@@ -1,7 +1,7 @@
 """The events of a graph's run: text and reasoning as models write them, and steps as they begin and end."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -66,6 +66,11 @@ class RunEvents:
         self._void.add(id)
         taken = [self._sent.pop((id, thinks), None) for thinks in (True, False)]
         self._stale = self._stale or any(taken)
+
+    def begun(self, known: Collection[str]) -> str:
+        """Return the text of messages that models have begun, and no step has kept."""
+        sent = self._sent.items()
+        return "".join(delta.text for (id, thinks), delta in sent if not thinks and id not in known)
 
     def settle(self) -> None:
         """Let readers start over where something that was sent has been taken back."""

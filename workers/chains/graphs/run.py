@@ -14,6 +14,7 @@ from turnstile.memory.step_errors import LaneClosed, StepError, StepsUnreadable
 from turnstile.memory.step_lane import StepLane
 from turnstile.turns.asyncio_tasks import end_all
 from turnstile.turns.output import Output, said
+from turnstile.turns.policies import INTERRUPTED
 from turnstile.turns.text import dumps
 from turnstile.turns.turn import Claim
 from turnstile.workers.attempt.insist import insist
@@ -22,7 +23,7 @@ from turnstile.workers.chains.graphs.guard import Guard, LimitReached
 from turnstile.workers.chains.graphs.idempotency import THREAD
 from turnstile.workers.chains.graphs.interrupts import items_of_interrupts, resumptions
 from turnstile.workers.chains.graphs.plan import MESSAGES, STRUCTURED, Plan
-from turnstile.workers.chains.graphs.transcript import Additions, items_of, named, question_of, usage_of
+from turnstile.workers.chains.graphs.transcript import Additions, items_of, named, question_of, results_of, usage_of
 from turnstile.workers.chains.run import (
     Asked,
     ChainOutput,
@@ -54,6 +55,7 @@ class GraphRun:
         self._added = Additions()
         self._events = RunEvents(turn.on_event)
         self._interrupts: tuple[Interrupt, ...] = ()
+        self._results: list[ToolMessage] = []
         self._structured: Any = None
         self._saved: StepSaver | None = None
 
@@ -85,6 +87,18 @@ class GraphRun:
     def untouched(self) -> bool:
         """True while no node has ended, in any attempt; a middleware's hooks count for nothing."""
         return bool(self._saved and not self._saved.resumed and not self._events.advanced)
+
+    def so_far(self) -> ChainOutput | None:
+        """Return what the graph has added, the results of a step that has not ended, and what a model has begun to say."""
+        if not self._added.state:
+            return None
+        new = [*self._added.new(self._known), *self._results]
+        begun = self._events.begun({str(message.id) for message in self._added.state})
+        new += [AIMessage(begun)] if begun else []
+        message = next((m for m in reversed(new) if isinstance(m, AIMessage)), AIMessage(""))
+        output = items_of(new, self._added.state, interrupted=True) or said("")
+        transcript = [*self._question(), *new]
+        return ChainOutput(message, output, usage_of(new), None, finish_reason=INTERRUPTED, transcript=transcript)
 
     async def forget(self) -> None:
         """Forget the steps, so that another run begins anew. Raises TurnLost."""
@@ -215,9 +229,11 @@ class GraphRun:
             self._events.send_step(data)
         elif mode == "updates":
             self._interrupts += tuple(data.get("__interrupt__", ()))
+            self._results += results_of(data)
         elif mode == "values" and isinstance(data, dict):
             first = not self._added.state
             self._added.note(data.get(MESSAGES, ()))
+            self._results = []
             self._structured = data.get(STRUCTURED)
             if first:
                 self._events.send_again(self._added.new(self._known))

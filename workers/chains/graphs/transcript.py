@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
@@ -12,6 +12,7 @@ from turnstile.memory.calls import calls_of
 from turnstile.memory.element import REFUSAL, TYPES, call_item, reasoning_text
 from turnstile.turns.output import Item, Output, reasoned, refused, said
 from turnstile.turns.text import dumps, whole
+from turnstile.workers.chains.graphs.plan import MESSAGES
 
 _SOURCE = "lc_source"
 
@@ -56,6 +57,12 @@ class Additions:
         found = list(self._seen.values()) if summed_up else self.state
         given = set(known)
         return [message for message in found if message.id not in given and not is_summary(message)]
+
+
+def results_of(updates: Mapping[str, Any]) -> list[ToolMessage]:
+    """Return the results of tools among what the nodes of a step have written."""
+    written = [update.get(MESSAGES) for update in updates.values() if isinstance(update, Mapping)]
+    return [message for found in written if isinstance(found, list) for message in found if isinstance(message, ToolMessage)]
 
 
 def is_summary(message: BaseMessage) -> bool:

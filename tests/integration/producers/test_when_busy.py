@@ -1,0 +1,96 @@
+"""Questions in a session that is busy, through clients, commands and real workers."""
+
+import json
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.conftest import Stack
+from tests.integration.producers.conftest import Run
+from tests.support.processes import Worker
+from tests.support.wait import PATIENCE_SECONDS
+from turnstile.producers.client import AsyncChatClient, ChatClient, Turn
+from turnstile.turns.errors import SessionBusy, TurnCancelled
+from turnstile.turns.states import State
+
+SLOW = f"[[tokens_per_second=4]] {'slowly ' * 200}the end"
+
+
+async def test_a_busy_session_refuses_who_will_not_wait(stack: Stack) -> None:
+    chat = ChatClient(url=stack.redis_url)
+    first = chat.ask("refusing", "[[latency=1]] hello")
+    with pytest.raises(SessionBusy):
+        chat.ask("refusing", "Now!", when_busy="reject")
+    async with AsyncChatClient(url=stack.redis_url) as other:
+        with pytest.raises(SessionBusy):
+            await other.ask("refusing", "Now!", when_busy="reject")
+    assert first.result(timeout=PATIENCE_SECONDS)
+    assert chat.ask("refusing", "Now!", when_busy="reject").result(timeout=PATIENCE_SECONDS)
+    assert [message.content for message in chat.history("refusing") if message.role == "user"] == [
+        "[[latency=1]] hello",
+        "Now!",
+    ]
+
+
+def test_the_command_line_tells_that_a_session_is_busy(run: Run, asked: ChatClient) -> None:
+    asked.ask("foo", "hello")
+    result = run("ask", "foo", "Now!", "--when-busy", "reject", "--no-wait")
+    assert result.exit_code != 0
+    assert "busy with another turn" in result.output
+    assert json.loads(run("ask", "foo", "Then!", "--when-busy", "queue", "--no-wait", "--json").output)["place"] == 1
+
+
+def _begun(chat: ChatClient, session: str) -> tuple[Turn, Iterator[str]]:
+    turn = chat.ask(session, SLOW)
+    pieces = turn.stream(timeout=PATIENCE_SECONDS)
+    assert next(pieces)
+    return turn, pieces
+
+
+def test_an_interrupted_turn_keeps_what_it_has_said(stack: Stack) -> None:
+    chat = ChatClient(url=stack.redis_url)
+    turn, pieces = _begun(chat, "interrupted")
+    chat.ask("interrupted", "hello").cancel()
+    last = chat.ask("interrupted", "And now?", when_busy="interrupt")
+    rest = "".join(pieces)
+    record = turn.status()
+    assert (record.state, record.code) == (State.INCOMPLETE, "interrupted")
+    assert record.text.endswith(rest)
+    assert "the end" not in record.text
+    assert last.result(timeout=PATIENCE_SECONDS) == "You said: And now?"
+    told = [(message.role, message.content) for message in chat.history("interrupted")]
+    assert told == [
+        ("user", SLOW),
+        ("assistant", record.text),
+        ("user", "And now?"),
+        ("assistant", "You said: And now?"),
+    ]
+
+
+async def test_a_turn_that_is_rolled_back_leaves_nothing(stack: Stack) -> None:
+    chat = ChatClient(url=stack.redis_url)
+    turn, pieces = _begun(chat, "rolled-back")
+    async with AsyncChatClient(url=stack.redis_url) as other:
+        last = await other.ask("rolled-back", "And now?", when_busy="rollback")
+        assert await last.result(timeout=PATIENCE_SECONDS) == "You said: And now?"
+    with pytest.raises(TurnCancelled):
+        list(pieces)
+    assert turn.status().state is State.CANCELLED
+    assert [message.content for message in chat.history("rolled-back")] == ["And now?", "You said: And now?"]
+
+
+def test_a_worker_that_dies_after_the_interrupt_does_not_bring_the_turn_back(redis_url: str, tmp_path: Path) -> None:
+    chat = ChatClient(url=redis_url)
+    with Worker(redis_url, tmp_path) as first:
+        turn, _ = _begun(chat, "foo")
+        first.signal(signal.SIGSTOP)
+        last = chat.ask("foo", "And now?", when_busy="interrupt")
+        first.kill()
+    with Worker(redis_url, tmp_path):
+        assert last.result(timeout=PATIENCE_SECONDS) == "You said: And now?"
+    record = turn.status()
+    assert (record.state, record.code, record.attempts) == (State.INCOMPLETE, "interrupted", 2)
+    assert record.text
+    assert [message.content for message in chat.history("foo")] == [SLOW, record.text, "And now?", "You said: And now?"]

@@ -1,0 +1,13 @@
+-- cancel_head(id, session, now, queue, fields). Cancel the turn at the head of its session: it is fenced, its worker is told, and the
+-- session moves on. The calls that it was to answer are closed.
+local function cancel_head(id, session, now, queue, fields)
+  local worker, held, phase, slot = unpack(redis.call('HMGET', key.session .. session, 'worker', 'held', 'phase', 'slot'))
+  end_turn(id, session, now, 'cancelled', fields, {})
+  if phase == 'ready' then leave_line(session, queue) end
+  if worker then
+    redis.call('PUBLISH', key.orders .. worker, id)
+    redis.call('SREM', key.owned .. worker, session)
+  end
+  leave_slot(session, slot, now)
+  go_on(session, id, now, 'cancelled', held)
+end

@@ -1,0 +1,17 @@
+-- stop_head(id, session, now, stops). Stop the head that turn `id` was accepted to stop, and no other: `rollback` cancels it; with
+-- `interrupt` it is marked, and its worker ends it with what it has said so far, now or when it is claimed.
+local function stop_head(id, session, now, stops)
+  local way, other = stops:match('^(%S+) (%S+)$')
+  local head, phase, worker, slot = unpack(redis.call('HMGET', key.session .. session, 'head', 'phase', 'worker', 'slot'))
+  local state, queue = unpack(redis.call('HMGET', key.turn .. other, 'state', 'queue'))
+  if head == other and state ~= 'queued' and state ~= 'running' then
+    complete_and_release(other, session, now)
+  elseif head == other and way == 'rollback' then
+    cancel_head(other, session, now, queue, {})
+  elseif head == other then
+    redis.call('HSET', key.turn .. other, 'busy', 'interrupt')
+    if phase == 'delayed' then make_ready(session, other, now, queue, true, slot) end
+    if worker then redis.call('PUBLISH', key.orders .. worker, 'interrupt ' .. other) end
+  end
+  redis.call('HDEL', key.turn .. id, 'stops')
+end
