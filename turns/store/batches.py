@@ -26,7 +26,10 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """A batch. Times are in seconds since the epoch, 0 for what has not happened; `facts` is the caller's, as JSON."""
+    """A batch. Times are in seconds since the epoch, 0 for what has not happened; `facts` is the caller's, as JSON.
+
+    `left`: its last owner was at work then at least.
+    """
 
     id: str
     tenant: str
@@ -40,6 +43,7 @@ class Batch:
     failed: int
     place: Place
     started: float = 0
+    left: float = 0
     cancelling: float = 0
     ended: float = 0
     fault: str = ""
@@ -69,6 +73,7 @@ class Batch:
             failed=number("failed"),
             place=Place(number("line"), number("piece"), number("offset")),
             started=number("in_progress") / 1000,
+            left=float(found.get("left", 0)) / 1000,
             cancelling=number("cancelling") / 1000,
             ended=number("ended") / 1000,
             fault=found.get("fault", ""),

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse, Response
 
+from turnstile.producers.gateway.batches.retries import retried
 from turnstile.producers.gateway.batches.schemas import WINDOW_SECONDS, BatchCreation, BatchList, BatchObject, shown
 from turnstile.producers.gateway.dependencies import CurrentBackend, IdempotencyKey
 from turnstile.producers.gateway.edge.body import BodyRoute
@@ -44,7 +45,8 @@ async def create(
     id = f"batch_{caller.key('batch', key)}"
     asked = dumps(body.model_dump(mode="json"))
     key_facts = {"api_key": caller.api_key, "weight": caller.weight}
-    facts = dumps({"endpoint": body.endpoint, "metadata": body.metadata or {}, **key_facts})
+    retries = retried(await own_batch(body.retry_of, backend, caller), body) if body.retry_of else []
+    facts = dumps({"endpoint": body.endpoint, "metadata": body.metadata or {}, "retries": retries, **key_facts})
     fingerprint = hashlib.sha256(asked.encode()).hexdigest()[:32]
     await backend.store.create_batch(caller.tenant, id, body.input_file_id, facts, fingerprint, WINDOW_SECONDS)
     return JSONResponse(shown(await backend.store.read_batch(id)))

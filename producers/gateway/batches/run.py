@@ -2,6 +2,7 @@
 
 import json
 import logging
+import time
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import aclosing
@@ -20,13 +21,14 @@ from turnstile.producers.gateway.batches.requests import (
     result,
     turn_id,
 )
+from turnstile.producers.gateway.batches.retries import ResultsGone, answered_lines
 from turnstile.producers.gateway.batches.stop import Stopped, StopSign
 from turnstile.producers.gateway.edge.api_errors import INTERNAL, ApiError, invalid, translate
 from turnstile.producers.gateway.edge.body import take_turn, values
 from turnstile.producers.gateway.edge.caller import Caller
 from turnstile.producers.gateway.prompt_store import api_key
 from turnstile.producers.reading.follow import ended
-from turnstile.turns.errors import QueueUnreachable, TurnConflict, TurnstileError, UnknownFile, UnknownTurn
+from turnstile.turns.errors import QueueUnreachable, TurnConflict, TurnstileError, UnknownBatch, UnknownFile, UnknownTurn
 from turnstile.turns.store.batches import COMPLETED, FAILED, Batch, Place, result_file
 
 log = logging.getLogger(__name__)
@@ -39,6 +41,8 @@ _BYTES_A_PLACE = 40_960
 _EMPTY = "The file has no requests."
 _TOO_MANY = f"The file has more than {MOST_LINES:,} lines: split it."
 _GONE = "The file was deleted, or expired, before all of its requests were read."
+_RESULTS_GONE = "Results of the batch to retry were deleted, or have expired: which requests have no answer is not known."
+_FORGOTTEN = "The batch stood still for so long that an answer would have expired: ask this request again if that is safe."
 _FULL = ("storage_full", "Files and results take all the room there is: delete some, and ask this request again.")
 
 
@@ -70,6 +74,8 @@ class BatchRun:
         facts = json.loads(batch.facts)
         self._backend, self._batch, self._token = backend, batch, token
         self._endpoint: str = facts["endpoint"]
+        self._retries: list[str] = facts["retries"]
+        self._recorded: frozenset[int] = frozenset()
         self.sign = StopSign(backend, batch, facts["api_key"])
         self._caller = Caller(batch.tenant, facts["api_key"], facts["weight"], self.sign.quotas)
         self._room = True
@@ -84,6 +90,11 @@ class BatchRun:
         # The batches of a tenant share what one API key may have of the connection.
         api_key.set(f"batches of {self._batch.tenant}")
         store, batch = self._backend.store, self._batch
+        try:
+            self._recorded = await answered_lines(store, self._retries)
+        except (ResultsGone, UnknownBatch):
+            self._owned(await store.end_batch(batch.id, self._token, FAILED, _RESULTS_GONE))
+            return
         total = batch.total
         if not batch.started:
             total, fault = await self._counted()
@@ -107,16 +118,14 @@ class BatchRun:
             return 0, _TOO_MANY
         except UnknownFile:
             return 0, _GONE
-        return total, "" if total else _EMPTY
+        return total - len(self._recorded), "" if total else _EMPTY
 
     async def _lines(self) -> AsyncIterator[Line]:
         """Yield the lines without a result."""
         store, batch = self._backend.store, self._batch
-        recorded: frozenset[int] = frozenset()
-        if batch.started:
-            recorded = recorded.union(
-                *[await store.recorded(result_file(batch.id, outcome)) for outcome in (COMPLETED, FAILED)]
-            )
+        recorded = self._recorded
+        for outcome in (COMPLETED, FAILED) if batch.started else ():
+            recorded |= await store.recorded(result_file(batch.id, outcome))
         async for line in read_lines(store, batch.file, batch.place, self.sign.most_bytes):
             self._unfinished.append(line.number)
             if line.number in recorded:
@@ -145,6 +154,7 @@ class BatchRun:
         ask = asking(self._endpoint, self._batch.id, self._backend, self._caller, request)
         if self._maybe_asked:
             self._maybe_asked -= 1
+            await self._look_for(row)
         else:
             self.sign.check()
             if not self._room:
@@ -155,6 +165,19 @@ class BatchRun:
             if refusal := await accepted(ask, self.sign.pause):
                 raise refusal
         return Asked(row, turn)
+
+    async def _look_for(self, row: Row) -> None:
+        """Look for the turn of a request that may have been asked so long ago that its answer is forgotten.
+
+        Raises:
+            ApiError: it is not there: asked again, it might be answered twice.
+        """
+        if time.time() - self._batch.left < self._backend.settings.result_ttl:
+            return
+        try:
+            await self._backend.store.status(turn_id(self._endpoint, self._batch.id, self._caller, row))
+        except UnknownTurn:
+            raise ApiError(410, _FORGOTTEN, None, "result_expired") from None
 
     def _refused(self, row: Row, error: Exception) -> Done:
         match error:

@@ -17,6 +17,8 @@ class BatchCreation(Part):
     endpoint: Literal["/v1/responses", "/v1/chat/completions"]
     completion_window: Literal["24h"]
     metadata: Metadata | None = None
+    retry_of: str | None = None
+    """Turnstile's own: a batch over the same file, of which the requests without an answer are asked again."""
 
 
 class BatchObject(Answer):

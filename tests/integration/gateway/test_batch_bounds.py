@@ -211,6 +211,51 @@ def test_a_tenant_s_batches_do_not_stop_another_s(redis_url: str, tmp_path: Path
         assert (statuses["in_progress"], statuses["completed"]) == (2, 0)
 
 
+def test_a_retry_asks_what_has_no_answer(sdk: openai.OpenAI, settings: Settings) -> None:
+    file = uploaded(sdk, *[line(f"q{n}", {"input": f"{n}"}) for n in range(4)])
+    asked: Any = {"input_file_id": file, "endpoint": RESPONSES, "completion_window": "24h"}
+    first = sdk.batches.create(**asked)
+    with pytest.raises(openai.BadRequestError, match="has not ended"):
+        sdk.batches.create(**asked, extra_body={"retry_of": first.id})
+    worker = StepWorker(settings)
+    for _ in range(4):
+        claim = worker.take("batch")
+        worker.fail(claim) if claim.question == "2" else worker.answer(claim, "at once")
+    done = ended(sdk, first.id)
+    again = sdk.batches.create(**asked, extra_body={"retry_of": first.id})
+    worker.answer(worker.take("batch"), "later")
+    retried = ended(sdk, again.id)
+    assert [(one["custom_id"], text_of(one)) for one in results(sdk, retried.output_file_id)] == [("q2", "later")]
+    assert retried.request_counts
+    assert (retried.status, retried.request_counts.total) == ("completed", 1)
+    with pytest.raises(openai.BadRequestError, match="another file"):
+        sdk.batches.create(**{**asked, "input_file_id": uploaded(sdk, "x")}, extra_body={"retry_of": first.id})
+    sdk.files.delete(str(done.output_file_id))
+    lost = ended(sdk, sdk.batches.create(**asked, extra_body={"retry_of": first.id}).id)
+    assert lost.status == "failed"
+    assert TurnStore(settings).stats()["accepted"] == 5
+
+
+def test_what_may_have_been_answered_is_not_asked_again(redis_url: str, tmp_path: Path, settings: Settings) -> None:
+    """All gateways were away for so long that the answers have expired."""
+    store = TurnStore(settings)
+    with Gateway(redis_url, tmp_path) as gateway, gateway.sdk() as sdk:
+        batch = begun(sdk, *[line(f"q{n}", {"input": "hi"}) for n in range(2)])
+        wait_until(lambda: store.stats().get("accepted") == 2, "both are asked")
+        gateway.kill()
+        worker = StepWorker(settings)
+        for _ in range(2):
+            claim = worker.take("batch")
+            worker.answer(claim, "an answer")
+            store.client.delete(store.keys.turn(claim.id))
+        store.client.zadd(store.keys.batches_due, {f"/{batch.id}": 1})
+        gateway.start()
+        done = ended(sdk, batch.id)
+        codes = [one["response"]["body"]["error"]["code"] for one in results(sdk, done.error_file_id)]
+        assert codes == ["result_expired"] * 2
+        assert store.stats()["accepted"] == 2
+
+
 def test_a_gateway_that_stops_lets_its_batches_go_at_once(redis_url: str, tmp_path: Path) -> None:
     with Gateway(redis_url, tmp_path) as first, first.sdk() as sdk:
         batch = begun(sdk, line("q", {"input": "hi"}))

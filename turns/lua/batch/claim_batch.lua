@@ -5,13 +5,15 @@
 -- ARGV   token
 -- RETURN batch | none
 local now = clock()
-for _, member in ipairs(redis.call('ZRANGEBYSCORE', key.batches_due, '-inf', now, 'LIMIT', 0, 10)) do
+local due = redis.call('ZRANGEBYSCORE', key.batches_due, '-inf', now, 'WITHSCORES', 'LIMIT', 0, 10)
+for i = 1, #due, 2 do
+  local member, since = due[i], due[i + 1]
   local tenant, batch = member:match('^(.*)/(.*)$')
   local record = key.batch .. (batch or '')
   local state, ended = unpack(redis.call('HMGET', record, 'state', 'ended'))
   if state and not ended then
     redis.call('ZADD', key.batches_due, now + rule.batch_lease, member)
-    redis.call('HSET', record, 'owner', token)
+    redis.call('HSET', record, 'owner', token, 'left', since - rule.batch_lease)
     redis.call('PEXPIRE', record, rule.file_ttl)
     redis.call('PEXPIRE', key.unfinished .. tenant, rule.file_ttl)
     return { 'batch', batch }
