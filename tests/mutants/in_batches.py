@@ -92,8 +92,8 @@ BATCHES = (
     _in_batch(
         "a cancelled batch waits its turn",
         "a batch is `cancelling` for hours, until the tenant's others have ended",
-        "redis.call('ZADD', key.batches_due, 'NX', now, tenant .. '/' .. batch)\n",
-        "",
+        "if owner then",
+        "if true then",
         script="batch/cancel_batch",
     ),
     in_cut(

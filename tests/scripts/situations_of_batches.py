@@ -103,6 +103,13 @@ def _under_way(scene: Scene) -> Callable[[], Any]:
     return lambda: hooks(scene).cancel_batch("", "batch")
 
 
+@situation("cancel_batch")
+def _that_waits(scene: Scene) -> Callable[[], Any]:
+    _uploaded(scene)
+    _begin(scene)
+    return lambda: hooks(scene).cancel_batch("", "batch")
+
+
 @situation("end_batch")
 def _with_results(scene: Scene) -> Callable[[], Any]:
     _owned(scene)

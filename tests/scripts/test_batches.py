@@ -257,15 +257,18 @@ def test_a_batch_that_is_released_stands_behind_those_that_wait(redis_url: str, 
     assert [store.claim_batch("t") for _ in range(4)] == ["of-b", "of-c", "of-a", None]
 
 
-def test_a_batch_that_waits_for_its_tenant_s_others_is_ended_at_once_when_it_is_cancelled(redis_url: str) -> None:
+def test_a_batch_that_nobody_has_worked_on_ends_at_once_when_it_is_cancelled(redis_url: str) -> None:
     store = TurnStore(Settings(redis_url=redis_url))
     _uploaded(store)
     for number in range(BATCHES_AT_WORK + 1):
         _begin(store, f"b{number}")
         store.claim_batch("t")
     last = f"b{BATCHES_AT_WORK}"
-    store.cancel_batch("", last)
-    assert store.claim_batch("t") == last
+    assert store.cancel_batch("", last)
+    assert store.read_batch(last).state == "cancelled"
+    assert not store.cancel_batch("", last)
+    store.end_batch("b0", "t", COMPLETED, "")
+    assert store.claim_batch("t") is None
 
 
 def test_a_batch_that_was_cut_while_it_ended_lets_the_next_one_come(redis_url: str, client: Any) -> None:

@@ -204,7 +204,9 @@ _CREATED = OneOf(
     too_many=raising(_too_many),
     full=raising(lambda _: no_room()),
 )
-_CANCELLED = OneOf("cancel_batch", cancelling=always(True), ended=always(False), unknown=raising(unknown_batch))
+_CANCELLED = OneOf(
+    "cancel_batch", cancelling=always(True), cancelled=always(True), ended=always(False), unknown=raising(unknown_batch)
+)
 _CLAIMED = OneOf[str | None]("claim_batch", batch=lambda id: as_text(id), none=always(None))
 _RENEWED = OneOf[Hold | None](
     "renew_batch", held=lambda state, waiting: Hold(as_text(state), bool(int(waiting))), lost=always(None)

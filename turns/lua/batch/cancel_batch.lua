@@ -1,14 +1,21 @@
--- Ask the owner of a batch to cancel what is left of it; one that nobody works on yet is taken at once.
+-- Ask the owner of a batch to cancel what is left of it; one that nobody has worked on yet ends at once.
 -- FLAGS  allow-oom
--- WORK   40 steps
--- KEYS   batch:<batch> batches_due
+-- WORK   60 steps
+-- KEYS   batch:<batch> batches_due unfinished:<tenant>
 -- ARGV   batch tenant
--- RETURN cancelling | ended | unknown
+-- RETURN cancelling | cancelled | ended | unknown
 local record, now = key.batch .. batch, clock()
-local owner, ended = unpack(redis.call('HMGET', record, 'tenant', 'ended'))
-if owner ~= tenant then return { 'unknown' } end
-if ended then return { 'ended' } end
-redis.call('ZADD', key.batches_due, 'NX', now, tenant .. '/' .. batch)
+local of, ended, owner = unpack(redis.call('HMGET', record, 'tenant', 'ended', 'owner'))
+if of ~= tenant then return { 'unknown' } end
+if ended then
+  leave_work(tenant, batch, now)
+  return { 'ended' }
+end
 redis.call('HSETNX', record, 'cancelling', now)
-redis.call('HSET', record, 'state', 'cancelling')
-return { 'cancelling' }
+if owner then
+  redis.call('HSET', record, 'state', 'cancelling')
+  return { 'cancelling' }
+end
+redis.call('HSET', record, 'state', 'cancelled', 'ended', now)
+leave_work(tenant, batch, now)
+return { 'cancelled' }
