@@ -52,6 +52,11 @@ async function ask(page, text) {
   await page.keyboard.press("Enter");
 }
 
+async function askAgent(page, name, text) {
+  await page.getByLabel("Model").selectOption(name);
+  await ask(page, text);
+}
+
 const answers = (page) => page.locator(".message.answer");
 const bodies = (page) => page.locator(".message .body").allTextContents();
 const settled = (page, count) =>
@@ -147,7 +152,7 @@ for (const [name, options] of [["docs", {}], ["docs-dark", { colorScheme: "dark"
     await page.locator('#calls[aria-busy="false"]').waitFor();
     const create = page.locator("details", { hasText: "POST/v1/responses " });
     await create.locator("summary").first().click();
-    await create.getByText("previous_response_id").waitFor();
+    await create.getByText("previous_response_id").first().waitFor();
     await picture(page, name);
     await page.getByRole("link", { name: "ResponseObject" }).first().click();
     await page.locator("#ResponseObject").getByText("incomplete_details").waitFor();
@@ -229,6 +234,108 @@ test("conversations are kept apart, listed, and deleted", async () => {
   assert.equal(await page.locator(".message").count(), 0);
 });
 
+test("conversations are renamed, and found by their name and by what was said", async () => {
+  const page = await visit();
+  await ask(page, "About apples");
+  await settled(page, 1);
+  page.once("dialog", (dialog) => dialog.accept("Fruit of all kinds"));
+  await page.getByLabel("More").click();
+  await page.getByRole("button", { name: "Rename" }).click();
+  await page.getByRole("heading", { name: "Fruit of all kinds" }).waitFor();
+  await page.getByRole("button", { name: "New conversation" }).click();
+  await ask(page, "Bicycles are not eaten");
+  await settled(page, 1);
+  await page.reload();
+  const list = page.getByRole("navigation").getByRole("listitem");
+  const names = async () => (await list.locator(".open").allTextContents()).join();
+  const search = page.getByLabel("Search conversations");
+  await until(async () => (await names()) === "Bicycles are not eaten,Fruit of all kinds", "both are listed");
+  await search.fill("fruit");
+  await until(async () => (await names()) === "Fruit of all kinds", "it is found by its name");
+  await search.fill("YOU SAID: ABOUT APP");
+  await until(async () => (await names()) === "Fruit of all kinds", "it is found by its answer");
+  await page.getByText("1 found").waitFor();
+  await picture(page, "search");
+  await search.fill("nothing of it");
+  await page.getByText("0 found").waitFor();
+  await search.fill("");
+  await until(async () => (await list.count()) === 2, "both are listed again");
+});
+
+test("a conversation is exported as Markdown and as JSON", async () => {
+  const page = await visit();
+  await askAgent(page, "asks-first", "call in_a_thread 7 | end");
+  await settled(page, 1);
+  await page.getByLabel("Model").selectOption("");
+  await ask(page, "And now? [[think]]");
+  await settled(page, 2);
+  const exported = async (name) => {
+    await page.getByLabel("More").click();
+    const [file] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name }).click()]);
+    return [file.suggestedFilename(), await readFile(await file.path(), "utf8")];
+  };
+  await page.getByLabel("More").click();
+  await picture(page, "more");
+  await page.keyboard.press("Escape");
+  const [name, text] = await exported("Export as Markdown");
+  assert.equal(name, "call in_a_thread 7  end.md");
+  assert.match(text, /^# call in_a_thread 7 \| end\n\n## You\n\ncall in_a_thread 7 \| end\n\n## Answer\n\n\*\*in_a_thread\*\*\n/);
+  assert.match(text, /```\nthreaded 7\n```\n\nround 1\. \n\ndone: threaded 7\n\n## You\n\nAnd now\? .*\n\n## Answer\n\n> The question/);
+  const items = JSON.parse((await exported("Export as JSON"))[1]).items;
+  assert.deepEqual(items.map((item) => item.type), ["message", "message", "function_call", "function_call_output", "message",
+    "message", "reasoning", "message"]);
+});
+
+test("a picture is attached, made small enough, and shown", async () => {
+  const page = await visit();
+  const chosen = await page.evaluate(async () => {
+    const canvas = document.createElement("canvas");
+    canvas.width = canvas.height = 1800;
+    const pen = canvas.getContext("2d");
+    const noise = pen.createImageData(1800, 1800);
+    for (let n = 0; n < noise.data.length; n += 4) {
+      noise.data.set([n % 251, (n * 7) % 253, Math.random() * 256, 255], n);
+    }
+    pen.putImageData(noise, 0, 0);
+    return canvas.toDataURL("image/png").split(",")[1];
+  });
+  const file = { name: "large.png", mimeType: "image/png", buffer: Buffer.from(chosen, "base64") };
+  assert.ok(file.buffer.length > 2_000_000);
+  await page.locator("#file").setInputFiles(file);
+  const attached = page.getByAltText("The attached picture");
+  await attached.waitFor();
+  await page.getByRole("button", { name: "Remove the picture" }).click();
+  assert.equal(await attached.count(), 0);
+  await page.locator("#file").setInputFiles(file);
+  await attached.waitFor();
+  await picture(page, "attached");
+  await ask(page, "What is this?");
+  await settled(page, 1);
+  assert.equal(await attached.count(), 0);
+  const shown = page.locator(".message.user img");
+  const width = () => shown.evaluate((image) => image.decode().then(() => image.naturalWidth));
+  assert.ok((await shown.getAttribute("src")).length < 1_000_000);
+  assert.ok(await width() >= 400);
+  await page.reload();
+  await shown.waitFor();
+  assert.ok(await width() >= 400);
+  await picture(page, "picture");
+  await page.locator("#file").setInputFiles({ name: "no.png", mimeType: "image/png", buffer: Buffer.from("nothing") });
+  await page.getByText("cannot read this file as a picture").waitFor();
+});
+
+test("a picture is a question, too", async () => {
+  const page = await visit(BASE_URL, PHONE);
+  const dot = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
+  await page.locator("#file").setInputFiles({ name: "dot.png", mimeType: "image/png", buffer: Buffer.from(dot, "base64") });
+  await page.getByAltText("The attached picture").waitFor();
+  await picture(page, "attached-phone");
+  await page.getByRole("button", { name: "Send" }).click();
+  await settled(page, 1);
+  assert.equal(await page.locator(".message.user img").getAttribute("src"), `data:image/png;base64,${dot}`);
+  await page.getByRole("heading", { name: "A picture" }).waitFor();
+});
+
 test("a failure is told", async () => {
   const page = await visit();
   await ask(page, "Fail [[fail=400]]");
@@ -288,11 +395,6 @@ for (const [name, options] of [["markdown", {}], ["markdown-dark", { colorScheme
     await page.reload();
     await body.getByRole("heading", { name: "Turnstiles", level: 3 }).waitFor();
   });
-}
-
-async function askAgent(page, name, text) {
-  await page.getByLabel("Model").selectOption(name);
-  await ask(page, text);
 }
 
 const ledger = async () => (await readFile(path.join(FOLDER, "ledger"), "utf8")).split("\n");

@@ -1,16 +1,18 @@
 // Messages as elements, and an answer that is on its way.
 
 import { Parts, button, make, textOf, told } from "/static/parts.js";
-import { show } from "/static/text.js";
+import { picture, show } from "/static/text.js";
 
 function article(role, ...children) {
   const who = make("span", "hidden", role === "user" ? "You: " : "Answer: ");
   return make("article", `message ${role}`, who, ...children);
 }
 
-/** What somebody asked. */
+/** What somebody asked: a text, or parts of it and pictures. */
 export function question(content) {
-  return article("user", make("div", "body", textOf(content)));
+  const shown = typeof content === "string" ? [] : content.filter((part) => part.type === "input_image");
+  const rest = typeof content === "string" ? content : content.filter((part) => part.type !== "input_image");
+  return article("user", make("div", "body", ...shown.map((part) => picture(part.image_url, "A picture")), textOf(rest)));
 }
 
 /** What was answered, by the items of a conversation. */
@@ -38,7 +40,8 @@ const PIECES = {
 const MOST_PAUSE_MS = 1000;
 
 function outcome(response) {
-  return MEANINGS[response.incomplete_details?.reason ?? response.status] ?? [`Failed: ${response.error?.message ?? response.status}`, true];
+  const failure = [`Failed: ${response.error?.message ?? response.status}`, true];
+  return MEANINGS[response.incomplete_details?.reason ?? response.status] ?? failure;
 }
 
 /** An answer that is on its way: what it says and does, its state, and the button that cancels it. `onCancel` is called for

@@ -69,6 +69,11 @@ export async function items(conversation) {
   }
 }
 
+/** The newest items of a conversation. */
+export async function recent(conversation) {
+  return (await call(`/v1/conversations/${encodeURIComponent(conversation)}/items?limit=100`)).data;
+}
+
 async function* events(answer, watch) {
   const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";

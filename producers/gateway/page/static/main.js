@@ -2,44 +2,52 @@
 
 import { answered, question as asked } from "/static/answer.js";
 import { call, items, unique } from "/static/api.js";
-import { make } from "/static/parts.js";
+import { markdown, save } from "/static/export.js";
+import { button, exchanges, make } from "/static/parts.js";
+import { read } from "/static/pictures.js";
 import { askKey, at, failed, network, show, trouble } from "/static/screen.js";
 import * as sessions from "/static/sessions.js";
 import { Side, menu } from "/static/side.js";
+import { picture } from "/static/text.js";
 import { View } from "/static/view.js";
 
 const MODEL = "turnstile.model";
 const log = at("log");
 let view = null;
+let attached = null;
 const side = new Side(open, () => view.session);
 
 function ask(text) {
-  const question = { key: unique(), text, model: at("model").value || undefined };
+  const question = { key: unique(), text: text || "A picture", model: at("model").value || undefined };
+  if (attached) {
+    const content = [...(text ? [{ type: "input_text", text }] : []), { type: "input_image", image_url: attached }];
+    question.input = [{ type: "message", role: "user", content }];
+  }
+  attach(null);
   sessions.asked(view.session, question);
   view.ask(question);
   log.scrollTop = log.scrollHeight;
   heading();
 }
 
+/** Put a picture, a `data:` URL, beside the question that is written; null for none. */
+function attach(url) {
+  attached = url;
+  at("question").required = !url;
+  at("attached").hidden = !url;
+  const off = button("quiet", "×", () => attach(null));
+  off.setAttribute("aria-label", "Remove the picture");
+  at("attached").replaceChildren(...(url ? [picture(url, "The attached picture"), off] : []));
+}
+
+async function attachFile(file) {
+  if (!file) return;
+  trouble(null);
+  await read(file).then(attach, trouble);
+}
+
 /** Whether an item of the history belongs to a response. */
 const belongs = (item, response) => item.id.replace(/^[a-z]+_/, "").split("_")[0] === response?.replace("resp_", "");
-
-/** The messages of a conversation: all that was answered between two questions is one. */
-function messages(past) {
-  const made = [];
-  let run = [];
-  const close = () => { if (run.length) made.push(answered(run)); run = []; };
-  for (const item of past) {
-    if (item.type === "message" && item.role === "user") {
-      close();
-      made.push(asked(item.content));
-    } else {
-      run.push(item);
-    }
-  }
-  close();
-  return made;
-}
 
 async function open(session) {
   view?.leaving.abort();
@@ -58,7 +66,7 @@ async function open(session) {
     return;
   }
   if (view !== opened) return;
-  show(messages(past));
+  show(exchanges(past).map((one) => (Array.isArray(one) ? answered(one) : asked(one.content))));
   resume(past);
   if (!log.childElementCount) log.append(make("p", "empty", "Ask a question to begin."));
   log.scrollTop = log.scrollHeight;
@@ -79,7 +87,23 @@ function resume(past) {
   if (held && past.length && belongs(past.at(-1), held)) view.resumeHold(held);
 }
 
+async function exportTo(write) {
+  const { id, title } = sessions.find(view.session);
+  try {
+    write(title, await items(id));
+  } catch (error) {
+    await failed(error, () => exportTo(write));
+  }
+}
+
+function rename() {
+  const name = prompt("Name of the conversation", sessions.find(view.session).title);
+  if (name !== null) sessions.rename(view.session, name);
+  heading();
+}
+
 function heading() {
+  at("more").hidden = !sessions.find(view.session);
   at("title").textContent = sessions.find(view.session)?.title ?? "New conversation";
   side.draw();
 }
@@ -87,7 +111,7 @@ function heading() {
 /** Offer the deployment's models, where it has more than one. */
 async function offerModels() {
   const names = (await call("/v1/models").catch(() => ({ data: [] }))).data.map((model) => model.id);
-  at("model").replaceChildren(...names.slice(0, 1).map((name) => new Option(name, "")), ...names.slice(1).map((name) => new Option(name, name)));
+  at("model").replaceChildren(...names.map((name, n) => new Option(name, n ? name : "")));
   at("model").hidden = names.length < 2;
   at("model").value = names.indexOf(localStorage.getItem(MODEL)) > 0 ? localStorage.getItem(MODEL) : "";
 }
@@ -101,11 +125,11 @@ function fit() {
 at("ask").addEventListener("submit", (event) => {
   event.preventDefault();
   const text = at("question").value;
-  if (!text.trim()) return;
+  if (!text.trim() && !attached) return;
   at("question").value = "";
   fit();
   trouble(null);
-  ask(text);
+  ask(text.trim() ? text : "");
 });
 at("question").addEventListener("input", fit);
 at("question").addEventListener("keydown", (event) => {
@@ -113,13 +137,28 @@ at("question").addEventListener("keydown", (event) => {
   event.preventDefault();
   at("ask").requestSubmit();
 });
+at("question").addEventListener("paste", ({ clipboardData }) =>
+  attachFile([...clipboardData.files].find((file) => file.type.startsWith("image/"))));
+at("attach").addEventListener("click", () => at("file").click());
+at("file").addEventListener("change", () => { attachFile(at("file").files[0]); at("file").value = ""; });
+at("rename").addEventListener("click", rename);
+at("export-markdown").addEventListener("click", () =>
+  exportTo((title, past) => save(title, "md", "text/markdown", markdown(title, exchanges(past)))));
+at("export-json").addEventListener("click", () =>
+  exportTo((title, past) => save(title, "json", "application/json", JSON.stringify({ title, items: past }, null, 2))));
+document.addEventListener("click", (event) => { if (!event.target.closest("#more > summary")) at("more").open = false; });
 at("new").addEventListener("click", () => { menu(false); open(sessions.fresh()); at("question").focus(); });
 at("menu").addEventListener("click", () => menu(!at("side").classList.contains("open")));
 at("shade").addEventListener("click", () => menu(false));
 at("model").addEventListener("change", () => localStorage.setItem(MODEL, at("model").value));
-at("change-key").addEventListener("click", () => askKey("Another API key may see other conversations.").then(() => open(view.session)));
+at("change-key").addEventListener("click", () =>
+  askKey("Another API key may see other conversations.").then(() => open(view.session)));
 at("key-dialog").addEventListener("close", offerModels);
-document.addEventListener("keydown", (event) => { if (event.key === "Escape") menu(false); });
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape") return;
+  menu(false);
+  at("more").open = false;
+});
 window.addEventListener("storage", () => side.draw());
 window.addEventListener("online", () => network(""));
 

@@ -25,7 +25,8 @@ export class OpenCalls {
     const made = choices.map(([word, done, given], n) =>
       button(n ? "quiet" : "", word, (event) => this.answer(call, given(), done, event.target)));
     const title = asks ? ["May ", make("strong", "", call.name), " run?"] : ["Needs an answer: ", make("strong", "", call.name)];
-    return make("div", "card", make("p", "", ...title), code(pretty(call.arguments), "Arguments"), field, make("div", "row", ...made));
+    const shown = [make("p", "", ...title), code(pretty(call.arguments), "Arguments"), field, make("div", "row", ...made)];
+    return make("div", "card", ...shown);
   }
 
   answer(call, given, done, chosen) {

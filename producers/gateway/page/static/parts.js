@@ -64,6 +64,17 @@ export class Parts {
   }
 }
 
+/** A conversation's items, sorted: each question, and a list of all that was answered to it. */
+export function exchanges(items) {
+  const found = [];
+  for (const item of items) {
+    if (item.type === "message" && item.role === "user") found.push(item);
+    else if (Array.isArray(found.at(-1))) found.at(-1).push(item);
+    else found.push([item]);
+  }
+  return found;
+}
+
 /** What the items of one answer tell, whether a response has them or a conversation. */
 export function told(items) {
   const of = (kind) => items.filter((item) => item.type === kind);

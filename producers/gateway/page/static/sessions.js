@@ -4,6 +4,7 @@ import { unique } from "/static/api.js";
 
 const STORE = "turnstile.sessions";
 const TITLE_LENGTH = 60;
+const LONGEST_TITLE = 200;
 
 function read() {
   try {
@@ -14,12 +15,21 @@ function read() {
   }
 }
 
+// A browser's store may be full: what was asked is then sent, but not remembered.
+function write(all) {
+  try {
+    localStorage.setItem(STORE, JSON.stringify(all));
+  } catch (error) {
+    console.warn(error);
+  }
+}
+
 // Other tabs write here too: each change starts from what is stored.
 function change(id, edit) {
   const all = read();
   const found = all.find((session) => session.id === id);
   if (found) edit(found);
-  localStorage.setItem(STORE, JSON.stringify(all));
+  write(all);
 }
 
 export const list = read;
@@ -30,7 +40,7 @@ export const fresh = () => `conv_${unique()}`;
 export function asked(id, question) {
   if (!find(id)) {
     const title = question.text.trim().replace(/\s+/g, " ").slice(0, TITLE_LENGTH);
-    localStorage.setItem(STORE, JSON.stringify([{ id, title, open: [] }, ...read()]));
+    write([{ id, title, open: [] }, ...read()]);
   }
   change(id, (session) => session.open.push(question));
 }
@@ -40,9 +50,12 @@ export const named = (id, key, response) =>
 
 export const ended = (id, key) => change(id, (session) => { session.open = session.open.filter((q) => q.key !== key); });
 
+export const rename = (id, title) =>
+  change(id, (session) => { session.title = title.trim().slice(0, LONGEST_TITLE) || session.title; });
+
 /** Note the response whose calls the conversation waits for, or that it waits for none. */
 export const held = (id, response) => change(id, (session) => { session.held = response; });
 
 export function forget(id) {
-  localStorage.setItem(STORE, JSON.stringify(read().filter((session) => session.id !== id)));
+  write(read().filter((session) => session.id !== id));
 }

@@ -3,6 +3,7 @@
 import { call } from "/static/api.js";
 import { button, make } from "/static/parts.js";
 import { at, failed } from "/static/screen.js";
+import { Search } from "/static/search.js";
 import * as sessions from "/static/sessions.js";
 
 /** Show or hide the list, where the screen is narrow. */
@@ -17,11 +18,13 @@ export class Side {
   constructor(open, current) {
     this.open = open;
     this.current = current;
+    this.search = new Search(() => this.draw());
   }
 
   draw() {
     const focused = document.activeElement?.dataset?.focus;
-    at("sessions").replaceChildren(...sessions.list().map((session) => this.entry(session)));
+    const shown = sessions.list().filter((session) => this.search.matches(session));
+    at("sessions").replaceChildren(...shown.map((session) => this.entry(session)));
     if (focused) at("sessions").querySelector(`[data-focus="${CSS.escape(focused)}"]`)?.focus();
   }
 

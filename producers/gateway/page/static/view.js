@@ -33,7 +33,7 @@ export class View {
   /** Ask a question that this browser remembers already. */
   ask(question, behind = null) {
     const answer = new Answer(question.response);
-    show([asked(question.text), answer.element], behind);
+    show([asked(question.input?.[0]?.content ?? question.text), answer.element], behind);
     answer.onCancel = () => this.cancel(question, answer);
     answer.draw = keeping;
     const before = question.answers ? Promise.resolve() : this.posting;
