@@ -11,7 +11,7 @@ MODULES = {
     "cli": ("click", "prometheus_client", "prompt_toolkit", "rich"),
     "history": ("langchain_core",),
     "worker": ("aiohttp", "celery", "httptools", "httpx2", "langchain_core", "langchain_openai", "openai", "uvicorn", "uvloop"),
-    "gateway": ("fastapi", "httptools", "prometheus_client", "python_multipart", "starlette", "uvicorn", "uvloop"),
+    "gateway": ("aiohttp", "fastapi", "httptools", "prometheus_client", "python_multipart", "starlette", "uvicorn", "uvloop"),
     "flower": ("celery", "flower"),
     "agents": ("langchain", "langgraph"),
     "mcp": ("langchain_mcp_adapters",),

@@ -30,6 +30,7 @@ from turnstile.producers.gateway.edge.middleware import EdgeMiddleware
 from turnstile.producers.gateway.edge.request_log import open_log
 from turnstile.producers.gateway.files import routes as files
 from turnstile.producers.gateway.metrics import routes as metrics
+from turnstile.producers.gateway.model_server import routes as model_server
 from turnstile.producers.gateway.models import routes as models
 from turnstile.producers.gateway.page import routes as page
 from turnstile.producers.gateway.probes import routes as probes
@@ -47,7 +48,7 @@ log = logging.getLogger(__name__)
 
 _ABOUT = "OpenAI's Responses and Conversations API, background mode included: the unmodified `openai` SDKs are its clients."
 
-_RESOURCES = (responses, conversations, chat, models, metrics, probes, page)
+_RESOURCES = (responses, conversations, chat, model_server, models, metrics, probes, page)
 _METHODS = ("GET", "POST", "DELETE")
 _EXPOSED = ("x-request-id", "retry-after", "retry-after-ms", "x-ratelimit-limit-requests", "x-ratelimit-remaining-requests")
 _WRONG_USE = 2

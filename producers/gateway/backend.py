@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from turnstile.producers.gateway.disconnect import Receive, disconnected, while_connected
 from turnstile.producers.gateway.edge.api_errors import NO_RETRY, ApiError, ClientGone
+from turnstile.producers.gateway.model_server.client import ModelServer
 from turnstile.producers.gateway.prompt_store import PromptStore
 from turnstile.producers.reading.agreement import Agreement
 from turnstile.producers.reading.chains import Chains
@@ -40,6 +41,7 @@ class Backend:
         self.settings = settings
         self.store = PromptStore(settings)
         self.agreement = Agreement(settings)
+        self.model_server = ModelServer(settings, self.store)
         self._chains = Chains()
         self._logged = ""
         self._waiting: Counter[str] = Counter()
@@ -95,6 +97,7 @@ class Backend:
         if self._requests:
             await asyncio.wait({*self._requests}, timeout=_CLOSE_SECONDS)
         await end_all(self._background)
+        await self.model_server.close()
         closing = asyncio.ensure_future(self.wakeups.close())
         await asyncio.wait({closing}, timeout=_CLOSE_SECONDS)
         await close_async(self.store.url)

@@ -1,6 +1,7 @@
-"""The errors of turns that ended without an answer, for requests that waited for it."""
+"""The errors of turns that ended without an answer, and of the model's server, for requests that waited for one."""
 
 from turnstile.producers.gateway.edge.api_errors import NO_RETRY, ApiError
+from turnstile.turns.model_failures import Failure
 from turnstile.turns.states import State
 from turnstile.turns.turn import Record
 
@@ -14,6 +15,7 @@ _FAILURES = {
     "model_unreachable": (502, "model_unreachable"),
     "model_overloaded": (502, "model_overloaded"),
     "authentication": (502, "authentication"),
+    "content_filter": (400, "content_filter"),
 }
 
 
@@ -24,3 +26,10 @@ def failure(record: Record) -> ApiError:
     code = record.code or "internal"
     status, shown = _FAILURES.get(code, (500, code))
     return ApiError(status, record.message or "The turn failed.", None, shown, NO_RETRY)
+
+
+def refusal(found: Failure, wait: str = "") -> ApiError:
+    """Return the error of a request that the model's server refused, once; `wait` is the time that it asks for."""
+    status, shown = _FAILURES[found.code]
+    headers = {} if found.retryable else NO_RETRY
+    return ApiError(status, found.message, None, shown, {**headers, **({"retry-after": wait} if wait.isdecimal() else {})})

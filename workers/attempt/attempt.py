@@ -15,6 +15,7 @@ from turnstile.memory.calls import no_output, open_calls
 from turnstile.memory.codec import encode, plain
 from turnstile.memory.open_turn import OpenTurn, opened, transcript
 from turnstile.turns.errors import UNREADABLE, BrokenRecord
+from turnstile.turns.model_failures import TIMEOUT, TOO_LONG, Failure
 from turnstile.turns.policies import INTERRUPTED
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
@@ -23,7 +24,7 @@ from turnstile.turns.store.working import Outcome
 from turnstile.turns.text import dumps, whole
 from turnstile.turns.turn import Claim
 from turnstile.workers.attempt.aside import aside
-from turnstile.workers.attempt.failures import TIMEOUT, TOO_LONG, Failure, backoff, classify, outage_pause
+from turnstile.workers.attempt.failures import backoff, classify, outage_pause
 from turnstile.workers.attempt.insist import insist
 from turnstile.workers.attempt.outage import Outage
 from turnstile.workers.attempt.prompt import Prompt

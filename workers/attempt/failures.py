@@ -1,6 +1,6 @@
 """Failed calls to a chain: the code for the turn, whether to retry, and when.
 
-Messages are written here, word for word: what a provider or a chain says may hold the question, the answer or a key.
+A chain's words may hold the question, the answer or a key, so no message quotes them.
 """
 
 import math
@@ -8,7 +8,7 @@ import random
 import socket
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from email.utils import parsedate_to_datetime
 
 import aiohttp
@@ -18,68 +18,25 @@ from langchain_core import exceptions as langchain
 
 from turnstile.memory.element import MessageTooLarge
 from turnstile.memory.step_errors import StepError
+from turnstile.turns.model_failures import (
+    BY_CODE,
+    FILTERED,
+    INVALID,
+    OUT_OF_QUOTA,
+    OVERLOADED,
+    RATE_LIMITED,
+    TIMEOUT,
+    TOO_LONG,
+    UNAUTHORIZED,
+    UNKNOWN_MODEL,
+    UNREACHABLE,
+    Failure,
+    of_status,
+)
+from turnstile.turns.server_words import ServerWords
 from turnstile.turns.settings import Settings
-from turnstile.workers.attempt.server_words import ServerWords
 from turnstile.workers.chains.run import ChainOutputError, OptionRefused, ToolRaised
 
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """One failed attempt. `code` is one of `turns.errors.TurnFailed`'s; `retry_after` is in seconds, if the server sent one.
-
-    `away`: the server was not there for anybody, or asks for patience, so this says nothing of the question. `words` are the
-    server's own.
-    """
-
-    code: str
-    message: str
-    retryable: bool
-    retry_after: float | None = None
-    away: bool = False
-    status: int | None = None
-    words: ServerWords | None = None
-
-
-TIMEOUT = Failure("model_timeout", "The model did not answer in time.", True)
-UNREACHABLE = Failure("model_unreachable", "The model's server cannot be reached, or the connection to it broke.", True)
-OVERLOADED = Failure("model_overloaded", "The model's server failed.", True)
-RATE_LIMITED = Failure("rate_limited", "The model's server asks for fewer requests.", True, away=True)
-OUT_OF_QUOTA = Failure("rate_limited", "The quota at the model's provider is used up: check the plan and billing there.", False)
-UNAUTHORIZED = Failure("authentication", "The model's server refuses the key or its rights: check OPENAI_API_KEY.", False)
-UNKNOWN_MODEL = Failure(
-    "invalid_request",
-    "The model's server knows no such model or path: check TURNSTILE_MODEL and OPENAI_BASE_URL.",
-    False,
-)
-INVALID = Failure("invalid_request", "The model's server refuses the request as invalid.", False)
-TOO_LONG = Failure(
-    "context_length_exceeded",
-    "The question, with as little of its history as may be sent, is too long for the model: ask less.",
-    False,
-)
-FILTERED = Failure("content_filter", "The provider's content filter refuses the question or the answer.", False)
-
-_BY_CODE = {
-    "context_length_exceeded": TOO_LONG,
-    "content_filter": FILTERED,
-    "content_policy_violation": FILTERED,
-    "insufficient_quota": OUT_OF_QUOTA,
-    "billing_hard_limit_reached": OUT_OF_QUOTA,
-    "billing_not_active": OUT_OF_QUOTA,
-    "rate_limit_exceeded": RATE_LIMITED,
-    "invalid_api_key": UNAUTHORIZED,
-    "model_not_found": UNKNOWN_MODEL,
-    "server_error": OVERLOADED,
-}
-_BY_STATUS = {
-    401: UNAUTHORIZED,
-    403: UNAUTHORIZED,
-    404: UNKNOWN_MODEL,
-    408: TIMEOUT,
-    409: OVERLOADED,
-    425: OVERLOADED,
-    429: RATE_LIMITED,
-}
 _BY_TYPE: tuple[tuple[type[BaseException], Failure], ...] = (
     (langchain.ContextOverflowError, TOO_LONG),
     (openai.ContentFilterFinishReasonError, FILTERED),
@@ -130,7 +87,7 @@ def _classify(error: BaseException) -> Failure:
     status = getattr(error, "status_code", None)
     if isinstance(status, int) and status >= 400:
         return _answered(error, status)
-    if code := _BY_CODE.get(str(getattr(error, "code", None))):
+    if code := BY_CODE.get(str(getattr(error, "code", None))):
         return code
     if isinstance(error, openai.APIError) and error.body and ServerWords.of(error).too_long(None):
         return TOO_LONG
@@ -163,11 +120,9 @@ def _answered(error: BaseException, status: int) -> Failure:
 
 
 def _of_status(error: BaseException, status: int) -> Failure:
-    if isinstance(error, langchain.ContextOverflowError) or ServerWords.of(error).too_long(status):
+    if isinstance(error, langchain.ContextOverflowError):
         return TOO_LONG
-    by_status = OVERLOADED if status >= 500 else _BY_STATUS.get(status, INVALID)
-    by_code = _BY_CODE.get(str(getattr(error, "code", None)), by_status)
-    return by_status if status >= 500 else by_code
+    return of_status(status, str(getattr(error, "code", None)), ServerWords.of(error))
 
 
 def _was_cut_off(error: BaseException) -> bool:

@@ -11,9 +11,9 @@ from turnstile.memory.codec import decode
 from turnstile.memory.given import given_messages
 from turnstile.memory.shortening import without_oldest
 from turnstile.memory.window import fit, opening
+from turnstile.turns.model_failures import TOO_LONG, Failure
 from turnstile.turns.settings import Settings
 from turnstile.turns.turn import Claim
-from turnstile.workers.attempt.failures import TOO_LONG, Failure
 
 log = logging.getLogger(__name__)
 

@@ -2,8 +2,8 @@
 
 import logging
 
+from turnstile.turns.model_failures import Failure
 from turnstile.turns.settings import Settings
-from turnstile.workers.attempt.failures import Failure
 from turnstile.workers.chains.origin import place, type_name
 from turnstile.workers.chains.run import ToolRaised
 

@@ -1,4 +1,4 @@
-"""The offline stand-in for the model: a real HTTP server that speaks OpenAI's chat completions.
+"""The offline stand-in for the model: a real HTTP server that speaks OpenAI's chat completions, embeddings and moderations.
 
 It runs inside an event loop (`async with OfflineModel() as server: server.base_url`) or as a process of its own
 (`python -m turnstile.workers.offline --port 0 --latency 2`), which prints its base URL as its one line on stdout.
@@ -12,14 +12,14 @@ message, as in `Hello [[latency=2 fail=429 retry-after=1 times=2]]`. The directi
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, replace
 from typing import Any, Self
 
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from turnstile.workers.offline import answers
+from turnstile.workers.offline import answers, inputs
 from turnstile.workers.offline.behaviour import Behaviour, read_directive
 from turnstile.workers.offline.delivery import deliver, fail, overflow
 from turnstile.workers.offline.exchange import ClientGone, Connection, Exchange, Receive, Send, Stats
@@ -89,7 +89,9 @@ class OfflineModel:
         exchange = Exchange(scope, receive, send)
         match scope["method"], scope["path"]:
             case "POST", "/v1/chat/completions":
-                await self._count(exchange)
+                await self._count(exchange, self._chat)
+            case "POST", "/v1/embeddings" | "/v1/moderations":
+                await self._count(exchange, self._read_inputs)
             case "GET", "/v1/models":
                 await exchange.reply(answers.models())
             case "GET", "/_stats":
@@ -97,11 +99,11 @@ class OfflineModel:
             case _:
                 await exchange.reply(answers.failure("No such route.", "invalid_request_error", None), 404)
 
-    async def _count(self, exchange: Exchange) -> None:
+    async def _count(self, exchange: Exchange, answer: Callable[[Exchange], Awaitable[bool]]) -> None:
         self.stats.requests += 1
         self.stats.open += 1
         try:
-            if await self._chat(exchange):
+            if await answer(exchange):
                 self.stats.completed += 1
             else:
                 self.stats.failed += 1
@@ -123,13 +125,7 @@ class OfflineModel:
         asked = last_question(request["messages"])
         question, behaviour = read_directive(asked, base)
         behaviour = self._worn_off(behaviour, asked)
-        if behaviour.refuse:
-            await exchange.hang_up(at_once=True)
-            return False
-        if behaviour.latency or behaviour.hang:
-            await exchange.pause(None if behaviour.hang else behaviour.latency)
-        if behaviour.fail:
-            await fail(exchange, behaviour)
+        if await _misbehaved(exchange, behaviour):
             return False
         refusal = behaviour.finish == "refusal"
         # As OpenAI's do, a refusal ignores the form that was asked for.
@@ -145,12 +141,39 @@ class OfflineModel:
             answer = replace(answer, finish_reason=behaviour.finish)
         return await deliver(exchange, request, answer, behaviour)
 
+    async def _read_inputs(self, exchange: Exchange) -> bool:
+        """Answer a request for embeddings or moderations; true if it got its answer."""
+        try:
+            request = json.loads(await exchange.body())
+            asked = inputs.newest_text(request)
+            behaviour = self._worn_off(read_directive(asked, self._behaviour)[1], asked)
+            answer = (inputs.embeddings if exchange.scope["path"].endswith("embeddings") else inputs.moderations)(request)
+        except ValueError as error:
+            await exchange.reply(answers.failure(str(error), "invalid_request_error", None), 400)
+            return False
+        if await _misbehaved(exchange, behaviour):
+            return False
+        await exchange.reply(answer)
+        return True
+
     def _worn_off(self, behaviour: Behaviour, asked: str) -> Behaviour:
         if not (behaviour.times and behaviour.faulty):
             return behaviour
         key = hash(behaviour.key or asked)
         self._faults[key] += 1
         return behaviour.healed() if self._faults[key] > behaviour.times else behaviour
+
+
+async def _misbehaved(exchange: Exchange, behaviour: Behaviour) -> bool:
+    """Do what goes before an answer, or takes its place; true if there will be none."""
+    if behaviour.refuse:
+        await exchange.hang_up(at_once=True)
+        return True
+    if behaviour.latency or behaviour.hang:
+        await exchange.pause(None if behaviour.hang else behaviour.latency)
+    if behaviour.fail:
+        await fail(exchange, behaviour)
+    return bool(behaviour.fail)
 
 
 def _read_request(body: bytes) -> dict[str, Any]:

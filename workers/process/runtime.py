@@ -58,6 +58,7 @@ class Runtime:
         self._services: list[asyncio.Task[None]] = []
         self._resources = AsyncExitStack()
         self._draining = threading.Event()
+        self._stand_in: str | None = None
 
     def start(self) -> None:
         """Load the chain and start the loop.
@@ -129,11 +130,10 @@ class Runtime:
             log.warning("Redis does not answer yet; waiting for it")
 
     async def _open_chain(self) -> None:
-        base_url = None
         if self._settings.offline and not self._settings.chain:
-            base_url = (await self._resources.enter_async_context(OfflineModel(port=0))).base_url
+            self._stand_in = (await self._resources.enter_async_context(OfflineModel(port=0))).base_url
             log.warning("no OPENAI_API_KEY and no OPENAI_BASE_URL: the offline stand-in answers, not a model")
-        chains = self._turns.chains = await load_chains(self._settings, base_url)
+        chains = self._turns.chains = await load_chains(self._settings, self._stand_in)
         self._resources.push_async_callback(close_chain, chains[""])
         if not (self._settings.chain or self._settings.offline):
             await check_chain(chains[""])
@@ -146,7 +146,9 @@ class Runtime:
 
     def _facts(self) -> Mapping[str, Any]:
         named = sorted(name for name in self._turns.chains if name)
-        return {"running": len(self._leases), "stale": self.health.stale(), "chains": named}
+        facts = {"running": len(self._leases), "stale": self.health.stale(), "chains": named}
+        # A gateway on the same machine asks it for what is no turn.
+        return {**facts, "stand_in": self._stand_in} if self._stand_in else facts
 
     async def _close(self) -> None:
         self._renewal.stop()

@@ -8,8 +8,8 @@ import asyncio
 import json
 import re
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, MutableMapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, MutableMapping
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 from fastapi import Request, Response
@@ -103,21 +103,35 @@ class BoundedReceive:
         return message
 
 
+@contextmanager
+def holding(key: str) -> Iterator[Callable[[int], None]]:
+    """Yield a function that notes how many bytes more a request holds for its key, and raises ApiError (429) for too many."""
+    held = 0
+
+    def hold(size: int) -> None:
+        nonlocal held
+        held += size
+        _held[key] += size
+        _check_room(key)
+
+    try:
+        yield hold
+    finally:
+        _held[key] -= held
+
+
 @asynccontextmanager
 async def _body(scope: Scope, receive: Receive) -> AsyncIterator[bytes]:
     """Read a body, and note that its key holds it."""
     key, body, more = scope[CALLER].api_key, bytearray(), True
     bounded = BoundedReceive(scope, receive, scope[MAX_BODY_BYTES])
-    try:
+    with holding(key) as hold:
         while more:
             message = await bounded()
             part, more = message.get("body", b""), message.get("more_body", False)
             body += part
-            _held[key] += len(part)
-            _check_room(key)
+            hold(len(part))
         yield await _checked(bytes(body), key)
-    finally:
-        _held[key] -= len(body)
 
 
 def _check_room(key: str) -> None:

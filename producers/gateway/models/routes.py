@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
 
+from turnstile.producers.gateway.backend import Backend
 from turnstile.producers.gateway.dependencies import CurrentBackend
 from turnstile.producers.gateway.edge.api_errors import missing
 from turnstile.producers.gateway.edge.body import BodyRoute
@@ -15,21 +16,24 @@ from turnstile.producers.gateway.models.schemas import ModelList, ModelObject
 router = APIRouter(prefix="/v1/models", tags=["Models"], route_class=BodyRoute)
 
 
-def _shown(name: str) -> dict[str, Any]:
-    return {"id": name, "object": "model", "created": 0, "owned_by": "turnstile"}
+async def _known(backend: Backend) -> dict[str, dict[str, Any]]:
+    """Return the models that a request may name: this deployment's, its chains, and those that the model's server lists."""
+    own = (backend.settings.model, *await backend.chains())
+    theirs = {model["id"]: model for model in await backend.model_server.models()}
+    ours = {name: {"id": name, "object": "model", "created": 0, "owned_by": "turnstile"} for name in own}
+    return {**ours, **{name: model for name, model in theirs.items() if name not in ours}}
 
 
 @router.get("", responses=documented({"model": ModelList}), response_class=JSONResponse)
 async def models(backend: CurrentBackend, _: CurrentCaller) -> Response:
-    """List the model of this deployment, and its chains; requests may name the provider's other models."""
-    return JSONResponse(
-        {"object": "list", "data": [_shown(name) for name in (backend.settings.model, *await backend.chains())]}
-    )
+    """List the model of this deployment, its chains, and the models that the model's server lists."""
+    return JSONResponse({"object": "list", "data": list((await _known(backend)).values())})
 
 
 @router.get("/{model:path}", responses=documented({"model": ModelObject}, 404), response_class=JSONResponse)
 async def model(model: str, backend: CurrentBackend, _: CurrentCaller) -> Response:
     """Retrieve one model."""
-    if model not in (backend.settings.model, *await backend.chains()):
+    found = (await _known(backend)).get(model)
+    if found is None:
         raise missing("model", "Model", model)
-    return JSONResponse(_shown(model))
+    return JSONResponse(found)

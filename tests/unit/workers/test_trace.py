@@ -6,8 +6,8 @@ import logging
 import pytest
 
 from tests.chains.odd import Own
+from turnstile.turns.model_failures import TIMEOUT, Failure
 from turnstile.turns.settings import Settings
-from turnstile.workers.attempt.failures import TIMEOUT, Failure
 from turnstile.workers.attempt.trace import trace
 from turnstile.workers.chains.origin import place, type_name
 

@@ -60,11 +60,15 @@ class ServerWords:
     @classmethod
     def of(cls, error: BaseException) -> Self:
         """Read an error of the `openai` package, or of another that keeps the answer's `body`."""
-        body: Any = getattr(error, "body", None)
+        return cls.of_body(getattr(error, "body", None), error)
+
+    @classmethod
+    def of_body(cls, body: Any, error: BaseException | None = None) -> Self:
+        """Read the body of an answer, which says it all; `error` is what was made of it, if anything."""
         if isinstance(body, dict) and isinstance(body.get("error"), dict | str):
             body = body["error"]
         about = body if isinstance(body, dict) else {}
-        text = body if isinstance(body, str) else about.get("message") or str(error)
+        text = body if isinstance(body, str) else about.get("message") or str(error or "")
         text = whole(str(text))[:_READ]
         return cls(
             kind=_word(about.get("type") or getattr(error, "type", None)),

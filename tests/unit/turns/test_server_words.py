@@ -6,8 +6,8 @@ import httpx2
 import openai
 import pytest
 
+from turnstile.turns.server_words import ServerWords
 from turnstile.workers.attempt.failures import classify
-from turnstile.workers.attempt.server_words import ServerWords
 
 REQUEST = httpx2.Request("POST", "http://127.0.0.1/v1/chat/completions")
 

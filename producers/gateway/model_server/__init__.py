@@ -1,0 +1,1 @@
+"""Requests that are no turns, which the model's server answers: embeddings, moderations, its models."""

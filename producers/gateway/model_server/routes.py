@@ -1,0 +1,45 @@
+"""/v1/embeddings and /v1/moderations: the model's server answers."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, Response
+
+from turnstile.producers.gateway.backend import Backend
+from turnstile.producers.gateway.dependencies import CurrentBackend
+from turnstile.producers.gateway.disconnect import disconnected, while_connected
+from turnstile.producers.gateway.edge.body import BodyRoute
+from turnstile.producers.gateway.edge.caller import Caller, CurrentCaller
+from turnstile.producers.gateway.edge.documentation import documented
+from turnstile.producers.gateway.model_server.schemas import (
+    EmbeddingList,
+    EmbeddingRequest,
+    ModerationObject,
+    ModerationRequest,
+    PassedOn,
+)
+from turnstile.turns.file_urls import check_urls
+
+router = APIRouter(prefix="/v1", tags=["Model's server"], route_class=BodyRoute)
+
+_EMBEDDINGS: dict[str, Any] = {"model": EmbeddingList}
+_MODERATION: dict[str, Any] = {"model": ModerationObject}
+
+
+@router.post("/embeddings", responses=documented(_EMBEDDINGS, 413, 415, 502, 504), response_class=JSONResponse)
+async def embeddings(request: Request, body: EmbeddingRequest, backend: CurrentBackend, caller: CurrentCaller) -> Response:
+    """Have the model's server turn texts into vectors."""
+    return await _passed_on(request, body, backend, caller)
+
+
+@router.post("/moderations", responses=documented(_MODERATION, 413, 415, 502, 504), response_class=JSONResponse)
+async def moderations(request: Request, body: ModerationRequest, backend: CurrentBackend, caller: CurrentCaller) -> Response:
+    """Have the model's server say whether inputs are harmful. It fetches their pictures, as it does those of questions."""
+    check_urls([body.input], backend.settings.file_hosts, "input")
+    return await _passed_on(request, body, backend, caller)
+
+
+async def _passed_on(request: Request, body: PassedOn, backend: Backend, caller: Caller) -> Response:
+    content = body.content(strict=backend.settings.strict_parameters)
+    asking = backend.model_server.ask(body.path, content, caller)
+    return Response(await while_connected(asking, disconnected(request.receive)), media_type="application/json")

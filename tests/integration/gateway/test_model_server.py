@@ -1,0 +1,186 @@
+"""Requests that the gateway passes to the model's server: embeddings, moderations, and its list of models."""
+
+import asyncio
+import math
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import openai
+import pytest
+from pydantic import SecretStr
+
+from tests.support.gateways import Gateway
+from tests.support.processes import offline_model
+from tests.support.wait import PATIENCE_SECONDS, wait_until_async
+from turnstile.producers.gateway.edge.api_errors import ApiError
+from turnstile.producers.gateway.edge.caller import Caller
+from turnstile.producers.gateway.model_server import client
+from turnstile.producers.gateway.model_server.client import AT_ONCE_OF_A_TENANT, ModelServer
+from turnstile.turns.settings import Settings
+from turnstile.turns.store.turns import AsyncTurnStore
+from turnstile.workers.offline.server import OfflineModel
+
+BODY = b'{"model": "m", "input": "hello"}'
+
+
+def near(one: Sequence[float], other: Sequence[float]) -> float:
+    return math.fsum(a * b for a, b in zip(one, other, strict=True))
+
+
+def test_embeddings(sdk: openai.OpenAI) -> None:
+    made = sdk.embeddings.create(model="text-embedding-3-small", input=["the red house", "a red house", "seven wet dogs"])
+    assert made.model == "offline-stand-in"  # it says so
+    assert made.usage.prompt_tokens == 9
+    house, other, dogs = (one.embedding for one in made.data)
+    assert len(house) == 1_536
+    assert near(house, other) > 0.5 > near(house, dogs)
+    plain = sdk.embeddings.create(model="m", input="the red house", encoding_format="float", dimensions=64, user="u")
+    assert len(plain.data[0].embedding) == 64
+    tokens = sdk.embeddings.create(model="m", input=[[1, 2, 3], [4]])
+    assert len(tokens.data) == 2
+    assert len(sdk.embeddings.create(model="m", input=[1, 2, 3]).data) == 1
+
+
+def test_moderations(sdk: openai.OpenAI) -> None:
+    fine, bad = sdk.moderations.create(input=["what a day", "I will kill him"]).results
+    assert not fine.flagged
+    assert bad.flagged
+    assert bad.categories.violence
+    picture: Any = {"type": "image_url", "image_url": {"url": "http://10.0.0.1/a.png"}}
+    with pytest.raises(openai.BadRequestError, match="https"):
+        sdk.moderations.create(input=[{"type": "text", "text": "hi"}, picture])
+
+
+def test_models_are_this_deployments_and_the_servers(sdk: openai.OpenAI) -> None:
+    names = [model.id for model in sdk.models.list()]
+    assert names == ["gpt-4o-mini", "offline-stand-in"]
+    assert [sdk.models.retrieve(name).id for name in names] == names
+    with pytest.raises(openai.NotFoundError):
+        sdk.models.retrieve("another")
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "param"),
+    [
+        ("embeddings", {"input": "hi"}, "model"),
+        ("embeddings", {"model": "m"}, "input"),
+        ("embeddings", {"model": "m", "input": ""}, "input"),
+        ("embeddings", {"model": "m", "input": []}, "input"),
+        ("embeddings", {"model": "m", "input": ["a"] * 2_049}, "input"),
+        ("embeddings", {"model": "m", "input": ["a", 1]}, "input"),
+        ("embeddings", {"model": "m", "input": "a", "dimensions": 0}, "dimensions"),
+        ("moderations", {"input": [[1]]}, "input"),
+        ("moderations", {}, "input"),
+    ],
+)
+def test_what_cannot_be_passed_on_is_refused(http: httpx.Client, path: str, body: dict[str, Any], param: str) -> None:
+    refused = http.post(f"/v1/{path}", json=body)
+    assert refused.status_code == 400
+    assert refused.json()["error"]["param"] == param
+
+
+def test_a_gateway_asks_the_server_of_its_settings(redis_url: str, tmp_path: Path) -> None:
+    with offline_model() as model, Gateway(redis_url, tmp_path, OPENAI_BASE_URL=model) as gateway, gateway.sdk() as sdk:
+        made = sdk.embeddings.create(model="m", input="hi", extra_body={"truncate": "END"})
+        assert made.data
+        assert "offline-stand-in" in [one.id for one in sdk.models.list()]
+
+
+def test_a_gateway_without_a_server_says_so_and_a_strict_one_passes_openais_parameters_alone(
+    redis_url: str, tmp_path: Path
+) -> None:
+    with Gateway(redis_url, tmp_path, TURNSTILE_STRICT_PARAMETERS="true") as gateway, gateway.http() as http:
+        refused = http.post("/v1/embeddings", json={"model": "m", "input": "hi"})
+        assert (refused.status_code, refused.json()["error"]["code"]) == (503, "no_model_server")
+        assert refused.headers["x-should-retry"] == "false"
+        strange = http.post("/v1/embeddings", json={"model": "m", "input": "hi", "truncate": "END"})
+        assert (strange.status_code, strange.json()["error"]["param"]) == (400, "truncate")
+        assert [model["id"] for model in http.get("/v1/models").json()["data"]] == ["gpt-4o-mini"]
+
+
+@pytest.fixture
+async def model() -> AsyncIterator[OfflineModel]:
+    async with OfflineModel() as server:
+        yield server
+
+
+@asynccontextmanager
+async def asking(model: OfflineModel, seconds: float = PATIENCE_SECONDS) -> AsyncIterator[ModelServer]:
+    settings = Settings(openai_base_url=model.base_url, openai_api_key=SecretStr("sk-1"), model_timeout=seconds)
+    server = ModelServer(settings, AsyncTurnStore(settings))
+    yield server
+    await server.close()
+
+
+@pytest.fixture
+async def passing(model: OfflineModel) -> AsyncIterator[ModelServer]:
+    async with asking(model) as server:
+        yield server
+
+
+def told(directive: str) -> bytes:
+    return b'{"model": "m", "input": "hello [[%s]]"}' % directive.encode()
+
+
+@pytest.mark.parametrize(
+    ("directive", "status", "code", "headers"),
+    [
+        ("fail=400", 400, "invalid_request", {"x-should-retry": "false"}),
+        ("fail=401", 502, "authentication", {"x-should-retry": "false"}),
+        ("fail=404", 400, "invalid_request", {"x-should-retry": "false"}),
+        ("fail=429 retry-after=7", 429, "rate_limit_exceeded", {"retry-after": "7"}),
+        ("fail=insufficient_quota", 429, "rate_limit_exceeded", {"x-should-retry": "false"}),
+        ("fail=503", 502, "model_overloaded", {}),
+        ("fail=context_length_exceeded", 400, "context_length_exceeded", {"x-should-retry": "false"}),
+        ("refuse", 502, "model_unreachable", {}),
+    ],
+)
+async def test_a_servers_error_is_the_one_of_a_turn(
+    passing: ModelServer, directive: str, status: int, code: str, headers: dict[str, str]
+) -> None:
+    with pytest.raises(ApiError) as error:
+        await passing.ask("embeddings", told(directive), Caller())
+    assert (error.value.status, error.value.code, error.value.headers) == (status, code, headers)
+
+
+async def test_an_answer_is_bounded(passing: ModelServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert await passing.ask("embeddings", BODY, Caller())
+    monkeypatch.setattr(client, "MOST_ANSWER_BYTES", 1_000)
+    with pytest.raises(ApiError) as error:
+        await passing.ask("embeddings", BODY, Caller())
+    assert (error.value.status, error.value.code) == (502, "answer_too_large")
+
+
+async def test_an_answer_counts_among_the_bytes_of_its_key(passing: ModelServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("turnstile.producers.gateway.edge.body.BODIES_OF_A_KEY", 1_000)
+    for _ in range(2):
+        with pytest.raises(ApiError) as error:
+            await passing.ask("embeddings", BODY, Caller("acme", "k1"))
+        assert (error.value.status, error.value.code) == (429, "too_many_bytes")
+
+
+async def test_a_silent_server_is_a_time_out(model: OfflineModel) -> None:
+    async with asking(model, seconds=0.5) as server:
+        with pytest.raises(ApiError) as error:
+            await server.ask("embeddings", told("hang"), Caller())
+    assert (error.value.status, error.value.code) == (504, "model_timeout")
+
+
+async def test_a_tenant_waits_for_its_own_requests_alone(passing: ModelServer, model: OfflineModel) -> None:
+    async def open_requests(count: int) -> None:
+        async def look() -> bool:
+            return model.stats.open == count
+
+        await wait_until_async(look, f"{count} requests are open")
+
+    slow = [asyncio.create_task(passing.ask("embeddings", told("hang"), Caller("slow"))) for _ in range(20)]
+    await open_requests(AT_ONCE_OF_A_TENANT)
+    assert await passing.ask("embeddings", BODY, Caller("quick"))
+    assert model.stats.open == AT_ONCE_OF_A_TENANT
+    for task in slow:
+        task.cancel()
+    await asyncio.wait(slow)
+    await open_requests(0)  # a caller that leaves ends its request
