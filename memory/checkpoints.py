@@ -264,9 +264,9 @@ def _results(writes: Sequence[tuple[str, Any]]) -> dict[str, str]:
 
 def _element(result: ToolMessage) -> str:
     try:
-        return encode(result)
+        return encode(result, run=True)
     except MessageTooLarge:
-        return encode(result.model_copy(update={"content": TOO_LARGE, "artifact": None, "additional_kwargs": {}}))
+        return encode(result.model_copy(update={"content": TOO_LARGE, "artifact": None, "additional_kwargs": {}}), run=True)
 
 
 def _asked_for(config: RunnableConfig | None, named: Mapping[str, Any]) -> bool:

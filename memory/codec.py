@@ -31,6 +31,8 @@ def encode(
     at: int | None = None,
     place: int | None = None,
     attempt: int | None = None,
+    *,
+    run: bool = False,
 ) -> str:
     """Return the element for a message, as text; the other arguments are those of a `Mark`.
 
@@ -52,6 +54,8 @@ def encode(
         mark["place"] = place
     if attempt is not None:
         mark["attempt"] = attempt
+    if run:
+        mark["run"] = True
     content = message_to_dict(message)
     return write(Element(content["type"], content["data"], mark), default=_jsonable)
 

@@ -1,7 +1,7 @@
 """An element of a stored history: one message, without LangChain.
 
 An element is langchain_community's JSON, `{"type", "data"}`, with one more key at the top, which LangChain's own reader
-passes over: the mark, `"turnstile": {"tokens": n, "turn": id, "at": ms, "place": n, "attempt": n, "item": id}`.
+passes over: the mark, `"turnstile": {"tokens": n, "turn": id, "at": ms, "place": n, "attempt": n, "run": true, "item": id}`.
 """
 
 from collections.abc import Callable
@@ -46,6 +46,8 @@ class Mark(TypedDict, total=False):
     """Position among the messages that the turn added, from 0; its answer has `attempt` instead."""
     attempt: int
     """The attempt that brought the answer, from 1."""
+    run: bool
+    """True for the output of a call that a worker ran; absent otherwise."""
     item: str
     """Id of an item that was added without a turn."""
 
@@ -91,6 +93,16 @@ class Element:
         """The id of the call that a tool's message answers."""
         call = self.data.get("tool_call_id")
         return call if self.type in ("tool", "ToolMessageChunk") and isinstance(call, str) else None
+
+    @property
+    def run(self) -> bool:
+        """True for the output of a call that a worker ran."""
+        return self.mark.get("run") is True
+
+    @property
+    def failed(self) -> bool:
+        """True for the output of a call that failed."""
+        return self.data.get("status") == "error"
 
     @property
     def reasoning(self) -> str:

@@ -8,7 +8,7 @@ from logging import DEBUG, INFO
 from time import monotonic
 from typing import Any, cast
 
-from langchain_core.messages import BaseMessage
+from langchain_core.messages import BaseMessage, ToolMessage
 from langchain_core.runnables import Runnable
 
 from turnstile.memory.calls import no_output, open_calls
@@ -294,8 +294,12 @@ class Attempt:
         messages = [*self._prompt.brought, *map(plain, added)]
         closing = [no_output(call) for call in open_calls([*self._prompt.asked, *messages])]
         place = max(0, len(messages) - 1)
-        elements = [encode(m, self.claim.id, now, place=n) for n, m in enumerate(messages[:-1])]
-        elements += [encode(m, self.claim.id, now, attempt=self.claim.attempt) for m in messages[-1:]]
+        marks: list[dict[str, int]] = [{"place": n} for n in range(len(messages))]
+        marks[-1:] = [{"attempt": self.claim.attempt}] if messages else []
+        run = [n >= len(self._prompt.brought) and isinstance(m, ToolMessage) for n, m in enumerate(messages)]
+        elements = [
+            encode(m, self.claim.id, now, **mark, run=was_run) for m, mark, was_run in zip(messages, marks, run, strict=True)
+        ]
         return elements, [encode(m, self.claim.id, now, place=place + n) for n, m in enumerate(closing)]
 
     async def _requeue(self, code: str, delay: float, *, forgive: bool = False) -> Report:

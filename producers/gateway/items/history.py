@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import json
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -12,6 +12,7 @@ from turnstile.memory.element import MARK, Element, read
 from turnstile.producers.gateway.edge.api_errors import missing
 from turnstile.producers.gateway.edge.caller import RESPONSE
 from turnstile.producers.gateway.items.ids import input_id, is_named, kin, output_id, turn_part
+from turnstile.producers.gateway.items.runs import NO_RUNS, Runs
 from turnstile.producers.gateway.items.shown import (
     refusal,
     shown_call,
@@ -19,8 +20,10 @@ from turnstile.producers.gateway.items.shown import (
     shown_output,
     shown_reasoning,
     shown_role,
+    shown_run,
 )
 from turnstile.producers.gateway.paging import Item, listed
+from turnstile.turns.output import MOST_OPEN_CALLS
 from turnstile.turns.store.turns import AsyncTurnStore
 from turnstile.turns.text import dumps
 
@@ -28,7 +31,9 @@ _CHUNK = 500
 _CHUNK_BYTES = 8_388_608
 """Of the messages that are read at a time, and of a page."""
 _MARK_BYTES = 1_024
-_FOREIGN = re.compile(r"(?:msg|fc|fco|rs)_x(\d{1,9})_([0-9a-f]{16})(?:_c[0-9a-f]{8})?")
+_BETWEEN = 2 * MOST_OPEN_CALLS
+"""Messages between a call and its output, at most: calls that are made at once stand together, as do their outputs."""
+_FOREIGN = re.compile(r"(?:msg|fc|fco|rs|mcp)_x(\d{1,9})_([0-9a-f]{16})(?:_c[0-9a-f]{8})?")
 
 
 _searches: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -74,8 +79,10 @@ class History:
     async def _walk(self, place: int, step: int, count: int) -> AsyncIterator[tuple[int, list[Item]]]:
         """Yield the items of each message from a place on, and its size; at most `count` messages are read at a time."""
         while place >= 0 and (elements := await self._read(place, step, count)):
+            read_elements = {at: found for at, element in elements if (found := read(element))}
+            runs = await self._runs(read_elements)
             for at, element in elements:
-                items = _items(element, at)
+                items = _items(element, at, read_elements.get(at), runs)
                 yield len(element), items if step > 0 else items[::-1]
             place = elements[-1][0] + step
 
@@ -113,7 +120,7 @@ class History:
         """Show a piece of the history from a place back, and return the place to go on at; -1 when it is over."""
         elements = await self._read(high, -1, _CHUNK)
         for place, element in elements:
-            if see(element, _items(element, place)):
+            if see(element, _items(element, place, read(element))):
                 return -1
         return elements[-1][0] - 1 if elements else -1
 
@@ -124,11 +131,20 @@ class History:
         """Return the item if it is among the messages from a place back, and the place to go on at."""
         elements = await self._read(high, -1, _CHUNK)
         for place, element in elements:
-            if wanted.may_be_in(element):
-                for item in _items(element, place):
+            if wanted.may_be_in(element) and (found := read(element)):
+                for item in _items(element, place, found, await self._runs({place: found})):
                     if wanted.is_id(item["id"]):
                         return (place, item, element), -1
         return None, elements[-1][0] - 1 if elements else -1
+
+    async def _runs(self, elements: Mapping[int, Element]) -> Runs:
+        """Return the calls that workers ran in a stretch; where it has one half of a call, the neighbours are read, too."""
+        runs, around = Runs(elements), list[tuple[int, bytes]]()
+        if runs.lacks_calls and min(elements) > 0:
+            around += await self._read(min(elements) - 1, -1, _BETWEEN)
+        if runs.lacks_outputs:
+            around += await self._read(max(elements) + 1, 1, _BETWEEN)
+        return Runs({**elements, **{at: found for at, one in around if (found := read(one))}}) if around else runs
 
     async def _read(self, place: int, step: int, count: int) -> list[tuple[int, bytes]]:
         """Return stored elements from a place on, in steps of 1 or -1, with their places."""
@@ -164,13 +180,12 @@ def _without_place(id: str) -> str:
     return f"{id[: found.start(1)]}{id[found.end(1) :]}" if found else id
 
 
-def _items(stored: bytes, place: int) -> list[Item]:
+def _items(stored: bytes, place: int, element: Element | None, runs: Runs = NO_RUNS) -> list[Item]:
     """Return the items in an element, in order; none when it holds no message."""
-    element = read(stored)
     if not element:
         return []
     try:
-        items = items_of(element, _id(element, stored, place))
+        items = items_of(element, _id(element, stored, place), place, runs)
         # Not every number that Python reads is JSON.
         whole: list[Item] = json.loads(dumps(items), parse_constant=lambda _: None)
         return whole
@@ -178,15 +193,18 @@ def _items(stored: bytes, place: int) -> list[Item]:
         return []
 
 
-def items_of(element: Element, id: str) -> list[Item]:
+def items_of(element: Element, id: str, place: int = 0, runs: Runs = NO_RUNS) -> list[Item]:
     """Return the items in a history's element, in order; `id` is that of its message."""
     if element.answers is not None:
+        if run := runs.of_output(place, element):
+            return [shown_run(kin(id, "mcp", element.answers), run)]
         return [shown_output(kin(id, "fco", element.answers), element.answers, element.content)]
-    calls = [shown_call(kin(id, "fc", call["call_id"]), call) for call in element.calls]
+    made = element.calls
+    calls = [shown_call(kin(id, "fc", one["call_id"]), one) for one in made if runs.is_client(place, one["call_id"])]
     refused = element.refused and isinstance(element.content, str)
     said = shown_message(id, shown_role(element), [refusal(str(element.content))] if refused else element.content)
     thoughts = [shown_reasoning(kin(id, "rs"), element.reasoning)] if element.reasoning else []
-    return [*thoughts, *([] if calls and not _speaks(said) else [said]), *calls]
+    return [*thoughts, *([] if made and not _speaks(said) else [said]), *calls]
 
 
 def _speaks(item: Item) -> bool:

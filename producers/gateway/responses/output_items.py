@@ -18,16 +18,19 @@ def output_items(record: Record) -> list[Item]:
 
 def call_items(record: Record) -> list[Item]:
     """Return the items of calls: those that a client or a person answers, and those that a worker ran."""
-    base = output_id(record.id, record.attempts)
-    return [item for n, one in enumerate(record.output) if (item := _shown(one, base, n))]
+    seen: set[str] = set()
+    return [item for n, one in enumerate(record.output) if (item := _shown(one, record, n, seen))]
 
 
-def _shown(item: dict[str, Any], base: str, place: int) -> Item | None:
+def _shown(item: dict[str, Any], record: Record, place: int, seen: set[str]) -> Item | None:
     match item["type"]:
         case "function_call":
-            return shown_call(kin(base, "fc", item["call_id"]), item)
+            return shown_call(kin(output_id(record.id, record.attempts), "fc", item["call_id"]), item)
         case "mcp_call":
-            return shown_run(kin(base, "mcp", place=place), item)
+            # Some models give several calls one id.
+            again = item["id"] in seen
+            seen.add(item["id"])
+            return shown_run(kin(output_id(record.id, 1), "mcp", item["id"], place=place if again else None), item)
         case "mcp_approval_request":
             return shown_request(item)
     return None

@@ -69,6 +69,50 @@ def check_stream(gateway: Gateway, response: Response) -> list[dict[str, Any]]:
     return events
 
 
+def check_resumes(gateway: Gateway, id: str, seen: list[dict[str, Any]]) -> None:
+    """Assert that the stream of a response tells these events again, and goes on after each of them, both ways."""
+    url, params = f"/v1/responses/{id}", {"stream": "true"}
+    with gateway.http() as http:
+        assert events_of(http, id) == seen
+        for place, event in enumerate(seen):
+            number = event["sequence_number"]
+            with http.stream("GET", url, params={**params, "starting_after": number}) as answer:
+                assert list(read_events(answer.iter_lines())) == seen[place + 1 :]
+            with http.stream("GET", url, params=params, headers={"last-event-id": str(number)}) as answer:
+                assert answer.status_code == (200 if seen[place + 1 :] else 204)
+                assert list(read_events(answer.iter_lines())) == seen[place + 1 :]
+
+
+def told_alike(item: Any) -> dict[str, Any]:
+    """Return an item without its id, in which a conversation tells the place of a message, too."""
+    return {name: value for name, value in item.to_dict().items() if name != "id"}
+
+
+def test_a_conversation_shows_calls_as_responses_do(sdk: openai.OpenAI) -> None:
+    first: Any = sdk.responses.create(
+        model="agent", input="call pay 1 | call in_a_thread 2; call pay 3 | end", conversation="foo"
+    )
+    both: Any = sdk.responses.create(input='call add {"a": 1, "b": 2}\ncall pay {"amount": 3}', tools=TOOLS, conversation="foo")
+    sdk.responses.create(input=outputs_of(both), conversation="foo", tools=TOOLS)
+    for order in ("asc", "desc"):
+        for limit in (1, 4, 100):
+            items: Any = list(sdk.conversations.items.list("foo", order=order, limit=limit))
+            items = items if order == "asc" else items[::-1]
+            assert [item.type for item in items] == [
+                *("message", "message", "mcp_call", "message", "mcp_call", "mcp_call", "message"),
+                *("message", "function_call", "mcp_call", "function_call_output", "message"),
+            ]
+    run = [item for item in items if item.type == "mcp_call"]
+    shown = [*first.output[1:], both.output[0]]
+    assert [told_alike(item) for item in run] == [told_alike(item) for item in shown]
+    for one, other in zip(run, shown, strict=True):
+        assert sdk.conversations.items.retrieve(one.id, conversation_id="foo") == one
+        assert sdk.conversations.items.retrieve(other.id, conversation_id="foo") == one
+    reference: Any = {"type": "item_reference", "id": shown[0].id}
+    again = sdk.responses.create(input=[reference, {"role": "user", "content": "hello"}])
+    assert again.output_text == "You said: hello"
+
+
 def test_calls_of_a_worker_are_shown_as_run(sdk: openai.OpenAI, gateway: Gateway) -> None:
     first: Any = sdk.responses.create(model="agent", input="call pay 1 | call in_a_thread 2; call pay 3 | end")
     assert types_of(first) == ["message", "mcp_call", "mcp_call", "mcp_call"]
@@ -183,8 +227,30 @@ def test_a_worker_dies_in_the_middle_of_an_answer_with_calls(
     assert (done[0]["status"], done[1:]) == ("incomplete", response.to_dict()["output"])
     assert response.output_text == "round 1. round 2. done: paid 1, ended 2"
     assert ledger.read_text().count("paid 1") == 1
-    with gateway.http() as http:
-        assert events_of(http, asked.id) == seen
+    check_resumes(gateway, asked.id, seen)
+
+
+def test_a_worker_dies_on_the_way_from_an_approval(
+    sdk: openai.OpenAI, gateway: Gateway, worker: Worker, tmp_path: Path, ledger: Path
+) -> None:
+    first = sdk.responses.create(model="asks-first", input="call pay 1; call slowly 2 | end", conversation="foo")
+    asked = check_stream(gateway, first)
+    check_resumes(gateway, first.id, asked)
+    [approved] = approval_of(first, approve=True)
+    second = sdk.responses.create(input=[approved], previous_response_id=first.id, background=True)
+    wait_until(lambda: ledger.exists() and "begun 2" in ledger.read_text(), "the second call has begun")
+    live = iter(sdk.responses.retrieve(second.id, stream=True))
+    seen: list[Any] = [next(live).to_dict() for _ in range(3)]
+    worker.kill()
+    (tmp_path / "go").touch()
+    worker.start()
+    seen += [event.to_dict() for event in live]
+    response = ended(sdk, second.id)
+    assert check_stream(gateway, response) == seen
+    assert [item.type for item in response.output][-2:] == ["mcp_call", "mcp_call"]
+    check_resumes(gateway, second.id, seen)
+    kept: Any = [item for item in sdk.conversations.items.list("foo", order="asc") if item.type == "mcp_call"]
+    assert [told_alike(item) for item in kept] == [told_alike(item) for item in response.output[-2:]]
 
 
 def test_a_worker_dies_before_it_calls_a_clients_tool(redis_url: str, gateway: Gateway, tmp_path: Path) -> None:
@@ -208,3 +274,4 @@ def test_a_worker_dies_before_it_calls_a_clients_tool(redis_url: str, gateway: G
     assert [event.output_index for event in added] == [0, 1, 2]
     done = [event.item for event in seen if event.type == "response.output_item.done"]
     assert (done[0].status, done[1:]) == ("incomplete", seen[-1].response.output)
+    check_resumes(gateway, seen[0].response.id, [event.to_dict() for event in seen])

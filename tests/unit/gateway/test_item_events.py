@@ -84,7 +84,7 @@ def test_thoughts_and_words_in_turn_are_items_of_their_own() -> None:
     log = [("reasoning", "Hm."), ("text", "One "), ("text", "moment."), ("reasoning", "Yes."), ("text", "Sun.")]
     events = tell(record, ("started", 1, ""), *((kind, 1, data) for kind, data in log), ("ended", 1, "completed"))
     items = events[-1]["response"]["output"]
-    assert [item["id"] for item in items] == ["rs_1", "msg_1", "rs_1_o1", "msg_1_o1", "mcp_1_o2"]
+    assert [item["id"] for item in items] == ["rs_1", "msg_1", "rs_1_o1", "msg_1_o1", "mcp_1_cd0f631ca"]
     assert [item["content"][0]["text"] for item in items if item["type"] == "message"] == ["One moment.", "Sun."]
     assert [event["item"] for event in told_of(events, "output_item.done")] == items
 

@@ -1,0 +1,46 @@
+"""Calls that workers ran, in a stretch of a history: each is told once, with its output, at the place of the output.
+
+A client's call, and its output, stay two items.
+"""
+
+from collections.abc import Mapping
+
+from turnstile.memory.element import Element
+from turnstile.turns.output import Item
+from turnstile.turns.text import dumps
+
+
+class Runs:
+    """The calls that were run in a stretch, whose elements are given by their places."""
+
+    def __init__(self, elements: Mapping[int, Element]) -> None:
+        self._by_output: dict[int, Item] = {}
+        self._run: set[tuple[int, str]] = set()
+        made: dict[str, tuple[int, Item]] = {}
+        lost = False
+        for place in sorted(elements):
+            element = elements[place]
+            made |= {call["call_id"]: (place, call) for call in element.calls}
+            if element.answers is None:
+                continue
+            found = made.pop(element.answers, None)
+            lost |= found is None and element.run
+            if found and element.run:
+                self._by_output[place] = found[1]
+                self._run.add((found[0], element.answers))
+        self.lacks_calls, self.lacks_outputs = lost, bool(made)
+
+    def of_output(self, place: int, element: Element) -> Item | None:
+        """Return the call that an element ends, as the item of an output; None for a call that a client answered."""
+        call = self._by_output.get(place)
+        if call is None:
+            return None
+        content = element.content if isinstance(element.content, str) else dumps(element.content, str)
+        return {**call, "error" if element.failed else "output": content}
+
+    def is_client(self, place: int, call: str) -> bool:
+        """Return whether a call of the element at a place is not one that a worker ran."""
+        return (place, call) not in self._run
+
+
+NO_RUNS = Runs({})
