@@ -6,13 +6,14 @@ from typing import Any, TypeVar
 
 from turnstile.producers.reading.readers import Patience
 from turnstile.turns.asyncio_tasks import end_all
-from turnstile.turns.errors import QueueMemoryFull, QueueUnreachable, TooManyWaiting, TurnRefused
+from turnstile.turns.errors import QueueMemoryFull, QueueUnreachable, QuotaExceeded, TooManyWaiting, TurnRefused
 
 Line = TypeVar("Line")
 Submitted = TypeVar("Submitted")
 Result = TypeVar("Result")
 
 PAUSE_SECONDS = 1.0
+LONGEST_PAUSE_SECONDS = 30.0
 LATER = (TooManyWaiting, QueueMemoryFull)
 """Refusals that end by themselves: a batch waits until its turn is accepted."""
 
@@ -69,9 +70,10 @@ async def accepted(
         try:
             await ask()
             return None
-        except LATER:
+        except LATER as error:
             patience.answered()
-            await pause(PAUSE_SECONDS)
+            wait = error.wait if isinstance(error, QuotaExceeded) else 0
+            await pause(min(max(wait, PAUSE_SECONDS), LONGEST_PAUSE_SECONDS))
         except TurnRefused as error:
             return error
         except QueueUnreachable as error:

@@ -81,8 +81,9 @@ def test_a_file_and_a_tenant_are_bounded(store: TurnStore) -> None:
 def test_what_has_expired_makes_room(store: TurnStore, client: Any) -> None:
     for name in ("first", "second", "third", "fourth"):
         _uploaded(store, name, 1024)
+    store.create_file("", "fifth", "x.jsonl")
     client.zadd(store.keys.files(""), {"first": 1})
-    _uploaded(store, "fifth", 1024)
+    store.append_piece("", "fifth", 0, 0, b"x" * 1024, last=True)
     assert not client.exists(store.keys.file("first"), store.keys.pieces("first"))
     assert _stored(client, store) == 4096
 

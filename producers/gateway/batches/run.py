@@ -161,7 +161,7 @@ class BatchRun:
                 return Done(row, FAILED, not_asked(self._batch.id, row, *_FULL))
         turn = turn_id(self._endpoint, self._batch.id, self._caller, row)
         async with self.sign.asking(turn):
-            await self.sign.count_request()
+            self.sign.check()
             if refusal := await accepted(ask, self.sign.pause):
                 raise refusal
         return Asked(row, turn)

@@ -77,18 +77,6 @@ class StopSign:
                 await self._stopping.wait()
         self.check()
 
-    async def count_request(self) -> None:
-        """Count a request of a key that may make so many in a minute, and wait until it may. Raises Stopped.
-
-        Requests in batches are counted apart: a batch takes nothing from those that somebody waits for.
-        """
-        self.check()
-        while most := self._key and self._key.limits.requests_per_minute:
-            admission = await self._backend.store.count_request(f"{self._api_key}:batch", most)
-            if admission.admitted:
-                return
-            await self.pause(admission.wait)
-
     @asynccontextmanager
     async def asking(self, turn: str) -> AsyncIterator[None]:
         """Note a turn as unfinished from before it is accepted; one that was accepted before a stop is cancelled."""
