@@ -19,7 +19,7 @@ from turnstile.deploy.local.server import EmbeddedServer
 from turnstile.turns.api_keys import Limits, new_key
 
 FOLDER = Path(__file__).parent
-_NODE_SECONDS = 600
+_NODE_SECONDS = 900
 _GRAPHS = {"agent": "agent", "asks-first": "asks_first", "topic": "asks_topic"}
 _CHAINS = json.dumps({name: f"tests.chains.agents:{graph}" for name, graph in _GRAPHS.items()})
 

@@ -246,6 +246,7 @@ test("conversations are renamed, and found by their name and by what was said", 
   await ask(page, "Bicycles are not eaten");
   await settled(page, 1);
   await page.reload();
+  assert.equal(await page.getByLabel("Model").inputValue(), "");
   const list = page.getByRole("navigation").getByRole("listitem");
   const names = async () => (await list.locator(".open").allTextContents()).join();
   const search = page.getByLabel("Search conversations");
@@ -454,6 +455,67 @@ for (const [name, options] of [["approval", {}], ["approval-phone", { ...PHONE, 
     assert.equal(await cards.count(), 0);
   });
 }
+
+test("calls wait anew when the turn that had their approvals fails, and what was done is not done twice", async () => {
+  const page = await visit();
+  const what = `anew-${Date.now()}`;
+  await askAgent(page, "asks-first", `call pay ${what}; call fail 1`);
+  const card = page.locator(".card");
+  const approve = async () => {
+    await card.getByRole("button", { name: "Approve" }).click();
+    await until(async () => (await card.count()) === 1 && (await page.locator('[aria-busy="true"]').count()) === 0, "the call waits anew");
+  };
+  await approve();
+  await page.getByText(/^Failed: /).waitFor();
+  await page.reload();
+  await card.waitFor();
+  await approve();
+  const done = await ledger();
+  assert.equal(done.filter((entry) => entry.startsWith(`paid ${what} `)).length, 1);
+});
+
+test("a call that was answered elsewhere is not answered twice", async () => {
+  const page = await visit();
+  await askAgent(page, "asks-first", `call pay elsewhere-${Date.now()}`);
+  const card = page.locator(".card");
+  await card.waitFor();
+  const { id: conversation, held } = await page.evaluate(() => JSON.parse(localStorage.getItem("turnstile.sessions"))[0]);
+  const asked = await (await fetch(`${BASE_URL}/v1/responses/${held}`)).json();
+  const [request] = asked.output.filter((item) => item.type === "mcp_approval_request");
+  const input = [{ type: "mcp_approval_response", approval_request_id: request.id, approve: true }];
+  const body = JSON.stringify({ conversation, input });
+  const answer = await fetch(`${BASE_URL}/v1/responses`, { method: "POST", body, headers: { "content-type": "application/json" } });
+  assert.equal((await answer.json()).status, "completed");
+  await card.getByRole("button", { name: "Reject" }).click();
+  await page.locator(".message.failed").waitFor();
+  await page.reload();
+  await page.getByText(/done: paid elsewhere/).waitFor();
+  assert.equal(await card.count(), 0);
+});
+
+test("a long conversation is shown from its end", async () => {
+  const page = await visit();
+  await ask(page, "The first question");
+  await settled(page, 1);
+  const [{ id }] = await page.evaluate(() => JSON.parse(localStorage.getItem("turnstile.sessions")));
+  for (let n = 0; n < 12; n += 1) {
+    const items = Array.from({ length: 20 }, (_, m) => ({ role: m % 2 ? "assistant" : "user", content: `message ${n * 20 + m}` }));
+    const headers = { "content-type": "application/json" };
+    const added = await fetch(`${BASE_URL}/v1/conversations/${id}/items`, { method: "POST", body: JSON.stringify({ items }), headers });
+    assert.equal(added.status, 200);
+  }
+  await page.reload();
+  await page.getByText("message 239", { exact: true }).waitFor();
+  assert.equal(await page.locator(".message").count(), 100);
+  const earlier = page.getByRole("button", { name: "Earlier messages" });
+  await earlier.click();
+  await until(async () => (await page.locator(".message").count()) === 200, "the earlier messages are there");
+  await earlier.click();
+  await page.getByText("You said: The first question").waitFor();
+  assert.deepEqual((await bodies(page)).slice(0, 4), ["The first question", "You said: The first question", "message 0", "message 1"]);
+  assert.equal(await page.locator(".message").count(), 242);
+  assert.equal(await earlier.count(), 0);
+});
 
 test("a question that an agent asks is answered, and what was asked meanwhile comes after it", async () => {
   const page = await visit();

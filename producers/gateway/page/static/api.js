@@ -52,26 +52,28 @@ export async function call(path, options) {
   return (await send(path, options)).json();
 }
 
-/** All items of a conversation, oldest first; none when there is no such conversation yet. */
-export async function items(conversation) {
-  const found = [];
-  let after = "";
-  try {
-    for (;;) {
-      const page = await call(`/v1/conversations/${encodeURIComponent(conversation)}/items?order=asc&limit=100${after}`);
-      found.push(...page.data);
-      if (!page.has_more) return found;
-      after = `&after=${encodeURIComponent(page.last_id)}`;
-    }
-  } catch (error) {
-    if (error instanceof ApiError && error.status === 404) return found;
-    throw error;
-  }
+function noneYet(error) {
+  if (error.status !== 404) throw error;
+  return { data: [], has_more: false };
 }
 
-/** The newest items of a conversation. */
-export async function recent(conversation) {
-  return (await call(`/v1/conversations/${encodeURIComponent(conversation)}/items?limit=100`)).data;
+/** The newest items of a conversation, oldest first, or those before `before`; `more` is the item before which there are others. */
+export async function recent(conversation, before = "") {
+  const path = `/v1/conversations/${encodeURIComponent(conversation)}/items?limit=100`;
+  const page = await call(`${path}${before && `&after=${encodeURIComponent(before)}`}`).catch(noneYet);
+  return { found: page.data.toReversed(), more: page.has_more ? page.last_id : "" };
+}
+
+/** All items of a conversation, oldest first. */
+export async function items(conversation) {
+  let all = [];
+  let more = "";
+  do {
+    const page = await recent(conversation, more);
+    all = [...page.found, ...all];
+    more = page.more;
+  } while (more);
+  return all;
 }
 
 async function* events(answer, watch) {

@@ -1,7 +1,7 @@
 // The page: one conversation, the list of all, and what happens when something is clicked.
 
 import { answered, question as asked } from "/static/answer.js";
-import { call, items, unique } from "/static/api.js";
+import { call, items, recent, unique } from "/static/api.js";
 import { markdown, save } from "/static/export.js";
 import { button, exchanges, make } from "/static/parts.js";
 import { read } from "/static/pictures.js";
@@ -49,25 +49,39 @@ async function attachFile(file) {
 /** Whether an item of the history belongs to a response. */
 const belongs = (item, response) => item.id.replace(/^[a-z]+_/, "").split("_")[0] === response?.replace("resp_", "");
 
+/** The messages of a part of the history, below a button for what comes before it. */
+function messages({ found, more }) {
+  const earlier = button("quiet earlier", "Earlier messages", async () => {
+    const session = view.session;
+    const page = await recent(session, more).catch((error) => failed(error, () => {}));
+    if (!page || session !== view.session) return;
+    const below = log.scrollHeight - log.scrollTop;
+    earlier.replaceWith(...messages(page));
+    log.scrollTop = log.scrollHeight - below;
+  });
+  return [...(more ? [earlier] : []), ...exchanges(found).map((one) => (Array.isArray(one) ? answered(one) : asked(one.content)))];
+}
+
 async function open(session) {
   view?.leaving.abort();
   const opened = new View(session, () => open(session), () => side.draw());
   view = opened;
   history.replaceState(null, "", sessions.find(session) ? `#${session}` : location.pathname);
   heading();
+  chooseModel();
   trouble(null);
   network("");
   log.replaceChildren();
-  let past = [];
+  let past = { found: [], more: "" };
   try {
-    if (sessions.find(session)) past = await items(session);
+    if (sessions.find(session)) past = await recent(session);
   } catch (error) {
     if (view === opened) await failed(error, () => open(session));
     return;
   }
   if (view !== opened) return;
-  show(exchanges(past).map((one) => (Array.isArray(one) ? answered(one) : asked(one.content))));
-  resume(past);
+  show(messages(past));
+  resume(past.found);
   if (!log.childElementCount) log.append(make("p", "empty", "Ask a question to begin."));
   log.scrollTop = log.scrollHeight;
 }
@@ -113,7 +127,13 @@ async function offerModels() {
   const names = (await call("/v1/models").catch(() => ({ data: [] }))).data.map((model) => model.id);
   at("model").replaceChildren(...names.map((name, n) => new Option(name, n ? name : "")));
   at("model").hidden = names.length < 2;
-  at("model").value = names.indexOf(localStorage.getItem(MODEL)) > 0 ? localStorage.getItem(MODEL) : "";
+  chooseModel();
+}
+
+/** Choose the model that the conversation had last, or for a new one that of the last choice. */
+function chooseModel() {
+  at("model").value = sessions.find(view.session)?.model ?? localStorage.getItem(MODEL) ?? "";
+  if (at("model").selectedIndex < 0) at("model").selectedIndex = 0;
 }
 
 function fit() {

@@ -52,6 +52,6 @@ export class Search {
 }
 
 async function said(id) {
-  const found = await recent(id).catch(() => []);
+  const { found } = await recent(id).catch(() => ({ found: [] }));
   return folded(found.map((item) => textOf(item.content)).join("\n").slice(0, MOST_CHARACTERS));
 }

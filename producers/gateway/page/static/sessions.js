@@ -42,7 +42,11 @@ export function asked(id, question) {
     const title = question.text.trim().replace(/\s+/g, " ").slice(0, TITLE_LENGTH);
     write([{ id, title, open: [] }, ...read()]);
   }
-  change(id, (session) => session.open.push(question));
+  change(id, (session) => {
+    session.open.push(question);
+    // Answers go on with the chain that asked.
+    if (!question.answers) session.model = question.model ?? "";
+  });
 }
 
 export const named = (id, key, response) =>

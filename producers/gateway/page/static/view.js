@@ -4,7 +4,7 @@ import { Answer, question as asked } from "/static/answer.js";
 import { call, follow, insist, unique } from "/static/api.js";
 import { OpenCalls } from "/static/open_calls.js";
 import { make, told } from "/static/parts.js";
-import { failed, keeping, network, show } from "/static/screen.js";
+import { at, failed, keeping, network, show } from "/static/screen.js";
 import * as sessions from "/static/sessions.js";
 
 const PLACE_MS = 2000;
@@ -83,6 +83,7 @@ export class View {
     sessions.held(this.session, response);
     const cards = new OpenCalls(calls, (input, text) => {
       cards.element.remove();
+      at("log").focus();
       const question = { key: unique(), text, input, answers: response };
       sessions.held(this.session, null);
       sessions.asked(this.session, question);
