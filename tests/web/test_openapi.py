@@ -29,7 +29,7 @@ def test_no_request_is_a_server_error(redis_url: str, tmp_path: Path) -> None:
     with (
         offline_model() as model,
         Worker(redis_url, tmp_path, 20, OPENAI_BASE_URL=model),
-        Gateway(redis_url, tmp_path) as gateway,
+        Gateway(redis_url, tmp_path, OPENAI_BASE_URL=model) as gateway,
     ):
         command = [sys.executable, "-m", "schemathesis.cli", "run", f"{gateway.url}/openapi.json", *_OPTIONS]
         done = subprocess.run(command, cwd=tmp_path, env=environment({}), capture_output=True, text=True, timeout=_SECONDS)
