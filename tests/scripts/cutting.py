@@ -46,9 +46,9 @@ def cut_after(script: Script, writes: int) -> Script:
 
 
 def with_hook(script: Script, hook: str) -> Script:
-    """Return the script with a text between its constants and its parts."""
-    flags, keys, rules, rest = script.source.split("\n", 3)
-    return Script(script.name, "\n".join([flags, keys, rules, hook, rest]), "0" * 40)
+    """Return the script with a text before its parts."""
+    flags, rest = script.source.split("\n", 1)
+    return Script(script.name, "\n".join([flags, hook, rest]), "0" * 40)
 
 
 @contextmanager

@@ -1,7 +1,6 @@
 """The Lua scripts: each is one transition, put together from its file, the parts it uses, and this deployment's constants."""
 
 import hashlib
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from importlib.resources import files
 from turnstile.turns.celery_message import QUEUES, WEBHOOK_QUEUE, dispatch_message, webhook_message
 from turnstile.turns.redis.keys import Keys
 from turnstile.turns.redis.script_arguments import Arguments
+from turnstile.turns.redis.script_text import calls, code, filled, nested
 from turnstile.turns.settings import MOST_WAITING, Settings
 
 _ROOT = files("turnstile.turns").joinpath("lua")
@@ -70,12 +70,6 @@ SOURCES = {name: text for folder in FOLDERS for name, text in sorted(_files(fold
 PARTS = dict(sorted(_files("lib").items()))
 """The parts that scripts share, by the name of the function that each defines."""
 NAMES = tuple(SOURCES)
-_CALL = re.compile(rf"(?<!function )(?<![.\w])({'|'.join(PARTS)})\(")
-
-
-def code(text: str) -> str:
-    """Return a script's text without its comments."""
-    return re.sub(r"(?m)^\s*--.*$", "", text)
 
 
 def uses(name: str) -> list[str]:
@@ -83,7 +77,7 @@ def uses(name: str) -> list[str]:
     found: list[str] = []
 
     def visit(text: str) -> None:
-        for part in dict.fromkeys(_CALL.findall(code(text))):
+        for part in calls(text, PARTS):
             if part not in found:
                 visit(PARTS[part])
                 found.append(part)
@@ -107,6 +101,12 @@ def header(source: str, word: str) -> str:
     return " ".join(found)
 
 
+def families(name: str) -> set[str]:
+    """Return the families of keys and channels that a script uses, by the names that scripts give them."""
+    texts = [SOURCES[name], *(PARTS[part] for part in uses(name))]
+    return {family for text in texts for family in re.findall(r"\bkey\.(\w+)", code(text))}
+
+
 def answers(name: str) -> set[str]:
     """Return the words with which the replies of a script begin, as its header promises."""
     return {alternative.split()[0].rstrip(",") for alternative in header(SOURCES[name], "RETURN").split("|")}
@@ -119,7 +119,8 @@ ARGUMENTS = {name: Arguments(name, header(text, "ARGV")) for name, text in SOURC
 def build(settings: Settings) -> dict[str, Script]:
     """Return all scripts for these settings, by name."""
     keys, rules = key_names(Keys(settings.key_prefix, settings.history_prefix)), _rules(settings)
-    return {name: _assemble(name, keys, rules) for name in NAMES}
+    values = {f"key.{name}": value for name, value in keys.items()} | {f"rule.{name}": value for name, value in rules.items()}
+    return {name: _assemble(name, values) for name in NAMES}
 
 
 @cache
@@ -129,14 +130,10 @@ def digest() -> str:
     return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()[:12]
 
 
-def _assemble(name: str, keys: Mapping[str, str], rules: Mapping[str, int | str]) -> Script:
-    body = SOURCES[name]
-    flags = header(body, "FLAGS")
-    parts = [PARTS[part] for part in uses(name)]
-    text = "\n".join([*parts, ARGUMENTS[name].preamble(), body])
-    # Each run of a script makes these tables anew: they hold what it uses, and no more.
-    constants = [f"local key = {_table(_used('key', keys, text))}", f"local rule = {_table(_used('rule', rules, text))}"]
-    source = "\n".join([f"#!lua flags={flags}" if flags else "#!lua", *constants, text])
+def _assemble(name: str, values: Mapping[str, int | str]) -> Script:
+    flags = header(SOURCES[name], "FLAGS")
+    text = nested("\n".join([ARGUMENTS[name].preamble(), SOURCES[name]]), {part: PARTS[part] for part in uses(name)})
+    source = "\n".join([f"#!lua flags={flags}" if flags else "#!lua", filled(text, values)])
     return Script(name, source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest())
 
 
@@ -189,10 +186,6 @@ def key_names(keys: Keys) -> dict[str, str]:
         "wake": keys.wake(),
         "probe": keys.probe(),
     }
-
-
-def _used(table: str, values: Mapping[str, int | str], text: str) -> dict[str, int | str]:
-    return {name: values[name] for name in sorted(set(re.findall(rf"\b{table}\.(\w+)", code(text))))}
 
 
 def _rules(settings: Settings) -> dict[str, int | str]:
@@ -248,16 +241,6 @@ def _rules(settings: Settings) -> dict[str, int | str]:
         "show_content": int(settings.show_content),
         "dispatch_message": dispatch_message(show_content=settings.show_content),
     }
-
-
-def _table(values: Mapping[str, int | str]) -> str:
-    return "{ " + ", ".join(f"{k} = {_literal(v)}" for k, v in values.items()) + " }"
-
-
-def _literal(value: int | str) -> str:
-    if isinstance(value, int):
-        return str(value)
-    return json.dumps(value) if "[==[" not in value and '"' not in value else f"[==[{value}]==]"
 
 
 def _ms(seconds: float) -> int:

@@ -7,7 +7,7 @@ from functools import cache, partial
 
 from turnstile.turns.celery_message import QUEUES, WEBHOOK_QUEUE
 from turnstile.turns.redis.keys import Keys
-from turnstile.turns.redis.scripts import Script, key_names
+from turnstile.turns.redis.scripts import Script, families, key_names
 from turnstile.turns.store.runner import Call, Runner, operation, script_call
 from turnstile.turns.text import as_text, dumps
 
@@ -35,7 +35,6 @@ ROLES: dict[str, tuple[str, ...]] = {
 """Role → the scripts that it runs."""
 
 _COMMAND = re.compile(r"redis\.p?call\('([A-Z]+)'")
-_KEY = re.compile(r"\bkey\.(\w+)")
 _CHANNELS = ("orders", "wake")
 _BOTH = "celery_result"
 """A family of keys, and of channels."""
@@ -79,7 +78,7 @@ def ask(role: str, scripts: Mapping[str, Script], keys: Keys) -> tuple[str, dict
 
 
 def _families(scripts: Iterable[Script]) -> set[str]:
-    return {key for script in scripts for key in _KEY.findall(script.source)}
+    return {family for script in scripts for family in families(script.name)}
 
 
 def _patterns(used: set[str], keys: Keys, name: str) -> dict[str, tuple[str, str]]:

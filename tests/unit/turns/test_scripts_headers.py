@@ -10,7 +10,8 @@ import pytest
 
 from turnstile.turns import store
 from turnstile.turns.redis.keys import Keys
-from turnstile.turns.redis.scripts import FOLDERS, NAMES, PARTS, SOURCES, answers, build, code, header, uses
+from turnstile.turns.redis.script_text import code
+from turnstile.turns.redis.scripts import FOLDERS, NAMES, PARTS, SOURCES, answers, build, header, uses
 from turnstile.turns.settings import Settings
 from turnstile.turns.store.replies import OneOf
 

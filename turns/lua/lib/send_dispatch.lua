@@ -5,5 +5,5 @@ local function send_dispatch(session, id, queue, sent)
     -- The question is JSON already; as part of a string in the message it is escaped once more.
     names.question = cjson.encode(redis.call('HGET', key.turn .. id, 'question')):sub(2, -2)
   end
-  redis.call('LPUSH', key.queue .. queue, (rule.dispatch_message:gsub('@(%l+)@', names)))
+  redis.call('LPUSH', key.queue .. queue, rule.dispatch_message)
 end

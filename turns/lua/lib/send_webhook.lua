@@ -5,5 +5,6 @@ local function send_webhook(id, now)
   local sent = redis.call('HINCRBY', webhook, 'sent', 1)
   local name = redis.call('HGET', webhook, 'event') .. '-' .. sent
   redis.call('HSET', webhook, 'phase', 'sent')
-  redis.call('LPUSH', key.queue .. queue, (rule.webhook_message:gsub('@(%l+)@', { id = name, turn = id, queue = queue, tag = name })))
+  local names = { id = name, turn = id, queue = queue, tag = name }
+  redis.call('LPUSH', key.queue .. queue, rule.webhook_message)
 end
