@@ -25,7 +25,7 @@ HOLDS = (
     _in_hold(
         "closed without closing elements",
         "a history keeps a call without its answer",
-        "  if closing and history_readable(session) then",
+        "  if closing and history_length(session) then",
         "  if false then",
         script="lib/close_calls",
     ),

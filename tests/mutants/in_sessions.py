@@ -41,7 +41,7 @@ SESSIONS = (
     in_script(
         "a turn does not note its place",
         "a turn without messages is followed from another place than its own",
-        "if type(length) == 'number' then ended.history_length",
+        "if length then ended.history_length",
         "if false then ended.history_length",
         script="lib/end_turn",
     ),

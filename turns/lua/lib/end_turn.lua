@@ -9,8 +9,8 @@ local function end_turn(id, session, now, state, fields, elements, rest, record)
   local after = record[1] or '0'
   ended.owed = table.concat({ after, #elements > 0 and table.concat(elements, '\30') or nil }, '\30')
   ended.sequence = after + (rest and 2 or 1)
-  local length = redis.pcall('LLEN', key.history .. session)
-  if type(length) == 'number' then ended.history_length = length + #elements end
+  local length = not ended.history_length and history_length(session)
+  if length then ended.history_length = length + #elements end
   local written = {}
   for name, value in pairs(ended) do written[#written + 1], written[#written + 2] = name, value end
   redis.call('HSET', turn, unpack(written))

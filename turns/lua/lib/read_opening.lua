@@ -3,9 +3,12 @@
 local function read_opening(history, newer, elements)
   local length, oldest = elements.err and 0 or redis.call('LLEN', history), #elements + 1
   local older = length - newer - #elements
-  local opening = older > 0 and read_within(history, length - 1, -1, math.min(20, older), 1048576, 0) or {}
-  for _, element in ipairs(opening) do
-    if not element:find('^{"type": ?"[sS]ystem') then break end
+  if older <= 0 then return older end
+  local function is_system(element) return element:find('^{"type": ?"[sS]ystem') end
+  -- Most conversations begin with a question: more than the first message is read only when that is the system's.
+  if not is_system(redis.call('LINDEX', history, -1)) then return older end
+  for _, element in ipairs(read_within(history, length - 1, -1, math.min(20, older), 1048576, 0)) do
+    if not is_system(element) then break end
     table.insert(elements, oldest, element)
   end
   return older

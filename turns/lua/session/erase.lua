@@ -37,7 +37,7 @@ end
 
 free_slot(session, slot)
 
-local messages = history_readable(session) and redis.call('LLEN', history) or 0
+local messages = history_length(session) or 0
 redis.call('UNLINK', turns, history, session_key, mailbox, key.conversation .. session, key.answered .. session)
 if thread then redis.call('UNLINK', key.steps .. thread) end
 redis.call('ZREM', key.due, session)

@@ -6,7 +6,7 @@
 -- RETURN done | again | conflict | unknown | unreadable | full_history
 local conversation, history, now = key.conversation .. session, key.history .. session, clock()
 
-if #elements > 0 and not history_readable(session) then return { 'unreadable' } end
+if #elements > 0 and not history_length(session) then return { 'unreadable' } end
 local is_full = #elements > 0 and history_full(session, #elements)
 if is_full and not redis.call('LPOS', history, elements[#elements], 'MAXLEN', 1000) then return { 'full_history' } end
 if fingerprint == '' then

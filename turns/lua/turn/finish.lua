@@ -28,9 +28,10 @@ if stands ~= 'running' or head ~= id or owner ~= token then
   end
   return { 'superseded' }
 end
-if #elements > 0 and not history_readable(session) then return { 'unreadable' } end
+local length = #elements > 0 and history_length(session)
+if #elements > 0 and not length then return { 'unreadable' } end
 
-local fields = { closed = token }
+local fields = { closed = token, history_length = length and length + #elements or nil }
 if answer ~= '' then fields.answer = answer end
 if output ~= '' then fields.output = output end
 if usage ~= '' then fields.usage = usage end
