@@ -101,6 +101,16 @@ test-site: $(VENV)/.dev ## Set up, then nginx, Caddy and a Redis with TLS around
 
 .PHONY: test-site
 
+$(VENV)-manifests/.done: tests/manifests/requirements.txt
+	$(PYTHON) -m venv $(VENV)-manifests
+	$(VENV)-manifests/bin/python -m pip --disable-pip-version-check install -q --require-hashes -r $<
+	@touch $@
+
+test-manifests: $(VENV)/.dev $(VENV)-manifests/.done ## Set up, then the files for Kubernetes and compose, against schemas (needs kubectl)
+	$(BIN)/python -m pytest tests/manifests
+
+.PHONY: test-manifests
+
 test-alerts: ## The alert rules, by promtool (Debian and Ubuntu: apt-get install prometheus)
 	promtool check config deploy/prometheus/prometheus.yml
 	promtool test rules deploy/prometheus/rules.test.yml
@@ -166,6 +176,7 @@ lock: ## Pin every dependency with its hashes (needs uv)
 	uv pip compile $(LOCK) --extra all --extra build pyproject.toml -o requirements.txt
 	uv pip compile $(LOCK) --extra all --extra build --extra dev pyproject.toml -o requirements-dev.txt
 	uv pip compile $(LOCK) --extra all --extra build --extra dev --extra web pyproject.toml -o requirements-web.txt
+	uv pip compile $(LOCK) tests/manifests/requirements.in -o tests/manifests/requirements.txt
 
 LOCK := -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header
 

@@ -40,6 +40,7 @@ from turnstile.producers.metrics.scraper import Scraper
 from turnstile.turns.asyncio_tasks import end_all
 from turnstile.turns.errors import LoginRefused, QueueUnreachable, SettingError
 from turnstile.turns.hosts import listed
+from turnstile.turns.service_manager import READY, tell
 from turnstile.turns.settings import Settings
 from turnstile.turns.settings import settings as read_settings
 from turnstile.turns.store.registry import oddities
@@ -93,6 +94,7 @@ def build(settings: Settings) -> FastAPI:
         if settings.batches:
             services.append(batch_service.work())
         tasks = [asyncio.create_task(work) for work in services]
+        tell(READY)
         yield
         await end_all(tasks)
         await batch_service.release()

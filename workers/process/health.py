@@ -1,7 +1,7 @@
 """A worker's health, defined in one place: parts that must make progress, watched by a thread that depends on none of them.
 
-The health file is touched only while every part is fresh, so that a probe costs one `stat`; the same judgement goes into
-the worker's published entry, for `turnstile doctor`.
+The health file is touched, and the service manager told, only while every part is fresh, so that a probe costs one `stat`.
+The same judgement goes into the worker's published entry, for `turnstile doctor`.
 """
 
 import logging
@@ -9,6 +9,8 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 from time import monotonic
+
+from turnstile.turns.service_manager import ALIVE, READY, tell
 
 log = logging.getLogger(__name__)
 
@@ -70,8 +72,9 @@ class Health:
         self._thread.start()
 
     def ready(self) -> None:
-        """Let the file be touched from now on."""
+        """Let the file be touched from now on, and say so."""
         self._ready.set()
+        tell(READY)
         self._look()
 
     def stop(self) -> None:
@@ -89,8 +92,10 @@ class Health:
         if back := self._reported - stale:
             log.warning("progress again: %s", ", ".join(sorted(back)))
         self._reported = stale
-        if self._file and self._ready.is_set() and not stale:
-            self._touch(self._file)
+        if self._ready.is_set() and not stale:
+            tell(ALIVE)
+            if self._file:
+                self._touch(self._file)
 
     def _touch(self, file: Path) -> None:
         try:

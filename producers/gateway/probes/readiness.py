@@ -13,6 +13,7 @@ from turnstile.producers.gateway.backend import Backend
 from turnstile.producers.gateway.edge.api_errors import ApiError, translate
 from turnstile.turns.errors import TurnstileError
 from turnstile.turns.keyring import keyring
+from turnstile.turns.service_manager import ALIVE, tell
 
 log = logging.getLogger(__name__)
 
@@ -44,9 +45,13 @@ class Readiness:
         return self._problem
 
     async def watch(self) -> None:
-        """Look once a second for as long as the gateway runs, and log when Redis goes and when it is back."""
+        """Look once a second for as long as the gateway runs, and log when Redis goes and when it is back.
+
+        The service manager is told that the gateway is alive, whatever the look has found.
+        """
         while True:
             await self._fresh()
+            tell(ALIVE)
             await asyncio.sleep(_WATCH_SECONDS)
 
     async def _fresh(self) -> None:

@@ -1,6 +1,5 @@
-"""The files for containers and systemd, held against the Procfile, the settings and each other."""
+"""The files for containers, held against the Procfile, the settings and each other."""
 
-import configparser
 import fnmatch
 import json
 import os
@@ -23,7 +22,6 @@ from turnstile.deploy.local.ports import free_port
 from turnstile.turns.settings import Settings
 
 ROOT = Path(__file__).parents[3]
-UNIT = ROOT / "deploy" / "systemd" / "turnstile-worker@.service"
 CONF = ROOT / "deploy" / "redis" / "redis.conf"
 RUN = ["python", "-m", "turnstile.deploy.procfile"]
 
@@ -46,26 +44,44 @@ def instructions() -> list[tuple[str, str]]:
     return [(line.partition(" ")[0], line.partition(" ")[2].strip()) for line in lines]
 
 
-@pytest.fixture(scope="module")
-def unit() -> configparser.RawConfigParser:
-    parser = configparser.RawConfigParser(strict=True)
-    parser.optionxform = str  # type: ignore[assignment,method-assign]  # configparser keeps the case
-    parser.read(UNIT)
-    return parser
-
-
 def arguments(instructions: list[tuple[str, str]], wanted: str) -> list[str]:
     return [rest for name, rest in instructions if name == wanted]
 
 
+def ours(compose: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the services that run our image."""
+    return {name: service for name, service in compose["services"].items() if "build" in service}
+
+
 def test_compose_runs_the_procfiles_commands(compose: dict[str, Any], instructions: list[tuple[str, str]]) -> None:
     assert json.loads(arguments(instructions, "ENTRYPOINT")[0]) == RUN
-    ours = {name: service for name, service in compose["services"].items() if name != "redis"}
-    assert {name: service["command"] for name, service in ours.items()} == {name: [name] for name in ours}
-    assert set(ours) <= set(procfile.commands())
-    for service in ours.values():
+    by_name = {name: service["command"] for name, service in ours(compose).items() if "entrypoint" not in service}
+    assert by_name == {name: [name] for name in procfile.commands()}
+    for service in ours(compose).values():
         context = ROOT / "deploy" / "docker" / service["build"]["context"]
         assert (context / service["build"]["dockerfile"]).samefile(ROOT / "deploy" / "docker" / "Dockerfile")
+
+
+def test_every_role_has_its_own_image_of_extras_that_there_are(compose: dict[str, Any]) -> None:
+    extras = set(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"])
+    asked = {service["image"]: set(service["build"]["args"]["EXTRAS"].split(",")) for service in ours(compose).values()}
+    assert len(asked) == len(ours(compose))
+    assert set().union(*asked.values()) <= extras
+
+
+def test_what_the_file_of_settings_says_is_overridden_by_nothing_empty(compose: dict[str, Any]) -> None:
+    for name, service in compose["services"].items():
+        assert not [value for value in service.get("environment", {}).values() if value is None or "${" in value], name
+    assert all(service["env_file"][0]["path"] == "turnstile.env" for service in ours(compose).values())
+
+
+def test_every_service_has_a_bound_of_memory_and_mounts_what_there_is(compose: dict[str, Any]) -> None:
+    for name, service in compose["services"].items():
+        assert "mem_limit" in service, name
+        mounts = [volume.partition(":")[0] for volume in service.get("volumes", ())]
+        for mount in mounts:
+            found = (ROOT / "deploy" / "docker" / mount).exists() if mount.startswith(".") else mount in compose["volumes"]
+            assert found, f"{name}: {mount}"
 
 
 def test_compose_gives_workers_time_to_give_turns_back(compose: dict[str, Any]) -> None:
@@ -78,8 +94,7 @@ def test_compose_gives_workers_time_to_give_turns_back(compose: dict[str, Any]) 
 def test_compose_sets_only_settings_there_are(compose: dict[str, Any]) -> None:
     for name in ("worker", "flower", "web"):
         environment = {key: str(value) for key, value in compose["services"][name]["environment"].items()}
-        literal = {key: value for key, value in environment.items() if not value.startswith("${")}
-        assert Settings.load(literal).redis_url == "redis://redis:6379/0"
+        assert Settings.load(environment).redis_url == "redis://redis:6379/0"
         known = {Settings.variable(field) for field in Settings.model_fields}
         assert {key for key in environment if not key.startswith(("FLOWER_", "WEB_"))} <= known
 
@@ -160,40 +175,11 @@ def _answers(client: redis.Redis) -> bool:
         return False
 
 
-def test_the_unit_runs_the_procfiles_worker_and_gives_it_time(unit: configparser.RawConfigParser) -> None:
-    service = unit["Service"]
-    program, *rest = service["ExecStart"].split()
-    assert (Path(program).name, rest) == ("python", [*RUN[1:], "worker"])
-    assert int(service["TimeoutStopSec"]) > default("shutdown_seconds") + 10
-    assert (service["KillMode"], service["KillSignal"], service["Restart"]) == ("mixed", "SIGTERM", "on-failure")
-    name, file = service["Environment"].split("=")
-    assert name == Settings.variable("health_file")
-    assert file.startswith(f"%t/{service['RuntimeDirectory']}/")
-    assert Path(service["EnvironmentFile"]).is_absolute()
-
-
-def verified(unit_text: str, folder: Path) -> str:
-    """Return the objections of `systemd-analyze verify` to a unit; it exits with 0 for unknown keys, so its words count."""
-    file = folder / UNIT.name
-    file.write_text(unit_text.replace("/opt/turnstile/.venv/bin/python", sys.executable))
-    command = ["systemd-analyze", "verify", "--man=no", str(file)]
-    run = subprocess.run(command, capture_output=True, text=True, check=False)
-    return "\n".join(line for line in run.stderr.splitlines() if UNIT.name in line or run.returncode)
-
-
-def test_systemd_takes_every_line_of_the_unit(unit: configparser.RawConfigParser, tmp_path: Path) -> None:
-    assert unit.sections() == ["Unit", "Service", "Install"]
-    if shutil.which("systemd-analyze"):
-        assert verified(UNIT.read_text(), tmp_path) == ""
-        assert "KilMode" in verified(UNIT.read_text().replace("KillMode", "KilMode"), tmp_path)
-
-
 def test_nothing_is_open_to_the_world_by_default(compose: dict[str, Any], instructions: list[tuple[str, str]]) -> None:
     services = compose["services"]
     published = {name: service["ports"] for name, service in services.items() if "ports" in service}
-    assert set(published) == {"flower", "web"}
+    assert set(published) == {"flower", "web", "metrics", "grafana"}
     assert all(port.startswith("127.0.0.1:") for ports in published.values() for port in ports)
-    assert services["flower"]["environment"]["FLOWER_BASIC_AUTH"].startswith("${FLOWER_BASIC_AUTH:?")
-    assert arguments(instructions, "USER")[-1] not in ("", "root", "0")
+    assert arguments(instructions, "USER")[-1] == "10001:10001"
     stated = " ".join(arguments(instructions, "ENV") + arguments(instructions, "ARG"))
     assert not any(word in stated for word in ("KEY", "PASSWORD", "TOKEN", "SECRET", "REDIS_URL"))

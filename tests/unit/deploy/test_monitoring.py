@@ -16,6 +16,7 @@ from turnstile.turns.states import State
 from turnstile.turns.store.upkeep import Measured
 
 BOARD: dict[str, Any] = json.loads((ROOT / "deploy/grafana/turnstile.json").read_text())
+SCALING: dict[str, Any] = yaml.safe_load((ROOT / "deploy/kubernetes/keda/scaled-object.yaml").read_text())
 RULES: list[dict[str, Any]] = yaml.safe_load((ROOT / "deploy/prometheus/rules.yml").read_text())["groups"][0]["rules"]
 _COUNTERS = {
     **{f'{state}{{queue="chat",chain="default",code="x",le="16"}}': 1 for state in State if state.ended},
@@ -58,6 +59,8 @@ def _queries() -> Iterator[tuple[str, str, str]]:
     """Yield each query's place, its text, and its legend."""
     for rule in RULES:
         yield rule["alert"], rule["expr"], ""
+    for trigger in SCALING["spec"]["triggers"]:
+        yield "the number of workers", trigger["metadata"]["query"], ""
     for panel in BOARD["panels"]:
         for target in panel["targets"]:
             yield f"{panel['title']} {target['refId']}", target["expr"], target["legendFormat"]

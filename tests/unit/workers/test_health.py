@@ -2,11 +2,13 @@
 
 import logging
 import os
+import socket
 from pathlib import Path
 
 import pytest
 
 from tests.support.wait import wait_until
+from turnstile.turns.service_manager import tell
 from turnstile.workers.process.health import Health
 
 
@@ -91,3 +93,30 @@ def test_a_file_that_cannot_be_touched_does_not_end_the_watch(tmp_path: Path, ca
     wait_until((folder / "health").exists, "the file is there")
     assert len(caplog.messages) == 1
     health.stop()
+
+
+def test_the_service_manager_hears_of_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(60)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        health = Health(pace=0.02)
+        hung = health.part("hung", 0.0)
+        health.start()
+        health.ready()
+        assert manager.recv(100) == b"READY=1"
+        wait_until(lambda: health._reported, "the watcher has looked")
+        manager.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            manager.recv(100)
+        health.retire(hung.name)
+        manager.settimeout(60)
+        assert manager.recv(100) == b"WATCHDOG=1"
+        health.stop()
+
+
+def test_nothing_is_told_where_nobody_listens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "gone"))
+    tell("READY=1")
+    monkeypatch.delenv("NOTIFY_SOCKET")
+    tell("READY=1")

@@ -1,0 +1,1 @@
+"""The files for Kubernetes and compose, held against schemas; nothing is started."""
