@@ -209,7 +209,7 @@ def overflow(message: str, tokens: int, context: int) -> bytes:
 
 def models() -> bytes:
     """Return the body of the list of models."""
-    return _dump({"object": "list", "data": [{"id": MODEL, "object": "model", "created": 0, "owned_by": "turnstile"}]})
+    return _dump({"object": "list", "data": [{"id": MODEL, "object": "model", "created": 0, "owned_by": MODEL}]})
 
 
 def _dump(value: Mapping[str, Any]) -> bytes:

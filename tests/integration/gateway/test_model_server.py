@@ -55,8 +55,10 @@ def test_moderations(sdk: openai.OpenAI) -> None:
 
 
 def test_models_are_this_deployments_and_the_servers(sdk: openai.OpenAI) -> None:
-    names = [model.id for model in sdk.models.list()]
+    models = list(sdk.models.list())
+    names = [model.id for model in models]
     assert names == ["gpt-4o-mini", "offline-stand-in"]
+    assert [model.owned_by for model in models] == ["turnstile", "offline-stand-in"]  # the page offers this deployment's own
     assert [sdk.models.retrieve(name).id for name in names] == names
     with pytest.raises(openai.NotFoundError):
         sdk.models.retrieve("another")

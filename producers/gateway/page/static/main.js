@@ -122,9 +122,10 @@ function heading() {
   side.draw();
 }
 
-/** Offer the deployment's models, where it has more than one. */
+/** Offer the deployment's own model and chains, where there are several; the model's server may list a hundred others. */
 async function offerModels() {
-  const names = (await call("/v1/models").catch(() => ({ data: [] }))).data.map((model) => model.id);
+  const { data } = await call("/v1/models").catch(() => ({ data: [] }));
+  const names = data.filter((model) => model.owned_by === "turnstile").map((model) => model.id);
   at("model").replaceChildren(...names.map((name, n) => new Option(name, n ? name : "")));
   at("model").hidden = names.length < 2;
   chooseModel();
