@@ -50,6 +50,12 @@ class Limits(_Entry):
     """Slots that turns of the key's tenant have at one time."""
     unfinished_turns: _Most | None = None
     """Turns of the key's tenant that run or wait."""
+    conversations: _Most | None = None
+    """Conversations that the key's tenant keeps."""
+    stored_bytes: _Most | None = None
+    """Bytes of files, batches and their results."""
+    models: Annotated[tuple[str, ...], Field(min_length=1, max_length=1_000)] | None = None
+    """Models and chains that requests may name."""
     tokens_per_minute: _Most | None = None
     tokens_per_day: _Most | None = None
     tokens_per_session: _Most | None = None
@@ -69,7 +75,7 @@ class Limits(_Entry):
 
     @property
     def _quotas(self) -> dict[str, int]:
-        given = self.model_dump(exclude={"requests_per_minute", "max_body_bytes"}, exclude_none=True)
+        given = self.model_dump(exclude={"requests_per_minute", "max_body_bytes", "models"}, exclude_none=True)
         return {name: round(most * MILLION) if name.startswith("spend") else most for name, most in given.items()}
 
 

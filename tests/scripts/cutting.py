@@ -153,7 +153,9 @@ def violations(scene: Scene, *, erased: bool = False) -> Iterator[str]:
     uploaded = (keys.file(), keys.files(), keys.pieces(), keys.stored())
     asked = (keys.batch(), keys.batches(), keys.unfinished(), keys.results())
     if forever := {
-        key for key in forever if not key.startswith((keys.history(), keys.conversation(), keys.tenant(), *uploaded, *asked))
+        key
+        for key in forever
+        if not key.startswith((keys.history(), keys.conversation(), keys.tenant(), keys.conversations(), *uploaded, *asked))
     }:
         yield f"never expires: {forever}"
 

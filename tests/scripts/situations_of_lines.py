@@ -222,3 +222,19 @@ def _that_spends_a_request(scene: Scene) -> Callable[[], Any]:
 def _of_two(scene: Scene) -> Callable[[], Any]:
     _line(scene, "a/1", "b/1")
     return scene.turns.tenants
+
+
+@situation("submit")
+def _of_one_more_conversation(scene: Scene) -> Callable[[], Any]:
+    quotas = Limits(conversations=1).quotas
+    scene.client.zadd(scene.keys.conversations("a"), {"a/gone": 1})
+    return lambda: scene.turns.submit("a-2", "a/2", "hi", quotas=quotas)
+
+
+@situation("follow")
+def _into_one_more_conversation(scene: Scene) -> Callable[[], Any]:
+    quotas = Limits(conversations=2).quotas
+    for id in ("a", "b"):
+        scene.turns.submit(id, "a/1", "hi", quotas=quotas)
+        scene.complete(scene.claim(str(scene.pop())))
+    return lambda: scene.turns.follow("c", "a", "a/branch", "hi", quotas=quotas)

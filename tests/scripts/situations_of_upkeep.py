@@ -185,5 +185,5 @@ def _of_a_worker(scene: Scene) -> Callable[[], Any]:
 @situation("count_request")
 def _of_one_request(scene: Scene) -> Callable[[], Any]:
     return lambda: scene.turns.run(
-        script_call("count_request", list, name="key", per_minute=10, tenant="", tokens_per_minute=10)
+        script_call("count_request", list, name="key", per_minute=10, tenant="", quotas='{"tokens_per_minute":10}')
     )

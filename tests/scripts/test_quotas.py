@@ -7,9 +7,9 @@ from collections.abc import Callable
 import pytest
 
 from tests.scripts.conftest import Stage
-from tests.scripts.scene import Scene
+from tests.scripts.scene import Scene, pair
 from turnstile.turns.api_keys import Limits
-from turnstile.turns.errors import QuotaExceeded, SessionSpent, TooManyWaiting
+from turnstile.turns.errors import FileRefused, QuotaExceeded, SessionSpent, TooManyWaiting
 from turnstile.turns.output import said
 from turnstile.turns.question import Options
 from turnstile.turns.states import State
@@ -169,7 +169,7 @@ def test_more_slots_let_who_waits_go(scene: Scene) -> None:
     _slots(scene, 4)
     _ask(scene, "b", 1)
     _ask(scene, "a", 9)
-    assert len(_in_slots(scene, "a")) == 3
+    assert _tenants(_claims(scene)) == {"a": 3, "b": 1}
     _slots(scene, 8)
     scene.turns.sweep()
     assert len(_in_slots(scene, "a")) == 6
@@ -299,7 +299,8 @@ def _spend(scene: Scene, tenant: str, number: int, quotas: str, tokens: int, mod
     _ask(scene, tenant, 1, first=number, quotas=quotas)
     claim = scene.claim(f"{tenant}{number}")
     usage = {"input_tokens": tokens // 2, "output_tokens": tokens - tokens // 2}
-    assert scene.turns.finish(claim, Outcome(State.COMPLETED, said("yes"), usage, model)) is State.COMPLETED
+    outcome = Outcome(State.COMPLETED, said("yes"), usage, model)
+    assert scene.turns.finish(claim, outcome, pair(claim.id)) is State.COMPLETED
 
 
 def _pass(scene: Scene, tenant: str, ms: int) -> None:
@@ -388,15 +389,60 @@ def test_requests_of_a_batch_are_counted_one_by_one(scene: Scene) -> None:
 
 def test_what_is_left_is_told(scene: Scene) -> None:
     quotas = Limits(tokens_per_minute=100).quotas
-    assert (scene.turns.count_request("key", 0, "a", 100).tokens, scene.turns.count_request("key", 0, "a", 100).reset) == (
-        100,
-        0,
-    )
+    admission = scene.turns.count_request("key", 0, "a", quotas)
+    assert (admission.tokens, admission.reset) == (100, 0)
     _spend(scene, "a", 1, quotas, 40)
-    admission = scene.turns.count_request("key", 5, "a", 100)
+    admission = scene.turns.count_request("key", 5, "a", quotas)
     assert (admission.left, 59 < admission.tokens <= 61, 0 < admission.reset <= 24) == (4, True, True)
     _spend(scene, "a", 2, quotas, 400)
-    assert scene.turns.count_request("key", 5, "a", 100).tokens == 0
+    assert scene.turns.count_request("key", 5, "a", quotas).tokens == 0
+
+
+def test_a_tenant_keeps_so_many_conversations(scene: Scene) -> None:
+    quotas = Limits(conversations=3).quotas
+    for number in (1, 2):
+        _spend(scene, "a", number, quotas, 1)
+    assert scene.turns.begin("a/begun", {}, most=3)
+    before = scene.picture()
+    assert _refused(scene, "a", 4, quotas).quota == "conversations"
+    with pytest.raises(QuotaExceeded, match="delete some"):
+        scene.turns.begin("a/another", {}, most=3)
+    assert scene.picture() == before
+    scene.turns.submit("more", "a/1", "hi", quotas=quotas)
+    _ask(scene, "b", 1, quotas=quotas)
+    scene.turns.erase("a/2")
+    _ask(scene, "a", 1, first=4, quotas=quotas)
+
+
+def test_a_branch_is_a_conversation(scene: Scene) -> None:
+    quotas = Limits(conversations=2).quotas
+    scene.turns.submit("t1", "a/1", "hi", quotas=quotas)
+    scene.complete(scene.claim("t1"))
+    scene.turns.submit("t2", "a/1", "hi", quotas=quotas)
+    scene.complete(scene.claim("t2"))
+    assert scene.turns.follow("t3", "t1", "a/branch", "hi", quotas=quotas).session == "a/branch"
+    with pytest.raises(QuotaExceeded):
+        scene.turns.follow("t4", "t1", "a/another", "hi", quotas=quotas)
+    assert not scene.client.keys("*a/another*")
+
+
+def test_what_has_expired_makes_room_for_conversations(scene: Scene) -> None:
+    quotas = Limits(conversations=2).quotas
+    for number in (1, 2):
+        _spend(scene, "a", number, quotas, 1)
+    scene.client.delete(scene.keys.history("a/1"), scene.keys.conversation("a/1"))
+    _ask(scene, "a", 1, first=3, quotas=quotas)
+    assert _refused(scene, "a", 4, quotas).quota == "conversations"
+
+
+def test_files_of_a_tenant_take_no_more_than_its_quota(scene: Scene) -> None:
+    scene.turns.count_request("key", 0, "a", Limits(stored_bytes=100).quotas)
+    for tenant in ("a", "b"):
+        scene.turns.create_file(tenant, f"of-{tenant}", "x.jsonl")
+    scene.turns.append_piece("b", "of-b", 0, 0, b"x" * 101)
+    with pytest.raises(FileRefused):
+        scene.turns.append_piece("a", "of-a", 0, 0, b"x" * 101)
+    scene.turns.append_piece("a", "of-a", 0, 0, b"x" * 100)
 
 
 def test_tenants_are_listed(scene: Scene) -> None:

@@ -323,7 +323,7 @@ CALLS: dict[str, list[Callable[[Crowd], Any]]] = {
     ],
     "resend_webhook": [lambda c: c.turns.resend_webhook("failed")],
     "retry_webhooks": [lambda c: c.turns.retry_webhooks()],
-    "count_request": [lambda c: c.turns.run(Call("count_request", ("key", 10, "t1", 10), list))],
+    "count_request": [lambda c: c.turns.run(Call("count_request", ("key", 10, "t1", '{"tokens_per_minute":10}'), list))],
     "create_file": [
         lambda c: c.turns.create_file("crowd", "new-file", "x.jsonl"),
         lambda c: _refused(FileRefused, lambda: c.turns.create_file("full", "new-file", "x.jsonl")),

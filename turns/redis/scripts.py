@@ -170,6 +170,7 @@ def key_names(keys: Keys) -> dict[str, str]:
         "open_turns": keys.open_turns(),
         "tenant": keys.tenant(),
         "tenants": keys.tenants,
+        "conversations": keys.conversations(),
         "due": keys.due,
         "failed": keys.failed,
         "open": keys.open,

@@ -87,10 +87,17 @@ def _full(settings: Settings, *_: Any) -> TooManyWaiting:
     return TooManyWaiting(f"{settings.max_waiting:,} turns are unfinished in all (TURNSTILE_MAX_WAITING); try later.")
 
 
+def full_of_conversations() -> QuotaExceeded:
+    """Return the error for a tenant that keeps as many conversations as it may."""
+    return QuotaExceeded("The tenant's quota of conversations is used up: delete some.", "conversations", wait=86_400)
+
+
 def _over_quota(_: Settings, __: str, ___: str, name: bytes, limit: bytes, wait: int) -> TurnRefused:
     quota, seconds = as_text(name), int(wait) / 1000
     most = int(limit) / MILLION if quota.startswith("spend") else int(limit)
     said = f"The tenant's quota of {quota.replace('_', ' ')} ({most:,}) is used up"
+    if quota == "conversations":
+        return full_of_conversations()
     if not wait:
         return SessionSpent(f"{said}: go on in a new session.")
     return QuotaExceeded(f"{said}; try again in {seconds:,.1f} s.", quota, most, seconds)

@@ -9,7 +9,7 @@ from typing import Any
 from turnstile.turns.errors import UNREADABLE, BrokenRecord, TurnConflict
 from turnstile.turns.ids import check_session
 from turnstile.turns.question import fingerprint
-from turnstile.turns.store.acceptance import full_history
+from turnstile.turns.store.acceptance import full_history, full_of_conversations
 from turnstile.turns.store.replies import OneOf, always, raising, unknown_session
 from turnstile.turns.store.runner import Call, Runner, operation, script_call
 from turnstile.turns.text import dumps
@@ -28,15 +28,20 @@ class Conversations(Runner):
     """Operations on sessions and their histories."""
 
     @operation
-    def begin(self, session: str, metadata: dict[str, str], messages: Sequence[str] = ()) -> Call[bool]:
+    def begin(
+        self, session: str, metadata: dict[str, str], messages: Sequence[str] = (), most: int | None = None
+    ) -> Call[bool]:
         """Begin a session with metadata and `messages` (stored elements, oldest first); False: it had been, just so.
+
+        `most`: conversations that its tenant may keep.
 
         Raises:
             TurnConflict: there is such a session, begun in another way.
             HistoryFull: there is no room for the messages.
+            QuotaExceeded: the tenant has as many conversations as it may.
         """
         body = dumps(metadata)
-        return self._write(session, fingerprint(session, body, "\0".join(messages)), body, messages)
+        return self._write(session, fingerprint(session, body, "\0".join(messages)), body, messages, most)
 
     @operation
     def amend(self, session: str, metadata: dict[str, str] | None = None, messages: Sequence[str] = ()) -> Call[bool]:
@@ -48,8 +53,8 @@ class Conversations(Runner):
         """
         return self._write(session, "", "" if metadata is None else dumps(metadata), messages)
 
-    def _write(self, session: str, mark: str, metadata: str, messages: Sequence[str]) -> Call[bool]:
-        arguments = {"fingerprint": mark, "metadata": metadata, "elements": messages}
+    def _write(self, session: str, mark: str, metadata: str, messages: Sequence[str], most: int | None = None) -> Call[bool]:
+        arguments = {"fingerprint": mark, "metadata": metadata, "elements": messages, "most": most or ""}
         read = partial(_WRITTEN, self.settings, session)
         return script_call("write_conversation", read, session=check_session(session), **arguments)
 
@@ -102,4 +107,5 @@ _WRITTEN = OneOf(
     unknown=raising(lambda _, session: unknown_session(session)),
     unreadable=raising(lambda *_: BrokenRecord(UNREADABLE)),
     full_history=raising(full_history),
+    full=raising(lambda *_: full_of_conversations()),
 )

@@ -24,10 +24,9 @@ class Limits(Runner):
     """Operations on the counted requests of API keys."""
 
     @operation
-    def count_request(self, key: str, per_minute: int, tenant: str = "", tokens_per_minute: int = 0) -> Call[Admission]:
-        """Count one request of a key that may make so many in a minute, and whose tenant may use so many tokens; 0: any."""
-        limits = {"per_minute": per_minute, "tokens_per_minute": tokens_per_minute}
-        return script_call("count_request", _ADMISSION, name=key, tenant=tenant, **limits)
+    def count_request(self, key: str, per_minute: int, tenant: str = "", quotas: str = "{}") -> Call[Admission]:
+        """Count one request of a key that may make so many in a minute (0: any), and has these quotas."""
+        return script_call("count_request", _ADMISSION, name=key, per_minute=per_minute, tenant=tenant, quotas=quotas)
 
 
 _ADMISSION = OneOf(

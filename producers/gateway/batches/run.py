@@ -77,7 +77,7 @@ class BatchRun:
         self._retries: list[str] = facts["retries"]
         self._recorded: frozenset[int] = frozenset()
         self.sign = StopSign(backend, batch, facts["api_key"])
-        self._caller = Caller(batch.tenant, facts["api_key"], facts["weight"], self.sign.quotas)
+        self._caller = Caller(batch.tenant, facts["api_key"], facts["weight"], self.sign.quotas, self.sign.models)
         self._room = True
         self._maybe_asked = AT_ONCE if batch.started else 0
         """So many lines without a result may be those that an earlier owner has asked."""

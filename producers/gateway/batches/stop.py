@@ -46,6 +46,11 @@ class StopSign:
         return min(most, self._key.limits.max_body_bytes or most) if self._key else most
 
     @property
+    def models(self) -> tuple[str, ...] | None:
+        """The models that requests may name."""
+        return self._key.limits.models if self._key else None
+
+    @property
     def quotas(self) -> str:
         """The limits of the API key that the scripts count."""
         return self._key.limits.batch_quotas(self._api_key) if self._key else ""

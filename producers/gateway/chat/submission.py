@@ -23,6 +23,7 @@ _MESSAGES = ("question", "history", "before", "answers", "instructions", "option
 async def submit(backend: Backend, caller: Caller, body: ChatRequest, key: str | None, session: str | None) -> Record:
     """Have a turn accepted, and return its record. The same `key` is the same turn."""
     body.check(strict=backend.settings.strict_parameters)
+    caller.check_model(body.model)
     name = caller.key("chat", key)
     session, param = _session(body, session)
     question, brought = _asked(read_messages(body.messages), stateless=session is None)

@@ -25,7 +25,7 @@ async def begin(backend: Backend, caller: Caller, body: ConversationRequest, key
     name = CONVERSATION + caller.key("conversation", key)
     session = caller.session(name)
     items = [write(element) for element in _elements(backend, caller, body.items or [], key or name, at=0)]
-    await backend.store.begin(session, body.metadata or {}, items)
+    await backend.store.begin(session, body.metadata or {}, items, caller.conversations)
     return await backend.store.read_conversation(session)
 
 

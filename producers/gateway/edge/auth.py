@@ -65,7 +65,7 @@ class Authenticator:
         id, key = self._identify(headers.get(b"authorization", ""))
         if (key.role == "operator") != (scope["path"] == _OPERATORS):
             raise _forbidden(key)
-        scope[CALLER] = Caller(key.own_tenant, id, key.weight, key.limits.quotas, key.when_busy)
+        scope[CALLER] = Caller(key.own_tenant, id, key.weight, key.limits.quotas, key.limits.models, key.when_busy)
         scope[MAX_BODY_BYTES] = min(self._max_bytes, key.limits.max_body_bytes or self._max_bytes)
         return await self._count(id, key)
 
@@ -85,9 +85,10 @@ class Authenticator:
 
     async def _count(self, id: str, key: ApiKey) -> list[Header]:
         most, tokens = key.limits.requests_per_minute or 0, key.limits.tokens_per_minute or 0
-        if not (most or tokens):
+        quotas = key.limits.quotas
+        if not most and quotas == "{}":
             return []
-        admission = await self._rates.count_request(id, most, key.own_tenant, tokens)
+        admission = await self._rates.count_request(id, most, key.own_tenant, quotas)
         rates = _rate_headers(admission, most, tokens)
         if not admission.admitted:
             raise _too_many(admission, most, rates)

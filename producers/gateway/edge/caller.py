@@ -1,6 +1,7 @@
 """The caller of a request. Every id of a request passes through it, so a tenant cannot see what another tenant has."""
 
 import hashlib
+import json
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from typing import Annotated, Any
 from fastapi import Depends, Request, Security
 from fastapi.security import HTTPBearer
 
-from turnstile.producers.gateway.edge.api_errors import invalid, missing
+from turnstile.producers.gateway.edge.api_errors import ApiError, invalid, missing
 from turnstile.turns.errors import InvalidTurn
 from turnstile.turns.ids import check_session
 from turnstile.turns.turn import Record
@@ -32,6 +33,8 @@ class Caller:
     """That key's weight against other tenants."""
     quotas: str = ""
     """That key's limits, as the scripts read them."""
+    models: tuple[str, ...] | None = None
+    """The models that it may name; None: any."""
 
     default_when_busy: str | None = None
     """That key's choice for conversations that are busy; None: TURNSTILE_WHEN_BUSY."""
@@ -40,6 +43,21 @@ class Caller:
     def terms(self) -> dict[str, Any]:
         """The terms on which its turns are accepted."""
         return {"weight": self.weight, "quotas": self.quotas}
+
+    @property
+    def conversations(self) -> int | None:
+        """How many conversations its tenant may keep; None: any number."""
+        most: int | None = json.loads(self.quotas or "{}").get("conversations")
+        return most
+
+    def may_name(self, model: str) -> bool:
+        """Return whether its requests may name a model, or a chain."""
+        return self.models is None or model in self.models
+
+    def check_model(self, model: str | None) -> None:
+        """Raise ApiError, as OpenAI does, if a request names a model that it may not."""
+        if model is not None and not self.may_name(model):
+            raise ApiError(403, f"This API key does not have access to the model `{model[:200]}`.", "model", "model_not_found")
 
     def session(self, name: str, param: str = "conversation") -> str:
         """Return the session that this caller calls `name`. Raises ApiError if no session can have this name."""

@@ -16,7 +16,6 @@ from turnstile.producers.gateway.model_server.schemas import (
     EmbeddingRequest,
     ModerationObject,
     ModerationRequest,
-    PassedOn,
 )
 from turnstile.turns.file_urls import check_urls
 
@@ -39,7 +38,10 @@ async def moderations(request: Request, body: ModerationRequest, backend: Curren
     return await _passed_on(request, body, backend, caller)
 
 
-async def _passed_on(request: Request, body: PassedOn, backend: Backend, caller: Caller) -> Response:
+async def _passed_on(
+    request: Request, body: EmbeddingRequest | ModerationRequest, backend: Backend, caller: Caller
+) -> Response:
     content = body.content(strict=backend.settings.strict_parameters)
+    caller.check_model(body.model)
     asking = backend.model_server.ask(body.path, content, caller)
     return Response(await while_connected(asking, disconnected(request.receive)), media_type="application/json")

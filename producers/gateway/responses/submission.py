@@ -28,6 +28,7 @@ _DIGEST = "digest"
 async def submit(backend: Backend, caller: Caller, body: ResponseRequest, key: str | None, receive: Receive) -> str:
     """Have a turn accepted, and return its id. The same `key` is the same turn."""
     body.check(strict=backend.settings.strict_parameters)
+    caller.check_model(body.model)
     given = read_items(body.input, "input")
     name = caller.key("response", key)
     id, fresh = RESPONSE + name, caller.session(CONVERSATION + name)

@@ -97,6 +97,35 @@ def test_a_session_that_is_spent_is_left(sdks: Callable[..., openai.OpenAI], set
     assert _ask(sdk, "b").status == "queued"
 
 
+def test_a_key_names_its_models_only(sdks: Callable[..., openai.OpenAI], settings: Settings) -> None:
+    sdk = sdks(new_key("shop", "acme", Limits(models=("gpt-4o-mini",))))
+    asks: tuple[Callable[[str], Any], ...] = (
+        lambda model: sdk.responses.create(input="Hi", model=model, background=True),
+        lambda model: sdk.chat.completions.create(model=model, messages=[{"role": "user", "content": "Hi"}]),
+        lambda model: sdk.embeddings.create(model=model, input="Hi"),
+    )
+    for ask in asks:
+        with pytest.raises(openai.PermissionDeniedError) as caught:
+            ask("grand")
+        assert (caught.value.code, caught.value.param) == ("model_not_found", "model")
+    assert TurnStore(settings).stats().get("accepted", 0) == 0
+    assert asks[0]("gpt-4o-mini").status == "queued"
+    assert [model.id for model in sdk.models.list()] == ["gpt-4o-mini"]
+    with pytest.raises(openai.NotFoundError):
+        sdk.models.retrieve("grand")
+
+
+def test_conversations_of_a_tenant_are_bounded(sdks: Callable[..., openai.OpenAI]) -> None:
+    sdk = sdks(new_key("shop", "acme", Limits(conversations=2)))
+    first = sdk.conversations.create()
+    _ask(sdk, "a")
+    assert _refused(sdk, "b").code == "insufficient_quota"
+    with pytest.raises(openai.RateLimitError, match="delete some"):
+        sdk.conversations.create()
+    sdk.conversations.delete(first.id)
+    _ask(sdk, "b")
+
+
 def test_a_key_s_slots_are_its_tenant_s(sdks: Callable[..., openai.OpenAI], settings: Settings) -> None:
     sdk = sdks(new_key("shop", "acme", Limits(running_turns=1)))
     ids = [_ask(sdk, session).id for session in ("a", "b")]

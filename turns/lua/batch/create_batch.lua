@@ -1,7 +1,7 @@
 -- Begin a batch over the requests in a file of a tenant; idempotent by its id.
 -- WORK   2,000 steps: what has expired is removed
--- KEYS   file:<file> batch:<batch> batches:<tenant> unfinished:<tenant> batches_due stored:<tenant> files:<tenant> pieces:<file>
---        results:<file>
+-- KEYS   file:<file> batch:<batch> batches:<tenant> unfinished:<tenant> batches_due stored:<tenant> files:<tenant>
+--        pieces:<file> results:<file> tenant:<tenant>
 -- ARGV   tenant batch file facts fingerprint window: what the caller said of it, as JSON, and ms until what was not asked expires
 -- RETURN created | conflict | unknown_file | unfinished_file | too_many | full
 local record, unfinished, batches, now = key.batch .. batch, key.unfinished .. tenant, key.batches .. tenant, clock()

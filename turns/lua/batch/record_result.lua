@@ -3,6 +3,7 @@
 -- FLAGS  allow-oom
 -- WORK   2,000 steps: what has expired is removed
 -- KEYS   batch:<batch> batches:<tenant> results:<file> files:<tenant> file:<file> pieces:<file> stored:<tenant>
+--        tenant:<tenant>
 -- ARGV   batch token number outcome result line piece offset: `completed` or `failed`; the place
 -- RETURN recorded room | lost
 local record, file, now = key.batch .. batch, result_file(batch, outcome), clock()

@@ -1,6 +1,7 @@
 -- Append a piece to a file that is being received. A piece that is there already, from the same place, is not appended again.
 -- WORK   2,000 steps: what has expired is removed
 -- KEYS   file:<file> files:<tenant> pieces:<file> stored:<tenant> results:<file> batch:<batch> batches:<tenant>
+--        tenant:<tenant>
 -- ARGV   tenant file number offset piece last: the bytes before it, and how many pieces; `last` is not empty for the last one
 -- RETURN stored | too_large | full | unknown
 local record, pieces, size = key.file .. file, key.pieces .. file, offset + #piece

@@ -1,6 +1,9 @@
--- open_branch(branch, id, history, added, now). Begin a session with a window of the history of another, without the newest `added`
+-- open_branch(branch, id, history, added, now, quotas) → count. Begin a session with a window of the history of another, without the newest `added`
 -- messages, and what that one begins with. It lives as long as histories do, or for a limited time. It is due first, so that one that is cut off here is found.
-local function open_branch(branch, id, history, added, now)
+-- Its tenant's limit of conversations, when that is reached: then nothing is begun.
+local function open_branch(branch, id, history, added, now, quotas)
+  local most = quotas ~= '' and cjson.decode(quotas).conversations
+  if most and not place_for(branch, most, now) then return most end
   local copy, elements = key.history .. branch, read_within(history, added, 1, rule.branch_messages, rule.branch_bytes, 0)
   if elements.err then error(elements) end
   read_opening(history, added, elements)

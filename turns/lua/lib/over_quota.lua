@@ -11,5 +11,6 @@ local function over_quota(session, quotas, open, now)
   if quotas == '' then return end
   local name, wait = spent_quota(session, tenant, given, now)
   if name then return name, ('%.0f'):format(given[name]), wait end
-  set_limits(tenant, quotas, given)
+  -- A batch has its requests counted as well, and its key's limits are noted when it is begun.
+  if not given.key then set_limits(tenant, quotas, given) end
 end

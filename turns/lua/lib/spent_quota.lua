@@ -15,6 +15,7 @@ local function spent_quota(session, tenant, given, now)
     if tonumber(used or 0) >= (given.tokens_per_session or math.huge) then return 'tokens_per_session', 0 end
     if tonumber(paid or 0) >= (given.spend_per_session or math.huge) then return 'spend_per_session', 0 end
   end
+  if given.conversations and not place_for(session, given.conversations, now) then return 'conversations', rule.day end
   if given.requests_per_minute then
     -- Half of a minute's worth is left to others than batches.
     local wait = spend_request(given.key, given.requests_per_minute, now, 0.5)

@@ -6,7 +6,8 @@
 -- KEYS   turns:<session> session:<session> mailbox:<session> turn:<id>… events:<id>… owned:<worker> due stats failed
 --        open message_store:<session> conversation:<session> celery-task-meta-<id>… webhook:<id>… undelivered erasures
 --        erased:<number>… steps:<thread>… held answered:<session> ready:<line>… rotation:<queue> <queue> batch_slots
---        parked:<queue> slots:<tenant> tenant:<tenant> tenants open_turns:<tenant>; channels orders:<worker> wake:<id>
+--        parked:<queue> slots:<tenant> tenant:<tenant> tenants open_turns:<tenant> conversations:<tenant>; channels
+--        orders:<worker> wake:<id>
 -- ARGV   session
 -- RETURN turns messages: how many of each are gone; of more turns than a piece, those count too whose records had expired
 local session_key, mailbox, turns, now = key.session .. session, key.mailbox .. session, key.turns .. session, clock()
@@ -42,6 +43,7 @@ redis.call('UNLINK', turns, history, session_key, mailbox, key.conversation .. s
 if thread then redis.call('UNLINK', key.steps .. thread) end
 redis.call('ZREM', key.due, session)
 redis.call('ZREM', key.held, session)
+redis.call('ZREM', key.conversations .. tenant_of(session), session)
 for queue in rule.queues:gmatch('%S+') do leave_line(session, queue) end
 bring_back(session, slot, now)
 remove_erased()

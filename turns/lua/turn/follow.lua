@@ -1,9 +1,9 @@
 -- Accept a turn that follows another one: in the same session as long as nothing else follows there, else in a new one,
 -- `branch`, with a window of the history up to that other turn, and its open calls answered or closed. Idempotent by its id.
 -- WORK   24,000 steps: a mailbox is read twice, or a branch takes 100 messages along
--- KEYS   turn:<id>… turns:<session> session:<session> mailbox:<session> message_store:<session> conversation:<session> due stats open held
---        answered:<session> failed events:<id> celery-task-meta-<id> webhook:<id> webhooks undelivered steps:<thread> <queue> ready:<line>…
---        rotation:<queue> batch_slots parked:<queue> slots:<tenant> tenant:<tenant> tenants open_turns:<tenant> rate:<key> owned:<worker>; channels wake:<id> orders:<worker>
+-- KEYS   turn:<id>… turns:<session> session:<session> mailbox:<session> message_store:<session> conversation:<session> due stats open held answered:<session> failed
+--        events:<id> celery-task-meta-<id> webhook:<id> webhooks undelivered steps:<thread> <queue> ready:<line>… rotation:<queue> batch_slots parked:<queue> slots:<tenant>
+--        tenant:<tenant> tenants open_turns:<tenant> rate:<key> owned:<worker> conversations:<tenant>; channels wake:<id> orders:<worker>
 -- ARGV   id previous branch queue question options stream reply fingerprint weight quotas answered when_held when_busy: the last three as `submit_held` has them
 -- RETURN accepted place session | again state place session | same turn state session | conflict | unknown | unended
 --        | full_session | full_history | full | over_quota name limit wait | held | busy | unfit reason call
@@ -38,11 +38,11 @@ local open = redis.call('ZCARD', key.open)
 if open >= rule.max_waiting then return { 'full' } end
 local quota, most, wait = over_quota(session, quotas, open, now)
 if quota then return { 'over_quota', quota, most, wait } end
-
 local history, elsewhere = key.history .. session, answered ~= '' and not calls
 local added = ended and messages_since(history, previous, ended, tonumber(length or nil)) or 0
 if elsewhere or answered == '' and (added > closed_since(history, added, closing) or (last and last ~= previous)) then
-  open_branch(branch, id, history, added, now)
+  local full = open_branch(branch, id, history, added, now, quotas)
+  if full then return { 'over_quota', 'conversations', full, rule.day } end
   session, held = branch, nil
   if elsewhere then
     held, thread = previous, id

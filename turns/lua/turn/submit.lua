@@ -3,7 +3,7 @@
 -- KEYS   turn:<id>… turns:<session> session:<session> mailbox:<session> due stats open held failed events:<id>
 --        message_store:<session> conversation:<session> celery-task-meta-<id> webhook:<id> undelivered steps:<thread>
 --        <queue> ready:<line>… rotation:<queue> batch_slots parked:<queue> slots:<tenant> tenant:<tenant> tenants
---        open_turns:<tenant> rate:<key>; channel wake:<id>
+--        open_turns:<tenant> rate:<key> conversations:<tenant>; channel wake:<id>
 -- ARGV   id session queue question options stream reply fingerprint weight quotas
 -- RETURN accepted place | again state place | conflict | full_session | full_history | full | over_quota name limit wait
 local mailbox, now = key.mailbox .. session, clock()

@@ -5,7 +5,8 @@
 -- KEYS   turn:<id>… turns:<session> session:<session> mailbox:<session> due stats open held answered:<session> failed
 --        events:<id> message_store:<session> conversation:<session> celery-task-meta-<id> webhook:<id> webhooks
 --        undelivered steps:<thread> <queue> ready:<line>… rotation:<queue> batch_slots parked:<queue> slots:<tenant>
---        tenant:<tenant> tenants open_turns:<tenant> rate:<key> owned:<worker>; channels wake:<id> orders:<worker>
+--        tenant:<tenant> tenants open_turns:<tenant> rate:<key> owned:<worker> conversations:<tenant>; channels
+--        wake:<id> orders:<worker>
 -- ARGV   id session queue question options stream reply fingerprint weight quotas answered when_held when_busy: `answered` is JSON,
 --        [call, whether its answer is a decision (1 or 0)]…; `when_held` (queue, reject, close), while calls are open, and `when_busy`
 --        (queue, reject, interrupt, rollback), while a turn runs, are for a turn that answers nothing
