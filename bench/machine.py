@@ -177,13 +177,14 @@ class Bench:
 
     def answered(self) -> int:
         """Return the number of answers that the model has given."""
-        return self._stats()["completed"]
+        return self.counts()["completed"]
 
     def open(self) -> int:
         """Return the number of questions that the model has not answered yet."""
-        return self._stats()["open"]
+        return self.counts()["open"]
 
-    def _stats(self) -> dict[str, int]:
+    def counts(self) -> dict[str, int]:
+        """Return what the model has counted."""
         with urllib.request.urlopen(self.model_url.removesuffix("/v1") + "/_stats", timeout=30) as reply:
             return dict(json.load(reply))
 

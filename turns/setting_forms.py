@@ -91,6 +91,23 @@ def _chains(text: str) -> str:
     return text
 
 
+_LIMITS = ("requests", "tokens", "concurrent")
+
+
+def _budgets(text: str) -> str:
+    budgets = json.loads(text) if text else {}
+    if not isinstance(budgets, dict) or not all(map(_is_budget, budgets.items())):
+        raise ValueError('write JSON: {"model": {"requests": 500, "tokens": 200000, "concurrent": 50}}, each from 1 on')
+    return text
+
+
+def _is_budget(item: tuple[str, object]) -> bool:
+    model, limits = item
+    if not re.fullmatch(r"\S{1,200}", model) or not isinstance(limits, dict) or not limits:
+        return False
+    return all(name in _LIMITS and type(limit) is int and 1 <= limit <= 1_000_000_000 for name, limit in limits.items())
+
+
 def _tools(text: str) -> str:
     for part in filter(None, text.replace(" ", "").split(",")):
         if "://" in part:
@@ -128,5 +145,6 @@ Networks = Annotated[str, AfterValidator(_networks)]
 WebAddress = Annotated[str, AfterValidator(_web_address)]
 Chains = Annotated[str, AfterValidator(_chains)]
 Prices = Annotated[str, AfterValidator(_prices)]
+Budgets = Annotated[str, AfterValidator(_budgets)]
 Tools = Annotated[str, AfterValidator(_tools)]
 SigningSecret = Annotated[SecretStr, AfterValidator(_signing_secret)]

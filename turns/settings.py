@@ -197,6 +197,12 @@ class Settings(BaseModel):
         description="Prices of models by name, for quotas of spend, as JSON: of a million tokens of input and of output, "
         '`{"gpt-4o-mini": [0.15, 0.60], "*": [5, 15]}`.',
     )
+    model_budgets: forms.Budgets = Field(
+        "",
+        description="Limits of the models' server, over all workers, as JSON: "
+        '`{"gpt-4o-mini": {"requests": 500, "tokens": 200000, "concurrent": 50}}`: a minute, and calls at once. '
+        "`*` stands for any other model. Unset: none is known, and only the server's own answers hold a model up.",
+    )
     model_timeout: forms.Seconds = Field(120, description="Timeout of one model request.")
 
     api_keys: SecretStr = Field(
@@ -298,6 +304,12 @@ class Settings(BaseModel):
         """The chains that a turn can choose, by name."""
         chains: dict[str, str] = json.loads(self.chains) if self.chains else {}
         return chains
+
+    @property
+    def budgets_by_model(self) -> dict[str, dict[str, int]]:
+        """The limits of each model that has some: `requests`, `tokens`, `concurrent`."""
+        budgets: dict[str, dict[str, int]] = json.loads(self.model_budgets) if self.model_budgets else {}
+        return budgets
 
     @property
     def offline(self) -> bool:

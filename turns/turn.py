@@ -137,6 +137,8 @@ class Record:
     """The model's server's own words about a failure: type and code; its text where content is shown. For an operator."""
     left_out: int = 0
     """Messages of the history that were not sent because the model had no room for them."""
+    waits_for: str | None = None
+    """The model in whose budget the turn waits for a place."""
     settled: bool = True
     """False while an end is decided and not carried out: its last event, or its place in the history, is still to come."""
 
@@ -169,6 +171,7 @@ class Record:
             detail=record.get("detail"),
             left_out=int(record.get("left_out", 0)),
             calls=output.open_calls(items) if "held_until" in record else (),
+            waits_for=_waits_for(record) if state is State.QUEUED else None,
             settled="owed" not in record,
         )
 
@@ -210,6 +213,11 @@ def _code(code: str | None) -> str | None:
     return _OLD_CODES.get(code, code) if code else None
 
 
+def _waits_for(record: Mapping[str, str]) -> str | None:
+    """Return a model by its name; its budget has another, which tells servers and keys apart."""
+    return record["waits_for"].rpartition("@")[0] if "waits_for" in record else None
+
+
 def _seconds(record: Mapping[str, str], name: str) -> float | None:
     return int(record[name]) / 1000 if name in record else None
 
@@ -220,7 +228,8 @@ class Event:
 
     `type` is `started` (an attempt began, or took its text back), `text` or `refusal` (`data` is a piece of the answer, which
     starts over with each `started`), `reasoning` (`data` is a piece of what the model thinks before it answers), `step` (`data`
-    is JSON: the `name` of a graph's step, and its `status`, `started` or `done`), or `ended` (`data` is the state). Sequences
+    is JSON: the `name` of a graph's step, and its `status`, `started` or `done`), `waiting` (for a place in the budget of a
+    model, whose name is `data`), or `ended` (`data` is the state). Sequences
     go up by one.
     """
 

@@ -49,6 +49,8 @@ def state_text(record: Record) -> str:
     """Return the state with its details."""
     if record.state is State.FAILED:
         return f"failed: {record.code}: {record.message}"
+    if record.waits_for:
+        return f"queued, waits for model {record.waits_for}"
     if record.state is State.QUEUED:
         return f"queued, {record.place} before it in its session" if record.place else "queued, next in its session"
     return record.state

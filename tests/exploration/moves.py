@@ -1,13 +1,13 @@
 """The moves from a state: a call of a real script, or something that the world does by itself."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, cast
 
 from tests.exploration.kept import calls_kept, note_step, thread_of
 from tests.exploration.scope import Scope
-from tests.exploration.world import AWHILE, FUTURE, KEYS, PAST, QUEUE, World, normalise
+from tests.exploration.world import AWHILE, FUTURE, KEYS, MODEL, PAST, QUEUE, World, normalise
 from tests.scripts.cutting import in_pieces
 from tests.scripts.graph_steps import next_step
 from turnstile.turns.api_keys import Limits
@@ -201,15 +201,24 @@ class Moves:
             )
         if self.scope.fails:
             yield move("fails", self.finish(claim, State.FAILED), lambda state: state is State.FAILED)
-        counted = int(turn["attempts"]) - int(turn["forgiven"])
-        if self.scope.delays and counted < self.scope.attempts:
-            yield move("puts off", self.store.requeue(claim, 5), bool)
-        if int(turn["forgiven"]) < self.scope.forgiven:
-            yield move("gives back", self.store.requeue(claim, 0, forgive=True), bool)
+        for label, call in self._returns(world, claim, turn):
+            yield move(label, call, bool)
         if calls_kept(world, thread_of(world, id)) < self.scope.steps:
             yield self._keep(World.read(world.text()), worker, claim)
         if self.scope.streams and _silent(world, id):
             yield move("emits for", self.store.emit(claim, sequence, ["text"]), lambda at: at == sequence + 1)
+
+    def _returns(self, world: World, claim: Claim, turn: Mapping[str, str]) -> Iterator[tuple[str, Any]]:
+        """Yield the ways to give a turn back that its owner may take."""
+        counted = int(turn["attempts"]) - int(turn["forgiven"])
+        if self.scope.delays and counted < self.scope.attempts:
+            yield "puts off", self.store.requeue(claim, 5)
+        if int(turn["forgiven"]) >= self.scope.forgiven:
+            return
+        if world.paused:
+            yield "waits for the model with", self.store.requeue(claim, forgive=True, waits_for=MODEL, tokens=1)
+        elif not self.scope.paused:
+            yield "gives back", self.store.requeue(claim, 0, forgive=True)
 
     def _keep(self, world: World, worker: str, claim: Claim) -> Move:
         thread = thread_of(world, claim.id)
@@ -300,6 +309,10 @@ class Moves:
         overdue = sum(moment == PAST for moment in world.due.values())
         if overdue or world.waits_beside_room:
             yield Move("sweep", world, cast("Any", self.store.sweep()), _swept(overdue), drains=True)
+        if world.paused:
+            over = World.read(text)
+            del over.data[KEYS.budget(MODEL)]
+            yield Move("the pause is over", over, drains=True)
         if world.value(KEYS.erasures, None):
             yield Move("erased turns are swept", world, cast("Any", self.store.sweep_erased()), _anything, drains=True)
         if world.value(KEYS.workers, None):

@@ -5,7 +5,7 @@ from itertools import permutations
 
 from tests.exploration.kept import steps_after_a_cut, steps_lost, wrong_steps
 from tests.exploration.moves import pair
-from tests.exploration.world import FUTURE, KEYS, QUEUE, World
+from tests.exploration.world import FUTURE, KEYS, MODEL, QUEUE, World
 from turnstile.turns.states import TRANSITIONS, State
 
 _SEAT = {
@@ -178,15 +178,17 @@ def _owned(world: World) -> Iterator[str]:
 
 
 def _lines(world: World) -> Iterator[str]:
-    """Each ready session stands in the line of the session's tenant, and each tenant with a line is in the rotation."""
-    ready: dict[str, set[str]] = {}
-    for session in world.sessions:
-        if world.seat(session).get("phase") == "ready":
-            ready.setdefault(session.rpartition("/")[0], set()).add(session)
-    lines = {tenant: set(places) for tenant, places in world.lines().items()}
-    rotation, parked = world.value(KEYS.rotation(QUEUE), {}), world.value(KEYS.parked(QUEUE), {})
-    if lines != ready or sorted([*rotation, *parked]) != sorted(ready):
-        yield f"{ready} are ready, {lines} stand in lines, {world.value(KEYS.rotation(QUEUE), {})} in the rotation"
+    """Each ready session stands in its tenant's line, for a slot or a model, and each tenant with a line is in the rotation."""
+    for line, found, model in ((QUEUE, world.lines(), None), (f"{QUEUE}@{MODEL}", world.waiting(), MODEL)):
+        ready: dict[str, set[str]] = {}
+        for session in world.sessions:
+            seat = world.seat(session)
+            if seat.get("phase") == "ready" and world.turn(seat["head"]).get("waits_for") == model:
+                ready.setdefault(session.rpartition("/")[0], set()).add(session)
+        lines = {tenant: set(places) for tenant, places in found.items()}
+        rotation, parked = world.value(KEYS.rotation(line), {}), world.value(KEYS.parked(line), {})
+        if lines != ready or sorted([*rotation, *parked]) != sorted(ready):
+            yield f"{ready} are ready, {lines} stand in lines, {world.value(KEYS.rotation(line), {})} in the rotation"
 
 
 def _slots(world: World) -> Iterator[str]:
@@ -227,6 +229,8 @@ def _keys(world: World) -> Iterator[str]:
     known |= {make(id) for make in (KEYS.turn, KEYS.events, KEYS.celery_result) for id in ids}
     known |= {KEYS.steps(thread) for thread in world.around["kept"]}
     known |= {KEYS.rotation(QUEUE), *(KEYS.ready(f"{QUEUE}:{tenant}") for tenant in world.lines())}
+    known |= {KEYS.budgets, KEYS.budget(MODEL), KEYS.rotation(f"{QUEUE}@{MODEL}")}
+    known |= {KEYS.ready(f"{QUEUE}@{MODEL}:{tenant}") for tenant in world.waiting()}
     known |= {KEYS.owned(worker) for worker in world.owned()}
     known |= {KEYS.tenants, KEYS.parked(QUEUE)}
     known |= {make(tenant) for make in (KEYS.slots, KEYS.open_turns, KEYS.tenant) for tenant in world.tenants}

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.exploration.world import World
+from tests.exploration.world import FUTURE, KEYS, MODEL, PAST, World
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,8 +13,8 @@ class Scope:
     `copies` bounds the dispatches of one turn that are lost, doubled or sent again while another is on its way; crashes,
     expiries and takeovers are bounded by the attempts a turn has. `forgiven`: attempts given back for nothing, a turn.
     `steps`: calls that keep steps of a graph, a thread. `standing`: dispatches that stand on the queue at a time; 0: all.
-    `running`: slots of each tenant; 0: no limit. The rest says what happens beside claim, finish, sweep and expiry; `rare`
-    how often in all.
+    `running`: slots of each tenant; 0: no limit. `paused`: turns wait for a model that pauses. The rest says what happens
+    beside claim, finish, sweep and expiry; `rare` how often in all.
     """
 
     name: str
@@ -36,6 +36,7 @@ class Scope:
     steps: int = 0
     standing: int = 0
     running: int = 0
+    paused: bool = False
     rare: dict[str, int] = field(default_factory=dict)
 
     def beginning(self) -> World:
@@ -50,7 +51,8 @@ class Scope:
             "left": dict(self.rare),
         }
         stats = {"passed:chat": "0", "sent:chat": "0"} | ({"standing": str(self.standing)} if self.standing else {})
-        return World({"turnstile:stats": ["hash", stats, False]}, around)
+        pause = {KEYS.budget(MODEL): ["hash", {"paused": FUTURE}, False], KEYS.budgets: ["zset", {MODEL: PAST}, False]}
+        return World({"turnstile:stats": ["hash", stats, False]} | (pause if self.paused else {}), around)
 
     def _tenants(self) -> int:
         return len({session.rpartition("/")[0] for session in self.turns})
@@ -75,7 +77,8 @@ class Scope:
             "interrupt, rollback": self.stops,
             "failing turns": self.fails,
             "requeue with delay": self.delays,
-            "requeue at once": self.forgiven > 0,
+            "requeue at once": self.forgiven > 0 and not self.paused,
+            "waiting for a model": self.paused,
             "false reap": self.deaf,
             "early due entry": self.early,
             "streamed text": self.streams,

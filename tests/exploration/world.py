@@ -14,10 +14,12 @@ from turnstile.turns.redis.keys import Keys
 KEYS = Keys()
 PAST, FUTURE, AWHILE = "1", "9000000000000", "awhile"
 QUEUE = "chat"
+MODEL = "gpt@1"
+"""A model that may be paused."""
 
 _MOMENTS = ("created", "started", "finished")
 _ANSWERING = (None, "queued", "running", "failed")  # without a record as long as a script that was cut short is to write it
-_COUNTED = ("since", "reaped", "first_text", "fenced")
+_COUNTED = ("since", "reaped", "first_text", "fenced", "wants", "waits_since")
 """Fields that only tell what is counted."""
 _KEPT = (
     *("accepted", "completed", "failed", "cancelled", "standing", "slots", "tenants"),
@@ -120,7 +122,18 @@ class World:
     @property
     def waits_beside_room(self) -> bool:
         """True when sessions are ready although more dispatches may stand on the queue: some were lost."""
-        return bool(self.value(KEYS.rotation(QUEUE), {})) and len(self.queue) < int(self.stats.get("standing", 8))
+        beside = bool(self.value(KEYS.rotation(QUEUE), {})) and len(self.queue) < int(self.stats.get("standing", 8))
+        return beside or (bool(self.waiting()) and not self.paused)
+
+    def waiting(self) -> dict[str, dict[str, str]]:
+        """Tenant → its sessions that wait for the model, with their places."""
+        start = KEYS.ready(f"{QUEUE}@{MODEL}:")
+        return {key.removeprefix(start): entry[1] for key, entry in self.data.items() if key.startswith(start)}
+
+    @property
+    def paused(self) -> bool:
+        """True while the model pauses."""
+        return KEYS.budget(MODEL) in self.data
 
     @property
     def due(self) -> dict[str, str]:
@@ -234,6 +247,9 @@ def _forget_in_registers(world: World) -> None:
         _all(data, KEYS.erased(number), FUTURE)
     _all(data, KEYS.erasures, FUTURE)
     _all(data, KEYS.heard, AWHILE)
+    _all(data, KEYS.budgets, PAST)
+    # A slot that is not taken is none any more, sooner or later.
+    data.pop(KEYS.promised(MODEL), None)
 
 
 def _phase(moment: str, now: int) -> str:
@@ -278,17 +294,26 @@ def _rank_dispatches(world: World) -> None:
 
 def _rank_lines(world: World) -> None:
     """Only the order within a line matters, and how far tenants are ahead of the time that was served last."""
-    stats, longest = world.data[KEYS.stats][1], 0
-    for places in world.lines().values():
-        order = sorted(places, key=lambda session: (float(places[session]), session))
-        places.update({s: str(rank + (_FIRST if float(places[s]) < 0 else 0)) for rank, s in enumerate(order, 1)})
-        longest = max(longest, len(order))
+    stats = world.data[KEYS.stats][1]
+    _rank_places(world.lines())
+    longest = max(map(len, world.lines().values()), default=0)
     rotation, served = world.value(KEYS.rotation(QUEUE), {}), float(stats.pop(f"served:{QUEUE}", 0))
     for times in (rotation, world.value(KEYS.parked(QUEUE), {})):
         times.update({tenant: str(int(float(time) - served)) for tenant, time in times.items()})
     stats.pop(f"lined:{QUEUE}", None)
     if longest:
         stats[f"lined:{QUEUE}"] = str(longest)
+    # At a model the tenant that is first tells the time.
+    _rank_places(world.waiting())
+    at_model = world.value(KEYS.rotation(f"{QUEUE}@{MODEL}"), {})
+    first = min(map(float, at_model.values()), default=0)
+    at_model.update({tenant: str(int(float(time) - first)) for tenant, time in at_model.items()})
+
+
+def _rank_places(lines: dict[str, dict[str, str]]) -> None:
+    for places in lines.values():
+        order = sorted(places, key=lambda session: (float(places[session]), session))
+        places.update({s: str(rank + (_FIRST if float(places[s]) < 0 else 0)) for rank, s in enumerate(order, 1)})
 
 
 def _name_workers(world: World) -> None:

@@ -1,6 +1,7 @@
 """All mutants, in the order of docs/mutants.md."""
 
 from tests.mutants.in_batches import BATCHES
+from tests.mutants.in_budgets import BUDGETS
 from tests.mutants.in_celery import CELERY
 from tests.mutants.in_cuts import CUTS
 from tests.mutants.in_graphs import GRAPHS
@@ -22,6 +23,7 @@ MUTANTS = (
     *POLICIES,
     *LINES,
     *QUOTAS,
+    *BUDGETS,
     *BATCHES,
     *UPKEEP,
     *CUTS,

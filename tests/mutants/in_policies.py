@@ -60,7 +60,7 @@ POLICIES = (
     _in_policy(
         "an interrupted turn waits for its retry",
         "the question waits for a minute behind a turn that says nothing more",
-        "    if phase == 'delayed' then make_ready(session, other, now, queue, true, slot) end\n",
+        "    if phase == 'delayed' or waits then make_ready(session, other, now, queue, true, slot) end\n",
         "",
         script="lib/stop_head",
     ),

@@ -118,7 +118,7 @@ QUOTAS = (
     _quota(
         "more slots are not noticed",
         "turns wait although new workers have slots for them",
-        "unpark_some(now)\n",
+        "unpark_some(queue, now) ",
         "",
         script="upkeep/sweep",
     ),

@@ -79,6 +79,7 @@ def bring_to_rest(scene: Scene) -> None:
             if scene.client.hexists(scene.keys.session(session), "lease"):
                 scene.client.hset(scene.keys.session(session), "lease", 1)
             scene.make_due(session)
+        end_pauses(scene)
         scene.turns.sweep()
         while scene.turns.sweep_erased():
             pass
@@ -91,6 +92,13 @@ def bring_to_rest(scene: Scene) -> None:
         if not ids and not scene.client.exists(scene.keys.due):
             return
     raise AssertionError("it never comes to rest")
+
+
+def end_pauses(scene: Scene) -> None:
+    """Let the time pass until every model's budget is forgotten."""
+    for family in (scene.keys.budget, scene.keys.promised, scene.keys.calls):
+        for name in scene.client.keys(family("*")):
+            scene.client.delete(name)
 
 
 def _answer(scene: Scene, claim: Claim) -> None:
@@ -147,7 +155,7 @@ def violations(scene: Scene, *, erased: bool = False) -> Iterator[str]:
             yield f"left over: {left}"
     yield from _of_counters(scene, Counter(record["state"] for record in records.values()), erased=erased)
     yield from _of_stored(scene)
-    lasting = {*LASTING, WEBHOOK_QUEUE, keys.workers, keys.heard, keys.undelivered, keys.batches_due}
+    lasting = {*LASTING, WEBHOOK_QUEUE, keys.workers, keys.heard, keys.undelivered, keys.batches_due, keys.budgets}
     forever = {key for key in client.keys("*") if client.ttl(key) == -1} - lasting
     # Files and batches have their time from the next call of their tenant, or of a gateway, on.
     uploaded = (keys.file(), keys.files(), keys.pieces(), keys.stored())

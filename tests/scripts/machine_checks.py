@@ -3,7 +3,7 @@
 from hypothesis.stateful import invariant
 
 from tests.scripts.graph_steps import GRAPH, after_calls, knower
-from tests.scripts.machine_model import SESSIONS, Model
+from tests.scripts.machine_model import MODEL, SESSIONS, Model
 from tests.scripts.scene import answered, dangling, pair
 from turnstile.turns.celery_message import QUEUES
 from turnstile.turns.states import State
@@ -115,16 +115,18 @@ class Checked(Model):
         for name, session in self.sessions.items():
             if session.line and self._ready(name):
                 tenant = name.rpartition("/")[0]
-                lines.setdefault(f"{session.line[0].options.queue}:{tenant}", set()).add(name)
+                model = self.client.hget(self.scene.keys.turn(session.line[0].id), "waits_for")
+                line = session.line[0].options.queue + (f"@{model}" if model else "")
+                lines.setdefault(f"{line}:{tenant}", set()).add(name)
         keys = self.scene.keys
         found = {
             key.removeprefix(keys.ready()): set(self.client.zrange(key, 0, -1)) for key in self.client.keys(keys.ready("*"))
         }
         assert found == lines
-        for queue in QUEUES:
-            assert not self.client.exists(keys.parked(queue))
-            tenants = {line.partition(":")[2] for line in lines if line.startswith(f"{queue}:")}
-            assert set(self.client.zrange(keys.rotation(queue), 0, -1)) == tenants
+        for at in (*QUEUES, *(f"{queue}@{MODEL}" for queue in QUEUES)):
+            assert not self.client.exists(keys.parked(at))
+            tenants = {line.partition(":")[2] for line in lines if line.startswith(f"{at}:")}
+            assert set(self.client.zrange(keys.rotation(at), 0, -1)) == tenants
 
     def _slots_are_had_by_those_who_run(self) -> None:
         """Those of tenants are counted, and of turns that came by `batch`; those of others from the first tenant on."""
@@ -152,6 +154,7 @@ class Checked(Model):
                 assert self.scene.complete(claim) is State.COMPLETED
                 session.history += [*answered(claim), *pair(claim.id)]
                 self._end(session.line[0], State.COMPLETED)
+        self._end_pause()
         self.client.delete(*QUEUES)
         self.turns.sweep()
         self.all_is_as_the_model_has_it()

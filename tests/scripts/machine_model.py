@@ -21,6 +21,8 @@ from turnstile.turns.turn import Claim
 
 SESSIONS = ("foo", "tenant/bar")
 CHANCES = 3
+MODEL = "gpt@1234"
+"""A model that has a budget."""
 _CUT = ("finish", "cancel", "requeue", "emit", "renew", "put_checkpoint", "put_writes")
 
 
@@ -268,8 +270,13 @@ class Model(RuleBasedStateMachine):
         """Return whether the session's head waits in its tenant's line."""
         return self.scene.seat(name).get("phase") == "ready"
 
+    def _end_pause(self) -> None:
+        """Let the model have no budget any more, and what was sent for a place in it have arrived."""
+        self.client.delete(self.scene.keys.budget(MODEL), self.scene.keys.promised(MODEL))
+
     def _bring_out(self, name: str) -> None:
         """See to it that a ready head is dispatched: those that stand before it are lost, and the sweep sends the next."""
+        self._end_pause()
         while self._ready(name):
             self.client.delete(*QUEUES)
             self.scene.make_due(name)

@@ -2,6 +2,7 @@
 
 from tests.scripts import (
     situations_of_batches,
+    situations_of_budgets,
     situations_of_holds,
     situations_of_lines,
     situations_of_policies,
@@ -15,6 +16,7 @@ __all__ = [
     "SITUATIONS",
     "Situation",
     "situations_of_batches",
+    "situations_of_budgets",
     "situations_of_holds",
     "situations_of_lines",
     "situations_of_policies",

@@ -17,7 +17,7 @@ from hypothesis.stateful import rule, run_state_machine_as_test
 
 from tests.scripts.graph_steps import knower, next_step
 from tests.scripts.machine_checks import Checked
-from tests.scripts.machine_model import SESSIONS, Kept, Session, Turn
+from tests.scripts.machine_model import MODEL, SESSIONS, Kept, Session, Turn
 from tests.scripts.scene import answered, asking, closing, pair
 from turnstile.turns.celery_message import QUEUES
 from turnstile.turns.errors import CallNotAnswered, CallNotOpen, SessionBusy, SessionHeld, TurnConflict, UnknownTurn
@@ -328,6 +328,31 @@ class Turns(Checked):
         self.returned.add(claim.token)
         if twice:
             assert self.turns.requeue(claim, delay, forgive=forgive) is True
+
+    @rule(pick=_pick, begun=st.booleans(), twice=st.booleans())
+    def wait_for_a_model(self, pick: int, begun: bool, twice: bool) -> None:
+        """Give a turn back that lacks a place in the budget of a model, which is paused until a rule ends that."""
+        claim = self._claim(pick)
+        if claim.token in self.returned:
+            return
+        owns = self._owns(claim)
+        self.client.hset(self.scene.keys.budget(MODEL), mapping={"paused": 2**50})
+        for _ in range(1 + twice):
+            assert self.turns.requeue(claim, forgive=True, waits_for=MODEL, tokens=10, begun=begun) is owns
+        if not owns:
+            return
+        turn = self.known[claim.id]
+        self._move(turn, State.QUEUED)
+        turn.forgiven += 1
+        if turn.options.stream:
+            turn.events.append("waiting gpt")
+        self.sessions[turn.session].phase = "dispatched"
+        self.returned.add(claim.token)
+
+    @rule()
+    def end_the_pause(self) -> None:
+        self._end_pause()
+        assert self.turns.sweep().seen == 0
 
     # Losses, and the passing of time.
 

@@ -23,6 +23,7 @@ from turnstile.turns.settings import MOST_WAITING, Settings
 from turnstile.turns.states import State
 from turnstile.turns.store import registry
 from turnstile.turns.store.batches import Place as BatchPlace
+from turnstile.turns.store.budgets import CallEnd, CallLimits, ModelCall
 from turnstile.turns.store.runner import Call
 from turnstile.turns.store.steps import Place
 from turnstile.turns.store.turns import TurnStore
@@ -32,6 +33,7 @@ from turnstile.turns.store.working import Outcome
 MANY = 1_000_000
 MOST_STEPS = 250_000
 """A bound above this is none: it is some 50 ms of a server's time."""
+CROWDED = "crowded@1"
 _AT_ONCE = 100_000
 _HERE = Path(__file__).parent
 _METER = _HERE.joinpath("meter.lua").read_text()
@@ -101,6 +103,7 @@ class Crowd:
         self._registers()
         self._steps()
         self._files()
+        self._budgets()
 
     def _fill(self, kind: str, name: str, text: str = "t@", count: int = MANY) -> None:
         for first in range(1, count + 1, _AT_ONCE):
@@ -113,6 +116,7 @@ class Crowd:
         self.kept = scene.start("kept", session="kept")
         self.failing = scene.start("failing", session="failing")
         self.returned = scene.start("returned", session="returned")
+        self.limited = scene.start("limited", session="limited")
         scene.start("running", session="running")
         for id in ("ended", "elder", "deleted"):
             scene.complete(scene.start(id, session=id))
@@ -187,6 +191,20 @@ class Crowd:
         self.client.hset(steps, mapping={"latest\x1f": "0", "channels\x1f\x1f0": channels, "checkpoint\x1f\x1f0": "{}"})
         self.client.copy(steps, self.keys.steps("dropped"))
         self._fill("hash", self.keys.steps("full"), "value\x1f\x1fv@\x1f1")
+
+    def _budgets(self) -> None:
+        """Let a million turns wait for a model, whose calls are a million."""
+        keys = self.keys
+        for key in (
+            keys.budgets, keys.promised(CROWDED), keys.calls(CROWDED),
+            *(keys.rotation(f"{queue}@{CROWDED}") for queue in QUEUES),
+            *(keys.ready(f"{queue}@{CROWDED}:t1") for queue in QUEUES),
+        ):  # fmt: skip
+            self.client.copy(keys.turns("crowd"), key, replace=True)
+        self.client.zadd(keys.budgets, {CROWDED: 0})
+        # No turn is on its way for so long that others are held up by it.
+        self.client.delete(keys.promised(CROWDED))
+        self.client.hset(keys.budget(CROWDED), mapping={"requests": MANY, "tokens": 0, "most": 0})
 
     def _files(self) -> None:
         """Have as many files as a tenant may, one of a million pieces, and batches to match."""
@@ -286,7 +304,15 @@ CALLS: dict[str, list[Callable[[Crowd], Any]]] = {
     ],
     "renew": [lambda c: c.turns.renew("t1", [c.kept, c.head, c.returned])],
     "emit": [lambda c: c.turns.emit(c.head, 1, ["x", "y", "z"])],
-    "requeue": [lambda c: c.turns.requeue(c.returned)],
+    "requeue": [
+        lambda c: c.turns.requeue(c.returned),
+        lambda c: c.turns.requeue(c.limited, waits_for=CROWDED, tokens=1),
+    ],
+    "reserve_call": [
+        lambda c: c.turns.reserve_call(ModelCall(c.kept, 1, CROWDED, 1), CallLimits(requests=60, concurrent=5)),
+        lambda c: c.turns.reserve_call(ModelCall(c.kept, 1, "free@1", 1), CallLimits(requests=60, concurrent=5)),
+    ],
+    "settle_call": [lambda c: c.turns.settle_call(ModelCall(c.kept, 1, CROWDED, 1), CallEnd("answered", 9))],
     "finish": [
         lambda c: c.turns.finish(c.head, _completed(), marked("head"), after=4, text="the end"),
         lambda c: c.turns.finish(c.head, _completed(), marked("head"), after=4, text="the end"),

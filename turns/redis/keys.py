@@ -127,11 +127,11 @@ class Keys:
         return f"{self.prefix}due"
 
     def ready(self, line: str = "") -> str:
-        """ZSET session → place: a tenant's sessions that may run and wait for a slot; a line for each queue, `chat:acme`."""
+        """ZSET session → place: a tenant's sessions that may run and wait, in a line for each queue (`chat:acme`) or model."""
         return f"{self.prefix}ready:{line}"
 
     def rotation(self, queue: str = "") -> str:
-        """ZSET tenant → time: the tenants with a line at a queue; the one that has used the least time is next."""
+        """ZSET tenant → time: the tenants with a line at a queue (or model); the one that has used the least time is next."""
         return f"{self.prefix}rotation:{queue}"
 
     def parked(self, queue: str = "") -> str:
@@ -163,6 +163,23 @@ class Keys:
     def tenants(self) -> str:
         """ZSET tenant → ms when one of its turns was dispatched last."""
         return f"{self.prefix}tenants"
+
+    def budget(self, model: str = "") -> str:
+        """HASH: the budget of a model for all workers: its limits, until when they are spent, and until when it is paused."""
+        return f"{self.prefix}budget:{model}"
+
+    def calls(self, model: str = "") -> str:
+        """ZSET call → ms when it began: the calls of a model that are under way, where it has a budget."""
+        return f"{self.prefix}calls:{model}"
+
+    def promised(self, model: str = "") -> str:
+        """ZSET turn → ms: the turns that were dispatched for a slot in a model's budget, and when that is."""
+        return f"{self.prefix}promised:{model}"
+
+    @property
+    def budgets(self) -> str:
+        """ZSET model → ms when it was looked at last: the models that have a budget now, or are paused."""
+        return f"{self.prefix}budgets"
 
     @property
     def audit(self) -> str:

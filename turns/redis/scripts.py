@@ -40,6 +40,11 @@ _BRANCH_MESSAGES = 100
 _DELIVERY_MS = 20_000
 BATCH_LEASE_MS = 15_000
 """Time for which a gateway keeps a batch; it says that it is there three times as often."""
+# A minute's worth of calls takes this long, and so much may come at once: any minute holds no more than a minute's worth.
+_BUDGET_MINUTE_MS = 61_856
+_BUDGET_BURST_MS = 1_200
+# A slot in a model's budget that was not used for so long after its time is none any more.
+_BUDGET_LATE_MS = 2_000
 MOST_FILES = 5_000
 """Files that a tenant may have, results of batches among them."""
 MOST_UNFINISHED_BATCHES = 100
@@ -64,7 +69,7 @@ def _files(folder: str) -> dict[str, str]:
     return {file.name.removesuffix(".lua"): file.read_text(encoding="utf-8") for file in found}
 
 
-FOLDERS = ("turn", "step", "session", "upkeep", "webhook", "limit", "file", "batch")
+FOLDERS = ("turn", "step", "session", "upkeep", "webhook", "limit", "budget", "file", "batch")
 SOURCES = {name: text for folder in FOLDERS for name, text in sorted(_files(folder).items())}
 """The scripts' own texts, by name."""
 PARTS = dict(sorted(_files("lib").items()))
@@ -151,6 +156,10 @@ def key_names(keys: Keys) -> dict[str, str]:
         "steps": keys.steps(),
         "webhook": keys.webhook(),
         "rate": keys.rate(),
+        "budget": keys.budget(),
+        "calls": keys.calls(),
+        "promised": keys.promised(),
+        "budgets": keys.budgets,
         "file": keys.file(),
         "files": keys.files(),
         "pieces": keys.pieces(),
@@ -234,6 +243,14 @@ def _rules(settings: Settings) -> dict[str, int | str]:
         "most_file_bytes": settings.max_file_bytes,
         "most_stored_bytes": settings.max_stored_bytes,
         "batch_lease": BATCH_LEASE_MS,
+        "budget_minute": _BUDGET_MINUTE_MS,
+        "budget_burst": _BUDGET_BURST_MS,
+        "budget_ahead": budget_ahead_ms(settings),
+        "budget_late": _BUDGET_LATE_MS,
+        "budget_lost": 5 * _BUDGET_LATE_MS,
+        "budget_ttl": 60_000,
+        "calls_ttl": 3_600_000,
+        "retry_base": _ms(settings.retry_base_seconds),
         "webhook_age": _ms(settings.webhook_seconds),
         "webhook_ttl": _ms(settings.webhook_seconds + settings.failed_ttl),
         "webhook_queue": WEBHOOK_QUEUE,
@@ -242,6 +259,11 @@ def _rules(settings: Settings) -> dict[str, int | str]:
         "show_content": int(settings.show_content),
         "dispatch_message": dispatch_message(show_content=settings.show_content),
     }
+
+
+def budget_ahead_ms(settings: Settings) -> int:
+    """Return how long before its time a slot in a model's budget is given out: the next sweep comes sooner."""
+    return min(5_000, max(1_000, 2 * _ms(settings.sweep_seconds)))
 
 
 def _ms(seconds: float) -> int:

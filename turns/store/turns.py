@@ -2,6 +2,7 @@
 
 from turnstile.turns.store.asking import Asking
 from turnstile.turns.store.batches import Batches
+from turnstile.turns.store.budgets import ModelBudgets
 from turnstile.turns.store.conversations import Conversations
 from turnstile.turns.store.files import Files
 from turnstile.turns.store.holds import Holds
@@ -15,7 +16,9 @@ from turnstile.turns.store.webhooks import Webhooks
 from turnstile.turns.store.working import Working
 
 
-class _Roles(Asking, Working, Upkeep, Registry, Conversations, Holds, Webhooks, Limits, Steps, Files, Batches, Rights):
+class _Roles(
+    Asking, Working, Upkeep, Registry, Conversations, Holds, Webhooks, Limits, ModelBudgets, Steps, Files, Batches, Rights
+):
     """Every operation."""
 
 

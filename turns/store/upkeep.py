@@ -28,6 +28,14 @@ class Swept:
     failed: int
     expired: int = 0
     """Held sessions whose open calls nobody answered in time."""
+    models: tuple[str, ...] = ()
+    """Models whose budgets are kept now, or that are paused."""
+
+    @classmethod
+    def decode(cls, reply: Sequence[Any]) -> Self:
+        """Read `sweep`'s reply."""
+        seen, retried, redispatched, recovered, failed, expired, *models = reply
+        return cls(seen, retried, redispatched, recovered, failed, expired, tuple(map(as_text, models)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +112,7 @@ class Upkeep(Runner):
     @operation
     def sweep(self, limit: int = 100, worker: str = "") -> Call[Swept]:
         """Set overdue sessions going again, at most `limit`. A worker that sweeps names itself: it is heard."""
-        return script_call("sweep", lambda reply: Swept(*reply), limit=limit, worker=worker)
+        return script_call("sweep", Swept.decode, limit=limit, worker=worker)
 
     @operation
     def sweep_erased(self) -> Call[bool]:

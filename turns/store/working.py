@@ -123,13 +123,24 @@ class Working(Runner):
 
     @operation
     def requeue(
-        self, claim: Claim, delay: float = 0, *, forgive: bool = False, code: str = "shutdown", model_calls: int = 0
+        self,
+        claim: Claim,
+        delay: float = 0,
+        *,
+        forgive: bool = False,
+        code: str = "shutdown",
+        model_calls: int = 0,
+        waits_for: str = "",
+        tokens: int = 0,
+        begun: bool = False,
     ) -> Call[bool]:
         """Give a running turn back, to start again after `delay` seconds. False when it is no longer ours.
 
-        `code`, the reason, and `model_calls` are counted.
+        `code`, the reason, and `model_calls` are counted. `waits_for`: a model in whose budget it waits for so many `tokens`;
+        then there is no delay, and the wait counts against its deadline if it has `begun` to call models.
         """
-        returned = {"delay": round(delay * 1000), "forgive": "1" if forgive else "", "code": code, "model_calls": model_calls}
+        returned: dict[str, str | int] = {"delay": round(delay * 1000), "forgive": "1" if forgive else "", "code": code}
+        returned |= {"model_calls": model_calls, "model": waits_for, "tokens": tokens, "begun": int(begun)}
         return script_call("requeue", _REQUEUE, id=claim.id, token=claim.token, **returned)
 
 

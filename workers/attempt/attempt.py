@@ -32,6 +32,8 @@ from turnstile.workers.attempt.report import LOST, REQUEUED, Report
 from turnstile.workers.attempt.said import Said, said_before
 from turnstile.workers.attempt.text_stream import TextStream
 from turnstile.workers.attempt.trace import trace
+from turnstile.workers.budgets.gate import Gate, OverBudget, through
+from turnstile.workers.budgets.shared import SharedBudgets
 from turnstile.workers.chains.run import (
     AnyChain,
     Asked,
@@ -74,8 +76,10 @@ class Attempt:
         chain: AnyChain | None,
         store: AsyncTurnStore,
         show_step: Callable[[str, str], object] | None = None,
+        budgets: SharedBudgets | None = None,
     ) -> None:
         """`chain`: None where this worker has none of the name that the turn chooses. `show_step` hears of steps that begin."""
+        self._gate = Gate(claim, budgets) if budgets else None
         self.claim = claim
         self._chain = chain
         self._store = store
@@ -120,7 +124,7 @@ class Attempt:
         opening = OpenTurn(claim.session, claim.id, claim.token, self._prompt.messages, history_prefix=prefix)
         if claim.interrupted:
             return await self._end_as_before(opening)
-        with opened(opening):
+        with opened(opening), through(self._gate):
             # A task of its own: a chain may cancel the one it runs in, or raise what only ends tasks.
             asked = self._task = asyncio.create_task(self._ask(opening))
         try:
@@ -139,10 +143,16 @@ class Attempt:
             return await self._commit(opening, asked.result())
         if self._dropped:
             return await self._after_drop(opening)
+        return await self._after_error(error)
+
+    async def _after_error(self, error: BaseException) -> Report:
         if isinstance(error, Drained):
             return await self._requeue("drained", _HANDOVER_SECONDS, forgive=True)
         if isinstance(error, TurnLost):
             return Report(LOST)
+        if isinstance(error, OverBudget):
+            await self._take_back_call()
+            return await self._wait_for(error.model, error.tokens)
         return await self._after_failure(_DEADLINE if isinstance(error, _DeadlinePassed) else self._classified(error))
 
     def _obstacle(self) -> Failure | None:
@@ -196,6 +206,8 @@ class Attempt:
             return await run_chain(self._chain, question, window, self.claim.session, options, hear)
         assert self._chain
         run = self._run = self._chain.begin(Asked(self.claim, self._store, window, options, self._hear))
+        if self._gate:
+            self._gate.halt = run.halt
         if self._draining:
             run.drain()
         return await run.run()
@@ -246,6 +258,8 @@ class Attempt:
 
     async def _after_failure(self, failure: Failure) -> Report:
         delay = self._pause(failure)
+        if delay is not None and failure.away and self._gate and self._gate.limited:
+            return await self._wait_for(*self._gate.limited)
         if delay is not None:
             log.log(DEBUG if failure.away else INFO, "turn %s: %s, again in %.1f s", self.claim.id, failure.code, delay)
             return await self._requeue(failure.code, delay, forgive=failure.away)
@@ -302,10 +316,24 @@ class Attempt:
         ]
         return elements, [encode(m, self.claim.id, now, place=place + n) for n, m in enumerate(closing)]
 
-    async def _requeue(self, code: str, delay: float, *, forgive: bool = False) -> Report:
+    async def _wait_for(self, model: str, tokens: int) -> Report:
+        """Give the turn back until there is a place in the budget of a model."""
+        log.debug("turn %s: waits for model %s", self.claim.id, model.partition("@")[0])
+        begun = bool(self._model_calls or self.claim.spent.model_calls)
+        return await self._requeue("over_budget", 0, forgive=True, waits_for=model, tokens=tokens, begun=begun)
+
+    async def _take_back_call(self) -> None:
+        """Count a call of a model no more that was not made."""
+        if not self._run:
+            self._asked -= 1
+            return
+        self.claim.spent.model_calls -= 1
+        await insist(lambda: self._store.owns(self.claim, self.claim.spent))
+
+    async def _requeue(self, code: str, delay: float, *, forgive: bool = False, **waiting: Any) -> Report:
         if self._stream:
             await self._stream.close()
-        returned: dict[str, Any] = {"forgive": forgive, "code": code, "model_calls": self._model_calls}
+        returned: dict[str, Any] = {"forgive": forgive, "code": code, "model_calls": self._model_calls, **waiting}
         kept = await insist(lambda: self._store.requeue(self.claim, delay, **returned))
         return Report(REQUEUED if kept else LOST)
 

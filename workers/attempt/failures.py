@@ -3,13 +3,10 @@
 A chain's words may hold the question, the answer or a key, so no message quotes them.
 """
 
-import math
 import random
 import socket
-import time
 from collections.abc import Mapping
 from dataclasses import replace
-from email.utils import parsedate_to_datetime
 
 import aiohttp
 import httpx2
@@ -35,6 +32,7 @@ from turnstile.turns.model_failures import (
 )
 from turnstile.turns.server_words import ServerWords
 from turnstile.turns.settings import Settings
+from turnstile.workers.budgets.told import retry_after
 from turnstile.workers.chains.run import ChainOutputError, OptionRefused, ToolRaised
 
 _BY_TYPE: tuple[tuple[type[BaseException], Failure], ...] = (
@@ -136,27 +134,6 @@ def _cause(error: BaseException, kinds: tuple[type[BaseException], ...]) -> Base
     while cause is not None and not isinstance(cause, kinds):
         cause = cause.__cause__
     return cause
-
-
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait, from `retry-after-ms` or `retry-after` (seconds, or an HTTP date); None if there is none."""
-    try:
-        if (value := headers.get("retry-after-ms")) is not None:
-            seconds = float(value) / 1000
-        elif (value := headers.get("retry-after")) is None:
-            return None
-        else:
-            seconds = _seconds(value)
-    except ValueError:
-        return None
-    return max(seconds, 0.0) if math.isfinite(seconds) else None
-
-
-def _seconds(value: str) -> float:
-    try:
-        return float(value)
-    except ValueError:
-        return parsedate_to_datetime(value).timestamp() - time.time()
 
 
 def backoff(attempt: int, settings: Settings, retry_after: float | None = None) -> float:

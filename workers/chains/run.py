@@ -14,6 +14,7 @@ from langchain_core.runnables import Runnable, RunnableConfig, RunnableSequence
 from langchain_openai.chat_models.base import BaseChatOpenAI
 
 from turnstile.memory.element import REFUSAL, reasoning_text
+from turnstile.memory.step_errors import StepError
 from turnstile.turns.output import Output, is_refusal, text_of
 from turnstile.turns.store.turns import AsyncTurnStore
 from turnstile.turns.text import dumps, whole
@@ -137,6 +138,9 @@ class TurnRun(Protocol):
 
     def drain(self) -> None:
         """Stop at the next place from which the turn can go on elsewhere."""
+
+    def halt(self, error: StepError) -> None:
+        """Stop at once, where an error alone might be caught; `run` raises this one."""
 
     @property
     def untouched(self) -> bool:

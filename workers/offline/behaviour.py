@@ -31,6 +31,7 @@ class Behaviour:
     answer is one. `hang`: never answer. `stall`: stop half-way through the answer. `drop`: close the connection
     half-way. `refuse`: reset the connection at once. `think`: send reasoning first. `context`: most tokens of a prompt; 0:
     any number.
+    `requests_per_minute`, `tokens_per_minute`: of each model, in any minute; more get a 429; 0 for no limit.
     `times`: only the first so many requests with the same `key` (the question itself, if there is none) are met with a
     fault; 0 for all.
     """
@@ -48,12 +49,14 @@ class Behaviour:
     refuse: bool = False
     think: bool = False
     context: int = 0
+    requests_per_minute: int = 0
+    tokens_per_minute: int = 0
 
     def __post_init__(self) -> None:
         if self.fail and self.fail not in FAILURES:
             raise ValueError(f"fail must be one of {', '.join(FAILURES)}")
-        numbers = (self.latency, self.tokens_per_second, self.retry_after, self.times, self.context)
-        if not all(0 <= number <= 1_000_000 for number in numbers):
+        numbers = (self.latency, self.tokens_per_second, self.retry_after, self.times, self.context, self.requests_per_minute)
+        if not all(0 <= number <= 1_000_000 for number in (*numbers, self.tokens_per_minute)):
             raise ValueError("numbers must be from 0 to 1,000,000")
 
     @property
@@ -63,7 +66,9 @@ class Behaviour:
 
     def healed(self) -> "Behaviour":
         """Return the same pace, without the faults."""
-        return Behaviour(latency=self.latency, tokens_per_second=self.tokens_per_second, think=self.think, context=self.context)
+        return replace(
+            self, fail="", retry_after=0.0, finish="", hang=False, stall=False, drop=False, refuse=False, times=0, key=""
+        )
 
     def adjusted(self, words: str) -> "Behaviour":
         """With `name=value` and plain flag words applied.

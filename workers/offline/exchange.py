@@ -23,6 +23,7 @@ class Stats:
     failed: int = 0
     aborted: int = 0
     connections: int = 0
+    limited: int = 0
 
 
 class ClientGone(Exception):
@@ -34,6 +35,7 @@ class Exchange:
 
     def __init__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         self.scope, self._receive, self._send = scope, receive, send
+        self.told: Sequence[tuple[bytes, bytes]] = ()
 
     def header(self, name: bytes) -> str:
         return next((value.decode("latin-1") for key, value in self.scope["headers"] if key == name), "")
@@ -58,7 +60,7 @@ class Exchange:
         raise ClientGone
 
     async def start(self, status: int, headers: Sequence[tuple[bytes, bytes]]) -> None:
-        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+        await self._send({"type": "http.response.start", "status": status, "headers": [*headers, *self.told]})
 
     async def write(self, body: bytes, more: bool) -> None:
         await self._send({"type": "http.response.body", "body": body, "more_body": more})

@@ -6,7 +6,8 @@ It runs inside an event loop (`async with OfflineModel() as server: server.base_
 Its behaviour is set at the start, and changed by each request: in the header `x-offline`, or inside the newest user
 message, as in `Hello [[latency=2 fail=429 retry-after=1 times=2]]`. The directive is not part of the question.
 
-`GET /_stats` tells how many requests came, and how they went: `requests = open + completed + failed + aborted`.
+`GET /_stats` tells how many requests came, and how they went: `requests = open + completed + failed + aborted`; of those that
+failed, `limited` were more than its rate limits allow.
 """
 
 import asyncio
@@ -24,6 +25,7 @@ from turnstile.workers.offline.behaviour import Behaviour, read_directive
 from turnstile.workers.offline.delivery import deliver, fail, overflow
 from turnstile.workers.offline.exchange import ClientGone, Connection, Exchange, Receive, Send, Stats
 from turnstile.workers.offline.messages import last_question
+from turnstile.workers.offline.rate_limits import RateLimits, patience
 
 
 class OfflineModel:
@@ -37,6 +39,7 @@ class OfflineModel:
         self.seen: list[dict[str, Any]] = []
         self._port, self._behaviour, self._record = port, behaviour or Behaviour(), record
         self._faults: Counter[int] = Counter()
+        self._limits = RateLimits()
         self._state = ServerState()
         self._server: asyncio.Server | None = None
 
@@ -125,6 +128,9 @@ class OfflineModel:
         asked = last_question(request["messages"])
         question, behaviour = read_directive(asked, base)
         behaviour = self._worn_off(behaviour, asked)
+        if not await self._within_limits(exchange, request, behaviour):
+            self.stats.limited += 1
+            return False
         if await _misbehaved(exchange, behaviour):
             return False
         refusal = behaviour.finish == "refusal"
@@ -155,6 +161,16 @@ class OfflineModel:
             return False
         await exchange.reply(answer)
         return True
+
+    async def _within_limits(self, exchange: Exchange, request: Mapping[str, Any], behaviour: Behaviour) -> bool:
+        """Count a request within the rate limits, or refuse it; either way, the answer tells of them."""
+        most_requests, most_tokens = behaviour.requests_per_minute, behaviour.tokens_per_minute
+        tokens = len(json.dumps(request["messages"])) // 4 + (answers.most_tokens(request) or 16)
+        wait, exchange.told = self._limits.take(str(request.get("model")), tokens, most_requests, most_tokens)
+        if wait:
+            refusal = answers.failure("Rate limit reached.", "requests", "rate_limit_exceeded")
+            await exchange.reply(refusal, 429, patience(wait))
+        return not wait
 
     def _worn_off(self, behaviour: Behaviour, asked: str) -> Behaviour:
         if not (behaviour.times and behaviour.faulty):

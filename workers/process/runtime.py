@@ -121,7 +121,9 @@ class Runtime:
         await self._open_chain()
         self._webhooks = WebhookSender(self._settings)
         self._resources.push_async_callback(self._webhooks.close)
-        self._services = start_all(services(self._store, self._leases, self._register, self._webhooks), self.health)
+        self._services = start_all(
+            services(self._store, self._leases, self._register, self._webhooks, self._turns.budgets.hear), self.health
+        )
         self._renewal.start(self.health)
         self.health.start()
         try:

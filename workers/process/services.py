@@ -10,7 +10,7 @@ from turnstile.workers.process.service import Run, Service, every, tick
 from turnstile.workers.upkeep.audit import audit
 from turnstile.workers.upkeep.intake import Intake
 from turnstile.workers.upkeep.presence import check_presence
-from turnstile.workers.upkeep.sweep import sweep, sweep_erased
+from turnstile.workers.upkeep.sweep import HearModels, sweep, sweep_erased
 from turnstile.workers.webhooks.sender import WebhookSender
 
 _PATIENCE = 10.0
@@ -18,26 +18,31 @@ _PRESENCE_SECONDS = 0.2
 _AUDIT_LOOK_SECONDS = 10.0
 
 
-def services(store: AsyncTurnStore, leases: LeaseKeeper, register: Run, webhooks: WebhookSender) -> list[Service]:
+def services(
+    store: AsyncTurnStore, leases: LeaseKeeper, register: Run, webhooks: WebhookSender, hear: HearModels
+) -> list[Service]:
     """Return every service of a worker process; `register` keeps it among the registered workers."""
     sweeping = store.settings.sweep_seconds
     return [
         Service("loop", _PATIENCE, tick),
         Service("registered", _PATIENCE, register),
         Service("subscribed", _PATIENCE + 5, leases.listen),
-        *upkeep(store, leases.worker),
+        *upkeep(store, leases.worker, hear),
         *_intake(store),
         Service("webhooks", _PATIENCE + 3 * sweeping, every(sweeping, webhooks.remind, "repeat webhooks")),
     ]
 
 
-def upkeep(store: AsyncTurnStore, worker: str) -> list[Service]:
-    """Return the services that one worker does for all. None waits for another, except that a death is swept up at once."""
+def upkeep(store: AsyncTurnStore, worker: str, hear: HearModels) -> list[Service]:
+    """Return the services that one worker does for all. None waits for another, except that a death is swept up at once.
+
+    `hear` is told which models are limited.
+    """
     seconds, death = store.settings.sweep_seconds, asyncio.Event()
     present = partial(check_presence, store, worker, death)
     return [
         Service("presence", _PATIENCE, every(min(_PRESENCE_SECONDS, seconds), present, "check presence")),
-        Service("sweeping", _PATIENCE + 3 * seconds, every(seconds, partial(sweep, store, worker), "sweep", wake=death)),
+        Service("sweeping", _PATIENCE + 3 * seconds, every(seconds, partial(sweep, store, worker, hear), "sweep", wake=death)),
         Service("erased", _PATIENCE + 3 * seconds, every(seconds, partial(sweep_erased, store), "remove erased turns")),
         Service("audit", _PATIENCE + 300, every(_AUDIT_LOOK_SECONDS, partial(audit, store), "audit")),
     ]

@@ -14,6 +14,7 @@ from turnstile.turns.turn import Claim
 from turnstile.workers.attempt.attempt import Attempt
 from turnstile.workers.attempt.insist import insist
 from turnstile.workers.attempt.report import STALE, Report
+from turnstile.workers.budgets.shared import SharedBudgets
 from turnstile.workers.chains.run import AnyChain
 from turnstile.workers.process.heartbeat import Heartbeat
 from turnstile.workers.process.leases import LeaseKeeper
@@ -35,6 +36,7 @@ class Turns:
         self, store: AsyncTurnStore, leases: LeaseKeeper, heartbeat: Heartbeat, slots: int, show_step: ShowStep | None = None
     ) -> None:
         self.chains: Mapping[str, AnyChain] = {}
+        self.budgets = SharedBudgets(store)
         self._store = store
         self._leases = leases
         self._heartbeat = heartbeat
@@ -56,7 +58,7 @@ class Turns:
         )
         if isinstance(claim, str):
             return Report(STALE)
-        attempt = Attempt(claim, self.chains.get(claim.chain or ""), self._store, self._step)
+        attempt = Attempt(claim, self.chains.get(claim.chain or ""), self._store, self._step, self.budgets)
         if self._draining:
             attempt.drain()
         with self._leases.hold(attempt):

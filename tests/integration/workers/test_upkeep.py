@@ -38,7 +38,7 @@ def limited(client: redis.Redis, redis_url: str) -> Iterator[Callable[..., Setti
 @asynccontextmanager
 async def _upkeep(settings: Settings, health: Health) -> AsyncIterator[None]:
     store = AsyncTurnStore(settings)
-    tasks = start_all([replace(service, patience=1) for service in upkeep(store, "w2")], health)
+    tasks = start_all([replace(service, patience=1) for service in upkeep(store, "w2", lambda _: None)], health)
     try:
         yield
     finally:

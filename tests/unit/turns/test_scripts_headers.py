@@ -30,6 +30,7 @@ _PATTERNS = {name: name for name, value in vars(Keys).items() if isinstance(valu
     "queue": "<queue>", "ready": "ready:<line>", "rotation": "rotation:<queue>", "parked": "parked:<queue>",
     "slots": "slots:<tenant>", "open_turns": "open_turns:<tenant>", "tenant": "tenant:<tenant>",
     "conversations": "conversations:<tenant>",
+    "budget": "budget:<model>", "calls": "calls:<model>", "promised": "promised:<model>",
 }  # fmt: skip
 
 

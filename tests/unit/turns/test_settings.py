@@ -35,6 +35,7 @@ BAD = {
     "shutdown_seconds": ("-1", "nan"),
     "intake_queue": ("a b", "x" * 65, "chat", "batch", "webhooks"),
     "chain": ("nocolon", "a:b:c", "a b:c", ":x", "x:"),
+    "model_budgets": ("[]", "{", '{"a": {}}', '{"a": {"requests": 0}}', '{"a": {"rpm": 1}}', '{"a b": {"requests": 1}}'),
     "chains": ("[]", "{", '{"a b": "m:c"}', '{"a": "nocolon"}', '{"a": 1}'),
     "max_steps": ("0", "many"),
     "max_model_calls": ("0",),

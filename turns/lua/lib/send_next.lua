@@ -1,8 +1,10 @@
--- send_next(tenant, queue, time, now, counted) → count. Dispatch the first session of a tenant's line (1), or pass over it because it is not
--- ready any more, or broken (0). The tenant, which stands at `time` in the rotation, goes back by the price of one turn. `counted`: in a
--- slot of the tenant.
-local function send_next(tenant, queue, time, now, counted)
-  local line, rotation, count = key.ready .. queue .. ':' .. tenant, key.rotation .. queue, 0
+-- send_next(tenant, queue, time, now, counted, model, take) → count. Dispatch the first session of a tenant's line (1), or pass over it because
+-- it is not ready any more, or broken (0). The tenant, which stands at `time` in the rotation, goes back by the price of one turn.
+-- `counted`: in a slot of the tenant. With a `model`, of the line at that model, where `take` is asked: `go`, `pass` (over it), or `stop`,
+-- which leaves all as it is (no count).
+local function send_next(tenant, queue, time, now, counted, model, take)
+  local at, count = model and queue .. '@' .. model or queue, 0
+  local line, rotation = key.ready .. at .. ':' .. tenant, key.rotation .. at
   local function read(...)
     local found = redis.pcall(...)
     if lacks_right(found) then error(found) end
@@ -12,9 +14,13 @@ local function send_next(tenant, queue, time, now, counted)
   local id, phase = unpack(read('HMGET', key.session .. (session or ''), 'head', 'phase'))
   local state, its_queue, weight = unpack(read('HMGET', key.turn .. (id or ''), 'state', 'queue', 'weight'))
   if phase == 'ready' and state == 'queued' and its_queue == queue then
-    dispatch(session, id, now, queue, counted)
-    redis.call('HSET', key.stats, 'served:' .. queue, time)
-    count, time = 1, time + price_of(weight)
+    local word = take and take(id) or 'go'
+    if word == 'stop' then return nil end
+    if word == 'go' then
+      dispatch(session, id, now, queue, counted)
+      if not take then redis.call('HSET', key.stats, 'served:' .. queue, time) end
+      count, time = 1, time + price_of(weight)
+    end
   end
   -- The line comes first: a tenant without one is found in the rotation, a line without its tenant would stay for ever.
   if session then redis.call('ZREM', line, session) end

@@ -18,6 +18,7 @@ local function sound(reply)
   return reply.err:find('WRONGTYPE', 1, true) and {} or error(reply.err)
 end
 local head, worker, thread, slot = unpack(sound(redis.pcall('HMGET', session_key, 'head', 'worker', 'thread', 'slot')))
+local waits_for = head and redis.pcall('HGET', key.turn .. head, 'waits_for')
 local standing = sound(redis.pcall('LRANGE', mailbox, 0, rule.most_waiting))
 if head then standing[#standing + 1] = head end
 
@@ -44,7 +45,10 @@ if thread then redis.call('UNLINK', key.steps .. thread) end
 redis.call('ZREM', key.due, session)
 redis.call('ZREM', key.held, session)
 redis.call('ZREM', key.conversations .. tenant_of(session), session)
-for queue in rule.queues:gmatch('%S+') do leave_line(session, queue) end
+for queue in rule.queues:gmatch('%S+') do
+  leave_line(session, queue)
+  if type(waits_for) == 'string' then leave_line(session, queue .. '@' .. waits_for) end
+end
 bring_back(session, slot, now)
 remove_erased()
 return { gone, messages }

@@ -1,13 +1,18 @@
 -- Give a running turn back: to be tried again after a delay, or at once at another worker; only the owner may. The turn
--- stays at the head of its session. A forgiven attempt does not count against the turn's chances.
+-- stays at the head of its session. A forgiven attempt does not count against the turn's chances. One that lacks a place in the budget
+-- of a model waits for it in its tenant's line there, and tells so.
 -- FLAGS  allow-oom
--- WORK   2,000 steps: 20 sessions that are ready
--- KEYS   turn:<id> session:<session> owned:<worker> due stats <queue> ready:<line>… rotation:<queue> batch_slots
---        parked:<queue> slots:<tenant> tenant:<tenant> tenants
--- ARGV   id token delay forgive code model_calls: why it is given back, and calls of models that the attempt has made
+-- WORK   8,000 steps: 60 sessions that are ready, or wait for a model
+-- KEYS   turn:<id>… session:<session>… owned:<worker>… due stats events:<id> <queue>… ready:<line>… rotation:<queue>…
+--        budget:<model> calls:<model> promised:<model> budgets batch_slots
+--        parked:<queue> slots:<tenant> tenant:<tenant> tenants; channel wake:<id>
+-- ARGV   id token delay forgive code model_calls model tokens begun: why it is given back, and calls of models that the attempt has made; the
+--        model that it waits for, or empty, the tokens that it wants, and 1 when calls were made for it: then its wait counts against
+--        its deadline
 -- RETURN requeued | replay | superseded
 local turn, now = key.turn .. id, clock()
-local session, returned_by, state, forgiven, queue = unpack(redis.call('HMGET', turn, 'session', 'returned', 'state', 'forgiven', 'queue'))
+local session, returned_by, state, forgiven, queue, stream, sequence, attempts, busy = unpack(redis.call('HMGET', turn, 'session', 'returned',
+  'state', 'forgiven', 'queue', 'stream', 'sequence', 'attempts', 'busy'))
 if not session then return { 'superseded' } end
 local session_key = key.session .. session
 local owner, worker, head, phase, slot = unpack(redis.call('HMGET', session_key, 'owner', 'worker', 'head', 'phase', 'slot'))
@@ -15,13 +20,22 @@ local returned, owned = returned_by == token, owner == token and head == id and 
 if returned and not (owned and state == 'queued') then return { 'replay' } end
 if not returned and not (owned and state == 'running') then return { 'superseded' } end
 
+-- One that is to be ended with what it has said does not wait for a model any more.
+if busy == 'interrupt' then model = '' end
 if not returned then
-  redis.call('HSET', turn, 'state', 'queued', 'returned', token, 'forgiven', forgiven + (forgive == '1' and 1 or 0))
+  redis.call('HSET', turn, 'state', 'queued', 'returned', token, 'forgiven', forgiven + (forgive == '1' and 1 or 0),
+    unpack(model ~= '' and { 'waits_for', model, 'wants', tokens, 'waits_since', begun ~= '1' and now or '' } or {}))
 end
 redis.call('SREM', key.owned .. worker, session)
 redis.call('HINCRBY', key.stats, 'requeued{code="' .. code .. '"}', 1)
 count_usage('', model_calls, '0', '0')
-if tonumber(delay) > 0 then
+if model ~= '' then
+  if stream == '1' then
+    redis.call('HSET', turn, 'sequence', append_event(id, 'waiting', attempts, model:match('^(.*)@') or model, sequence or 0))
+    redis.call('PUBLISH', key.wake .. id, 'waiting')
+  end
+  wait_for_model(session, id, queue, model, now, begun == '1', slot)
+elseif tonumber(delay) > 0 then
   redis.call('ZADD', key.due, now + delay, session)
   free_slot(session, slot)
   redis.call('HSET', session_key, 'phase', 'delayed')

@@ -83,6 +83,10 @@ class GraphRun:
         """Stop between two steps."""
         self._control.request_drain()
 
+    def halt(self, error: StepError) -> None:
+        """End the attempt where it is, with an error; its steps are kept."""
+        self._lane.fail(error)
+
     @property
     def untouched(self) -> bool:
         """True while no node has ended, in any attempt; a middleware's hooks count for nothing."""

@@ -14,6 +14,7 @@ import openai
 from pydantic_core import to_json
 
 from turnstile.turns.text import loads
+from turnstile.workers.budgets.gate import BegunCall, current
 from turnstile.workers.chains.openai.chunks import DONE, Chunk, merged, parsed
 from turnstile.workers.chains.openai.refusals import HeldRefusal, speak_refusal
 
@@ -28,6 +29,8 @@ class Completions:
         self._client = client
         self._http = http
         self._url = client.base_url.join("chat/completions")
+        # A model has a budget of its own at each address, and with each key.
+        self._server = f"{client.base_url} {client.api_key}"
         # Put together once: merging them anew costs more than sending a request.
         headers = {name: value for name, value in client.default_headers.items() if isinstance(value, str)}
         sample = http.build_request("POST", self._url, headers=headers)
@@ -41,11 +44,20 @@ class Completions:
             openai.APIError: as the SDK's own method.
         """
         body.update(extra_body or {})
-        response = await self._send(body, stream=bool(body.get("stream")))
-        return Deltas(response) if body.get("stream") else _checked(response)
+        content, stream = to_json(body), bool(body.get("stream"))
+        gate = current.get()
+        call = await gate.enter(self._server, str(body.get("model")), len(content), _most_tokens(body)) if gate else None
+        try:
+            response = await self._send(content, stream=stream)
+        except BaseException as error:
+            if call:
+                await call.failed(error)
+            raise
+        if call:
+            call.heard(response.headers)
+        return Deltas(response, call) if stream else _whole(response, call)
 
-    async def _send(self, payload: Mapping[str, Any], *, stream: bool) -> httpx2.Response:
-        content = to_json(payload)
+    async def _send(self, content: bytes, *, stream: bool) -> httpx2.Response:
         headers = [*self._headers, (b"Content-Length", str(len(content)).encode())]
         body = httpx2.ByteStream(content)
         request = httpx2.Request("POST", self._url, headers=headers, stream=body, extensions=self._extensions)
@@ -61,6 +73,22 @@ class Completions:
         if not response.is_success:
             raise self._client._make_status_error_from_response(response)
         return response
+
+
+def _most_tokens(body: Mapping[str, Any]) -> int | None:
+    most = body.get("max_completion_tokens") or body.get("max_tokens")
+    return most if type(most) is int else None
+
+
+def _whole(response: httpx2.Response, call: BegunCall | None) -> dict[str, Any]:
+    try:
+        answer = _checked(response)
+        if call:
+            call.used(answer.get("usage"))
+        return answer
+    finally:
+        if call:
+            call.ended()
 
 
 def _checked(response: httpx2.Response) -> dict[str, Any]:
@@ -89,8 +117,9 @@ class Deltas:
     the connection.
     """
 
-    def __init__(self, response: httpx2.Response) -> None:
+    def __init__(self, response: httpx2.Response, call: BegunCall | None = None) -> None:
         self._response = response
+        self._call = call
         self._refusal = HeldRefusal()
         self._ended = False
 
@@ -98,6 +127,8 @@ class Deltas:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        if self._call:
+            self._call.ended()
         await self._response.aclose()
 
     async def __aiter__(self) -> AsyncIterator[Chunk]:
@@ -111,6 +142,8 @@ class Deltas:
             async for chunk in self._chunks():
                 if chunk.get("error"):
                     raise _reported(chunk["error"], request)
+                if self._call and chunk.get("usage"):
+                    self._call.used(chunk["usage"])
                 yield chunk
         except httpx2.TimeoutException as error:
             raise openai.APITimeoutError(request) from error

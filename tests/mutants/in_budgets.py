@@ -1,0 +1,176 @@
+"""Faults in the budgets of models: how many calls begin, who waits, and when it goes on."""
+
+from tests.mutants.mutant import Mutant
+from tests.mutants.script import in_cut
+
+_BUDGET = "tests/scripts/test_budget.py"
+
+
+def _in_budget(name: str, breaks: str, old: str, new: str, *, script: str) -> Mutant:
+    """Describe a fault in a script that tests of budgets notice."""
+    return Mutant(name, breaks, f"turns/lua/{script}.lua", old, new, (_BUDGET,))
+
+
+BUDGETS = (
+    _in_budget(
+        "calls are not spread",
+        "a minute holds more calls than the model's server allows",
+        "budget.requests_spent = math.max(at, budget.requests_spent) + rule.budget_minute / budget.requests",
+        "budget.requests_spent = at",
+        script="lib/spend_call",
+    ),
+    _in_budget(
+        "tokens cost nothing",
+        "a minute holds more tokens than the model's server allows",
+        "budget.tokens_spent = math.max(at, budget.tokens_spent) + tokens * rule.budget_minute / budget.tokens",
+        "budget.tokens_spent = at",
+        script="lib/spend_call",
+    ),
+    _in_budget(
+        "a pause is nobody's",
+        "after a 429 every worker finds out by itself",
+        "local at = math.max(now, budget.paused)",
+        "local at = now",
+        script="lib/next_call",
+    ),
+    _in_budget(
+        "as many at once as there are",
+        "more calls are under way than the model's server stands",
+        "if budget.most > 0 and calls_under_way(budget.model, budget.most) >= budget.most then return math.huge end\n",
+        "",
+        script="lib/next_call",
+    ),
+    _in_budget(
+        "the calls of the dead stay",
+        "a crash takes a place at the model for an hour",
+        "if not (id and owns(id, token)) then count",
+        "if false then count",
+        script="lib/calls_under_way",
+    ),
+    _in_budget(
+        "all at once after a pause",
+        "all who waited out a pause are refused again",
+        "  change('window', 1)\n",
+        "",
+        script="budget/settle_call",
+    ),
+    _in_budget(
+        "a pause of our own stays short",
+        "a model that names no time is asked again and again",
+        "change('strikes', budget.strikes + 1)",
+        "change('strikes', budget.strikes)",
+        script="budget/settle_call",
+    ),
+    _in_budget(
+        "a pause of a day",
+        "a server that names a day stops its turns for a day",
+        "math.min(tonumber(pause), rule.longest_retry) or own)",
+        "tonumber(pause) or own)",
+        script="budget/settle_call",
+    ),
+    _in_budget(
+        "each repeat corrects the tokens",
+        "a lost reply takes the tokens of two calls",
+        "if known and ended and budget.tokens > 0 then",
+        "if known and budget.tokens > 0 then",
+        script="budget/settle_call",
+    ),
+    _in_budget(
+        "estimates are not corrected",
+        "a long question that was answered with a word holds others up for minutes",
+        "budget.tokens_spent = budget.tokens_spent + (used - estimated) * rule.budget_minute / budget.tokens",
+        "budget.tokens_spent = budget.tokens_spent",
+        script="budget/settle_call",
+    ),
+    _in_budget(
+        "the server's own limits are not heard",
+        "a limit that was set too high is found out by refusals",
+        "    change('told_' .. kind, limit)\n",
+        "",
+        script="budget/settle_call",
+    ),
+    _in_budget(
+        "the server's limits raise ours",
+        "one deployment takes the share of all others that have the same key",
+        "return own > 0 and told > 0 and math.min(own, told) or math.max(own, told)",
+        "return math.max(own, told)",
+        script="lib/read_budget",
+    ),
+    _in_budget(
+        "who comes passes those who wait for a model",
+        "a turn that comes in a lucky moment goes before thousands",
+        "if others or at > now + ahead then",
+        "if at > now + ahead then",
+        script="budget/reserve_call",
+    ),
+    _in_budget(
+        "a slot that was promised is paid twice",
+        "half of what the model's server allows is not used",
+        "if redis.call('ZREM', promised, id) == 0 then spend_call(budget, at, tonumber(tokens)) end",
+        "redis.call('ZREM', promised, id)\nspend_call(budget, at, tonumber(tokens))",
+        script="budget/reserve_call",
+    ),
+    _in_budget(
+        "an old slot is good for ever",
+        "workers that were busy bring all the calls that they are behind with at once",
+        "if not sent or sent + rule.budget_late < now then",
+        "if not sent then",
+        script="budget/reserve_call",
+    ),
+    _in_budget(
+        "more is sent to workers that are late",
+        "calls pile up before busy workers, and their slots are lost",
+        "  elseif oldest and sent + rule.budget_late < now then\n    return\n",
+        "",
+        script="lib/send_waiting",
+    ),
+    _in_budget(
+        "a turn that is lost on its way stops all others",
+        "nobody calls the model any more",
+        "  if oldest and sent + rule.budget_lost < now then\n    redis.call('ZREM', promised, oldest)\n  elseif",
+        "  if",
+        script="lib/send_waiting",
+    ),
+    _in_budget(
+        "a wait for the model counts against the deadline",
+        "of a long line the last fail without having been tried",
+        "'started', math.min(now, (started or now) + math.max(0, now - since)), ",
+        "",
+        script="lib/send_waiting",
+    ),
+    _in_budget(
+        "batches wait until no chat does",
+        "a batch never calls a model that is always wanted",
+        "local owed = budget.chats >= 4 and serve('batch', 1) or 0",
+        "local owed = 0",
+        script="lib/send_waiting",
+    ),
+    _in_budget(
+        "only who waits is told",
+        "who waits for a model does so until somebody else calls it",
+        "unpack(serve_budgets(now))",
+        "nil",
+        script="upkeep/sweep",
+    ),
+    _in_budget(
+        "nobody is told why a turn waits",
+        "a reader takes a turn that waits for a model for one that hangs",
+        "append_event(id, 'waiting', attempts, model:match('^(.*)@') or model, sequence or 0)",
+        "sequence or 0",
+        script="turn/requeue",
+    ),
+    _in_budget(
+        "a second look forgets the model",
+        "every few seconds those who wait for a model are sent in vain",
+        "  if waits_for then return wait_for_model(session, id, queue, waits_for, now) end\n",
+        "",
+        script="lib/stay_ready",
+    ),
+    in_cut(
+        "a place at the model before the turn waits for it",
+        "after a cut a turn runs and waits at once",
+        "  redis.call('HSET', key.session .. session, 'phase', 'ready', 'sent', 0, 'since', now)\n",
+        "",
+        script="lib/wait_for_model",
+    ),
+)

@@ -1,0 +1,105 @@
+"""Situations in which turns call models that have a budget, and wait for it."""
+
+from collections.abc import Callable
+from typing import Any
+
+from tests.scripts.scene import Scene
+from tests.scripts.situation import situation
+from turnstile.turns.question import Options
+from turnstile.turns.store.budgets import CallEnd, CallLimits, ModelCall
+from turnstile.turns.turn import Claim
+
+MODEL = "gpt@1234"
+_LIMITS = CallLimits(requests=60, tokens=1_000, concurrent=2)
+
+
+def _call(claim: Claim) -> ModelCall:
+    return ModelCall(claim, 1, MODEL, 10)
+
+
+def _wait(scene: Scene, *sessions: str, queue: str = "chat") -> None:
+    """Let a turn of each session wait for the model."""
+    scene.client.hset(scene.keys.budget(MODEL), mapping={"paused": 2**50})
+    scene.client.expire(scene.keys.budget(MODEL), 100)
+    for session in sessions:
+        scene.submit(session.replace("/", "-"), session=session, options=Options(queue=queue))
+        claim = scene.claim(str(scene.pop(queue)))
+        scene.turns.requeue(claim, forgive=True, waits_for=MODEL, tokens=10)
+
+
+def _resume(scene: Scene) -> None:
+    scene.client.hset(scene.keys.budget(MODEL), mapping={"paused": 1, "requests": 60})
+
+
+@situation("reserve_call")
+def _of_the_first_call(scene: Scene) -> Callable[[], Any]:
+    claim = scene.start("a")
+    return lambda: scene.turns.reserve_call(_call(claim), _LIMITS)
+
+
+@situation("reserve_call")
+def _of_a_turn_that_was_sent_for_it(scene: Scene) -> Callable[[], Any]:
+    _wait(scene, "a/1", "b/1")
+    _resume(scene)
+    scene.turns.sweep()
+    claim = scene.claim(str(scene.pop()))
+    return lambda: scene.turns.reserve_call(_call(claim), _LIMITS)
+
+
+@situation("settle_call")
+def _of_an_answer_for_which_others_wait(scene: Scene) -> Callable[[], Any]:
+    claim = scene.start("a")
+    scene.turns.reserve_call(_call(claim), _LIMITS)
+    _wait(scene, "a/1", "b/1")
+    _resume(scene)
+    end = CallEnd("answered", 20, limit_requests=50, left_requests=10, limit_tokens=900, left_tokens=300)
+    return lambda: scene.turns.settle_call(_call(claim), end)
+
+
+@situation("settle_call")
+def _of_a_refusal(scene: Scene) -> Callable[[], Any]:
+    claim = scene.start("a")
+    return lambda: scene.turns.settle_call(_call(claim), CallEnd("limited", pause=2))
+
+
+@situation("requeue")
+def _for_a_model(scene: Scene) -> Callable[[], Any]:
+    _wait(scene, "a/1")
+    claim = scene.start("a")
+    scene.submit("b")
+    return lambda: scene.turns.requeue(claim, forgive=True, waits_for=MODEL, tokens=10)
+
+
+@situation("requeue")
+def _for_a_model_that_is_free(scene: Scene) -> Callable[[], Any]:
+    claim = scene.start("a")
+    return lambda: scene.turns.requeue(claim, forgive=True, waits_for=MODEL, tokens=10)
+
+
+@situation("sweep")
+def _that_sends_those_who_wait_for_a_model(scene: Scene) -> Callable[[], Any]:
+    _wait(scene, "a/1", "a/2", "b/1")
+    _wait(scene, "c/1", "c/2", queue="batch")
+    _resume(scene)
+    scene.make_due("a/2")
+    return scene.turns.sweep
+
+
+@situation("sweep")
+def _of_a_model_whose_budget_is_forgotten(scene: Scene) -> Callable[[], Any]:
+    _wait(scene, "a/1")
+    scene.client.delete(scene.keys.budget(MODEL))
+    return scene.turns.sweep
+
+
+@situation("cancel")
+def _of_what_waits_for_a_model(scene: Scene) -> Callable[[], Any]:
+    _wait(scene, "a/1", "a/2")
+    scene.submit("a-1-next", session="a/1")
+    return lambda: scene.turns.cancel("a-1")
+
+
+@situation("erase", erases=True)
+def _of_what_waits_for_a_model_too(scene: Scene) -> Callable[[], Any]:
+    _wait(scene, "a/1", "a/2")
+    return lambda: scene.turns.erase("a/1")

@@ -1,0 +1,28 @@
+-- Reserve a call of a model for a turn at work, out of the budget that all workers share: now, or in a moment. A turn that was sent for
+-- a slot takes it; any other stands behind those who wait. A repeat gets the same slot.
+-- FLAGS  allow-oom
+-- WORK   500 steps
+-- KEYS   turn:<id>… session:<session>… budget:<model> calls:<model> promised:<model> budgets rotation:<queue>
+-- ARGV   id token number model tokens ahead requests minute_tokens most: `number` tells the calls of an attempt apart; the longest wait
+--        in ms that its worker stands; and the limits that it was given, 0 for none
+-- RETURN granted wait | over wait: in ms; -1 when it ends as soon as another call does
+local now, call, calls, promised = clock(), number .. ' ' .. token .. ' ' .. id, key.calls .. model, key.promised .. model
+local kept = redis.call('ZSCORE', calls, call)
+if kept then return { 'granted', math.max(0, math.ceil(kept - now)) } end
+local sent = tonumber(redis.call('ZSCORE', promised, id) or nil)
+local budget, at = read_budget(model, requests, minute_tokens, most), sent
+if not budget.kept then return { 'granted', 0 } end
+if not sent or sent + rule.budget_late < now then
+  redis.call('ZREM', promised, id)
+  at = next_call(budget, now)
+  local others = not sent and redis.call('EXISTS', key.rotation .. 'chat@' .. model, key.rotation .. 'batch@' .. model) > 0
+  if others or at > now + ahead then return { 'over', at == math.huge and -1 or math.ceil(at - now) } end
+end
+redis.call('ZADD', key.budgets, 'NX', now, model)
+redis.call('ZADD', calls, at, call)
+redis.call('PEXPIRE', calls, rule.calls_ttl)
+-- What a worker left that died is found by its age.
+local oldest, since = unpack(redis.call('ZRANGE', calls, 0, 0, 'WITHSCORES'))
+if since + rule.calls_ttl < now then redis.call('ZREM', calls, oldest) end
+if redis.call('ZREM', promised, id) == 0 then spend_call(budget, at, tonumber(tokens)) end
+return { 'granted', math.max(0, math.ceil(at - now)) }

@@ -1,0 +1,55 @@
+-- Settle a call of a model: its place is free, what was estimated is corrected, and those who wait are sent. When the model's server
+-- asks for patience, the model pauses for everybody; what it tells of its limits lowers the budget.
+-- FLAGS  allow-oom
+-- WORK   8,000 steps: 60 sessions that wait for a model
+-- KEYS   turn:<id>… session:<session>… budget:<model> calls:<model> promised:<model> budgets due stats <queue>… ready:<line>…
+--        rotation:<queue>… batch_slots slots:<tenant> tenant:<tenant> tenants
+-- ARGV   id token number model estimated used how pause told_requests told_tokens left_requests left_tokens: `how` is answered, failed or
+--        limited; a pause of 0 ms is one of our own choice; limits and what is left are empty where nothing was told
+-- RETURN settled paused: ms for which the model pauses from now
+local now, budget, name = clock(), read_budget(model), key.budget .. model
+local ended = redis.call('ZREM', key.calls .. model, number .. ' ' .. token .. ' ' .. id) == 1
+local limited, changed = how == 'limited', {}
+local function change(field, value) changed[#changed + 1], changed[#changed + 2] = field, value end
+
+if limited and budget.paused <= now then
+  local own = math.min(rule.longest_retry, rule.retry_base * 2 ^ math.min(budget.strikes, 20))
+  budget.paused = now + (tonumber(pause) > 0 and math.min(tonumber(pause), rule.longest_retry) or own)
+  change('strikes', budget.strikes + 1)
+  change('window', 1)
+elseif limited then
+  budget.paused = math.max(budget.paused, now + math.min(tonumber(pause), rule.longest_retry))
+elseif ended and how == 'answered' and budget.window > 0 and budget.paused <= now then
+  change('strikes', 0)
+  change('window', budget.window + 1)
+end
+if limited then change('paused', budget.paused) end
+-- What is left of a limit is no more than the server says.
+local function told(kind, limit, left)
+  limit, left = tonumber(limit), tonumber(left)
+  if limit and limit > 0 then
+    change('told_' .. kind, limit)
+    budget[kind] = budget[kind] > 0 and math.min(budget[kind], limit) or limit
+  end
+  if left and budget[kind] > 0 then
+    local least = now + rule.budget_burst - (left - 1) * rule.budget_minute / budget[kind]
+    budget[kind .. '_spent'] = math.max(budget[kind .. '_spent'], least)
+    change(kind .. '_spent', ('%.3f'):format(budget[kind .. '_spent']))
+  end
+end
+local known = limited or budget.kept
+if known and ended and budget.tokens > 0 then
+  budget.tokens_spent = budget.tokens_spent + (used - estimated) * rule.budget_minute / budget.tokens
+  change('tokens_spent', ('%.3f'):format(budget.tokens_spent))
+end
+if known then
+  told('requests', told_requests, left_requests)
+  told('tokens', told_tokens, left_tokens)
+end
+if known and #changed > 0 then redis.call('HSET', name, unpack(changed)) end
+if limited then
+  redis.call('PEXPIRE', name, math.ceil(budget.paused - now + rule.budget_ttl))
+  redis.call('ZADD', key.budgets, 'NX', now, model)
+end
+send_waiting(model, now)
+return { 'settled', math.max(0, math.ceil(budget.paused - now)) }

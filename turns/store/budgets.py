@@ -1,0 +1,109 @@
+"""The role of budgets: calls of a model, counted over all workers before they are made, and settled after."""
+
+from dataclasses import dataclass
+
+from turnstile.turns.redis.scripts import budget_ahead_ms
+from turnstile.turns.store.replies import OneOf
+from turnstile.turns.store.runner import Call, Runner, operation, script_call
+from turnstile.turns.turn import Claim
+
+
+@dataclass(frozen=True, slots=True)
+class CallLimits:
+    """The most of a model that may be begun in a minute, or be under way at once; 0 where no limit is known."""
+
+    requests: int = 0
+    tokens: int = 0
+    concurrent: int = 0
+
+    def __bool__(self) -> bool:
+        return bool(self.requests or self.tokens or self.concurrent)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCall:
+    """A call of a model by an attempt: `number` tells its calls apart, `tokens` is what it is thought to take."""
+
+    claim: Claim
+    number: int
+    model: str
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """Leave to make a call `wait` seconds from now, or none; then `wait` is a guess, and None where another must end first."""
+
+    granted: bool
+    wait: float | None = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class CallEnd:
+    """The end of a call: `how` is `answered`, `failed` or `limited`; `tokens` is what it took.
+
+    `pause`: seconds of patience that the server asks for; 0 where it names none. Its limits and what is left are what it tells.
+    """
+
+    how: str
+    tokens: int = 0
+    pause: float = 0.0
+    limit_requests: int | None = None
+    limit_tokens: int | None = None
+    left_requests: int | None = None
+    left_tokens: int | None = None
+
+
+class ModelBudgets(Runner):
+    """Operations on the budgets of models."""
+
+    @operation
+    def reserve_call(self, call: ModelCall, limits: CallLimits) -> Call[Slot]:
+        """Reserve a call, to be made now or in a moment."""
+        return script_call(
+            "reserve_call",
+            _RESERVED,
+            **_named(call),
+            tokens=call.tokens,
+            ahead=budget_ahead_ms(self.settings),
+            requests=limits.requests,
+            minute_tokens=limits.tokens,
+            most=limits.concurrent,
+        )
+
+    @operation
+    def settle_call(self, call: ModelCall, end: CallEnd) -> Call[float]:
+        """Settle a call, reserved or not; seconds for which the model now pauses."""
+        told = {
+            "told_requests": _word(end.limit_requests),
+            "told_tokens": _word(end.limit_tokens),
+            "left_requests": _word(end.left_requests),
+            "left_tokens": _word(end.left_tokens),
+        }
+        spent: dict[str, str | int] = {
+            "estimated": call.tokens,
+            "used": end.tokens,
+            "how": end.how,
+            "pause": round(end.pause * 1000),
+        }
+        return script_call("settle_call", _SETTLED, **_named(call), **spent, **told)
+
+
+def _named(call: ModelCall) -> dict[str, str | int]:
+    return {"id": call.claim.id, "token": call.claim.token, "number": call.number, "model": call.model}
+
+
+def _word(number: int | None) -> str | int:
+    return "" if number is None else number
+
+
+def _slot(granted: bool, wait: int) -> Slot:
+    return Slot(granted, None if wait < 0 else wait / 1000)
+
+
+_RESERVED = OneOf[Slot](
+    "reserve_call",
+    granted=lambda wait: _slot(True, int(wait)),
+    over=lambda wait: _slot(False, int(wait)),
+)
+_SETTLED = OneOf[float]("settle_call", settled=lambda paused: int(paused) / 1000)

@@ -1,0 +1,128 @@
+"""The gate before the calls of models: they pass when there is a place in the budget, or the turn waits for one."""
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from turnstile.memory.step_errors import StepError
+from turnstile.turns.store.budgets import ModelCall
+from turnstile.turns.turn import Claim
+from turnstile.workers.budgets.shared import SharedBudgets, budget_name
+from turnstile.workers.budgets.told import answered, failed
+
+
+class OverBudget(StepError):
+    """There is no place for a call in the budget of its model, now and in the next moment. `wait` is a guess, in seconds."""
+
+    code = "rate_limited"
+
+    def __init__(self, model: str, tokens: int, wait: float | None) -> None:
+        super().__init__("There is no place in the model's budget now; the turn waits for one.")
+        self.model, self.tokens, self.wait = model, tokens, wait
+
+
+class Gate:
+    """The gate of one attempt."""
+
+    def __init__(self, claim: Claim, budgets: SharedBudgets) -> None:
+        self.limited: tuple[str, int] | None = None
+        """The model whose server asked this attempt for patience, and the tokens that it wanted."""
+        self.halt: Callable[[OverBudget], object] | None = None
+        """Ends the attempt of a graph, in which an error alone is caught by retries and fallbacks."""
+        self._claim = claim
+        self._budgets = budgets
+        self._begun = 0
+
+    async def enter(self, server: str, model: str, size: int, most: int | None) -> "BegunCall":
+        """Begin a call of a model, for a request of so many bytes: at once, or in the next moment.
+
+        Raises:
+            OverBudget: there is no place in the model's budget.
+        """
+        self._begun += 1
+        name, limits = budget_name(server, model), self._budgets.limits(model)
+        counted = self._budgets.counts(name, limits)
+        call = ModelCall(self._claim, self._begun, name, self._budgets.guess(size, most) if counted else 0)
+        begun = BegunCall(self, self._budgets, call, counted)
+        if counted:
+            slot = await self._budgets.reserve(call, limits)
+            if not slot.granted:
+                self._refuse(OverBudget(name, call.tokens, slot.wait))
+            if slot.wait:
+                await begun.stand(slot.wait)
+        return begun
+
+    def _refuse(self, error: OverBudget) -> None:
+        if self.halt is None:
+            raise error
+        self.halt(error)
+        # The run is being cancelled: what catches errors must not take this for one.
+        raise asyncio.CancelledError
+
+
+class BegunCall:
+    """A call of a model that is under way, until it is `ended` or has `failed`."""
+
+    def __init__(self, gate: Gate, budgets: SharedBudgets, call: ModelCall, counted: bool) -> None:
+        self._gate, self._budgets, self._call = gate, budgets, call
+        self._open = counted
+        self._headers: Mapping[str, str] = {}
+        self._tokens, self._output = call.tokens, 0
+
+    async def stand(self, seconds: float) -> None:
+        """Wait for the call's moment."""
+        try:
+            await asyncio.sleep(seconds)
+        except BaseException as error:
+            self._settle(error)
+            raise
+
+    def heard(self, headers: Mapping[str, str]) -> None:
+        """Note the headers of the answer."""
+        self._headers = headers
+
+    def used(self, usage: object) -> None:
+        """Note what the server says of the tokens that it used."""
+        if isinstance(usage, dict):
+            self._tokens, self._output = _count(usage, "total_tokens") or self._tokens, _count(usage, "completion_tokens")
+
+    def ended(self) -> None:
+        """Settle the call: the answer is there, or nobody wants it any more."""
+        if self._open:
+            self._open = False
+            self._budgets.settle(self._call, answered(self._headers, self._tokens), self._output)
+
+    async def failed(self, error: BaseException) -> None:
+        """Settle the call; a model whose server asks for patience is paused before the attempt goes on."""
+        end = failed(error)
+        if end.how == "limited":
+            self._open = False
+            self._gate.limited = (self._call.model, self._call.tokens)
+            await self._budgets.pause(self._call, end)
+        else:
+            self._settle(error)
+
+    def _settle(self, error: BaseException) -> None:
+        if self._open:
+            self._open = False
+            self._budgets.settle(self._call, failed(error))
+
+
+def _count(usage: Mapping[str, Any], name: str) -> int:
+    value = usage.get(name)
+    return value if type(value) is int and 0 <= value < 10**9 else 0
+
+
+current: ContextVar[Gate | None] = ContextVar("turnstile_gate", default=None)
+
+
+@contextmanager
+def through(gate: Gate | None) -> Iterator[None]:
+    """Lead the calls of models in the block, and in the tasks that start in it, through a gate."""
+    token = current.set(gate)
+    try:
+        yield
+    finally:
+        current.reset(token)

@@ -1,0 +1,87 @@
+"""The budgets of models as one worker process knows them; the numbers themselves are in Redis."""
+
+import asyncio
+import hashlib
+import logging
+import re
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from time import monotonic
+
+from turnstile.turns.errors import QueueUnreachable
+from turnstile.turns.store.budgets import CallEnd, CallLimits, ModelCall, Slot
+from turnstile.turns.store.turns import AsyncTurnStore
+from turnstile.workers.attempt.insist import insist
+
+log = logging.getLogger(__name__)
+
+_ANY = "*"
+_KNOWN_SECONDS = 10.0
+_FIRST_GUESS = 256
+_WEIGHT = 0.1
+
+
+@lru_cache(maxsize=1024)
+def budget_name(server: str, model: str) -> str:
+    """Return the name of a model's budget; `server` is an address and a key, of which nothing can be read in it."""
+    told = re.sub(r"[^\w./:-]", "_", model, flags=re.ASCII)[:64]
+    return f"{told}@{hashlib.sha256(f'{server} {model}'.encode()).hexdigest()[:12]}"
+
+
+class SharedBudgets:
+    """The limits that the settings give, the models that others have found limited, and calls on their way to Redis."""
+
+    def __init__(self, store: AsyncTurnStore) -> None:
+        self._store = store
+        self._limits: Mapping[str, CallLimits] = {
+            model: CallLimits(**limits) for model, limits in store.settings.budgets_by_model.items()
+        }
+        self._limited: dict[str, float] = {}
+        self._settling: set[asyncio.Task[None]] = set()
+        self._output = float(_FIRST_GUESS)
+
+    def hear(self, models: Iterable[str]) -> None:
+        """Note the models that have a budget in Redis now, or are paused."""
+        now = monotonic()
+        if self._limited:
+            self._limited = {model: until for model, until in self._limited.items() if until > now}
+        for model in models:
+            self._limited[model] = now + _KNOWN_SECONDS
+
+    def limits(self, model: str) -> CallLimits:
+        """Return the limits that the settings give a model."""
+        return self._limits.get(model) or self._limits.get(_ANY) or CallLimits()
+
+    def counts(self, name: str, limits: CallLimits) -> bool:
+        """Return whether calls of a model are to be reserved; any other costs nothing."""
+        return bool(limits) or self._limited.get(name, 0.0) > monotonic()
+
+    def guess(self, size: int, most: int | None) -> int:
+        """Return the tokens that a call may take, by the bytes of its request: four to a token, and an answer like others."""
+        return size // 4 + min(most or 10**6, round(self._output))
+
+    async def reserve(self, call: ModelCall, limits: CallLimits) -> Slot:
+        """Reserve a call; an outage of Redis is waited out."""
+        return await insist(lambda: self._store.reserve_call(call, limits))
+
+    def settle(self, call: ModelCall, end: CallEnd, output: int = 0) -> None:
+        """Settle a call, soon; `output` tokens were in its answer."""
+        if output:
+            self._output += _WEIGHT * (output - self._output)
+        task = asyncio.create_task(self._settle(call, end))
+        self._settling.add(task)
+        task.add_done_callback(self._settling.discard)
+
+    async def pause(self, call: ModelCall, end: CallEnd) -> None:
+        """Settle a call to which the server has answered that it wants patience: from then on, everybody knows."""
+        self.hear([call.model])
+        await self._settle(call, end)
+
+    async def _settle(self, call: ModelCall, end: CallEnd) -> None:
+        try:
+            paused = await self._store.settle_call(call, end)
+        except QueueUnreachable as error:
+            log.debug("a call of a model was not settled: %s", type(error).__name__)
+            return
+        if end.how == "limited":
+            log.info("model %s: asks for patience; paused for %.1f s", call.model.partition("@")[0], paused)
