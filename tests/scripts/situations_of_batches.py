@@ -61,6 +61,12 @@ def _of_a_batch(scene: Scene) -> Callable[[], Any]:
     return lambda: hooks(scene).read_results("file-completed_batch", 1, 1)
 
 
+@situation("recorded_lines")
+def _of_one(scene: Scene) -> Callable[[], Any]:
+    _owned(scene)
+    return lambda: hooks(scene).recorded_lines("file-completed_batch", 1, 1)
+
+
 @situation("claim_batch")
 def _that_is_new(scene: Scene) -> Callable[[], Any]:
     _uploaded(scene)

@@ -143,7 +143,7 @@ def test_a_batch_has_one_owner(store: TurnStore, client: Any) -> None:
     assert not store.end_batch("batch", old, COMPLETED, "")
     assert store.renew_batch("batch", "new") == Hold("validating", False)
     assert client.zscore(store.keys.batches_due, "/batch") > store.now() * 1000
-    assert store.recorded(OUT) == frozenset()
+    assert store.recorded_lines(OUT, 1, 10) == (0, frozenset())
 
 
 def test_a_line_has_one_result(store: TurnStore, client: Any) -> None:
@@ -312,6 +312,15 @@ def test_results_are_read_in_pieces(redis_url: str) -> None:
         store.record_result("batch", token, number, COMPLETED, str(number) * 200_000, Place())
     assert [store.read_results(OUT, first, 1500)[0] for first in (1, 3, 1003)] == [3, 1003, 1501]
     assert [len(store.read_results(OUT, first, 1500)[1]) for first in (1, 3, 1003)] == [2, 1, 1]
+
+
+def test_lines_that_have_a_result_are_told(store: TurnStore) -> None:
+    token = _owned(store)
+    for number in (2, 3, 1500):
+        store.record_result("batch", token, number, COMPLETED, "r", Place())
+    assert store.recorded_lines(OUT, 1, 1000) == (3, frozenset({2, 3}))
+    assert store.recorded_lines(OUT, 3, 5000) == (3, frozenset({3}))
+    assert store.recorded_lines(OUT, 1500, 1500) == (3, frozenset({1500}))
 
 
 def test_a_batch_that_has_expired_is_passed_over(store: TurnStore, client: Any) -> None:

@@ -360,6 +360,7 @@ CALLS: dict[str, list[Callable[[Crowd], Any]]] = {
     "start_batch": [lambda c: c.turns.start_batch("batch", "token", 3)],
     "renew_batch": [lambda c: c.turns.renew_batch("batch", "token")],
     "record_result": [lambda c: c.turns.record_result("batch", "token", 1, "completed", "{}", BatchPlace(1, 0, 9))],
+    "recorded_lines": [lambda c: c.turns.recorded_lines("file-completed_batch", 1, MANY)],
     "read_results": [
         lambda c: c.turns.read_results("file-completed_batch", 1, MANY),
         lambda c: c.turns.read_results("none", 1, MANY),

@@ -100,9 +100,9 @@ class Files(Runner):
         return script_call("read_results", _READ, file=file, first=first, last=last)
 
     @operation
-    def recorded(self, file: str) -> Call[frozenset[int]]:
-        """Return the lines of a batch that have a result in this file."""
-        return Call("HKEYS", (self.keys.results(file),), lambda reply: frozenset(int(name) for name in reply if name.isdigit()))
+    def recorded_lines(self, file: str, first: int, last: int) -> Call[tuple[int, frozenset[int]]]:
+        """Return how many results a file of a batch has, and which of these lines have one, of 1,000 at most."""
+        return script_call("recorded_lines", _FOUND, file=file, first=first, last=last)
 
 
 _CREATED = OneOf(
@@ -118,4 +118,7 @@ _STORED = OneOf(
     unknown=raising(unknown_file),
 )
 _DELETED = OneOf("delete_file", deleted=always(None), unknown=raising(unknown_file))
+_FOUND = OneOf[tuple[int, frozenset[int]]](
+    "recorded_lines", found=lambda count, *lines: (int(count), frozenset(map(int, lines)))
+)
 _READ = OneOf[tuple[int, Sequence[bytes]]]("read_results", read=lambda number, *found: (int(number), found))

@@ -10,6 +10,7 @@ from turnstile.turns.store.turns import AsyncTurnStore
 
 MOST_RETRIES = 20
 """Retries of retries: the results of all are looked through."""
+_AT_ONCE = 1_000
 
 
 class ResultsGone(Exception):
@@ -28,12 +29,29 @@ def retried(batch: Batch, wanted: BatchCreation) -> list[str]:
     return [*facts["retries"], batch.id]
 
 
-async def answered_lines(store: AsyncTurnStore, batches: Sequence[str]) -> frozenset[int]:
-    """Return the lines that these batches have answered. Raises ResultsGone, UnknownBatch."""
-    lines: frozenset[int] = frozenset()
+async def count_answers(store: AsyncTurnStore, batches: Sequence[str]) -> int:
+    """Return how many requests these batches have answered. Raises ResultsGone, UnknownBatch."""
+    total = 0
     for id in batches:
-        found = await store.recorded(result_file(id, COMPLETED))
-        if len(found) < (await store.read_batch(id)).completed:
+        count, _ = await store.recorded_lines(result_file(id, COMPLETED), 1, 0)
+        if count < (await store.read_batch(id)).completed:
             raise ResultsGone
-        lines |= found
-    return lines
+        total += count
+    return total
+
+
+class Recorded:
+    """The lines that have a result in some files, looked up as they are read."""
+
+    def __init__(self, store: AsyncTurnStore, files: Sequence[str]) -> None:
+        self._store, self._files = store, files
+        self._last = 0
+        self._lines: frozenset[int] = frozenset()
+
+    async def has(self, number: int) -> bool:
+        """Return whether a line has a result; lines come in their order."""
+        if number > self._last:
+            self._last, self._lines = number + _AT_ONCE - 1, frozenset()
+            for file in self._files:
+                self._lines |= (await self._store.recorded_lines(file, number, self._last))[1]
+        return number in self._lines

@@ -21,7 +21,7 @@ from turnstile.producers.gateway.batches.requests import (
     result,
     turn_id,
 )
-from turnstile.producers.gateway.batches.retries import ResultsGone, answered_lines
+from turnstile.producers.gateway.batches.retries import Recorded, ResultsGone, count_answers
 from turnstile.producers.gateway.batches.stop import Stopped, StopSign
 from turnstile.producers.gateway.edge.api_errors import INTERNAL, ApiError, invalid, translate
 from turnstile.producers.gateway.edge.body import take_turn, values
@@ -75,7 +75,6 @@ class BatchRun:
         self._backend, self._batch, self._token = backend, batch, token
         self._endpoint: str = facts["endpoint"]
         self._retries: list[str] = facts["retries"]
-        self._recorded: frozenset[int] = frozenset()
         self.sign = StopSign(backend, batch, facts["api_key"])
         self._caller = Caller(batch.tenant, facts["api_key"], facts["weight"], self.sign.quotas, self.sign.models)
         self._room = True
@@ -91,13 +90,14 @@ class BatchRun:
         api_key.set(f"batches of {self._batch.tenant}")
         store, batch = self._backend.store, self._batch
         try:
-            self._recorded = await answered_lines(store, self._retries)
+            answers = await count_answers(store, self._retries)
         except (ResultsGone, UnknownBatch):
             self._owned(await store.end_batch(batch.id, self._token, FAILED, _RESULTS_GONE))
             return
         total = batch.total
         if not batch.started:
             total, fault = await self._counted()
+            total -= answers
             if fault:
                 self._owned(await store.end_batch(batch.id, self._token, FAILED, fault))
                 return
@@ -118,17 +118,17 @@ class BatchRun:
             return 0, _TOO_MANY
         except UnknownFile:
             return 0, _GONE
-        return total - len(self._recorded), "" if total else _EMPTY
+        return total, "" if total else _EMPTY
 
     async def _lines(self) -> AsyncIterator[Line]:
         """Yield the lines without a result."""
         store, batch = self._backend.store, self._batch
-        recorded = self._recorded
-        for outcome in (COMPLETED, FAILED) if batch.started else ():
-            recorded |= await store.recorded(result_file(batch.id, outcome))
+        own = (COMPLETED, FAILED) if batch.started else ()
+        files = [*(result_file(id, COMPLETED) for id in self._retries), *(result_file(batch.id, outcome) for outcome in own)]
+        recorded = Recorded(store, files)
         async for line in read_lines(store, batch.file, batch.place, self.sign.most_bytes):
             self._unfinished.append(line.number)
-            if line.number in recorded:
+            if await recorded.has(line.number):
                 self._advance(line.number, line.after)
             else:
                 yield line
