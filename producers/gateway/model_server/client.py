@@ -113,18 +113,16 @@ class ModelServer:
 
     def _session(self, url: str) -> aiohttp.ClientSession:
         if self._opened is None:
-            seconds = self._settings.model_timeout
-            key = self._settings.openai_api_key.get_secret_value() or "none"
+            seconds, address = self._settings.model_timeout, urlsplit(url)
+            headers = {"content-type": "application/json", "accept-encoding": "identity"}
+            if "@" not in address.netloc:  # a login in the URL takes the place of the key, as it does for workers
+                headers["authorization"] = f"Bearer {self._settings.openai_api_key.get_secret_value() or 'none'}"
             self._opened = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=0),
                 timeout=aiohttp.ClientTimeout(total=seconds, connect=min(seconds, _CONNECT_SECONDS)),
-                headers={
-                    "authorization": f"Bearer {key}",
-                    "content-type": "application/json",
-                    "accept-encoding": "identity",
-                },
+                headers=headers,
                 cookie_jar=aiohttp.DummyCookieJar(),
-                trust_env=not is_loopback(urlsplit(url).hostname or ""),
+                trust_env=not is_loopback(address.hostname or ""),
             )
         return self._opened
 

@@ -164,6 +164,26 @@ async def test_an_answer_counts_among_the_bytes_of_its_key(passing: ModelServer,
         assert (error.value.status, error.value.code) == (429, "too_many_bytes")
 
 
+@pytest.mark.parametrize("login", ["", "me:secret@"])
+async def test_the_key_or_the_login_in_the_url_is_sent(login: str) -> None:
+    seen: list[str] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        seen.append((await reader.readuntil(b"\r\n\r\n")).decode().lower())
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}")
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as listening:
+        url = f"http://{login}127.0.0.1:{listening.sockets[0].getsockname()[1]}/v1"
+        settings = Settings(openai_base_url=url, openai_api_key=SecretStr("sk-1"))
+        server = ModelServer(settings, AsyncTurnStore(settings))
+        assert await server.ask("embeddings", BODY, Caller()) == b"{}"
+        await server.close()
+    assert seen[0].startswith("post /v1/embeddings ")
+    assert ("authorization: basic " if login else "authorization: bearer sk-1\r\n") in seen[0]
+
+
 async def test_a_silent_server_is_a_time_out(model: OfflineModel) -> None:
     async with asking(model, seconds=0.5) as server:
         with pytest.raises(ApiError) as error:
