@@ -283,8 +283,7 @@ test("a conversation is exported as Markdown and as JSON", async () => {
   assert.match(text, /^# call in_a_thread 7 \| end\n\n## You\n\ncall in_a_thread 7 \| end\n\n## Answer\n\n\*\*in_a_thread\*\*\n/);
   assert.match(text, /```\nthreaded 7\n```\n\nround 1\. \n\ndone: threaded 7\n\n## You\n\nAnd now\? .*\n\n## Answer\n\n> The question/);
   const items = JSON.parse((await exported("Export as JSON"))[1]).items;
-  assert.deepEqual(items.map((item) => item.type), ["message", "message", "function_call", "function_call_output", "message",
-    "message", "reasoning", "message"]);
+  assert.deepEqual(items.map((item) => item.type), ["message", "message", "mcp_call", "message", "message", "reasoning", "message"]);
 });
 
 test("a picture is attached, made small enough, and shown", async () => {
