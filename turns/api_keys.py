@@ -50,6 +50,8 @@ class Limits(_Entry):
     """Slots that turns of the key's tenant have at one time."""
     unfinished_turns: _Most | None = None
     """Turns of the key's tenant that run or wait."""
+    streams: _Most | None = None
+    """Streams that the key's tenant reads at one time, over all gateways."""
     conversations: _Most | None = None
     """Conversations that the key's tenant keeps."""
     stored_bytes: _Most | None = None
@@ -75,7 +77,7 @@ class Limits(_Entry):
 
     @property
     def _quotas(self) -> dict[str, int]:
-        given = self.model_dump(exclude={"requests_per_minute", "max_body_bytes", "models"}, exclude_none=True)
+        given = self.model_dump(exclude={"requests_per_minute", "max_body_bytes", "models", "streams"}, exclude_none=True)
         return {name: round(most * MILLION) if name.startswith("spend") else most for name, most in given.items()}
 
 

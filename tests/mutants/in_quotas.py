@@ -276,6 +276,20 @@ QUOTAS = (
         "local most = rule.most_stored_bytes",
         script="lib/fits",
     ),
+    _quota(
+        "streams are not counted",
+        "a tenant reads as many streams as it likes",
+        "redis.call('ZCARD', streams) >= tonumber(most)",
+        "false",
+        script="limit/open_stream",
+    ),
+    _quota(
+        "a stream is open for ever",
+        "a gateway that died leaves its tenants without streams",
+        "if #gone > 0 then redis.call('ZREM', streams, unpack(gone)) end\n",
+        "",
+        script="limit/open_stream",
+    ),
     Mutant(
         "a dated model has no price",
         "spend is not counted when the model's server tells a dated name",

@@ -187,3 +187,10 @@ def _of_one_request(scene: Scene) -> Callable[[], Any]:
     return lambda: scene.turns.run(
         script_call("count_request", list, name="key", per_minute=10, tenant="", quotas='{"tokens_per_minute":10}')
     )
+
+
+@situation("open_stream")
+def _beside_one_that_was_not_closed(scene: Scene) -> Callable[[], Any]:
+    scene.turns.open_stream("a", "gone", 1)
+    scene.client.zadd(scene.keys.streams("a"), {"gone": 1})
+    return lambda: scene.turns.open_stream("a", "another", 1)

@@ -445,6 +445,21 @@ def test_files_of_a_tenant_take_no_more_than_its_quota(scene: Scene) -> None:
     scene.turns.append_piece("a", "of-a", 0, 0, b"x" * 100)
 
 
+def test_a_tenant_reads_so_many_streams(scene: Scene) -> None:
+    opened = [scene.turns.open_stream("a", stream, 2) for stream in ("one", "two", "three", "one")]
+    assert opened == [True, True, False, True]
+    assert scene.turns.open_stream("b", "one", 2)
+    scene.turns.close_stream("a", "one")
+    assert scene.turns.open_stream("a", "three", 2)
+    assert 0 < scene.client.pttl(scene.keys.streams("a")) <= 60_000
+
+
+def test_a_stream_that_nobody_hears_of_is_closed(scene: Scene) -> None:
+    scene.turns.open_stream("a", "gone", 1)
+    scene.client.zincrby(scene.keys.streams("a"), -60_001, "gone")
+    assert scene.turns.open_stream("a", "another", 1)
+
+
 def test_tenants_are_listed(scene: Scene) -> None:
     quotas = Limits(unfinished_turns=9, tokens_per_day=100).quotas
     _spend(scene, "a", 1, quotas, 40)

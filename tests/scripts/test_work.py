@@ -170,6 +170,7 @@ class Crowd:
             *(keys.ready(f"{queue}:{tenant}") for queue in QUEUES for tenant in ("", "t1")),
             keys.erased("earlier"),
             keys.tenants,
+            keys.streams("t1"),
             *(keys.parked(queue) for queue in QUEUES),
             *(keys.open_turns(tenant) for tenant in ("t1", "t1000000")),
         ):
@@ -350,6 +351,7 @@ CALLS: dict[str, list[Callable[[Crowd], Any]]] = {
     "resend_webhook": [lambda c: c.turns.resend_webhook("failed")],
     "retry_webhooks": [lambda c: c.turns.retry_webhooks()],
     "count_request": [lambda c: c.turns.run(Call("count_request", ("key", 10, "t1", '{"tokens_per_minute":10}'), list))],
+    "open_stream": [lambda c: c.turns.open_stream("t1", "new", 10 * MANY)],
     "create_file": [
         lambda c: c.turns.create_file("crowd", "new-file", "x.jsonl"),
         lambda c: _refused(FileRefused, lambda: c.turns.create_file("full", "new-file", "x.jsonl")),

@@ -155,6 +155,10 @@ class Keys:
         """HASH: what one tenant has spent today and in this minute, and the limits that hold after a turn is accepted."""
         return f"{self.prefix}tenant:{tenant}"
 
+    def streams(self, tenant: str = "") -> str:
+        """ZSET stream → ms when it was heard of last: the open streams of a tenant, where their number is limited."""
+        return f"{self.prefix}streams:{tenant}"
+
     def conversations(self, tenant: str = "") -> str:
         """ZSET session → ms: a tenant's conversations, where their number is limited; some may be gone."""
         return f"{self.prefix}conversations:{tenant}"

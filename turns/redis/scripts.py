@@ -180,6 +180,7 @@ def key_names(keys: Keys) -> dict[str, str]:
         "tenant": keys.tenant(),
         "tenants": keys.tenants,
         "conversations": keys.conversations(),
+        "streams": keys.streams(),
         "due": keys.due,
         "failed": keys.failed,
         "open": keys.open,

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from turnstile.turns.store.replies import OneOf
+from turnstile.turns.store.replies import OneOf, always
 from turnstile.turns.store.runner import Call, Runner, operation, script_call
 
 
@@ -28,7 +28,18 @@ class Limits(Runner):
         """Count one request of a key that may make so many in a minute (0: any), and has these quotas."""
         return script_call("count_request", _ADMISSION, name=key, per_minute=per_minute, tenant=tenant, quotas=quotas)
 
+    @operation
+    def open_stream(self, tenant: str, stream: str, most: int) -> Call[bool]:
+        """Note for a minute that a tenant reads a stream; False when it has as many open as it may."""
+        return script_call("open_stream", _OPENED, tenant=tenant, stream=stream, most=most)
 
+    @operation
+    def close_stream(self, tenant: str, stream: str) -> Call[bool]:
+        """Note that a stream is read no more."""
+        return Call("ZREM", (self.keys.streams(tenant), stream), bool)
+
+
+_OPENED = OneOf("open_stream", opened=always(True), refused=always(False))
 _ADMISSION = OneOf(
     "count_request",
     admitted=lambda left, tokens, reset: Admission(True, left=int(left), tokens=int(tokens), reset=int(reset) / 1000),

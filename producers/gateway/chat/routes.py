@@ -14,6 +14,7 @@ from turnstile.producers.gateway.dependencies import CurrentBackend, Idempotency
 from turnstile.producers.gateway.edge.body import BodyRoute
 from turnstile.producers.gateway.edge.caller import CurrentCaller
 from turnstile.producers.gateway.edge.documentation import documented
+from turnstile.producers.gateway.edge.open_streams import open_stream
 from turnstile.producers.gateway.failure import failure
 from turnstile.producers.gateway.records import as_shown
 from turnstile.producers.gateway.repeats import repeat_key
@@ -34,6 +35,8 @@ async def create(
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Answer the last message. The turn is cancelled if the client disconnects."""
+    if body.stream:
+        await open_stream(request.scope, backend.store, caller)
     key = await repeat_key(request, backend, caller, "chat", body.metadata, idempotency_key)
     record = await submit(backend, caller, body, key, x_turnstile_session)
     keyed = key is not None

@@ -65,7 +65,9 @@ class Authenticator:
         id, key = self._identify(headers.get(b"authorization", ""))
         if (key.role == "operator") != (scope["path"] == _OPERATORS):
             raise _forbidden(key)
-        scope[CALLER] = Caller(key.own_tenant, id, key.weight, key.limits.quotas, key.limits.models, key.when_busy)
+        scope[CALLER] = Caller(
+            key.own_tenant, id, key.weight, key.limits.quotas, key.limits.models, key.limits.streams, key.when_busy
+        )
         scope[MAX_BODY_BYTES] = min(self._max_bytes, key.limits.max_body_bytes or self._max_bytes)
         return await self._count(id, key)
 

@@ -10,6 +10,7 @@ from turnstile.producers.gateway.edge.body import UNREAD_BYTES, Message, Receive
 from turnstile.producers.gateway.edge.caller import CALLER
 from turnstile.producers.gateway.edge.large_answers import is_large, room_for, send_in_pieces
 from turnstile.producers.gateway.edge.open_requests import receive_until
+from turnstile.producers.gateway.edge.open_streams import close_stream
 from turnstile.producers.gateway.edge.request_log import RequestLine
 from turnstile.producers.gateway.prompt_store import api_key
 from turnstile.turns.errors import TurnstileError
@@ -43,6 +44,7 @@ class EdgeMiddleware:
             await exchange.refuse(error if isinstance(error, ApiError) else translate(error))
         finally:
             exchange.line.write()
+            await close_stream(scope)
 
     async def _serve(self, scope: Scope, exchange: "_Exchange") -> None:
         key = scope[CALLER].api_key

@@ -18,6 +18,7 @@ from turnstile.producers.gateway.edge.api_errors import invalid, unsupported
 from turnstile.producers.gateway.edge.body import BodyRoute
 from turnstile.producers.gateway.edge.caller import Caller, CurrentCaller
 from turnstile.producers.gateway.edge.documentation import documented
+from turnstile.producers.gateway.edge.open_streams import open_stream
 from turnstile.producers.gateway.edge.request_log import note_turn
 from turnstile.producers.gateway.failure import failure
 from turnstile.producers.gateway.paging import Limit, Order, cut
@@ -60,6 +61,8 @@ async def create(
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Ask. Without `background` the call waits for the answer, and is cancelled if the client disconnects."""
+    if body.stream:
+        await open_stream(request.scope, backend.store, caller)
     key = await repeat_key(request, backend, caller, "response", body.metadata, idempotency_key)
     record = (await backend.store.status(await submit(backend, caller, body, key, request.receive))).brief()
     note_turn(record.id)
@@ -103,6 +106,7 @@ async def input_tokens(body: InputTokensRequest, backend: CurrentBackend, caller
 
 @router.get("/{response_id}", responses=documented(_ANSWERS, 404), response_class=JSONResponse)
 async def retrieve(
+    request: Request,
     response: StoredResponse,
     backend: CurrentBackend,
     caller: CurrentCaller,
@@ -128,6 +132,7 @@ async def retrieve(
     if starting_after is not None and record.ended and not await backend.store.events(record.id, 0, 1):
         message = "The events of this response have expired; retrieve it without `starting_after`."
         raise invalid("starting_after", message, "stream_expired")
+    await open_stream(request.scope, backend.store, caller)
     events = stream(backend, record.brief(), caller.name(record.session), starting_after, steps=steps)
     if resumed and record.ended:
         return await sse.rest(events)

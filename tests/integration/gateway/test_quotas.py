@@ -10,6 +10,7 @@ import openai
 import pytest
 
 from tests.support.gateways import Gateway
+from tests.support.wait import wait_until
 from turnstile.turns.api_keys import Limits, NewKey, new_key
 from turnstile.turns.output import said
 from turnstile.turns.settings import Settings
@@ -124,6 +125,23 @@ def test_conversations_of_a_tenant_are_bounded(sdks: Callable[..., openai.OpenAI
         sdk.conversations.create()
     sdk.conversations.delete(first.id)
     _ask(sdk, "b")
+
+
+def test_streams_of_a_tenant_are_bounded(sdks: Callable[..., openai.OpenAI], settings: Settings) -> None:
+    sdk = sdks(new_key("shop", "acme", Limits(streams=1)))
+    store = TurnStore(settings)
+    with sdk.responses.create(input="Hi", conversation="a", stream=True, background=True) as stream:
+        id = next(iter(stream)).response.id  # type: ignore[union-attr]  # the first event has one
+        with pytest.raises(openai.RateLimitError, match="streams open") as caught:
+            sdk.responses.create(input="Hi", conversation="b", stream=True)
+        with pytest.raises(openai.RateLimitError):
+            sdk.responses.retrieve(id, stream=True)
+        assert caught.value.response.headers["retry-after"] == "5"
+        assert store.stats()["open"] == 1
+        assert _ask(sdk, "b").status == "queued"
+    wait_until(lambda: not store.client.exists(store.keys.streams("acme")), "the stream is closed")
+    with sdk.responses.retrieve(id, stream=True) as again:
+        assert next(iter(again)).type == "response.created"
 
 
 def test_a_key_s_slots_are_its_tenant_s(sdks: Callable[..., openai.OpenAI], settings: Settings) -> None:

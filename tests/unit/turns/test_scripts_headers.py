@@ -29,7 +29,7 @@ _PATTERNS = {name: name for name, value in vars(Keys).items() if isinstance(valu
     "unfinished": "unfinished:<tenant>",
     "queue": "<queue>", "ready": "ready:<line>", "rotation": "rotation:<queue>", "parked": "parked:<queue>",
     "slots": "slots:<tenant>", "open_turns": "open_turns:<tenant>", "tenant": "tenant:<tenant>",
-    "conversations": "conversations:<tenant>",
+    "conversations": "conversations:<tenant>", "streams": "streams:<tenant>",
     "budget": "budget:<model>", "calls": "calls:<model>", "promised": "promised:<model>",
 }  # fmt: skip
 
