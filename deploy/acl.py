@@ -105,8 +105,8 @@ def rights(user: str, settings: Settings) -> str:
     used = [scripts[name] for name in _SCRIPTS[user]]
     families = _families(settings, keys)
     patterns = patterns_of(used, keys)
-    if beside.reads:  # such a user's scripts write nothing
-        patterns = [pattern.replace("~", "%R~") for pattern in patterns]
+    if beside.reads:  # such a user's scripts write nothing, and do without sessions, which hold the arguments of open calls
+        patterns = [pattern.replace("~", "%R~") for pattern in patterns if pattern != f"~{keys.session('*')}"]
     for mark, names in (("~", beside.keys), ("%R~", beside.reads), ("&", beside.channels)):
         patterns += [f"{mark}{one}" for name in names for one in families[name + mark.strip("%R~")]]
     allowed = {*beside.commands.split(), *_CALLS.split(), *(name.lower() for name in commands_of(used))}

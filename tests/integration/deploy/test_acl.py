@@ -8,6 +8,8 @@ import pytest
 import redis
 from celery import Celery
 from click.testing import CliRunner
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from tests.support.commands import run_as
 from tests.support.flower import Flower
@@ -21,6 +23,7 @@ from turnstile.producers.client import ChatClient
 from turnstile.turns.api_keys import Limits, new_key
 from turnstile.turns.errors import SettingError
 from turnstile.turns.settings import Settings
+from turnstile.turns.store.turns import TurnStore
 from turnstile.turns.text import dumps
 
 PASSWORDS = {user: f"{user}-password" for user in acl.USERS}
@@ -55,6 +58,7 @@ def refused(server: EmbeddedServer) -> set[tuple[str, str]]:
     return {(one["username"], one["object"]) for one in found if one["object"] != "client|setinfo"}
 
 
+@pytest.mark.timeout(900)
 def test_every_role_does_its_work(server: EmbeddedServer, url: Url, tmp_path: Path) -> None:
     key = new_key("tests", "acme", Limits(requests_per_minute=10_000), "", "tenant", 1)
     reader = new_key("prometheus", "acme", Limits(), "", "operator", 1)
@@ -106,6 +110,8 @@ def _as_a_client_of_the_gateway(gateway: Gateway, key: str, reader: str) -> None
         assert (first.output_text, branched.output_text) == ("You said: hello", "You said: hi")
         assert [one.type for one in sdk.responses.create(model="m", input="x", stream=True)][-1] == "response.completed"
         assert sdk.chat.completions.create(model="m", messages=[{"role": "user", "content": "x"}]).choices
+        assert sdk.embeddings.create(model="m", input="hello").data
+        assert sdk.models.list().data
         sdk.responses.delete(branched.id)
         sdk.conversations.delete(conversation.id)
         line = dumps({"custom_id": "a", "method": "POST", "url": "/v1/responses", "body": {"model": "m", "input": "hello"}})
@@ -123,7 +129,7 @@ def _as_a_celery_app(url: str) -> None:
 
 def _as_an_operator(url: str) -> None:
     assert run_as(url, "turnstile", "ask", "baz", "hello") == (0, "You said: hello\n")
-    for words in ("stats", "top --once", "metrics", "webhooks", "calls", "history baz", "erase baz --yes"):
+    for words in ("stats", "tenants", "failed", "top --once", "metrics", "webhooks", "calls", "history baz", "erase baz --yes"):
         status, said = run_as(url, "turnstile", *words.split())
         assert status == 0, said
     assert "prefetch_count" in run_as(url, *CELERY, "inspect", "--timeout=20", "stats")[1]
@@ -144,7 +150,7 @@ _NOT = {
     "producer": [
         _CONTROL,
         ["LPUSH", "celery", "x"],
-        ["GET", "turnstile:rate:x"],
+        ["LRANGE", "turnstile:pieces:x", "0", "-1"],
         ["HGETALL", "turnstile:file:x"],
         ["SCAN", "0"],
     ],
@@ -154,6 +160,8 @@ _NOT = {
         _CONTROL,
         ["LRANGE", "message_store:x", "0", "-1"],
         ["HGETALL", "turnstile:turn:x"],
+        ["HGET", "turnstile:session:x", "calls"],
+        ["LRANGE", "celery", "0", "-1"],
         ["GET", "celery-task-meta-x"],
         ["LPUSH", "chat", "x"],
         ["DEL", "chat"],
@@ -172,6 +180,16 @@ def test_a_role_is_refused_what_is_not_its_work(url: Url, user: str) -> None:
                 client.execute_command(*command)
 
 
+def test_flower_counts_what_waits_in_lines_without_reading_sessions(url: Url) -> None:
+    producer = ChatClient(url("producer"))
+    for number in range(20):
+        producer.ask(f"session-{number}", "hello")
+    stats = TurnStore(Settings(redis_url=url("flower"))).stats()
+    assert stats["ready:chat"] == 20 - producer.store.client.llen("chat")
+    assert stats["ready:chat"] > 0
+
+
+@pytest.mark.timeout(900)
 def test_control_commands_of_celery_are_the_operators(url: Url, tmp_path: Path) -> None:
     with Worker(url("worker"), tmp_path) as worker:
         for user in ("producer", "gateway", "flower", "celery"):
@@ -189,10 +207,10 @@ def test_nobody_comes_in_without_a_password(tmp_path: Path) -> None:
         for line in reversed(acl.text(Settings(), DIGESTS).splitlines()):  # the last one shuts us out
             admin.execute_command("ACL", "SETUSER", *line.split()[1:])  # type: ignore[no-untyped-call]  # untyped in redis-py
         with pytest.raises(redis.AuthenticationError):
-            redis.Redis.from_url(server.url).ping()
+            redis.Redis.from_url(server.url, retry=Retry(NoBackoff(), 0)).ping()
         for user in acl.USERS:
             with pytest.raises(redis.AuthenticationError):
-                redis.Redis(port=server.port, username=user, password="wrong").ping()
+                redis.Redis(port=server.port, username=user, password="wrong", retry=Retry(NoBackoff(), 0)).ping()
             assert redis.Redis(port=server.port, username=user, password=PASSWORDS[user]).ping()
         assert redis.Redis(port=server.port, username="admin", password=PASSWORDS["admin"]).config_get("port")
 
