@@ -137,7 +137,8 @@ class ChatClient:
         While the session waits for answers to open calls, the question waits behind them (`when_held="queue"`), is refused
         (`"reject"`), or closes the calls without answers (`"close"`); the default is TURNSTILE_WHEN_HELD. While the session is
         at work on another question, this one waits (`when_busy="queue"`), is refused (`"reject"`), ends that turn with what it
-        has said (`"interrupt"`), or cancels it (`"rollback"`); the default is TURNSTILE_WHEN_BUSY.
+        has said (`"interrupt"`), cancels it (`"rollback"`), becomes one turn with others that wait (`"merge"`), or part of the
+        turn under way (`"steer"`); the default is TURNSTILE_WHEN_BUSY.
 
         Raises:
             TurnRefused: not accepted, and nothing was stored; its subclasses name the reason.

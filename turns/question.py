@@ -12,7 +12,7 @@ from turnstile.turns.celery_message import QUEUES
 from turnstile.turns.errors import InvalidTurn
 from turnstile.turns.output import MOST_OPEN_CALLS
 from turnstile.turns.parameters import check_parameters
-from turnstile.turns.text import loads
+from turnstile.turns.text import dumps, loads
 from turnstile.turns.tools import check_choice, check_tools
 
 Question = str | list[dict[str, Any]]
@@ -135,6 +135,12 @@ class Options:
         """True where the turn brings other messages than its question, which may then be empty."""
         return bool(self.answers or self.before) or self.history is not None
 
+    @property
+    def kind(self) -> str:
+        """A word that is the same for turns that can be answered together: those that ask for an answer of the same form."""
+        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _OWN}
+        return hashlib.sha256(dumps(values).encode()).hexdigest()[:16]
+
     def encode(self, max_text_bytes: int = MOST_CONTENT_BYTES) -> str:
         """JSON of what differs from the defaults, or InvalidTurn when an option is too large, or not JSON all through."""
         default = Options()
@@ -151,6 +157,9 @@ class Options:
         known = {f.name for f in fields(cls)}
         return cls(**{k: v for k, v in loads(text or "{}").items() if k in known})
 
+
+_OWN = ("name", "before", "answers", "metadata", "webhook", "request")
+"""Options that each of several questions has for itself, when they are answered together."""
 
 _FORMS: tuple[tuple[Any, str, tuple[str, ...]], ...] = (
     (bool, "true or false", ("stream", "store", "parallel_tool_calls")),

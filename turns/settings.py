@@ -139,8 +139,14 @@ class Settings(BaseModel):
     )
     when_busy: Annotated[str, Field(pattern=pattern(WHEN_BUSY))] = Field(
         "queue",
-        description="A question in a session that is at work on another: `queue` it, `reject` it, or `interrupt` or `rollback` "
-        "the turn under way. A request, or its API key, may choose otherwise.",
+        description="A question in a session that is at work on another: `queue` it, `reject` it, `interrupt` or `rollback` "
+        "the turn under way, `merge` it with others that wait, or `steer` that turn by it. A request, or its API key, may "
+        "choose otherwise.",
+    )
+    merge_seconds: Annotated[float, Field(ge=0, le=3_600)] = Field(
+        0,
+        description="How long a session must be quiet before questions that are to be merged are answered, in seconds, but at "
+        "most ten times as long in all. 0: an idle session answers at once.",
     )
     turn_seconds: forms.Seconds = Field(
         600, validate_default=True, description="Deadline of a turn, counted from its first start over all attempts."

@@ -31,7 +31,7 @@ class State(StrEnum):
 
 
 TRANSITIONS: dict[State, dict[State, str]] = {
-    State.QUEUED: {State.RUNNING: "claim", State.CANCELLED: "cancel, submit_held, follow"},
+    State.QUEUED: {State.RUNNING: "claim, merge", State.CANCELLED: "cancel, submit_held, follow"},
     State.RUNNING: {
         State.QUEUED: "requeue, sweep",
         State.COMPLETED: "finish",

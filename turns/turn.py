@@ -63,6 +63,9 @@ class Claim:
     spent: Spent = field(default_factory=Spent)
     """Steps, calls and tokens that earlier attempts at the turn have used; the attempt goes on counting."""
 
+    marked: bool = False
+    """True where other questions may belong to the turn; `merge` tells them."""
+
     interrupted: bool = False
     """True where another question has ended the turn: it is to end with what it has said in earlier attempts."""
 
@@ -99,6 +102,7 @@ class Claim:
             size=sum(len(part) for part in reply if isinstance(part, bytes)),
             thread=as_text(thread),
             spent=Spent.decode(as_text(spent)),
+            marked=bool(busy),
             interrupted=busy == b"interrupt",
             chain=options.chain or Options.decode(as_text(origin)).chain,
         )
@@ -139,6 +143,10 @@ class Record:
     """Messages of the history that were not sent because the model had no room for them."""
     waits_for: str | None = None
     """The model in whose budget the turn waits for a place."""
+    merged: str | None = None
+    """The turn that answers this question together with its own, once that has begun."""
+    members: tuple[str, ...] = ()
+    """The turns whose questions this one answers together with its own."""
     settled: bool = True
     """False while an end is decided and not carried out: its last event, or its place in the history, is still to come."""
 
@@ -172,6 +180,8 @@ class Record:
             left_out=int(record.get("left_out", 0)),
             calls=output.open_calls(items) if "held_until" in record else (),
             waits_for=_waits_for(record) if state is State.QUEUED else None,
+            merged=record.get("merged"),
+            members=tuple(filter(None, record.get("members", "").split("\x1e"))),
             settled="owed" not in record,
         )
 
@@ -198,6 +208,11 @@ class Record:
     def ended(self) -> bool:
         """True when the turn has ended, and everything that its end brings with it is done."""
         return self.state.ended and self.settled
+
+    @property
+    def shared(self) -> bool:
+        """True when the turn answers the questions of several turns."""
+        return bool(self.merged or self.members)
 
     def outcome(self) -> str:
         """Return the answer of an ended turn. Raises TurnFailed, TurnCancelled."""
@@ -230,7 +245,7 @@ class Event:
     starts over with each `started`), `reasoning` (`data` is a piece of what the model thinks before it answers), `step` (`data`
     is JSON: the `name` of a graph's step, and its `status`, `started` or `done`), `waiting` (for a place in the budget of a
     model, whose name is `data`), or `ended` (`data` is the state). Sequences
-    go up by one.
+    go up by one. Readers of a turn that was merged with another (`merged`, `data` is that turn) get the events of that one.
     """
 
     sequence: int

@@ -156,7 +156,10 @@ class Backend:
         return _Restarting(record, {"retry-after": "1"} if record else NO_RETRY)
 
     async def _cancel(self, id: str) -> Record | None:
+        """Cancel a turn for which nobody waits any more; one that answers other questions, too, goes on."""
         with suppress(TurnstileError):
+            if (await self.store.status(id)).shared:
+                return None
             await self.store.cancel(id)
             return await self.store.status(id)
         return None

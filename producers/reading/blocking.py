@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
-from turnstile.producers.reading.readers import Look, Patience, Reader, Step
+from turnstile.producers.reading.readers import Look, Patience, Reader, Step, place, told_by
 from turnstile.turns.errors import QueueUnreachable
 from turnstile.turns.redis.connection import LONGEST_BLOCK_SECONDS
 from turnstile.turns.store.bounded import BoundedStore
@@ -15,15 +15,19 @@ T = TypeVar("T")
 
 def follow_blocking(store: BoundedStore, id: str, reader: Reader[T], timeout: float | None) -> Iterator[T]:
     """Yield the findings of a reader, as they come. Tolerates an outage and raises as `follow.follow` does."""
-    patience = Patience(timeout)
+    patience, teller = Patience(timeout), id
     while (step := reader.step) is not None:
         patience.check(step)
         try:
-            reply = _fetch(store, id, step, patience.left(LONGEST_BLOCK_SECONDS))
+            reply = _fetch(store, place(step, id, teller), step, patience.left(LONGEST_BLOCK_SECONDS))
         except QueueUnreachable as error:
             time.sleep(patience.tolerate(error))
         else:
             patience.answered()
+            if (other := told_by(step, reply)) and other != teller:
+                teller = other
+                if not isinstance(reply, Record):
+                    continue
             yield from reader.take(reply)
 
 

@@ -5,7 +5,18 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import ExitStack
 from typing import TypeVar
 
-from turnstile.producers.reading.readers import EVENTS_AT_ONCE, EndReader, Look, Patience, Read, Reader, RecordReader, Step
+from turnstile.producers.reading.readers import (
+    EVENTS_AT_ONCE,
+    EndReader,
+    Look,
+    Patience,
+    Read,
+    Reader,
+    RecordReader,
+    Step,
+    place,
+    told_by,
+)
 from turnstile.producers.reading.wakeups import Wakeup, Wakeups
 from turnstile.turns.errors import QueueUnreachable
 from turnstile.turns.redis.connection import LONGEST_BLOCK_SECONDS
@@ -33,23 +44,27 @@ async def follow(
         TurnNotFinished: the time-out passed.
         QueueUnreachable: the outage is longer.
     """
-    patience = Patience(timeout)
+    patience, teller = Patience(timeout), id
     with ExitStack() as stack:
         wakeup: Wakeup | None = None
         waited: Step | None = None
         while (step := reader.step) is not None:
             patience.check(step)
             if isinstance(step, Read) and step.wait and step is not waited:
-                wakeup = wakeup or stack.enter_context(wakeups.subscribe(id, step.ending))
+                wakeup = wakeup or stack.enter_context(wakeups.subscribe(place(step, id, teller), step.ending))
                 await wakeup.wait(patience.left(SAFETY_POLL_SECONDS))
                 waited = step
             try:
-                reply = await _fetch(store, id, step, patience.left(LONGEST_BLOCK_SECONDS))
+                reply = await _fetch(store, place(step, id, teller), step, patience.left(LONGEST_BLOCK_SECONDS))
             except QueueUnreachable as error:
                 await asyncio.sleep(patience.tolerate(error))
                 yield ()
             else:
                 patience.answered()
+                if (other := told_by(step, reply)) and other != teller:
+                    teller, wakeup = other, None
+                    if not isinstance(reply, Record):
+                        continue
                 yield reader.take(reply)
 
 

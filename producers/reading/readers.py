@@ -60,6 +60,19 @@ class Piece(str):
         return piece
 
 
+def place(step: Step, id: str, teller: str) -> str:
+    """Return the turn that a step is about: its end and its record are a turn's own, `teller` may have its events."""
+    return id if isinstance(step, Look) or step.ending else teller
+
+
+def told_by(step: Step, reply: Sequence[Event] | Record) -> str | None:
+    """Return the turn whose events a reader goes on with, because its own turn was merged with that one."""
+    if isinstance(reply, Record):
+        return reply.merged
+    is_merged = reply and reply[0].type == "merged" and isinstance(step, Read) and not step.ending
+    return reply[0].data if is_merged else None
+
+
 class Reader(Generic[T]):
     """A reader of one turn. `step` is what it needs next."""
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
+from itertools import takewhile
 from typing import Any, cast
 
 from tests.exploration.kept import calls_kept, note_step, thread_of
@@ -81,6 +82,7 @@ class Moves:
             yield from self._submit(text, session)
             yield from self._time(text, world, session)
             yield from self._owner(world, session)
+            yield from self._mergers(world, session)
             yield from self._cancels(world, session)
             yield from self._rare(text, world, session)
             yield from self._repeats(text, world, session)
@@ -133,20 +135,31 @@ class Moves:
             met.around["answers"][id] = seat["held"]
             met.put_first(session, id)
             yield Move(f"answer {seat['held']} by {id}", met, self.submission(met, id), lambda s: s.fresh and s.place == 0)
-        elif self.scope.stops:
-            yield from self._stop(world, session, id)
+        else:
+            yield from self._ask_by_policy(world, session, id)
         place = len(world.mailbox(session)) + 1 if seat else 0
         world.around["order"][session].append(id)
         yield Move(f"submit {id}", world, self.question(id), _accepted_at(place))
 
-    def _stop(self, world: World, session: str, id: str) -> Iterator[Move]:
-        """Yield the questions that stop what is at the head."""
+    def _ask_by_policy(self, world: World, session: str, id: str) -> Iterator[Move]:
+        """Yield the questions that do not only wait behind others."""
         place = len(world.mailbox(session)) + bool(world.seat(session))
-        for way, ahead in (("interrupt", place), ("rollback", max(0, place - 1))):
+        stops = [("interrupt", place), ("rollback", max(0, place - 1))] if self.scope.stops else []
+        for way, ahead in [*stops, *([("merge", place)] if self.scope.merges else [])]:
             met = World.read(world.text())
             met.around["ways"][id] = way
             met.around["order"][session].append(id)
             yield Move(f"submit {id} by {way}", met, self.submission(met, id), _accepted_at(ahead))
+        if self.scope.merges and place:
+            yield self._steer(World.read(world.text()), session, id)
+
+    def _steer(self, world: World, session: str, id: str) -> Move:
+        """Return the question that goes before those that wait, but for others of its kind, to be part of what runs."""
+        order, waiting = world.around["order"][session], world.mailbox(session)
+        others = len(list(takewhile(lambda other: world.turn(other).get("busy") == "steer", waiting)))
+        order.insert(order.index(waiting[others]) if waiting[others:] else len(order), id)
+        world.around["ways"][id] = "steer"
+        return Move(f"submit {id} by steer", world, self.submission(world, id), _accepted_at(others + 1))
 
     def _repeats(self, text: str, world: World, session: str) -> Iterator[Move]:
         """Yield the repeats of a caller whose call was cut; a turn not accepted may get its old place, or one behind others."""
@@ -197,7 +210,7 @@ class Moves:
             yield move(
                 "renews",
                 self.store.renew(worker, [claim]),
-                lambda words: words == ["interrupted" if "busy" in turn else "kept"],
+                lambda words: words == ["interrupted" if turn.get("busy") == "interrupt" else "kept"],
             )
         if self.scope.fails:
             yield move("fails", self.finish(claim, State.FAILED), lambda state: state is State.FAILED)
@@ -227,9 +240,18 @@ class Moves:
             note_step(world, claim.id, claim.token)
         return Move(f"{worker} keeps a step of {claim.id}", world, call)
 
+    def _mergers(self, world: World, session: str) -> Iterator[Move]:
+        seat = world.seat(session)
+        turn = world.turn(seat.get("head", ""))
+        steered = any(world.turn(id).get("busy") == "steer" for id in world.mailbox(session)[:1])
+        if "worker" in seat and "busy" in turn and ("members" not in turn or steered):
+            claim = held(seat["head"], seat["owner"], session)
+            yield Move(f"{seat['worker']} merges for {claim.id}", world, cast("Any", self.store.merge(claim)), _is_there)
+
     def _cancels(self, world: World, session: str) -> Iterator[Move]:
         if self.scope.cancels:
-            for id in [*filter(None, [world.seat(session).get("head")]), *world.mailbox(session)]:
+            members = [id for id in world.around["order"][session] if "merged" in world.turn(id)]
+            for id in [*filter(None, [world.seat(session).get("head")]), *world.mailbox(session), *members]:
                 # The script that was to write it was cut, or its calls are open.
                 if not world.turn(id) or State(world.turn(id)["state"]).ended:
                     continue
@@ -345,6 +367,10 @@ def _cuts(move: Move, call: Call[Any]) -> Iterator[Move]:
 
 def _call(id: str) -> str:
     return f"call {id}"
+
+
+def _is_there(found: Any) -> bool:
+    return found is not None
 
 
 def _accepted_at(place: int) -> Callable[[Any], bool]:

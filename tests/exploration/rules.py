@@ -62,7 +62,7 @@ def _after_a_cut(world: World) -> Iterator[str]:
 
 
 def _at_rest(world: World, session: str) -> Iterator[str]:
-    completed = [id for id in world.around["order"][session] if world.turn(id).get("state") == "completed"]
+    completed = _completed(world, session)
     told = world.history(session)
     orders = [completed] if "anew" not in world.around else permutations(completed)
     if told not in (_messages(world, session, order) for order in orders):
@@ -103,21 +103,40 @@ def _places(world: World, session: str) -> Iterator[str]:
     if not all(turns.values()):
         yield f"{session}: of {order}, some have no record"
         return
-    living = [id for id in order if not State(turns[id]["state"]).ended]
+    living = [id for id in order if not State(turns[id]["state"]).ended and "merged" not in turns[id]]
+    for id in (id for id in order if "merged" in turns[id]):
+        yield from _merged(id, turns[id], turns.get(turns[id]["merged"], {}))
     if standing != living:
         yield f"{session}: {standing} stand there, {living} should"
-    if sum(turn["state"] == "running" for turn in turns.values()) > 1:
+    if sum(turn["state"] == "running" and "merged" not in turn for turn in turns.values()) > 1:
         yield f"{session}: two turns run"
     if set(world.value(KEYS.turns(session), {})) != set(order):
         yield f"{session}: the list of its turns is wrong"
 
 
 def _history(world: World, session: str) -> Iterator[str]:
-    completed = [id for id in world.around["order"][session] if world.turn(id).get("state") == "completed"]
+    completed = _completed(world, session)
     told = world.history(session)
     if told != _messages(world, session, completed):
         yield f"{session}: history {told}, completed {completed}"
     yield from _open_calls(world, session)
+
+
+def _completed(world: World, session: str) -> list[str]:
+    """Return the turns that have added messages: one that was merged with another has not."""
+    turns = {id: world.turn(id) for id in world.around["order"][session]}
+    return [id for id, turn in turns.items() if turn.get("state") == "completed" and "merged" not in turn]
+
+
+def _merged(id: str, turn: dict[str, str], other: dict[str, str]) -> Iterator[str]:
+    """A turn that was merged with another runs until that ends, and ends as it does."""
+    if id not in other.get("members", "").split("\x1e"):
+        return
+    if other.get("state") in ("queued", "running"):
+        if turn["state"] != "running":
+            yield f"merged into {other}, it is {turn}"
+    elif any(turn.get(name) != other.get(name) for name in ("answer", "code", "finished")):
+        yield f"merged into {other}, it ended as {turn}"
 
 
 def _messages(world: World, session: str, completed: Sequence[str]) -> list[str]:

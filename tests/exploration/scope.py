@@ -25,6 +25,7 @@ class Scope:
     forgiven: int = 0
     cancels: bool = False
     stops: bool = False
+    merges: bool = False
     fails: bool = False
     delays: bool = False
     crashes: bool = True
@@ -75,6 +76,7 @@ class Scope:
             "crash": self.crashes,
             "cancel": self.cancels,
             "interrupt, rollback": self.stops,
+            "questions that are merged": self.merges,
             "failing turns": self.fails,
             "requeue with delay": self.delays,
             "requeue at once": self.forgiven > 0 and not self.paused,

@@ -54,12 +54,16 @@ SMALL = (
         doubles=False,
         paused=True,
     ),
+    Scope("mergers", {"A": 2}, attempts=1, copies=1, cancels=True, fails=True, merges=True, rare={"retry": 1}),
+    Scope("a cut among mergers", {"A": 2}, workers=1, attempts=1, copies=1, crashes=False, merges=True, rare={"cut": 1}),
     Scope("a cut", {"A": 2}, workers=1, attempts=1, copies=1, crashes=False, rare={"cut": 1}),
 )
 
 FULL = (
     Scope("three turns of one session", {"A": 3}, cancels=True, fails=True),
     Scope("stops and cancels", {"A": 3}, copies=1, cancels=True, fails=True, delays=True, stops=True, rare={"calls": 1}),
+    Scope("mergers that fail", {"A": 3}, workers=1, attempts=1, copies=1, merges=True, fails=True, rare={"retry": 1}),
+    Scope("mergers and stops", {"A": 3}, copies=1, cancels=True, delays=True, stops=True, merges=True, rare={"erase": 1}),
     Scope("a cut among three stops", {"A": 3}, workers=1, attempts=1, copies=1, crashes=False, stops=True, rare={"cut": 1}),
     Scope("two sessions, three turns", {"A": 2, "B": 1}, cancels=True),
     Scope("two sessions, cancels and requeues", {"A": 1, "B": 1}, cancels=True, delays=True),

@@ -69,9 +69,9 @@ CUTS = (
     in_cut(
         "the record before the place",
         "a turn is accepted, stands nowhere after a cut, and never runs",
-        "  local place, sent = enqueue(session, id, now, queue, held)\n",
+        "  local place, sent = enqueue(session, id, now, queue, held, wait)\n",
         "  redis.call('HSET', key.turn .. id, 'session', session, 'state', 'queued', 'reply', '', 'attempts', 0)\n"
-        "  local place, sent = enqueue(session, id, now, queue, held)\n",
+        "  local place, sent = enqueue(session, id, now, queue, held, wait)\n",
         script="lib/create_turn",
     ),
     in_cut(

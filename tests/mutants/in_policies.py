@@ -10,6 +10,14 @@ def _in_policy(name: str, breaks: str, old: str, new: str, *, script: str) -> Mu
     return Mutant(name, breaks, f"turns/lua/{script}.lua", old, new, _TESTS)
 
 
+def _in_merger(name: str, breaks: str, old: str, new: str, *, script: str) -> Mutant:
+    return Mutant(name, breaks, f"turns/lua/{script}.lua", old, new, ("tests/scripts/test_merge.py", *_TESTS))
+
+
+def _in_steer(name: str, breaks: str, old: str, new: str, *, script: str) -> Mutant:
+    return Mutant(name, breaks, f"turns/lua/{script}.lua", old, new, ("tests/scripts/test_steer.py", *_TESTS))
+
+
 def _in_worker(name: str, breaks: str, old: str, new: str, *, module: str) -> Mutant:
     return Mutant(name, breaks, f"workers/{module}.py", old, new, ("tests/integration/workers/test_interrupted.py",))
 
@@ -81,8 +89,8 @@ POLICIES = (
     _in_policy(
         "a retry is interrupted, too",
         "a turn that an operator revives ends without an answer",
-        "'spent', 'busy')",
-        "'spent')",
+        "'spent', 'busy', 'merged'",
+        "'spent', 'merged'",
         script="turn/retry",
     ),
     _in_policy(
@@ -92,10 +100,143 @@ POLICIES = (
         "  if not head or head == id then return false end\n",
         script="lib/head_to_stop",
     ),
+    _in_merger(
+        "questions of another kind are merged",
+        "a question is answered by another model than it asks for",
+        "its ~= busy or size",
+        "size",
+        script="lib/waiting_alike",
+    ),
+    _in_merger(
+        "cancelled questions are merged",
+        "a question that was withdrawn is answered",
+        "if state ~= 'queued' or its",
+        "if its",
+        script="lib/waiting_alike",
+    ),
+    _in_merger(
+        "as much is merged as waits",
+        "a turn is asked with more than its prompt may have",
+        " or size > rule.branch_bytes then",
+        " then",
+        script="lib/waiting_alike",
+    ),
+    _in_merger(
+        "each attempt merges anew",
+        "a graph goes on from steps that belong to other questions",
+        "if not members then members",
+        "if true then members",
+        script="turn/merge",
+    ),
+    _in_merger(
+        "anybody merges",
+        "a worker that lost the turn takes questions that nobody answers",
+        "if not owns(id, token) then return { 'superseded' } end\n",
+        "",
+        script="turn/merge",
+    ),
+    _in_merger(
+        "what is merged stays in the mailbox",
+        "a question is answered twice",
+        " then redis.call('LPOP', key.mailbox .. session) end",
+        " then end",
+        script="turn/merge",
+    ),
+    _in_merger(
+        "readers are not sent on",
+        "whoever reads a merged turn as it comes reads nothing until its end",
+        "    append_event(member, 'merged', 0, id, 0)\n",
+        "",
+        script="turn/merge",
+    ),
+    _in_merger(
+        "members do not end",
+        "a merged question waits for ever",
+        "      if theirs then carry_out_end(member, session, now, theirs, true) end\n",
+        "",
+        script="lib/carry_out_ends",
+    ),
+    _in_merger(
+        "a member is cancelled alone",
+        "the answer to all goes on when one is stopped",
+        "if merged and state == 'running' then id, state = merged, redis.call('HGET', key.turn .. merged, 'state') end\n",
+        "",
+        script="turn/cancel",
+    ),
+    _in_merger(
+        "an erase leaves the members",
+        "merged questions of an erased session run for ever",
+        "for member in each_name(members) do standing[#standing + 1] = member end\n",
+        "",
+        script="session/erase",
+    ),
+    _in_merger(
+        "a retry keeps its members",
+        "a question is answered by its own retry and by another's",
+        ", 'merged', 'members')",
+        ", 'merged')",
+        script="turn/retry",
+    ),
+    _in_merger(
+        "quiet never comes",
+        "a session to which somebody writes all the time is never answered",
+        "math.min(now + rule.quiet, created + 10 * rule.quiet)",
+        "now + rule.quiet",
+        script="lib/wait_for_quiet",
+    ),
+    _in_merger(
+        "a retry waits for quiet",
+        "each further question puts a retry off",
+        "  if attempts ~= '0' or not",
+        "  if not",
+        script="lib/wait_for_quiet",
+    ),
+    _in_steer(
+        "a question that steers waits its turn",
+        "it is answered behind all that were asked before",
+        "    go_next(session, id)\n",
+        "",
+        script="lib/stop_head",
+    ),
+    _in_steer(
+        "questions that steer overtake each other",
+        "the model reads them in another order than they were asked",
+        "    before = other\n",
+        "",
+        script="lib/go_next",
+    ),
+    _in_steer(
+        "a steered turn is not marked",
+        "whoever claims it leaves the question behind",
+        "    redis.call('HSETNX', key.turn .. other, 'busy', 'steer')\n",
+        "",
+        script="lib/stop_head",
+    ),
+    _in_steer(
+        "a graph takes questions amid its work",
+        "a question is part of a turn whose model never reads it",
+        "if steers == '1' then\n",
+        "if true then\n",
+        script="turn/merge",
+    ),
+    _in_steer(
+        "each taking forgets the earlier",
+        "a question that was taken up is never answered",
+        "if more ~= '' then members = members .. '\\30' .. more end",
+        "if more ~= '' then members = more end",
+        script="turn/merge",
+    ),
+    _in_worker(
+        "a steered turn goes on",
+        "the answer knows nothing of the question that is part of it",
+        "        if self._dropped == STEERED:\n            return await self._start_over()\n",
+        "",
+        module="attempt/attempt",
+    ),
     _in_worker(
         "an interrupted turn is dropped",
         "what it has said is lost, and the session waits for the lease to run out",
-        '"interrupted" if order == ["interrupt"] else "cancelled"',
+        '_DROPS.get("".join(order), "cancelled")',
         '"cancelled"',
         module="process/leases",
     ),

@@ -34,7 +34,7 @@ WORKER = (
     _worker(
         "orders are not heard",
         "a cancelled turn goes on until its lease is renewed",
-        """                turn.drop("interrupted" if order == ["interrupt"] else "cancelled")\n""",
+        """                turn.drop(_DROPS.get("".join(order), "cancelled"))\n""",
         "                pass\n",
         module="process/leases",
     ),

@@ -22,8 +22,8 @@ from turnstile.turns.turn import Claim
 
 CUT = "the script is cut here"
 _READS = (
-    "EXISTS GET HEXISTS HGET HGETALL HLEN HMGET HRANDFIELD LINDEX LLEN LPOS LRANGE PUBSUB SCARD SRANDMEMBER TIME TYPE XRANGE"
-    " XREVRANGE ZCARD ZRANGE ZRANGEBYSCORE ZSCORE"
+    "EXISTS GET HEXISTS HGET HGETALL HLEN HMGET HRANDFIELD HSTRLEN LINDEX LLEN LPOS LRANGE PUBSUB SCARD SRANDMEMBER TIME TYPE"
+    " XRANGE XREVRANGE ZCARD ZRANGE ZRANGEBYSCORE ZSCORE"
 )
 # Stands before a script's parts, which then see this table instead of the server's: after so many writes every call fails.
 _HOOK = """
@@ -211,7 +211,8 @@ def _of_history(scene: Scene, session: str, records: dict[str, dict[str, str]], 
     order = said[::2]
     if said[1::2] != order or len(order) != len(set(order)):
         yield f"{session}: history {said}"
-    answered = {id for id, record in records.items() if State(record["state"]).answered}
+    # A turn that was merged with another has its question among that one's messages.
+    answered = {id for id, record in records.items() if State(record["state"]).answered and "merged" not in record}
     in_history = {id for id in order if id in records}
     if not erased and in_history != answered:
         yield f"{session}: {answered} answered, {in_history} in the history"

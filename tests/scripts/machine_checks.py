@@ -88,7 +88,7 @@ class Checked(Model):
 
     def _the_counters_add_up(self) -> None:
         counts = self.turns.stats()
-        unfinished = sum(len(session.line) for session in self.sessions.values())
+        unfinished = sum(not turn.state.ended for turn in self.known.values())
         assert counts.get("open", 0) == unfinished
         assert counts.get("accepted", 0) == self.accepted == unfinished + sum(self.ends.values())
         missed = {state: count - counts.get(state, 0) for state, count in self.ends.items()}
@@ -139,7 +139,7 @@ class Checked(Model):
         assert slots == {name for name in taken if name.startswith("tenant/")}
         assert self.client.smembers(keys.batch_slots) == {name for name, queue in taken.items() if queue == "batch"}
         assert self.client.smembers(keys.slots()) <= taken.keys()
-        unfinished = {turn.id for turn in self.sessions["tenant/bar"].line}
+        unfinished = {turn.id for turn in self.known.values() if turn.session == "tenant/bar" and not turn.state.ended}
         assert set(self.client.zrange(keys.open_turns("tenant"), 0, -1)) == unfinished
 
     def teardown(self) -> None:

@@ -43,6 +43,14 @@ class Turn:
     answers: str = ""
     """The turn whose call it answers."""
     interrupted: bool = False
+    merges: bool = False
+    """It came to be merged with others that wait."""
+    steers: bool = False
+    steered: bool = False
+    merged: "Turn | None" = None
+    """The turn that it is part of."""
+    members: "list[Turn] | None" = None
+    """The turns that are part of it, once that is settled."""
     thread: str = ""
 
     @property
@@ -181,6 +189,7 @@ class Model(RuleBasedStateMachine):
         assert [element.decode() for element in reversed(reply.window)] == session.history[-40:]
         assert reply.thread == turn.thread
         assert reply.interrupted == turn.interrupted
+        assert reply.marked == (turn.interrupted or turn.merges or turn.steers or turn.steered)
         if len(session.history) <= 40:
             assert set(dangling(session.history)) == reply.answers.keys()
         self.claims.append(reply)
@@ -248,9 +257,11 @@ class Model(RuleBasedStateMachine):
         turn.state = state
 
     def _end(self, turn: Turn, state: State, *, asks: bool = False) -> None:
-        self._move(turn, state)
-        turn.events.append(f"ended {state}")
-        self.ends[state] += 1
+        for one in (turn, *(turn.members or ())):
+            self._move(one, state)
+            one.events.append(f"ended {state}")
+            one.attempts = turn.attempts
+            self.ends[state] += 1
         session = self.sessions[turn.session]
         if state is not State.FAILED and not asks:
             self.kept.pop(turn.thread, None)
@@ -265,6 +276,20 @@ class Model(RuleBasedStateMachine):
             elif turn.answers:
                 session.phase = "held"
         session.line.remove(turn)
+
+    def _merge(self, turn: Turn, *, steers: bool) -> None:
+        """Settle which turns are part of one, as far as this is open."""
+        line = self.sessions[turn.session].line
+        settled, turn.members = turn.members is not None, turn.members or []
+        while line[1:] and (
+            (line[1].merges and turn.merges and not turn.interrupted and not settled) or (line[1].steers and steers)
+        ):
+            settled = settled or line[1].steers
+            other = line.pop(1)
+            self._move(other, State.RUNNING)
+            other.events.append(f"merged {turn.id}")
+            other.merged, other.attempts = turn, turn.attempts
+            turn.members.append(other)
 
     def _ready(self, name: str) -> bool:
         """Return whether the session's head waits in its tenant's line."""

@@ -93,6 +93,50 @@ class Turns(Checked):
             home.phase = "dispatched" if home.phase == "delayed" else home.phase
         self._accept(turn, len(home.line))
 
+    @rule(session=_sessions, many=st.integers(1, 3))
+    def submit_to_be_merged(self, session: str, many: int) -> None:
+        home = self.sessions[session]
+        for _ in range(many):
+            turn = Turn(f"t{next(self.numbers)}", session, "what now?", Options(), merges=True)
+            self.turns.submit(turn.id, session, turn.question, turn.options, when_busy="merge")
+            if home.held:
+                self._close(home)
+                assert self.turns.sweep().seen == bool(home.line)
+            elif home.idle:
+                home.phase = "dispatched"
+            self._accept(turn, len(home.line))
+
+    @rule(session=_sessions, twice=st.booleans())
+    def submit_and_steer(self, session: str, twice: bool) -> None:
+        home, turn = self.sessions[session], Turn(f"t{next(self.numbers)}", session, "what now?", Options())
+        for _ in range(1 + twice):
+            self.turns.submit(turn.id, session, turn.question, turn.options, when_busy="steer")
+        place = len(home.line)
+        if home.held:
+            self._close(home)
+            assert self.turns.sweep().seen == bool(home.line)
+        elif home.idle:
+            home.phase = "dispatched"
+        else:
+            turn.steers, place = True, 1
+            while place < len(home.line) and home.line[place].steers:
+                place += 1
+            home.line[0].steered = True
+        self._accept(turn, place)
+
+    @rule(pick=_pick, twice=st.booleans(), steers=st.booleans())
+    def merge(self, pick: int, twice: bool, steers: bool) -> None:
+        """Take what is to be merged, as the owner or as a worker that lost the turn; perhaps with the reply lost."""
+        claim = self._claim(pick)
+        owns = self._owns(claim)
+        if owns:
+            self._merge(self.known[claim.id], steers=steers)
+        for _ in range(1 + twice):
+            found = self.turns.merge(claim, steers=steers)
+            assert (found is not None) == owns
+            if found is not None:
+                assert len(found) == len(self.known[claim.id].members or ())
+
     @rule(session=_sessions, stream=st.booleans(), right=st.booleans(), first=st.booleans())
     def answer(self, session: str, stream: bool, right: bool, first: bool) -> None:
         """Answer the open call; perhaps another, or none that there is, or one that was answered already."""
@@ -137,7 +181,7 @@ class Turns(Checked):
             assert self.turns.cancel(turn.id) is turn.state
         else:
             assert self.turns.cancel(turn.id) is State.CANCELLED
-            self._end(turn, State.CANCELLED)
+            self._end(turn.merged or turn, State.CANCELLED)
 
     @rule(pick=_pick)
     def retry(self, pick: int) -> None:
@@ -155,6 +199,7 @@ class Turns(Checked):
         self.ends[State.FAILED] -= 1
         turn.gone, turn.events = turn.gone + len(turn.events), []
         turn.forgiven, turn.interrupted = turn.attempts, False
+        turn.merges, turn.steers, turn.steered, turn.merged, turn.members = False, False, False, None, None
         self.closed.pop(turn.id, None)
         if session.idle or turn.answers:
             session.phase = "dispatched"

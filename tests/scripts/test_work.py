@@ -274,6 +274,15 @@ def _cancel(id: str) -> Callable[[Crowd], Any]:
     return lambda crowd: crowd.turns.cancel(id)
 
 
+def _merge(crowd: Crowd) -> object:
+    """Merge as many turns as there can be."""
+    busy = "merge kind"
+    crowd.client.hset(crowd.keys.turn("head"), "busy", busy)
+    for number in range(1, 60):
+        crowd.client.hset(crowd.keys.turn(f"w{number}"), "busy", busy)
+    return crowd.turns.merge(crowd.head)
+
+
 CALLS: dict[str, list[Callable[[Crowd], Any]]] = {
     "submit": [
         lambda c: c.turns.submit("new", "crowd", "hi", _OPTIONS, reply=True),
@@ -294,6 +303,7 @@ CALLS: dict[str, list[Callable[[Crowd], Any]]] = {
         lambda c: c.turns.submit("closing", "claimed", "hi", when_held="close"),
         lambda c: c.turns.submit("interrupting", "kept", "hi", when_busy="interrupt"),
         lambda c: c.turns.submit("stopping", "claimed", "hi", when_busy="rollback"),
+        lambda c: c.turns.submit("steering", "crowd", "hi", when_busy="steer"),
         lambda c: _refused(SessionBusy, lambda: c.turns.submit("pressing", "crowd", "hi", when_busy="reject")),
     ],
     "read_hold": [lambda c: c.turns.read_hold("released")],
@@ -305,6 +315,7 @@ CALLS: dict[str, list[Callable[[Crowd], Any]]] = {
     ],
     "renew": [lambda c: c.turns.renew("t1", [c.kept, c.head, c.returned])],
     "emit": [lambda c: c.turns.emit(c.head, 1, ["x", "y", "z"])],
+    "merge": [lambda c: _merge(c)],
     "requeue": [
         lambda c: c.turns.requeue(c.returned),
         lambda c: c.turns.requeue(c.limited, waits_for=CROWDED, tokens=1),

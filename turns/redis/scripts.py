@@ -36,6 +36,8 @@ MOST_COUNTERS = 5_000
 _PIECE = 500
 # A branch begins with a window of messages, and with so many where a window is smaller.
 _BRANCH_MESSAGES = 100
+# Questions that are merged with one: a script ends them all with it.
+_MOST_MERGED = 50
 # A delivery takes less; a webhook that was taken and not heard of for so long is sent again.
 _DELIVERY_MS = 20_000
 BATCH_LEASE_MS = 15_000
@@ -229,6 +231,8 @@ def _rules(settings: Settings) -> dict[str, int | str]:
         "history_ttl": _ms(settings.history_ttl or 0),
         "steps_ttl": _ms(settings.steps_ttl),
         "most_waiting": MOST_WAITING,
+        "most_merged": _MOST_MERGED,
+        "quiet": _ms(settings.merge_seconds),
         "piece": _PIECE,
         "most_fields": MOST_FIELDS,
         "most_counters": MOST_COUNTERS,

@@ -133,7 +133,7 @@ class Asking(Runner):
         busy = _one_of(WHEN_BUSY, when_busy or self._default(options), "when_busy")
         held = _one_of(WHEN_HELD, when_held or held_then(busy, self.settings.when_held), "when_held")
         answered = encode_answered(answers, self.settings.max_question_bytes) if answers else ""
-        return {"answered": answered, "when_held": held, "when_busy": "queue" if answers else busy}
+        return {"answered": answered, "when_held": held, "when_busy": _told(busy, options)}
 
     def _default(self, options: Options) -> str:
         """Return what a turn that says nothing does in a busy session; nobody waits for one of a batch, so that waits."""
@@ -202,6 +202,13 @@ class Asking(Runner):
 
 def _flag(value: bool) -> str:
     return "1" if value else ""
+
+
+def _told(when_busy: str, options: Options) -> str:
+    """Return a policy as scripts have it: answers to open calls have none, and questions that are merged are of one kind."""
+    if options.answers:
+        return "queue"
+    return f"merge {options.kind}" if when_busy == "merge" else when_busy
 
 
 def _one_of(words: tuple[str, ...], word: str, param: str) -> str:

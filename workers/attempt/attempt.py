@@ -16,7 +16,7 @@ from turnstile.memory.codec import encode, plain
 from turnstile.memory.open_turn import OpenTurn, opened, transcript
 from turnstile.turns.errors import UNREADABLE, BrokenRecord
 from turnstile.turns.model_failures import TIMEOUT, TOO_LONG, Failure
-from turnstile.turns.policies import INTERRUPTED
+from turnstile.turns.policies import INTERRUPTED, STEERED
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
 from turnstile.turns.store.turns import AsyncTurnStore
@@ -26,6 +26,7 @@ from turnstile.turns.turn import Claim
 from turnstile.workers.attempt.aside import aside
 from turnstile.workers.attempt.failures import backoff, classify, outage_pause
 from turnstile.workers.attempt.insist import insist
+from turnstile.workers.attempt.merged import asked_together
 from turnstile.workers.attempt.outage import Outage
 from turnstile.workers.attempt.prompt import Prompt
 from turnstile.workers.attempt.report import LOST, REQUEUED, Report
@@ -80,7 +81,7 @@ class Attempt:
     ) -> None:
         """`chain`: None where this worker has none of the name that the turn chooses. `show_step` hears of steps that begin."""
         self._gate = Gate(claim, budgets) if budgets else None
-        self.claim = claim
+        self.claim = self._found = claim
         self._chain = chain
         self._store = store
         self._settings: Settings = store.settings
@@ -101,8 +102,8 @@ class Attempt:
 
         Nothing happens once the answer is being committed.
         """
-        if self._task:
-            self._dropped = self._dropped or why
+        if self._task and (why != STEERED or isinstance(self._chain, Runnable)):
+            self._dropped = why if self._dropped in ("", STEERED) else self._dropped
             self._task.cancel()
 
     def drain(self) -> None:
@@ -113,6 +114,11 @@ class Attempt:
 
     async def run(self) -> Report:
         """Ask the chain and commit what it says."""
+        if self.claim.marked and not await self._merge():
+            return Report(LOST)
+        return await self._work()
+
+    async def _work(self) -> Report:
         if obstacle := self._obstacle():
             return await self._after_failure(obstacle)
         try:
@@ -249,9 +255,29 @@ class Attempt:
             return await self._commit(opening, so_far)
         return await self._commit(opening, self._said.output(claim, opening))
 
+    async def _merge(self) -> bool:
+        """Take the questions of others that the turn answers, too; False when it is in other hands."""
+        found, once = self._found, isinstance(self._chain, Runnable) or self._found.attempt == 1
+        others = await insist(lambda: self._store.merge(found, steers=once and not found.interrupted))
+        if others is None:
+            return False
+        self.claim = asked_together(found, others)
+        self._prompt = Prompt(self.claim, self._settings)
+        return True
+
+    async def _start_over(self) -> Report:
+        """Ask the chain anew, with a question that has come meanwhile."""
+        self._dropped = ""
+        if self._said.text:
+            self._hear(StartsOver())
+        self._heard = False
+        return await self._work() if await self._merge() else Report(LOST)
+
     async def _after_drop(self, opening: OpenTurn) -> Report:
         if self._dropped == INTERRUPTED:
             return await self._after_interrupt(opening)
+        if self._dropped == STEERED:
+            return await self._start_over()
         if self._dropped != "shutdown":
             return Report(self._dropped)
         return await self._requeue("shutdown", 0, forgive=True)

@@ -10,6 +10,9 @@ from turnstile.turns.store.turns import AsyncTurnStore
 from turnstile.turns.turn import Claim
 from turnstile.workers.process.health import Beat
 
+_DROPS = {"interrupt": "interrupted", "steer": "steered"}
+"""Orders beside a turn's id → why the turn is dropped; without one it is cancelled."""
+
 
 class Held(Protocol):
     """A turn at work."""
@@ -17,7 +20,7 @@ class Held(Protocol):
     claim: Claim
 
     def drop(self, why: str) -> None:
-        """Stop working on it; `why` is `cancelled`, `interrupted`, `lost` or `shutdown`."""
+        """Stop working on it; `why` is `cancelled`, `interrupted`, `steered`, `lost` or `shutdown`."""
 
     def drain(self) -> None:
         """Stop between two steps of a graph, and return the turn."""
@@ -77,4 +80,4 @@ class LeaseKeeper:
         elif kind == b"message":
             *order, id = data.decode().split(" ")
             if turn := self._held.get(id):
-                turn.drop("interrupted" if order == ["interrupt"] else "cancelled")
+                turn.drop(_DROPS.get("".join(order), "cancelled"))

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import openai
 import pytest
@@ -13,7 +14,7 @@ REJECT = {"turnstile_when_busy": "reject"}
 
 
 def test_a_busy_conversation_refuses_as_openais_does(sdk: openai.OpenAI, session: str) -> None:
-    first = sdk.responses.create(input="[[latency=1]] hello", conversation=session, background=True)
+    first = sdk.responses.create(input="[[latency=60]] hello", conversation=session, background=True)
     with pytest.raises(openai.BadRequestError) as caught:
         sdk.responses.create(input="Now!", conversation=session, metadata=REJECT)
     assert (caught.value.code, caught.value.param) == ("conversation_locked", "conversation")
@@ -23,8 +24,7 @@ def test_a_busy_conversation_refuses_as_openais_does(sdk: openai.OpenAI, session
         sdk.chat.completions.create(
             model="any", messages=[{"role": "user", "content": "Now!"}], metadata={**REJECT, "session_id": session}
         )
-    waiting = sdk.responses.create(input="Then!", conversation=session)
-    assert waiting.output_text == "You said: Then!"
+    sdk.responses.cancel(first.id)
     assert sdk.responses.create(input="Now!", conversation=session, metadata=REJECT).output_text == "You said: Now!"
 
 
@@ -63,3 +63,23 @@ def test_a_key_may_choose_for_its_requests(redis_url: str, tmp_path: Path) -> No
             input="Then!", conversation="tea", background=True, metadata={"turnstile_when_busy": "queue"}
         )
         assert queued.status == "queued"
+
+
+def test_merged_responses_are_one_answer(sdk: openai.OpenAI, session: str) -> None:
+    first = sdk.responses.create(input="[[latency=60]] hello", conversation=session, background=True)
+    merge = {"turnstile_when_busy": "merge"}
+    asked = [
+        sdk.responses.create(input=question, conversation=session, background=True, metadata=merge)
+        for question in ("I'm bob", "Whats my name")
+    ]
+    sdk.responses.cancel(first.id)
+    for response in asked:
+        with sdk.responses.stream(response_id=response.id) as stream:
+            final = stream.get_final_response()
+        assert (final.id, final.status, final.output_text) == (response.id, "completed", "Your name is Bob.")
+    items: list[Any] = list(sdk.conversations.items.list(session, order="asc"))
+    assert [item.role for item in items] == ["user", "user", "assistant"]
+    assert len({item.id for item in items}) == 3
+    following = sdk.responses.create(input="Whats my name", previous_response_id=asked[1].id)
+    assert following.conversation
+    assert following.conversation.id == session

@@ -12,6 +12,7 @@ from tests.integration.producers.conftest import Run
 from tests.support.processes import Worker
 from tests.support.wait import PATIENCE_SECONDS
 from turnstile.producers.client import AsyncChatClient, ChatClient, Turn
+from turnstile.producers.reading.readers import Piece
 from turnstile.turns.errors import SessionBusy, TurnCancelled
 from turnstile.turns.states import State
 
@@ -20,18 +21,15 @@ SLOW = f"[[tokens_per_second=4]] {'slowly ' * 200}the end"
 
 async def test_a_busy_session_refuses_who_will_not_wait(stack: Stack) -> None:
     chat = ChatClient(url=stack.redis_url)
-    first = chat.ask("refusing", "[[latency=1]] hello")
+    first = chat.ask("refusing", "[[latency=60]] hello")
     with pytest.raises(SessionBusy):
         chat.ask("refusing", "Now!", when_busy="reject")
     async with AsyncChatClient(url=stack.redis_url) as other:
         with pytest.raises(SessionBusy):
             await other.ask("refusing", "Now!", when_busy="reject")
-    assert first.result(timeout=PATIENCE_SECONDS)
+    first.cancel()
     assert chat.ask("refusing", "Now!", when_busy="reject").result(timeout=PATIENCE_SECONDS)
-    assert [message.content for message in chat.history("refusing") if message.role == "user"] == [
-        "[[latency=1]] hello",
-        "Now!",
-    ]
+    assert [message.content for message in chat.history("refusing") if message.role == "user"] == ["Now!"]
 
 
 def test_the_command_line_tells_that_a_session_is_busy(run: Run, asked: ChatClient) -> None:
@@ -42,7 +40,7 @@ def test_the_command_line_tells_that_a_session_is_busy(run: Run, asked: ChatClie
     assert json.loads(run("ask", "foo", "Then!", "--when-busy", "queue", "--no-wait", "--json").output)["place"] == 1
 
 
-def _begun(chat: ChatClient, session: str) -> tuple[Turn, Iterator[str]]:
+def _begun(chat: ChatClient, session: str) -> tuple[Turn, Iterator[Piece]]:
     turn = chat.ask(session, SLOW)
     pieces = turn.stream(timeout=PATIENCE_SECONDS)
     assert next(pieces)
@@ -94,3 +92,15 @@ def test_a_worker_that_dies_after_the_interrupt_does_not_bring_the_turn_back(red
     assert (record.state, record.code, record.attempts) == (State.INCOMPLETE, "interrupted", 2)
     assert record.text
     assert [message.content for message in chat.history("foo")] == [SLOW, record.text, "And now?", "You said: And now?"]
+
+
+def test_a_question_that_steers_is_part_of_the_answer(stack: Stack) -> None:
+    chat = ChatClient(url=stack.redis_url)
+    turn, pieces = _begun(chat, "steered")
+    waiting = chat.ask("steered", "hello")
+    last = chat.ask("steered", "And now?", when_busy="steer")
+    assert last.result(timeout=PATIENCE_SECONDS) == turn.result(timeout=PATIENCE_SECONDS) == "You said: And now?"
+    assert any(piece.starts_over for piece in pieces)
+    assert waiting.result(timeout=PATIENCE_SECONDS)
+    told = [(message.role, message.content) for message in chat.history("steered")]
+    assert told[:3] == [("user", SLOW), ("user", "And now?"), ("assistant", "You said: And now?")]

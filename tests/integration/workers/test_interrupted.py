@@ -112,3 +112,33 @@ async def test_a_shutdown_meanwhile_leaves_it_to_the_next_worker(flaky: Flaky) -
     await flaky.submit("b", "foo", "question b", when_busy="interrupt")
     assert (await Attempt(await claimed(flaky, "a"), chain(Hanging().speak), flaky).run()).status == State.INCOMPLETE
     assert await _told(flaky) == [("human", "question a"), ("ai", "well ")]
+
+
+async def test_a_question_that_steers_begins_the_answer_anew_with_both(flaky: Flaky) -> None:
+    asked: list[Any] = []
+    begun = asyncio.Event()
+
+    async def answer(inputs: AsyncIterator[Any]) -> AsyncIterator[str]:
+        [one] = [given async for given in inputs]
+        asked.append([*(message.content for message in one["history"]), one["question"]])
+        yield "well "
+        begun.set()
+        if len(asked) == 1:
+            await asyncio.Event().wait()
+        yield "both"
+
+    keeper, claim = LeaseKeeper(flaky, "w1"), await started(flaky, "a")
+    attempt = Attempt(claim, RunnableGenerator(answer), flaky)
+    task = asyncio.create_task(attempt.run())
+    await begun.wait()
+    await flaky.submit("b", "foo", "question b", when_busy="steer")
+    with keeper.hold(attempt):
+        keeper._hear(b"message", b"", b"steer a")
+        assert (await task).status == State.COMPLETED
+    assert asked == [["question a"], ["question a", "question b"]]
+    assert [(await flaky.status(id)).text for id in "ab"] == ["well both"] * 2
+    assert await _told(flaky) == [("human", "question a"), ("human", "question b"), ("ai", "well both")]
+    kinds = [(event.type, event.data) for event in await flaky.events("a")]
+    assert kinds[-1] == ("ended", "completed")
+    last = max(place for place, (kind, _) in enumerate(kinds) if kind == "started")
+    assert "".join(data for kind, data in kinds[last:] if kind == "text") == "well both"

@@ -50,6 +50,16 @@ def _finish(state: State) -> Callable[[Scene, Claim], object]:
     return lambda scene, claim: scene.turns.finish(claim, Outcome(state))
 
 
+def _merge(scene: Scene, claim: Claim) -> None:
+    """Have the turn merged with another; one that waits does so behind that."""
+    if scene.state("t") is State.QUEUED:
+        scene.client.flushdb()
+        for id in ("other", "t"):
+            scene.turns.submit(id, "foo", "hi", when_busy="merge")
+        claim = scene.claim("other")
+    scene.turns.merge(claim)
+
+
 def _ask(policy: str) -> Callable[[Scene, Claim], object]:
     return lambda scene, claim: scene.turns.submit("other", "foo", "hi", when_busy=policy)
 
@@ -79,6 +89,7 @@ _SCRIPTS: list[tuple[str, Callable[[Scene, Claim], object]]] = [
     ("requeue", lambda scene, claim: scene.turns.requeue(claim)),
     ("requeue", lambda scene, claim: scene.turns.requeue(claim, 60)),
     ("cancel", lambda scene, claim: scene.turns.cancel("t")),
+    ("merge", _merge),
     *(("submit_held", _ask(policy)) for policy in WHEN_BUSY if policy != "reject"),
     *(("follow", _follow(policy)) for policy in WHEN_BUSY if policy != "reject"),
     ("sweep", _sweep),

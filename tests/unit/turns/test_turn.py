@@ -25,6 +25,7 @@ def test_a_claim() -> None:
     assert (claim.thread, claim.chain, claim.spent) == ("first", "c", Spent(3, 5, 70))
     assert not claim.cut
     assert claim.interrupted
+    assert claim.marked
     assert claim.size == sum(len(part) for part in reply if isinstance(part, bytes))
 
 

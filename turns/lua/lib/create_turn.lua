@@ -1,11 +1,14 @@
--- create_turn(id, session, queue, question, options, stream, reply, fingerprint, weight, now, held, thread, stops) → place. Accept a turn: its place comes
+-- create_turn(id, session, queue, question, options, stream, reply, fingerprint, weight, now, held, thread, noted, wait) → place. Accept a turn: its place comes
 -- first, which means nothing without the record; with the record it is accepted, and runs even should nothing follow. With `held` it
--- answers the open calls of that turn, in the same `thread`, and goes before all that wait. `stops` notes the turn that it stops.
-local function create_turn(id, session, queue, question, options, stream, reply, fingerprint, weight, now, held, thread, stops)
+-- answers the open calls of that turn, in the same `thread`, and goes before all that wait. `noted`: fields that its policy notes, and their
+-- values; `wait` as `enqueue` has it.
+local function create_turn(id, session, queue, question, options, stream, reply, fingerprint, weight, now, held, thread, noted, wait)
   local turns, more = key.turns .. session, held and { 'answers', held, 'thread', thread } or {}
   if weight ~= '' then more[#more + 1], more[#more + 2] = 'weight', weight end
-  if stops then more[#more + 1], more[#more + 2] = 'stops', stops end
-  local place, sent = enqueue(session, id, now, queue, held)
+  if noted then
+    for _, word in ipairs(noted) do more[#more + 1] = word end
+  end
+  local place, sent = enqueue(session, id, now, queue, held, wait)
   -- An id whose record has expired begins anew: its old events would end where the new ones begin.
   redis.call('UNLINK', key.events .. id)
   redis.call('HSET', key.turn .. id, 'session', session, 'queue', queue, 'question', question, 'options', options,

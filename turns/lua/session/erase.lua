@@ -21,6 +21,8 @@ local head, worker, thread, slot = unpack(sound(redis.pcall('HMGET', session_key
 local waits_for = head and redis.pcall('HGET', key.turn .. head, 'waits_for')
 local standing = sound(redis.pcall('LRANGE', mailbox, 0, rule.most_waiting))
 if head then standing[#standing + 1] = head end
+local members = head and sound(redis.pcall('HMGET', key.turn .. head, 'members'))[1] or ''
+for member in each_name(members) do standing[#standing + 1] = member end
 
 local count = sound(redis.pcall('ZCARD', turns))
 if type(count) == 'number' and count > 0 then

@@ -1,5 +1,5 @@
 -- Cancel a turn: one that waits leaves the mailbox; one that runs is fenced, its worker told, and the session moves on.
--- The calls that it was to answer are closed.
+-- The calls that it was to answer are closed. One that was merged with another is cancelled with that.
 -- FLAGS  allow-oom
 -- WORK   22,000 steps: a mailbox is read twice
 -- KEYS   turn:<id> turns:<session> session:<session> mailbox:<session> owned:<worker> due stats failed open events:<id>
@@ -9,8 +9,9 @@
 -- ARGV   id revoked
 -- RETURN cancelled | ended state | unknown
 local turn, now = key.turn .. id, clock()
-local session, state, queue = unpack(redis.call('HMGET', turn, 'session', 'state', 'queue'))
+local session, state, queue, merged = unpack(redis.call('HMGET', turn, 'session', 'state', 'queue', 'merged'))
 if not session or is_erased(id, session, state) then return { 'unknown' } end
+if merged and state == 'running' then id, state = merged, redis.call('HGET', key.turn .. merged, 'state') end
 if state ~= 'queued' and state ~= 'running' then
   leave_mailbox(session, id)
   complete_and_release(id, session, now)

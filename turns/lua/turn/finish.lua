@@ -10,8 +10,8 @@
 --        elements…: `calls` that stay open hold the session, and `closing` is kept for them; the last six are counted
 -- RETURN finished state | replay state | superseded | unreadable
 local now = clock()
-local session, stands, closed, sequence, attempts, reply, options, thread, started =
-  unpack(redis.call('HMGET', key.turn .. id, 'session', 'state', 'closed', 'sequence', 'attempts', 'reply', 'options', 'thread', 'started'))
+local session, stands, closed, sequence, attempts, reply, options, thread, started, members =
+  unpack(redis.call('HMGET', key.turn .. id, 'session', 'state', 'closed', 'sequence', 'attempts', 'reply', 'options', 'thread', 'started', 'members'))
 if not session then return { 'superseded' } end
 if closed == token and not is_erased(id, session, stands) then
   complete_and_release(id, session, now)
@@ -41,7 +41,7 @@ if detail ~= '' then fields.detail = detail end
 if left_out ~= '' then fields.left_out = left_out end
 if calls ~= '' then fields.calls, fields.closing = calls, closing end
 local rest = text ~= '' and (sequence or '0') == after and text or nil
-end_turn(id, session, now, state, fields, elements, rest, { sequence, attempts, reply, options, thread, started, queue, chain,
+end_turn(id, session, now, state, fields, elements, rest, { sequence, attempts, reply, options, thread, started, queue, members, chain,
   (rest or sequence ~= '0') and first_text(id, rest and now) or nil })
 redis.call('SREM', key.owned .. worker, session)
 leave_slot(session, slot, now)

@@ -1,6 +1,6 @@
 -- Accept a turn that does not wait for whatever its session is at; idempotent by its id, as `submit`. One that answers the open calls
 -- goes before all that wait; the same answers under another id are the same turn. One that will not wait for their answers, or for
--- the turn at the head, is refused, closes the calls, or stops that turn.
+-- the turn at the head, is refused, closes the calls, stops that turn, or is merged with others.
 -- WORK   24,000 steps: a mailbox is read twice
 -- KEYS   turn:<id>… turns:<session> session:<session> mailbox:<session> due stats open held answered:<session> failed
 --        events:<id> message_store:<session> conversation:<session> celery-task-meta-<id> webhook:<id> webhooks
@@ -9,7 +9,7 @@
 --        wake:<id> orders:<worker>
 -- ARGV   id session queue question options stream reply fingerprint weight quotas answered when_held when_busy: `answered` is JSON,
 --        [call, whether its answer is a decision (1 or 0)]…; `when_held` (queue, reject, close), while calls are open, and `when_busy`
---        (queue, reject, interrupt, rollback), while a turn runs, are for a turn that answers nothing
+--        (queue, reject, interrupt, rollback, or merge and a word for the kind of questions), while a turn runs, are for a turn that answers nothing
 -- RETURN accepted place | again state place | same turn state | conflict | full_session | full_history | full
 --        | over_quota name limit wait | held | busy | unfit reason call
 local now = clock()

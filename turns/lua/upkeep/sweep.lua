@@ -20,7 +20,7 @@ local function look(session)
   elseif state ~= 'queued' and state ~= 'running' then
     complete_and_release(id, session, now)
   elseif phase == 'delayed' then
-    retried = retried + 1
+    retried = retried + (attempts == '0' and 0 or 1)
     make_ready(session, id, now, queue, true, slot)
   elseif phase == 'ready' then
     stay_ready(session, id, queue, now, waits_for)

@@ -1,0 +1,99 @@
+"""Questions that become part of the turn under way."""
+
+import pytest
+
+from tests.scripts.cutting import cut
+from tests.scripts.scene import Scene, orders, pair
+from tests.support.wait import PATIENCE_SECONDS
+from turnstile.turns.states import State
+from turnstile.turns.turn import Claim
+
+
+def _steer(scene: Scene, id: str) -> int:
+    return scene.turns.submit(id, "foo", f"question {id}", when_busy="steer").place
+
+
+def _taken(scene: Scene, claim: Claim, *, steers: bool = True) -> list[str]:
+    found = scene.turns.merge(claim, steers=steers)
+    assert found is not None
+    return [str(question) for question, _ in found]
+
+
+def test_in_an_idle_session_it_is_a_turn_like_any_other(scene: Scene) -> None:
+    assert _steer(scene, "a") == 0
+    assert not scene.claim("a").marked
+
+
+def test_it_goes_before_those_that_wait_and_is_part_of_what_runs(scene: Scene) -> None:
+    claim = scene.start("a")
+    scene.submit("b")
+    with orders(scene, "w1") as listener:
+        assert (_steer(scene, "c"), _steer(scene, "d")) == (1, 2)
+        message = listener.get_message(timeout=PATIENCE_SECONDS)
+    assert message is not None
+    assert message["data"] == "steer a"
+    assert scene.waiting() == ["c", "d", "b"]
+    assert _taken(scene, claim, steers=False) == []
+    assert _taken(scene, claim) == ["question c", "question d"]
+    assert _steer(scene, "e") == 1
+    assert _taken(scene, claim) == ["question c", "question d", "question e"]
+    assert scene.turns.renew("w1", [claim]) == ["kept"]
+    scene.complete(claim)
+    assert {scene.state(id) for id in "acde"} == {State.COMPLETED}
+    assert scene.pop() == "b"
+    scene.complete(scene.claim("b"))
+    assert scene.history() == [*pair("a"), *pair("b")]
+    scene.assert_idle()
+
+
+def test_a_turn_that_ends_first_leaves_it_to_be_the_next(scene: Scene) -> None:
+    claim = scene.start("a")
+    scene.submit("b")
+    _steer(scene, "c")
+    scene.complete(claim)
+    assert scene.pop() == "c"
+    again = scene.claim("c")
+    assert (again.marked, _taken(scene, again)) == (True, [])
+    scene.complete(again)
+    assert scene.pop() == "b"
+
+
+@pytest.mark.parametrize("way", ["queue", "merge"])
+def test_whoever_claims_the_turn_takes_it(scene: Scene, way: str) -> None:
+    scene.turns.submit("a", "foo", "hi", when_busy=way)
+    scene.turns.submit("b", "foo", "hi", when_busy=way)
+    _steer(scene, "c")
+    claim = scene.claim("a")
+    assert claim.marked
+    assert _taken(scene, claim) == ["question c"]
+    assert scene.waiting() == ["b"]
+
+
+def test_a_repeat_changes_nothing(scene: Scene) -> None:
+    scene.start("a")
+    scene.submit("b")
+    _steer(scene, "c")
+    before = scene.picture()
+    assert _steer(scene, "c") == 1
+    assert scene.picture() == before
+
+
+@pytest.mark.parametrize("writes", range(1, 16))
+def test_a_cut_is_made_up_for_by_the_repeat(scene: Scene, writes: int) -> None:
+    claim = scene.start("a")
+    scene.submit("b")
+    with cut(scene.turns, "submit_held", writes):
+        _steer(scene, "c")
+    _steer(scene, "c")
+    assert _taken(scene, claim) == ["question c"]
+    scene.complete(claim)
+    assert scene.pop() == "b"
+    scene.complete(scene.claim("b"))
+    assert scene.state("c") is State.COMPLETED
+    scene.assert_idle()
+
+
+def test_open_calls_are_closed(scene: Scene) -> None:
+    scene.hold(scene.start("a"))
+    assert _steer(scene, "b") == 0
+    assert scene.turns.read_hold("foo") is None

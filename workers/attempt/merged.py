@@ -1,0 +1,21 @@
+"""A turn that answers the questions of several turns together."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from turnstile.turns.question import Options, Question
+from turnstile.turns.turn import Claim
+
+
+def asked_together(claim: Claim, others: Sequence[tuple[Question, Options]]) -> Claim:
+    """Return the claim of a turn that asks the last of all questions; the others come before it, each a message of its own."""
+    *earlier, (question, last) = [(claim.question, claim.options), *others]
+    before: list[dict[str, Any]] = []
+    for asked, options in earlier:
+        before += [*options.before, *([_message(asked, options.name)] if asked else [])]
+    return replace(claim, question=question, options=replace(claim.options, before=[*before, *last.before], name=last.name))
+
+
+def _message(question: Question, name: str | None) -> dict[str, Any]:
+    return {"role": "user", "content": question, **({"name": name} if name else {})}
