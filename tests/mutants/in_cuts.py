@@ -69,9 +69,9 @@ CUTS = (
     in_cut(
         "the record before the place",
         "a turn is accepted, stands nowhere after a cut, and never runs",
-        "  local place, sent = enqueue(session, id, now, queue, held, wait)\n",
+        "  local place, sent, known = enqueue(session, id, now, queue, held, wait)\n",
         "  redis.call('HSET', key.turn .. id, 'session', session, 'state', 'queued', 'reply', '', 'attempts', 0)\n"
-        "  local place, sent = enqueue(session, id, now, queue, held, wait)\n",
+        "  local place, sent, known = enqueue(session, id, now, queue, held, wait)\n",
         script="lib/create_turn",
     ),
     in_cut(
@@ -80,7 +80,7 @@ CUTS = (
         "  redis.call('ZADD', key.due, now + rule.grace + before * rule.pace, session)\n",
         "  redis.call('HSET', key.session .. session, 'head', id, 'phase', 'ready', 'sent', sent)\n"
         "  redis.call('ZADD', key.due, now + rule.grace + before * rule.pace, session)\n",
-        script="lib/take_head",
+        script="lib/number_dispatch",
     ),
     in_cut(
         "a replay completes nothing",

@@ -15,16 +15,16 @@ LINES = (
     _in_line(
         "nobody waits in a line",
         "a tenant with thousands of turns fills the queue before all others",
-        "return room > 0 and (not counted or slots_left(tenant, slots, now) > 0), counted",
-        "return true, counted",
+        "  if known.room <= 0 or redis.call('EXISTS', key.rotation .. queue) == 1 then return false end\n",
+        "  if true then return true end\n",
         script="lib/may_go",
     ),
     _in_line(
         "who comes passes those who wait",
         "a turn that comes in a lucky moment goes before thousands",
-        "  if not at_once and redis.call('EXISTS', key.rotation .. queue) == 0 then\n",
-        "  if not at_once then\n",
-        script="lib/take_head",
+        "if known.room <= 0 or redis.call('EXISTS', key.rotation .. queue) == 1 then",
+        "if known.room <= 0 then",
+        script="lib/may_go",
     ),
     _in_line(
         "all tenants are one",
@@ -36,8 +36,8 @@ LINES = (
     _in_line(
         "a tenant is served again and again",
         "one tenant waits for all turns of another",
-        "count, time = 1, time + price_of(weight)",
-        "count = 1",
+        "next_time = tonumber(time), time + price_of(weight)",
+        "next_time = tonumber(time), time",
         script="lib/send_next",
     ),
     _in_line(
@@ -50,8 +50,15 @@ LINES = (
     _in_line(
         "time stands still for those who come",
         "a tenant that was away has all slots until it has caught up",
-        "      if not take then redis.call('HSET', key.stats, 'served:' .. queue, time) end\n",
+        "        if not take then redis.call('HSET', key.stats, 'served:' .. queue, time) end\n",
         "",
+        script="lib/send_next",
+    ),
+    _in_line(
+        "time stands still from the first turn of a tenant that is alone",
+        "a tenant that comes to one that was alone waits for two of its turns",
+        "if take or rival or time - known.served ~= price_of(weight) then",
+        "if take or rival then",
         script="lib/send_next",
     ),
     _in_line(
@@ -64,7 +71,7 @@ LINES = (
     _in_line(
         "what was at work goes to the end of the line",
         "a turn whose worker died waits for thousands that came later",
-        "local place = first and now - 2 ^ 50 or redis.call(",
+        "local place = first and first - 2 ^ 50 or redis.call(",
         "local place = redis.call(",
         script="lib/join_line",
     ),
@@ -148,7 +155,7 @@ LINES = (
     _in_line(
         "a lost place is not found again",
         "a session whose place is lost waits for ever",
-        "  join_line(session, id, queue, now)\n",
+        "  join_line(session, id, queue, read_queue(queue, 0))\n",
         "",
         script="lib/stay_ready",
     ),
@@ -157,13 +164,13 @@ LINES = (
         "order among tenants is decided long before a slot is free",
         "local room = math.max(tonumber(standing or rule.standing), free) - ",
         "local room = 1000 - ",
-        script="lib/room_on",
+        script="lib/read_queue",
     ),
     _in_line(
         "the next of a session passes the line",
         "a tenant with long sessions keeps its slots for ever",
         "      make_ready(session, id, now, queue)\n",
-        "      dispatch(session, id, now, queue)\n",
+        "      dispatch(session, id, now, queue, read_queue(queue, 0))\n",
         script="lib/release",
     ),
     _in_line(
@@ -176,10 +183,9 @@ LINES = (
     in_cut(
         "the rotation before the line",
         "after a cut a line stays for ever",
-        "  if session then redis.call('ZREM', line, session) end\n"
-        "  if another then redis.call('ZADD', rotation, time, tenant) else redis.call('ZREM', rotation, tenant) end\n",
-        "  if another then redis.call('ZADD', rotation, time, tenant) else redis.call('ZREM', rotation, tenant) end\n"
-        "  if session then redis.call('ZREM', line, session) end\n",
+        "  if session then redis.call('ZREM', line, session) end\n  if not another then\n",
+        "  if not another then redis.call('ZREM', rotation, tenant) end\n"
+        "  if session then redis.call('ZREM', line, session) end\n  if not another then\n",
         script="lib/send_next",
     ),
     Mutant(

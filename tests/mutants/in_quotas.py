@@ -13,15 +13,15 @@ QUOTAS = (
     _quota(
         "a line goes on beyond its tenant's slots",
         "slow turns of one tenant hold all slots",
-        "if counts and slots_left(tenant, slots, now) <= 0 then",
+        "if counts and slots_left(tenant, known.slots, now) <= 0 then",
         "if false then",
         script="lib/send_ready",
     ),
     _quota(
         "who finds room needs no slot",
         "slow turns of one tenant hold all slots while nobody waits",
-        "room > 0 and (not counted or slots_left(tenant, slots, now) > 0)",
-        "room > 0",
+        "return not counted or slots_left(tenant_of(session), known.slots, now) > 0",
+        "return true",
         script="lib/may_go",
     ),
     _quota(
@@ -99,7 +99,7 @@ QUOTAS = (
         "a batch of slow turns makes all chats wait",
         "slots - reserved - ",
         "slots - ",
-        script="lib/room_on",
+        script="lib/read_queue",
     ),
     _quota(
         "batch waits for the next sweep",

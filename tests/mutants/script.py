@@ -5,7 +5,6 @@ from tests.mutants.mutant import Mutant
 # The script whose tests notice most of the faults in a part that many scripts use.
 _USERS = {
     "lib/cancel_head": "cancel",
-    "lib/dispatch": "sweep",
     "lib/check_dispatch": "sweep",
     "lib/enqueue": "submit",
     "lib/history_full": "submit",
@@ -21,7 +20,8 @@ _USERS = {
     "lib/release": "sweep",
     "turn/status": "work",
     "lib/carry_out_end": "finish",
-    "lib/take_head": "sweep",
+    "lib/number_dispatch": "sweep",
+    "lib/make_ready": "sweep",
     "lib/clock": "sweep",
     "lib/append_event": "emit",
     "lib/overdue": "sweep",

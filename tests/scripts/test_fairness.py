@@ -116,6 +116,16 @@ def test_what_was_not_used_is_not_owed(scene: Scene) -> None:
     assert abs(served.count("b") - 10) <= 1
 
 
+@pytest.mark.parametrize("turns", [1, 2, 5])
+def test_who_comes_to_a_tenant_that_was_alone_is_next(scene: Scene, turns: int) -> None:
+    _submit(scene, "a", 10)
+    served = _served(scene)
+    for _ in range(turns):
+        next(served)
+    _submit(scene, "b", 1)
+    assert [next(served)[0] for _ in range(2)] == ["a", "b"]
+
+
 def test_sessions_without_a_tenant_are_one_tenant(scene: Scene) -> None:
     for number in range(20):
         scene.submit(f"n{number}", session=f"s{number}")

@@ -3,7 +3,7 @@
 local function check_dispatch(session, id, now, queue, sent, empty, slot)
   local before = dispatches_ahead(queue, sent)
   if before == 0 or empty then
-    dispatch(session, id, now, queue, slot)
+    dispatch(session, id, now, queue, read_queue(queue, 0), slot)
     return 1
   end
   redis.call('ZADD', key.due, now + rule.grace + before * rule.pace, session)

@@ -8,7 +8,7 @@ local function create_turn(id, session, queue, question, options, stream, reply,
   if noted then
     for _, word in ipairs(noted) do more[#more + 1] = word end
   end
-  local place, sent = enqueue(session, id, now, queue, held, wait)
+  local place, sent, known = enqueue(session, id, now, queue, held, wait)
   -- An id whose record has expired begins anew: its old events would end where the new ones begin.
   redis.call('UNLINK', key.events .. id)
   redis.call('HSET', key.turn .. id, 'session', session, 'queue', queue, 'question', question, 'options', options,
@@ -23,6 +23,6 @@ local function create_turn(id, session, queue, question, options, stream, reply,
   end
   if redis.call('PEXPIRE', turns, rule.failed_ttl, 'GT') == 0 then redis.call('PEXPIRE', turns, rule.failed_ttl, 'NX') end
   redis.call('HINCRBY', key.stats, 'accepted{queue="' .. queue .. '"}', 1)
-  if sent then set_off(session, id, queue, sent, now) end
+  if sent then set_off(session, id, queue, now, sent, known) end
   return place
 end

@@ -4,8 +4,8 @@ local function find_place(id, session, state, queue, now)
   if state ~= 'queued' or redis.call('HGET', key.session .. session, 'head') == id then return 0 end
   local place = redis.call('LPOS', key.mailbox .. session, id, 'MAXLEN', rule.most_waiting)
   if place then return place + 1 end
-  local sent
-  place, sent = enqueue(session, id, now, queue)
-  if sent then set_off(session, id, queue, sent, now) end
+  local sent, known
+  place, sent, known = enqueue(session, id, now, queue)
+  if sent then set_off(session, id, queue, now, sent, known) end
   return place
 end

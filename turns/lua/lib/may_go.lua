@@ -1,8 +1,6 @@
--- may_go(session, queue, now) → boolean, boolean. Return whether there is room for a session's head on its queue and a slot for its tenant,
--- and whether that slot is counted.
-local function may_go(session, queue, now)
-  local room, slots, counted = room_on(queue, 0)
-  local tenant = tenant_of(session)
-  counted = counted or tenant ~= ''
-  return room > 0 and (not counted or slots_left(tenant, slots, now) > 0), counted
+-- may_go(session, queue, known, counted, now) → boolean. Return whether a session's head may be dispatched at once: there is room on its queue,
+-- nobody waits for it, and its tenant has a slot left, where they are `counted`.
+local function may_go(session, queue, known, counted, now)
+  if known.room <= 0 or redis.call('EXISTS', key.rotation .. queue) == 1 then return false end
+  return not counted or slots_left(tenant_of(session), known.slots, now) > 0
 end

@@ -1,9 +1,10 @@
--- send_next(tenant, queue, time, now, counted, model, take) → count. Dispatch the first session of a tenant's line (1), or pass over it because
--- it is not ready any more, or broken (0). The tenant, which stands at `time` in the rotation, goes back by the price of one turn.
+-- send_next(tenant, queue, time, rival, now, known, counted, model, take) → count. Dispatch the first session of a tenant's line (1), or pass over
+-- it because it is not ready any more, or broken (0). The tenant, which stands at `time` in the rotation, goes back by the price of one
+-- turn: since only how far tenants are from the one that was served last matters, one without a `rival` stays at that distance.
 -- `counted`: in a slot of the tenant. With a `model`, of the line at that model, where `take` is asked: `go`, `pass` (over it), or `stop`,
 -- which leaves all as it is (no count).
-local function send_next(tenant, queue, time, now, counted, model, take)
-  local at, count = model and queue .. '@' .. model or queue, 0
+local function send_next(tenant, queue, time, rival, now, known, counted, model, take)
+  local at, count, next_time = model and queue .. '@' .. model or queue, 0, time
   local line, rotation = key.ready .. at .. ':' .. tenant, key.rotation .. at
   local function read(...)
     local found = redis.pcall(...)
@@ -17,13 +18,20 @@ local function send_next(tenant, queue, time, now, counted, model, take)
     local word = take and take(id) or 'go'
     if word == 'stop' then return nil end
     if word == 'go' then
-      dispatch(session, id, now, queue, counted)
-      if not take then redis.call('HSET', key.stats, 'served:' .. queue, time) end
-      count, time = 1, time + price_of(weight)
+      dispatch(session, id, now, queue, known, counted)
+      count = 1
+      if take or rival or time - known.served ~= price_of(weight) then
+        if not take then redis.call('HSET', key.stats, 'served:' .. queue, time) end
+        known.served, next_time = tonumber(time), time + price_of(weight)
+      end
     end
   end
   -- The line comes first: a tenant without one is found in the rotation, a line without its tenant would stay for ever.
   if session then redis.call('ZREM', line, session) end
-  if another then redis.call('ZADD', rotation, time, tenant) else redis.call('ZREM', rotation, tenant) end
+  if not another then
+    redis.call('ZREM', rotation, tenant)
+  elseif next_time ~= time then
+    redis.call('ZADD', rotation, next_time, tenant)
+  end
   return count
 end

@@ -3,17 +3,17 @@
 -- may. No more than 20 in one go, with those that are passed over: a session that is not ready any more, or that somebody else has
 -- broken.
 local function send_ready(queue, free, now)
-  local rotation = key.rotation .. queue
-  if redis.call('EXISTS', rotation) == 0 then return end
-  local room, slots, counted = room_on(queue, free)
+  local rotation, known = key.rotation .. queue, nil
   for _ = 1, 20 do
-    local tenant, time = unpack(room > 0 and redis.call('ZRANGE', rotation, 0, 0, 'WITHSCORES') or {})
-    if not tenant then return end
-    local counts = counted or tenant ~= ''
-    if counts and slots_left(tenant, slots, now) <= 0 then
+    local tenant, time, rival = unpack(redis.call('ZRANGE', rotation, 0, 1, 'WITHSCORES'))
+    known = known or tenant and read_queue(queue, free)
+    if not tenant or known.room <= 0 then return end
+    local counts = known.counted or tenant ~= ''
+    if counts and slots_left(tenant, known.slots, now) <= 0 then
       park(tenant, queue, time)
     else
-      room = room - send_next(tenant, queue, time, now, counts)
+      known.room = known.room - send_next(tenant, queue, time, rival, now, known, counts)
+      if known.room <= 0 then return end
     end
   end
 end

@@ -27,16 +27,15 @@ local function send_waiting(model, now)
   end
   -- A tenant whose turns have all slots that they may is left where it stands.
   local function serve(queue, most)
-    local room, slots, counted = room_on(queue, math.huge)
-    local count, skipped = 0, 0
+    local known, count, skipped = read_queue(queue, math.huge), 0, 0
     for _ = 1, 20 do
-      local tenant, time = unpack(count < math.min(most, room) and redis.call('ZRANGE', key.rotation .. queue .. '@' .. model, skipped, skipped, 'WITHSCORES') or {})
+      local tenant, time = unpack(count < math.min(most, known.room) and redis.call('ZRANGE', key.rotation .. queue .. '@' .. model, skipped, skipped, 'WITHSCORES') or {})
       if not tenant then break end
-      local counts = counted or tenant ~= ''
-      if counts and slots_left(tenant, slots, now) <= 0 then
+      local counts = known.counted or tenant ~= ''
+      if counts and slots_left(tenant, known.slots, now) <= 0 then
         skipped = skipped + 1
       else
-        local sent = send_next(tenant, queue, time, now, counts, model, take)
+        local sent = send_next(tenant, queue, time, nil, now, known, counts, model, take)
         if not sent then break end
         count = count + sent
       end

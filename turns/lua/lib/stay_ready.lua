@@ -3,5 +3,5 @@
 local function stay_ready(session, id, queue, now, waits_for)
   if waits_for then return wait_for_model(session, id, queue, waits_for, now) end
   redis.call('ZADD', key.due, now + rule.grace + redis.call('ZCARD', key.due) * rule.pace, session)
-  join_line(session, id, queue, now)
+  join_line(session, id, queue, read_queue(queue, 0))
 end

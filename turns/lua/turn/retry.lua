@@ -19,7 +19,7 @@ if answers then
   local phase, held = unpack(redis.call('HMGET', key.session .. session, 'phase', 'held'))
   if phase ~= 'held' or held ~= answers then return { 'closed' } end
 end
-local place, sent = enqueue(session, id, now, queue, answers)
+local place, sent, known = enqueue(session, id, now, queue, answers)
 redis.call('UNLINK', key.events .. id)
 redis.call('HDEL', turn, 'code', 'message', 'finished', 'started', 'closed', 'answer', 'output', 'usage', 'model', 'detail',
   'left_out', 'history_length', 'spent', 'busy', 'merged', 'members')
@@ -30,5 +30,5 @@ redis.call('ZADD', key.open, now, id)
 count_unfinished(session, id, now)
 redis.call('ZREM', key.failed, id)
 redis.call('DEL', key.celery_result .. id)
-if sent then set_off(session, id, queue, sent, now) end
+if sent then set_off(session, id, queue, now, sent, known) end
 return { 'accepted', place }

@@ -1,0 +1,16 @@
+-- read_queue(queue, free) → table. Return what is known of a queue: `room`, how many more dispatches may stand there: one for each slot that is
+-- known to be free, or a few where none is, so that a slot finds one when it falls free. Turns of `batch` leave a share of all slots to
+-- others. `slots` that there are, as far as is known; `counted`: they are, since there are tenants, or it is `batch`; `passed`, the
+-- number of the newest dispatch that was claimed; `served`, the time of the tenant that was served last.
+local function read_queue(queue, free)
+  local standing, slots, tenants, passed, served =
+    unpack(redis.call('HMGET', key.stats, 'standing', 'slots', 'tenants', 'passed:' .. queue, 'served:' .. queue))
+  local room = math.max(tonumber(standing or rule.standing), free) - redis.call('LLEN', key.queue .. queue)
+  slots = tonumber(slots or 0)
+  if queue == 'batch' and slots > 1 then
+    local reserved = rule.chat_reserve > 0 and math.max(1, math.floor(slots * rule.chat_reserve / 1000)) or 0
+    room = math.min(room, slots - reserved - redis.call('SCARD', key.batch_slots))
+  end
+  return { room = room, slots = slots, counted = (tenants or queue == 'batch') and true or false, passed = tonumber(passed or 0),
+    served = tonumber(served or 0) }
+end
