@@ -21,6 +21,8 @@ _MOMENTS = ("created", "started", "finished")
 _ANSWERING = (None, "queued", "running", "failed")  # without a record as long as a script that was cut short is to write it
 _COUNTED = ("since", "reaped", "first_text", "fenced", "wants", "waits_since")
 """Fields that only tell what is counted."""
+_SPENT = ("day", "turns", "tokens", "cost", "spent_until")
+"""Fields that count what a tenant has used: attempts that are superseded as well."""
 _KEPT = (
     *("accepted", "completed", "failed", "cancelled", "standing", "slots", "tenants"),
     *(f"{name}:{QUEUE}" for name in ("sent", "passed", "lined", "served")),
@@ -243,6 +245,8 @@ def _forget_in_registers(world: World) -> None:
     _all(data, KEYS.tenants, FUTURE)
     for tenant in world.tenants:
         _all(data, KEYS.open_turns(tenant), FUTURE)
+        limits = {name: value for name, value in world.value(KEYS.tenant(tenant), {}).items() if name not in _SPENT}
+        world.put(KEYS.tenant(tenant), "hash", limits)
     for number in world.value(KEYS.erasures, {}):
         _all(data, KEYS.erased(number), FUTURE)
     _all(data, KEYS.erasures, FUTURE)
