@@ -30,7 +30,8 @@ async def submit(backend: Backend, caller: Caller, body: ChatRequest, key: str |
     stored = caller.session(session, param) if session is not None else caller.session(CONVERSATION + name)
     try:
         options = await backend.chosen(body.options(**brought))
-        policy = caller.when_busy(body.metadata)
+        # Nothing can be under way in a session of its own, and no other question comes there.
+        policy = caller.when_busy(body.metadata) if session is not None else "queue"
         submitted = await backend.store.submit(RESPONSE + name, stored, question, options, when_busy=policy, **caller.terms)
         note_turn(submitted.id)
     except InvalidTurn as error:
