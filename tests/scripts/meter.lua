@@ -20,6 +20,7 @@ for name in ([[EXISTS GET HDEL HEXISTS HGET HGETALL HINCRBY HKEYS HLEN HMGET HRA
 passed_over.DEL = sizes
 passed_over.COPY = size
 passed_over.LTRIM = size
+passed_over.LINSERT = size
 passed_over.RENAME = function(_, other) return size(other) end
 passed_over.LPOS = function(list, _, option, most) return option == 'MAXLEN' and math.min(size(list), tonumber(most)) or size(list) end
 passed_over.LREM = function(list, count, element)

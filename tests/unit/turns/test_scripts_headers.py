@@ -14,6 +14,7 @@ from turnstile.turns.redis.script_text import code
 from turnstile.turns.redis.scripts import FOLDERS, NAMES, PARTS, SOURCES, answers, build, header, uses
 from turnstile.turns.settings import Settings
 from turnstile.turns.store.replies import OneOf
+from turnstile.turns.store.rights import ROLES, commands
 
 _FOLDER = files("turnstile.turns").joinpath("lua")
 MOST_LINES = 60
@@ -137,6 +138,12 @@ def test_a_constant_that_does_not_exist_stops_the_building(monkeypatch: pytest.M
     monkeypatch.setitem(SOURCES, "stats", "-- FLAGS no-writes\n\nreturn rule.patiense")
     with pytest.raises(KeyError, match="patiense"):
         build(Settings())
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_the_right_to_every_command_can_be_tried(role: str) -> None:
+    tried = set(re.findall(r"\b([A-Z]+) = \{", SOURCES["rights"]))
+    assert set(commands(role, tuple(build(Settings()).values()))) <= tried
 
 
 def test_no_name_leaks_out_of_a_script() -> None:

@@ -12,13 +12,14 @@ local none, text = key.probe .. asked.name, key.probe .. asked.name .. ':text'
 local tries = {
   DEL = { none }, EXISTS = { none }, GET = { none }, HDEL = { none, 'f' }, HEXISTS = { none, 'f' }, HGET = { none, 'f' },
   HGETALL = { none }, HINCRBY = { none, 'f', 'x' }, HKEYS = { none }, HLEN = { none }, HMGET = { none, 'f' }, HRANDFIELD = { none, 1 },
-  HSET = { none, 'f', 'v', 'g' }, HSETNX = { text, 'f', 'v' }, LINDEX = { none, 0 }, LLEN = { none }, LPOP = { none },
-  LPOS = { none, 'x' }, LPUSH = { text, 'x' }, LRANGE = { none, 0, 0 }, LREM = { none, 1, 'x' }, PERSIST = { none },
-  PEXPIRE = { none, 1 }, PUBLISH = { asked.channels[1] or none, '' }, PUBSUB = { 'NUMSUB', none }, RENAME = { none, none },
-  RPUSH = { text, 'x' }, SADD = { text, 'x' }, SCARD = { none }, SET = { none, '', 'PX' }, SRANDMEMBER = { none, 1 }, SREM = { none, 'x' },
-  TIME = {}, TYPE = { none }, UNLINK = { none }, XADD = { none, '0-0', 'f', 'v' }, XRANGE = { none, '-', '+', 'COUNT', 1 },
-  XREVRANGE = { none, '+', '-', 'COUNT', 1 }, ZADD = { none, 'x', 'm' }, ZCARD = { none }, ZRANGE = { none, 0, 0 },
-  ZRANGEBYSCORE = { none, 0, 0 }, ZREM = { none, 'm' }, ZREMRANGEBYRANK = { none, 0, 0 }, ZSCORE = { none, 'm' },
+  HSET = { none, 'f', 'v', 'g' }, HSETNX = { text, 'f', 'v' }, LINDEX = { none, 0 }, LINSERT = { none, 'BEFORE', 'x', 'y' },
+  LLEN = { none }, LPOP = { none }, LPOS = { none, 'x' }, LPUSH = { text, 'x' }, LRANGE = { none, 0, 0 }, LREM = { none, 1, 'x' },
+  PERSIST = { none }, PEXPIRE = { none, 1 }, PUBLISH = { asked.channels[1] or none, '' }, PUBSUB = { 'NUMSUB', none },
+  RENAME = { none, none }, RPUSH = { text, 'x' }, SADD = { text, 'x' }, SCARD = { none }, SET = { none, '', 'PX' },
+  SRANDMEMBER = { none, 1 }, SREM = { none, 'x' }, TIME = {}, TYPE = { none }, UNLINK = { none }, XADD = { none, '0-0', 'f', 'v' },
+  XRANGE = { none, '-', '+', 'COUNT', 1 }, XREVRANGE = { none, '+', '-', 'COUNT', 1 }, ZADD = { none, 'x', 'm' }, ZCARD = { none },
+  ZRANGE = { none, 0, 0 }, ZRANGEBYSCORE = { none, 0, 0 }, ZREM = { none, 'm' }, ZREMRANGEBYRANK = { none, 0, 0 },
+  ZSCORE = { none, 'm' },
 }
 
 -- Redis 7.0 and later versions say it in other words.
