@@ -120,8 +120,8 @@ BUDGETS = (
     _in_budget(
         "more is sent to workers that are late",
         "calls pile up before busy workers, and their slots are lost",
-        "  elseif oldest and sent + rule.budget_late < now then\n    return\n",
-        "",
+        "'state') == 'queued' then return end",
+        "'state') == 'nothing' then return end",
         script="lib/send_waiting",
     ),
     _in_budget(

@@ -239,6 +239,18 @@ def test_nothing_more_is_sent_while_workers_are_late(scene: Scene) -> None:
     assert len(scene.queue()) > len(sent)
 
 
+def test_a_turn_that_was_cancelled_on_its_way_holds_nobody_up(scene: Scene) -> None:
+    park(scene, 6)
+    pass_time(scene, 1_000)
+    scene.turns.sweep()
+    sent = scene.queue()
+    scene.turns.cancel(sent[0])
+    pass_time(scene, 3_500)
+    scene.turns.sweep()
+    assert len(scene.queue()) > len(sent)
+    assert sent[0] not in scene.client.zrange(scene.keys.promised(MODEL), 0, -1)
+
+
 def test_a_slot_that_came_too_late_is_reserved_anew(scene: Scene) -> None:
     park(scene, 1)
     pass_time(scene, 3_000)

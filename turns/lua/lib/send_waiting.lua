@@ -9,7 +9,9 @@ local function send_waiting(model, now)
   if oldest and sent + rule.budget_lost < now then
     redis.call('ZREM', promised, oldest)
   elseif oldest and sent + rule.budget_late < now then
-    return
+    -- A turn that was cancelled on its way holds nobody up.
+    if redis.call('HGET', key.turn .. oldest, 'state') == 'queued' then return end
+    redis.call('ZREM', promised, oldest)
   end
   local function take(id)
     local waits_for, wants, since, started = unpack(redis.call('HMGET', key.turn .. id, 'waits_for', 'wants', 'waits_since', 'started'))
