@@ -89,8 +89,6 @@ def test_what_is_meant_for_the_inside_is_not_served_outside(site: Site) -> None:
 
 
 def test_flower_is_whole_below_its_prefix(site: Site) -> None:
-    with site.sdk() as sdk:
-        response = sdk.responses.create(model="m", input="hello", conversation=sdk.conversations.create().id)
     with httpx.Client(base_url=site.proxy.url, timeout=PATIENCE_SECONDS) as http:
         for path in ("/flower/", "/flower/tasks", "/flower/api/workers"):
             assert http.get(path).status_code == 401, path
@@ -102,6 +100,9 @@ def test_flower_is_whole_below_its_prefix(site: Site) -> None:
         assert {link: http.get(link).status_code for link in links if not link.endswith("logout")} == dict.fromkeys(
             (link for link in links if not link.endswith("logout")), 200
         )
+        wait_until(lambda: http.get("/flower/workers?json=1").json()["data"], "Flower hears the worker")
+        with site.sdk() as sdk:
+            response = sdk.responses.create(model="m", input="hello", conversation=sdk.conversations.create().id)
         wait_until(lambda: http.get(f"/flower/task/{response.id}").status_code == 200, "Flower shows the turn")
         assert "acme/" in http.get(f"/flower/task/{response.id}").text
 

@@ -64,6 +64,7 @@ def secure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureRedis]:
 def test_every_process_works_over_it(secure: SecureRedis, tmp_path: Path) -> None:
     worker, gateway = Worker(secure.url("worker"), tmp_path), Gateway(secure.url("gateway"), tmp_path)
     with worker, gateway, Flower(secure.url("flower"), tmp_path) as seen:
+        seen.hear_workers()
         assert ChatClient(secure.url("producer")).ask("foo", "hello").result(timeout=120) == "You said: hello"
         with gateway.sdk() as sdk:
             stream = sdk.responses.create(model="m", input="hello", stream=True)

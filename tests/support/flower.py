@@ -11,6 +11,7 @@ from urllib.request import urlopen
 
 from tests.support.ports import lasting_port
 from tests.support.processes import Process, environment
+from tests.support.wait import wait_until
 
 
 class Flower(Process):
@@ -37,6 +38,10 @@ class Flower(Process):
         with suppress(URLError, HTTPError, ConnectionError), urlopen(url, timeout=10) as reply:
             return str(reply.read().decode())
         return ""
+
+    def hear_workers(self) -> None:
+        """Wait until Flower has heard a worker: what happens before is told to nobody."""
+        wait_until(lambda: json.loads(self.get("/workers?json=1") or "{}").get("data"), "Flower hears a worker")
 
     def task(self, turn: str) -> dict[str, Any]:
         """Return the API's facts of a task; empty while it is not known."""

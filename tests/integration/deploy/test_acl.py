@@ -65,6 +65,7 @@ def test_every_role_does_its_work(server: EmbeddedServer, url: Url, tmp_path: Pa
     keys = dumps({key.digest: key.entry, reader.digest: reader.entry})
     gateway = Gateway(url("gateway"), tmp_path, TURNSTILE_API_KEYS=keys, TURNSTILE_BATCHES="true")
     with Worker(url("worker"), tmp_path) as worker, gateway, Flower(url("flower"), tmp_path) as seen:
+        seen.hear_workers()
         _as_a_producer(url("producer"))
         _as_a_client_of_the_gateway(gateway, key.text, reader.text)
         _as_a_celery_app(url("celery"))

@@ -35,7 +35,7 @@ def test_flower_sees_turns_and_no_content(redis_url: str, tmp_path: Path) -> Non
         Flower(redis_url, tmp_path) as seen,
         Worker(redis_url, tmp_path, OPENAI_BASE_URL=model) as worker,
     ):
-        wait_until(lambda: "online" in seen.get("/workers?json=1") or "worker" in seen.get("/"), "Flower sees the worker")
+        seen.hear_workers()
         for turn, fault in (("good", ""), ("bad", "[[fail=400]]"), ("called-off", "[[hang]]")):
             store.submit(turn, f"session-of-{turn}", f"{QUESTION} {fault}")
         stranger = Celery("stranger", broker=redis_url, backend=redis_url)
@@ -65,7 +65,7 @@ def test_flower_sees_the_step_of_a_turn(redis_url: str, tmp_path: Path) -> None:
         Flower(redis_url, tmp_path) as seen,
         Worker(redis_url, tmp_path, 20, OPENAI_BASE_URL=model, **env),
     ):
-        wait_until(lambda: "worker" in seen.get("/"), "Flower sees the worker")
+        seen.hear_workers()
         for turn in ("done", "called-off"):
             store.submit(turn, f"session-of-{turn}", 'call pay {"amount": 77777}')
             _settled(seen, turn, "STEP_PAY")
@@ -82,7 +82,7 @@ def test_a_setting_shows_content(redis_url: str, tmp_path: Path) -> None:
         Flower(redis_url, tmp_path) as seen,
         Worker(redis_url, tmp_path, OPENAI_BASE_URL=model, TURNSTILE_SHOW_CONTENT="true"),
     ):
-        wait_until(lambda: "worker" in seen.get("/"), "Flower sees the worker")
+        seen.hear_workers()
         store.submit("shown", "foo", f'{QUESTION} "quoted" 100 % \\')
         task = _settled(seen, "shown", "SUCCESS")
     assert f"You said: {QUESTION}" in task["result"]
@@ -199,7 +199,7 @@ def test_flower_keeps_a_bounded_number_of_turns_over_a_restart(redis_url: str, t
     kept = {"FLOWER_PERSISTENT": "true", "FLOWER_DB": str(tmp_path / "tasks"), "FLOWER_MAX_TASKS": "3"}
     with offline_model() as model, Worker(redis_url, tmp_path, OPENAI_BASE_URL=model):
         with Flower(redis_url, tmp_path, **kept) as seen:
-            wait_until(lambda: "worker" in seen.get("/"), "Flower sees the worker")
+            seen.hear_workers()
             for number in range(5):
                 store.submit(f"turn-{number}", "foo", QUESTION)
                 _settled(seen, f"turn-{number}", "SUCCESS")

@@ -133,7 +133,7 @@ def test_a_question_put_straight_on_the_queue_is_answered_and_not_shown(
     turns: TurnStore, worker: Worker, stranger: Celery, session: str, url: str, tmp_path: Path
 ) -> None:
     with Flower(url, tmp_path) as seen:
-        wait_until(lambda: "worker" in seen.get("/"), "Flower sees the worker")
+        seen.hear_workers()
         results = [
             stranger.send_task("workers.answer", args=[session, f"{SECRET} [[hang]]"], queue="chat"),
             stranger.send_task("workers.answer", args=[session, SECRET], queue="batch", countdown=3600),
