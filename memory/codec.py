@@ -32,6 +32,7 @@ def encode(
     place: int | None = None,
     attempt: int | None = None,
     *,
+    own: bool = False,
     run: bool = False,
 ) -> str:
     """Return the element for a message, as text; the other arguments are those of a `Mark`.
@@ -54,6 +55,8 @@ def encode(
         mark["place"] = place
     if attempt is not None:
         mark["attempt"] = attempt
+    if own:
+        mark["own"] = True
     if run:
         mark["run"] = True
     content = message_to_dict(message)

@@ -1,7 +1,7 @@
 """An element of a stored history: one message, without LangChain.
 
 An element is langchain_community's JSON, `{"type", "data"}`, with one more key at the top, which LangChain's own reader
-passes over: the mark, `"turnstile": {"tokens": n, "turn": id, "at": ms, "place": n, "attempt": n, "run": true, "item": id}`.
+passes over: the mark, `"turnstile": {"tokens": n, "turn": id, "at": ms, …}` (`Mark`).
 """
 
 from collections.abc import Callable
@@ -46,6 +46,8 @@ class Mark(TypedDict, total=False):
     """Position among the messages that the turn added, from 0; its answer has `attempt` instead."""
     attempt: int
     """The attempt that brought the answer, from 1."""
+    own: bool
+    """True for a message whose calls are all the worker's own; absent otherwise."""
     run: bool
     """True for the output of a call that a worker ran; absent otherwise."""
     item: str
@@ -93,6 +95,11 @@ class Element:
         """The id of the call that a tool's message answers."""
         call = self.data.get("tool_call_id")
         return call if self.type in ("tool", "ToolMessageChunk") and isinstance(call, str) else None
+
+    @property
+    def own(self) -> bool:
+        """True where all calls of the message are the worker's own."""
+        return self.mark.get("own") is True
 
     @property
     def run(self) -> bool:

@@ -8,7 +8,7 @@ from logging import DEBUG, INFO
 from time import monotonic
 from typing import Any, cast
 
-from langchain_core.messages import BaseMessage, ToolMessage
+from langchain_core.messages import BaseMessage
 from langchain_core.runnables import Runnable
 
 from turnstile.memory.calls import no_output, open_calls
@@ -26,6 +26,7 @@ from turnstile.turns.turn import Claim
 from turnstile.workers.attempt.aside import aside
 from turnstile.workers.attempt.failures import backoff, classify, outage_pause
 from turnstile.workers.attempt.insist import insist
+from turnstile.workers.attempt.marks import marks_of
 from turnstile.workers.attempt.merged import asked_together
 from turnstile.workers.attempt.outage import Outage
 from turnstile.workers.attempt.prompt import Prompt
@@ -334,12 +335,8 @@ class Attempt:
         messages = [*self._prompt.brought, *map(plain, added)]
         closing = [no_output(call) for call in open_calls([*self._prompt.asked, *messages])]
         place = max(0, len(messages) - 1)
-        marks: list[dict[str, int]] = [{"place": n} for n in range(len(messages))]
-        marks[-1:] = [{"attempt": self.claim.attempt}] if messages else []
-        run = [n >= len(self._prompt.brought) and isinstance(m, ToolMessage) for n, m in enumerate(messages)]
-        elements = [
-            encode(m, self.claim.id, now, **mark, run=was_run) for m, mark, was_run in zip(messages, marks, run, strict=True)
-        ]
+        marks = marks_of(messages, len(self._prompt.brought), self.claim.attempt, output.output)
+        elements = [encode(m, self.claim.id, now, **mark) for m, mark in zip(messages, marks, strict=True)]
         return elements, [encode(m, self.claim.id, now, place=place + n) for n, m in enumerate(closing)]
 
     async def _wait_for(self, model: str, tokens: int) -> Report:

@@ -200,7 +200,9 @@ def items_of(element: Element, id: str, place: int = 0, runs: Runs = NO_RUNS) ->
             return [shown_run(kin(id, "mcp", element.answers), run)]
         return [shown_output(kin(id, "fco", element.answers), element.answers, element.content)]
     made = element.calls
-    calls = [shown_call(kin(id, "fc", one["call_id"]), one) for one in made if runs.is_client(place, one["call_id"])]
+    calls = [shown_call(kin(id, "fc", one["call_id"]), one) for one in made if runs.is_clients(place, one["call_id"])]
+    waiting = [one for one in made if runs.is_open(place, one["call_id"])]
+    calls += [shown_run(kin(id, "mcp", one["call_id"]), one, "in_progress") for one in waiting]
     refused = element.refused and isinstance(element.content, str)
     said = shown_message(id, shown_role(element), [refusal(str(element.content))] if refused else element.content)
     thoughts = [shown_reasoning(kin(id, "rs"), element.reasoning)] if element.reasoning else []

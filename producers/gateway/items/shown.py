@@ -53,8 +53,8 @@ def shown_request(request: Mapping[str, Any]) -> Item:
     return {"type": "mcp_approval_request", "server_label": SERVER_LABEL, **told}
 
 
-def shown_run(id: str, call: Mapping[str, Any]) -> Item:
-    """Return a call that a worker ran itself."""
+def shown_run(id: str, call: Mapping[str, Any], status: str | None = None) -> Item:
+    """Return a call of a worker's own; it has been run, unless `status` tells otherwise."""
     error = call.get("error")
     return {
         "id": id,
@@ -64,7 +64,7 @@ def shown_run(id: str, call: Mapping[str, Any]) -> Item:
         "arguments": call["arguments"],
         "output": call.get("output"),
         "error": None if error is None else {"type": "mcp_tool_execution_error", "content": [{"type": "text", "text": error}]},
-        "status": "completed" if error is None else "failed",
+        "status": status or ("completed" if error is None else "failed"),
         "approval_request_id": None,
     }
 

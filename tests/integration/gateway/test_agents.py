@@ -173,6 +173,8 @@ def test_an_approval(sdk: openai.OpenAI, gateway: Gateway, ledger: Path, place: 
     first = sdk.responses.create(model="asks-first", input="call pay 1; call pay 2 | end", conversation="foo")
     assert types_of(first) == ["message", "mcp_approval_request", "mcp_approval_request"]
     check_stream(gateway, first)
+    waiting: Any = [item for item in sdk.conversations.items.list("foo", order="asc") if item.type != "message"]
+    assert [(item.type, item.name, item.status) for item in waiting] == [("mcp_call", "pay", "in_progress")] * 2
     where: Any = {"previous_response_id": first.id} if place == "previous" else {"conversation": "foo"}
     approved, refused = approval_of(first, approve=True)
     refused |= {"approve": False, "reason": "too much"}
@@ -182,6 +184,9 @@ def test_an_approval(sdk: openai.OpenAI, gateway: Gateway, ledger: Path, place: 
     assert types_of(second) == ["message", "mcp_call", "mcp_call"]
     assert "too much" in str(second.output[2].error or second.output[2].output)
     assert ledger.read_text().count("paid") == 1
+    kept: Any = [item for item in sdk.conversations.items.list("foo", order="asc") if item.type != "message"]
+    kept.sort(key=lambda item: item.arguments)  # a refusal comes before what is run
+    assert [told_alike(item) for item in kept] == [told_alike(item) for item in second.output[1:]]
     given: Any = sdk.responses.input_items.list(second.id, order="asc").data
     assert sorted((item.type, item.approve, item.reason) for item in given) == [
         ("mcp_approval_response", False, "too much"), ("mcp_approval_response", True, None)

@@ -51,5 +51,15 @@ def test_a_stretch_tells_what_it_lacks() -> None:
     lacks = [(runs.lacks_calls, runs.lacks_outputs) for runs in (
         Runs({1: call("c1")}), Runs({1: of_output("c1", "x", RUN)}), Runs({1: of_output("c1", "x", {})}), Runs({})
     )]  # fmt: skip
-    assert lacks == [(False, True), (True, False), (False, False), (False, False)]
+    assert lacks == [(False, True), (True, False), (True, False), (False, False)]
     assert told(of_output("c1", "x", RUN)) == [("function_call_output", None, "x")]
+
+
+def test_a_call_that_waits_for_an_approval_is_the_workers_too() -> None:
+    asked = call("c1")
+    asked.mark["own"] = True
+    [item] = items_of(asked, "msg_t_i0", 5, Runs({5: asked}))
+    assert (item["type"], item["status"], item["output"], item["error"]) == ("mcp_call", "in_progress", None, None)
+    closed = of_output("c1", "No output was given.", {"turn": "t", "place": 1})
+    closed.data["status"] = "error"
+    assert told(asked, closed) == [("mcp_call", "{}", None)]
