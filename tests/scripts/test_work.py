@@ -179,8 +179,9 @@ class Crowd:
         for number in range(1, 101):
             self._fill("list", keys.mailbox(f"t{number}"), "gone@", 100)
         self._fill("hash", keys.workers, "t@")
-        for key in (keys.owned("t1"), keys.slots("t1"), keys.slots("t1000000"), keys.batch_slots):
-            self._fill("set", key)
+        self._fill("set", keys.owned("t1"))
+        for key in (keys.slots("t1"), keys.slots("t1000000"), keys.batch_slots):
+            self.client.copy(keys.owned("t1"), key, replace=True)
         for queue in (*QUEUES, WEBHOOK_QUEUE):
             self._fill("list", keys.queue(queue), "x", 1000)
 
