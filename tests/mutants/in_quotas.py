@@ -204,7 +204,7 @@ QUOTAS = (
         "a tenant has any number of tokens a minute",
         "    if wait >= 0 then return 'tokens_per_minute', wait + 1 end\n",
         "",
-        script="lib/spent_quota",
+        script="lib/spent_by_tenant",
     ),
     _quota(
         "a day never ends",
@@ -218,12 +218,12 @@ QUOTAS = (
         "a tenant spends more in a day than it may",
         "if cost >= (given.spend_per_day or math.huge) then",
         "if false then",
-        script="lib/spent_quota",
+        script="lib/spent_by_tenant",
     ),
     _quota(
         "a session spends what it likes",
         "one session uses up the day of its tenant",
-        "if by_session == '1' and kept then",
+        "if kept and redis.call('HGET', key.tenant .. tenant, 'by_session') == '1' then",
         "if false then",
         script="lib/count_spend",
     ),

@@ -194,3 +194,11 @@ def _beside_one_that_was_not_closed(scene: Scene) -> Callable[[], Any]:
     scene.turns.open_stream("a", "gone", 1)
     scene.client.zadd(scene.keys.streams("a"), {"gone": 1})
     return lambda: scene.turns.open_stream("a", "another", 1)
+
+
+@situation("spend_tokens")
+def _of_a_tenant(scene: Scene) -> Callable[[], Any]:
+    scene.turns.count_request("key", 0, "acme", '{"tokens_per_minute":10}')
+    return lambda: scene.turns.run(
+        script_call("spend_tokens", list, tenant="acme", tokens=5, cost=7, quotas='{"tokens_per_minute":10}')
+    )

@@ -92,7 +92,8 @@ def full_of_conversations() -> QuotaExceeded:
     return QuotaExceeded("The tenant's quota of conversations is used up: delete some.", "conversations", wait=86_400)
 
 
-def _over_quota(_: Settings, __: str, ___: str, name: bytes, limit: bytes, wait: int) -> TurnRefused:
+def over_quota(name: bytes, limit: bytes, wait: int) -> TurnRefused:
+    """Return the error for a quota that is used up; `wait` in ms, 0: for ever in this session."""
     quota, seconds = as_text(name), int(wait) / 1000
     most = int(limit) / MILLION if quota.startswith("spend") else int(limit)
     said = f"The tenant's quota of {quota.replace('_', ' ')} ({most:,}) is used up"
@@ -112,7 +113,7 @@ _REFUSED = {
     "full_session": raising(full_session),
     "full_history": raising(full_history),
     "full": raising(_full),
-    "over_quota": raising(_over_quota),
+    "over_quota": raising(lambda _, __, ___, *quota: over_quota(*quota)),
 }
 _UNMET = {"held": raising(_held), "busy": raising(_busy), "unfit": raising(_unfit)}
 SUBMITTED = OneOf("submit", accepted=_accepted, again=_again, **_REFUSED)

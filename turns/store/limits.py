@@ -1,8 +1,9 @@
-"""The role of limits: how many requests an API key may make, over all gateway processes."""
+"""The role of limits: what an API key may ask and spend, over all gateway processes."""
 
 from dataclasses import dataclass
 
-from turnstile.turns.store.replies import OneOf, always
+from turnstile.turns.store.acceptance import over_quota
+from turnstile.turns.store.replies import OneOf, always, raising
 from turnstile.turns.store.runner import Call, Runner, operation, script_call
 
 
@@ -38,8 +39,18 @@ class Limits(Runner):
         """Note that a stream is read no more."""
         return Call("ZREM", (self.keys.streams(tenant), stream), bool)
 
+    @operation
+    def spend_tokens(self, tenant: str, tokens: int, cost: int, quotas: str = "") -> Call[bool]:
+        """Count tokens that a request spent which is no turn, and their cost in millionths; True while no quota is used up.
+
+        Raises:
+            QuotaExceeded: a quota of the tenant is used up by now. What was spent is counted.
+        """
+        return script_call("spend_tokens", _SPENT, tenant=tenant, tokens=tokens, cost=cost, quotas=quotas)
+
 
 _OPENED = OneOf("open_stream", opened=always(True), refused=always(False))
+_SPENT = OneOf("spend_tokens", left=always(True), over_quota=raising(over_quota))
 _ADMISSION = OneOf(
     "count_request",
     admitted=lambda left, tokens, reset: Admission(True, left=int(left), tokens=int(tokens), reset=int(reset) / 1000),

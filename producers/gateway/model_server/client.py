@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from time import monotonic
@@ -18,6 +19,7 @@ from turnstile.producers.gateway.edge.caller import Caller
 from turnstile.producers.gateway.failure import refusal
 from turnstile.turns.hosts import is_loopback
 from turnstile.turns.model_failures import OVERLOADED, TIMEOUT, UNREACHABLE, of_status
+from turnstile.turns.prices import cost, read_prices
 from turnstile.turns.server_words import ServerWords
 from turnstile.turns.settings import Settings
 from turnstile.turns.store.registry import OPENAI_URL
@@ -30,6 +32,8 @@ _MOST_ERROR_BYTES = 65_536
 _MOST_LIST_BYTES = 4_194_304
 _MOST_MODELS = 1_000
 _PIECE_BYTES = 65_536
+_ENDS_BYTES = 4_096
+_TOTAL_TOKENS = re.compile(rb'"total_tokens"\s*:\s*(\d{1,12})\b')
 _CONNECT_SECONDS = 10.0
 _LIST_SECONDS = 3.0
 _PAUSE_SECONDS = 30.0
@@ -47,12 +51,25 @@ class ModelServer:
         self._models: list[dict[str, Any]] = []
         self._next = 0.0
 
-    async def ask(self, path: str, body: bytes, caller: Caller) -> bytes:
-        """Return the server's answer to a request, which is JSON. Raises ApiError as a turn would fail."""
+    async def ask(self, path: str, body: bytes, caller: Caller, model: str | None = None) -> bytes:
+        """Return the server's answer to a request, which is JSON. Raises ApiError as a turn would fail.
+
+        Raises:
+            QuotaExceeded: the tenant has spent a quota of its tokens. What this request spends counts for the next.
+        """
         address = await self._address()
         async with self._slots.setdefault(caller.tenant, asyncio.Semaphore(AT_ONCE_OF_A_TENANT)):
+            if caller.quotas:
+                await self._store.spend_tokens(caller.tenant, 0, 0, caller.quotas)
             with holding(caller.api_key) as hold:
-                return await self._post(f"{address}/{path}", body, hold)
+                answer = await self._post(f"{address}/{path}", body, hold)
+            await self._count(caller, model or "", tokens_of(answer))
+        return answer
+
+    async def _count(self, caller: Caller, model: str, tokens: int) -> None:
+        price = cost(read_prices(self._settings.prices), model, tokens, 0)
+        if tokens and (caller.tenant or caller.quotas):
+            await self._store.spend_tokens(caller.tenant, tokens, price)
 
     async def models(self) -> list[dict[str, Any]]:
         """Return the models that the server lists, asked for at most every few seconds; none if it does not tell."""
@@ -125,6 +142,12 @@ class ModelServer:
                 trust_env=not is_loopback(address.hostname or ""),
             )
         return self._opened
+
+
+def tokens_of(answer: bytes) -> int:
+    """Return the tokens that an answer says it used, 0 if it does not; its start and its end are read for that."""
+    found = _TOTAL_TOKENS.search(answer[:_ENDS_BYTES]) or _TOTAL_TOKENS.search(answer[-_ENDS_BYTES:])
+    return int(found[1]) if found else 0
 
 
 async def _read(answer: aiohttp.ClientResponse, most: int, hold: Hold) -> bytes:

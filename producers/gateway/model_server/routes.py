@@ -43,5 +43,5 @@ async def _passed_on(
 ) -> Response:
     content = body.content(strict=backend.settings.strict_parameters)
     caller.check_model(body.model)
-    asking = backend.model_server.ask(body.path, content, caller)
+    asking = backend.model_server.ask(body.path, content, caller, body.model)
     return Response(await while_connected(asking, disconnected(request.receive)), media_type="application/json")

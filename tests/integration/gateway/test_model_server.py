@@ -19,8 +19,10 @@ from turnstile.producers.gateway.edge.api_errors import ApiError
 from turnstile.producers.gateway.edge.caller import Caller
 from turnstile.producers.gateway.model_server import client
 from turnstile.producers.gateway.model_server.client import AT_ONCE_OF_A_TENANT, ModelServer
+from turnstile.turns.api_keys import Limits
+from turnstile.turns.errors import QuotaExceeded
 from turnstile.turns.settings import Settings
-from turnstile.turns.store.turns import AsyncTurnStore
+from turnstile.turns.store.turns import AsyncTurnStore, TurnStore
 from turnstile.workers.offline.server import OfflineModel
 
 BODY = b'{"model": "m", "input": "hello"}'
@@ -110,16 +112,17 @@ async def model() -> AsyncIterator[OfflineModel]:
 
 
 @asynccontextmanager
-async def asking(model: OfflineModel, seconds: float = PATIENCE_SECONDS) -> AsyncIterator[ModelServer]:
-    settings = Settings(openai_base_url=model.base_url, openai_api_key=SecretStr("sk-1"), model_timeout=seconds)
+async def asking(redis: Settings, model: OfflineModel, seconds: float = PATIENCE_SECONDS) -> AsyncIterator[ModelServer]:
+    named = {"openai_base_url": model.base_url, "openai_api_key": SecretStr("sk-1"), "model_timeout": seconds}
+    settings = redis.model_copy(update=named)
     server = ModelServer(settings, AsyncTurnStore(settings))
     yield server
     await server.close()
 
 
 @pytest.fixture
-async def passing(model: OfflineModel) -> AsyncIterator[ModelServer]:
-    async with asking(model) as server:
+async def passing(settings: Settings, model: OfflineModel) -> AsyncIterator[ModelServer]:
+    async with asking(settings, model) as server:
         yield server
 
 
@@ -184,8 +187,8 @@ async def test_the_key_or_the_login_in_the_url_is_sent(login: str) -> None:
     assert ("authorization: basic " if login else "authorization: bearer sk-1\r\n") in seen[0]
 
 
-async def test_a_silent_server_is_a_time_out(model: OfflineModel) -> None:
-    async with asking(model, seconds=0.5) as server:
+async def test_a_silent_server_is_a_time_out(settings: Settings, model: OfflineModel) -> None:
+    async with asking(settings, model, seconds=0.5) as server:
         with pytest.raises(ApiError) as error:
             await server.ask("embeddings", told("hang"), Caller())
     assert (error.value.status, error.value.code) == (504, "model_timeout")
@@ -206,3 +209,27 @@ async def test_a_tenant_waits_for_its_own_requests_alone(passing: ModelServer, m
         task.cancel()
     await asyncio.wait(slow)
     await open_requests(0)  # a caller that leaves ends its request
+
+
+async def test_tokens_count_for_the_tenant(passing: ModelServer, settings: Settings) -> None:
+    passing._settings = passing._settings.model_copy(update={"prices": '{"m": [1000, 0]}'})
+    quotas = Limits(tokens_per_day=3).quotas
+    for _ in range(3):
+        assert await passing.ask("embeddings", BODY, Caller("acme", quotas=quotas), "m")
+    with pytest.raises(QuotaExceeded) as error:
+        await passing.ask("embeddings", BODY, Caller("acme", quotas=quotas), "m")
+    assert error.value.quota == "tokens_per_day"
+    [acme] = [tenant for tenant in TurnStore(settings).tenants() if tenant.name == "acme"]
+    assert (acme.tokens, acme.cost, acme.turns) == (3, 0.003, 0)
+
+
+@pytest.mark.parametrize(
+    ("answer", "tokens"),
+    [
+        (b'{"usage": {"total_tokens" : 7}, "data": []}', 7),
+        (b'{"data": [' + b"0," * 9_000 + b'0], "usage": {"prompt_tokens": 3, "total_tokens": 12}}', 12),
+        (b'{"data": []}', 0),
+    ],
+)
+def test_tokens_are_read_at_either_end(answer: bytes, tokens: int) -> None:
+    assert client.tokens_of(answer) == tokens

@@ -3,5 +3,5 @@ local function count_unfinished(session, id, now)
   local tenant = tenant_of(session)
   if tenant == '' then return end
   redis.call('ZADD', key.open_turns .. tenant, now, id)
-  if redis.call('ZADD', key.tenants, 'NX', now, tenant) == 1 then redis.call('HSET', key.stats, 'tenants', 1) end
+  know_tenant(tenant, now)
 end
