@@ -7,7 +7,7 @@ CUTS = (
         "history before the record",
         "an end that is cut short is in the history twice",
         "  redis.call('HSET', turn, unpack(written))\n",
-        "  append_history(key.history .. session, elements)\n  redis.call('HSET', turn, unpack(written))\n  elements = {}\n",
+        "  append_history(session, elements)\n  redis.call('HSET', turn, unpack(written))\n  elements = {}\n",
         script="lib/end_turn",
     ),
     in_cut(
@@ -27,8 +27,8 @@ CUTS = (
     in_cut(
         "what is owed is added without a look",
         "an end that is cut short is in the history twice",
-        "append_history(key.history .. session, ended.elements, again)",
-        "append_history(key.history .. session, ended.elements)",
+        "append_history(session, ended.elements, again)",
+        "append_history(session, ended.elements)",
         script="lib/carry_out_end",
     ),
     in_cut(

@@ -137,7 +137,7 @@ HOLDS = (
     _in_hold(
         "a branch keeps calls open",
         "a branch's model is given a call without its answer",
-        "    append_history(key.history .. branch, parts_of(closing), true)\n",
+        "    append_history(branch, parts_of(closing), true)\n",
         "",
         script="turn/follow",
     ),

@@ -27,8 +27,8 @@ SESSIONS = (
     in_script(
         "a branch holds all that came before",
         "one small request copies a whole history",
-        "read_within(history, added, 1, rule.branch_messages, rule.branch_bytes, 0)",
-        "read_within(history, added, 1, 1000000, 1000000000, 0)",
+        "read_within(session, added, 1, rule.branch_messages, rule.branch_bytes, 0)",
+        "read_within(session, added, 1, 1000000, 1000000000, 0)",
         script="lib/open_branch",
     ),
     in_script(

@@ -96,6 +96,21 @@ def test_messages_are_read_as_far_as_their_bytes_go(scene: Scene, step: int) -> 
         assert scene.turns.read_messages("foo", place, step, count, most) == places[:found]
 
 
+def test_large_messages_are_not_read_many_at_a_time(scene: Scene) -> None:
+    def reads(session: str) -> int:
+        scene.client.config_resetstat()
+        assert scene.turns.read_messages(session, 0, 1, 8, 1_000_000_000)
+        return int(scene.client.info("commandstats")["cmdstat_lrange"]["calls"])
+
+    scene.turns.begin("small", {}, [f"{n}" * 1_000_000 for n in range(8)])
+    scene.turns.begin("large", {}, [*("01234567"), "x" * 4_000_000])
+    assert (reads("small"), reads("large")) == (1, 4)
+    scene.complete(scene.start("a", session="large"))
+    scene.complete(scene.start("b", session="large"))
+    branch = scene.turns.follow("c", "a", "branch", "hi").session
+    assert (branch, reads(branch)) == ("branch", 4)
+
+
 def test_a_page_of_a_huge_history_of_large_messages_is_small(scene: Scene) -> None:
     scene.client.rpush(scene.keys.history("foo"), *["x" * 1_000_000] * 35)
     scene.client.config_resetstat()

@@ -6,6 +6,7 @@ from typing import Any
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 
@@ -43,11 +44,19 @@ async def stored_upload(request: Request, backend: Backend, caller: Caller) -> F
     """Store the file of a request's form, and return it. Raises ApiError, FileRefused, QueueUnreachable."""
     if announced_bytes(request.scope) == 0 or not request.headers.get("content-type", "").startswith("multipart/form-data"):
         raise ApiError(415, "Send the file as `multipart/form-data`, with its `purpose`.", None, "unsupported_media_type")
+    if _charset(request) not in {"", "utf-8"}:
+        # A form is decoded as its sender wants, and some of Python's codecs take a second for each 64 KB.
+        raise ApiError(400, "The form's `charset` must be UTF-8.", None, "invalid_form")
     try:
         async with request.form(max_files=1, max_fields=len(_FIELDS), max_part_size=_FORM_BYTES) as form:
             return await _stored(_checked(form), backend, caller)
     except HTTPException as error:
         raise ApiError(400, f"The form cannot be read: {error.detail}", None, "invalid_form") from None
+
+
+def _charset(request: Request) -> str:
+    _, parameters = parse_options_header(request.headers["content-type"])
+    return parameters.get(b"charset", b"").decode("latin-1").lower()
 
 
 def _checked(form: FormData) -> UploadFile:

@@ -5,6 +5,7 @@ import hashlib
 import json
 import re
 from collections.abc import AsyncIterator, Callable, Mapping
+from time import monotonic
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -30,6 +31,9 @@ from turnstile.turns.text import dumps
 _CHUNK = 500
 _CHUNK_BYTES = 8_388_608
 """Of the messages that are read at a time, and of a page."""
+_LARGE_BYTES = 1_048_576
+_REST, _LONGEST_REST = 3, 1.0
+"""A read of many bytes keeps others waiting at the server, so a rest of three times as long follows it, in seconds at most."""
 _MARK_BYTES = 1_024
 _BETWEEN = 2 * MOST_OPEN_CALLS
 """Messages between a call and its output, at most: calls that are made at once stand together, as do their outputs."""
@@ -89,18 +93,17 @@ class History:
     async def find(self, id: str, param: str = "item_id") -> tuple[int, Item, bytes]:
         """Return an item's place, the item, and its stored element. Raises ApiError if no item has this id.
 
-        It reads back through the history, for one caller of a tenant at a time beyond the newest messages.
+        It reads back through the history, for one caller of a tenant at a time.
         """
         foreign = _FOREIGN.fullmatch(id)
         high = await self._store.count_messages(self._session) - 1
         if foreign:
             high = min(high, int(foreign[1]))
         wanted = _Wanted(id, foreign)
-        found, high = await self._look(wanted, high)
-        if not found and high >= 0:
-            async with self._alone():
-                while not found and high >= 0:
-                    found, high = await self._look(wanted, high)
+        found = None
+        async with self._alone():
+            while not found and high >= 0:
+                found, high = await self._look(wanted, high)
         if not found:
             raise missing(param, "Item", id)
         return found
@@ -108,13 +111,12 @@ class History:
     async def look_back(self, see: Callable[[bytes, list[Item]], bool], most: int) -> None:
         """Show each stored element with its items, the newest first and at most `most`, until `see` returns True.
 
-        Beyond the newest it is for one caller of a tenant at a time, as `find`.
+        It is for one caller of a tenant at a time, as `find`.
         """
-        high = await self._show(see, await self._store.count_messages(self._session) - 1)
-        if high >= 0:
-            async with self._alone():
-                for _ in range(_CHUNK, most, _CHUNK):
-                    high = await self._show(see, high) if high >= 0 else high
+        high = await self._store.count_messages(self._session) - 1
+        async with self._alone():
+            for _ in range(0, most, _CHUNK):
+                high = await self._show(see, high) if high >= 0 else high
 
     async def _show(self, see: Callable[[bytes, list[Item]], bool], high: int) -> int:
         """Show a piece of the history from a place back, and return the place to go on at; -1 when it is over."""
@@ -148,7 +150,10 @@ class History:
 
     async def _read(self, place: int, step: int, count: int) -> list[tuple[int, bytes]]:
         """Return stored elements from a place on, in steps of 1 or -1, with their places."""
+        began = monotonic()
         elements = await self._store.read_messages(self._session, place, step, count, _CHUNK_BYTES)
+        if sum(map(len, elements)) > _LARGE_BYTES:
+            await asyncio.sleep(_REST * min(monotonic() - began, _LONGEST_REST))
         return [(place + step * n, element) for n, element in enumerate(elements)]
 
 

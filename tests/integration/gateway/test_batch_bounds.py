@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import openai
 import pytest
 
@@ -59,6 +60,16 @@ def test_an_idempotency_key_is_one_batch(sdk: openai.OpenAI) -> None:
     ):
         with pytest.raises(openai.UnprocessableEntityError):
             sdk.batches.create(**{**asked, **another})
+
+
+@pytest.mark.parametrize(("charset", "status"), [("punycode", 400), ("UTF-8", 200), ('"utf-8"', 200), ("utf-7", 400)])
+def test_a_form_is_decoded_as_utf_8_alone(sdk: openai.OpenAI, charset: str, status: int) -> None:
+    """Python's codec for punycode takes a second for 64 KB."""
+    parts = {"purpose": "batch", 'file"; filename="a.jsonl': "{}"}
+    form = "".join(f'--X\r\ncontent-disposition: form-data; name="{name}"\r\n\r\n{text}\r\n' for name, text in parts.items())
+    headers = {"content-type": f"multipart/form-data; boundary=X; charset={charset}", "authorization": f"Bearer {sdk.api_key}"}
+    answer = httpx.post(f"{sdk.base_url}files", content=f"{form}--X--\r\n", headers=headers)
+    assert answer.status_code == status, answer.text
 
 
 def test_lines_that_are_wrong_in_every_way(sdk: openai.OpenAI, settings: Settings) -> None:

@@ -3,7 +3,7 @@
 -- sequence before the end); `again`: some of this was done before a script was cut short.
 local function carry_out_end(id, session, now, ended, again)
   local turn, events, state = key.turn .. id, key.events .. id, ended.state
-  append_history(key.history .. session, ended.elements, again)
+  append_history(session, ended.elements, again)
   local sequence = tonumber(ended.after)
   if ended.rest then sequence = append_event(id, 'text', ended.attempts, ended.rest, sequence) end
   sequence = append_event(id, 'ended', ended.attempts, state, sequence)

@@ -20,7 +20,7 @@ else
   redis.call('HSET', conversation, 'fingerprint', fingerprint, 'created', now, 'owed', 1)
 end
 if metadata ~= '' then redis.call('HSET', conversation, 'metadata', metadata) end
-append_history(history, elements, true)
+append_history(session, elements, true)
 keep_history(session, redis.call('EXISTS', key.session .. session) == 1)
 if fingerprint ~= '' then redis.call('HDEL', conversation, 'owed') end
 return { 'done' }

@@ -15,7 +15,7 @@ local session, queue, state, attempts, forgiven, dispatches, began, last, stream
   unpack(redis.call('HMGET', turn, 'session', 'queue', 'state', 'attempts', 'forgiven', 'dispatches', 'started', 'sequence', 'stream',
     'question', 'options', 'created', 'thread', 'spent', 'busy'))
 if not session then return { 'unknown' } end
-local session_key, history = key.session .. session, key.history .. session
+local session_key = key.session .. session
 local head, phase, sent, owner, since = unpack(redis.call('HMGET', session_key, 'head', 'phase', 'sent', 'owner', 'since'))
 -- The dispatch has left its queue, whatever it was good for: there is room for those who wait.
 send_ready(queue, tonumber(free), now)
@@ -29,7 +29,7 @@ local again = phase == 'running' and owner == attempts .. ':' .. nonce
 if phase ~= 'dispatched' and not again then return { 'stale' } end
 
 -- Answers are nothing without the exchange that they continue, however short a window is.
-local messages, cut = read_context(history, math.max(window, thread and 1 or 0), tonumber(window_bytes), options)
+local messages, cut = read_context(session, math.max(window, thread and 1 or 0), tonumber(window_bytes), options)
 local attempt, started, sequence = tonumber(attempts), began or now, tonumber(last or 0)
 if not again then
   -- A claim that was cut short between its last two writes has counted this attempt, and told of it.

@@ -41,14 +41,14 @@ if quota then return { 'over_quota', quota, most, wait } end
 local history, elsewhere = key.history .. session, answered ~= '' and not calls
 local added = ended and messages_since(history, previous, ended, tonumber(length or nil)) or 0
 if elsewhere or answered == '' and (added > closed_since(history, added, closing) or (last and last ~= previous)) then
-  local full = open_branch(branch, id, history, added, now, quotas)
+  local full = open_branch(branch, id, session, added, now, quotas)
   if full then return { 'over_quota', 'conversations', full, rule.day } end
   session, held = branch, nil
   if elsewhere then
     held, thread = previous, id
     hold(session, held, now, its_calls, closing, thread)
   elseif closing and redis.call('EXISTS', key.history .. branch) == 1 then
-    append_history(key.history .. branch, parts_of(closing), true)
+    append_history(branch, parts_of(closing), true)
   end
 elseif answered == '' then
   if history_full(session, 1) then return { 'full_history' } end
