@@ -13,6 +13,7 @@ from turnstile.producers.gateway.edge.caller import CONVERSATION, RESPONSE, Call
 from turnstile.producers.gateway.items.given import split_question
 from turnstile.producers.gateway.items.reading import read_items
 from turnstile.producers.gateway.responses.arrival import arrive, find_previous, is_plain
+from turnstile.producers.gateway.responses.branches import at_a_pace
 from turnstile.producers.gateway.responses.schemas import ResponseRequest
 from turnstile.producers.gateway.responses.webhook import webhook
 from turnstile.turns.errors import InvalidTurn, SessionHeld, TurnConflict, TurnNotEnded, UnknownTurn
@@ -49,7 +50,10 @@ async def submit(backend: Backend, caller: Caller, body: ResponseRequest, key: s
         return (await _unless_held(backend, session, submitting)).id
 
     def accept(previous: str) -> Awaitable[Submitted]:
-        return backend.store.follow(id, previous, fresh, question, options, when_busy=policy, **caller.terms)
+        def follow() -> Awaitable[Submitted]:
+            return backend.store.follow(id, previous, fresh, question, options, when_busy=policy, **caller.terms)
+
+        return at_a_pace(caller.tenant, fresh, follow)
 
     return await _follow(backend, caller, arrival.previous, accept, receive)
 
