@@ -350,8 +350,9 @@ def test_delete_a_response_that_runs(stack: Stack, sdk: openai.OpenAI) -> None:
 
 
 def test_models(sdk: openai.OpenAI) -> None:
-    [model] = sdk.models.list()
-    assert sdk.models.retrieve(model.id) == model
+    models = list(sdk.models.list())
+    assert [model.id for model in models if model.owned_by == "turnstile"] == ["gpt-4o-mini"]
+    assert [sdk.models.retrieve(model.id) for model in models] == models
     with pytest.raises(openai.NotFoundError):
         sdk.models.retrieve("no/such-model")
 
