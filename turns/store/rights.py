@@ -13,10 +13,10 @@ from turnstile.turns.text import as_text, dumps
 
 ROLES: dict[str, tuple[str, ...]] = {
     "worker": (
-        "submit", "submit_held", "claim", "merge", "renew", "emit", "finish", "requeue", "reserve_call", "settle_call", "cancel",
-        "refuse", "sweep", "sweep_erased", "reap", "audit", "status", "stats", "claim_webhook", "record_delivery",
-        "retry_webhooks", "register_worker", "workers", "check_owner", "put_checkpoint", "put_writes",
-        "read_checkpoint", "list_checkpoints", "drop_steps", "rights",
+        "submit", "submit_held", "claim", "merge", "renew", "emit", "finish", "requeue", "reserve_call", "settle_call",
+        "cancel", "refuse", "sweep", "sweep_erased", "reap", "audit", "status", "stats", "claim_webhook", "record_delivery",
+        "retry_webhooks", "register_worker", "workers", "check_owner", "put_checkpoint", "put_writes", "read_checkpoint",
+        "list_checkpoints", "drop_steps", "rights",
     ),
     "gateway": (
         "submit", "submit_held", "follow", "cancel", "status", "stats", "write_conversation", "read_conversation",

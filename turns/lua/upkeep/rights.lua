@@ -12,7 +12,7 @@ local none, text = key.probe .. asked.name, key.probe .. asked.name .. ':text'
 local tries = {
   DEL = { none }, EXISTS = { none }, GET = { none }, HDEL = { none, 'f' }, HEXISTS = { none, 'f' }, HGET = { none, 'f' },
   HGETALL = { none }, HINCRBY = { none, 'f', 'x' }, HKEYS = { none }, HLEN = { none }, HMGET = { none, 'f' }, HRANDFIELD = { none, 1 },
-  HSET = { none, 'f', 'v', 'g' }, HSETNX = { text, 'f', 'v' }, LINDEX = { none, 0 }, LINSERT = { none, 'BEFORE', 'x', 'y' },
+  HSET = { none, 'f', 'v', 'g' }, HSETNX = { text, 'f', 'v' }, HSTRLEN = { none, 'f' }, LINDEX = { none, 0 }, LINSERT = { none, 'BEFORE', 'x', 'y' },
   LLEN = { none }, LPOP = { none }, LPOS = { none, 'x' }, LPUSH = { text, 'x' }, LRANGE = { none, 0, 0 }, LREM = { none, 1, 'x' },
   PERSIST = { none }, PEXPIRE = { none, 1 }, PUBLISH = { asked.channels[1] or none, '' }, PUBSUB = { 'NUMSUB', none },
   RENAME = { none, none }, RPUSH = { text, 'x' }, SADD = { text, 'x' }, SCARD = { none }, SET = { none, '', 'PX' },
