@@ -1,6 +1,7 @@
 """A private server for the whole run, and a database of it for each test."""
 
 import itertools
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,10 @@ from turnstile.turns.settings import Settings
 from turnstile.turns.store.turns import TurnStore
 
 _DATABASES = 4_000
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # Whoever is started in the background ignores Ctrl-C, and so would all that the tests start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -364,7 +364,7 @@ CALLS: dict[str, list[Callable[[Crowd], Any]]] = {
     "retry_webhooks": [lambda c: c.turns.retry_webhooks()],
     "count_request": [lambda c: c.turns.run(Call("count_request", ("key", 10, "t1", '{"tokens_per_minute":10}'), list))],
     "open_stream": [lambda c: c.turns.open_stream("t1", "new", 10 * MANY)],
-    "spend_tokens": [lambda c: c.turns.spend_tokens("t1", 10, 5, '{"tokens_per_minute":100}')],
+    "spend_tokens": [lambda c: c.turns.spend_tokens("t1", 10, 5, '{"tokens_per_day":1000000000}')],
     "create_file": [
         lambda c: c.turns.create_file("crowd", "new-file", "x.jsonl"),
         lambda c: _refused(FileRefused, lambda: c.turns.create_file("full", "new-file", "x.jsonl")),

@@ -1,7 +1,7 @@
 -- Accept a turn that does not wait for whatever its session is at; idempotent by its id, as `submit`. One that answers the open calls
 -- goes before all that wait; the same answers under another id are the same turn. One that will not wait for their answers, or for
 -- the turn at the head, is refused, closes the calls, stops that turn, or is merged with others.
--- WORK   24,000 steps: a mailbox is read twice
+-- WORK   36,000 steps: a mailbox is read three times
 -- KEYS   turn:<id>… turns:<session> session:<session> mailbox:<session> due stats open held answered:<session> failed
 --        events:<id> message_store:<session> conversation:<session> celery-task-meta-<id> webhook:<id> webhooks
 --        undelivered steps:<thread> <queue> ready:<line>… rotation:<queue> batch_slots parked:<queue> slots:<tenant>
