@@ -55,6 +55,20 @@ BATCHES = (
         script="batch/record_result",
     ),
     _in_batch(
+        "errors need no room",
+        "lines that are no requests fill Redis",
+        "asked == '0' and",
+        "false and",
+        script="batch/record_result",
+    ),
+    _in_batch(
+        "a file of results ends with the last line before a gap",
+        "answers to lines behind one without a result cannot be read",
+        "math.max(tonumber(line), tonumber(last or 0))",
+        "line",
+        script="batch/end_batch",
+    ),
+    _in_batch(
         "a deleted file is still counted",
         "a tenant that deletes its files has no room until they would have expired",
         "  charge(tenant, name, 0)\n",

@@ -103,6 +103,12 @@ def _of_a_line(scene: Scene) -> Callable[[], Any]:
     return lambda: hooks(scene).record_result("batch", "token", 1, "completed", "{}", Place(1, 1, 0))
 
 
+@situation("record_result")
+def _that_was_not_asked(scene: Scene) -> Callable[[], Any]:
+    _owned(scene)
+    return lambda: hooks(scene).record_result("batch", "token", 1, "failed", "{}", Place(1, 1, 0), asked=False)
+
+
 @situation("cancel_batch")
 def _under_way(scene: Scene) -> Callable[[], Any]:
     _owned(scene)

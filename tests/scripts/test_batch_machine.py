@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 
 from tests.scripts import test_machine as _profiles  # noqa: F401 - it registers the profiles
 from tests.scripts.cutting import cut
-from turnstile.turns.errors import UnknownFile
+from turnstile.turns.errors import FileRefused, UnknownFile
 from turnstile.turns.redis.scripts import BATCHES_AT_WORK
 from turnstile.turns.settings import Settings
 from turnstile.turns.store.batches import COMPLETED, FAILED, Hold, Place, result_file
@@ -61,6 +61,8 @@ class Batches(RuleBasedStateMachine):
         self.numbers = count(1)
         self.known: list[Known] = []
         self.tokens = ["nobody", "nobody else"]
+        self.small: set[str] = set()
+        """Tenants without room for more than they have."""
         for tenant in ("", "acme"):
             self.store.create_file(tenant, f"file{tenant}", "x.jsonl")
             self.store.append_piece(tenant, f"file{tenant}", 0, 0, b"a line", last=True)
@@ -90,6 +92,10 @@ class Batches(RuleBasedStateMachine):
         if sum(not one.ended for one in self.known) > 12:
             return
         batch = Known(f"batch_{next(self.numbers):04}", tenant)
+        if tenant in self.small:
+            with pytest.raises(FileRefused):
+                self.store.create_batch(tenant, batch.id, f"file{tenant}", "{}", "f", 60)
+            return
         self._call("create_batch", lambda: self.store.create_batch(tenant, batch.id, f"file{tenant}", "{}", "f", 60), writes)
         self.known.append(batch)
 
@@ -120,18 +126,23 @@ class Batches(RuleBasedStateMachine):
             assert isinstance(hold, Hold) == (token == batch.owner != "")
             assert hold is None or hold.state == batch.state
 
-    @rule(pick=_pick, stale=st.booleans(), number=st.integers(1, 4), outcome=_outcomes, writes=_cuts)
-    def record(self, pick: int, stale: bool, number: int, outcome: str, writes: int | None) -> None:
+    @rule(pick=_pick, stale=st.booleans(), number=st.integers(1, 4), outcome=_outcomes, asked=st.booleans(), writes=_cuts)
+    def record(self, pick: int, stale: bool, number: int, outcome: str, asked: bool, writes: int | None) -> None:
         if not (batch := self._find(pick, ended=False)):
             return
         token, text = self._token(batch, stale), f"result {next(self.numbers)}"
         place = Place(number, 0, 0)
         reply = self._call(
-            "record_result", lambda: self.store.record_result(batch.id, token, number, outcome, text, place), writes
+            "record_result", lambda: self.store.record_result(batch.id, token, number, outcome, text, place, asked), writes
         )
-        assert reply is (True if token == batch.owner != "" else None)
-        if reply:
+        assert reply is (batch.tenant not in self.small if token == batch.owner != "" else None)
+        if reply or (reply is not None and asked):
             batch.results.setdefault(number, (outcome, text))
+
+    @rule(tenant=_tenants, small=st.booleans())
+    def limit(self, tenant: str, small: bool) -> None:
+        (self.small.add if small else self.small.discard)(tenant)
+        self.client.hset(self.store.keys.tenant(tenant), "stored_bytes", int(small))
 
     @rule(pick=_pick, writes=_cuts)
     def cancel(self, pick: int, writes: int | None) -> None:
@@ -146,7 +157,7 @@ class Batches(RuleBasedStateMachine):
             token = self._token(batch, stale)
             state = "cancelled" if batch.state == "cancelling" else COMPLETED
             done = self._call("end_batch", lambda: self.store.end_batch(batch.id, token, state, ""), writes)
-            assert done == (token == batch.owner != "")
+            assert bool(done) == (token == batch.owner != "")
             batch.state = state if done and not batch.ended else batch.state
 
     @rule(pick=_pick, outcome=_outcomes, writes=_cuts)

@@ -182,6 +182,21 @@ def test_results_count_as_stored_and_say_when_there_is_no_more_room(store: TurnS
     _uploaded(store, "another", 100)
 
 
+def test_errors_of_requests_that_were_not_asked_take_no_more_than_there_is_room_for(store: TurnStore, client: Any) -> None:
+    token = _owned(store)
+    assert store.start_batch("batch", token, 9) is True
+    for number in range(1, 4):
+        kept = store.record_result("batch", token, number, FAILED, "x" * 1400, Place(number, 0, 0), asked=False)
+        assert kept is (number < 3)
+    batch = store.read_batch("batch")
+    assert (batch.failed, batch.place.line) == (2, 2)
+    assert _stored(client, store) <= 4096
+    assert store.record_result("batch", token, 4, FAILED, "x" * 1400, Place(2, 0, 0)) is False
+    assert store.start_batch("batch", token, 9) is False
+    store.end_batch("batch", token, FAILED, "no room")
+    assert [len(store.read_results(ERR, 1, store.read_file(ERR).lines)[1]), store.read_batch("batch").failed] == [3, 3]
+
+
 def test_a_batch_that_is_cancelled_says_so_to_its_owner(store: TurnStore) -> None:
     token = _owned(store)
     store.start_batch("batch", token, 1)

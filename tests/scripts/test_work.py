@@ -374,7 +374,10 @@ CALLS: dict[str, list[Callable[[Crowd], Any]]] = {
     "claim_batch": [lambda c: c.turns.claim_batch("token"), lambda c: _own(c)],
     "start_batch": [lambda c: c.turns.start_batch("batch", "token", 3)],
     "renew_batch": [lambda c: c.turns.renew_batch("batch", "token")],
-    "record_result": [lambda c: c.turns.record_result("batch", "token", 1, "completed", "{}", BatchPlace(1, 0, 9))],
+    "record_result": [
+        lambda c: c.turns.record_result("batch", "token", 1, "failed", "{}", BatchPlace(1, 0, 9), asked=False),
+        lambda c: c.turns.record_result("batch", "token", 1, "completed", "{}", BatchPlace(1, 0, 9)),
+    ],
     "recorded_lines": [lambda c: c.turns.recorded_lines("file-completed_batch", 1, MANY)],
     "read_results": [
         lambda c: c.turns.read_results("file-completed_batch", 1, MANY),

@@ -154,13 +154,15 @@ class Batches(Runner):
         return script_call("renew_batch", _RENEWED, batch=batch, token=token, lease=0)
 
     @operation
-    def start_batch(self, batch: str, token: str, total: int) -> Call[bool]:
-        """Tell how many requests there are."""
+    def start_batch(self, batch: str, token: str, total: int) -> Call[bool | None]:
+        """Tell how many requests there are. Return whether there is room for results; None to one who lost it."""
         return script_call("start_batch", _STARTED, batch=batch, token=token, total=total)
 
     @operation
-    def record_result(self, batch: str, token: str, line: int, outcome: str, result: str, before: Place) -> Call[bool | None]:
-        """Keep a line's result, a JSON text; before that place all lines have one.
+    def record_result(
+        self, batch: str, token: str, line: int, outcome: str, result: str, before: Place, asked: bool = True
+    ) -> Call[bool | None]:
+        """Keep a line's result, a JSON text; before that place all lines have one. One that was not `asked` needs room.
 
         Return whether the tenant has room for more; None when the batch is another's by now.
         """
@@ -175,11 +177,12 @@ class Batches(Runner):
             line=before.line,
             piece=before.piece,
             offset=before.offset,
+            asked=int(asked),
         )
 
     @operation
-    def end_batch(self, batch: str, token: str, state: str, fault: str) -> Call[bool]:
-        """End a batch; its results are files from now on."""
+    def end_batch(self, batch: str, token: str, state: str, fault: str) -> Call[bool | None]:
+        """End a batch; its results are files from now on. None when it is another's by now."""
         return script_call("end_batch", _ENDED, batch=batch, token=token, state=state, fault=fault)
 
 
@@ -211,6 +214,6 @@ _CLAIMED = OneOf[str | None]("claim_batch", batch=lambda id: as_text(id), none=a
 _RENEWED = OneOf[Hold | None](
     "renew_batch", held=lambda state, waiting: Hold(as_text(state), bool(int(waiting))), lost=always(None)
 )
-_STARTED = OneOf("start_batch", started=always(True), lost=always(False))
-_RECORDED = OneOf[bool | None]("record_result", recorded=lambda room: bool(int(room)), lost=always(None))
-_ENDED = OneOf("end_batch", ended=always(True), lost=always(False))
+_STARTED = OneOf[bool | None]("start_batch", started=lambda room: bool(int(room)), lost=always(None))
+_RECORDED = OneOf[bool | None]("record_result", recorded=lambda room: bool(int(room)), full=always(False), lost=always(None))
+_ENDED = OneOf[bool | None]("end_batch", ended=always(True), lost=always(None))

@@ -71,6 +71,24 @@ class BatchRequest:
     error: ApiError | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request whose turn was accepted."""
+
+    row: Row
+    turn: str
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A request with its result. `asked`: a turn was accepted for it."""
+
+    row: Row
+    outcome: str
+    text: str
+    asked: bool = False
+
+
 def read_request(line: Line, endpoint: str) -> BatchRequest:
     """Read a line."""
     row = Row(line.number, line.after)

@@ -6,13 +6,15 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import replace
 
 from turnstile.producers.batching import accepted, answer_all
 from turnstile.producers.gateway.backend import Backend
 from turnstile.producers.gateway.batches.lines import MOST_LINES, Line, TooManyLines, count_lines, read_lines
 from turnstile.producers.gateway.batches.requests import (
+    Asked,
     BatchRequest,
+    Done,
     Row,
     answered,
     asking,
@@ -22,6 +24,7 @@ from turnstile.producers.gateway.batches.requests import (
     turn_id,
 )
 from turnstile.producers.gateway.batches.retries import Recorded, ResultsGone, count_answers
+from turnstile.producers.gateway.batches.schemas import FULL
 from turnstile.producers.gateway.batches.stop import Stopped, StopSign
 from turnstile.producers.gateway.edge.api_errors import INTERNAL, ApiError, invalid, translate
 from turnstile.producers.gateway.edge.body import take_turn, values
@@ -43,28 +46,10 @@ _TOO_MANY = f"The file has more than {MOST_LINES:,} lines: split it."
 _GONE = "The file was deleted, or expired, before all of its requests were read."
 _RESULTS_GONE = "Results of the batch to retry were deleted, or have expired: which requests have no answer is not known."
 _FORGOTTEN = "The batch stood still for so long that an answer would have expired: ask this request again if that is safe."
-_FULL = ("storage_full", "Files and results take all the room there is: delete some, and ask this request again.")
 
 
 class LostBatch(Exception):
     """Another gateway owns the batch by now."""
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A request whose turn was accepted."""
-
-    row: Row
-    turn: str
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """A request with its result."""
-
-    row: Row
-    outcome: str
-    text: str
 
 
 class BatchRun:
@@ -78,6 +63,7 @@ class BatchRun:
         self.sign = StopSign(backend, batch, facts["api_key"])
         self._caller = Caller(batch.tenant, facts["api_key"], facts["weight"], self.sign.quotas, self.sign.models)
         self._room = True
+        """Stays False once there was no room for results: the batch ends with what was asked until then."""
         self._maybe_asked = AT_ONCE if batch.started else 0
         """So many lines without a result may be those that an earlier owner has asked."""
         self._before = batch.place
@@ -101,7 +87,7 @@ class BatchRun:
             if fault:
                 self._owned(await store.end_batch(batch.id, self._token, FAILED, fault))
                 return
-            self._owned(await store.start_batch(batch.id, self._token, total))
+        self._room = self._owned(await store.start_batch(batch.id, self._token, total))
         answering = answer_all(self._lines(), self._submit, self._result, AT_ONCE, _places)
         async with aclosing(answering) as done:
             async for one in done:
@@ -127,6 +113,8 @@ class BatchRun:
         files = [*(result_file(id, COMPLETED) for id in self._retries), *(result_file(batch.id, outcome) for outcome in own)]
         recorded = Recorded(store, files)
         async for line in read_lines(store, batch.file, batch.place, self.sign.most_bytes):
+            if not (self._room or self._maybe_asked):
+                return
             self._unfinished.append(line.number)
             if await recorded.has(line.number):
                 self._advance(line.number, line.after)
@@ -158,7 +146,7 @@ class BatchRun:
         else:
             self.sign.check()
             if not self._room:
-                return Done(row, FAILED, not_asked(self._batch.id, row, *_FULL))
+                raise Stopped
         turn = turn_id(self._endpoint, self._batch.id, self._caller, row)
         async with self.sign.asking(turn):
             self.sign.check()
@@ -167,12 +155,12 @@ class BatchRun:
         return Asked(row, turn)
 
     async def _look_for(self, row: Row) -> None:
-        """Look for the turn of a request that may have been asked so long ago that its answer is forgotten.
+        """Look for the turn of a request that may have been asked, where it must not be asked now.
 
         Raises:
-            ApiError: it is not there: asked again, it might be answered twice.
+            ApiError: it is not there: its answer has no room, or may be forgotten, so that it might be answered twice.
         """
-        if time.time() - self._batch.left < self._backend.settings.result_ttl:
+        if self._room and time.time() - self._batch.left < self._backend.settings.result_ttl:
             return
         try:
             await self._backend.store.status(turn_id(self._endpoint, self._batch.id, self._caller, row))
@@ -193,8 +181,9 @@ class BatchRun:
         return Done(row, FAILED, result(self._batch.id, row, shown.status, shown.body()))
 
     async def _result(self, asked: Asked | Done) -> Done:
-        if isinstance(asked, Done):
-            return asked
+        return asked if isinstance(asked, Done) else replace(await self._outcome(asked), asked=True)
+
+    async def _outcome(self, asked: Asked) -> Done:
         try:
             return await self._answer(asked)
         except QueueUnreachable:
@@ -217,16 +206,21 @@ class BatchRun:
         return Done(row, FAILED, not_asked(self._batch.id, row, *self.sign.reason()))
 
     async def _record(self, done: Done) -> None:
-        row = done.row
+        if not (self._room or done.asked):
+            return
+        row, before = done.row, self._before
         self._advance(row.number, row.after)
         room = await self._backend.store.record_result(
-            self._batch.id, self._token, row.number, done.outcome, done.text, self._before
+            self._batch.id, self._token, row.number, done.outcome, done.text, self._before, done.asked
         )
-        self._owned(room is not None)
-        self._room = bool(room)
+        if not self._owned(room):
+            # The line may have no result: the next owner has to read it again.
+            self._room, self._before = False, before
 
     def _advance(self, number: int, after: Place) -> None:
-        """Note that a line has a result; the place moves on when all before it have one."""
+        """Note that a line has a result; the place moves on when all before it have one, and stands when there is no room."""
+        if not self._room:
+            return
         self._ahead[number] = after
         while self._unfinished and self._unfinished[0] in self._ahead:
             self._before = self._ahead.pop(self._unfinished.popleft())
@@ -237,12 +231,14 @@ class BatchRun:
         if state == COMPLETED:
             batch = await store.read_batch(id)
             if batch.completed + batch.failed < total:
-                state, fault = FAILED, _GONE
+                state, fault = FAILED, _GONE if self._room else FULL
         self._owned(await store.end_batch(id, self._token, state, fault))
 
-    def _owned(self, owned: bool) -> None:
-        if not owned:
+    def _owned(self, reply: bool | None) -> bool:
+        """Return the reply to an owner. Raises LostBatch."""
+        if reply is None:
             raise LostBatch
+        return reply
 
 
 def _places(line: Line) -> int:

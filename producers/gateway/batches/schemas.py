@@ -8,6 +8,8 @@ from turnstile.producers.gateway.schemas import Answer, Metadata, Part
 from turnstile.turns.store.batches import Batch
 
 WINDOW_SECONDS = 86_400.0
+FULL = "Files and results take all the room there is: delete some, and retry the batch."
+"""The fault of a batch whose results had no room."""
 
 
 class BatchCreation(Part):
@@ -45,7 +47,8 @@ class BatchList(Answer):
 def shown(batch: Batch) -> dict[str, Any]:
     """Return a batch as the API has it."""
     facts = json.loads(batch.facts)
-    fault = {"code": "invalid_file", "message": batch.fault, "line": None, "param": "input_file_id"}
+    code, param = ("storage_full", None) if batch.fault == FULL else ("invalid_file", "input_file_id")
+    fault = {"code": code, "message": batch.fault, "line": None, "param": param}
     ends = {f"{state}_at": _moment(batch.ended) if batch.state == state else None for state in _ENDS}
     return {
         "id": batch.id,

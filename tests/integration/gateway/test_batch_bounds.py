@@ -161,10 +161,13 @@ def test_results_leave_room_for_others(redis_url: str, tmp_path: Path, settings:
         says = "x" * 1500
         batch = begun(sdk, *[line(f"q{n}", {"input": "hi", "instructions": says}) for n in range(60)])
         done = ended(sdk, batch.id)
-        counts = done.request_counts
+        counts, errors = done.request_counts, done.errors
         assert counts
-        assert 0 < counts.failed < counts.total == 60
-        assert {one["error"]["code"] for one in results(sdk, done.error_file_id)} == {"storage_full"}
+        assert errors
+        assert [error.code for error in errors.data or ()] == ["storage_full"]
+        assert (done.status, done.error_file_id, counts.failed, counts.total) == ("failed", None, 0, 60)
+        assert 0 < counts.completed == len(results(sdk, done.output_file_id)) < 60
+        assert counts.completed == TurnStore(settings).stats()["accepted"]
         with pytest.raises(openai.APIStatusError) as full:
             uploaded(sdk, "x" * 90_000)
         assert full.value.status_code == 413
@@ -173,6 +176,46 @@ def test_results_leave_room_for_others(redis_url: str, tmp_path: Path, settings:
         uploaded(sdk, "x" * 90_000)
         client, keys = TurnStore(settings).client, TurnStore(settings).keys
         assert client.keys(keys.results("*")) == []
+
+
+def test_lines_that_are_no_requests_take_no_more_than_a_key_may_store(
+    redis_url: str, tmp_path: Path, settings: Settings
+) -> None:
+    with _tenants(redis_url, tmp_path, _key("acme", stored_bytes=100_000)) as (_, (sdk,)):
+        file = uploaded(sdk, "x\n" * 9_999)
+        asked: Any = {"input_file_id": file, "endpoint": RESPONSES, "completion_window": "24h"}
+        batches = [sdk.batches.create(**asked).id for _ in range(6)]
+        for id in batches:
+            done = ended(sdk, id)
+            assert done.errors
+            assert [error.code for error in done.errors.data or ()] == ["storage_full"]
+            assert done.status == "failed"
+        store = TurnStore(settings)
+        stored = {name: int(size) for name, size in store.client.hgetall(store.keys.stored("acme")).items()}
+        assert sum(stored.values()) // 2 <= 100_000
+
+
+def test_what_was_asked_is_kept_where_there_is_no_room(redis_url: str, tmp_path: Path, settings: Settings) -> None:
+    """Another gateway follows the one that asked; by then nothing more may be stored."""
+    with _tenants(redis_url, tmp_path, _key("acme")) as (_, (sdk,)):
+        batch = begun(
+            sdk, *["no request", line("q", {"input": "hi"})] * 2, *[line(f"q{n}", {"input": "hi"}) for n in range(300)]
+        )
+        worker = StepWorker(settings)
+        store = worker.store
+        claims = [worker.take("batch") for _ in range(3)]
+        store.client.hset(store.keys.batch(batch.id), "owner", "gone")
+        store.client.hset(store.keys.tenant("acme"), "stored_bytes", 1)
+        store.client.zadd(store.keys.batches_due, {f"acme/{batch.id}": 1})
+        for claim in claims:
+            worker.answer(claim, "an answer")
+        with answering(settings, queue="batch"):
+            done = ended(sdk, batch.id)
+        assert done.status == "failed"
+        assert done.request_counts
+        answers = results(sdk, done.output_file_id)
+        assert done.request_counts.completed == len(answers)
+        assert len({one["custom_id"] for one in answers}) == store.stats()["accepted"] < 250
 
 
 def test_a_key_makes_so_many_requests_a_minute_in_batches_too(redis_url: str, tmp_path: Path, settings: Settings) -> None:

@@ -5,7 +5,7 @@
 -- ARGV   batch token state fault
 -- RETURN ended | lost
 local record, now = key.batch .. batch, clock()
-local owner, tenant, ended, lines = unpack(redis.call('HMGET', record, 'owner', 'tenant', 'ended', 'line'))
+local owner, tenant, ended, line, last = unpack(redis.call('HMGET', record, 'owner', 'tenant', 'ended', 'line', 'last'))
 if owner ~= token then return { 'lost' } end
 if not ended then
   for _, outcome in ipairs({ 'completed', 'failed' }) do
@@ -14,7 +14,7 @@ if not ended then
       redis.call('ZADD', key.files .. tenant, now, file)
       charge(tenant, file, bytes)
       redis.call('HSET', key.file .. file, 'tenant', tenant, 'name', ('%s_%s.jsonl'):format(batch, outcome), 'purpose', 'batch_output',
-        'created', now, 'bytes', bytes, 'lines', lines)
+        'created', now, 'bytes', bytes, 'lines', math.max(tonumber(line), tonumber(last or 0)))
       redis.call('PEXPIRE', key.file .. file, rule.file_ttl)
       redis.call('PEXPIRE', key.results .. file, rule.file_ttl)
       redis.call('HSET', record, outcome .. '_file', file)
