@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-_DIRECTIVE = re.compile(r"\s*\[\[\s*(\w[^\[\]]*)\]\]")
+_DIRECTIVE = re.compile(r"(?<!\s)\s*\[\[\s*(\w[^\[\]]*)\]\]")
 FAILURES = {
     "400": (400, "invalid_request_error", None),
     "401": (401, "invalid_request_error", "invalid_api_key"),

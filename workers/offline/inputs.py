@@ -1,5 +1,6 @@
 """The stand-in's embeddings and moderations. They follow the words of an input: texts that share words have similar vectors."""
 
+import asyncio
 import base64
 import hashlib
 import json
@@ -14,7 +15,11 @@ from turnstile.workers.offline.answers import MODEL
 from turnstile.workers.offline.messages import text_of
 
 DIMENSIONS = 1_536
+MOST_CHARACTERS = 8_192
+"""Of an input that its embedding follows: the stand-in shares a worker's loop. The rest counts as tokens of four characters."""
+_MOST_CHARACTERS_IN_ALL = 1_048_576
 _MOST_DIMENSIONS = 8_192
+_MOST_NUMBERS = 2_048 * DIMENSIONS
 _PLACES_OF_A_WORD = 8
 _WORD = re.compile(r"\w+")
 _HARMFUL = {"violence": re.compile(r"\b(?:kill|murder|stab)\b", re.IGNORECASE)}
@@ -26,39 +31,50 @@ _CATEGORIES = (
 
 def newest_text(request: Any) -> str:
     """Return the text of a request's last input. Raises ValueError if the request has none."""
-    return _inputs(request)[-1]
+    return _text(_inputs(request)[-1])
 
 
-def embeddings(request: Mapping[str, Any]) -> bytes:
-    """Return the body of a list of embeddings, one for each input."""
+async def embeddings(request: Mapping[str, Any]) -> bytes:
+    """Return the body of a list of embeddings, one for each input; others have their time between two."""
     size = request.get("dimensions") or DIMENSIONS
     if type(size) is not int or not 0 < size <= _MOST_DIMENSIONS:
         raise ValueError(f"dimensions must be at most {_MOST_DIMENSIONS}")
-    words = [_WORD.findall(text.lower()) for text in _inputs(request)]
+    texts = [_text(one) for one in _inputs(request)]
+    if len(texts) * size > _MOST_NUMBERS or sum(len(text[:MOST_CHARACTERS]) for text in texts) > _MOST_CHARACTERS_IN_ALL:
+        raise ValueError("the inputs, or their dimensions, are too many: send fewer in a request")
     form: Callable[[list[float]], Any] = _base64 if request.get("encoding_format") == "base64" else list
-    data = [{"object": "embedding", "index": n, "embedding": form(_vector(some, size))} for n, some in enumerate(words)]
-    tokens = sum(map(len, words))
+    data, tokens = [], 0
+    for place, text in enumerate(texts):
+        words = _WORD.findall(text[:MOST_CHARACTERS].lower())
+        tokens += len(words) + len(text[MOST_CHARACTERS:]) // 4
+        data.append(json.dumps({"object": "embedding", "index": place, "embedding": form(_vector(words, size))}))
+        await asyncio.sleep(0)
     usage = {"prompt_tokens": tokens, "total_tokens": tokens}
-    return json.dumps({"object": "list", "data": data, "model": MODEL, "usage": usage}).encode()
+    head = json.dumps({"object": "list", "model": MODEL, "usage": usage})[:-1]
+    return f'{head}, "data": [{", ".join(data)}]}}'.encode()
 
 
-def moderations(request: Mapping[str, Any]) -> bytes:
-    """Return the body of a moderation, with a result for each input."""
-    results = [_result(text) for text in _inputs(request)]
+async def moderations(request: Mapping[str, Any]) -> bytes:
+    """Return the body of a moderation, with a result for each input; others have their time between two."""
+    results = []
+    for one in _inputs(request):
+        results.append(_result(_text(one)))
+        await asyncio.sleep(0)
     return json.dumps({"id": f"modr-{uuid.uuid4().hex}", "model": MODEL, "results": results}).encode()
 
 
-def _inputs(request: Any) -> list[str]:
-    """Return the inputs of a request as texts; each token counts as a word."""
+def _inputs(request: Any) -> list[Any]:
+    """Return the inputs of a request."""
     given = request.get("input") if isinstance(request, dict) else None
     if isinstance(given, str) or (isinstance(given, list) and given and isinstance(given[0], int)):
         given = [given]
     if not isinstance(given, list) or not given:
         raise ValueError("input must be a text, or a list that is not empty")
-    return [_text(one) for one in given]
+    return given
 
 
 def _text(given: Any) -> str:
+    """Return an input as a text; each token is a word."""
     if isinstance(given, list):
         return " ".join(map(str, given))
     return text_of([given]) if isinstance(given, dict) else str(given)

@@ -153,7 +153,7 @@ class OfflineModel:
             request = json.loads(await exchange.body())
             asked = inputs.newest_text(request)
             behaviour = self._worn_off(read_directive(asked, self._behaviour)[1], asked)
-            answer = (inputs.embeddings if exchange.scope["path"].endswith("embeddings") else inputs.moderations)(request)
+            answer = await (inputs.embeddings if exchange.scope["path"].endswith("embeddings") else inputs.moderations)(request)
         except ValueError as error:
             await exchange.reply(answers.failure(str(error), "invalid_request_error", None), 400)
             return False

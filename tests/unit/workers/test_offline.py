@@ -1,11 +1,14 @@
 """The answers of the offline stand-in, and its faults on request."""
 
+import asyncio
 import json
+import math
+import time
 from typing import Any
 
 import pytest
 
-from turnstile.workers.offline import answers
+from turnstile.workers.offline import answers, inputs
 from turnstile.workers.offline.behaviour import Behaviour, read_directive
 from turnstile.workers.offline.messages import last_question
 from turnstile.workers.offline.schemas import example
@@ -242,3 +245,40 @@ def test_an_answer_has_the_form_that_is_wanted() -> None:
     assert json.loads("".join(answer.pieces)) == {"city": "You said: Köln", "sun": True}
     answer = answers.answer({"messages": [user("hi")], "response_format": {"type": "json_object"}}, "hi")
     assert json.loads("".join(answer.pieces)) == {"answer": "You said: hi"}
+
+
+def embedded(*texts: str) -> tuple[list[list[float]], int]:
+    body = json.loads(asyncio.run(inputs.embeddings({"input": list(texts)})))
+    return [one["embedding"] for one in body["data"]], body["usage"]["total_tokens"]
+
+
+def test_embeddings_of_long_texts_take_little_work_and_stay_near_for_similar_ones() -> None:
+    start = time.thread_time()
+    (long, again, other), tokens = embedded("ab cd " * 400_000, "ab cd " * 400_000 + "end", "some dogs bark " * 200_000)
+    assert time.thread_time() - start < 0.5
+    assert math.isclose(sum(map(float.__mul__, long, again)), 1.0)
+    assert sum(map(float.__mul__, long, other)) < 0.5
+    assert tokens > 1_000_000
+
+
+@pytest.mark.parametrize("asked", [{"input": ["x" * 8_000] * 200}, {"input": ["x"] * 2_048, "dimensions": 8_192}])
+def test_embeddings_of_too_much_are_refused(asked: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="too many"):
+        asyncio.run(inputs.embeddings(asked))
+
+
+def test_others_have_their_time_between_two_embeddings() -> None:
+    async def rests() -> int:
+        making, count = asyncio.ensure_future(inputs.embeddings({"input": ["a text"] * 50})), 0
+        while not making.done():
+            await asyncio.sleep(0)
+            count += 1
+        return count
+
+    assert asyncio.run(rests()) >= 50
+
+
+def test_a_directive_is_looked_for_once_in_a_run_of_spaces() -> None:
+    start = time.thread_time()
+    assert read_directive(" " * 200_000 + "[[", Behaviour())[0] == "[["
+    assert time.thread_time() - start < 1
