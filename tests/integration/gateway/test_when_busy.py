@@ -8,6 +8,7 @@ import openai
 import pytest
 
 from tests.support.gateways import Gateway
+from tests.support.wait import wait_until
 from turnstile.turns.api_keys import new_key
 
 REJECT = {"turnstile_when_busy": "reject"}
@@ -32,7 +33,7 @@ def test_an_interrupted_response_is_incomplete(sdk: openai.OpenAI, session: str)
     asked = f"[[tokens_per_second=4]] {'slowly ' * 200}"
     with sdk.responses.stream(input=asked, conversation=session, model="any") as stream:
         first = next(event for event in stream if event.type == "response.output_text.delta")
-        sdk.responses.create(
+        then = sdk.responses.create(
             input="And now?", conversation=session, background=True, metadata={"turnstile_when_busy": "interrupt"}
         )
         ended = list(stream)[-1]
@@ -40,6 +41,7 @@ def test_an_interrupted_response_is_incomplete(sdk: openai.OpenAI, session: str)
     assert ended.response.output_text.startswith(first.delta)
     assert ended.response.incomplete_details
     assert ended.response.incomplete_details.reason == "steered"
+    wait_until(lambda: sdk.responses.retrieve(then.id).status == "completed", "the conversation is idle")
     rolled_back = sdk.responses.create(input=asked, conversation=session, background=True)
     answer = sdk.responses.create(input="Now!", conversation=session, metadata={"turnstile_when_busy": "rollback"})
     assert answer.output_text == "You said: Now!"
