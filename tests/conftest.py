@@ -15,7 +15,7 @@ from turnstile.turns.store.turns import TurnStore
 _DATABASES = 4_000
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    # Whoever is started in the background ignores Ctrl-C, and so would all that the tests start.
+    # A run in the background ignores Ctrl-C, and so would all that it starts.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 

@@ -43,7 +43,7 @@ def pass_time(scene: Scene, ms: int) -> None:
 
 
 def waits(scene: Scene, limits: CallLimits, count: int) -> list[float | None]:
-    """What so many turns hear, one after another, when each asks for a call."""
+    """The replies to so many turns, one after another, when each asks for a call."""
     return [scene.turns.reserve_call(call(claim), limits).wait for claim in claims(scene, count)]
 
 

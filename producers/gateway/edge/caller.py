@@ -48,7 +48,7 @@ class Caller:
 
     @property
     def conversations(self) -> int | None:
-        """How many conversations its tenant may keep; None: any number."""
+        """The number of conversations that its tenant may keep; None: any."""
         most: int | None = json.loads(self.quotas or "{}").get("conversations")
         return most
 

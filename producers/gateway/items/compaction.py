@@ -26,7 +26,7 @@ class SystemMessage(BaseModel):
 
 
 class Compaction(BaseModel):
-    """What is left of a conversation."""
+    """A conversation as it is passed on: its system messages, and a summary of the rest."""
 
     model_config = ConfigDict(extra="forbid")
     system: Sequence[SystemMessage]

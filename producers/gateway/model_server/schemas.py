@@ -74,7 +74,7 @@ class EmbeddingList(Answer):
 
 
 class ModerationObject(Answer):
-    """What a moderation model says of each input."""
+    """A moderation model's findings about each input."""
 
     id: str
     model: str

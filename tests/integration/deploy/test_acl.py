@@ -137,7 +137,7 @@ def _as_an_operator(url: str) -> None:
     assert "No messages purged" in run_as(url, *CELERY, "purge", "-f")[1]
 
 
-# What each role must not be able to do, and a command of which it is the point.
+# The acts that are refused to each role, each with a command that would do it.
 _CONTROL = ["PUBLISH", "/0.celery.pidbox", "{}"]
 _SERVER = [
     ["FLUSHALL"],

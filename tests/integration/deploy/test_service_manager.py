@@ -1,4 +1,4 @@
-"""What systemd hears from a worker and a gateway: ready once they work, and alive as long as they make progress."""
+"""Messages of workers and gateways to systemd: ready once they work, and alive as long as they make progress."""
 
 import signal
 import socket

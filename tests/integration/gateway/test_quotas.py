@@ -78,7 +78,7 @@ def test_tokens_of_a_minute_are_told_and_refused(sdks: Callable[..., openai.Open
     assert error.code == "rate_limit_exceeded"
     assert error.response.headers["x-ratelimit-remaining-tokens"] == "0"
     assert 0 < int(error.response.headers["retry-after"]) <= 30
-    # What is there is read as before.
+    # Turns that exist are read as before.
     assert sdk.responses.retrieve(first.parse().id).output_text == "yes"
 
 
