@@ -73,13 +73,13 @@ def discard(store: Any, limit: int, wanted: FailedFilter) -> Plan[Handled]:
     return _each(store, delete, True, limit, wanted)
 
 
-def _each(store: Any, act: Callable[[str], Any], wish: object, limit: int, wanted: FailedFilter) -> Plan[Handled]:
+def _each(store: Any, act: Callable[[str], Any], expected: object, limit: int, wanted: FailedFilter) -> Plan[Handled]:
     records = yield from find(store, limit, wanted, oldest_first=True)
     done = 0
     for record in records:
         with suppress(*_STAYS):
             reply = yield act(record.id)
-            done += reply == wish
+            done += reply == expected
     return Handled(done, len(records) - done)
 
 

@@ -23,14 +23,14 @@ def retry(terminal: Terminal, client: ChatClient, turn: str) -> int:
 
 
 def handle_failed(
-    terminal: Terminal, client: ChatClient, deed: str, limit: int, wanted: FailedFilter, *, confirmed: bool
+    terminal: Terminal, client: ChatClient, action: str, limit: int, wanted: FailedFilter, *, confirmed: bool
 ) -> int:
     """Requeue or discard failed turns, and return the exit status: 1 if some stay. On a terminal, ask before a discard."""
-    if deed == "discard" and not confirmed and sys.stdin.isatty():
+    if action == "discard" and not confirmed and sys.stdin.isatty():
         click.confirm("Discard these failed turns and their questions?", abort=True, err=True)
-    act = client.retry_failed if deed == "retry" else client.discard_failed
+    act = client.retry_failed if action == "retry" else client.discard_failed
     done, left = act(limit, **wanted)
-    word = "requeued" if deed == "retry" else "discarded"
+    word = "requeued" if action == "retry" else "discarded"
     terminal.result(f"{word}: {done}, left: {left}", {word: done, "left": left})
     return int(left > 0)
 

@@ -177,12 +177,12 @@ def release(terminal: "Terminal", session: str) -> None:
 @click.option("--queue", type=click.Choice(["chat", "batch"]))
 @click.option("--chain", help="Only of one of TURNSTILE_CHAINS.")
 @click.option("--within", type=seconds, help="Only those that failed in the last so many seconds.")
-@click.option("--retry", "deed", flag_value="retry", help="Requeue them, the oldest first.")
-@click.option("--discard", "deed", flag_value="discard", help="Forget them and their questions, the oldest first.")
+@click.option("--retry", "action", flag_value="retry", help="Requeue them, the oldest first.")
+@click.option("--discard", "action", flag_value="discard", help="Forget them and their questions, the oldest first.")
 @click.option("--limit", type=click.IntRange(min=1), help="Number of turns.  [default: 100 to list, 1000 to change]")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @with_terminal
-def failed(terminal: "Terminal", deed: str | None, limit: int | None, within: float | None, yes: bool, **wanted: Any) -> None:
+def failed(terminal: "Terminal", action: str | None, limit: int | None, within: float | None, yes: bool, **wanted: Any) -> None:
     """List the turns that failed permanently, newest first; or requeue or discard them.
 
     With --retry or --discard the exit status is 1 if some of the turns stay: their session has no room for them, the calls that
@@ -193,8 +193,8 @@ def failed(terminal: "Terminal", deed: str | None, limit: int | None, within: fl
     chosen: Any = {name: value for name, value in wanted.items() if value is not None}
     if within:
         chosen["since"] = time.time() - within
-    if deed:
-        raise SystemExit(actions.handle_failed(terminal, _client(), deed, limit or 1000, chosen, confirmed=yes))
+    if action:
+        raise SystemExit(actions.handle_failed(terminal, _client(), action, limit or 1000, chosen, confirmed=yes))
     lookups.show_failed(terminal, _client(), limit or 100, chosen)
 
 

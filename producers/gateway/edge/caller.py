@@ -37,7 +37,6 @@ class Caller:
     """The models that it may name; None: any."""
     streams: int | None = None
     """Streams that its tenant may read at one time; None: any number."""
-
     default_when_busy: str | None = None
     """That key's choice for conversations that are busy; None: TURNSTILE_WHEN_BUSY."""
 
