@@ -26,7 +26,7 @@ LOGIN = ("me", "secret")
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """What stands behind a proxy."""
+    """The servers behind a proxy."""
 
     proxy: Proxy
     gateway: Gateway

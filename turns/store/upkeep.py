@@ -85,7 +85,7 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Tenant:
-    """What one tenant has now, and has spent since midnight, UTC."""
+    """The turns and slots that a tenant has now, and its spending since midnight, UTC."""
 
     name: str
     at: float

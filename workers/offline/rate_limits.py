@@ -12,7 +12,7 @@ _MINUTE = 60.0
 
 @dataclass(slots=True)
 class _Window:
-    """What has come within the last minute: the moment and the amount of each."""
+    """The requests of the last minute: the moment and the amount of each."""
 
     came: deque[tuple[float, int]] = field(default_factory=deque)
     total: int = 0

@@ -21,7 +21,7 @@ end
 redis.call('ZADD', key.budgets, 'NX', now, model)
 redis.call('ZADD', calls, at, call)
 redis.call('PEXPIRE', calls, rule.calls_ttl)
--- What a worker left that died is found by its age.
+-- A call that a dead worker left is found by its age.
 local oldest, since = unpack(redis.call('ZRANGE', calls, 0, 0, 'WITHSCORES'))
 if since + rule.calls_ttl < now then redis.call('ZREM', calls, oldest) end
 if redis.call('ZREM', promised, id) == 0 then spend_call(budget, at, tonumber(tokens)) end

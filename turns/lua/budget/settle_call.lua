@@ -24,7 +24,7 @@ elseif ended and how == 'answered' and budget.window > 0 and budget.paused <= no
   change('window', budget.window + 1)
 end
 if limited then change('paused', budget.paused) end
--- What is left of a limit is no more than the server says.
+-- The rest of a limit is no more than the server says.
 local function told(kind, limit, left)
   limit, left = tonumber(limit), tonumber(left)
   if limit and limit > 0 then

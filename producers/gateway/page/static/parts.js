@@ -1,4 +1,4 @@
-// What an answer is made of beside its text: reasoning, steps, calls of tools. Each is folded.
+// The parts of an answer beside its text: reasoning, steps, calls of tools. Each is folded.
 
 import { code, show } from "/static/text.js";
 

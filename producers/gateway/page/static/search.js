@@ -17,7 +17,7 @@ export class Search {
     this.changed = changed;
     this.texts = new Map();
     this.round = 0;
-    // What was said may be read anew for each search, but not for each letter.
+    // Conversations may be read anew for each search, but not for each letter.
     at("search").addEventListener("focus", () => this.texts.clear());
     at("search").addEventListener("input", () => this.look());
   }

@@ -101,7 +101,7 @@ function build(tokens, top, depth) {
   return top;
 }
 
-// What is nested too deep is left out by the library.
+// The library leaves out parts that are nested too deep.
 function isWhole(tokens) {
   const count = tokens.reduce((sum, token) => sum + 1 + (token.children?.length ?? 0), 0);
   return count > 0 && count <= MOST_TOKENS && tokens.every((token) => token.level < DEEPEST - 1);
