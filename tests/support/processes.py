@@ -68,8 +68,10 @@ class Process:
             assert process.poll() is None, self.text()
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal to the process."""
+        """Send a signal to the process; when it is SIGSTOP, return once every thread has stopped."""
         os.kill(self.pid, number)
+        if number == signal.SIGSTOP:
+            os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WNOWAIT)
 
     def kill(self) -> None:
         """End the process with signal 9."""
