@@ -7,6 +7,7 @@ from itertools import takewhile
 from typing import Any, cast
 
 from tests.exploration.kept import calls_kept, note_step, thread_of
+from tests.exploration.results import accepted_at, anything, claimed, equals, is_count, is_there, refusable, swept
 from tests.exploration.scope import Scope
 from tests.exploration.world import AWHILE, FUTURE, KEYS, MODEL, PAST, QUEUE, World, normalise
 from tests.scripts.cutting import in_pieces
@@ -20,7 +21,6 @@ from turnstile.turns.states import State
 from turnstile.turns.store.acceptance import Submitted
 from turnstile.turns.store.runner import Call
 from turnstile.turns.store.turns import TurnStore
-from turnstile.turns.store.upkeep import Swept
 from turnstile.turns.store.working import Outcome
 from turnstile.turns.turn import Claim
 
@@ -72,7 +72,7 @@ class Moves:
         """Yield every move of a state. As long as no script was cut, each call may also be cut after any write."""
         for move in self._whole(text, world):
             if world.was_cut:
-                move.fits = _anything
+                move.fits = anything
             yield move
             if move.call and world.around["left"].get("cut"):
                 yield from _cuts(move, move.call)
@@ -98,7 +98,7 @@ class Moves:
         quotas = Limits(running_turns=self.scope.running).quotas if self.scope.running else ""
         terms: dict[str, Any] = {"reply": reply, "quotas": quotas, "when_busy": way}
         asking = self.store.submit(id, session_of(id), f"question {asked or id}", options, **terms)
-        return _refusable(asking)
+        return refusable(asking)
 
     def claim(self, id: str, worker: str, nonce: str) -> Call[Claim | str]:
         """Return the call that claims a turn."""
@@ -139,7 +139,7 @@ class Moves:
             yield from self._ask_by_policy(world, session, id)
         place = len(world.mailbox(session)) + 1 if seat else 0
         world.around["order"][session].append(id)
-        yield Move(f"submit {id}", world, self.question(id), _accepted_at(place))
+        yield Move(f"submit {id}", world, self.question(id), accepted_at(place))
 
     def _ask_by_policy(self, world: World, session: str, id: str) -> Iterator[Move]:
         """Yield the questions that do not only wait behind others."""
@@ -149,7 +149,7 @@ class Moves:
             met = World.read(world.text())
             met.around["ways"][id] = way
             met.around["order"][session].append(id)
-            yield Move(f"submit {id} by {way}", met, self.submission(met, id), _accepted_at(ahead))
+            yield Move(f"submit {id} by {way}", met, self.submission(met, id), accepted_at(ahead))
         if self.scope.merges and place:
             yield self._steer(World.read(world.text()), session, id)
 
@@ -159,7 +159,7 @@ class Moves:
         others = len(list(takewhile(lambda other: world.turn(other).get("busy") == "steer", waiting)))
         order.insert(order.index(waiting[others]) if waiting[others:] else len(order), id)
         world.around["ways"][id] = "steer"
-        return Move(f"submit {id} by steer", world, self.submission(world, id), _accepted_at(others + 1))
+        return Move(f"submit {id} by steer", world, self.submission(world, id), accepted_at(others + 1))
 
     def _repeats(self, text: str, world: World, session: str) -> Iterator[Move]:
         """Yield the repeats of a caller whose call was cut; a turn not accepted may get its old place, or one behind others."""
@@ -205,7 +205,7 @@ class Moves:
             asking = World.read(world.text())
             asking.around["left"]["calls"] -= 1
             asks = self.finish(claim, after=sequence, text=last, answered=answered, asks=True)
-            yield Move(f"{worker} asks for {id}", asking, asks, _is(State.COMPLETED))
+            yield Move(f"{worker} asks for {id}", asking, asks, equals(State.COMPLETED))
         if PAST in (world.due[session], seat["lease"]):
             yield move(
                 "renews",
@@ -246,7 +246,7 @@ class Moves:
         steered = any(world.turn(id).get("busy") == "steer" for id in world.mailbox(session)[:1])
         if "worker" in seat and "busy" in turn and ("members" not in turn or steered):
             claim = held(seat["head"], seat["owner"], session)
-            yield Move(f"{seat['worker']} merges for {claim.id}", world, cast("Any", self.store.merge(claim)), _is_there)
+            yield Move(f"{seat['worker']} merges for {claim.id}", world, cast("Any", self.store.merge(claim)), is_there)
 
     def _cancels(self, world: World, session: str) -> Iterator[Move]:
         if self.scope.cancels:
@@ -255,7 +255,7 @@ class Moves:
                 # The script that was to write it was cut, or its calls are open.
                 if not world.turn(id) or State(world.turn(id)["state"]).ended:
                     continue
-                yield Move(f"cancel {id}", world, cast("Any", self.store.cancel(id)), _is(State.CANCELLED))
+                yield Move(f"cancel {id}", world, cast("Any", self.store.cancel(id)), equals(State.CANCELLED))
 
     def _rare(self, text: str, world: World, session: str) -> Iterator[Move]:
         left = world.around["left"]
@@ -266,7 +266,7 @@ class Moves:
                 if turn.get("state") == "failed" and turn.get("answers") in (None, open_still):
                     yield self._retry(World.read(text), session, id)
         if world.seat(session).get("phase") == "held":
-            yield Move(f"release {session}", world, cast("Any", self.store.release_session(session)), _is(True))
+            yield Move(f"release {session}", world, cast("Any", self.store.release_session(session)), equals(True))
         if left.get("erase") and world.around["order"][session]:
             yield self._erase(World.read(text), session)
 
@@ -277,7 +277,7 @@ class Moves:
             world.put_first(session, id)
         else:
             world.around["order"][session].append(id)
-        return Move(f"retry {id}", world, cast("Any", self.store.retry(id)), _is(State.QUEUED))
+        return Move(f"retry {id}", world, cast("Any", self.store.retry(id)), equals(State.QUEUED))
 
     def _erase(self, world: World, session: str) -> Move:
         world.around["left"]["erase"] -= 1
@@ -308,7 +308,7 @@ class Moves:
             take(met, id)
             # Nobody else can have made up the owner's nonce.
             nonce = id if fresh else "other"
-            fits = _claimed(world, id) if fresh else _is("stale" if turn else "unknown")
+            fits = claimed(world, id) if fresh else equals("stale" if turn else "unknown")
             yield Move(f"{worker} claims {id}", met, self.claim(id, worker, nonce), fits, drains=True)
 
     def _workers(self, text: str, world: World) -> Iterator[Move]:
@@ -325,20 +325,20 @@ class Moves:
             met.rename({worker: "x"})
             met.put(KEYS.workers, "hash", {**met.value(KEYS.workers, {}), "x": "{}"})
             met.put(KEYS.heard, "zset", {**met.value(KEYS.heard, {}), "x": AWHILE})
-            yield Move(f"{worker} is cut off for a moment", met, cast("Any", self.store.reap("w1")), _is_count)
+            yield Move(f"{worker} is cut off for a moment", met, cast("Any", self.store.reap("w1")), is_count)
 
     def _sweeps(self, text: str, world: World) -> Iterator[Move]:
         overdue = sum(moment == PAST for moment in world.due.values())
         if overdue or world.waits_beside_room:
-            yield Move("sweep", world, cast("Any", self.store.sweep()), _swept(overdue), drains=True)
+            yield Move("sweep", world, cast("Any", self.store.sweep()), swept(overdue), drains=True)
         if world.paused:
             over = World.read(text)
             del over.data[KEYS.budget(MODEL)]
             yield Move("the pause is over", over, drains=True)
         if world.value(KEYS.erasures, None):
-            yield Move("erased turns are swept", world, cast("Any", self.store.sweep_erased()), _anything, drains=True)
+            yield Move("erased turns are swept", world, cast("Any", self.store.sweep_erased()), anything, drains=True)
         if world.value(KEYS.workers, None):
-            yield Move("reap", world, cast("Any", self.store.reap("w1")), _is_count, drains=True)
+            yield Move("reap", world, cast("Any", self.store.reap("w1")), is_count, drains=True)
         if world.around["left"].get("outage") and "called" not in world.stats:
             silent = World.read(text)
             silent.around["left"]["outage"] -= 1
@@ -362,31 +362,11 @@ def _cuts(move: Move, call: Call[Any]) -> Iterator[Move]:
         met.around["left"]["cut"] -= 1
         met.around["kept"] = {}
         cut = Call(cut_name(call.name, writes), call.args, call.read)
-        yield Move(f"{move.label}, cut after {writes} writes", met, cut, _anything)
+        yield Move(f"{move.label}, cut after {writes} writes", met, cut, anything)
 
 
 def _call(id: str) -> str:
     return f"call {id}"
-
-
-def _is_there(found: Any) -> bool:
-    return found is not None
-
-
-def _accepted_at(place: int) -> Callable[[Any], bool]:
-    return lambda found: found.fresh and found.place == place
-
-
-def _refusable(call: Any) -> Call[Submitted | TurnRefused]:
-    """Return the call with its refusal as a result."""
-
-    def read(reply: Any) -> Submitted | TurnRefused:
-        try:
-            return cast("Submitted", call.read(reply))
-        except TurnRefused as refused:
-            return refused
-
-    return Call(call.name, call.args, read)
 
 
 def cut_name(script: str, writes: int) -> str:
@@ -433,39 +413,3 @@ def _candidates(world: World, workers: int) -> list[str]:
     """Return the live workers at work, and one that is not, if there is one: they are all alike."""
     known = [w for s in world.sessions if (w := world.seat(s).get("worker", "d")).startswith("w")]
     return [f"w{number}" for number in range(1, min(workers, len(set(known)) + 1) + 1)]
-
-
-def _anything(_: object) -> bool:
-    return True
-
-
-def _is(wanted: object) -> Callable[[Any], bool]:
-    return lambda found: bool(found == wanted)
-
-
-def _is_count(found: Any) -> bool:
-    return isinstance(found, int)
-
-
-def _swept(overdue: int) -> Callable[[Any], bool]:
-    return lambda found: isinstance(found, Swept) and found.seen == overdue
-
-
-def _claimed(world: World, id: str) -> Callable[[Any], bool]:
-    turn = world.turn(id)
-    if not turn:  # the script that was to write it was cut
-        return _anything
-    attempt = int(turn["attempts"]) + 1
-    session = turn["session"]
-    window = tuple(element.encode() for element in world.value(KEYS.history(session), ()))
-
-    def fits(found: Any) -> bool:
-        return (
-            isinstance(found, Claim)
-            and (found.session, found.question) == (session, f"question {id}")
-            and (found.token, found.attempt) == (f"{attempt}:{id}", attempt)
-            and found.window == window
-            and found.thread == turn.get("thread", id)
-        )
-
-    return fits

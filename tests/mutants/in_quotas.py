@@ -3,10 +3,12 @@
 from tests.mutants.mutant import Mutant
 from tests.mutants.script import in_cut
 
+_TESTS = ("tests/scripts/test_slots.py", "tests/scripts/test_quotas.py")
+
 
 def _quota(name: str, breaks: str, old: str, new: str, *, script: str) -> Mutant:
     """Describe a fault in a script that tests of quotas notice."""
-    return Mutant(name, breaks, f"turns/lua/{script}.lua", old, new, ("tests/scripts/test_quotas.py",))
+    return Mutant(name, breaks, f"turns/lua/{script}.lua", old, new, _TESTS)
 
 
 QUOTAS = (
@@ -296,7 +298,7 @@ QUOTAS = (
         "turns/prices.py",
         "if model.startswith(name)",
         "if model == name",
-        ("tests/scripts/test_quotas.py",),
+        _TESTS,
     ),
     in_cut(
         "a slot before its mark",

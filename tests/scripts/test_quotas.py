@@ -1,255 +1,39 @@
-"""Quotas of tenants: slots, and turns that are not finished."""
+"""Quotas of tenants: turns that are not finished, tokens, money, conversations, files and streams."""
 
 import json
-from collections import Counter
 from collections.abc import Callable
 
 import pytest
 
 from tests.scripts.conftest import Stage
 from tests.scripts.scene import Scene, pair
+from tests.scripts.tenants import ask, claim_all
 from turnstile.turns.api_keys import Limits
 from turnstile.turns.errors import FileRefused, QuotaExceeded, SessionSpent, TooManyWaiting
 from turnstile.turns.output import said
 from turnstile.turns.question import Options
 from turnstile.turns.states import State
-from turnstile.turns.store import registry
 from turnstile.turns.store.working import Outcome
 from turnstile.turns.turn import Claim
-
-_BATCH = Options(queue="batch")
-
-
-def _slots(scene: Scene, count: int) -> None:
-    """Let workers have so many slots, all of them free."""
-    scene.client.hset(scene.keys.stats, mapping={"slots": count, "standing": count})
-
-
-def _ask(scene: Scene, tenant: str, count: int, *, first: int = 1, quotas: str = "", options: Options | None = None) -> None:
-    for number in range(first, first + count):
-        session = f"{tenant}/{number}" if tenant else f"{number}"
-        scene.turns.submit(f"{tenant}{number}", session, "hi", options or Options(), quotas=quotas)
-
-
-def _running(most: int) -> str:
-    return Limits(running_turns=most).quotas
-
-
-def _claims(scene: Scene, queue: str = "chat") -> list[Claim]:
-    """Claim all that is dispatched, and what that brings out, by workers with slots for all."""
-    return [scene.claim(id) for id in iter(lambda: scene.pop(queue), None)]
-
-
-def _tenants(claims: list[Claim]) -> Counter[str]:
-    return Counter(claim.session.rpartition("/")[0] for claim in claims)
-
-
-def _in_slots(scene: Scene, tenant: str) -> set[str]:
-    return set(scene.client.smembers(scene.keys.slots(tenant)))
-
-
-def test_a_tenant_has_no_more_slots_than_its_limit(scene: Scene) -> None:
-    _slots(scene, 20)
-    _ask(scene, "a", 6, quotas=_running(2))
-    _ask(scene, "b", 5)
-    assert _tenants(_claims(scene)) == {"a": 2, "b": 5}
-    assert _in_slots(scene, "a") == {"a/1", "a/2"}
-    assert scene.client.zrange(scene.keys.parked("chat"), 0, -1) == ["a"]
-    assert not scene.client.exists(scene.keys.rotation("chat"))
-
-
-def test_who_is_at_its_limit_holds_nobody_up(scene: Scene) -> None:
-    _slots(scene, 8)
-    scene.let_stand(1)
-    _ask(scene, "a", 30, quotas=_running(1))
-    _ask(scene, "b", 4)
-    assert [claim.id for claim in _claims(scene)] == ["a1", "b1", "b2", "b3", "b4"]
-
-
-@pytest.mark.parametrize("way", ["completed", "failed", "cancelled", "requeued", "delayed", "erased", "lost", "held"])
-def test_a_slot_that_is_left_is_the_next_one_s(scene: Scene, way: str) -> None:
-    _slots(scene, 8)
-    _ask(scene, "a", 3, quotas=_running(1))
-    (claim,) = _claims(scene)
-    leave: dict[str, Callable[[], object]] = {
-        "completed": lambda: scene.complete(claim),
-        "failed": lambda: scene.fail(claim),
-        "cancelled": lambda: scene.turns.cancel("a1"),
-        "requeued": lambda: scene.turns.requeue(claim),
-        "delayed": lambda: scene.turns.requeue(claim, 600),
-        "erased": lambda: scene.turns.erase("a/1"),
-        "lost": lambda: scene.lose("a/1"),
-        "held": lambda: scene.hold(claim),
-    }
-    leave[way]()
-    # A turn that has been at work goes before the others of its tenant.
-    following = "a1" if way in ("requeued", "lost") else "a2"
-    assert scene.queue() == [following]
-    assert _in_slots(scene, "a") == {f"a/{following[1:]}"}
-
-
-def test_a_dispatch_that_is_cancelled_leaves_its_slot(scene: Scene) -> None:
-    _slots(scene, 8)
-    _ask(scene, "a", 2, quotas=_running(1))
-    assert scene.turns.cancel("a1") is State.CANCELLED
-    assert scene.queue() == ["a1", "a2"]
-
-
-def test_a_tenant_alone_has_all_slots(scene: Scene) -> None:
-    _slots(scene, 10)
-    _ask(scene, "a", 12)
-    assert len(_claims(scene)) == 12
-
-
-def test_beside_others_a_tenant_has_its_share(scene: Scene) -> None:
-    _slots(scene, 8)
-    _ask(scene, "b", 1)
-    (claim,) = _claims(scene)
-    scene.complete(claim)
-    _ask(scene, "a", 20)
-    assert _tenants(_claims(scene)) == {"a": 6}
-    _ask(scene, "b", 2, first=2)
-    assert _tenants(_claims(scene)) == {"b": 2}
-
-
-def test_who_was_active_long_ago_has_no_share(scene: Scene) -> None:
-    _slots(scene, 8)
-    _ask(scene, "b", 1)
-    (claim,) = _claims(scene)
-    scene.complete(claim)
-    scene.client.zadd(scene.keys.tenants, {"b": 1})
-    _ask(scene, "a", 8)
-    assert _tenants(_claims(scene)) == {"a": 8}
-
-
-def test_sessions_without_a_tenant_have_a_share_too(scene: Scene) -> None:
-    _slots(scene, 8)
-    _ask(scene, "b", 1)
-    (claim,) = _claims(scene)
-    scene.complete(claim)
-    _ask(scene, "", 20)
-    assert _tenants(_claims(scene)) == {"": 6}
-
-
-def test_without_tenants_nothing_is_counted(scene: Scene) -> None:
-    _slots(scene, 8)
-    _ask(scene, "", 3)
-    _claims(scene)
-    found = {key.split(":")[1] for key in scene.client.keys("turnstile:*")}
-    assert not found & {"slots", "tenants", "tenant", "open_turns", "parked", "batch_slots"}
-    assert "slot" not in scene.seat("1")
-
-
-def test_batch_leaves_slots_to_chat(scene: Scene) -> None:
-    _slots(scene, 20)
-    _ask(scene, "", 30, options=_BATCH)
-    claims = _claims(scene, "batch")
-    assert len(claims) == 18
-    scene.complete(claims[0])
-    assert len(scene.queue("batch")) == 1
-
-
-def test_one_slot_is_for_all(scene: Scene) -> None:
-    _slots(scene, 1)
-    _ask(scene, "a", 2, options=_BATCH)
-    _ask(scene, "b", 1)
-    (claim,) = _claims(scene, "batch")
-    assert claim.id == "a1"
-    assert [claim.id for claim in _claims(scene)] == ["b1"]
-
-
-def test_a_limit_that_grows_lets_who_waits_go(scene: Scene) -> None:
-    _slots(scene, 8)
-    _ask(scene, "a", 3, quotas=_running(1))
-    _ask(scene, "a", 1, first=4, quotas=_running(3))
-    assert scene.queue() == ["a1", "a2", "a3"]
-
-
-def test_more_slots_let_who_waits_go(scene: Scene) -> None:
-    _slots(scene, 4)
-    _ask(scene, "b", 1)
-    _ask(scene, "a", 9)
-    assert _tenants(_claims(scene)) == {"a": 3, "b": 1}
-    _slots(scene, 8)
-    scene.turns.sweep()
-    assert len(_in_slots(scene, "a")) == 6
-
-
-def test_a_key_without_a_limit_takes_it_back(scene: Scene) -> None:
-    _slots(scene, 8)
-    _ask(scene, "a", 2, quotas=_running(1))
-    _ask(scene, "a", 1, first=3, quotas=Limits().quotas)
-    assert len(scene.queue()) == 3
-
-
-def test_a_parked_tenant_that_leaves_its_line_is_forgotten(scene: Scene) -> None:
-    _slots(scene, 8)
-    _ask(scene, "a", 2, quotas=_running(1))
-    scene.turns.cancel("a2")
-    assert not scene.client.keys(scene.keys.parked("*"))
-
-
-def test_limits_hold_over_both_queues(scene: Scene) -> None:
-    _slots(scene, 20)
-    _ask(scene, "a", 1, quotas=_running(1), options=_BATCH)
-    _ask(scene, "a", 1, first=2, quotas=_running(1))
-    assert (scene.queue("batch"), scene.queue()) == (["a1"], [])
-    scene.complete(_claims(scene, "batch")[0])
-    assert scene.queue() == ["a2"]
-
-
-def test_workers_tell_how_many_slots_there_are(scene: Scene) -> None:
-    facts = {**registry.introduce(scene.turns.settings), "started": 1, "seen": scene.turns.now(), "concurrency": 100}
-    for _ in range(2):
-        scene.turns.register_worker("w1", facts)
-    assert scene.stat("slots") == 100
-
-
-def test_the_audit_frees_what_nobody_has(scene: Scene) -> None:
-    _slots(scene, 8)
-    _ask(scene, "a", 3, quotas=_running(1))
-    for key in (scene.keys.slots("a"), scene.keys.batch_slots):
-        scene.client.sadd(key, "a/gone")
-    scene.client.zadd(scene.keys.open_turns("a"), {"gone": 1})
-    scene.turns.audit([])
-    assert _in_slots(scene, "a") == {"a/1"}
-    assert not scene.client.exists(scene.keys.batch_slots)
-    assert scene.client.zrange(scene.keys.open_turns("a"), 0, -1) == ["a1", "a2", "a3"]
-
-
-def test_the_audit_counts_what_an_older_version_has_accepted(scene: Scene) -> None:
-    _ask(scene, "a", 2)
-    scene.client.delete(scene.keys.open_turns("a"), scene.keys.tenants)
-    scene.turns.audit(["a/1", "a/2"])
-    assert scene.client.zcard(scene.keys.open_turns("a")) == 2
-
-
-def test_the_audit_forgets_tenants_that_do_nothing(scene: Scene) -> None:
-    _ask(scene, "a", 1)
-    _ask(scene, "b", 1)
-    scene.complete(_claims(scene)[1])
-    scene.client.zadd(scene.keys.tenants, {"a": 1, "b": 1})
-    scene.turns.audit([])
-    assert scene.client.zrange(scene.keys.tenants, 0, -1) == ["a"]
 
 
 def _refused(scene: Scene, tenant: str, number: int, quotas: str = "") -> QuotaExceeded:
     with pytest.raises(QuotaExceeded) as caught:
-        _ask(scene, tenant, 1, first=number, quotas=quotas)
+        ask(scene, tenant, 1, first=number, quotas=quotas)
     return caught.value
 
 
 def test_a_tenant_has_no_more_unfinished_turns_than_its_quota(scene: Scene) -> None:
     quotas = Limits(unfinished_turns=3).quotas
-    _ask(scene, "a", 3, quotas=quotas)
+    ask(scene, "a", 3, quotas=quotas)
     before = scene.picture()
     error = _refused(scene, "a", 4, quotas)
     assert (error.quota, error.limit, error.wait) == ("unfinished_turns", 3, 5)
     assert "unfinished turns" in str(error)
     assert scene.picture() == before
-    _ask(scene, "b", 4)
-    scene.complete(_claims(scene)[0])
-    _ask(scene, "a", 1, first=4, quotas=quotas)
+    ask(scene, "b", 4)
+    scene.complete(claim_all(scene)[0])
+    ask(scene, "a", 1, first=4, quotas=quotas)
 
 
 def test_all_that_accept_turns_ask_for_the_quota(scene: Scene) -> None:
@@ -266,20 +50,20 @@ def test_all_that_accept_turns_ask_for_the_quota(scene: Scene) -> None:
 def test_one_tenant_does_not_shut_out_others(stage: Stage, tenant: str) -> None:
     scene = stage.open(max_waiting=8)
     other = "b"
-    _ask(scene, other, 1)
-    _ask(scene, tenant, 4)
+    ask(scene, other, 1)
+    ask(scene, tenant, 4)
     assert _refused(scene, tenant, 5).limit == 4
-    _ask(scene, other, 2, first=2)
-    _ask(scene, "c", 1)
+    ask(scene, other, 2, first=2)
+    ask(scene, "c", 1)
     with pytest.raises(TooManyWaiting, match="TURNSTILE_MAX_WAITING"):
-        _ask(scene, "d", 1)
+        ask(scene, "d", 1)
 
 
 def test_without_tenants_the_queue_is_filled_by_all(stage: Stage) -> None:
     scene = stage.open(max_waiting=8)
-    _ask(scene, "", 8)
+    ask(scene, "", 8)
     with pytest.raises(TooManyWaiting, match="TURNSTILE_MAX_WAITING"):
-        _ask(scene, "", 1, first=9)
+        ask(scene, "", 1, first=9)
 
 
 def test_what_has_ended_is_not_counted(stage: Stage) -> None:
@@ -296,7 +80,7 @@ def test_what_has_ended_is_not_counted(stage: Stage) -> None:
 
 def _spend(scene: Scene, tenant: str, number: int, quotas: str, tokens: int, model: str = "gpt") -> None:
     """Ask a question, and let its answer cost so many tokens."""
-    _ask(scene, tenant, 1, first=number, quotas=quotas)
+    ask(scene, tenant, 1, first=number, quotas=quotas)
     claim = scene.claim(f"{tenant}{number}")
     usage = {"input_tokens": tokens // 2, "output_tokens": tokens - tokens // 2}
     outcome = Outcome(State.COMPLETED, said("yes"), usage, model)
@@ -315,14 +99,14 @@ def test_a_tenant_that_has_spent_its_tokens_waits(scene: Scene) -> None:
     error = _refused(scene, "a", 3, quotas)
     assert error.quota == "tokens_per_minute"
     assert 0 < error.wait <= 15
-    _ask(scene, "b", 1, quotas=quotas)
+    ask(scene, "b", 1, quotas=quotas)
     _pass(scene, "a", 15_100)
     _spend(scene, "a", 3, quotas, 1)
 
 
 def test_a_turn_that_runs_is_not_ended_for_a_quota(scene: Scene) -> None:
     quotas = Limits(tokens_per_day=10).quotas
-    _ask(scene, "a", 2, quotas=quotas)
+    ask(scene, "a", 2, quotas=quotas)
     for id in ("a1", "a2"):
         usage = {"input_tokens": 50, "output_tokens": 50}
         outcome = Outcome(State.COMPLETED, said("yes"), usage, "gpt")
@@ -359,13 +143,13 @@ def test_a_session_that_is_spent_is_left(scene: Scene) -> None:
         scene.turns.finish(scene.claim(f"t{number}"), Outcome(State.COMPLETED, said("yes"), usage, "gpt"))
     with pytest.raises(SessionSpent, match="tokens per session"):
         scene.turns.submit("t3", "a/1", "hi", quotas=quotas)
-    _ask(scene, "a", 1, first=2, quotas=quotas)
+    ask(scene, "a", 1, first=2, quotas=quotas)
     scene.turns.erase("a/1")
     scene.turns.submit("t4", "a/1", "hi", quotas=quotas)
 
 
 def test_what_a_lost_attempt_has_spent_counts(scene: Scene) -> None:
-    _ask(scene, "a", 1)
+    ask(scene, "a", 1)
     claim = scene.claim("a1")
     scene.lose("a/1")
     for _ in range(2):
@@ -376,7 +160,7 @@ def test_what_a_lost_attempt_has_spent_counts(scene: Scene) -> None:
 
 def test_requests_of_a_batch_are_counted_one_by_one(scene: Scene) -> None:
     quotas = Limits(requests_per_minute=4).batch_quotas("key")
-    _ask(scene, "a", 2, quotas=quotas)
+    ask(scene, "a", 2, quotas=quotas)
     error = _refused(scene, "a", 3, quotas)
     assert error.quota == "requests_per_minute"
     assert 0 < error.wait <= 15
@@ -409,9 +193,9 @@ def test_a_tenant_keeps_so_many_conversations(scene: Scene) -> None:
         scene.turns.begin("a/another", {}, most=3)
     assert scene.picture() == before
     scene.turns.submit("more", "a/1", "hi", quotas=quotas)
-    _ask(scene, "b", 1, quotas=quotas)
+    ask(scene, "b", 1, quotas=quotas)
     scene.turns.erase("a/2")
-    _ask(scene, "a", 1, first=4, quotas=quotas)
+    ask(scene, "a", 1, first=4, quotas=quotas)
 
 
 def test_a_branch_is_a_conversation(scene: Scene) -> None:
@@ -431,7 +215,7 @@ def test_what_has_expired_makes_room_for_conversations(scene: Scene) -> None:
     for number in (1, 2):
         _spend(scene, "a", number, quotas, 1)
     scene.client.delete(scene.keys.history("a/1"), scene.keys.conversation("a/1"))
-    _ask(scene, "a", 1, first=3, quotas=quotas)
+    ask(scene, "a", 1, first=3, quotas=quotas)
     assert _refused(scene, "a", 4, quotas).quota == "conversations"
 
 
@@ -463,10 +247,10 @@ def test_a_stream_that_nobody_hears_of_is_closed(scene: Scene) -> None:
 def test_tenants_are_listed(scene: Scene) -> None:
     quotas = Limits(unfinished_turns=9, tokens_per_day=100).quotas
     _spend(scene, "a", 1, quotas, 40)
-    _ask(scene, "a", 2, first=2, quotas=quotas)
+    ask(scene, "a", 2, first=2, quotas=quotas)
     scene.client.zadd(scene.keys.tenants, {"a": 1})
-    _ask(scene, "", 1)
-    _ask(scene, "b", 1)
+    ask(scene, "", 1)
+    ask(scene, "b", 1)
     found = {tenant.name: tenant for tenant in scene.turns.tenants()}
     assert found.keys() == {"a", "b", ""}
     assert (found["a"].unfinished, found["a"].slots, found["a"].tokens, found["a"].turns) == (2, 2, 40, 1)

@@ -1,0 +1,67 @@
+"""The results that calls should have: each function returns a check, or is one."""
+
+from collections.abc import Callable
+from typing import Any, cast
+
+from tests.exploration.world import KEYS, World
+from turnstile.turns.errors import TurnRefused
+from turnstile.turns.store.acceptance import Submitted
+from turnstile.turns.store.runner import Call
+from turnstile.turns.store.upkeep import Swept
+from turnstile.turns.turn import Claim
+
+
+def is_there(found: Any) -> bool:
+    return found is not None
+
+
+def accepted_at(place: int) -> Callable[[Any], bool]:
+    return lambda found: found.fresh and found.place == place
+
+
+def refusable(call: Any) -> Call[Submitted | TurnRefused]:
+    """Return the call with its refusal as a result."""
+
+    def read(reply: Any) -> Submitted | TurnRefused:
+        try:
+            return cast("Submitted", call.read(reply))
+        except TurnRefused as refused:
+            return refused
+
+    return Call(call.name, call.args, read)
+
+
+def anything(_: object) -> bool:
+    return True
+
+
+def equals(wanted: object) -> Callable[[Any], bool]:
+    return lambda found: bool(found == wanted)
+
+
+def is_count(found: Any) -> bool:
+    return isinstance(found, int)
+
+
+def swept(overdue: int) -> Callable[[Any], bool]:
+    return lambda found: isinstance(found, Swept) and found.seen == overdue
+
+
+def claimed(world: World, id: str) -> Callable[[Any], bool]:
+    turn = world.turn(id)
+    if not turn:  # the script that was to write it was cut
+        return anything
+    attempt = int(turn["attempts"]) + 1
+    session = turn["session"]
+    window = tuple(element.encode() for element in world.value(KEYS.history(session), ()))
+
+    def fits(found: Any) -> bool:
+        return (
+            isinstance(found, Claim)
+            and (found.session, found.question) == (session, f"question {id}")
+            and (found.token, found.attempt) == (f"{attempt}:{id}", attempt)
+            and found.window == window
+            and found.thread == turn.get("thread", id)
+        )
+
+    return fits
