@@ -106,7 +106,7 @@ $(VENV)-manifests/.done: tests/manifests/requirements.txt
 	$(VENV)-manifests/bin/python -m pip --disable-pip-version-check install -q --require-hashes -r $<
 	@touch $@
 
-test-manifests: $(VENV)/.dev $(VENV)-manifests/.done ## Set up, then the files for Kubernetes and compose, against schemas (needs kubectl)
+test-manifests: $(VENV)/.dev $(VENV)-manifests/.done ## Set up, then the files for Kubernetes, compose and the image, against schemas and rules (needs kubectl)
 	$(BIN)/python -m pytest tests/manifests
 
 .PHONY: test-manifests

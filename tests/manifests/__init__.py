@@ -1,1 +1,1 @@
-"""The files for Kubernetes and compose, held against schemas; nothing is started."""
+"""The files for Kubernetes, compose and the image, held against schemas and rules; nothing is started."""

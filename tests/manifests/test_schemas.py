@@ -10,6 +10,7 @@ from tests.manifests.conftest import FOLDER, TOOLS, kustomized, run
 from tests.support.processes import ROOT
 
 KUBERNETES = ROOT / "deploy" / "kubernetes"
+DOCKERFILE = ROOT / "deploy" / "docker" / "Dockerfile"
 COMPOSE = ROOT / "deploy" / "docker" / "compose.yaml"
 # KEDA's are no part of Kubernetes.
 _FOREIGN = "ScaledObject"
@@ -55,6 +56,32 @@ def test_keda_takes_every_line(tmp_path: Path) -> None:
     assert keda(scaled_object(), tmp_path) == 0
     assert keda(scaled_object(maxReplicas=3), tmp_path) != 0
     assert keda(scaled_object(triggers=[]), tmp_path) != 0
+
+
+def hadolint(text: str, folder: Path) -> tuple[int, str]:
+    (folder / "Dockerfile").write_text(text)
+    return run(TOOLS / "hadolint", folder / "Dockerfile")
+
+
+def test_hadolint_takes_every_line(tmp_path: Path) -> None:
+    status, said = hadolint(DOCKERFILE.read_text(), tmp_path)
+    assert (status, said) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "rule"),
+    [
+        ("WORKDIR /app", "WORKDIR app", "DL3000"),
+        ("USER 10001:10001", "USER root", "DL3002"),
+        ("STOPSIGNAL SIGTERM", "EXPOSE 80000", "DL3011"),
+        ("COPY package", "ADD package", "DL3020"),
+        ("WORKDIR /app", "WORDKIR /app", "unexpected"),
+    ],
+)
+def test_hadolint_notices_an_error(tmp_path: Path, old: str, new: str, rule: str) -> None:
+    assert old in DOCKERFILE.read_text()
+    status, said = hadolint(DOCKERFILE.read_text().replace(old, new), tmp_path)
+    assert (status, rule in said) == (1, True), said
 
 
 def compose(text: str, folder: Path) -> int:
