@@ -21,16 +21,20 @@ _PROGRAMS = {"celery", "turnstile", "uvicorn"}
 _WRONG_USE = 2
 
 
+def missing(extra: str) -> list[str]:
+    """Return the modules of an extra that are not installed."""
+    return [module for module in MODULES[extra] if find_spec(module) is None]
+
+
 def need(extra: str) -> None:
     """Check that an extra is installed. Programs that lack one end with a line on stderr.
 
     Raises:
         MissingExtra: the extra is not installed, and the program is not one of ours.
     """
-    missing = [module for module in MODULES[extra] if find_spec(module) is None]
-    if not missing:
+    if not (lacking := missing(extra)):
         return
-    line = f"{', '.join(missing)} not installed: pip install 'turnstile[{extra}]'"
+    line = f"{', '.join(lacking)} not installed: pip install 'turnstile[{extra}]'"
     program = Path(sys.argv[0])
     if _PROGRAMS & {program.stem, program.parent.name}:
         sys.stderr.write(f"turnstile: {line}\n")

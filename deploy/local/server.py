@@ -20,6 +20,7 @@ from redis.retry import Retry
 
 from turnstile.deploy.local.data_lock import lock_folder
 from turnstile.deploy.local.errors import ServerNotStarted
+from turnstile.deploy.local.memory import half_of_memory
 from turnstile.deploy.local.parent_death import die_with_parent, start_from_a_lasting_thread
 from turnstile.deploy.local.ports import HOST, free_port
 from turnstile.deploy.local.private_files import CONFIG_FILE, LOG_FILE, open_private, prepare_folder, write_private
@@ -41,8 +42,8 @@ class _PortTaken(ServerNotStarted):
 class EmbeddedServer:
     """One Valkey server in `folder`, on `port` (0: a free one, kept for every later start).
 
-    `maxmemory` is in bytes, or as Valkey writes it (`512mb`). `options` are further lines of Valkey's configuration.
-    Without `append_only` nothing is on disk, and a restart begins empty.
+    `maxmemory` is in bytes, or as Valkey writes it (`512mb`); without one, it is half of the memory here. `options` are further
+    lines of Valkey's configuration. Without `append_only` nothing is on disk, and a restart begins empty.
     """
 
     def __init__(
@@ -67,7 +68,7 @@ class EmbeddedServer:
             "maxmemory-policy": "noeviction",
             # A finished turn's stream takes less than half; by default a node reserves 4 KB.
             "stream-node-max-bytes": "512",
-            "maxmemory": str(maxmemory or 0),
+            "maxmemory": str(half_of_memory() if maxmemory is None else maxmemory),
             **({"requirepass": password} if password else {}),
             **(options or {}),
         }

@@ -1,5 +1,6 @@
-"""Commands that change what is stored: cancel, retry, release, erase."""
+"""Commands that change what is stored: cancel, retry, release, erase, audit."""
 
+import asyncio
 import sys
 from collections.abc import Sequence
 
@@ -10,6 +11,10 @@ from turnstile.producers.client import ChatClient
 from turnstile.producers.failed_turns import FailedFilter
 from turnstile.turns.errors import CallNotOpen
 from turnstile.turns.output import call_name, is_approval
+from turnstile.turns.redis.connection import close_async
+from turnstile.turns.settings import Settings
+from turnstile.turns.store.audit import audit
+from turnstile.turns.store.turns import AsyncTurnStore
 
 
 def cancel(terminal: Terminal, client: ChatClient, turn: str) -> int:
@@ -74,3 +79,18 @@ def erase(terminal: Terminal, client: ChatClient, session: str, *, confirmed: bo
         click.confirm(f"Forget everything about session {session}?", abort=True, err=True)
     turns, messages = client.erase(session)
     terminal.result(f"turns forgotten: {turns}, messages forgotten: {messages}", {"turns": turns, "messages": messages})
+
+
+def run_audit(terminal: Terminal, settings: Settings) -> None:
+    """Give lost sessions their due entries back, and show how many there were."""
+    restored = asyncio.run(_audit(settings))
+    text = f"{restored:,} sessions were lost; workers set them going again" if restored else "no session was lost"
+    terminal.result(text, {"restored": restored})
+
+
+async def _audit(settings: Settings) -> int:
+    store = AsyncTurnStore(settings)
+    try:
+        return await audit(store, now=True)
+    finally:
+        await close_async(store.url)

@@ -305,6 +305,16 @@ def doctor(terminal: "Terminal") -> None:
 
 
 @main.command()
+@with_terminal
+def audit(terminal: "Terminal") -> None:
+    """Look at all sessions for those that nothing would set going again, and count open turns anew; after a restored backup."""
+    from turnstile.producers.cli import actions
+    from turnstile.turns.settings import settings
+
+    actions.run_audit(terminal, settings())
+
+
+@main.command()
 @click.option("--workers", type=click.IntRange(min=0), default=2, show_default=True, help="Worker processes.")
 @click.option("--flower/--no-flower", default=True, help="The web page that shows the work.")
 @click.option("--web/--no-web", default=True, help="The HTTP gateway, OpenAI's Responses API.")

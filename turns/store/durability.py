@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-EVICTS = "A full server would drop turns and histories: set maxmemory-policy to noeviction."
-NO_LOG = "Writes since the last snapshot are lost if Redis stops: set appendonly to yes."
+EVICTS = "A full server would drop turns and histories: `CONFIG SET maxmemory-policy noeviction`; put it into redis.conf, too."
+NO_LOG = "Writes since the last snapshot are lost if Redis stops: `CONFIG SET appendonly yes`; put it into redis.conf, too."
 
 
 def faults(facts: Mapping[str, str]) -> list[str]:

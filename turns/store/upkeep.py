@@ -193,9 +193,14 @@ _REFUSE = OneOf("refuse", refused=always(True), taken=always(False))
 
 def _read_info(reply: Any) -> dict[str, str]:
     if isinstance(reply, dict):
-        return {str(name): str(value) for name, value in reply.items()}
+        return {str(name): _info_text(value) for name, value in reply.items()}
     lines = bytes(reply).decode(errors="replace").splitlines()
     return dict(line.split(":", 1) for line in lines if ":" in line)
+
+
+def _info_text(value: Any) -> str:
+    """Return a value as the server wrote it; redis-py makes a dictionary of one with parts."""
+    return ",".join(f"{name}={part}" for name, part in value.items()) if isinstance(value, dict) else str(value)
 
 
 def _read_counts(reply: Any) -> dict[str, int]:

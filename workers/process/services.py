@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Iterator
 from functools import partial
 
+from turnstile.turns.store.audit import audit
 from turnstile.turns.store.turns import AsyncTurnStore
 from turnstile.workers.process.leases import LeaseKeeper
 from turnstile.workers.process.service import Run, Service, every, tick
-from turnstile.workers.upkeep.audit import audit
 from turnstile.workers.upkeep.intake import Intake
 from turnstile.workers.upkeep.presence import check_presence
 from turnstile.workers.upkeep.sweep import HearModels, sweep, sweep_erased

@@ -1,25 +1,37 @@
 """All checks, in order, and their report."""
 
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import asdict
 
 import click
 import redis
 
 from turnstile.producers.cli.doctor.check import Check, Verdict
+from turnstile.producers.cli.doctor.install_checks import check_extras
 from turnstile.producers.cli.doctor.key_checks import check_keys
 from turnstile.producers.cli.doctor.model_checks import check_model
-from turnstile.producers.cli.doctor.server_checks import check_reach, check_rights, check_server
+from turnstile.producers.cli.doctor.server_checks import check_clock, check_reach, check_rights, check_server
+from turnstile.producers.cli.doctor.session_checks import check_lifetimes, check_sessions
 from turnstile.producers.cli.doctor.turn_checks import check_turns
 from turnstile.producers.cli.doctor.worker_checks import asked_models, check_settings, check_workers
 from turnstile.producers.cli.terminal import Terminal
-from turnstile.turns.errors import TurnstileError
+from turnstile.turns.errors import MissingRight, TurnstileError
 from turnstile.turns.settings import Settings
 from turnstile.turns.settings import settings as read_settings
 from turnstile.turns.store.turns import TurnStore
 
 _NEEDED = ("redis", "role", "rights")
 """Checks without which none of workers and turns can be made."""
+
+_CHECKS: dict[str, Callable[[TurnStore], Check]] = {
+    "clock": check_clock,
+    "workers": check_workers,
+    "settings": check_settings,
+    "turns": check_turns,
+    "sessions": check_sessions,
+    "lifetimes": check_lifetimes,
+}
+"""Checks of a server on which turns can run, each of which asks for rights of its own."""
 
 _COLOURS = {Verdict.OK: "green", Verdict.WARN: "yellow", Verdict.FAIL: "red"}
 
@@ -50,11 +62,20 @@ def examine(settings: Settings) -> Iterator[Check]:
             and (yield from _passed([check_rights(store)]))
         ):
             asked = asked_models(store)
-            yield from (check(store) for check in (check_workers, check_settings, check_turns))
+            yield from (_permitted(name, check, store) for name, check in _CHECKS.items())
     except (TurnstileError, redis.RedisError) as error:
         yield Check("redis", Verdict.FAIL, str(store.address), str(error))
+    yield check_extras(settings)
     yield check_keys(settings)
     yield check_model(settings, asked)
+
+
+def _permitted(name: str, check: Callable[[TurnStore], Check], store: TurnStore) -> Check:
+    """Return a check's outcome, or that the Redis user may not make it."""
+    try:
+        return check(store)
+    except MissingRight as error:
+        return Check(name, Verdict.WARN, "not examined", f"{error} `turnstile acl` makes a user `operator`, who may ask.")
 
 
 def _passed(checks: Iterable[Check]) -> Generator[Check, None, bool]:

@@ -15,9 +15,10 @@ def check_turns(store: TurnStore) -> Check:
     held = f"{counts['held']:,} sessions held, " if counts.get("held") else ""
     detail = f"{counts.get('open', 0):,} open, {held}{counts.get('completed', 0):,} completed, {failed:,} failed and kept"
     if wrong := _wrong_count(store, counts):
-        return Check("turns", Verdict.WARN, f"{detail}; {wrong}", "Workers correct it within five minutes.")
+        advice = "`turnstile audit` corrects it, as workers do within five minutes."
+        return Check("turns", Verdict.WARN, f"{detail}; {wrong}", advice)
     if failed:
-        return Check("turns", Verdict.WARN, detail, "See `turnstile failed`; `turnstile retry TURN` requeues one.")
+        return Check("turns", Verdict.WARN, detail, "See `turnstile failed`; `turnstile failed --retry` requeues them.")
     return Check("turns", Verdict.OK, detail)
 
 

@@ -1,7 +1,7 @@
 """Checks of the workers."""
 
 import json
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any
 
 from turnstile.producers.cli.doctor.check import Check, Verdict
@@ -11,6 +11,7 @@ from turnstile.turns.store.runner import Call
 from turnstile.turns.store.turns import TurnStore
 
 WORKER_SILENT_SECONDS = 8.0
+_NAMED = 5
 
 
 def check_workers(store: TurnStore) -> Check:
@@ -83,8 +84,17 @@ def check_settings(store: TurnStore) -> Check:
         advice = "A turn is treated differently by each process: use the same values everywhere."
         return Check("settings", Verdict.WARN, "; ".join(odd), advice)
     ours = introduce(store.settings)
-    versions = sorted({f"{facts.get('version', 'older')}/{facts.get('scripts', '?')}" for facts in (ours, *alive.values())})
+    versions = sorted({_version(facts) for facts in (ours, *alive.values())})
     if len(versions) > 1:
-        advice = "Fine during an upgrade; then restart the older ones."
+        others = [name for name, facts in alive.items() if _version(facts) != _version(ours)]
+        advice = f"Fine during an upgrade; then restart the older ones. Of another version than this command: {_few(others)}."
         return Check("settings", Verdict.WARN, f"several versions at work: {', '.join(versions)}", advice)
     return Check("settings", Verdict.OK, f"alike, version {ours['version']}")
+
+
+def _version(facts: Mapping[str, Any]) -> str:
+    return f"{facts.get('version', 'older')}/{facts.get('scripts', '?')}"
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(sorted(names)[:_NAMED]) + (", …" if len(names) > _NAMED else "")

@@ -17,6 +17,7 @@ import redis
 from tests.support.processes import is_gone
 from tests.support.wait import wait_until
 from turnstile.deploy.local.errors import FolderInUse, ServerNotStarted
+from turnstile.deploy.local.memory import half_of_memory
 from turnstile.deploy.local.ports import free_port
 from turnstile.deploy.local.private_files import CONFIG_FILE, LOG_FILE
 from turnstile.deploy.local.server import EmbeddedServer
@@ -51,6 +52,7 @@ def test_runs_with_our_configuration(embedded: EmbeddedServer, folder: Path) -> 
         wanted = ("dir", "maxmemory-policy", "appendonly", "appendfsync", "bind", "save")
         found = {name: client.config_get(name)[name] for name in wanted}
         assert client.info("server")["process_id"] == embedded.pid
+        assert client.config_get("maxmemory")["maxmemory"] == str(half_of_memory())
     assert found == {
         "dir": str(folder),
         "maxmemory-policy": "noeviction",

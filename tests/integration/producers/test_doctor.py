@@ -68,7 +68,7 @@ def test_a_server_that_would_lose_things(tmp_path: Path) -> None:
 
 def test_a_server_that_is_not_there_ends_the_checks_of_it() -> None:
     found = checks(Settings(redis_url="redis://127.0.0.1:1/0"))
-    assert set(found) == {"redis", "API keys", "model"}
+    assert set(found) == {"redis", "extras", "API keys", "model"}
     assert found["redis"].verdict is Verdict.FAIL
 
 

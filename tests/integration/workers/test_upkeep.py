@@ -15,11 +15,11 @@ from turnstile.turns.asyncio_tasks import end_all
 from turnstile.turns.redis.connection import close_async
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
+from turnstile.turns.store.audit import audit
 from turnstile.turns.store.turns import AsyncTurnStore, TurnStore
 from turnstile.workers.process.health import Health
 from turnstile.workers.process.service import start_all
 from turnstile.workers.process.services import upkeep
-from turnstile.workers.upkeep.audit import audit
 from turnstile.workers.upkeep.sweep import sweep
 
 

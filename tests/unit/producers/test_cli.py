@@ -14,7 +14,7 @@ from turnstile.producers.cli.group import exit_status
 from turnstile.producers.cli.terminal import Terminal
 from turnstile.turns import errors
 
-COMMANDS = ("up", "demo", "ask", "chat", "history", "status", "cancel", "failed", "retry", "erase", "doctor", "stats")
+COMMANDS = ("up", "demo", "ask", "chat", "history", "status", "cancel", "failed", "retry", "erase", "doctor", "audit", "stats")
 
 
 def modules_after(statement: str) -> set[str]:

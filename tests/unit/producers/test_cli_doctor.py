@@ -3,8 +3,17 @@
 import pytest
 
 from turnstile.producers.cli.doctor.check import Verdict
+from turnstile.producers.cli.doctor.install_checks import check_extras
 from turnstile.producers.cli.doctor.model_checks import check_model
-from turnstile.producers.cli.doctor.server_checks import check_durability, check_eviction, check_memory, check_version
+from turnstile.producers.cli.doctor.server_checks import check_version
+from turnstile.producers.cli.doctor.storage_checks import (
+    check_durability,
+    check_eviction,
+    check_memory,
+    check_replicas,
+    check_sync,
+)
+from turnstile.turns.extras import MODULES
 from turnstile.turns.settings import Settings
 
 OK, WARN, FAIL = Verdict.OK, Verdict.WARN, Verdict.FAIL
@@ -37,6 +46,8 @@ def test_eviction(policy: str, verdict: Verdict) -> None:
         ({"aof_enabled": "1"}, OK),
         ({"aof_enabled": "0"}, WARN),
         ({"aof_enabled": "1", "aof_last_write_status": "err"}, FAIL),
+        ({"aof_enabled": "1", "aof_last_bgrewrite_status": "err"}, WARN),
+        ({"aof_enabled": "1", "rdb_last_bgsave_status": "err"}, FAIL),
     ],
 )
 def test_durability(facts: dict[str, str], verdict: Verdict) -> None:
@@ -49,14 +60,74 @@ def test_durability(facts: dict[str, str], verdict: Verdict) -> None:
         (10, 100, 1000, OK),
         (81, 100, 1000, WARN),
         (96, 100, 1000, FAIL),
-        (10, 0, 1000, OK),
+        (10, 500, 1000, OK),
+        (10, 950, 1000, WARN),
+        (10, 950, 0, OK),
+        (10, 0, 1000, WARN),
         (960, 0, 1000, FAIL),
-        (10, 0, 0, OK),
+        (10, 0, 0, WARN),
     ],
 )
 def test_memory(used: int, limit: int, total: int, verdict: Verdict) -> None:
     facts = {"used_memory": str(used), "maxmemory": str(limit), "total_system_memory": str(total)}
-    assert check_memory(facts).verdict is verdict
+    check = check_memory(facts)
+    assert (check.verdict, bool(check.advice)) == (verdict, verdict is not OK)
+
+
+def test_a_server_without_a_limit_is_advised_half_of_the_machine() -> None:
+    facts = {"used_memory": "1", "maxmemory": "0", "total_system_memory": "4000"}
+    assert "`CONFIG SET maxmemory 2000`" in check_memory(facts).advice
+
+
+def test_the_age_of_the_last_snapshot_is_told_where_there_is_no_log() -> None:
+    facts = {"aof_enabled": "0", "server_time_usec": "1090000000", "rdb_last_save_time": "1000"}
+    assert "7 changes in 90 s are on no disk" in check_durability({**facts, "rdb_changes_since_last_save": "7"}).detail
+
+
+def test_a_disk_that_was_too_slow_is_told() -> None:
+    assert "too slow 3 times" in check_durability({"aof_enabled": "1", "aof_delayed_fsync": "3"}).detail
+
+
+@pytest.mark.parametrize(("policy", "verdict"), [("everysec", OK), ("always", OK), ("no", WARN)])
+def test_sync(policy: str, verdict: Verdict) -> None:
+    assert check_sync(policy).verdict is verdict
+
+
+_NEAR = "ip=10.0.0.2,port=6379,state=online,offset=9,lag=1"
+
+
+@pytest.mark.parametrize(
+    ("facts", "verdict", "detail"),
+    [
+        ({}, OK, "none"),
+        ({"slave0": _NEAR}, OK, "1 follow"),
+        ({"slave0": _NEAR, "slave1": _NEAR}, WARN, "2 follow, and min-replicas-to-write is 0"),
+        ({"slave0": _NEAR, "slave1": _NEAR, "min_slaves_good_slaves": "2"}, OK, "2 follow"),
+        ({"slave0": _NEAR.replace("lag=1", "lag=11")}, WARN, "10.0.0.2:6379 is online, heard of 11 s ago"),
+        ({"slave0": _NEAR.replace("online", "wait_bgsave")}, WARN, "10.0.0.2:6379 is wait_bgsave, heard of 1 s ago"),
+    ],
+)
+def test_replicas(facts: dict[str, str], verdict: Verdict, detail: str) -> None:
+    check = check_replicas(facts)
+    assert (check.verdict, check.detail) == (verdict, detail)
+
+
+@pytest.mark.parametrize(
+    ("tools", "lacking", "advice"),
+    [
+        ("", ("agents", "mcp"), ""),
+        ("mine:search", ("mcp",), ""),
+        ("mine:search", ("agents",), "pip install 'turnstile[agents]'"),
+        ("mine:search,https://tools.example.com/mcp", ("agents", "mcp"), "pip install 'turnstile[agents,mcp]'"),
+        ("mine:search,https://tools.example.com/mcp", ("agents", "mcp", "worker"), ""),
+    ],
+)
+def test_extras(monkeypatch: pytest.MonkeyPatch, tools: str, lacking: tuple[str, ...], advice: str) -> None:
+    for extra in lacking:
+        monkeypatch.setitem(MODULES, extra, ("no_such_module",))
+    check = check_extras(Settings(tools=tools))
+    assert (check.verdict, check.advice) == (WARN if advice else OK, advice)
+    assert advice or not set(lacking) & set(check.detail.split(", "))
 
 
 def test_the_stand_in_is_named_as_such() -> None:
