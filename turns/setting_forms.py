@@ -108,6 +108,36 @@ def _is_budget(item: tuple[str, object]) -> bool:
     return all(name in _LIMITS and type(limit) is int and 1 <= limit <= 1_000_000_000 for name, limit in limits.items())
 
 
+def _different(models: str) -> str:
+    names = models.split(",")
+    if len(set(names)) < len(names):
+        raise ValueError("write each model once")
+    return models
+
+
+_MOST_SERVERS = 100
+
+
+def _model_servers(secret: SecretStr) -> SecretStr:
+    servers = json.loads(secret.get_secret_value() or "{}")
+    if not isinstance(servers, dict) or len(servers) > _MOST_SERVERS or not all(map(_is_server, servers.items())):
+        raise ValueError(
+            'write JSON: {"model": {"url": "https://models.example.com/v1", "key": "sk-..."}}; the key may be left out'
+        )
+    return secret
+
+
+def _is_server(item: tuple[str, object]) -> bool:
+    model, place = item
+    if (
+        not re.fullmatch(r"[^\s,]{1,200}", model)
+        or not isinstance(place, dict)
+        or not {"url"} <= place.keys() <= {"url", "key"}
+    ):
+        return False
+    return all(isinstance(value, str) for value in place.values()) and bool(_web_address(place["url"]))
+
+
 def _tools(text: str) -> str:
     for part in filter(None, text.replace(" ", "").split(",")):
         if "://" in part:
@@ -122,7 +152,14 @@ IntakeQueue = Annotated[
     str, _form(r"[A-Za-z0-9._-]{1,64}", "write 1 to 64 of the characters A-Z a-z 0-9 . _ -"), AfterValidator(_not_ours)
 ]
 Chain = Annotated[str, _form(rf"|{_CHAIN_FORM}", "write package.module:name, for instance myproject.chat:chain")]
-ModelName = Annotated[str, _form(r"\S{1,200}", "write the name of a model, without spaces, of at most 200 characters")]
+Models = Annotated[
+    str,
+    _form(
+        r"[^\s,]{1,200}(,[^\s,]{1,200}){0,9}",
+        "write the name of a model, without spaces, of at most 200 characters; or up to ten names, comma-separated",
+    ),
+    AfterValidator(_different),
+]
 File = Annotated[str, _form(r"|/.+", "write the absolute path of a file, for instance /etc/turnstile/keys.json")]
 LogLevel = Annotated[str, _form(r"DEBUG|INFO|WARNING|ERROR", "write DEBUG, INFO, WARNING or ERROR")]
 Hosts = Annotated[
@@ -146,5 +183,6 @@ WebAddress = Annotated[str, AfterValidator(_web_address)]
 Chains = Annotated[str, AfterValidator(_chains)]
 Prices = Annotated[str, AfterValidator(_prices)]
 Budgets = Annotated[str, AfterValidator(_budgets)]
+ModelServers = Annotated[SecretStr, AfterValidator(_model_servers)]
 Tools = Annotated[str, AfterValidator(_tools)]
 SigningSecret = Annotated[SecretStr, AfterValidator(_signing_secret)]

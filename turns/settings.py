@@ -186,7 +186,19 @@ class Settings(BaseModel):
         description="Tools that workers run for the default chain, comma-separated: LangChain's as `package.module:name`, MCP "
         "servers by URL (`https://tools.example.com/mcp`).",
     )
-    model: forms.ModelName = Field("gpt-4o-mini", description="Model of the default chain.")
+    model: forms.Models = Field(
+        "gpt-4o-mini",
+        description="Model of the default chain; or several, comma-separated: the next answers when one is away, has no place "
+        "in its budget, or has no room for the prompt.",
+    )
+    model_servers: forms.ModelServers = Field(
+        SecretStr(""),
+        description="Servers of models that are not at `OPENAI_BASE_URL`, as JSON: "
+        '`{"model": {"url": "https://models.example.com/v1", "key": "sk-..."}}`. No other key is sent there.',
+    )
+    fallback_seconds: Annotated[float, Field(ge=0, le=3_600)] = Field(
+        10, description="How long a turn waits for a place in its model's budget before the next model of the list may answer."
+    )
     system_prompt: str = Field(
         "You're an assistant.",
         description="System prompt of the default chain, where neither the turn nor its history brings one. Chat completions "
@@ -276,6 +288,15 @@ class Settings(BaseModel):
             raise ValueError(f"TURNSTILE_STEPS_TTL keeps a graph's steps for {kept:g} seconds only: raise that as well")
         return seconds
 
+    @field_validator("model_servers")
+    @classmethod
+    def _not_of_the_first_model(cls, servers: SecretStr, others: ValidationInfo) -> SecretStr:
+        """Refuse a second place for the model of which OPENAI_BASE_URL and OPENAI_API_KEY tell."""
+        first = str(others.data.get("model", "")).partition(",")[0]
+        if first in json.loads(servers.get_secret_value() or "{}"):
+            raise ValueError("the first model of TURNSTILE_MODEL is asked at OPENAI_BASE_URL: leave it out here")
+        return servers
+
     @field_validator("tools")
     @classmethod
     def _of_the_default_chain(cls, tools: str, others: ValidationInfo) -> str:
@@ -310,6 +331,17 @@ class Settings(BaseModel):
         """The chains that a turn can choose, by name."""
         chains: dict[str, str] = json.loads(self.chains) if self.chains else {}
         return chains
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The models of the default chain: the one that is asked, then those that answer in its place."""
+        return tuple(self.model.split(","))
+
+    @property
+    def servers_by_model(self) -> dict[str, tuple[str, str]]:
+        """The address and the key of each model that has a server of its own."""
+        servers: dict[str, dict[str, str]] = json.loads(self.model_servers.get_secret_value() or "{}")
+        return {model: (place["url"], place.get("key") or "none") for model, place in servers.items()}
 
     @property
     def budgets_by_model(self) -> dict[str, dict[str, int]]:

@@ -141,6 +141,8 @@ class Record:
     """The model's server's own words about a failure: type and code; its text where content is shown. For an operator."""
     left_out: int = 0
     """Messages of the history that were not sent because the model had no room for them."""
+    fallback: str | None = None
+    """Why another model answered than the first: `unreachable`, `over_budget`, `too_long` or `out_of_quota`."""
     waits_for: str | None = None
     """The model in whose budget the turn waits for a place."""
     merged: str | None = None
@@ -178,6 +180,7 @@ class Record:
             message=record.get("message"),
             detail=record.get("detail"),
             left_out=int(record.get("left_out", 0)),
+            fallback=record.get("fallback"),
             calls=output.open_calls(items) if "held_until" in record else (),
             waits_for=_waits_for(record) if state is State.QUEUED else None,
             merged=record.get("merged"),
@@ -244,8 +247,9 @@ class Event:
     `type` is `started` (an attempt began, or took its text back), `text` or `refusal` (`data` is a piece of the answer, which
     starts over with each `started`), `reasoning` (`data` is a piece of what the model thinks before it answers), `step` (`data`
     is JSON: the `name` of a graph's step, and its `status`, `started` or `done`), `waiting` (for a place in the budget of a
-    model, whose name is `data`), or `ended` (`data` is the state). Sequences
-    go up by one. Readers of a turn that was merged with another (`merged`, `data` is that turn) get the events of that one.
+    model, whose name is `data`), `fallback` (another model answers than the first: `data` is JSON, the `model` and the
+    `reason`), or `ended` (`data` is the state). Sequences go up by one. Readers of a turn that was merged with another
+    (`merged`, `data` is that turn) get the events of that one.
     """
 
     sequence: int

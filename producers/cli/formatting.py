@@ -37,6 +37,7 @@ def record_text(record: Record) -> str:
         "detail": record.detail or "",
         "left out": f"{record.left_out:,} messages, for which the model had no room" if record.left_out else "",
         "model": record.model or "",
+        "fallback": f"another model answered: {record.fallback}" if record.fallback else "",
         "tokens": _tokens(record.usage),
         "question": question_text(record.question),
         "answer": record.answer or "",

@@ -106,6 +106,12 @@ COUNTED: tuple[Counter | Histogram, ...] = (
         "turnstile_model_calls", "Calls of models, one for each attempt whose worker died.", (), _same("claimed", "more_calls")
     ),
     Counter(
+        "turnstile_model_fallbacks",
+        "Turns that another model answered than the first, by why.",
+        ("reason",),
+        _same("fallbacks"),
+    ),
+    Counter(
         "turnstile_tokens",
         "Tokens of answers, as the model's server counts them.",
         ("direction", "model"),

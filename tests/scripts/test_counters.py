@@ -62,6 +62,14 @@ def test_repeats_count_nothing_twice(scene: Scene) -> None:
     assert [counts[name] for name in ("accepted", "claimed", "streamed", "completed", "tokens_in")] == [1, 1, 1, 1, 11]
 
 
+def test_another_model_is_counted_once_by_why_and_recorded(scene: Scene) -> None:
+    claim = scene.start("a")
+    for _ in range(2):
+        _finish(scene, claim, fallback="too_long")
+    assert _counts(scene, "fallbacks") == {(("reason", "too_long"),): 1}
+    assert scene.turns.status("a").fallback == "too_long"
+
+
 def test_a_late_commit_is_counted_once_with_its_tokens(scene: Scene) -> None:
     claim = scene.start("a")
     scene.lose()

@@ -44,6 +44,8 @@ class Outcome:
     """The chain that answered, for the counters."""
     model_calls: int = 0
     """Calls of models that the attempt made, for the counters."""
+    fallback: str = ""
+    """Why another model answered than the first; empty where that did."""
 
     @property
     def answer(self) -> str:
@@ -63,6 +65,7 @@ class Outcome:
             "detail": self.detail,
             "left_out": self.left_out or "",
             "chain": self.chain,
+            "fallback": self.fallback,
             "model_calls": self.model_calls,
             "tokens_in": _tokens(self.usage, "input_tokens"),
             "tokens_out": _tokens(self.usage, "output_tokens"),

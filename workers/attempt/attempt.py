@@ -43,6 +43,7 @@ from turnstile.workers.chains.run import (
     Drained,
     GraphEvent,
     Listener,
+    ModelSwitch,
     StartsOver,
     StepDelta,
     TurnLost,
@@ -81,7 +82,7 @@ class Attempt:
         budgets: SharedBudgets | None = None,
     ) -> None:
         """`chain`: None where this worker has none of the name that the turn chooses. `show_step` hears of steps that begin."""
-        self._gate = Gate(claim, budgets) if budgets else None
+        self._gate = Gate(claim, budgets, self._switch) if budgets else None
         self.claim = self._found = claim
         self._chain = chain
         self._store = store
@@ -96,6 +97,7 @@ class Attempt:
         self._prompt = Prompt(claim, store.settings)
         self._began = monotonic()
         self._heard = False
+        self._fallback = ""
         self._asked, self._earlier = 0, claim.spent.model_calls
 
     def drop(self, why: str) -> None:
@@ -198,6 +200,8 @@ class Attempt:
             except Exception as error:
                 told = self._heard or (self._run and not self._run.untouched)
                 if told or not self._prompt.shorten(classify(error)):
+                    if later := self._later(error):
+                        raise later from error
                     raise
             if self._run:
                 await self._run.forget()
@@ -226,6 +230,17 @@ class Attempt:
         if self._stream:
             self._said.hear(event)
             self._stream.hear(event)
+
+    def _later(self, error: Exception) -> Exception | None:
+        """Return the error of a model that may answer later, where that of another is that it has no room for the prompt."""
+        return self._gate.later if self._gate and classify(error).code == TOO_LONG.code else None
+
+    def _switch(self, model: str, reason: str) -> None:
+        """Note that another model answers than the one that was asked."""
+        log.info("turn %s: model %s answers: %s", self.claim.id, model, reason)
+        self._fallback = reason
+        if self._stream:
+            self._stream.hear(ModelSwitch(model, reason))
 
     def _model_options(self) -> dict[str, Any]:
         return {name: value for name in _MODEL_OPTIONS if (value := getattr(self.claim.options, name)) not in (None, {})}
@@ -363,7 +378,7 @@ class Attempt:
     async def _finish(self, outcome: Outcome, elements: list[str]) -> Report:
         after, text = await self._stream.close() if self._stream else (0, "")
         chain = (self.claim.chain or "default") if self._chain else "unknown"
-        outcome = replace(outcome, chain=chain, model_calls=self._model_calls)
+        outcome = replace(outcome, chain=chain, model_calls=self._model_calls, fallback=self._fallback)
         # The answer is paid for: an outage is waited out.
         state = await insist(lambda: self._store.finish(self.claim, outcome, elements, after=after, text=text))
         return Report(state, outcome) if state else Report(LOST)

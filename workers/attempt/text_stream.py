@@ -12,6 +12,7 @@ from turnstile.turns.turn import Claim
 from turnstile.workers.chains.run import (
     ChainEvent,
     GraphEvent,
+    ModelSwitch,
     ReasoningDelta,
     RefusalDelta,
     StartsOver,
@@ -20,6 +21,8 @@ from turnstile.workers.chains.run import (
 )
 
 _KINDS: dict[type[ChainEvent], str] = {TextDelta: "text", RefusalDelta: "refusal", ReasoningDelta: "reasoning"}
+_WHOLE: dict[type[GraphEvent], str] = {StepDelta: "step", ModelSwitch: "fallback"}
+"""Events that are sent one by one."""
 _PAUSE_SECONDS = 1 / 30
 _RETRY_SECONDS = 0.5
 
@@ -45,8 +48,8 @@ class TextStream:
 
     def hear(self, event: GraphEvent) -> None:
         """Write an event of the chain. An answer is text or a refusal all through."""
-        if isinstance(event, StepDelta):
-            self._put("step", event.encode())
+        if isinstance(event, StepDelta | ModelSwitch):
+            self._put(_WHOLE[type(event)], event.encode())
             return
         if isinstance(event, StartsOver):
             self._half = ""
@@ -104,7 +107,7 @@ class TextStream:
         kind = self._waiting[0][0]
         found = [data for _, data in takewhile(lambda piece: piece[0] == kind, self._waiting)]
         del self._waiting[: len(found)]
-        return kind, found if kind == "step" else ["".join(found)]
+        return kind, found if kind in _WHOLE.values() else ["".join(found)]
 
     async def _send_or_pause(self) -> None:
         kind, pieces = self._sent
@@ -131,7 +134,7 @@ class TextStream:
         with suppress(QueueUnreachable, UnknownTurn):
             sequence = (await self._store.status(self._claim.id)).sequence
             kind, pieces = self._sent
-            # Nobody waits for steps: they are not worth their memory.
-            if sequence == self._sequence and kind != "step":
+            # Nobody waits for these: they are not worth their memory.
+            if sequence == self._sequence and kind not in _WHOLE.values():
                 self._waiting[:0] = [(kind, piece) for piece in pieces]
             self._sequence, self._sent = sequence, (kind, [])

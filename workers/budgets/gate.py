@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, NoReturn
 
 from turnstile.memory.step_errors import StepError
 from turnstile.turns.store.budgets import ModelCall
@@ -22,18 +22,27 @@ class OverBudget(StepError):
         super().__init__("There is no place in the model's budget now; the turn waits for one.")
         self.model, self.tokens, self.wait = model, tokens, wait
 
+    def lasts(self, seconds: float) -> bool:
+        """Return whether the wait is longer than so many seconds, as far as it is known."""
+        return self.wait is not None and self.wait >= seconds
+
 
 class Gate:
     """The gate of one attempt."""
 
-    def __init__(self, claim: Claim, budgets: SharedBudgets) -> None:
+    def __init__(self, claim: Claim, budgets: SharedBudgets, on_switch: Callable[[str, str], object] | None = None) -> None:
+        """`on_switch` hears that another model answers than the one that was asked, and why."""
         self.limited: tuple[str, int] | None = None
         """The model whose server asked this attempt for patience, and the tokens that it wanted."""
         self.halt: Callable[[OverBudget], object] | None = None
         """Ends the attempt of a graph, in which an error alone is caught by retries and fallbacks."""
+        self.later: Exception | None = None
+        """The error of another model, against which a wait helps, where the latest one says that the prompt is too long."""
+        self._on_switch = on_switch
         self._claim = claim
         self._budgets = budgets
         self._begun = 0
+        self._answers = ""
 
     async def enter(self, server: str, model: str, size: int, most: int | None) -> "BegunCall":
         """Begin a call of a model, for a request of so many bytes: at once, or in the next moment.
@@ -49,17 +58,24 @@ class Gate:
         if counted:
             slot = await self._budgets.reserve(call, limits)
             if not slot.granted:
-                self._refuse(OverBudget(name, call.tokens, slot.wait))
+                raise OverBudget(name, call.tokens, slot.wait)
             if slot.wait:
                 await begun.stand(slot.wait)
         return begun
 
-    def _refuse(self, error: OverBudget) -> None:
+    def refuse(self, error: OverBudget) -> NoReturn:
+        """End the attempt, for want of a place in a budget."""
         if self.halt is None:
             raise error
         self.halt(error)
         # The run is being cancelled: what catches errors must not take this for one.
         raise asyncio.CancelledError
+
+    def switch(self, model: str, reason: str) -> None:
+        """Note that a model answers in the place of another, unless the same one did before."""
+        if self._on_switch and model != self._answers:
+            self._on_switch(model, reason)
+        self._answers = model
 
 
 class BegunCall:
@@ -94,15 +110,15 @@ class BegunCall:
             self._open = False
             self._budgets.settle(self._call, answered(self._headers, self._tokens), self._output)
 
-    async def failed(self, error: BaseException) -> None:
-        """Settle the call; a model whose server asks for patience is paused before the attempt goes on."""
+    async def failed(self, error: BaseException) -> OverBudget | None:
+        """Settle the call; a model whose server asks for patience is paused before the attempt goes on, which is returned."""
         end = failed(error)
-        if end.how == "limited":
-            self._open = False
-            self._gate.limited = (self._call.model, self._call.tokens)
-            await self._budgets.pause(self._call, end)
-        else:
+        if end.how != "limited":
             self._settle(error)
+            return None
+        self._open = False
+        self._gate.limited = (self._call.model, self._call.tokens)
+        return OverBudget(self._call.model, self._call.tokens, await self._budgets.pause(self._call, end))
 
     def _settle(self, error: BaseException) -> None:
         if self._open:

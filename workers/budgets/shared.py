@@ -37,7 +37,7 @@ class SharedBudgets:
             model: CallLimits(**limits) for model, limits in store.settings.budgets_by_model.items()
         }
         self._limited: dict[str, float] = {}
-        self._settling: set[asyncio.Task[None]] = set()
+        self._settling: set[asyncio.Task[float]] = set()
         self._output = float(_FIRST_GUESS)
 
     def hear(self, models: Iterable[str]) -> None:
@@ -72,16 +72,17 @@ class SharedBudgets:
         self._settling.add(task)
         task.add_done_callback(self._settling.discard)
 
-    async def pause(self, call: ModelCall, end: CallEnd) -> None:
-        """Settle a call to which the server has answered that it wants patience: from then on, everybody knows."""
+    async def pause(self, call: ModelCall, end: CallEnd) -> float:
+        """Settle a call to which the server has answered that it wants patience: from then on, everybody knows for how long."""
         self.hear([call.model])
-        await self._settle(call, end)
+        return await self._settle(call, end)
 
-    async def _settle(self, call: ModelCall, end: CallEnd) -> None:
+    async def _settle(self, call: ModelCall, end: CallEnd) -> float:
         try:
             paused = await self._store.settle_call(call, end)
         except QueueUnreachable as error:
             log.debug("a call of a model was not settled: %s", type(error).__name__)
-            return
+            return end.pause
         if end.how == "limited":
             log.info("model %s: asks for patience; paused for %.1f s", call.model.partition("@")[0], paused)
+        return paused

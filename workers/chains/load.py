@@ -13,7 +13,7 @@ from turnstile.turns.extras import need
 from turnstile.turns.settings import Settings
 from turnstile.workers.chains.default import default_chain
 from turnstile.workers.chains.named import Named
-from turnstile.workers.chains.openai.model import build_model, check_name, close_model
+from turnstile.workers.chains.openai.model import build_model, check_names, close_model
 from turnstile.workers.chains.run import AnyChain, Chain
 
 log = logging.getLogger(__name__)
@@ -59,10 +59,10 @@ def load_chain(settings: Settings, base_url: str | None = None) -> Chain:
     return default_chain(settings.system_prompt, build_model(settings, base_url))
 
 
-async def check_chain(chain: object) -> None:
-    """Ask the default chain's server whether it has the model. Raises SettingError."""
+async def check_chain(chain: object, settings: Settings) -> None:
+    """Ask the servers of the default chain's models whether they have them. Raises SettingError."""
     for model in _own_models(chain):
-        await check_name(model)
+        await check_names(model, settings)
 
 
 async def close_chain(chain: object) -> None:

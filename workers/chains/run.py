@@ -77,6 +77,18 @@ class StepDelta:
         return dumps({"name": self.name, "status": "done" if self.done else "started"})
 
 
+@dataclass(slots=True)
+class ModelSwitch:
+    """The model that answers in the place of the one that was asked, and why: one of `Fallback`'s reasons."""
+
+    model: str
+    reason: str
+
+    def encode(self) -> str:
+        """Return the data of its event."""
+        return dumps({"model": self.model, "reason": self.reason})
+
+
 class Drained(Exception):
     """A graph has stopped between two steps, because its process ends; it goes on elsewhere."""
 
@@ -91,7 +103,7 @@ _CONFIGURABLE = (
 )
 
 ChainEvent = TextDelta | RefusalDelta | ReasoningDelta
-GraphEvent = ChainEvent | StartsOver | StepDelta
+GraphEvent = ChainEvent | StartsOver | StepDelta | ModelSwitch
 Listener = Callable[[ChainEvent], object]
 
 

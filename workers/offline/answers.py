@@ -49,6 +49,7 @@ class Answer:
     reasoning: Sequence[str] = ()
     top_logprobs: int | None = None
     """The number of alternatives to tell with each token's probability; None: no probabilities."""
+    model: str = MODEL
 
     @property
     def kind(self) -> str:
@@ -137,7 +138,7 @@ def completion(answer: Answer) -> bytes:
         message["tool_calls"] = [_call(call, call.arguments) for call in answer.calls]
     logprobs = _logprobs(answer.pieces, answer)
     choice = {"index": 0, "message": message, "logprobs": logprobs, "finish_reason": answer.reported_reason}
-    return _dump({**_envelope("chat.completion"), "choices": [choice], "usage": answer.usage})
+    return _dump({**_envelope("chat.completion", answer.model), "choices": [choice], "usage": answer.usage})
 
 
 def events(answer: Answer, include_usage: bool) -> list[bytes]:
@@ -146,7 +147,7 @@ def events(answer: Answer, include_usage: bool) -> list[bytes]:
 
 
 def _events(answer: Answer, include_usage: bool) -> Iterator[bytes]:
-    envelope = _envelope("chat.completion.chunk")
+    envelope = _envelope("chat.completion.chunk", answer.model)
     if include_usage:
         envelope["usage"] = None
     yield _event(envelope, {"role": "assistant", "content": None if answer.calls else ""})
@@ -192,8 +193,8 @@ def _event(
     return b"data: " + _dump({**envelope, "choices": [choice]}) + b"\n\n"
 
 
-def _envelope(kind: str) -> dict[str, Any]:
-    return {"id": f"chatcmpl-{uuid.uuid4().hex}", "object": kind, "created": int(time.time()), "model": MODEL}
+def _envelope(kind: str, model: str) -> dict[str, Any]:
+    return {"id": f"chatcmpl-{uuid.uuid4().hex}", "object": kind, "created": int(time.time()), "model": model}
 
 
 def failure(message: str, kind: str, code: str | None) -> bytes:

@@ -143,6 +143,8 @@ class OfflineModel:
         if 0 < behaviour.context < answer.prompt_tokens:
             await overflow(exchange, answer.prompt_tokens, behaviour.context)
             return False
+        if behaviour.model:
+            answer = replace(answer, model=behaviour.model)
         if behaviour.finish:
             answer = replace(answer, finish_reason=behaviour.finish)
         return await deliver(exchange, request, answer, behaviour)

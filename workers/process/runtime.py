@@ -138,7 +138,7 @@ class Runtime:
         chains = self._turns.chains = await load_chains(self._settings, self._stand_in)
         self._resources.push_async_callback(close_chain, chains[""])
         if not (self._settings.chain or self._settings.offline):
-            await check_chain(chains[""])
+            await check_chain(chains[""], self._settings)
 
     async def _register(self, beat: Beat) -> None:
         # A worker that does not listen yet does not count as present.

@@ -46,9 +46,12 @@ def _check_own(settings: Settings) -> Check:
             return Check("model", Verdict.FAIL, f"the certificate of {_model_server(settings)} is not trusted", advice)
         advice = "Check OPENAI_BASE_URL, the network, and any proxy in between."
         return Check("model", Verdict.FAIL, f"{_model_server(settings)} does not answer", advice)
-    if settings.model not in known:
-        advice = f"It lists {len(known)} others: check TURNSTILE_MODEL."
-        return Check("model", Verdict.WARN, f"{_model_server(settings)} does not list {settings.model}", advice)
+    unlisted = [model for model in settings.models if model not in known and model not in settings.servers_by_model]
+    if unlisted:
+        advice = (
+            f"It lists {len(known)} others: check TURNSTILE_MODEL, and TURNSTILE_MODEL_SERVERS for models that are elsewhere."
+        )
+        return Check("model", Verdict.WARN, f"{_model_server(settings)} does not list {', '.join(unlisted)}", advice)
     return Check("model", Verdict.OK, f"{settings.model} at {_model_server(settings)}")
 
 

@@ -177,7 +177,7 @@ async def _never() -> Any:
 
 def answered(endpoint: str, backend: Backend, caller: Caller, record: Record) -> tuple[int, dict[str, Any]]:
     """Return the status and the body that a request's client would have received."""
-    record, model = as_shown(record), backend.settings.model
+    record, model = as_shown(record), backend.settings.models[0]
     if not record.state.answered:
         error = failure(record)
         return error.status, error.body()

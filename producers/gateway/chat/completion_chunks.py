@@ -74,7 +74,7 @@ class Chunks:
 
 async def stream(backend: Backend, record: Record, usage: bool) -> AsyncGenerator[bytes]:
     """Yield a turn's chunks as its answer comes, and empty ones between."""
-    chunks = Chunks(record, backend.settings.model)
+    chunks = Chunks(record, backend.settings.models[0])
     reader = EventReader()
     yield chunks.chunk({"role": "assistant", "content": "", "refusal": None})
     try:

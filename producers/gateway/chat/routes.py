@@ -48,4 +48,4 @@ async def create(
     record = as_shown(record)
     if not record.state.answered:
         raise failure(record)
-    return JSONResponse(rendering.completion(record, backend.settings.model))
+    return JSONResponse(rendering.completion(record, backend.settings.models[0]))

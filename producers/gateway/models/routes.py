@@ -1,4 +1,4 @@
-"""/v1/models: the default model, and the chains that requests choose as models."""
+"""/v1/models: the models of the default chain, and the chains that requests choose as models."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ router = APIRouter(prefix="/v1/models", tags=["Models"], route_class=BodyRoute)
 
 async def _known(backend: Backend, caller: Caller) -> dict[str, dict[str, Any]]:
     """Return the models that a caller may name: this deployment's, its chains, and those that the model's server lists."""
-    own = (backend.settings.model, *await backend.chains())
+    own = (*backend.settings.models, *await backend.chains())
     theirs = {model["id"]: model for model in await backend.model_server.models()}
     ours = {name: {"id": name, "object": "model", "created": 0, "owned_by": "turnstile"} for name in own}
     found = {**ours, **{name: model for name, model in theirs.items() if name not in ours}}
@@ -27,7 +27,7 @@ async def _known(backend: Backend, caller: Caller) -> dict[str, dict[str, Any]]:
 
 @router.get("", responses=documented({"model": ModelList}), response_class=JSONResponse)
 async def models(backend: CurrentBackend, caller: CurrentCaller) -> Response:
-    """List the models that the key may name: that of this deployment, its chains, and what the model's server lists."""
+    """List the models that the key may name: those of this deployment, its chains, and what the model's server lists."""
     return JSONResponse({"object": "list", "data": list((await _known(backend, caller)).values())})
 
 

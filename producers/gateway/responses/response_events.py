@@ -159,7 +159,7 @@ async def stream(
     backend: Backend, record: Record, session: str, after: int | None, *, steps: bool = False
 ) -> AsyncGenerator[bytes]:
     """Yield all events of a response after sequence number `after`, as they happen, encoded; empty ones between."""
-    events = ResponseEvents(record, session, backend.settings.model)
+    events = ResponseEvents(record, session, backend.settings.models[0])
     first = -1 if after is None else after
     async for event in _events(backend, record, events):
         if event is None:

@@ -49,7 +49,7 @@ _ANSWERS: dict[str, Any] = {"model": ResponseObject, "content": _STREAMED}
 
 
 def _shown(backend: Backend, caller: Caller, record: Record) -> dict[str, Any]:
-    return rendering.response(record, caller.name(record.session), backend.settings.model)
+    return rendering.response(record, caller.name(record.session), backend.settings.models[0])
 
 
 @router.post("", responses=documented(_ANSWERS, 404, 409, 413, 415, 422, 502, 504), response_class=JSONResponse)

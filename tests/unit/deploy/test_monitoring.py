@@ -30,6 +30,7 @@ _COUNTERS = {
     'recovered{cause="worker_died"}': 1,
     'recovered{cause="lease_expired"}': 1,
     "redispatched": 1,
+    'fallbacks{reason="unreachable"}': 1,
     'tokens_in{model="m"}': 1,
     'tokens_out{model="m"}': 1,
     "webhooks_delivered": 1,

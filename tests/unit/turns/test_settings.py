@@ -40,7 +40,16 @@ BAD = {
     "max_steps": ("0", "many"),
     "max_model_calls": ("0",),
     "max_turn_tokens": ("-1",),
-    "model": ("x" * 201, "two words", " "),
+    "model": ("x" * 201, "two words", " ", "a,", "a,,b", "a, b", "a,b,a", ",".join("abcdefghijk")),
+    "model_servers": (
+        "[]",
+        "{",
+        '{"b": {}}',
+        '{"b": {"url": "ftp://h"}}',
+        '{"b": {"url": "http://h", "k": "x"}}',
+        '{"gpt-4o-mini": {"url": "http://h"}}',
+    ),
+    "fallback_seconds": ("-1", "3601", "soon"),
     "openai_base_url": ("nonsense", "file:///etc/hostname", "http://", "ftp://h/v1", "http://h/v1?a=b", "http://h:port/v1"),
     "cors_origins": ("*", "app.example.com", "https://app.example.com/", "HTTPS://a.example", "null"),
     "trusted_hosts": ("!!", "http://host"),
@@ -176,7 +185,8 @@ def test_secrets_are_not_shown() -> None:
     assert "openai_api_key" in secrets
     for field in secrets:
         secret = "whsec_aHVudGVyMmh1bnRlcjJodW50ZXIy"
-        loaded = Settings.load({Settings.variable(field): secret})
+        value = f'{{"b": {{"url": "http://h", "key": "{secret}"}}}}' if field == "model_servers" else secret
+        loaded = Settings.load({Settings.variable(field): value})
         assert secret not in repr(loaded)
         assert secret not in str(loaded.model_dump())
 

@@ -136,9 +136,11 @@ async def test_a_graph_is_stopped_and_hears_of_no_error() -> None:
     mine, _ = gate(Noted(Slot(False, 30), model_budgets='{"*": {"requests": 5}}'))
     stopped: list[OverBudget] = []
     mine.halt = stopped.append
-    with pytest.raises(asyncio.CancelledError):
+    with pytest.raises(OverBudget) as caught:
         await mine.enter("server", "gpt", 4_000, 100)
-    assert len(stopped) == 1
+    with pytest.raises(asyncio.CancelledError):
+        mine.refuse(caught.value)
+    assert stopped == [caught.value]
 
 
 async def test_a_call_that_is_dropped_while_it_waits_for_its_moment_is_settled() -> None:

@@ -1,4 +1,4 @@
--- Append pieces of the answer, all of one kind (text, refusal, reasoning, step), to a turn's stream; only the owner may. An empty piece
+-- Append pieces of the answer, all of one kind (text, refusal, reasoning, step, fallback), to a turn's stream; only the owner may. An empty piece
 -- of the kind `started` takes the text before it back. `after` is the sequence that the owner saw last, so a repeat of a call whose
 -- reply was lost appends nothing twice, and what is missing.
 -- WORK   50 steps, and 800 for each of pieces: events that a cut has left are passed over

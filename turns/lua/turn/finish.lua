@@ -6,8 +6,8 @@
 --        message_store:<session> conversation:<session> celery-task-meta-<id> webhook:<id> webhooks undelivered held
 --        <queue> ready:<line>… rotation:<queue> steps:<thread> batch_slots parked:<queue> slots:<tenant>
 --        tenant:<tenant> tenants open_turns:<tenant>; channel wake:<id>
--- ARGV   id token state answer output usage model code message detail left_out after text calls closing queue chain model_calls tokens_in tokens_out cost
---        elements…: `calls` that stay open hold the session, and `closing` is kept for them; the last six are counted
+-- ARGV   id token state answer output usage model code message detail left_out after text calls closing queue chain fallback model_calls tokens_in tokens_out cost
+--        elements…: `calls` that stay open hold the session, and `closing` is kept for them; the last seven are counted
 -- RETURN finished state | replay state | superseded | unreadable
 local now = clock()
 local session, stands, closed, sequence, attempts, reply, options, thread, started, members =
@@ -39,6 +39,7 @@ if model ~= '' then fields.model = model end
 if code ~= '' then fields.code, fields.message = code, message end
 if detail ~= '' then fields.detail = detail end
 if left_out ~= '' then fields.left_out = left_out end
+if fallback ~= '' then fields.fallback = fallback end
 if calls ~= '' then fields.calls, fields.closing = calls, closing end
 local rest = text ~= '' and (sequence or '0') == after and text or nil
 end_turn(id, session, now, state, fields, elements, rest, { sequence, attempts, reply, options, thread, started, queue, members, chain,
@@ -48,4 +49,5 @@ leave_slot(session, slot, now)
 count_spend(session, slot, tokens_in + tokens_out, cost, now, true)
 go_on(session, id, now, state, held, fields.calls, closing, thread)
 count_usage(model, model_calls, tokens_in, tokens_out)
+if fallback ~= '' then redis.call('HINCRBY', key.stats, 'fallbacks{reason="' .. fallback .. '"}', 1) end
 return { 'finished', state }

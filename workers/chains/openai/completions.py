@@ -14,8 +14,10 @@ import openai
 from pydantic_core import to_json
 
 from turnstile.turns.text import loads
-from turnstile.workers.budgets.gate import BegunCall, current
+from turnstile.workers.budgets.gate import BegunCall, Gate, OverBudget, current
 from turnstile.workers.chains.openai.chunks import DONE, Chunk, merged, parsed
+from turnstile.workers.chains.openai.fallback import Fallback
+from turnstile.workers.chains.openai.model_server import ModelServer
 from turnstile.workers.chains.openai.refusals import HeldRefusal, speak_refusal
 
 FLUSH_SECONDS = 0.1
@@ -25,54 +27,58 @@ DRAIN_SECONDS = 0.2
 class Completions:
     """Stands in for the SDK's `chat.completions`: dictionaries in, dictionaries out."""
 
-    def __init__(self, client: openai.AsyncOpenAI, http: httpx2.AsyncClient) -> None:
-        self._client = client
-        self._http = http
-        self._url = client.base_url.join("chat/completions")
-        # A model has a budget of its own at each address, and with each key.
-        self._server = f"{client.base_url} {client.api_key}"
-        # Put together once: merging them anew costs more than sending a request.
-        headers = {name: value for name, value in client.default_headers.items() if isinstance(value, str)}
-        sample = http.build_request("POST", self._url, headers=headers)
-        self._headers = [(name, value) for name, value in sample.headers.raw if name.lower() != b"content-length"]
-        self._extensions = sample.extensions
+    def __init__(self, server: ModelServer, others: Mapping[str, ModelServer], fallback: Fallback) -> None:
+        """`others`: the servers of models that are not at the usual one."""
+        self._server, self._others = server, others
+        self._fallback = fallback
+
+    def server_of(self, model: str) -> ModelServer:
+        """Return the server of a model."""
+        return self._others.get(model, self._server)
+
+    async def close(self) -> None:
+        """Close the connections to all servers."""
+        for server in (self._server, *self._others.values()):
+            await server.client.close()
 
     async def create(self, *, extra_body: Mapping[str, Any] | None = None, **body: Any) -> "dict[str, Any] | Deltas":
-        """POST a chat completion.
+        """POST a chat completion, to the model's server, or to that of another model that answers in its place.
 
         Raises:
             openai.APIError: as the SDK's own method.
+            OverBudget: there is no place in the model's budget.
         """
         body.update(extra_body or {})
-        content, stream = to_json(body), bool(body.get("stream"))
-        gate = current.get()
-        call = await gate.enter(self._server, str(body.get("model")), len(content), _most_tokens(body)) if gate else None
+        model, gate = str(body.get("model")), current.get()
         try:
-            response = await self._send(content, stream=stream)
+            if not self._fallback.behind(model):
+                return await self._ask(model, body, gate)
+            return await self._fallback.answer(model, lambda other: self._begin(other, body, gate), gate)
+        except OverBudget as error:
+            if gate:
+                gate.refuse(error)
+            raise
+
+    async def _begin(self, model: str, body: Mapping[str, Any], gate: Gate | None) -> "dict[str, Any] | Deltas":
+        """Ask a model up to the first piece of its answer. A server that asks for patience raises OverBudget."""
+        answer = await self._ask(model, {**body, "model": model}, gate, paused=True)
+        return await answer.begun() if isinstance(answer, Deltas) else answer
+
+    async def _ask(
+        self, model: str, body: Mapping[str, Any], gate: Gate | None, *, paused: bool = False
+    ) -> "dict[str, Any] | Deltas":
+        server = self.server_of(model)
+        content, stream = to_json(body), bool(body.get("stream"))
+        call = await gate.enter(server.name, model, len(content), _most_tokens(body)) if gate else None
+        try:
+            response = await server.complete(content, stream=stream)
         except BaseException as error:
-            if call:
-                await call.failed(error)
+            if call and (over := await call.failed(error)) and paused:
+                raise over from error
             raise
         if call:
             call.heard(response.headers)
         return Deltas(response, call) if stream else _whole(response, call)
-
-    async def _send(self, content: bytes, *, stream: bool) -> httpx2.Response:
-        headers = [*self._headers, (b"Content-Length", str(len(content)).encode())]
-        body = httpx2.ByteStream(content)
-        request = httpx2.Request("POST", self._url, headers=headers, stream=body, extensions=self._extensions)
-        request.read()
-        try:
-            response = await self._http.send(request, stream=stream)
-            if not response.is_success:
-                await response.aread()
-        except httpx2.TimeoutException as error:
-            raise openai.APITimeoutError(request) from error
-        except httpx2.RequestError as error:
-            raise openai.APIConnectionError(request=request) from error
-        if not response.is_success:
-            raise self._client._make_status_error_from_response(response)
-        return response
 
 
 def _most_tokens(body: Mapping[str, Any]) -> int | None:
@@ -122,6 +128,18 @@ class Deltas:
         self._call = call
         self._refusal = HeldRefusal()
         self._ended = False
+        self._reading: AsyncIterator[Chunk] | None = None
+
+    async def begun(self) -> Self:
+        """Read the first chunk, and return this; it is yielded with the others. Raises openai.APIError."""
+        reading = self._read()
+        try:
+            first = await anext(reading, None)
+        except BaseException:
+            await self.__aexit__()
+            raise
+        self._reading = _chained(first, reading) if first else reading
+        return self
 
     async def __aenter__(self) -> Self:
         return self
@@ -131,7 +149,10 @@ class Deltas:
             self._call.ended()
         await self._response.aclose()
 
-    async def __aiter__(self) -> AsyncIterator[Chunk]:
+    def __aiter__(self) -> AsyncIterator[Chunk]:
+        return self._reading or self._read()
+
+    async def _read(self) -> AsyncIterator[Chunk]:
         """Yield chunks.
 
         Raises:
@@ -171,6 +192,12 @@ class Deltas:
                 return
             if heard:
                 await asyncio.sleep(FLUSH_SECONDS)
+
+
+async def _chained(first: Chunk, following: AsyncIterator[Chunk]) -> AsyncIterator[Chunk]:
+    yield first
+    async for chunk in following:
+        yield chunk
 
 
 def _says_something(choice: Mapping[str, Any]) -> bool:

@@ -1,12 +1,10 @@
 """The model of the default chain: LangChain's ChatOpenAI over one aiohttp pool, sized to the process."""
 
-import ipaddress
 import logging
 from collections.abc import Mapping
 from typing import Any, cast
 from urllib.parse import urlsplit
 
-import httpx2
 import openai
 from langchain_core.callbacks import AsyncCallbackManager, AsyncCallbackManagerForLLMRun
 from langchain_core.globals import get_llm_cache
@@ -21,12 +19,12 @@ from pydantic import SecretStr
 from turnstile.turns.errors import SettingError
 from turnstile.turns.settings import Settings
 from turnstile.workers.chains.openai.completions import Completions
+from turnstile.workers.chains.openai.fallback import Fallback
+from turnstile.workers.chains.openai.model_server import ModelServer
 from turnstile.workers.chains.openai.reasoning import note_reasoning, return_reasoning
 
 OPENAI_URL = "https://api.openai.com/v1"
-CONNECT_SECONDS = 10.0
 CHECK_SECONDS = 3.0
-KEEPALIVE_SECONDS = 30.0
 
 log = logging.getLogger(__name__)
 
@@ -117,61 +115,47 @@ def build_model(settings: Settings, base_url: str | None = None) -> LoopChatOpen
     """
     url = base_url or settings.openai_base_url or OPENAI_URL
     key = settings.openai_api_key.get_secret_value() or "none"
-    http = _http_client(settings, url)
-    client = openai.AsyncOpenAI(base_url=url, api_key=key, max_retries=0, http_client=http)
+    server = ModelServer(settings, url, key)
+    others = {name: ModelServer(settings, *place) for name, place in settings.servers_by_model.items()}
     return LoopChatOpenAI(
-        model=settings.model,
+        model=settings.models[0],
         temperature=settings.temperature,
         max_tokens=settings.max_output_tokens,
         base_url=url,
         api_key=SecretStr(key),
-        async_client=Completions(client, http),
-        root_async_client=client,
+        async_client=Completions(server, others, Fallback(settings)),
+        root_async_client=server.client,
         max_retries=0,
         stream_usage=True,
         stream_chunk_timeout=0,
     )
 
 
-async def check_name(model: ChatOpenAI) -> None:
-    """Ask the model's server whether it has the model; only a clear "no" counts; turns will notice any other trouble.
+async def check_names(model: ChatOpenAI, settings: Settings) -> None:
+    """Ask the servers of all models that may answer whether they have them.
+
+    Only a clear "no" counts; turns will notice any other trouble.
 
     Raises:
-        SettingError: it says that it has none of that name.
+        SettingError: a server says that it has none of that name.
     """
+    for name in settings.models:
+        await _check_name(model.async_client.server_of(name), name)
+
+
+async def _check_name(server: ModelServer, name: str) -> None:
     try:
-        await model.root_async_client.with_options(timeout=CHECK_SECONDS).models.retrieve(model.model_name)
+        await server.client.with_options(timeout=CHECK_SECONDS).models.retrieve(name)
     except openai.NotFoundError as error:
         if error.code == "model_not_found":
-            host = urlsplit(str(model.root_async_client.base_url)).hostname
-            raise SettingError(f"TURNSTILE_MODEL: {host} has no model {model.model_name}.") from None
+            raise SettingError(f"TURNSTILE_MODEL: {urlsplit(server.url).hostname} has no model {name}.") from None
     except openai.APIError as error:
         log.warning("the model's server could not be asked for its model: %s", type(error).__name__)
 
 
 async def close_model(model: ChatOpenAI) -> None:
     """Close the model's connections."""
-    await model.root_async_client.close()
-
-
-def _http_client(settings: Settings, url: str) -> httpx2.AsyncClient:
-    connect = min(settings.model_timeout, CONNECT_SECONDS)
-    connections = max(100, 2 * settings.concurrency)
-    return openai.DefaultAioHttpClient(
-        limits=httpx2.Limits(
-            max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=KEEPALIVE_SECONDS
-        ),
-        timeout=httpx2.Timeout(settings.model_timeout, connect=connect, pool=connect),
-        trust_env=not _on_this_machine(url),
-    )
-
-
-def _on_this_machine(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    await (model.async_client if isinstance(model, LoopChatOpenAI) else model.root_async_client).close()
 
 
 def call_options(options: Mapping[str, Any]) -> dict[str, Any]:

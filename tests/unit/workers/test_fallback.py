@@ -1,0 +1,155 @@
+"""The order in which models answer in each other's place, and what becomes of a call that none has answered."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import httpx2
+import openai
+import pytest
+
+from turnstile.turns.question import Options
+from turnstile.turns.settings import Settings
+from turnstile.turns.turn import Claim
+from turnstile.workers.budgets.gate import Gate, OverBudget
+from turnstile.workers.budgets.shared import SharedBudgets
+from turnstile.workers.chains.openai import outages
+from turnstile.workers.chains.openai.fallback import Fallback
+from turnstile.workers.chains.openai.outages import Outages
+
+CLAIM = Claim("t", "s", "1:n", 1, 0, 0, 0, Options(), False, 0, 0, 0, ())  # type: ignore[arg-type]  # no question is read
+REQUEST = httpx2.Request("POST", "http://model.test")
+
+
+def refusal(status: int, code: str = "") -> openai.APIStatusError:
+    response = httpx2.Response(status, request=REQUEST)
+    return openai.APIStatusError("no", response=response, body={"code": code, "message": "no"})
+
+
+AWAY = refusal(503)
+LONG = refusal(400, "context_length_exceeded")
+SPENT = refusal(429, "insufficient_quota")
+INVALID = refusal(400, "invalid_value")
+SILENT = openai.APITimeoutError(REQUEST)
+SHORT_WAIT, LONG_WAIT, UNKNOWN_WAIT = (OverBudget("x", 1, wait) for wait in (2, 60, None))
+
+
+class Models:
+    """Models that answer with their names, or raise; `asked` are those that were asked."""
+
+    def __init__(self, **errors: Exception) -> None:
+        self.errors: Mapping[str, Exception] = errors
+        self.asked = ""
+        self.switches: list[tuple[str, str]] = []
+        self.fallback = Fallback(Settings(model="a,b,c", fallback_seconds=10))
+        self.gate = Gate(CLAIM, SharedBudgets(Store()), lambda *found: self.switches.append(found))  # type: ignore[arg-type]
+
+    async def call(self, model: str = "a") -> str:
+        async def ask(name: str) -> str:
+            self.asked += name
+            if name in self.errors:
+                raise self.errors[name]
+            return name
+
+        return await self.fallback.answer(model, ask, self.gate)
+
+
+class Store:
+    """As much of a store as budgets look at."""
+
+    settings = Settings()
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [(AWAY, "unreachable"), (SILENT, "unreachable"), (LONG, "too_long"), (SPENT, "out_of_quota"), (LONG_WAIT, "over_budget")],
+)
+async def test_the_next_answers_and_that_is_told_once(error: Exception, reason: str) -> None:
+    models = Models(a=error)
+    assert [await models.call(), await models.call()] == ["b", "b"]
+    assert models.switches == [("b", reason)]
+
+
+async def test_any_other_error_is_the_turns() -> None:
+    models = Models(a=INVALID)
+    with pytest.raises(openai.APIStatusError) as caught:
+        await models.call()
+    assert (caught.value, models.asked) == (INVALID, "a")
+
+
+@pytest.mark.parametrize("error", [SHORT_WAIT, UNKNOWN_WAIT])
+async def test_a_wait_that_may_be_short_is_waited_for(error: Exception) -> None:
+    models = Models(a=error)
+    with pytest.raises(OverBudget):
+        await models.call()
+    assert models.asked == "a"
+
+
+async def test_a_model_has_those_behind_it() -> None:
+    models = Models(a=AWAY)
+    assert [models.fallback.behind(name) for name in "abcd"] == [("b", "c"), ("c",), (), ()]
+    assert await models.call("b") == "b"
+
+
+@pytest.mark.parametrize(
+    ("errors", "raised", "later"),
+    [
+        ({"a": AWAY, "b": SILENT, "c": AWAY}, AWAY, None),
+        ({"a": LONG, "b": AWAY, "c": AWAY}, LONG, AWAY),
+        ({"a": AWAY, "b": LONG_WAIT, "c": LONG}, LONG, LONG_WAIT),
+        ({"a": AWAY, "b": LONG_WAIT, "c": SPENT}, LONG_WAIT, None),
+        ({"a": LONG, "b": LONG, "c": SPENT}, LONG, None),
+        ({"a": SPENT, "b": SPENT, "c": SPENT}, SPENT, None),
+        ({"a": LONG, "b": SHORT_WAIT}, SHORT_WAIT, None),
+    ],
+)
+async def test_the_error_that_something_helps_against_is_raised(
+    errors: dict[str, Exception], raised: Exception, later: Exception | None
+) -> None:
+    models = Models(**errors)
+    with pytest.raises(type(raised)) as caught:
+        await models.call()
+    assert (caught.value, models.gate.later) == (raised, later)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    now = [0.0]
+    monkeypatch.setattr(outages, "monotonic", lambda: now[0])
+    return now
+
+
+async def test_a_model_that_was_away_is_asked_last_for_a_while(clock: list[float]) -> None:
+    models = Models(a=AWAY)
+    for _ in range(3):
+        assert await models.call() == "b"
+    clock[0] = 1.5
+    for _ in range(2):
+        assert await models.call() == "b"
+    assert models.asked == "ab" + "b" + "b" + "ab" + "b"
+    models.errors = {"b": AWAY, "c": AWAY}
+    assert await models.call() == "a"
+    assert await models.call() == "a"
+    assert models.asked.endswith("bca" + "a")
+
+
+def test_pauses_double_up_to_the_longest(clock: list[float]) -> None:
+    found = Outages(1, 4)
+    pauses: list[float] = []
+    for _ in range(5):
+        for _ in range(3):
+            found.begin("a", "unreachable")
+        began = clock[0]
+        while found.last(["a", "b"]) == ["b", "a"]:
+            clock[0] += 0.5
+        pauses.append(clock[0] - began)
+    assert pauses == [1, 2, 4, 4, 4]
+
+
+def test_one_call_looks_whether_a_model_is_back(clock: list[float]) -> None:
+    found = Outages(1, 4)
+    found.begin("a", "unreachable")
+    clock[0] = 1
+    orders: list[Any] = [found.last(["a", "b"]) for _ in range(3)]
+    assert orders == [["a", "b"], ["b", "a"], ["b", "a"]]
+    found.end("a")
+    assert (found.last(["a", "b"]), found.reason("a")) == (["a", "b"], "")
