@@ -12,6 +12,7 @@ from typing import Any, cast
 
 from langchain_core.messages import ToolMessage
 from langchain_core.runnables import RunnableConfig
+from langgraph._internal._constants import NULL_TASK_ID
 from langgraph.checkpoint.base import (
     WRITES_IDX_MAP,
     BaseCheckpointSaver,
@@ -74,7 +75,10 @@ class StepSaver(BaseCheckpointSaver[str]):
         self._replace = not keep_all
         self._after_step = after_step
         self.known = list(known)
-        self.resumed = self._noted = False
+        self.steered: set[str] = set()
+        """Ids of the messages that have come into the state amid its steps; it may have lost some of them since."""
+        self.resumed = self.begun = self._noted = False
+        """`begun`: a task of the step after the latest has kept something."""
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """Return the checkpoint that a config names, or the latest."""
@@ -99,6 +103,7 @@ class StepSaver(BaseCheckpointSaver[str]):
             "metadata": get_checkpoint_metadata(config, metadata),
             "parent": parent,
             "nodes": self._nodes,
+            **({"steered": sorted(self.steered)} if self.steered else {}),
         }
         state, versions = checkpoint["channel_values"], checkpoint["channel_versions"]
         packed = self._pack({name: state[name] for name in new_versions if name in state} | {"": body})
@@ -236,6 +241,8 @@ class StepSaver(BaseCheckpointSaver[str]):
                 )
             self.resumed = bool(stored.known)
             self.known = json.loads(stored.known) if stored.known else self.known
+            self.steered |= set(body.get("steered", ()))
+            self.begun = any(task != NULL_TASK_ID for task, _ in stored.writes)
         checkpoint = body["checkpoint"]
         found = {name: (name, str(version)) for name, version in checkpoint["channel_versions"].items()}
         values = {name: self._codec.unpack(stored.values[key]) for name, key in found.items() if key in stored.values}

@@ -109,6 +109,17 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
+class Joined:
+    """A turn whose question is answered together with another turn's."""
+
+    id: str
+    question: Question
+    options: Options
+    steers: bool
+    """True where it came while the other turn was under way."""
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """All that is known of a turn. Times are seconds since the epoch by the server's clock; None: not yet."""
 

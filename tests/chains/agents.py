@@ -45,6 +45,7 @@ class Scripted(BaseChatModel):
 
 def _answer(messages: list[BaseMessage]) -> AIMessage:
     asked = max(place for place, message in enumerate(messages) if isinstance(message, HumanMessage))
+    steered = f"{messages[asked].id}-" if str(messages[asked].id).startswith("steered-") else ""
     rounds = [part.strip() for part in str(messages[asked].content).split("|")]
     made = sum(isinstance(message, AIMessage) for message in messages[asked:])
     usage = {"input_tokens": 10, "output_tokens": 5, "total_tokens": 15}
@@ -55,7 +56,8 @@ def _answer(messages: list[BaseMessage]) -> AIMessage:
     return AIMessage(
         f"round {made + 1}. ",
         tool_calls=[
-            {"name": name, "args": {"what": what}, "id": f"call-{made}-{place}"} for place, (_, name, what) in enumerate(calls)
+            {"name": name, "args": {"what": what}, "id": f"call-{steered}{made}-{place}"}
+            for place, (_, name, what) in enumerate(calls)
         ],
         usage_metadata=usage,
     )
@@ -78,6 +80,11 @@ def gate() -> Path:
     return Path(os.environ["LEDGER"]).with_name("go")
 
 
+def may_end(what: str) -> bool:
+    """Return whether a slow one may end: the file is there, or one for it alone."""
+    return gate().exists() or gate().with_name(f"go-{what}").exists()
+
+
 @tool
 async def pay(what: str, config: RunnableConfig) -> str:
     """Pay at once."""
@@ -87,9 +94,9 @@ async def pay(what: str, config: RunnableConfig) -> str:
 
 @tool
 async def slowly(what: str, config: RunnableConfig) -> str:
-    """Begin, and end when the file `go` lies beside the ledger."""
+    """Begin, and end when the file `go` lies beside the ledger, or `go-WHAT`."""
     note(f"begun {what} {config['configurable']['idempotency_key']}")
-    for _ in iter(gate().exists, True):
+    for _ in iter(lambda: may_end(what), True):
         await asyncio.sleep(0.02)
     note(f"ended {what}")
     return f"ended {what}"
@@ -168,6 +175,9 @@ def _ask(state: State) -> dict[str, Any]:
 
 
 asks_topic = StateGraph(State).add_node("ask", _ask).add_edge(START, "ask").add_edge("ask", END).compile()
+
+
+inside_another = StateGraph(State).add_node("agent", agent).add_edge(START, "agent").add_edge("agent", END).compile()
 
 
 class Wordless(TypedDict):

@@ -22,6 +22,11 @@ def _in_worker(name: str, breaks: str, old: str, new: str, *, module: str) -> Mu
     return Mutant(name, breaks, f"workers/{module}.py", old, new, ("tests/integration/workers/test_interrupted.py",))
 
 
+def _in_graph(name: str, breaks: str, old: str, new: str, *, module: str) -> Mutant:
+    tests = ("tests/integration/workers/graphs/test_steering.py",)
+    return Mutant(name, breaks, f"workers/chains/graphs/{module}.py", old, new, tests)
+
+
 POLICIES = (
     _in_policy(
         "a question that will not wait waits",
@@ -93,13 +98,6 @@ POLICIES = (
         "'spent', 'merged'",
         script="turn/retry",
     ),
-    _in_policy(
-        "a held session is stopped",
-        "a turn that has ended, and whose calls are open, is cancelled",
-        "  if not head or head == id or phase == 'held' or phase == 'closing' then return false end\n",
-        "  if not head or head == id then return false end\n",
-        script="lib/head_to_stop",
-    ),
     _in_merger(
         "questions of another kind are merged",
         "a question is answered by another model than it asks for",
@@ -117,8 +115,8 @@ POLICIES = (
     _in_merger(
         "as much is merged as waits",
         "a turn is asked with more than its prompt may have",
-        " or size > rule.branch_bytes then",
-        " then",
+        " or size > rule.branch_bytes",
+        "",
         script="lib/waiting_alike",
     ),
     _in_merger(
@@ -192,6 +190,13 @@ POLICIES = (
         script="lib/wait_for_quiet",
     ),
     _in_steer(
+        "a turn that has ended is steered",
+        "a question that waits for answers becomes part of the turn that brings them",
+        "  if not head or head == id or phase == 'held' or phase == 'closing' then return false end\n",
+        "  if not head or head == id then return false end\n",
+        script="lib/head_to_stop",
+    ),
+    _in_steer(
         "a question that steers waits its turn",
         "it is answered behind all that were asked before",
         "    go_next(session, id)\n",
@@ -213,11 +218,18 @@ POLICIES = (
         script="lib/stop_head",
     ),
     _in_steer(
-        "a graph takes questions amid its work",
-        "a question is part of a turn whose model never reads it",
+        "a graph that may have begun takes questions before its first step",
+        "a question comes between a call and its result",
         "if steers == '1' then\n",
         "if true then\n",
         script="turn/merge",
+    ),
+    _in_steer(
+        "a taking that was cut takes the same questions twice",
+        "a question is in the history twice",
+        "if not known[other] then",
+        "if true then",
+        script="lib/waiting_alike",
     ),
     _in_steer(
         "each taking forgets the earlier",
@@ -225,6 +237,48 @@ POLICIES = (
         "if more ~= '' then members = members .. '\\30' .. more end",
         "if more ~= '' then members = more end",
         script="turn/merge",
+    ),
+    _in_graph(
+        "a graph takes no questions",
+        "each question that steers an agent waits for its end",
+        "        if self._steering.wanted:\n            self._control",
+        "        if False:\n            self._control",
+        module="run",
+    ),
+    _in_graph(
+        "any step is a place for a question",
+        "a question comes between a call and its result",
+        "return not open_calls(state.values.get(MESSAGES, ())) and not any(",
+        "return True or not any(",
+        module="steering",
+    ),
+    _in_graph(
+        "the questions of a worker that died are left out",
+        "a question is part of a turn whose model never reads it",
+        "return self.wanted or bool(self.messages)",
+        "return self.wanted",
+        module="steering",
+    ),
+    _in_graph(
+        "the next worker waits for a further step",
+        "a question that was asked in time is not part of the turn's last step",
+        "        return await self.take(saver, state)\n",
+        "        return self._update(saver, state)\n",
+        module="steering",
+    ),
+    _in_graph(
+        "an interrupt forgets the questions that were just taken",
+        "a question has ended with its turn and is in no history",
+        "        new += self._steering.missing({str(message.id) for message in new})\n",
+        "",
+        module="run",
+    ),
+    _in_graph(
+        "a retry keeps the questions that steered it",
+        "a question is in the history twice",
+        "return [*self._saved.known, *self._steering.others(self._added.state)]",
+        "return [*self._saved.known]",
+        module="run",
     ),
     _in_worker(
         "a steered turn goes on",

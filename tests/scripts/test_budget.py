@@ -82,6 +82,16 @@ def test_no_minute_holds_more_than_a_minutes_worth(scene: Scene) -> None:
     assert (began[149][1] - began[0][0]) < 149 * 1_000 / 0.95 + 15_000
 
 
+def test_those_who_wait_go_before_one_that_comes_when_there_is_a_place(scene: Scene) -> None:
+    limits = CallLimits(requests=60)
+    for claim in claims(scene, 6):
+        if not scene.turns.reserve_call(call(claim), limits).granted:
+            give_back(scene, claim)
+    pass_time(scene, 5_000)
+    [late] = claims(scene, 1, tenant="late")
+    assert not scene.turns.reserve_call(call(late), limits).granted
+
+
 def test_tokens_are_counted_and_corrected(scene: Scene) -> None:
     limits = CallLimits(tokens=6_000)
     one, two = claims(scene, 2)

@@ -25,7 +25,8 @@ def take(scene: Scene) -> tuple[Claim, list[str]]:
     assert claim.marked
     found = scene.turns.merge(claim)
     assert found is not None
-    return claim, [str(question) for question, _ in found]
+    assert not any(other.steers for other in found)
+    return claim, [str(other.question) for other in found]
 
 
 def test_what_waits_becomes_one_turn_and_ends_with_it(scene: Scene) -> None:
@@ -120,6 +121,17 @@ def test_before_it_runs_each_is_cancelled_alone(scene: Scene) -> None:
     assert take(scene)[1] == ["question c"]
 
 
+@pytest.mark.parametrize("writes", range(1, 12))
+def test_one_whose_cancellation_was_cut_is_merged_with_none(scene: Scene, writes: int) -> None:
+    first = scene.start("x")
+    ask(scene, "a", "b", "c")
+    with cut(scene.turns, "cancel", writes):
+        scene.turns.cancel("b")
+    scene.complete(first)
+    take(scene)
+    assert ("b" in scene.turns.status("a").members) == (scene.state("b") is State.RUNNING)
+
+
 def test_failures_are_retried_one_by_one(stage: Stage) -> None:
     scene = stage.open(max_attempts=1)
     ask(scene, "a", "b")
@@ -129,6 +141,8 @@ def test_failures_are_retried_one_by_one(stage: Stage) -> None:
     assert scene.turns.status("b").code == "worker_lost"
     for id in "ba":
         scene.turns.retry(id)
+        record = scene.turns.status(id)
+        assert (record.members, record.merged, record.shared) == ((), None, False)
     for id in "ba":
         assert scene.pop() == id
         claim = scene.claim(id)
@@ -139,9 +153,12 @@ def test_failures_are_retried_one_by_one(stage: Stage) -> None:
 
 
 def test_an_erase_takes_all(scene: Scene) -> None:
-    ask(scene, "a", "b")
+    for id in "ab":
+        scene.turns.submit(id, "acme/foo", f"question {id}", when_busy="merge")
     claim, _ = take(scene)
-    scene.turns.erase("foo")
+    assert scene.client.zcard(scene.keys.open_turns("acme")) == 2
+    scene.turns.erase("acme/foo")
+    assert not scene.client.exists(scene.keys.open_turns("acme"))
     assert scene.complete(claim) is None
     assert scene.turns.merge(claim) is None
     scene.assert_idle()

@@ -16,7 +16,8 @@ def _steer(scene: Scene, id: str) -> int:
 def _taken(scene: Scene, claim: Claim, *, steers: bool = True) -> list[str]:
     found = scene.turns.merge(claim, steers=steers)
     assert found is not None
-    return [str(question) for question, _ in found]
+    assert all(other.steers for other in found)
+    return [str(other.question) for other in found]
 
 
 def test_in_an_idle_session_it_is_a_turn_like_any_other(scene: Scene) -> None:
@@ -91,6 +92,31 @@ def test_a_cut_is_made_up_for_by_the_repeat(scene: Scene, writes: int) -> None:
     scene.complete(scene.claim("b"))
     assert scene.state("c") is State.COMPLETED
     scene.assert_idle()
+
+
+@pytest.mark.parametrize("writes", range(1, 12))
+def test_a_taking_that_was_cut_is_completed_and_takes_each_question_once(scene: Scene, writes: int) -> None:
+    claim = scene.start("a")
+    for id in "bcd":
+        _steer(scene, id)
+    with cut(scene.turns, "merge", writes):
+        scene.turns.merge(claim)
+    assert _taken(scene, claim) == [f"question {id}" for id in "bcd"]
+    assert scene.turns.status("a").members == ("b", "c", "d")
+    assert scene.waiting() == []
+    scene.complete(claim)
+    assert {scene.state(id) for id in "abcd"} == {State.COMPLETED}
+    scene.assert_idle()
+
+
+def test_a_question_that_waits_for_answers_steers_none_of_them(scene: Scene) -> None:
+    scene.hold(scene.start("a"))
+    scene.turns.submit("b", "foo", "hi", when_busy="steer", when_held="queue")
+    scene.answer("c")
+    claim = scene.claim(str(scene.pop()))
+    assert (claim.id, claim.marked, _taken(scene, claim)) == ("c", False, [])
+    scene.complete(claim)
+    assert scene.pop() == "b"
 
 
 def test_open_calls_are_closed(scene: Scene) -> None:

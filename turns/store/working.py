@@ -9,12 +9,12 @@ from turnstile.turns import output
 from turnstile.turns.errors import UNREADABLE, BrokenRecord
 from turnstile.turns.output import Output, answerable, encode_calls, open_calls
 from turnstile.turns.prices import cost, read_prices
-from turnstile.turns.question import Options, Question
+from turnstile.turns.question import Options
 from turnstile.turns.states import State
 from turnstile.turns.store.replies import OneOf, always, raising
 from turnstile.turns.store.runner import Call, Runner, operation, script_call
 from turnstile.turns.text import as_text, dumps, loads
-from turnstile.turns.turn import Claim
+from turnstile.turns.turn import Claim, Joined
 
 _MOST_TOKENS = 1_000_000_000
 
@@ -126,9 +126,9 @@ class Working(Runner):
         return script_call("finish", _FINISH, id=claim.id, token=claim.token, **end, after=after, text=text, elements=messages)
 
     @operation
-    def merge(self, claim: Claim, *, steers: bool = True) -> Call[list[tuple[Question, Options]] | None]:
-        """Take the questions that are to be answered together with a turn's own, and return them, in order. None when it is no
-        longer ours. `steers`: also those that came while it was under way, to become part of it.
+    def merge(self, claim: Claim, *, steers: bool = True) -> Call[list[Joined] | None]:
+        """Take the turns whose questions are answered together with a turn's own, and return them, in order. None when it is no
+        longer ours. `steers`: also those that came while it was under way, to become part of it; those that have are told.
         """
         return script_call("merge", _MERGE, id=claim.id, token=claim.token, steers="1" if steers else "")
 
@@ -155,8 +155,9 @@ class Working(Runner):
         return script_call("requeue", _REQUEUE, id=claim.id, token=claim.token, **returned)
 
 
-def _questions(*found: bytes) -> list[tuple[Question, Options]]:
-    return [(loads(as_text(q)), Options.decode(as_text(o))) for q, o in zip(found[::2], found[1::2], strict=True)]
+def _joined(*found: bytes) -> list[Joined]:
+    told = zip(*[iter(found)] * 4, strict=True)
+    return [Joined(as_text(i), loads(as_text(q)), Options.decode(as_text(o)), bool(s)) for i, q, o, s in told]
 
 
 def _tokens(usage: Mapping[str, Any] | None, name: str) -> int:
@@ -182,5 +183,5 @@ _EMIT = OneOf[int | None]("emit", emitted=int, superseded=always(None))
 _FINISH = OneOf(
     "finish", finished=_state, replay=_state, superseded=always(None), unreadable=raising(lambda: BrokenRecord(UNREADABLE))
 )
-_MERGE = OneOf[list[tuple[Question, Options]] | None]("merge", merged=_questions, superseded=always(None))
+_MERGE = OneOf[list[Joined] | None]("merge", merged=_joined, superseded=always(None))
 _REQUEUE = OneOf("requeue", requeued=always(True), replay=always(True), superseded=always(False))

@@ -22,7 +22,7 @@ from turnstile.turns.states import State
 from turnstile.turns.store.turns import AsyncTurnStore
 from turnstile.turns.store.working import Outcome
 from turnstile.turns.text import dumps, whole
-from turnstile.turns.turn import Claim
+from turnstile.turns.turn import Claim, Joined
 from turnstile.workers.attempt.aside import aside
 from turnstile.workers.attempt.failures import backoff, classify, outage_pause
 from turnstile.workers.attempt.insist import insist
@@ -90,7 +90,8 @@ class Attempt:
         self._show_step = show_step
         self._task: asyncio.Task[Any] | None = None
         self._dropped = ""
-        self._draining = False
+        self._draining = self._steered = False
+        self._steering: Sequence[Joined] = ()
         self._run: TurnRun | None = None
         self._stream = TextStream(store, claim) if claim.stream else None
         self._said = Said()
@@ -101,11 +102,15 @@ class Attempt:
         self._asked, self._earlier = 0, claim.spent.model_calls
 
     def drop(self, why: str) -> None:
-        """Stop the model's call, and do not commit; repeat this while the attempt goes on.
+        """Stop the model's call, and do not commit; repeat this while the attempt goes on. A graph that is steered goes on.
 
         Nothing happens once the answer is being committed.
         """
-        if self._task and (why != STEERED or isinstance(self._chain, Runnable)):
+        if why == STEERED and not self._is_plain:
+            self._steered = True
+            if self._run:
+                self._run.steer()
+        elif self._task:
             self._dropped = why if self._dropped in ("", STEERED) else self._dropped
             self._task.cancel()
 
@@ -120,6 +125,11 @@ class Attempt:
         if self.claim.marked and not await self._merge():
             return Report(LOST)
         return await self._work()
+
+    @property
+    def _is_plain(self) -> bool:
+        """True where the chain takes a question alone, and is asked anew; a graph takes the whole turn, and goes on."""
+        return isinstance(self._chain, Runnable)
 
     async def _work(self) -> Report:
         if obstacle := self._obstacle():
@@ -216,9 +226,12 @@ class Attempt:
             self._asked += 1
             return await run_chain(self._chain, question, window, self.claim.session, options, hear)
         assert self._chain
-        run = self._run = self._chain.begin(Asked(self.claim, self._store, window, options, self._hear))
+        asked = Asked(self.claim, self._store, window, options, self._hear, self._steering, self._take)
+        run = self._run = self._chain.begin(asked)
         if self._gate:
             self._gate.halt = run.halt
+        if self._steered:
+            run.steer()
         if self._draining:
             run.drain()
         return await run.run()
@@ -272,14 +285,28 @@ class Attempt:
         return await self._commit(opening, self._said.output(claim, opening))
 
     async def _merge(self) -> bool:
-        """Take the questions of others that the turn answers, too; False when it is in other hands."""
-        found, once = self._found, isinstance(self._chain, Runnable) or self._found.attempt == 1
-        others = await insist(lambda: self._store.merge(found, steers=once and not found.interrupted))
+        """Take the questions of others that the turn answers, too; False when it is in other hands.
+
+        A graph that may have begun takes those that steer it at its next step.
+        """
+        found = self._found
+        together = self._is_plain or found.interrupted
+        steers = self._is_plain or (found.attempt == 1 and not found.answers)
+        others = await insist(lambda: self._store.merge(found, steers=steers and not found.interrupted))
         if others is None:
             return False
-        self.claim = asked_together(found, others)
+        self._steering = [] if together else [other for other in others if other.steers]
+        self._steered = not steers
+        self.claim = asked_together(found, [other for other in others if together or not other.steers])
         self._prompt = Prompt(self.claim, self._settings)
         return True
+
+    async def _take(self) -> Sequence[Joined]:
+        others = await insist(lambda: self._store.merge(self._found))
+        if others is None:
+            raise TurnLost
+        self._steering = [other for other in others if other.steers]
+        return self._steering
 
     async def _start_over(self) -> Report:
         """Ask the chain anew, with a question that has come meanwhile."""

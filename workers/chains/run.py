@@ -5,7 +5,7 @@ its own, and `name` if it tells who asks; `config["configurable"]["session_id"]`
 or a string.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -18,7 +18,7 @@ from turnstile.memory.step_errors import StepError
 from turnstile.turns.output import Output, is_refusal, text_of
 from turnstile.turns.store.turns import AsyncTurnStore
 from turnstile.turns.text import dumps, whole
-from turnstile.turns.turn import Claim
+from turnstile.turns.turn import Claim, Joined
 from turnstile.workers.chains.default import DefaultChain
 from turnstile.workers.chains.items import CUT_OFF, drop_calls, finish_reason, items_of, name_calls, whole_message
 from turnstile.workers.chains.openai.model import call_options
@@ -130,6 +130,10 @@ class ChainOutput:
         return is_refusal(self.output)
 
 
+async def _nothing() -> Sequence[Joined]:
+    return ()
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """A turn as it is put to a chain that takes the whole of it."""
@@ -140,6 +144,10 @@ class Asked:
     """Return the messages before the question: the window, and those that the turn brings along."""
     options: Mapping[str, Any]
     on_event: Callable[[GraphEvent], object] | None
+    steering: Sequence[Joined] = ()
+    """The questions that have become part of the turn while it was under way."""
+    take: Callable[[], Awaitable[Sequence[Joined]]] = _nothing
+    """Makes those that wait part of the turn, and returns them with the earlier ones. Raises TurnLost."""
 
 
 class TurnRun(Protocol):
@@ -150,6 +158,9 @@ class TurnRun(Protocol):
 
     def drain(self) -> None:
         """Stop at the next place from which the turn can go on elsewhere."""
+
+    def steer(self) -> None:
+        """Take the questions that wait to become part of the turn, at the next place where the chain can."""
 
     def halt(self, error: StepError) -> None:
         """Stop at once, where an error alone might be caught; `run` raises this one."""

@@ -20,7 +20,7 @@ from turnstile.workers.chains.run import (
 )
 
 _SOURCE = "lc_source"
-_HOOKS = (".before_agent", ".before_model", ".after_model", ".after_agent")
+HOOKS = (".before_agent", ".before_model", ".after_model", ".after_agent")
 
 
 class RunEvents:
@@ -44,7 +44,7 @@ class RunEvents:
     def send_step(self, task: Mapping[str, Any]) -> None:
         """Send that a step has begun or ended: a call of a tool under the tool's name, a middleware's hook not at all."""
         name, done = str(task["name"]), "input" not in task
-        if name.endswith(_HOOKS):
+        if name.endswith(HOOKS):
             return
         self.advanced = self.advanced or (done and not task["error"])
         if not self._listener:

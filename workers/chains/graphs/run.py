@@ -7,44 +7,41 @@ from typing import Any
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 from langgraph.errors import GraphDrained, GraphRecursionError
 from langgraph.runtime import RunControl
-from langgraph.types import Command, Interrupt
+from langgraph.types import Interrupt
 
 from turnstile.memory.checkpoints import StepSaver
-from turnstile.memory.step_errors import LaneClosed, StepError, StepsUnreadable
+from turnstile.memory.step_errors import LaneClosed, StepError
 from turnstile.memory.step_lane import StepLane
 from turnstile.turns.asyncio_tasks import end_all
 from turnstile.turns.output import Output, said
 from turnstile.turns.policies import INTERRUPTED
 from turnstile.turns.text import dumps
-from turnstile.turns.turn import Claim
 from turnstile.workers.attempt.insist import insist
 from turnstile.workers.chains.graphs.events import RunEvents
 from turnstile.workers.chains.graphs.guard import Guard, LimitReached
-from turnstile.workers.chains.graphs.idempotency import THREAD
-from turnstile.workers.chains.graphs.interrupts import items_of_interrupts, resumptions
+from turnstile.workers.chains.graphs.interrupts import items_of_interrupts
+from turnstile.workers.chains.graphs.kept_run import KeptRun
 from turnstile.workers.chains.graphs.plan import MESSAGES, STRUCTURED, Plan
-from turnstile.workers.chains.graphs.transcript import Additions, items_of, named, question_of, results_of, usage_of
+from turnstile.workers.chains.graphs.steering import Steering
+from turnstile.workers.chains.graphs.transcript import Additions, items_of, question_of, results_of, usage_of
 from turnstile.workers.chains.run import (
     Asked,
     ChainOutput,
     ChainOutputError,
     Drained,
-    OptionRefused,
     ToolRaised,
     TurnLost,
-    configurable,
 )
-
-_STREAMS = ["messages", "updates", "values", "tasks"]
 
 
 class GraphRun:
     """A graph at work on one attempt."""
 
     def __init__(self, plan: Plan, turn: Asked) -> None:
-        self._plan = plan
         self._turn = turn
         self._control = RunControl()
+        self._draining = False
+        self._steering = Steering(turn)
         self._claim = claim = turn.claim
         self._settings = turn.store.settings
         self._stopped: StepError | None = None
@@ -57,6 +54,7 @@ class GraphRun:
         self._interrupts: tuple[Interrupt, ...] = ()
         self._results: list[ToolMessage] = []
         self._structured: Any = None
+        self._kept = KeptRun(plan, turn, self._lane, [*self._guard.handlers, self._events.calls], self._after_step)
         self._saved: StepSaver | None = None
 
     async def run(self) -> ChainOutput:
@@ -81,7 +79,12 @@ class GraphRun:
 
     def drain(self) -> None:
         """Stop between two steps."""
+        self._draining = True
         self._control.request_drain()
+
+    def steer(self) -> None:
+        """Take the questions that wait, between two steps."""
+        self._steering.wanted = True
 
     def halt(self, error: StepError) -> None:
         """End the attempt where it is, with an error; its steps are kept."""
@@ -94,9 +97,10 @@ class GraphRun:
 
     def so_far(self) -> ChainOutput | None:
         """Return what the graph has added, the results of a step that has not ended, and what a model has begun to say."""
-        if not self._added.state:
+        if not self._added.state and not self._steering.messages:
             return None
         new = [*self._added.new(self._known), *self._results]
+        new += self._steering.missing({str(message.id) for message in new})
         begun = self._events.begun({str(message.id) for message in self._added.state})
         new += [AIMessage(begun)] if begun else []
         message = next((m for m in reversed(new) if isinstance(m, AIMessage)), AIMessage(""))
@@ -156,75 +160,30 @@ class GraphRun:
 
     async def _follow(self) -> None:
         self._guard.check_steps()
-        given, inputs = self._inputs(), None
-        if self._claim.answers and not _answers_calls(self._claim, self._turn.before):
-            saver = self._saver(await self._latest_run(), given)
-            self._events.advanced = True
-            inputs = self._resume(saver, await self._graph(saver).aget_state(self._config(saver)))
-        else:
-            # Answers that are messages begin a run of their own, too: they are its input.
-            saver, inputs = self._saver(self._claim.id, given), {MESSAGES: given}
-        self._saved = saver
-        async for mode, data in self._graph(saver).astream(
-            inputs,
-            self._config(saver),
-            stream_mode=_STREAMS,
-            output_keys=self._plan.outputs,
-            durability="sync",
-            control=self._control,
-        ):
+        self._events.advanced = self._kept.answers_interrupts
+        inputs = await self._kept.begin(self._steering)
+        self._saved = self._kept.saver
+        while True:
+            try:
+                return await self._go_on(inputs)
+            except GraphDrained:
+                if self._draining:
+                    raise
+                inputs = await self._steering.take(self._saved, await self._kept.state())
+
+    async def _go_on(self, inputs: Any) -> None:
+        self._control = RunControl()
+        if self._draining:
+            self._control.request_drain()
+        async for mode, data in self._kept.stream(inputs, self._control):
             self._receive(mode, data)
         self._events.settle()
 
-    def _inputs(self) -> list[BaseMessage]:
-        claim = self._claim
-        return [*named(self._turn.before), *question_of(claim.id, claim.question, claim.options.name)]
-
-    async def _latest_run(self) -> str:
-        return await self._lane.read(lambda: self._turn.store.latest_run(self._claim.thread or self._claim.id))
-
-    def _graph(self, saver: StepSaver) -> Any:
-        return self._plan.graph.copy(update={"checkpointer": saver})
-
-    def _saver(self, run: str, given: Sequence[BaseMessage]) -> StepSaver:
-        plan, turn = self._plan, self._turn
-        return StepSaver(
-            turn.store,
-            turn.claim,
-            turn.claim.thread or turn.claim.id,
-            self._lane,
-            plan.codec,
-            run=run,
-            known=[str(message.id) for message in given],
-            nodes=plan.nodes,
-            keep_all=plan.keeps_all,
-            after_step=self._guard.check_steps,
-        )
-
-    def _resume(self, saver: StepSaver, state: Any) -> Any:
-        """Return what the graph is resumed with: the answers to its interrupts, or nothing where they have been taken."""
-        if self._claim.question:
-            raise OptionRefused("`question`: answers to a graph's interrupts stand alone; ask in the next turn.")
-        if not state.created_at:
-            raise StepsUnreadable("The steps that these answers belong to are gone: ask again in a new turn.")
-        if not saver.resumed:
-            saver.known += [str(message.id) for message in state.values.get(MESSAGES, ())]
-        resumed = resumptions(state.interrupts, self._claim.answers)
-        return Command(resume=resumed) if resumed else None
-
-    def _config(self, saver: StepSaver) -> dict[str, Any]:
-        return {
-            "configurable": {
-                **configurable(self._turn.options),
-                "session_id": self._claim.session,
-                "thread_id": saver.run,
-                THREAD: saver.run,
-            },
-            # The same in every attempt: by it LangGraph goes on from the steps instead of beginning anew.
-            "metadata": {"run_id": saver.run},
-            "recursion_limit": self._settings.max_steps,
-            "callbacks": [*self._guard.handlers, self._events.calls],
-        }
+    def _after_step(self) -> None:
+        """Look at the limits, and stop for questions: here no step is under way, nor one of a graph inside this one."""
+        self._guard.check_steps()
+        if self._steering.wanted:
+            self._control.request_drain()
 
     def _receive(self, mode: str, data: Any) -> None:
         if mode == "messages":
@@ -244,13 +203,7 @@ class GraphRun:
 
     @property
     def _known(self) -> Sequence[str]:
-        return self._saved.known if self._saved else ()
-
-
-def _answers_calls(claim: Claim, before: Sequence[BaseMessage]) -> bool:
-    """Return whether a turn answers the client's calls of an earlier answer, as messages, and no interrupts."""
-    answered = {message.tool_call_id for message in before if isinstance(message, ToolMessage)}
-    return claim.answers.keys() <= answered
+        return [*self._saved.known, *self._steering.others(self._added.state)] if self._saved else ()
 
 
 def _plain(value: Any) -> Any:

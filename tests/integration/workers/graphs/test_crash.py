@@ -1,5 +1,6 @@
 """Agents in real workers that are killed, frozen, and told to stop in the middle of several tools."""
 
+import json
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -116,6 +117,54 @@ def test_a_worker_that_is_told_to_stop_hands_the_step_on(turns: TurnStore, start
     assert turns.status("a").state is State.QUEUED
     start()
     _assert_done_once(turns, begun=1)
+
+
+def test_questions_that_steer_outlive_the_worker_that_took_them(
+    turns: TurnStore, start: Callable[..., Worker], ledger: Path
+) -> None:
+    first = start()
+    turns.submit("a", "foo", "call slowly 1 | call pay 0")
+    wait_until(lambda: len(entries()) == 1, "the tool has begun")
+    turns.submit("b", "foo", "call slowly 2; call pay 3", when_busy="steer")
+    ledger.with_name("go-1").touch()
+    wait_until(lambda: "paid 3" in " ".join(entries()), "the first question is taken")
+    turns.submit("c", "foo", "well?", when_busy="steer")
+    start()
+    first.kill()
+    wait_until(lambda: _begun("2") == 2, "another worker goes on")
+    ledger.with_name("go").touch()
+    records = [_ended(turns, id) for id in "abc"]
+    assert {(record.state, record.text) for record in records} == {(State.COMPLETED, "round 1. round 1. done: ")}
+    assert [record.merged for record in records] == [None, "a", "a"]
+    assert (_begun("1"), _begun("2"), len([entry for entry in entries() if entry.startswith("paid")])) == (1, 2, 1)
+    assert _told(turns) == ["human", "ai", "tool", "human", "ai", "tool", "tool", "human", "ai"]
+
+
+def test_a_worker_that_dies_after_the_steer_leaves_the_question_to_the_next(
+    turns: TurnStore, start: Callable[..., Worker], ledger: Path
+) -> None:
+    first = start()
+    turns.submit("a", "foo", "call slowly 1 | call pay 0")
+    wait_until(lambda: len(entries()) == 1, "the tool has begun")
+    first.signal(signal.SIGSTOP)
+    turns.submit("b", "foo", "well?", when_busy="steer")
+    first.kill()
+    start()
+    wait_until(lambda: _begun("1") == 2, "another worker goes on")
+    ledger.with_name("go").touch()
+    assert [(_ended(turns, id).state, _ended(turns, id).merged) for id in "ab"] == [
+        (State.COMPLETED, None),
+        (State.COMPLETED, "a"),
+    ]
+    assert _told(turns) == ["human", "ai", "tool", "human", "ai"]
+
+
+def _begun(what: str) -> int:
+    return sum(entry.startswith(f"begun {what} ") for entry in entries())
+
+
+def _told(turns: TurnStore) -> list[str]:
+    return [json.loads(element)["type"] for element in reversed(turns.history("foo"))]
 
 
 def test_an_approval_outlives_every_worker(turns: TurnStore, start: Callable[..., Worker]) -> None:

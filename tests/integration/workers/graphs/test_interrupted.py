@@ -34,16 +34,3 @@ async def test_results_stay_and_calls_without_one_are_closed(stage: Stage, ledge
 
 async def _paid(stage: Stage) -> bool:
     return {"name": "pay", "status": "done"} in await stage.steps()
-
-
-async def test_a_graph_is_not_begun_anew_for_a_question_that_steers(stage: Stage, ledger: Path) -> None:
-    claim = await stage.ask("call slowly 1")
-    attempt = stage.attempt(claim, agent)
-    task = asyncio.create_task(attempt.run())
-    await wait_until_async(says(lambda: len(entries()) == 1), "the tool has begun")
-    await stage.store.submit("b", "foo", "well?", when_busy="steer")
-    attempt.drop("steered")
-    ledger.with_name("go").touch()
-    assert (await task).status == State.COMPLETED
-    assert len(entries()) == 2
-    assert (await stage.store.status("b")).state is State.QUEUED
