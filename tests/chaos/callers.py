@@ -13,11 +13,12 @@ from celery import Celery
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
+from tests.chaos import tenants
 from tests.chaos.record import WEB, question, stored_id
 from tests.support.gateways import read_events
 from turnstile.producers.client import AsyncChatClient
 from turnstile.turns.celery_message import TASK
-from turnstile.turns.errors import QueueUnreachable
+from turnstile.turns.errors import QueueUnreachable, QuotaExceeded, SessionBusy
 from turnstile.turns.settings import Settings
 from turnstile.turns.store.turns import TurnStore
 
@@ -28,6 +29,7 @@ _PAUSE_SECONDS = 0.2
 _HTTP_SECONDS = 20.0
 _COMPLETED = "response.completed"
 
+DECLINED = (QuotaExceeded, SessionBusy)
 TRANSIENT = (QueueUnreachable, OperationalError, RedisError, httpx.TransportError, TimeoutError)
 
 
@@ -35,7 +37,7 @@ class Caller(Protocol):
     """Submits turns; `follow` reads one to its end, and says what was wrong with what it read."""
 
     def submit(self, turn: str, session: str) -> None:
-        """Return once the turn is accepted. Raises QueueMemoryFull or one of TRANSIENT."""
+        """Return once the turn is accepted. Raises QueueMemoryFull, or one of TRANSIENT or DECLINED."""
 
     def follow(self, turn: str) -> str:
         """Return what was wrong, in words; nothing when all came that should."""
@@ -49,7 +51,9 @@ class ByStore:
 
     def submit(self, turn: str, session: str) -> None:
         """See Caller."""
-        self._store.submit(turn, session, question(turn))
+        when_busy = tenants.policy(turn) if turn.startswith(tenants.POLICIES) else None
+        weight, quotas = tenants.weight(session), tenants.quotas(session)
+        self._store.submit(turn, session, question(turn), when_busy=when_busy, weight=weight, quotas=quotas)
 
     def follow(self, _: str) -> str:
         """See Caller."""

@@ -46,6 +46,8 @@ class Journal:
 
     attempts: list[Attempt] = field(default_factory=list)
     violations: list[str] = field(default_factory=list)
+    crowds: dict[str, int] = field(default_factory=dict)
+    """The most members that each set of slots, and each set of calls of a model, ever had."""
 
 
 @dataclass(slots=True)
@@ -98,6 +100,7 @@ class _Reading:
         self._closed: dict[str, str] = {}
         self._returned: dict[str, str] = {}
         self._cancelled: set[str] = set()
+        self._members: dict[str, set[str]] = {}
 
     def take(self, transaction: list[Command]) -> None:
         """Check one transaction's writes, then apply them."""
@@ -130,7 +133,9 @@ class _Reading:
 
     def _apply(self, name: str, key: str, args: Sequence[str], facts: _Facts) -> None:
         session = key.removeprefix(self._keys.session())
-        if name in ("LPUSH", "RPUSH") and key.startswith(self._keys.history()):
+        if key.startswith((self._keys.slots(), self._keys.calls())):
+            self._crowd(name, key, args)
+        elif name in ("LPUSH", "RPUSH") and key.startswith(self._keys.history()):
             self._check_commit(key.removeprefix(self._keys.history()), args)
         elif session == key:
             return
@@ -143,6 +148,16 @@ class _Reading:
             self._leave(session, facts)
             for field_name in args:
                 self._seats.get(session, {}).pop(field_name, None)
+
+    def _crowd(self, name: str, key: str, args: Sequence[str]) -> None:
+        members = self._members.setdefault(key, set())
+        if name in ("SADD", "ZADD"):
+            members |= set(args) if name == "SADD" else set(args[1::2])
+            self.journal.crowds[key] = max(self.journal.crowds.get(key, 0), len(members))
+        elif name in ("SREM", "ZREM"):
+            members -= set(args)
+        elif name in ("DEL", "UNLINK"):
+            members.clear()
 
     def _sit(self, session: str, values: Fields) -> None:
         seat = self._seats.setdefault(session, {})

@@ -11,7 +11,8 @@ from pathlib import Path
 import redis
 from celery import Celery
 
-from tests.chaos.checker import Findings, check_history, history_turns
+from tests.chaos.checker import check_history, history_turns
+from tests.chaos.findings import Findings
 from tests.chaos.plain_app import VISIBILITY_SECONDS
 from tests.chaos.record import Entry
 from tests.support.processes import ROOT, environment, offline_model

@@ -19,7 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
-from tests.chaos.callers import TRANSIENT, Caller, caller
+from tests.chaos.callers import DECLINED, TRANSIENT, Caller, caller
 from tests.chaos.record import Entry, Record, read
 from turnstile.turns.errors import QueueMemoryFull
 
@@ -42,7 +42,7 @@ class Producer:
         self._name, self._pause, self._sessions = name, pause, sessions
         self._random = random.Random(f"{seed} {name} {self._number}")
         self._ended = self._doomed = False
-        self._unknown = [entry for entry in before.values() if entry.accepted is None and not entry.abandoned]
+        self._unknown = [entry for entry in before.values() if entry.is_unknown]
 
     def end(self, number: int, frame: FrameType | None) -> None:
         """Submit no more turns; the one at hand is brought to its acceptance."""
@@ -73,12 +73,13 @@ class Producer:
         if self._doomed:
             threading.Timer(self._random.uniform(0, _DOOM_SECONDS), os.kill, (os.getpid(), signal.SIGKILL)).start()
             time.sleep(self._random.uniform(0, _DOOM_SECONDS / 2))
-        while not self._accepted(turn, session):
+        while not (answer := self._answer(turn, session)):
             time.sleep(_PAUSE_SECONDS)
         if self._doomed:
             time.sleep(_DOOM_SECONDS)
-        self._record.note("accepted", turn, session, time.time())
-        self._followers.submit(self._follow, turn, session)
+        self._record.note(answer, turn, session, time.time())
+        if answer == "accepted":
+            self._followers.submit(self._follow, turn, session)
 
     def _follow(self, turn: str, session: str) -> None:
         try:
@@ -88,15 +89,18 @@ class Producer:
         if wrong:
             self._record.note("misread", turn, session, time.time(), wrong)
 
-    def _accepted(self, turn: str, session: str) -> bool:
+    def _answer(self, turn: str, session: str) -> str:
+        """Return whether a turn was accepted or declined, as its record has it; empty while nobody knows."""
         with suppress(*TRANSIENT):
             try:
                 self._caller.submit(turn, session)
             except QueueMemoryFull:
                 self._record.note("refused", turn, session, time.time())
+            except DECLINED:
+                return "declined"
             else:
-                return True
-        return False
+                return "accepted"
+        return ""
 
 
 def main(url: str, path: str, name: str, seed: str, pause: str, *sessions: str) -> None:

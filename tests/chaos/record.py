@@ -18,8 +18,11 @@ MODEL_FAULTS = {
     "model drops the connection": "drop times=1",
     "model stalls": "stall times=1",
     "model refuses": "refuse times=1",
+    "model is over its limit (429)": "fail=429 retry-after=1 times=1",
 }
 _MODEL_FAULT_SHARE = 0.04
+# It pauses the model for everybody.
+_LIMITED_SHARE = 0.002
 WEB = "web"
 """The prefix of names that are idempotency keys at the gateway."""
 
@@ -29,7 +32,8 @@ class Entry:
     """One turn as its producers saw it: when it was first sent, and when an acceptance came back (None: none did).
 
     `revoked`: somebody has called it off, so it may end as cancelled. `odd`: it came in a strange message, so it may end
-    anyhow, or not be accepted at all. `misread`: what was wrong with it for a reader that followed it to its end.
+    anyhow, or not be accepted at all. `misread`: what was wrong with it for a reader that followed it to its end. `declined`:
+    its session was busy, or a quota of its tenant used up.
     """
 
     turn: str
@@ -42,6 +46,12 @@ class Entry:
     revoked: bool = False
     odd: bool = False
     misread: str = ""
+    declined: bool = False
+
+    @property
+    def is_unknown(self) -> bool:
+        """True while nobody knows whether the turn was accepted, and somebody is to find out."""
+        return self.accepted is None and not self.abandoned and not self.declined
 
 
 def stored_id(name: str) -> str:
@@ -66,7 +76,11 @@ def visible(turn: str) -> str:
 def model_fault(turn: str) -> str:
     """Return the fault requested of the model for this turn's first attempt, if any."""
     chosen = random.Random(f"{turn} fault")
-    return chosen.choice(list(MODEL_FAULTS)) if chosen.random() < _MODEL_FAULT_SHARE else ""
+    *others, limited = MODEL_FAULTS
+    drawn = chosen.random()
+    if drawn < _LIMITED_SHARE:
+        return limited
+    return chosen.choice(others) if drawn < _MODEL_FAULT_SHARE else ""
 
 
 class Record:
@@ -76,7 +90,7 @@ class Record:
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
 
     def note(self, fact: str, turn: str, session: str, at: float, more: str = "") -> None:
-        """Write `sent`, `accepted`, `refused`, `abandoned`, `revoked`, `odd` or `misread`."""
+        """Write `sent`, `accepted`, `refused`, `declined`, `abandoned`, `revoked`, `odd` or `misread`."""
         os.write(self._file, (json.dumps([fact, turn, session, at, more]) + "\n").encode())
 
 
@@ -103,4 +117,5 @@ def _add(entry: Entry, fact: str, at: float, more: str) -> Entry:
         abandoned=entry.abandoned or fact == "abandoned",
         revoked=entry.revoked or fact == "revoked",
         odd=entry.odd or fact == "odd",
+        declined=entry.declined or fact == "declined",
     )

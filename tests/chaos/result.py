@@ -6,8 +6,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.chaos import journal, record
-from tests.chaos.checker import Findings, check, collect
+from tests.chaos import crowds, journal, record
+from tests.chaos.checker import check, collect
+from tests.chaos.findings import Findings
 from tests.chaos.harness import Stage, faults_of
 from tests.chaos.scene import LEASE_SECONDS, Size
 from tests.chaos.timeline import burnt, recoveries, unexplained
@@ -37,10 +38,12 @@ def run(seed: int, size: Size, folder: Path, model_url: str) -> Result:
     calls = _model_calls(model_url)
     with Stage(folder, model_url, seed, size) as stage:
         scene = stage.scene
-        stage.run(faults_of(seed, size))
+        with crowds.OpenCalls(model_url) as open_calls:
+            stage.run(faults_of(seed, size))
         entries = record.read(scene.records)
         remains = collect(scene.store, entries.values())
     log = journal.read(scene.server.folder, LEASE_SECONDS)
+    too_many = crowds.faults(log.crowds, open_calls.seen, log.attempts)
     model = Counter(record.model_fault(entry.turn) for entry in entries.values() if entry.turn in remains.records)
     model.pop("", None)
     return Result(
@@ -52,7 +55,7 @@ def run(seed: int, size: Size, folder: Path, model_url: str) -> Result:
         model_calls=_model_calls(model_url) - calls,
         seconds=size.seconds,
         faults=dict(Counter(struck.kind for struck in scene.struck) + model),
-        findings=check(entries, remains, [*stage.wrong, *log.violations, *burnt(scene.struck, log.attempts)]),
+        findings=check(entries, remains, [*stage.wrong, *log.violations, *too_many, *burnt(scene.struck, log.attempts)]),
         recoveries=recoveries(scene.struck, log.attempts),
         unexplained=len(unexplained(scene.struck, log.attempts, scene.pids)),
     )

@@ -1,5 +1,6 @@
 """Everything that runs in a storm: the server, the processes, and what was done to them."""
 
+import json
 import random
 import threading
 import time
@@ -12,6 +13,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from tests.chaos import tenants
 from tests.chaos.callers import CELERY, READER
 from tests.chaos.faults import Fault, Kind
 from tests.chaos.proxy import FaultProxy, ProxyThread
@@ -27,6 +29,7 @@ LEASE_SECONDS = Settings().lease_seconds
 # Faults come a hundred times as often as in life: a turn must not be given up for meeting many.
 SETTINGS = {"TURNSTILE_MAX_ATTEMPTS": "100", "TURNSTILE_MODEL_TIMEOUT": "3", "TURNSTILE_LOG_LEVEL": "WARNING"}
 _SHARED = 6
+_IMPATIENT = 2
 # So few that turns wait, and slots go round among tenants.
 _SLOTS = 8
 
@@ -61,7 +64,8 @@ class Scene:
 
     def __init__(self, folder: Path, model_url: str, seed: int, size: Size, proxies: ProxyThread) -> None:
         self.folder, self.seed, self.size, self._proxies = folder, seed, size, proxies
-        self.settings = {**SETTINGS, "OPENAI_BASE_URL": model_url}
+        budgets = json.dumps({"*": {"concurrent": tenants.CALLS}})
+        self.settings = {**SETTINGS, "OPENAI_BASE_URL": model_url, "TURNSTILE_MODEL_BUDGETS": budgets}
         users = write_users(folder / "users.acl")
         # Rewritten, the log would tell no more what happened.
         options = {"auto-aof-rewrite-percentage": "0", "aclfile": str(users)}
@@ -81,7 +85,8 @@ class Scene:
         self.slots = [WorkerSlot(self.proxy(), self.folder, _SLOTS, self.settings) for _ in range(self.size.workers)]
         self.gateway = GatewaySlot(self.proxy(), self.folder, self.settings)
         self.flower = FlowerSlot(self.proxy(), self.folder)
-        names = (*(f"p{n}" for n in range(self.size.producers)), CELERY, READER, WEB)
+        busy = [f"{tenants.POLICIES}-{n}" for n in range(_IMPATIENT)]
+        names = (*(f"p{n}" for n in range(self.size.producers)), *busy, CELERY, READER, WEB)
         self.producers = [self._producer(name) for name in names]
 
     def _producer(self, name: str) -> ProducerSlot:
@@ -91,7 +96,9 @@ class Scene:
         # Each producer is a tenant, but for the gateway's: without keys it has the one that has no name.
         own = [f"{name}-s{n}" if name == WEB else f"{name}/s{n}" for n in range(self.size.sessions)]
         sessions = own if name == CELERY else own + self.shared
-        pause = self.size.pause * (2 if name in (READER, WEB) else 1)
+        if name.startswith(tenants.POLICIES):
+            sessions = [f"{tenants.POLICIES}/s{n}" for n in range(self.size.sessions // 2)]
+        pause = self.size.pause * (2 if name in (READER, WEB) or name.startswith(tenants.POLICIES) else 1)
         return ProducerSlot(proxy, self.folder, name, address, self.seed, pause, sessions)
 
     def proxy(self) -> FaultProxy:

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from tests.chaos import journal
-from tests.chaos.checker import Findings, Remains, check, collect, history_turns
+from tests.chaos.checker import Remains, check, collect, history_turns
 from tests.chaos.faults import Kind, plan
 from tests.chaos.figures import percentile, upper_bound
 from tests.chaos.finale import log_faults
+from tests.chaos.findings import Findings
 from tests.chaos.hits import HITS
 from tests.chaos.journal import Attempt
 from tests.chaos.odd import SECRET, draw

@@ -42,8 +42,8 @@ GRAPHS = (
     Mutant(
         "each attempt begins anew",
         "finished tools run again",
-        f"{_GRAPHS}run.py",
-        '            "metadata": {"run_id": saver.run},\n',
+        f"{_GRAPHS}kept_run.py",
+        '            "metadata": {"run_id": run},\n',
         "",
         _TURNS,
     ),

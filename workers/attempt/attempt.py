@@ -296,7 +296,7 @@ class Attempt:
         if others is None:
             return False
         self._steering = [] if together else [other for other in others if other.steers]
-        self._steered = not steers
+        self._steered = self._steered or not steers
         self.claim = asked_together(found, [other for other in others if together or not other.steers])
         self._prompt = Prompt(self.claim, self._settings)
         return True

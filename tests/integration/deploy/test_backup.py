@@ -17,7 +17,8 @@ from typing import Any, Self
 import pytest
 import redis
 
-from tests.chaos.checker import Findings, check, collect
+from tests.chaos.checker import check, collect
+from tests.chaos.findings import Findings
 from tests.chaos.record import Entry, visible
 from tests.support.processes import Worker, environment
 from tests.support.wait import wait_until
