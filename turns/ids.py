@@ -5,18 +5,31 @@ import re
 from turnstile.turns.errors import InvalidTurn
 
 _PART = r"[A-Za-z0-9._@+~=:-]{1,200}"
+_TENANT = re.compile(_PART)
 _SESSION = re.compile(rf"(?:{_PART}/)?{_PART}")
 _TURN = re.compile(r"[A-Za-z0-9_-]{1,100}")
 
 
 def check_session(session: str) -> str:
     """Return the session id, or raise InvalidTurn when its form is wrong."""
-    if not isinstance(session, str) or not _SESSION.fullmatch(session):
+    if not isinstance(session, str) or not is_session(session):
         raise InvalidTurn(
             "A session id is 1 to 200 of the characters A-Z a-z 0-9 . _ @ + ~ = : - , with `tenant/` before it at most.",
             param="session",
         )
     return session
+
+
+def is_session(session: str) -> bool:
+    """Return True for the form of a session's id."""
+    return bool(_SESSION.fullmatch(session))
+
+
+def check_tenant(tenant: str) -> str:
+    """Return the tenant's name, or raise InvalidTurn when its form is wrong."""
+    if not isinstance(tenant, str) or not _TENANT.fullmatch(tenant):
+        raise InvalidTurn("A tenant's name is 1 to 200 of the characters A-Z a-z 0-9 . _ @ + ~ = : - .", param="tenant")
+    return tenant
 
 
 def is_turn(turn: str) -> bool:

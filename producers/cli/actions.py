@@ -75,8 +75,7 @@ def _report(terminal: Terminal, turn: str, state: str, wanted: str) -> int:
 
 def erase(terminal: Terminal, client: ChatClient, session: str, *, confirmed: bool) -> None:
     """Erase a session; on a terminal, ask before unless `confirmed`."""
-    if not confirmed and sys.stdin.isatty():
-        click.confirm(f"Forget everything about session {session}?", abort=True, err=True)
+    confirm(f"Forget everything about session {session}?", confirmed=confirmed)
     turns, messages = client.erase(session)
     terminal.result(f"turns forgotten: {turns}, messages forgotten: {messages}", {"turns": turns, "messages": messages})
 
@@ -94,3 +93,9 @@ async def _audit(settings: Settings) -> int:
         return await audit(store, now=True)
     finally:
         await close_async(store.url)
+
+
+def confirm(question: str, *, confirmed: bool) -> None:
+    """Ask a person on a terminal, unless `confirmed`. Raises click.Abort."""
+    if not confirmed and sys.stdin.isatty():
+        click.confirm(question, abort=True, err=True)

@@ -10,7 +10,7 @@ need("cli")
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
@@ -199,14 +199,52 @@ def failed(terminal: "Terminal", action: str | None, limit: int | None, within: 
 
 
 @main.command()
-@click.argument("session")
+@click.argument("session", required=False)
+@click.option("--tenant", help="Forget all of this tenant instead: sessions, files, batches and what is counted.")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @with_terminal
-def erase(terminal: "Terminal", session: str, yes: bool) -> None:
+def erase(terminal: "Terminal", session: str | None, tenant: str | None, yes: bool) -> None:
     """Forget a session: its history and its turns, in any state."""
-    from turnstile.producers.cli import actions
+    from turnstile.producers.cli import actions, archives
 
-    actions.erase(terminal, _client(), session, confirmed=yes)
+    if (session is None) == (tenant is None):
+        raise click.UsageError("Name a session, or a tenant by --tenant.")
+    if session is not None:
+        actions.erase(terminal, _client(), session, confirmed=yes)
+    elif tenant is not None:
+        archives.erase_tenant(terminal, _client(), tenant, confirmed=yes)
+
+
+@main.command()
+@click.argument("sessions", nargs=-1)
+@click.option("--tenant", help="All sessions of this tenant.")
+@click.option("--all", "everything", is_flag=True, help="All sessions.")
+@with_terminal
+def export(terminal: "Terminal", sessions: tuple[str, ...], tenant: str | None, everything: bool) -> None:
+    """Write sessions to stdout as JSON lines: each with its metadata, then its messages, oldest first.
+
+    Turns that wait, run or have failed are not written, nor files and batches.
+    """
+    from turnstile.producers.cli import archives
+
+    if bool(sessions) + bool(tenant) + everything != 1:
+        raise click.UsageError("Name sessions, or a tenant by --tenant, or give --all.")
+    archives.export(terminal, _client(), sessions, tenant)
+
+
+@main.command("import")
+@click.argument("source", metavar="IN.jsonl", type=click.File("rb"))
+@with_terminal
+def load(terminal: "Terminal", source: IO[bytes]) -> None:
+    """Import sessions from the lines of `turnstile export`; `-` reads stdin.
+
+    A session that is there in another form is left as it is. Run it again to go on after an interruption. Exit status 1 if a
+    session was refused.
+    """
+    from turnstile.producers.cli import archives
+
+    with source:
+        raise SystemExit(archives.load(terminal, _client(), source))
 
 
 @main.command()

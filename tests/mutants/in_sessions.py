@@ -81,6 +81,20 @@ SESSIONS = (
         script="session/erase",
     ),
     in_script(
+        "a tenant at work is forgotten",
+        "what is counted of a tenant's turns is gone before they are",
+        " and redis.call('EXISTS', key.open_turns .. tenant, key.slots .. tenant) == 0",
+        "",
+        script="session/erase_tenant",
+    ),
+    in_script(
+        "files outlive their tenant",
+        "an erased tenant's files stay until they expire",
+        "  drop_stored(tenant, file, key.files)\n  gone",
+        "  redis.call('ZREM', key.files .. tenant, file)\n  gone",
+        script="session/erase_tenant",
+    ),
+    in_script(
         "an erased turn is still known",
         "a turn of an erased session is read, retried or followed until its record is removed",
         "return state ~= 'queued' and state ~= 'running' and not redis.pcall('ZSCORE', key.turns .. session, id)",

@@ -14,6 +14,7 @@ _USERS = {
     "lib/messages_since": "follow",
     "lib/is_erased": "erase",
     "lib/remove_erased": "erase",
+    "session/erase_tenant": "erase",
     "turn/delete_turn": "follow",
     "lib/live_workers": "register_worker",
     "lib/create_turn": "submit",

@@ -48,6 +48,15 @@ def _with_a_piece(scene: Scene) -> Callable[[], Any]:
     return lambda: hooks(scene).delete_file("", "file") if hooks(scene).client.exists(scene.keys.file("file")) else None
 
 
+@situation("erase_tenant")
+def _with_a_batch(scene: Scene) -> Callable[[], Any]:
+    store = hooks(scene)
+    store.create_file("acme", "own", "x.jsonl")
+    store.append_piece("acme", "own", 0, 0, b"a line", last=True)
+    store.create_batch("acme", "batch", "own", "{}", "fingerprint", 60)
+    return lambda: store.erase_tenant("acme")
+
+
 @situation("create_batch")
 def _over_a_file(scene: Scene) -> Callable[[], Any]:
     _uploaded(scene)

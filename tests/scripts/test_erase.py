@@ -255,3 +255,13 @@ def test_a_record_of_another_type_goes_too(scene: Scene) -> None:
     scene.client.set(scene.keys.turn("a"), "something else")
     assert scene.turns.erase("foo") == (2, 0)
     assert _traces(scene) == set()
+
+
+def test_a_tenant_that_is_at_work_is_not_forgotten(scene: Scene) -> None:
+    claim = scene.start("a", session="acme/1")
+    assert scene.turns.erase_tenant("acme") == 0
+    assert scene.client.zscore(scene.keys.tenants, "acme") is not None
+    assert scene.complete(claim) is State.COMPLETED
+    scene.turns.erase("acme/1")
+    assert scene.turns.erase_tenant("acme") == 0
+    assert _traces(scene) == set()

@@ -190,6 +190,7 @@ CALLS: dict[str, list[Callable[[Crowd], Any]]] = {
     ],
     "drop_steps": [lambda c: c.turns.drop_steps(c.kept, "dropped", "")],
     "erase": [lambda c: c.turns.erase("crowd"), lambda c: c.turns.erase("long")],
+    "erase_tenant": [lambda c: c.turns.erase_tenant("crowd"), lambda c: c.turns.erase_tenant("full")],
 }
 """For each script the calls that meet the crowd, in an order in which each finds its own."""
 

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from turnstile.turns.errors import UNREADABLE, BrokenRecord, TurnConflict
-from turnstile.turns.ids import check_session
+from turnstile.turns.ids import check_session, check_tenant, is_session
 from turnstile.turns.question import fingerprint
 from turnstile.turns.store.acceptance import full_history, full_of_conversations
 from turnstile.turns.store.replies import OneOf, always, raising, unknown_session
@@ -73,6 +73,24 @@ class Conversations(Runner):
     def erase(self, session: str) -> Call[tuple[int, int]]:
         """Forget a session; how many turns and messages are gone. The records of many turns are removed later, by workers."""
         return script_call("erase", lambda reply: (reply[0], reply[1]), session=check_session(session))
+
+    @operation
+    def scan_sessions(self, cursor: int, tenant: str | None = None) -> Call[tuple[int, frozenset[str]]]:
+        """Return the next cursor, 0 after the last, and some of a tenant's sessions, or of all, of which anything is kept."""
+        before = f"{check_tenant(tenant)}/" if tenant else ""
+        families = (self.keys.history(), self.keys.conversation(), self.keys.session(), self.keys.turns())
+
+        def read(reply: Any) -> tuple[int, frozenset[str]]:
+            keys = [key.decode(errors="replace") for key in reply[1]]
+            names = [key.removeprefix(family) for family in families for key in keys if key.startswith(family)]
+            return int(reply[0]), frozenset(name for name in names if name.startswith(before) and is_session(name))
+
+        return Call("SCAN", (cursor, "MATCH", f"*{before}*", "COUNT", 1000), read)
+
+    @operation
+    def erase_tenant(self, tenant: str) -> Call[int]:
+        """Forget some of a tenant's files and batches, and return how many; 0: none was left, and what is counted is gone."""
+        return script_call("erase_tenant", int, tenant=check_tenant(tenant))
 
     @operation
     def history(self, session: str, limit: int = 0) -> Call[list[bytes]]:

@@ -31,7 +31,7 @@ ROLES: dict[str, tuple[str, ...]] = {
     ),
     "operator": (
         "measure", "tenants", "workers", "stats", "status", "cancel", "retry", "resend_webhook", "release_session", "erase",
-        "audit", "rights",
+        "erase_tenant", "sweep_erased", "read_messages", "audit", "rights",
     ),
 }  # fmt: skip
 """Role → the scripts that it runs."""

@@ -1,0 +1,148 @@
+"""Sessions as JSON lines: read from one deployment, and written into another.
+
+A session begins with `{"session", "created", "metadata"}`. Each of its messages follows as
+`{"session", "message"}` with the stored element, oldest first.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, groupby, islice
+from typing import Any
+
+from turnstile.memory.element import Element, MessageTooLarge, parse, read, write
+from turnstile.turns.errors import InvalidTurn, TurnConflict, TurnstileError
+from turnstile.turns.ids import check_session
+from turnstile.turns.store.turns import TurnStore
+from turnstile.turns.text import loads
+
+_AT_ONCE = 100
+_MOST_BYTES = 1_048_576
+_ROUNDS = 100
+
+Line = dict[str, Any]
+
+
+def sessions(store: TurnStore, tenant: str | None = None) -> Iterator[str]:
+    """Yield each session of a tenant, or of all, of which anything is kept; one that begins meanwhile may be among them."""
+    seen: set[str] = set()
+    cursor = 0
+    while True:
+        cursor, found = store.scan_sessions(cursor, tenant)
+        yield from sorted(found - seen)
+        seen |= found
+        if not cursor:
+            return
+
+
+def read_session(store: TurnStore, session: str) -> Iterator[Line]:
+    """Yield the lines of a session, some of its messages at a time. Raises UnknownSession."""
+    about = store.read_conversation(session)
+    yield {"session": session, "created": about.created, "metadata": about.metadata}
+    place = 0
+    while elements := store.read_messages(session, place, 1, _AT_ONCE, _MOST_BYTES):
+        for element in elements:
+            yield {"session": session, "message": _message(element)}
+        place += len(elements)
+
+
+def _message(element: bytes) -> Any:
+    try:
+        return loads(element)
+    except ValueError:
+        return element.decode(errors="replace")
+
+
+def write_sessions(store: TurnStore, lines: Iterable[bytes]) -> Iterator[tuple[str, int, str]]:
+    """Write sessions from their lines, and yield each with the number of messages that are new, and why it was refused.
+
+    A repeat goes on where the last one was interrupted. A session that is there in another form is refused, and left as it is.
+
+    Raises:
+        InvalidTurn: a line is none of those that `read_session` yields; its number is told. What stood before it is written.
+    """
+    told = (_read(number, text) for number, text in enumerate(lines, 1) if text.strip())
+    for session, found in groupby(told, lambda line: line["session"]):
+        own = iter(found)
+        head = next(own)
+        if session is None:
+            raise head["error"]
+        try:
+            yield session, _write(store, session, head, own), ""
+        except (TurnstileError, MessageTooLarge) as error:
+            yield session, 0, str(error)
+
+
+class BadLine(InvalidTurn):
+    """A line of an import that no export has."""
+
+
+def _read(number: int, text: bytes) -> Line:
+    try:
+        line = loads(text)
+        check_session(line["session"])
+        if "message" in line:
+            line["message"] = _element(json.dumps(line["message"]), number)
+        elif not all(isinstance(value, str) for pair in line["metadata"].items() for value in pair):
+            raise ValueError
+    except (InvalidTurn, ValueError, TypeError, KeyError, AttributeError):
+        error = BadLine(f"Line {number} is no line of an export: give the file as `turnstile export` wrote it.")
+        return {"session": None, "error": error}
+    return dict(line)
+
+
+def _element(text: str, number: int) -> Element:
+    if read(text) is None:
+        raise ValueError
+    element = parse(text)
+    if not element.mark:
+        # No history takes the same message twice: one from elsewhere gets an id.
+        element.mark = {"item": f"msg_imported_{number}"}
+    return element
+
+
+def _write(store: TurnStore, session: str, head: Line, lines: Iterator[Line]) -> int:
+    if "metadata" not in head:
+        raise InvalidTurn("It begins with a message: its first line is missing.")
+    messages: Iterator[str] = (write(line["message"]) for line in lines)
+    first = list(islice(messages, _AT_ONCE))
+    written = len(first)
+    if not store.begin(session, head["metadata"], first):
+        written = 0
+        messages = _rest(store, session, chain(first, messages))
+    for piece in iter(lambda: list(islice(messages, _AT_ONCE)), []):
+        store.amend(session, messages=piece)
+        written += len(piece)
+    return written
+
+
+def _rest(store: TurnStore, session: str, messages: Iterator[str]) -> Iterator[str]:
+    """Return the messages that the session does not have yet. Raises TurnConflict when it has others."""
+    count = store.count_messages(session)
+    there = list(islice(messages, count))
+    newest: Sequence[bytes] = store.history(session, 1)
+    if len(there) < count or (there and newest[0].decode() != there[-1]):
+        raise TurnConflict("The session has gone on since it was imported; erase it before you import it anew.")
+    return messages
+
+
+def erase_tenant(store: TurnStore, tenant: str) -> dict[str, int]:
+    """Erase all of a tenant, and return how many `sessions`, `turns`, `messages`, and `files` and batches are gone.
+
+    Raises:
+        TurnConflict: it goes on asking.
+    """
+    gone = dict.fromkeys(("sessions", "turns", "messages", "files"), 0)
+    for _ in range(_ROUNDS):
+        while files := store.erase_tenant(tenant):
+            gone["files"] += files
+        left = list(sessions(store, tenant))
+        if not left:
+            return gone
+        for session in left:
+            turns, messages = store.erase(session)
+            gone["sessions"] += 1
+            gone["turns"] += turns
+            gone["messages"] += messages
+        while store.sweep_erased():
+            pass
+    raise TurnConflict(f"Tenant {tenant} goes on asking: take its keys out of the keys file, then erase it again.")

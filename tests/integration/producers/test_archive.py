@@ -1,0 +1,165 @@
+"""Sessions that are exported and imported, and tenants that are erased."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from tests.integration.producers.conftest import Run
+from tests.support.step_worker import StepWorker, answering, element
+from tests.support.wait import PATIENCE_SECONDS
+from turnstile.producers import archive
+from turnstile.producers.client import ChatClient
+from turnstile.turns.output import said
+from turnstile.turns.settings import Settings
+from turnstile.turns.states import State
+from turnstile.turns.store.turns import TurnStore
+from turnstile.turns.store.working import Outcome
+from turnstile.turns.turn import Claim
+
+ELSEWHERE = '{"type": "human", "data": {"content": "hi", "type": "human"}}'
+
+
+@pytest.fixture
+def other(settings: Settings) -> TurnStore:
+    """Return a store of another deployment on the same server."""
+    return TurnStore(settings.model_copy(update={"key_prefix": "other:", "history_prefix": "other_store:"}))
+
+
+@pytest.fixture
+def history(settings: Settings, asked: ChatClient) -> TurnStore:
+    """Return a store with sessions of two tenants."""
+    store = TurnStore(settings)
+    with answering(settings):
+        store.begin("acme/1", {"topic": "fish"})
+        for question in ("One?", "Two? \U0001f41f\x1b[31m"):
+            asked.ask("acme/1", question).result(timeout=PATIENCE_SECONDS)
+        asked.ask("umbrella/1", "Three?").result(timeout=PATIENCE_SECONDS)
+    return store
+
+
+def _lines(store: TurnStore, *sessions: str) -> list[bytes]:
+    return [json.dumps(line).encode() for session in sessions for line in archive.read_session(store, session)]
+
+
+def _client(store: TurnStore) -> Any:
+    return redis.Redis.from_url(store.url)
+
+
+def test_an_imported_session_is_as_it_was(history: TurnStore, other: TurnStore) -> None:
+    lines = _lines(history, "acme/1")
+    assert list(archive.write_sessions(other, lines)) == [("acme/1", 4, "")]
+    assert other.history("acme/1") == history.history("acme/1")
+    assert other.read_conversation("acme/1").metadata == {"topic": "fish"}
+    assert list(archive.write_sessions(other, lines)) == [("acme/1", 0, "")]
+    assert other.count_messages("acme/1") == 4
+    other.submit("next", "acme/1", "And now?")
+    claim = other.claim("next", "w1", "nonce")
+    assert isinstance(claim, Claim)
+    assert list(claim.window) == history.history("acme/1")
+
+
+def test_messages_from_elsewhere_that_are_alike_all_come_along(history: TurnStore, other: TurnStore) -> None:
+    for _ in range(3):
+        _client(history).lpush(history.keys.history("plain"), ELSEWHERE)
+    lines = _lines(history, "plain")
+    assert list(archive.write_sessions(other, lines)) == [("plain", 3, "")]
+    assert list(archive.write_sessions(other, lines)) == [("plain", 0, "")]
+    assert [json.loads(element)["data"]["content"] for element in other.history("plain")] == ["hi"] * 3
+
+
+def test_an_import_that_was_interrupted_goes_on(history: TurnStore, other: TurnStore) -> None:
+    client = _client(history)
+    for number in range(2_345):
+        client.lpush(history.keys.history("long"), ELSEWHERE.replace("hi", f"message {number}"))
+    lines = _lines(history, "long")
+    with pytest.raises(archive.BadLine):
+        list(archive.write_sessions(other, [*lines[:1_700], b"{}"]))
+    assert 0 < other.count_messages("long") < 1_700
+    [(_, written, refused)] = archive.write_sessions(other, lines)
+    assert 0 < written < 2_345
+    assert not refused
+    told = [json.loads(element)["data"]["content"] for element in reversed(other.history("long"))]
+    assert told == [f"message {number}" for number in range(2_345)]
+
+
+def test_a_session_that_is_there_is_left_as_it_is(history: TurnStore, other: TurnStore) -> None:
+    other.begin("acme/1", {})
+    [taken, refused] = archive.write_sessions(other, _lines(history, "umbrella/1", "acme/1"))
+    assert taken == ("umbrella/1", 2, "")
+    assert refused[:2] == ("acme/1", 0)
+    assert "There is such a session" in refused[2]
+    assert other.count_messages("acme/1") == 0
+
+
+def test_a_session_that_has_gone_on_is_left_as_it_is(history: TurnStore, other: TurnStore) -> None:
+    lines = _lines(history, "acme/1")
+    assert list(archive.write_sessions(other, lines)) == [("acme/1", 4, "")]
+    other.amend("acme/1", messages=['{"type":"human","data":{"content":"more"},"turnstile":{"item":"more"}}'])
+    [(_, written, refused)] = archive.write_sessions(other, lines)
+    assert written == 0
+    assert "has gone on" in refused
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        b"no JSON",
+        b"[]",
+        b'{"session": "a b", "metadata": {}}',
+        b'{"session": "a", "metadata": {"k": 1}}',
+        b'{"session": "a", "message": {}}',
+    ],
+)
+def test_a_line_that_is_none_is_told_by_its_number(history: TurnStore, other: TurnStore, bad: bytes) -> None:
+    with pytest.raises(archive.BadLine, match="Line 4 "):
+        list(archive.write_sessions(other, [*_lines(history, "umbrella/1"), bad]))
+    assert other.count_messages("umbrella/1") == 2
+
+
+def test_the_commands(history: TurnStore, run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "sessions.jsonl"
+    file.write_bytes(run("export", "--all").stdout_bytes)
+    assert {json.loads(line)["session"] for line in file.read_bytes().splitlines()} == {"acme/1", "umbrella/1"}
+    assert run("export", "--tenant", "acme").stdout == run("export", "acme/1").stdout
+    assert run("export", "nowhere").exit_code == 1
+    for wrong in ((), ("acme/1", "--all"), ("--tenant", "acme", "--all")):
+        assert run("export", *wrong).exit_code == 2
+    history.erase("acme/1")
+    result = run("import", str(file), "--json")
+    assert result.exit_code == 1
+    told = {line["session"]: line for line in map(json.loads, result.stdout.splitlines())}
+    assert told["acme/1"] == {"session": "acme/1", "messages": 4, "refused": None}
+    assert "There is such a session" in told["umbrella/1"]["refused"]
+    assert history.count_messages("acme/1") == 4
+    assert run("import", "-", input="nothing\n").exit_code == 2
+
+
+def test_nothing_is_left_of_an_erased_tenant(history: TurnStore, step_worker: StepWorker, run: Run) -> None:
+    client = _client(history)
+    client.delete(history.keys.stats)
+    history.erase("umbrella/1")
+    before = set(client.keys("*"))
+    for tenant in ("acme", "acme2"):
+        history.create_file(tenant, f"file-{tenant}", "x.jsonl")
+        history.append_piece(tenant, f"file-{tenant}", 0, 0, b"a line", last=True)
+        history.create_batch(tenant, f"batch-{tenant}", f"file-{tenant}", "{}", "print", 60)
+        for number in range(3):
+            history.submit(f"{tenant}{number}", f"{tenant}/2", "hi", quotas='{"running_turns":1}')
+        history.submit(f"{tenant}3", f"{tenant}/3", "hi")
+        history.open_stream(tenant, "stream", 3)
+        history.begin(f"{tenant}/4", {}, most=3)
+    running = [step_worker.take() for _ in range(2)]
+    result = run("erase", "--tenant", "acme", "--yes", "--json")
+    assert json.loads(result.stdout) == {"sessions": 4, "turns": 6, "messages": 4, "files": 2}
+    for claim in running:
+        if claim.session.startswith("acme/"):
+            late = [element("human", "hi", claim.id), element("ai", "late", claim.id)]
+            assert history.finish(claim, Outcome(State.COMPLETED, said("late")), late) is None
+    left = {key.decode() for key in set(client.keys("*")) - before}
+    assert not [key for key in left if "acme" in key and "acme2" not in key]
+    assert history.keys.file("file-acme2") in left
+    assert json.loads(run("erase", "--tenant", "acme", "--yes", "--json").stdout)["sessions"] == 0
+    assert run("erase").exit_code == run("erase", "foo", "--tenant", "acme").exit_code == 2

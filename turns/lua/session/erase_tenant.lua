@@ -1,0 +1,25 @@
+-- Forget what a tenant has beside its sessions: its files and batches, some at a time; when none is left, what is counted of it, unless
+-- turns of it are unfinished.
+-- FLAGS  allow-oom
+-- WORK   25,000 steps: 100 files and 100 batches
+-- KEYS   batches:<tenant> batch:<batch>… files:<tenant> file:<file>… pieces:<file>… results:<file>… stored:<tenant>
+--        unfinished:<tenant> batches_due tenant:<tenant> tenants streams:<tenant> conversations:<tenant> open_turns:<tenant>
+--        slots:<tenant>
+-- ARGV   tenant
+-- RETURN gone: how many files and batches
+local gone, now = 0, clock()
+for _, batch in ipairs(redis.call('ZRANGE', key.batches .. tenant, 0, 99)) do
+  for _, outcome in ipairs({ 'completed', 'failed' }) do drop_stored(tenant, result_file(batch, outcome), key.files) end
+  leave_work(tenant, batch, now)
+  drop_stored(tenant, batch, key.batches)
+  gone = gone + 1
+end
+for _, file in ipairs(redis.call('ZRANGE', key.files .. tenant, 0, 99)) do
+  drop_stored(tenant, file, key.files)
+  gone = gone + 1
+end
+if gone == 0 and redis.call('EXISTS', key.open_turns .. tenant, key.slots .. tenant) == 0 then
+  redis.call('UNLINK', key.stored .. tenant, key.unfinished .. tenant, key.tenant .. tenant, key.streams .. tenant, key.conversations .. tenant)
+  redis.call('ZREM', key.tenants, tenant)
+end
+return gone
