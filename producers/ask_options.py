@@ -28,3 +28,5 @@ class AskOptions(TypedDict, total=False):
     metadata: dict[str, str]
     webhook: dict[str, str]
     request: dict[str, Any]
+    traceparent: str | None
+    tracestate: str | None

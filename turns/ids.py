@@ -32,6 +32,11 @@ def check_tenant(tenant: str) -> str:
     return tenant
 
 
+def tenant_of(session: str) -> str:
+    """Return the tenant of a session; empty for the one that has no name."""
+    return session.rpartition("/")[0]
+
+
 def is_turn(turn: str) -> bool:
     """Return True for the form of a turn's id, which can stand in a log."""
     return bool(_TURN.fullmatch(turn))

@@ -14,6 +14,7 @@ from turnstile.turns.output import MOST_OPEN_CALLS
 from turnstile.turns.parameters import check_parameters
 from turnstile.turns.text import dumps, loads
 from turnstile.turns.tools import check_choice, check_tools
+from turnstile.turns.tracing.context import TraceContext, is_traceparent, is_tracestate
 
 Question = str | list[dict[str, Any]]
 """A text, or content parts as in OpenAI's chat messages (`{"type": "text", "text": …}`, `{"type": "image_url", …}`)."""
@@ -96,6 +97,10 @@ class Options:
     """The webhook for the turn's end: `url`, and the id of the API `key` whose secret signs."""
     request: dict[str, Any] = field(default_factory=dict)
     """Data that a producer wants to find again in the turn's record; JSON, never sent to the model."""
+    traceparent: str | None = None
+    """The trace that the turn is part of, as in W3C's header. None: the one at work in this program, where there is one."""
+    tracestate: str | None = None
+    """As in W3C's header of that name."""
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Self:
@@ -124,6 +129,8 @@ class Options:
         _check(well_formed(self.answers), "answers", f"an object, call id → output, of {MOST_OPEN_CALLS} calls at most")
         stored = self.store and self.history is None
         _check(stored or not self.answers, "answers", "in a turn that is stored, and goes on with its session's history")
+        _check(self.traceparent is None or is_traceparent(self.traceparent), "traceparent", "as W3C's Trace Context has it")
+        _check(self.tracestate is None or is_tracestate(self.tracestate), "tracestate", "as W3C's Trace Context has it")
         check_parameters(self.parameters)
         check_tools(self.tools or [])
         if self.tool_choice is not None:
@@ -136,15 +143,23 @@ class Options:
         return bool(self.answers or self.before) or self.history is not None
 
     @property
+    def trace(self) -> TraceContext | None:
+        """The trace that the turn is part of."""
+        return TraceContext(self.traceparent, self.tracestate or "") if self.traceparent else None
+
+    @property
     def kind(self) -> str:
         """A word that is the same for turns that can be answered together: those that ask for an answer of the same form."""
         values = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _OWN}
         return hashlib.sha256(dumps(values).encode()).hexdigest()[:16]
 
     def encode(self, max_text_bytes: int = MOST_CONTENT_BYTES) -> str:
-        """JSON of what differs from the defaults, or InvalidTurn when an option is too large, or not JSON all through."""
+        """JSON of what differs from the defaults, or InvalidTurn when an option is too large, or not JSON all through.
+
+        The trace is left out: a repeat of the same question may come with another one.
+        """
         default = Options()
-        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _TRACE}
         told = {name: value for name, value in values.items() if value != getattr(default, name)}
         text = encode_options(told, max_text_bytes)
         for name in ("history", "before"):
@@ -158,12 +173,13 @@ class Options:
         return cls(**{k: v for k, v in loads(text or "{}").items() if k in known})
 
 
-_OWN = ("name", "before", "answers", "metadata", "webhook", "request")
+_TRACE = ("traceparent", "tracestate")
+_OWN = ("name", "before", "answers", "metadata", "webhook", "request", *_TRACE)
 """Options that each of several questions has for itself, when they are answered together."""
 
 _FORMS: tuple[tuple[Any, str, tuple[str, ...]], ...] = (
     (bool, "true or false", ("stream", "store", "parallel_tool_calls")),
-    (str, "text", ("queue", "name", "chain", "model", "instructions", "truncation")),
+    (str, "text", ("queue", "name", "chain", "model", "instructions", "truncation", "traceparent", "tracestate")),
     (int, "a whole number", ("max_output_tokens",)),
     ((int, float), "a number", ("temperature", "top_p", "deadline_seconds")),
     (dict, "an object", ("response_format", "parameters", "metadata", "webhook", "request")),

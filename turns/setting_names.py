@@ -11,11 +11,13 @@ _PLAIN = {
     "openai_api_key": "OPENAI_API_KEY",
     "openai_base_url": "OPENAI_BASE_URL",
 }
+_OTHERS = "otel_"
+"""Beginning of fields whose variables are OpenTelemetry's, under its own names."""
 
 
 def variable(field: str) -> str:
     """Return the environment variable behind a field of the settings."""
-    return _PLAIN.get(field, f"{PREFIX}{field.upper()}")
+    return _PLAIN.get(field, field.upper() if field.startswith(_OTHERS) else f"{PREFIX}{field.upper()}")
 
 
 def misspelt(environ: Iterable[str], known: Iterable[str]) -> Iterator[tuple[str, str]]:

@@ -262,6 +262,22 @@ class Settings(BaseModel):
     )
     show_content: bool = Field(False, description="Show questions and answers in Flower and in logs.")
     log_level: forms.LogLevel = Field("INFO", description="Minimum log level; the Procfile passes it to `--loglevel`.")
+    log_format: Annotated[str, Field(pattern="^(text|json)$")] = Field(
+        "text", description="Log lines of workers, gateways and `turnstile up`: `text`, or `json`, an object a line."
+    )
+    otel_exporter_otlp_endpoint: str = Field(
+        "",
+        description="OpenTelemetry's collector, as in `http://localhost:4318`, to which workers and gateways send traces. "
+        "Unset: no traces.",
+    )
+    otel_exporter_otlp_traces_endpoint: str = Field("", description="The same for traces alone, with the path: `…/v1/traces`.")
+    otel_exporter_otlp_protocol: str = Field("", description="`http/protobuf` is the only one here.")
+    otel_exporter_otlp_traces_protocol: str = Field("", description="The same for traces alone.")
+    otel_traces_exporter: str = Field(
+        "",
+        description="`none`: no traces, whatever the address. `otlp`: traces, without an address to `http://localhost:4318`.",
+    )
+    otel_sdk_disabled: str = Field("", description="`true`: no traces.")
     health_file: forms.File = Field(
         "", description="Absolute path of a file that a healthy worker touches, so that a probe can check its age. Unset: none."
     )

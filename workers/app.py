@@ -17,6 +17,7 @@ from turnstile.workers.celery_patches.flower_options import set_up_flower
 from turnstile.workers.celery_patches.flower_queues import show_in_flower
 from turnstile.workers.celery_patches.flower_rights import bear_missing_rights
 from turnstile.workers.celery_patches.own_queues import keep_to_dispatches
+from turnstile.workers.celery_patches.quiet import set_up_logs
 from turnstile.workers.process import lifecycle
 
 
@@ -29,6 +30,8 @@ def _settings() -> Settings:
         raise
 
 
+chosen = _settings()
+set_up_logs(chosen)
 mend_transport()
 show_in_flower()
 guard_flower()
@@ -36,7 +39,7 @@ set_up_flower()
 bear_missing_rights()
 keep_to_dispatches()
 app = Celery("turnstile", amqp=EagerAMQP, include=["turnstile.workers.answer", "turnstile.workers.notify"])
-app.conf.update(configuration(_settings()))
+app.conf.update(configuration(chosen))
 app.steps["consumer"].add(PacedEvents)
 
 # The HTTP client logs each request, with the model's address, at INFO.

@@ -71,7 +71,7 @@ class LocalStack:
             if wanted:
                 need(extra)
         self.settings = settings
-        self.output = Output(log)
+        self.output = Output(log, as_json=settings.log_format == "json")
         self.broken: Future[str] = Future()
         self._workers = workers
         self._server: EmbeddedServer | None = None

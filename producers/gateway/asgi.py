@@ -28,6 +28,7 @@ from turnstile.producers.gateway.edge.auth import Authenticator
 from turnstile.producers.gateway.edge.connections import watch_connections
 from turnstile.producers.gateway.edge.middleware import EdgeMiddleware
 from turnstile.producers.gateway.edge.request_log import open_log
+from turnstile.producers.gateway.edge.request_trace import trace_requests
 from turnstile.producers.gateway.files import routes as files
 from turnstile.producers.gateway.metrics import routes as metrics
 from turnstile.producers.gateway.model_server import routes as model_server
@@ -44,6 +45,7 @@ from turnstile.turns.service_manager import READY, tell
 from turnstile.turns.settings import Settings
 from turnstile.turns.settings import settings as read_settings
 from turnstile.turns.store.registry import oddities
+from turnstile.turns.tracing.switch import start, stop
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +54,8 @@ _ABOUT = "OpenAI's Responses and Conversations API, background mode included: th
 _RESOURCES = (responses, conversations, chat, model_server, models, metrics, probes, page)
 _METHODS = ("GET", "POST", "DELETE")
 _EXPOSED = ("x-request-id", "retry-after", "retry-after-ms", "x-ratelimit-limit-requests", "x-ratelimit-remaining-requests")
+_NO_TELEMETRY = {"tracing": False, "metrics": False, "logs": False}
+"""FastAPI's own would tell paths, which hold names, and the text of errors; versions before 0.140 pass this over."""
 _WRONG_USE = 2
 _CHECK_SECONDS = 2.0
 
@@ -84,7 +88,7 @@ def build(settings: Settings) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         backend = app.state.backend = Backend(settings)
         app.state.scraper = Scraper(settings)
-        open_log(settings.log_level)
+        open_log(settings.log_level, settings.log_format)
         await _check(backend)
         backend.check_rights()
         readiness = app.state.readiness = Readiness(backend)
@@ -99,8 +103,17 @@ def build(settings: Settings) -> FastAPI:
         await end_all(tasks)
         await batch_service.release()
         await backend.close()
+        await asyncio.to_thread(stop)
 
-    app = Gateway(title="Turnstile", version="1", description=_ABOUT, lifespan=lifespan, docs_url=None, redoc_url=None)
+    app = Gateway(
+        title="Turnstile",
+        version="1",
+        description=_ABOUT,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        telemetry=_NO_TELEMETRY,
+    )
     offered = (files.router, files.uploads, batches.router) if settings.batches else ()
     for router in (*(resource.router for resource in _RESOURCES), *offered):
         app.include_router(router)
@@ -134,7 +147,13 @@ async def _check(backend: Backend) -> None:
 
 def _start() -> FastAPI:
     try:
-        return build(read_settings())
+        settings = read_settings()
+        if settings.log_format == "json":
+            # The server's own lines come before the lifespan.
+            open_log(settings.log_level, settings.log_format)
+        if start(settings, "turnstile-gateway"):
+            trace_requests()
+        return build(settings)
     except SettingError as error:
         sys.stderr.write(f"turnstile: {error}\n")
         raise SystemExit(_WRONG_USE) from None

@@ -18,6 +18,7 @@ from turnstile.turns.store.acceptance import FOLLOWED, SUBMITTED, SUBMITTED_HELD
 from turnstile.turns.store.replies import OneOf, always, raising, unknown_turn
 from turnstile.turns.store.runner import Call, Runner, operation, script_call
 from turnstile.turns.text import as_text
+from turnstile.turns.tracing.context import join, of_turn
 from turnstile.turns.turn import Event, Record
 
 _DEFAULTS = Options()
@@ -64,7 +65,7 @@ class Asking(Runner):
         check_turn(id)
         check_session(session)
         turn = {"id": id, "session": session, "reply": _flag(reply), "weight": _weight(weight), "quotas": quotas}
-        turn |= self._asked(session, question, options)
+        turn |= self._asked(id, session, question, options)
         met = self._met(options, when_held, when_busy)
         if met == _QUEUED:
             return script_call("submit", partial(SUBMITTED, self.settings, id, session), **turn)
@@ -99,11 +100,11 @@ class Asking(Runner):
         check_turn(id)
         check_session(branch)
         turn = {"id": id, "previous": previous, "branch": branch, "reply": "", "weight": _weight(weight), "quotas": quotas}
-        turn |= self._asked(previous, question, options)
+        turn |= self._asked(id, previous, question, options)
         read = partial(FOLLOWED, self.settings, id, previous)
         return script_call("follow", read, **turn, **self._met(options, when_held, when_busy))
 
-    def _asked(self, place: str, question: Question, options: Options) -> dict[str, str]:
+    def _asked(self, id: str, place: str, question: Question, options: Options) -> dict[str, str]:
         """Return the arguments that say what is asked, with a fingerprint of it and of the place where it is asked."""
         self._check_urls(question, options)
         # A history keeps nothing of a turn that brings one and is not stored.
@@ -113,7 +114,7 @@ class Asking(Runner):
         return {
             "queue": options.queue,
             "question": body,
-            "options": extras,
+            "options": join(extras, options.trace or of_turn(id, options.queue)),
             "stream": _flag(options.stream),
             "fingerprint": fingerprint(place, body, extras),
         }

@@ -18,6 +18,7 @@ from turnstile.turns.asyncio_tasks import end_all
 from turnstile.turns.redis.connection import close_async
 from turnstile.turns.settings import Settings
 from turnstile.turns.store.turns import AsyncTurnStore
+from turnstile.turns.tracing import switch
 from turnstile.workers.attempt.report import LOST, Report
 from turnstile.workers.chains.load import check_chain, close_chain, load_chains
 from turnstile.workers.offline.server import OfflineModel
@@ -30,6 +31,7 @@ from turnstile.workers.process.renewal import LeaseRenewal
 from turnstile.workers.process.service import start_all
 from turnstile.workers.process.services import services
 from turnstile.workers.process.turns import ShowStep, Turns, requeue
+from turnstile.workers.tracing.start import attempts_traced
 from turnstile.workers.webhooks.sender import WebhookSender
 
 log = logging.getLogger(__name__)
@@ -66,6 +68,7 @@ class Runtime:
         Raises:
             SettingError: the chain cannot be loaded, or other workers store by other settings.
         """
+        self._turns.traced = attempts_traced(self._settings)
         self._loop.start()
         self._loop.submit(self._open()).result(_START_SECONDS)
         # Objects made at start-up stay: collections need not look at them.
@@ -112,6 +115,7 @@ class Runtime:
         """Close all connections, once no turn runs. Return False when a chain still blocks a thread."""
         self.health.stop()
         self._loop.submit(self._close()).result(self._settings.shutdown_seconds + _START_SECONDS)
+        switch.stop()
         return self._loop.stop()
 
     async def _open(self) -> None:

@@ -5,9 +5,11 @@ import logging
 import secrets
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from time import monotonic
 from typing import Any, cast
 
 from turnstile.turns.errors import QueueUnreachable
+from turnstile.turns.logs import about_turn, lines_about
 from turnstile.turns.settings import Settings
 from turnstile.turns.store.turns import AsyncTurnStore, TurnStore
 from turnstile.turns.turn import Claim
@@ -18,6 +20,7 @@ from turnstile.workers.budgets.shared import SharedBudgets
 from turnstile.workers.chains.run import AnyChain
 from turnstile.workers.process.heartbeat import Heartbeat
 from turnstile.workers.process.leases import LeaseKeeper
+from turnstile.workers.tracing.start import untraced
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +40,7 @@ class Turns:
     ) -> None:
         self.chains: Mapping[str, AnyChain] = {}
         self.budgets = SharedBudgets(store)
+        self.traced = untraced
         self._store = store
         self._leases = leases
         self._heartbeat = heartbeat
@@ -61,8 +65,13 @@ class Turns:
         attempt = Attempt(claim, self.chains.get(claim.chain or ""), self._store, self._step, self.budgets)
         if self._draining:
             attempt.drain()
-        with self._leases.hold(attempt):
-            return await attempt.run()
+        facts = about_turn(id, claim.session, claim.attempt, claim.options.traceparent)
+        with self._leases.hold(attempt), lines_about(lambda: facts), self.traced(claim) as note_end:
+            began = monotonic()
+            report = await attempt.run()
+            note_end(report)
+            log.info("turn %s: attempt %d %s after %.3f s", id, claim.attempt, report.status, monotonic() - began)
+            return report
 
     def _free(self) -> int:
         """Return how many slots can take another turn."""

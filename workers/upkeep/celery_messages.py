@@ -10,12 +10,14 @@ from typing import Any
 from turnstile.turns.celery_message import ORIGIN, TASK, WEBHOOK_TASK
 from turnstile.turns.errors import InvalidTurn, TurnRefused
 from turnstile.turns.ids import check_session
-from turnstile.turns.question import Question
+from turnstile.turns.question import Options, Question
+from turnstile.turns.tracing.context import read as read_trace
 
 UNSUPPORTED = ("countdown", "eta", "expires", "link", "link_error", "chain", "chord")
 _MOST_ID = 1_000
 _MOST_FOLLOWERS = 1_000
 _UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
+_PLAIN = Options()
 _FOLLOWED = {"callbacks": "link", "errbacks": "link_error", "chain": "chain", "chord": "chord"}
 
 
@@ -27,6 +29,8 @@ class Message:
     session: str
     question: Question
     reply: bool
+    options: Options = _PLAIN
+    """The trace in the message's headers, where OpenTelemetry has put one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +61,15 @@ def read(raw: bytes | str) -> Message | Refused | None:
         args, kwargs, embed = _body(message)
         _check(headers, embed)
         session, question = bind(args, kwargs)
-        return Message(_text(id), check_session(session), question, reply=not headers.get("ignore_result"))
+        options = _traced(headers.get("traceparent"), headers.get("tracestate"))
+        return Message(_text(id), check_session(session), question, not headers.get("ignore_result"), options)
     except InvalidTurn as error:
         return Refused(known_ids(id, *_followers(embed)), error)
+
+
+def _traced(traceparent: object, tracestate: object) -> Options:
+    place = read_trace(traceparent, tracestate)
+    return Options(traceparent=place.traceparent, tracestate=place.tracestate or None) if place else Options()
 
 
 def _read_protocol_1(message: dict[str, Any]) -> Refused | None:

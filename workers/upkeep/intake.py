@@ -123,7 +123,7 @@ class Intake:
 
     async def _submit(self, message: Message) -> None:
         try:
-            await self._store.submit(message.id, message.session, message.question, reply=message.reply)
+            await self._store.submit(message.id, message.session, message.question, message.options, reply=message.reply)
         except (TooManyWaiting, QueueMemoryFull):
             raise
         except TurnRefused as error:

@@ -36,15 +36,19 @@ class EdgeMiddleware:
             return
         exchange = _Exchange(scope, receive, send)
         try:
+            with exchange.line.open():
+                await self._answer(scope, exchange)
+        finally:
+            await close_stream(scope)
+
+    async def _answer(self, scope: Scope, exchange: "_Exchange") -> None:
+        try:
             exchange.headers += await self._authenticator.admit(scope)
             await self._serve(scope, exchange)
         except (ApiError, TurnstileError) as error:
             if exchange.started:
                 raise
             await exchange.refuse(error if isinstance(error, ApiError) else translate(error))
-        finally:
-            exchange.line.write()
-            await close_stream(scope)
 
     async def _serve(self, scope: Scope, exchange: "_Exchange") -> None:
         key = scope[CALLER].api_key

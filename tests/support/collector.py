@@ -1,0 +1,103 @@
+"""A collector of OpenTelemetry's traces, for tests: it keeps the spans that processes send by OTLP over HTTP."""
+
+import gzip
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any, Self
+
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A span that came in."""
+
+    service: str
+    name: str
+    trace: str
+    id: str
+    parent: str
+    attributes: Mapping[str, Any]
+    begun: int
+    ended: int
+    failed: bool
+    links: tuple[str, ...] = ()
+
+
+class Collector:
+    """Keeps the spans that come in, and the bytes of their requests."""
+
+    def __init__(self) -> None:
+        self.spans: list[Span] = []
+        self.bodies: list[bytes] = []
+        collector = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                collector._take(self)
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables that lead a process's spans here, soon."""
+        address = f"http://127.0.0.1:{self._server.server_address[1]}"
+        return {"OTEL_EXPORTER_OTLP_ENDPOINT": address, "OTEL_BSP_SCHEDULE_DELAY": "100"}
+
+    def named(self, beginning: str) -> list[Span]:
+        """Return the spans whose names begin so, the earliest first."""
+        return sorted((span for span in self.spans if span.name.startswith(beginning)), key=lambda span: span.begun)
+
+    def _take(self, request: BaseHTTPRequestHandler) -> None:
+        body = request.rfile.read(int(request.headers["content-length"]))
+        body = gzip.decompress(body) if request.headers.get("content-encoding") == "gzip" else body
+        self.bodies.append(body)
+        self.spans += _read(body)
+        request.send_response(200)
+        request.send_header("content-type", "application/x-protobuf")
+        request.send_header("content-length", "0")
+        request.end_headers()
+
+
+def _read(body: bytes) -> Iterator[Span]:
+    told: Any = ExportTraceServiceRequest.FromString(body)
+    for resource in told.resource_spans:
+        service = _values(resource.resource.attributes)["service.name"]
+        for span in (span for scope in resource.scope_spans for span in scope.spans):
+            yield Span(
+                service,
+                span.name,
+                span.trace_id.hex(),
+                span.span_id.hex(),
+                span.parent_span_id.hex(),
+                _values(span.attributes),
+                span.start_time_unix_nano,
+                span.end_time_unix_nano,
+                span.status.code == 2,
+                tuple(link.trace_id.hex() for link in span.links),
+            )
+
+
+def _values(attributes: Any) -> dict[str, Any]:
+    return {one.key: _value(one.value) for one in attributes}
+
+
+def _value(value: Any) -> Any:
+    kind = value.WhichOneof("value")
+    return [_value(one) for one in value.array_value.values] if kind == "array_value" else getattr(value, kind)

@@ -1,0 +1,1 @@
+"""Spans of turns at work: attempts, steps of graphs, calls of models and tools."""
