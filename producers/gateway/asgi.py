@@ -54,7 +54,7 @@ _ABOUT = "OpenAI's Responses and Conversations API, background mode included: th
 _RESOURCES = (responses, conversations, chat, model_server, models, metrics, probes, page)
 _METHODS = ("GET", "POST", "DELETE")
 _EXPOSED = ("x-request-id", "retry-after", "retry-after-ms", "x-ratelimit-limit-requests", "x-ratelimit-remaining-requests")
-_NO_TELEMETRY = {"tracing": False, "metrics": False, "logs": False}
+_NO_TELEMETRY: Any = {"tracing": False, "metrics": False, "logs": False}
 """FastAPI's own would tell paths, which hold names, and the text of errors; versions before 0.140 pass this over."""
 _WRONG_USE = 2
 _CHECK_SECONDS = 2.0

@@ -19,7 +19,7 @@ def set_up_logs(settings: Settings) -> None:
     if settings.log_format == "json":
         write_json()
         # Written past all logging; a worker logs that it stops.
-        worker.safe_say = _say_nothing
+        worker.safe_say = _say_nothing  # type: ignore[attr-defined]  # not in its stubs
         signals.after_setup_logger.connect(_write_json, weak=False)
         signals.after_setup_task_logger.connect(_write_json, weak=False)
 

@@ -20,7 +20,7 @@ from turnstile.workers.budgets.shared import SharedBudgets
 from turnstile.workers.chains.run import AnyChain
 from turnstile.workers.process.heartbeat import Heartbeat
 from turnstile.workers.process.leases import LeaseKeeper
-from turnstile.workers.tracing.start import untraced
+from turnstile.workers.tracing.start import Traced, untraced
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class Turns:
     ) -> None:
         self.chains: Mapping[str, AnyChain] = {}
         self.budgets = SharedBudgets(store)
-        self.traced = untraced
+        self.traced: Traced = untraced
         self._store = store
         self._leases = leases
         self._heartbeat = heartbeat

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -139,13 +140,14 @@ def test_a_trace_is_passed_on_without_opentelemetry(redis_url: str, tmp_path: Pa
 
 def test_a_turn_without_a_trace_costs_nothing(turns: TurnStore) -> None:
     turns.submit("a", "foo", "hello")
-    assert json.loads(turns.client.hget(turns.keys.turn("a"), "options")) == {}
+    stored: Any = turns.client.hget(turns.keys.turn("a"), "options")
+    assert json.loads(stored) == {}
 
 
 @pytest.mark.parametrize(("variable", "value"), [("OTEL_TRACES_EXPORTER", "zipkin"), ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")])
 def test_what_is_not_there_is_named_at_start(redis_url: str, tmp_path: Path, variable: str, value: str) -> None:
     env = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1", variable: value}
-    for process in (Worker(redis_url, tmp_path, **env), Gateway(redis_url, tmp_path, **env)):
+    for process in (Worker(redis_url, tmp_path, 20, **env), Gateway(redis_url, tmp_path, **env)):
         process.start(ready=False)
         assert process.process
         assert process.process.wait(120) == 2
