@@ -158,14 +158,16 @@ def new_key(
     webhook_url: str = "",
     role: str = "tenant",
     weight: int = 1,
+    when_busy: str | None = None,
 ) -> NewKey:
     """Make a key and its entry; with `webhook_url`, a secret to sign with too.
 
     Raises:
-        SettingError: the name, the tenant, the URL, the weight or a limit has a wrong form.
+        SettingError: the name, the tenant, the URL, the weight, the policy or a limit has a wrong form.
     """
     webhook = {"url": webhook_url, "secret": new_secret()} if webhook_url else None
     given = {"name": name, "tenant": tenant, "weight": weight, "limits": limits or Limits(), "webhook": webhook, "role": role}
+    given["when_busy"] = when_busy
     text = _KEY_PREFIX + secrets.token_urlsafe(_KEY_BYTES)
     digest = key_hash(text)
     checked = read_entries(json.dumps({digest: given}, default=lambda limits: limits.model_dump()), "The key")[digest]

@@ -395,6 +395,7 @@ def demo() -> None:
     show_default=True,
     help="An operator's key reads /metrics, and nothing else.",
 )
+@click.option("--when-busy", type=click.Choice(WHEN_BUSY), help="In a session that is busy. Default: TURNSTILE_WHEN_BUSY.")
 @click.option("--webhook-url", default="", help="URL that is called when a background response of this key ends.")
 @with_terminal
 def key(terminal: "Terminal", **options: Any) -> None:

@@ -27,10 +27,11 @@ def make(
     limits: Sequence[str],
     webhook_url: str,
     role: str,
+    when_busy: str | None,
 ) -> None:
     """Make a key, and show it with its entry. Raises SettingError if a parameter is wrong."""
     given = {"requests_per_minute": per_minute, "max_body_bytes": max_body_bytes, **dict(map(_read, limits))}
-    key = new_key(name, tenant, given, webhook_url, role, weight)
+    key = new_key(name, tenant, given, webhook_url, role, weight, when_busy)
     entry = {key.digest: key.entry}
     if not terminal.as_json:
         terminal.result(key.text, None)

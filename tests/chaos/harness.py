@@ -1,6 +1,7 @@
 """One run: a real server with its log, real processes, and the faults of a seed, one after another and at once."""
 
 import time
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,7 +15,6 @@ from tests.chaos.finale import Finale
 from tests.chaos.hits import HITS
 from tests.chaos.proxy import ProxyThread
 from tests.chaos.scene import Scene, Size
-from tests.chaos.slots import STOP_SECONDS
 from tests.support.wait import wait_until
 
 _QUIET_SECONDS = 60.0
@@ -98,14 +98,10 @@ class Stage:
         finale = Finale(scene)
         # Before the producers end: what waits for a worker that has stopped would hold them up.
         self.wrong += finale.processes()
-        deadline = time.monotonic() + STOP_SECONDS
+        progress = _Progress(lambda: scene.store.stats().get("completed", 0))
         for producer in scene.producers:
-            self.wrong += producer.end(deadline)
-        done, moved = -1, time.monotonic()
-        # A long mailbox takes its time; only what moves no more is stuck, and the checker tells of it.
-        while not self._is_quiet() and time.monotonic() - moved < _QUIET_SECONDS:
-            completed = scene.store.stats().get("completed", 0)
-            done, moved = completed, moved if completed == done else time.monotonic()
+            self.wrong += producer.end(progress.goes_on)
+        while not self._is_quiet() and progress.goes_on():
             time.sleep(_POLL_SECONDS)
         self.wrong += finale.logs()
 
@@ -119,6 +115,21 @@ class Stage:
         """Return whether a turn of the plain Celery app waits for the intake; strange messages may stay."""
         waiting = self.scene.client.lrange("celery", 0, -1)
         return any(b'"celery-' in message for message in waiting)
+
+
+class _Progress:
+    """A watch over a count: a long mailbox takes its time, and only what moves no more is stuck."""
+
+    def __init__(self, count: Callable[[], int]) -> None:
+        self._count = count
+        self._last, self._moved = -1, time.monotonic()
+
+    def goes_on(self) -> bool:
+        """Return whether the count has changed lately."""
+        count = self._count()
+        if count != self._last:
+            self._last, self._moved = count, time.monotonic()
+        return time.monotonic() - self._moved < _QUIET_SECONDS
 
 
 def faults_of(seed: int, size: Size) -> list[Fault]:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
@@ -21,7 +22,6 @@ from tests.support.wait import wait_until
 from turnstile.turns.redis.keys import Keys
 
 READY_SECONDS = 90.0
-STOP_SECONDS = 120.0
 _DOOM_SECONDS = 120.0
 
 
@@ -132,15 +132,15 @@ class ProducerSlot:
         """Return whether the process, or an earlier one, has begun to submit."""
         return self.record.exists() and self.record.stat().st_size > 0
 
-    def end(self, deadline: float) -> list[str]:
-        """Have the process end after the turn at hand; one that died of its own is started to take up the rest.
+    def end(self, is_patient: Callable[[], bool]) -> list[str]:
+        """Have the process end after the turns that it follows; one that died of its own is started to take up the rest.
 
         Return what is wrong when it does not end: what it waits for never comes.
         """
-        while self._process and (left := deadline - time.monotonic()) > 0:
+        while self._process and is_patient():
             self._process.terminate()
             with suppress(subprocess.TimeoutExpired):
-                if self._process.wait(left) == 0:
+                if self._process.wait(1) == 0:
                     return []
                 self.start()
                 time.sleep(1)

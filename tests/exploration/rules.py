@@ -20,6 +20,7 @@ _HOLD = {"held", "calls", "closing", "thread"}
 
 def violations(world: World) -> Iterator[str]:
     """Yield every rule that a state breaks."""
+    yield from _members(world)
     if world.was_cut:
         yield from _after_a_cut(world)
         return
@@ -35,6 +36,14 @@ def violations(world: World) -> Iterator[str]:
     yield from _slots(world)
     yield from _counters(world)
     yield from _keys(world)
+
+
+def _members(world: World) -> Iterator[str]:
+    """A turn that answers further questions names each of them once."""
+    for id, turn in world.turns().items():
+        members = turn.get("members", "").split("\x1e")
+        if len(members) != len(set(members)):
+            yield f"{id}: members {members}"
 
 
 def _after_a_cut(world: World) -> Iterator[str]:

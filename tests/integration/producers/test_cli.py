@@ -172,10 +172,14 @@ def test_tenants_are_listed_with_what_they_have_and_may(run: Run, asked: ChatCli
     assert "limits: running_turns=3 spend_per_day=0.5" in run("tenants").stdout
 
 
-def test_a_key_has_the_limits_that_are_given(run: Run) -> None:
-    [made] = lines(run("key", "shop", "--json", "--limit", "running_turns=3", "--limit", "spend_per_day=0.5"))
+def test_a_key_has_the_limits_and_the_policy_that_are_given(run: Run) -> None:
+    limits = ("--limit", "running_turns=3", "--limit", "spend_per_day=0.5")
+    [made] = lines(run("key", "shop", "--json", "--when-busy", "steer", *limits))
     [entry] = made["entry"].values()
     assert entry["limits"] == {"running_turns": 3, "spend_per_day": 0.5}
+    assert entry["when_busy"] == "steer"
+    [plain] = lines(run("key", "shop", "--json"))[0]["entry"].values()
+    assert "when_busy" not in plain
     refused = run("key", "shop", "--limit", "turns=3")
     assert refused.exit_code == 2
     assert "limits.turns" in refused.stderr
