@@ -22,8 +22,8 @@ BUDGETS = (
     _in_budget(
         "tokens cost nothing",
         "a minute holds more tokens than the model's server allows",
-        "budget.tokens_spent = math.max(at, budget.tokens_spent) + tokens * rule.budget_minute / budget.tokens",
-        "budget.tokens_spent = at",
+        "math.min(tokens, budget.tokens) * rule.budget_minute / budget.tokens",
+        "0",
         script="lib/spend_call",
     ),
     _in_budget(
@@ -69,6 +69,20 @@ BUDGETS = (
         script="budget/settle_call",
     ),
     _in_budget(
+        "an estimate has no bound",
+        "one large request stops a model for minutes",
+        "math.min(tokens, budget.tokens) * rule",
+        "tokens * rule",
+        script="lib/spend_call",
+    ),
+    _in_budget(
+        "a correction is larger than what was noted",
+        "one wrong estimate gives away the tokens of minutes",
+        "math.min(estimated, budget.tokens)",
+        "estimated",
+        script="budget/settle_call",
+    ),
+    _in_budget(
         "each repeat corrects the tokens",
         "a lost reply takes the tokens of two calls",
         "if known and ended and budget.tokens > 0 then",
@@ -78,7 +92,7 @@ BUDGETS = (
     _in_budget(
         "estimates are not corrected",
         "a long question that was answered with a word holds others up for minutes",
-        "budget.tokens_spent = budget.tokens_spent + (used - estimated) * rule.budget_minute / budget.tokens",
+        "budget.tokens_spent = budget.tokens_spent + more * rule.budget_minute / budget.tokens",
         "budget.tokens_spent = budget.tokens_spent",
         script="budget/settle_call",
     ),

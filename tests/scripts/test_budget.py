@@ -103,6 +103,15 @@ def test_tokens_are_counted_and_corrected(scene: Scene) -> None:
     assert slot.wait == pytest.approx(0.86, abs=0.3)
 
 
+def test_no_estimate_takes_more_than_a_minute(scene: Scene) -> None:
+    one, two = claims(scene, 2)
+    limits = CallLimits(tokens=6_000)
+    assert scene.turns.reserve_call(call(one, tokens=2_000_000), limits) == Slot(True, 0)
+    assert scene.turns.reserve_call(call(two), limits).wait == pytest.approx(60, abs=1)
+    scene.turns.settle_call(call(one, tokens=2_000_000), CallEnd("answered", tokens=3_000))
+    assert scene.turns.reserve_call(call(two), limits).wait == pytest.approx(30, abs=1)
+
+
 def test_a_call_is_corrected_once(scene: Scene) -> None:
     limits = CallLimits(tokens=6_000)
     [claim] = claims(scene, 1)

@@ -44,8 +44,8 @@ class Gate:
         self._begun = 0
         self._answers = ""
 
-    async def enter(self, server: str, model: str, size: int, most: int | None) -> "BegunCall":
-        """Begin a call of a model, for a request of so many bytes: at once, or in the next moment.
+    async def enter(self, server: str, model: str, request: bytes, most: int | None) -> "BegunCall":
+        """Begin a call of a model: at once, or in the next moment.
 
         Raises:
             OverBudget: there is no place in the model's budget.
@@ -53,7 +53,7 @@ class Gate:
         self._begun += 1
         name, limits = budget_name(server, model), self._budgets.limits(model)
         counted = self._budgets.counts(name, limits)
-        call = ModelCall(self._claim, self._begun, name, self._budgets.guess(size, most) if counted else 0)
+        call = ModelCall(self._claim, self._begun, name, self._budgets.guess(request, most) if counted else 0)
         begun = BegunCall(self, self._budgets, call, counted)
         if counted:
             slot = await self._budgets.reserve(call, limits)

@@ -39,7 +39,9 @@ local function told(kind, limit, left)
 end
 local known = limited or budget.kept
 if known and ended and budget.tokens > 0 then
-  budget.tokens_spent = budget.tokens_spent + (used - estimated) * rule.budget_minute / budget.tokens
+  -- As much as `spend_call` has noted, and may note, of one call.
+  local more = math.min(used, budget.tokens) - math.min(estimated, budget.tokens)
+  budget.tokens_spent = budget.tokens_spent + more * rule.budget_minute / budget.tokens
   change('tokens_spent', ('%.3f'):format(budget.tokens_spent))
 end
 if known then

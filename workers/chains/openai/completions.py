@@ -69,7 +69,7 @@ class Completions:
     ) -> "dict[str, Any] | Deltas":
         server = self.server_of(model)
         content, stream = to_json(body), bool(body.get("stream"))
-        call = await gate.enter(server.name, model, len(content), _most_tokens(body)) if gate else None
+        call = await gate.enter(server.name, model, content, _most_tokens(body)) if gate else None
         try:
             response = await server.complete(content, stream=stream)
         except BaseException as error:
