@@ -62,7 +62,7 @@ _BESIDE = {
     "operator": _Beside(
         f"{_SCRIPTED} {_HEARS} {_KOMBU} acl|whoami brpop client|list dbsize info latency|latest memory|usage psubscribe pttl "
         "punsubscribe scan slowlog|get smembers srandmember time ttl xread zcard zrevrange",
-        ("queues", "intake", "events", "pidbox", "bindings"),
+        ("queues", "intake", "events", "pidbox", "bindings", "schema"),
         ("events", "pidbox"),
     ),
     "celery": _Beside(f"{_HEARS} {_KOMBU} del get llen lpush srem", ("intake", "results", "bindings"), ("results",)),
@@ -132,4 +132,5 @@ def _families(settings: Settings, keys: Keys) -> dict[str, list[str]]:
         "results&": [keys.celery_result("*")],
         "once": [keys.once("*")],
         "audit": [keys.audit],
+        "schema": [keys.schema],
     }

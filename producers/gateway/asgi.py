@@ -130,7 +130,7 @@ def build(settings: Settings) -> FastAPI:
 async def _check(backend: Backend) -> None:
     try:
         async with asyncio.timeout(_CHECK_SECONDS):
-            await backend.agreement.check_async(backend.store)
+            await backend.check()
             workers = await backend.store.workers(1)
             for difference in oddities(backend.settings, workers):
                 log.warning("%s", difference)

@@ -44,24 +44,38 @@ class Backend:
         self.model_server = ModelServer(settings, self.store)
         self._chains = Chains()
         self._logged = ""
+        self._readable = False
         self._waiting: Counter[str] = Counter()
         self._requests: set[asyncio.Task[Any]] = set()
         self._background: set[asyncio.Task[Any]] = set()
 
+    async def check(self) -> None:
+        """Check that this version can read what is stored, once, and that the workers have the same settings.
+
+        Raises:
+            SettingError: one of them does not hold.
+            QueueUnreachable: Redis does not answer.
+        """
+        if not self._readable:
+            if objection := await self.store.check_schema():
+                raise SettingError(objection)
+            self._readable = True
+        await self.agreement.check_async(self.store)
+
     async def agree(self) -> None:
-        """Check that the workers have the same settings; the log names a difference once.
+        """Check as `check` does; the log names a difference once.
 
         Raises:
             ApiError: the settings differ.
             QueueUnreachable: Redis does not answer.
         """
         try:
-            await self.agreement.check_async(self.store)
+            await self.check()
         except SettingError as error:
             if str(error) != self._logged:
                 log.error("%s", error)
             self._logged = str(error)
-            message = "The gateway and the workers have different settings; the gateway's log names them."
+            message = "This gateway and the workers do not go together; the gateway's log has the reason."
             raise ApiError(503, message, None, "settings_differ", {"retry-after": "10"}) from None
         self._logged = ""
 

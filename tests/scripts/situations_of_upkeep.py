@@ -76,6 +76,11 @@ def _on_the_roll(scene: Scene) -> Callable[[], Any]:
     return lambda: scene.turns.register_worker("w1", facts)
 
 
+@situation("check_schema")
+def _of_the_first_process(scene: Scene) -> Callable[[], Any]:
+    return scene.turns.check_schema
+
+
 @situation("workers")
 def _of_those_at_work(scene: Scene) -> Callable[[], Any]:
     return scene.turns.workers

@@ -144,6 +144,7 @@ CALLS: dict[str, list[Callable[[Crowd], Any]]] = {
     "measure": [lambda c: c.turns.measure()],
     "tenants": [lambda c: c.turns.tenants(1_000)],
     "workers": [lambda c: c.turns.workers()],
+    "check_schema": [lambda c: c.turns.check_schema()],
     "register_worker": [lambda c: c.turns.register_worker("living", _facts())],
     "rights": [lambda c: c.turns.lacking("worker"), lambda c: c.turns.lacking("gateway")],
     "claim_webhook": [lambda c: c.turns.claim_webhook("failed")],

@@ -30,6 +30,7 @@ from turnstile.turns.redis.address import Address
 _UNWRITABLE = ("NOREPLICAS", "MISCONF", "READONLY")
 _BUSY = "BUSY "
 _NO_DATABASE = "DB index is out of range"
+_TOO_MANY = "max number of clients"
 _LOGIN = (AuthenticationError, AuthorizationError)
 _LACKING = "ACL failure in script"
 _COMMAND = re.compile(r"run the '([^']+)' command")
@@ -40,9 +41,15 @@ _WRONG_TYPE = (
 
 
 def is_outage(error: Exception) -> bool:
-    """Return False if the next try would end in the same way: Redis refused the login, or its certificate is not trusted."""
-    refused = isinstance(error, (*_LOGIN, ResponseError))
+    """Return False if the next try would end in the same way: Redis refuses the login or another connection, or its
+    certificate is not trusted.
+    """
+    refused = isinstance(error, (*_LOGIN, ResponseError)) or _takes_no_more(error)
     return not refused and not any(isinstance(reason, ssl.SSLCertVerificationError) for reason in _reasons(error))
+
+
+def _takes_no_more(error: Exception) -> bool:
+    return any(_TOO_MANY in str(reason) for reason in _reasons(error))
 
 
 def _reasons(error: BaseException | None) -> Iterator[BaseException]:
@@ -77,6 +84,10 @@ def _unreachable(error: redis.RedisError, where: Address) -> QueueUnreachable:
         return QueueUnreachable(f"Redis at {where} is still loading its data; try again in a moment.")
     if isinstance(error, _LOGIN):
         return LoginRefused(f"Redis at {where} refuses the login: check the user and password in REDIS_URL.")
+    if _takes_no_more(error):
+        return QueueUnreachable(
+            f"Redis at {where} takes no more connections: raise its maxclients, or end programs that hold many (CLIENT LIST)."
+        )
     reasons = list(_reasons(error))
     if any(isinstance(reason, ssl.SSLCertVerificationError) for reason in reasons):
         return QueueUnreachable(

@@ -228,6 +228,11 @@ class Keys:
         return f"{self.prefix}stats"
 
     @property
+    def schema(self) -> str:
+        """HASH: the number of the newest schema of all processes that ever started, and the version that brought it."""
+        return f"{self.prefix}schema"
+
+    @property
     def workers(self) -> str:
         """HASH worker → JSON: who is at work, in which version, and by which settings."""
         return f"{self.prefix}workers"

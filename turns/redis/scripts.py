@@ -190,6 +190,7 @@ def key_names(keys: Keys) -> dict[str, str]:
         "stats": keys.stats,
         "erased": keys.erased(),
         "erasures": keys.erasures,
+        "schema": keys.schema,
         "workers": keys.workers,
         "heard": keys.heard,
         "webhooks": keys.webhooks,

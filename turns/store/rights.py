@@ -15,14 +15,14 @@ ROLES: dict[str, tuple[str, ...]] = {
     "worker": (
         "submit", "submit_held", "claim", "merge", "renew", "emit", "finish", "requeue", "reserve_call", "settle_call",
         "cancel", "refuse", "sweep", "sweep_erased", "reap", "audit", "status", "stats", "claim_webhook", "record_delivery",
-        "retry_webhooks", "register_worker", "workers", "check_owner", "put_checkpoint", "put_writes", "read_checkpoint",
-        "list_checkpoints", "drop_steps", "rights",
+        "retry_webhooks", "check_schema", "register_worker", "workers", "check_owner", "put_checkpoint", "put_writes",
+        "read_checkpoint", "list_checkpoints", "drop_steps", "rights",
     ),
     "gateway": (
         "submit", "submit_held", "follow", "cancel", "status", "stats", "write_conversation", "read_conversation",
         "read_messages", "erase", "release_session", "read_hold", "delete_turn", "count_request", "spend_tokens", "create_file",
         "append_piece", "delete_file", "read_results", "recorded_lines", "create_batch", "claim_batch", "renew_batch",
-        "start_batch", "record_result", "end_batch", "cancel_batch", "workers", "open_stream",
+        "start_batch", "record_result", "end_batch", "cancel_batch", "check_schema", "workers", "open_stream",
         "rights",
     ),
     "producer": (

@@ -10,6 +10,7 @@ from turnstile.turns.store.limits import Limits
 from turnstile.turns.store.registry import Registry
 from turnstile.turns.store.rights import Rights
 from turnstile.turns.store.runner import AwaitedRunner, BlockingRunner
+from turnstile.turns.store.schema import Schema
 from turnstile.turns.store.steps import Steps
 from turnstile.turns.store.upkeep import Upkeep
 from turnstile.turns.store.webhooks import Webhooks
@@ -17,7 +18,20 @@ from turnstile.turns.store.working import Working
 
 
 class _Roles(
-    Asking, Working, Upkeep, Registry, Conversations, Holds, Webhooks, Limits, ModelBudgets, Steps, Files, Batches, Rights
+    Asking,
+    Working,
+    Upkeep,
+    Registry,
+    Schema,
+    Conversations,
+    Holds,
+    Webhooks,
+    Limits,
+    ModelBudgets,
+    Steps,
+    Files,
+    Batches,
+    Rights,
 ):
     """Every operation."""
 

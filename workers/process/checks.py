@@ -1,4 +1,4 @@
-"""Checks before a worker starts: the rights of its Redis user, and the settings of the workers at work."""
+"""Checks before a worker starts: the rights of its Redis user, the schema, and the settings of the workers at work."""
 
 import asyncio
 import logging
@@ -27,6 +27,16 @@ async def check_rights(store: AsyncTurnStore, seconds: float) -> None:
         return
     if lacking:
         raise SettingError(f"the Redis user in REDIS_URL lacks {' '.join(lacking)}: grant them with ACL SETUSER.")
+
+
+async def check_schema(store: AsyncTurnStore, seconds: float) -> None:
+    """Raise SettingError when a newer version has stored what this one would misread."""
+    try:
+        objection = await asyncio.wait_for(store.check_schema(), seconds)
+    except _OUTAGE:
+        return
+    if objection:
+        raise SettingError(objection)
 
 
 async def warn_of_server(store: AsyncTurnStore, seconds: float) -> None:

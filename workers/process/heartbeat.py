@@ -56,7 +56,9 @@ class Heartbeat:
         """Announce this worker once."""
         now = await self._store.now()
         self._facts |= {"started": self._facts.get("started", now), "seen": now, **facts}
-        self.refusal = await self._store.register_worker(self._worker, self._facts)
+        # When Redis was away at the start, the schema is checked now.
+        too_old = "" if self._answered.is_set() else await self._store.check_schema()
+        self.refusal = too_old or await self._store.register_worker(self._worker, self._facts)
         self._answered.set()
 
     async def leave(self) -> None:

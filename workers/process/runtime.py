@@ -22,7 +22,7 @@ from turnstile.turns.tracing import switch
 from turnstile.workers.attempt.report import LOST, Report
 from turnstile.workers.chains.load import check_chain, close_chain, load_chains
 from turnstile.workers.offline.server import OfflineModel
-from turnstile.workers.process.checks import check_agreement, check_rights, warn_of_server
+from turnstile.workers.process.checks import check_agreement, check_rights, check_schema, warn_of_server
 from turnstile.workers.process.health import Beat, Health
 from turnstile.workers.process.heartbeat import Heartbeat
 from turnstile.workers.process.leases import LeaseKeeper
@@ -120,6 +120,7 @@ class Runtime:
 
     async def _open(self) -> None:
         await check_rights(self._store, _REDIS_SECONDS)
+        await check_schema(self._store, _REDIS_SECONDS)
         await check_agreement(self._store, _REDIS_SECONDS)
         await warn_of_server(self._store, _REDIS_SECONDS)
         await self._open_chain()

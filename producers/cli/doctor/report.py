@@ -10,7 +10,7 @@ from turnstile.producers.cli.doctor.check import Check, Verdict
 from turnstile.producers.cli.doctor.install_checks import check_extras
 from turnstile.producers.cli.doctor.key_checks import check_keys
 from turnstile.producers.cli.doctor.model_checks import check_model
-from turnstile.producers.cli.doctor.server_checks import check_clock, check_reach, check_rights, check_server
+from turnstile.producers.cli.doctor.server_checks import check_clock, check_reach, check_rights, check_schema, check_server
 from turnstile.producers.cli.doctor.session_checks import check_lifetimes, check_sessions
 from turnstile.producers.cli.doctor.turn_checks import check_turns
 from turnstile.producers.cli.doctor.worker_checks import asked_models, check_settings, check_workers
@@ -25,6 +25,7 @@ _NEEDED = ("redis", "role", "rights")
 
 _CHECKS: dict[str, Callable[[TurnStore], Check]] = {
     "clock": check_clock,
+    "schema": check_schema,
     "workers": check_workers,
     "settings": check_settings,
     "turns": check_turns,

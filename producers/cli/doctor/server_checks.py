@@ -14,6 +14,7 @@ from turnstile.producers.cli.doctor.storage_checks import Facts
 from turnstile.turns.errors import MissingRight, TurnstileError
 from turnstile.turns.store.rights import ROLES
 from turnstile.turns.store.runner import Call
+from turnstile.turns.store.schema import SCHEMA
 from turnstile.turns.store.turns import TurnStore
 
 OLDEST_MAJOR = 7
@@ -101,6 +102,17 @@ def check_role(facts: Facts) -> Check:
         advice = "Name the primary in REDIS_URL, or the sentinels: sentinel://host:26379/0?master=name."
         return Check("role", Verdict.FAIL, f"a replica of {primary}", advice)
     return Check("role", Verdict.OK, "primary")
+
+
+def check_schema(store: TurnStore) -> Check:
+    """Check that this version can read what the newest process has stored."""
+    number, version = store.schema()
+    if number > SCHEMA:
+        detail = f"{number}, brought by version {version}; this command knows {SCHEMA}"
+        return Check(
+            "schema", Verdict.FAIL, detail, "Upgrade this installation: processes of its version do not start any more."
+        )
+    return Check("schema", Verdict.OK, f"{number}, since version {version}" if number else "not noted yet: nothing has started")
 
 
 _INFO_CHECKS: tuple[Callable[[Facts], Check], ...] = (

@@ -25,6 +25,7 @@ from turnstile.turns.redis.scripts import digest
 from turnstile.turns.settings import Settings
 from turnstile.turns.store import registry
 from turnstile.turns.store.registry import package_version
+from turnstile.turns.store.schema import SCHEMA
 from turnstile.turns.store.turns import TurnStore
 
 
@@ -211,6 +212,18 @@ def test_several_versions_at_work_are_pointed_out(settings: Settings, client: re
         check = checks(settings)["settings"]
     assert check.verdict is Verdict.WARN
     assert f"0.0.1/{digest()}, {package_version()}/{digest()}" in check.detail
+
+
+def test_a_schema_that_a_newer_version_has_raised_is_pointed_out(settings: Settings, client: redis.Redis) -> None:
+    store = TurnStore(settings)
+    assert checks(settings)["schema"].verdict is Verdict.OK
+    assert not store.check_schema()
+    assert checks(settings)["schema"].detail == f"{SCHEMA}, since version {package_version()}"
+    client.hset(store.keys.schema, mapping={"number": SCHEMA + 1, "version": "9.8.7"})
+    found = checks(settings)["schema"]
+    assert found.verdict is Verdict.FAIL
+    assert "9.8.7" in found.detail
+    assert "Upgrade" in found.advice
 
 
 def test_failed_turns_are_pointed_out(settings: Settings, client: redis.Redis) -> None:

@@ -58,6 +58,18 @@ async def test_tasks_beyond_the_pool_behind_sentinel_wait(server: EmbeddedServer
     await close_async(_BEHIND_SENTINEL)
 
 
+async def test_a_server_that_takes_no_more_connections_is_told_by_name_at_the_first_try(tmp_path: Path) -> None:
+    with EmbeddedServer(tmp_path, append_only=False) as server, redis.Redis.from_url(server.url) as admin:
+        admin.config_set("maxclients", admin.info("clients")["connected_clients"])
+        settings = Settings(redis_url=server.url)
+        with pytest.raises(QueueUnreachable, match="takes no more connections: raise its maxclients"):
+            TurnStore(settings).ping()
+        with pytest.raises(QueueUnreachable, match="takes no more connections: raise its maxclients"):
+            await AsyncTurnStore(settings).ping()
+        assert admin.info("stats")["rejected_connections"] <= 2
+        await close_async(server.url)
+
+
 @pytest.fixture
 def listener() -> Iterator[int]:
     """Yield a port that somebody answers on."""

@@ -1,13 +1,15 @@
 """The server's errors, in our words: what is waited out, and what must be done by hand."""
 
 import pytest
+import redis
 from redis.exceptions import NoPermissionError, ReadOnlyError, ResponseError
 
 from turnstile.turns.errors import BrokenRecord, MissingRight, QueueUnreachable
 from turnstile.turns.redis.address import parse
-from turnstile.turns.redis.failures import translate
+from turnstile.turns.redis.failures import is_outage, translate
 
 _WHERE = parse("redis://user:secret@localhost/0")
+_FULL = "max number of clients reached"
 _LACKS = "ACL failure in script: User worker has no permissions to run the 'xadd' command script: on @user_script:1."
 
 
@@ -40,6 +42,14 @@ def test_a_right_that_is_missing_is_named_and_waited_out(error: ResponseError, r
 )
 def test_a_server_that_takes_nothing_for_a_while_is_waited_out(error: ResponseError) -> None:
     assert type(translate(error, _WHERE, "finish")) is QueueUnreachable
+
+
+@pytest.mark.parametrize("error", [redis.ConnectionError(_FULL), redis.ConnectionError("closed"), redis.TimeoutError(_FULL)])
+def test_a_server_that_takes_no_more_connections_is_told_as_such(error: redis.RedisError) -> None:
+    translated = translate(error, _WHERE, "submit")
+    assert type(translated) is QueueUnreachable
+    assert ("maxclients" in str(translated)) == (str(error) == _FULL)
+    assert is_outage(error) == (str(error) != _FULL)
 
 
 def test_a_key_of_another_type_is_not() -> None:

@@ -1,0 +1,61 @@
+"""check_schema: the newest schema is noted, and an older version is refused."""
+
+import pytest
+import redis
+
+from tests.scripts.conftest import Memory
+from tests.scripts.scene import Scene
+from turnstile.turns.store import schema
+from turnstile.turns.store.registry import package_version
+
+
+def newer(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Start a process of the next schema."""
+    with monkeypatch.context() as patch:
+        patch.setattr(schema, "SCHEMA", schema.SCHEMA + 1)
+        patch.setattr(schema, "package_version", lambda: "9.8.7")
+        return str(scene.turns.check_schema())
+
+
+def test_the_first_process_notes_its_schema(scene: Scene) -> None:
+    assert scene.turns.schema() == (0, "")
+    assert scene.turns.check_schema() == ""
+    assert scene.turns.schema() == (schema.SCHEMA, package_version())
+
+
+def test_a_newer_process_raises_it_and_an_older_one_is_refused_by_name(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene.turns.check_schema()
+    assert newer(scene, monkeypatch) == ""
+    refusal = scene.turns.check_schema()
+    assert f"version 9.8.7 (schema {schema.SCHEMA + 1})" in refusal
+    assert f"{package_version()} (schema {schema.SCHEMA})" in refusal
+    assert "\n" not in refusal
+    assert scene.turns.schema() == (schema.SCHEMA + 1, "9.8.7")
+    assert newer(scene, monkeypatch) == ""
+
+
+def test_versions_of_one_schema_go_together(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene.turns.check_schema()
+    monkeypatch.setattr(schema, "package_version", lambda: "0.0.1")
+    assert scene.turns.check_schema() == ""
+    assert scene.turns.schema() == (schema.SCHEMA, package_version())
+
+
+@pytest.mark.parametrize("fields", [{"number": "x", "version": "y"}, {"version": "y"}, {"other": "1"}])
+def test_a_note_that_is_none_refuses_nobody(scene: Scene, fields: dict[str, str]) -> None:
+    scene.client.hset(scene.keys.schema, mapping=fields)
+    assert scene.turns.check_schema() == ""
+    assert scene.turns.schema() == (schema.SCHEMA, package_version())
+
+
+def test_a_full_server_takes_the_note(cramped: tuple[Scene, Memory]) -> None:
+    scene, memory = cramped
+    memory.fill()
+    assert scene.turns.check_schema() == ""
+
+
+def test_nothing_is_written_where_nothing_changes(scene: Scene, client: redis.Redis) -> None:
+    scene.turns.check_schema()
+    before = client.info("persistence")["rdb_changes_since_last_save"]
+    scene.turns.check_schema()
+    assert client.info("persistence")["rdb_changes_since_last_save"] == before
