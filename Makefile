@@ -44,8 +44,22 @@ up: $(VENV)/.run ## Set up, then workers, Flower and an embedded server until Ct
 # Most tests wait for processes, so more of them run at once than there are cores.
 PYTEST := $(BIN)/python -m pytest -n $(or $(JOBS),4) --dist loadfile --no-loadscope-reorder
 
+# What tries many orders, and what waits for outages to pass, has targets of its own, so that `make test` is done in ten minutes.
+PROOFS := tests/exploration $(addprefix tests/scripts/test_, cuts.py machine.py batch_machine.py work.py)
+OUTAGES := tests/chaos $(addprefix tests/integration/, gateway/test_faults.py deploy/test_backup.py \
+  $(addprefix turns/test_, disagreement.py half_open.py one_connection.py sentinel.py) workers/graphs/test_crash.py \
+  $(addprefix workers/test_, busy_loop.py hangs.py model_outage.py refusals.py))
+
 test: $(VENV)/.dev ## Set up, then the tests; JOBS is how many run at once
-	$(PYTEST)
+	$(PYTEST) $(addprefix --ignore=, $(PROOFS) $(OUTAGES))
+
+test-proofs: $(VENV)/.dev ## The scripts in many orders, cut at every write, and beside a million of everything
+	$(PYTEST) $(PROOFS)
+
+test-outages: $(VENV)/.dev ## Killed, frozen and hung processes, broken connections, servers that fail over or fill up
+	$(PYTEST) $(OUTAGES)
+
+.PHONY: test-proofs test-outages
 
 ON_REDIS := tests/scripts tests/chaos/test_storm.py tests/integration/memory/test_history.py tests/integration/memory/test_history_in_turn.py \
   $(addprefix tests/integration/turns/test_, multiplexer.py closed_connections.py) \
