@@ -7,7 +7,7 @@ from turnstile.turns.states import State
 
 REVIVED = "revived"
 """The counter of failed turns that an operator had retried."""
-_SUMS = ("ready_ms", "run_ms", "first_text_ms")
+_SUMS = ("ready_ms", "run_ms", "first_text_ms", "steps_made", "cost")
 _LABEL = re.compile(r'(\w+)="([^"]*)"')
 
 

@@ -9,22 +9,29 @@ from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
 
 from turnstile.turns.counters import split
+from turnstile.turns.prices import MILLION
 from turnstile.turns.states import State
 
 Counters = Mapping[str, int]
 
-BOUNDS = [2**exponent for exponent in range(4, 21)]
-"""Upper bounds of the buckets, in ms; `bucket.lua` chooses among them."""
+_MS = range(4, 21)
+"""Exponents of the upper bounds of buckets, powers of two: `bucket.lua` chooses among them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Counter:
-    """A metric that is the sum of some families of counters; `fixed` gives each family's further labels."""
+    """A metric that is the sum of some families of counters; `fixed` gives each family's further labels, `unit` what counts as one."""
 
     name: str
     about: str
     labels: tuple[str, ...]
     fixed: Mapping[str, Mapping[str, str]]
+    unit: int = 1
+
+    @property
+    def all_families(self) -> set[str]:
+        """The families of counters that it is made of."""
+        return set(self.fixed)
 
     def read(self, counters: Counters) -> Metric:
         """Return the metric with its values; one without labels is 0 from the first."""
@@ -37,19 +44,26 @@ class Counter:
                 found[key] = found.get(key, 0) + count
         metric = CounterMetricFamily(self.name, self.about, labels=self.labels)
         for key, count in sorted(found.items()):
-            metric.add_metric(key, max(0, count))
+            metric.add_metric(key, max(0, count) / self.unit)
         return metric
 
 
 @dataclass(frozen=True, slots=True)
 class Histogram:
-    """A histogram of seconds: `families` count by bucket (`le`), and `total` adds the milliseconds up."""
+    """A histogram: `families` count by bucket (`le`), and `total` adds up. Milliseconds become seconds by `unit`."""
 
     name: str
     about: str
     labels: tuple[str, ...]
     families: Sequence[str]
     total: str
+    exponents: range = _MS
+    unit: int = 1000
+
+    @property
+    def all_families(self) -> set[str]:
+        """The families of counters that it is made of."""
+        return {*self.families, self.total}
 
     def read(self, counters: Counters) -> Metric:
         """Return the metric with its values."""
@@ -64,15 +78,14 @@ class Histogram:
                 sums[key] += count
         metric = HistogramMetricFamily(self.name, self.about, labels=self.labels)
         for key, found in sorted(buckets.items()):
-            metric.add_metric(key, list(_cumulative(found)), sums[key] / 1000)
+            metric.add_metric(key, list(self._cumulative(found)), sums[key] / self.unit)
         return metric
 
-
-def _cumulative(found: Mapping[float, int]) -> Iterator[tuple[str, float]]:
-    total = 0
-    for bound in (*BOUNDS, math.inf):
-        total += found.get(bound, 0)
-        yield ("+Inf" if bound == math.inf else repr(bound / 1000)), total
+    def _cumulative(self, found: Mapping[float, int]) -> Iterator[tuple[str, float]]:
+        total = 0
+        for bound in (*(2**exponent for exponent in self.exponents), math.inf):
+            total += found.get(bound, 0)
+            yield ("+Inf" if bound == math.inf else repr(bound / self.unit)), total
 
 
 def _same(*families: str) -> dict[str, dict[str, str]]:
@@ -118,6 +131,13 @@ COUNTED: tuple[Counter | Histogram, ...] = (
         {"tokens_in": {"direction": "input"}, "tokens_out": {"direction": "output"}},
     ),
     Counter(
+        "turnstile_cost",
+        "Cost of the tokens of turns by TURNSTILE_PRICES, in its unit.",
+        ("model",),
+        _same("cost"),
+        MILLION,
+    ),
+    Counter(
         "turnstile_webhooks",
         "Webhooks, by what became of them.",
         ("outcome",),
@@ -138,5 +158,6 @@ COUNTED: tuple[Counter | Histogram, ...] = (
         "first_text_ms",
     ),
     Histogram("turnstile_run_seconds", "Time from a turn's first start to its end.", ("queue", "chain"), _ENDS, "run_ms"),
+    Histogram("turnstile_steps", "Steps that graphs took for a turn.", ("chain",), ("steps",), "steps_made", range(21), unit=1),
 )
 """All metrics that the scripts count."""

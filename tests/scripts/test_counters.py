@@ -7,6 +7,7 @@ import pytest
 
 from tests.scripts.conftest import Stage
 from tests.scripts.scene import Scene
+from turnstile.producers.metrics.counted import COUNTED
 from turnstile.turns.counters import split, totals
 from turnstile.turns.output import said
 from turnstile.turns.question import Options
@@ -45,6 +46,71 @@ def test_a_turn_is_counted_by_queue_chain_and_code(scene: Scene) -> None:
     assert _counts(scene, "cancelled") == {(("chain", ""), ("queue", "batch")): 1}
     assert _counts(scene, "tokens_in") == {(("model", "gpt-4o"),): 22}
     assert _counts(scene, "tokens_out") == {(("model", "gpt-4o"),): 14}
+
+
+@pytest.fixture
+def priced(stage: Stage) -> Scene:
+    """A scene where a million tokens of input cost 1, and of output 2."""
+    return stage.open(prices='{"*": [1, 2]}')
+
+
+def test_what_tokens_cost_is_counted_by_model(priced: Scene) -> None:
+    _finish(priced, priced.start("a"))
+    late = priced.start("b", session="bar")
+    priced.lose("bar")
+    for _ in range(2):
+        assert _finish(priced, late, model="other-model") is None
+    assert _counts(priced, "cost") == {(("model", "gpt-4o"),): 25, (("model", "other-model"),): 25}
+
+
+def test_without_prices_no_cost_is_counted(scene: Scene) -> None:
+    _finish(scene, scene.start("a"))
+    assert _counts(scene, "cost") == {}
+
+
+def test_the_steps_of_graphs_are_counted_by_chain(scene: Scene) -> None:
+    for number, steps in enumerate((1, 2, 3, 40, 0)):
+        claim = scene.start(f"t{number}", session=f"s{number}")
+        for _ in range(2):
+            _finish(scene, claim, chain="agent", steps=steps)
+    counters = scene.turns.measure().counters
+    found = {split(name)[1]["le"]: count for name, count in counters.items() if split(name)[0] == "steps"}
+    assert found == {"1": 1, "2": 1, "4": 1, "64": 1}
+    assert _counts(scene, "steps_made") == {(("chain", "agent"),): 46}
+
+
+def _all_moves(scene: Scene) -> None:
+    """Make each move that is counted."""
+    streamed = scene.start("a")
+    after = scene.turns.emit(streamed, 1, ["x"], opens=True)
+    scene.turns.finish(streamed, Outcome(State.COMPLETED, said("xy"), chain="c", model_calls=2, steps=3), after=after or 0)
+    for number, state in enumerate((State.FAILED, State.INCOMPLETE)):
+        code = "internal" if state is State.FAILED else ""
+        _finish(scene, scene.start(f"e{number}", session=f"e{number}"), state=state, code=code)
+    scene.turns.requeue(scene.start("r", session="r"), code="shutdown")
+    scene.claim(str(scene.pop()))
+    for reaped in (False, True):
+        scene.start(f"l{reaped}", session="l", worker="w9")
+        if reaped:
+            scene.client.hset(scene.keys.session("l"), "reaped", 1)
+        scene.lose("l")
+        scene.turns.cancel(f"l{reaped}")
+        scene.pop()
+    scene.turns.retry("e0")
+    scene.pop()
+    late = scene.start("late", session="late")
+    scene.lose("late")
+    _finish(scene, late)
+    scene.pop()
+    scene.make_due("late")
+    scene.turns.sweep()
+
+
+def test_every_metric_is_counted_by_a_script(priced: Scene) -> None:
+    _all_moves(priced)
+    elsewhere = {"refused", "broken", "holds_expired", "webhooks_delivered", "webhooks_given_up"}
+    told = {family for metric in COUNTED for family in metric.all_families}
+    assert {split(name)[0] for name in priced.turns.measure().counters} & told == told - elsewhere
 
 
 def test_repeats_count_nothing_twice(scene: Scene) -> None:

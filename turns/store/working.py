@@ -46,6 +46,8 @@ class Outcome:
     """Calls of models that the attempt made, for the counters."""
     fallback: str = ""
     """Why another model answered than the first; empty where that did."""
+    steps: int = 0
+    """Steps that a graph took for the turn, for the counters."""
 
     @property
     def answer(self) -> str:
@@ -67,6 +69,7 @@ class Outcome:
             "chain": self.chain,
             "fallback": self.fallback,
             "model_calls": self.model_calls,
+            "steps": self.steps,
             "tokens_in": _tokens(self.usage, "input_tokens"),
             "tokens_out": _tokens(self.usage, "output_tokens"),
         }

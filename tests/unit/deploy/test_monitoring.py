@@ -35,6 +35,9 @@ _COUNTERS = {
     'tokens_out{model="m"}': 1,
     "webhooks_delivered": 1,
     "webhooks_given_up": 1,
+    'cost{model="m"}': 2_500_000,
+    'steps{chain="agent",le="4"}': 1,
+    'steps_made{chain="agent"}': 3,
 }
 _VARIABLES = {"$__rate_interval": "5m", "$queue": ".*"}
 _WORDS = {"sum", "rate", "increase", "by", "histogram_quantile", "absent", "and", "le"}
@@ -123,6 +126,19 @@ def test_every_metric_is_on_the_board_or_in_a_rule() -> None:
     left_out |= {"turnstile_holds_expired_total", "turnstile_records_broken_total"}
     shown = {name for name in METRICS if name in asked or name.endswith(("_count", "_sum", "_created"))}
     assert set(METRICS) - shown == left_out
+
+
+def test_cost_and_steps_are_in_their_own_units() -> None:
+    measured = Measured(_COUNTERS, 3, 1, 1, 0, 0, 0, 0, 0.5, {"chat": 1})
+    text = exposition(Snapshot(measured, {}, {}, 0.001)).decode()
+    for line in (
+        'turnstile_cost_total{model="m"} 2.5',
+        'turnstile_steps_bucket{chain="agent",le="2.0"} 0.0',
+        'turnstile_steps_bucket{chain="agent",le="4.0"} 1.0',
+        'turnstile_steps_sum{chain="agent"} 3.0',
+        'turnstile_run_seconds_bucket{chain="default",le="0.016",queue="chat"} 4.0',
+    ):
+        assert line in text
 
 
 def test_every_rule_says_what_to_do() -> None:

@@ -1,5 +1,6 @@
--- bucket(ms) → text. Return the upper bound, in ms, of the bucket of a duration: a power of two from 16 to 2^20, or +Inf.
-local function bucket(ms)
-  local _, exponent = math.frexp(math.max(0, ms - 1))
-  return exponent > 20 and '+Inf' or tostring(2 ^ math.max(4, exponent))
+-- bucket(count, least) → text. Return the upper bound of the bucket of a duration in ms, or of a count: a power of two from 2^least (2^4 where
+-- there is none) to 2^20, or +Inf.
+local function bucket(count, least)
+  local _, exponent = math.frexp(math.max(0, count - 1))
+  return exponent > 20 and '+Inf' or tostring(2 ^ math.max(least or 4, exponent))
 end

@@ -6,8 +6,8 @@
 --        message_store:<session> conversation:<session> celery-task-meta-<id> webhook:<id> webhooks undelivered held
 --        <queue> ready:<line>… rotation:<queue> steps:<thread> batch_slots parked:<queue> slots:<tenant>
 --        tenant:<tenant> tenants open_turns:<tenant>; channel wake:<id>
--- ARGV   id token state answer output usage model code message detail left_out after text calls closing queue chain fallback model_calls tokens_in tokens_out cost
---        elements…: `calls` that stay open hold the session, and `closing` is kept for them; the last seven are counted
+-- ARGV   id token state answer output usage model code message detail left_out after text calls closing queue chain fallback model_calls tokens_in tokens_out cost steps
+--        elements…: `calls` that stay open hold the session, and `closing` is kept for them; the last eight are counted
 -- RETURN finished state | replay state | superseded | unreadable
 local now = clock()
 local session, stands, closed, sequence, attempts, reply, options, thread, started, members =
@@ -23,7 +23,7 @@ if stands ~= 'running' or head ~= id or owner ~= token then
   if redis.call('HGET', key.turn .. id, 'fenced') ~= token then
     redis.call('HSET', key.turn .. id, 'fenced', token)
     redis.call('HINCRBY', key.stats, 'fenced', 1)
-    count_usage(model, model_calls, tokens_in, tokens_out)
+    count_usage(model, model_calls, tokens_in, tokens_out, cost)
     count_spend(session, nil, tokens_in + tokens_out, cost, now)
   end
   return { 'superseded' }
@@ -48,6 +48,7 @@ redis.call('SREM', key.owned .. worker, session)
 leave_slot(session, slot, now)
 count_spend(session, slot, tokens_in + tokens_out, cost, now, true)
 go_on(session, id, now, state, held, fields.calls, closing, thread)
-count_usage(model, model_calls, tokens_in, tokens_out)
+count_usage(model, model_calls, tokens_in, tokens_out, cost)
+if steps ~= '0' then count_steps(chain, steps) end
 if fallback ~= '' then redis.call('HINCRBY', key.stats, 'fallbacks{reason="' .. fallback .. '"}', 1) end
 return { 'finished', state }

@@ -28,7 +28,7 @@ if not returned then
 end
 redis.call('SREM', key.owned .. worker, session)
 redis.call('HINCRBY', key.stats, 'requeued{code="' .. code .. '"}', 1)
-count_usage('', model_calls, '0', '0')
+count_usage('', model_calls, '0', '0', '0')
 if model ~= '' then
   if stream == '1' then
     redis.call('HSET', turn, 'sequence', append_event(id, 'waiting', attempts, model:match('^(.*)@') or model, sequence or 0))
