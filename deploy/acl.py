@@ -20,7 +20,7 @@ from turnstile.turns.store.rights import ROLES, commands_of, patterns_of
 _ADMIN = ("user default reset", "user admin reset on {password} ~* &* +@all")
 _SCRIPTS = {
     **ROLES,
-    "gateway": (*ROLES["gateway"], "measure"),
+    "gateway": (*ROLES["gateway"], "measure", "overview", "tenants", "retry"),
     "operator": (*ROLES["operator"], *ROLES["producer"]),
     "flower": ("stats",),
     "celery": (),

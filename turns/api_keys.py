@@ -108,7 +108,7 @@ class ApiKey(_Entry):
     limits: Limits = Limits()
     webhook: Webhook | None = None
     role: Literal["tenant", "operator"] = "tenant"
-    """A tenant's key asks questions; an operator's reads metrics, and nothing of any tenant."""
+    """A tenant's key asks questions; an operator's reads metrics, and sees, cancels and retries the turns of all."""
 
     @property
     def own_tenant(self) -> str:

@@ -60,6 +60,10 @@ def _web_address(text: str) -> str:
     return text
 
 
+def _web_address_or_path(text: str) -> str:
+    return text if re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", text) else _web_address(text)
+
+
 def _signing_secret(secret: SecretStr) -> SecretStr:
     text = secret.get_secret_value()
     if text and not (text.startswith("whsec_") and len(base64.b64decode(text[6:] + "==", validate=False)) >= 16):
@@ -180,6 +184,7 @@ Folder = Annotated[str, _form(r"|[/~].*", "write the absolute path of a folder, 
 ServerUrl = Annotated[str, AfterValidator(_server)]
 Networks = Annotated[str, AfterValidator(_networks)]
 WebAddress = Annotated[str, AfterValidator(_web_address)]
+WebAddressOrPath = Annotated[str, AfterValidator(_web_address_or_path)]
 Chains = Annotated[str, AfterValidator(_chains)]
 Prices = Annotated[str, AfterValidator(_prices)]
 Budgets = Annotated[str, AfterValidator(_budgets)]

@@ -231,6 +231,11 @@ class Settings(BaseModel):
     api_keys_file: forms.File = Field(
         "", description="Absolute path of a file with the same JSON, reloaded when it changes. Added to TURNSTILE_API_KEYS."
     )
+    flower_url: forms.WebAddressOrPath = Field(
+        "",
+        description="Address of Flower, to which the gateway's page for operators links: `https://flower.example.com`, or "
+        "`/flower` on the gateway's own host. Unset: no links; `turnstile up` sets it.",
+    )
     cors_origins: forms.Origins = Field(
         "",
         description="Origins of other web pages that may use the gateway from a browser, comma-separated: "

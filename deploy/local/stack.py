@@ -207,7 +207,9 @@ class LocalStack:
                 wait = min(wait * 2, _LONGEST_GUARD_SECONDS)
 
     def _processes(self, folder: Path) -> list[Process]:
-        settings = self.settings.model_copy(update={"redis_url": self.addresses.redis_url})
+        addresses = self.addresses
+        known = {"redis_url": addresses.redis_url, "flower_url": self.settings.flower_url or addresses.flower_url}
+        settings = self.settings.model_copy(update=known)
         return local_processes(settings, folder, self._workers, self._ports)
 
 

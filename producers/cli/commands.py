@@ -296,11 +296,14 @@ def tenants(terminal: "Terminal", limit: int) -> None:
 @click.option("--every", "pause", type=seconds, default="2", show_default=True, help="Seconds between two looks.")
 @with_terminal
 def top(terminal: "Terminal", once: bool, pause: float) -> None:
-    """Show workers, running turns, waits and failures, until Ctrl-C."""
-    from turnstile.producers.cli.top import screen
+    """Show workers, turns at work, waits, failures and budgets, until Ctrl-C.
+
+    On a terminal, keys choose a turn, look at it, cancel it, and retry it.
+    """
+    from turnstile.producers.cli.top import run
     from turnstile.turns.settings import settings
 
-    screen.top(terminal, settings(), pause, once=once)
+    run.top(terminal, settings(), pause, once=once)
 
 
 @main.command()

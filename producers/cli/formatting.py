@@ -5,11 +5,11 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
+from turnstile.producers.overview.turn import question_text
 from turnstile.producers.transcript import HistoryMessage
 from turnstile.turns.api_keys import DEFAULT_TENANT
 from turnstile.turns.output import Item, call_name, is_approval
 from turnstile.turns.prices import MILLION
-from turnstile.turns.question import Question
 from turnstile.turns.states import State
 from turnstile.turns.store.holds import HeldSession
 from turnstile.turns.store.upkeep import Tenant
@@ -79,13 +79,6 @@ def history_text(message: HistoryMessage) -> str:
     """Return a message after its role, and the calls that it makes after its text."""
     calls = [f"[{call['name']} {call['arguments']}]" for call in message.calls]
     return " ".join([f"{message.role}:", *filter(None, [message.text]), *calls])
-
-
-def question_text(question: Question) -> str:
-    """Return a question's text; other parts are named."""
-    if isinstance(question, str):
-        return question
-    return " ".join(str(part.get("text") or f"[{part['type']}]") for part in question)
 
 
 def tenant_text(tenant: Tenant) -> str:

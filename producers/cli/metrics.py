@@ -4,7 +4,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from turnstile.producers.cli.terminal import Terminal
 from turnstile.producers.metrics.exposition import CONTENT_TYPE
-from turnstile.producers.metrics.scraper import Scraper
+from turnstile.producers.metrics.reading import metrics
 from turnstile.turns.errors import MissingRight, QueueUnreachable, SettingError
 from turnstile.turns.settings import Settings
 
@@ -13,7 +13,7 @@ _SECONDS = 10.0
 
 def show(settings: Settings) -> None:
     """Print all metrics. Raises QueueUnreachable."""
-    text = Scraper(settings).text().decode()
+    text = metrics(settings).get().decode()
     if "\nturnstile_redis_up 0.0\n" in text:
         raise QueueUnreachable("Redis does not answer: check REDIS_URL, and that it runs.")
     Terminal().write(text)
@@ -21,10 +21,10 @@ def show(settings: Settings) -> None:
 
 def serve(settings: Settings, address: str, port: int) -> None:
     """Answer `GET /metrics` until Ctrl-C. Raises SettingError if the address cannot be used."""
-    scraper = Scraper(settings)
+    reading = metrics(settings)
 
     class Handler(_Handler):
-        read = staticmethod(scraper.text)
+        read = staticmethod(reading.get)
 
     try:
         server = ThreadingHTTPServer((address, port), Handler)

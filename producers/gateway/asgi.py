@@ -18,6 +18,7 @@ from redis.exceptions import ResponseError
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import Receive, Scope, Send
 
+from turnstile.producers.gateway.admin import routes as admin
 from turnstile.producers.gateway.backend import Backend
 from turnstile.producers.gateway.batches import routes as batches
 from turnstile.producers.gateway.batches.service import BatchService
@@ -37,7 +38,9 @@ from turnstile.producers.gateway.page import routes as page
 from turnstile.producers.gateway.probes import routes as probes
 from turnstile.producers.gateway.probes.readiness import Readiness, drain_first
 from turnstile.producers.gateway.responses import routes as responses
-from turnstile.producers.metrics.scraper import Scraper
+from turnstile.producers.metrics.reading import Reading
+from turnstile.producers.metrics.reading import metrics as all_metrics
+from turnstile.producers.overview.look import look
 from turnstile.turns.asyncio_tasks import end_all
 from turnstile.turns.errors import LoginRefused, QueueUnreachable, SettingError
 from turnstile.turns.hosts import listed
@@ -51,7 +54,7 @@ log = logging.getLogger(__name__)
 
 _ABOUT = "OpenAI's Responses and Conversations API, background mode included: the unmodified `openai` SDKs are its clients."
 
-_RESOURCES = (responses, conversations, chat, model_server, models, metrics, probes, page)
+_RESOURCES = (responses, conversations, chat, model_server, models, metrics, admin, probes, page)
 _METHODS = ("GET", "POST", "DELETE")
 _EXPOSED = ("x-request-id", "retry-after", "retry-after-ms", "x-ratelimit-limit-requests", "x-ratelimit-remaining-requests")
 _NO_TELEMETRY: Any = {"tracing": False, "metrics": False, "logs": False}
@@ -87,7 +90,7 @@ def build(settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         backend = app.state.backend = Backend(settings)
-        app.state.scraper = Scraper(settings)
+        app.state.metrics, app.state.overview = all_metrics(settings), Reading(settings, look)
         open_log(settings.log_level, settings.log_format)
         await _check(backend)
         backend.check_rights()

@@ -20,7 +20,7 @@ _MS = range(4, 21)
 
 @dataclass(frozen=True, slots=True)
 class Counter:
-    """A metric that is the sum of some families of counters; `fixed` gives each family's further labels, `unit` what counts as one."""
+    """A metric that is the sum of some families of counters; `fixed` gives each family's labels, `unit` what counts as one."""
 
     name: str
     about: str

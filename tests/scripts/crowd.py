@@ -163,6 +163,7 @@ class Crowd:
             self._fill("list", keys.mailbox(f"t{number}"), "gone@", 100)
         self._fill("hash", keys.workers, "t@")
         self._fill("set", keys.owned("t1"))
+        self._fill("hash", keys.minutes, "t@", 120)
         for key in (keys.slots("t1"), keys.slots("t1000000"), keys.batch_slots):
             self.client.copy(keys.owned("t1"), key, replace=True)
         for queue in (*QUEUES, WEBHOOK_QUEUE):

@@ -86,6 +86,18 @@ def _of_those_at_work(scene: Scene) -> Callable[[], Any]:
     return scene.turns.workers
 
 
+@situation("overview")
+def _of_what_is_there(scene: Scene) -> Callable[[], Any]:
+    return scene.turns.overview
+
+
+@situation("note_minute")
+def _of_a_new_minute(scene: Scene) -> Callable[[], Any]:
+    scene.start("a")
+    scene.submit("b")
+    return scene.turns.note_minute
+
+
 @situation("audit")
 def _of_two_sessions(scene: Scene) -> Callable[[], Any]:
     for session in ("s1", "s2"):

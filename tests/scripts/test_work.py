@@ -142,6 +142,8 @@ CALLS: dict[str, list[Callable[[Crowd], Any]]] = {
     "audit": [lambda c: c.turns.audit(["crowd", "long"] * 5), lambda c: c.turns.audit([])],
     "stats": [lambda c: c.turns.stats()],
     "measure": [lambda c: c.turns.measure()],
+    "overview": [lambda c: c.turns.overview(20)],
+    "note_minute": [lambda c: c.turns.note_minute(), lambda c: c.turns.note_minute()],
     "tenants": [lambda c: c.turns.tenants(1_000)],
     "workers": [lambda c: c.turns.workers()],
     "check_schema": [lambda c: c.turns.check_schema()],

@@ -233,6 +233,11 @@ class Keys:
         return f"{self.prefix}schema"
 
     @property
+    def minutes(self) -> str:
+        """HASH place → one minute of the last two hours: what there was, and what had been counted until then, as JSON."""
+        return f"{self.prefix}minutes"
+
+    @property
     def workers(self) -> str:
         """HASH worker → JSON: who is at work, in which version, and by which settings."""
         return f"{self.prefix}workers"

@@ -27,6 +27,13 @@ _PRICE = 10_000
 _ABSENCE_MS = 20_000
 # A tenant of which nothing was dispatched for so long has no part in the slots.
 _ACTIVE_MS = 600_000
+# So many minutes are noted.
+_MINUTES = 120
+NOTED = (
+    "accepted", "claimed", "completed", "incomplete", "failed", "cancelled", "requeued", "tokens_in", "tokens_out", "cost",
+    "ready_ms", "slots",
+)  # fmt: skip
+"""Counters that are noted each minute."""
 _FORGOTTEN_MS = 30 * 86_400_000
 MOST_FIELDS = 10_000
 """Values that the steps of one graph may hold: some scripts read them all."""
@@ -188,6 +195,7 @@ def key_names(keys: Keys) -> dict[str, str]:
         "open": keys.open,
         "held": keys.held,
         "stats": keys.stats,
+        "minutes": keys.minutes,
         "erased": keys.erased(),
         "erasures": keys.erasures,
         "schema": keys.schema,
@@ -223,6 +231,8 @@ def _rules(settings: Settings) -> dict[str, int | str]:
         "active": _ACTIVE_MS,
         "forgotten": _FORGOTTEN_MS,
         "minute": 60_000,
+        "minutes": _MINUTES,
+        "noted": " ".join(NOTED),
         "day": 86_400_000,
         "max_history": settings.max_history_messages,
         "max_waiting_per_session": settings.max_waiting_per_session,

@@ -15,7 +15,7 @@ ROLES: dict[str, tuple[str, ...]] = {
     "worker": (
         "submit", "submit_held", "claim", "merge", "renew", "emit", "finish", "requeue", "reserve_call", "settle_call",
         "cancel", "refuse", "sweep", "sweep_erased", "reap", "audit", "status", "stats", "claim_webhook", "record_delivery",
-        "retry_webhooks", "check_schema", "register_worker", "workers", "check_owner", "put_checkpoint", "put_writes",
+        "retry_webhooks", "check_schema", "register_worker", "note_minute", "workers", "check_owner", "put_checkpoint", "put_writes",
         "read_checkpoint", "list_checkpoints", "drop_steps", "rights",
     ),
     "gateway": (
@@ -30,8 +30,8 @@ ROLES: dict[str, tuple[str, ...]] = {
         "release_session", "read_hold", "resend_webhook", "workers", "rights",
     ),
     "operator": (
-        "measure", "tenants", "workers", "stats", "status", "cancel", "retry", "resend_webhook", "release_session", "erase",
-        "erase_tenant", "sweep_erased", "read_messages", "audit", "rights",
+        "measure", "overview", "tenants", "workers", "stats", "status", "cancel", "retry", "resend_webhook", "release_session",
+        "erase", "erase_tenant", "sweep_erased", "read_messages", "audit", "rights",
     ),
 }  # fmt: skip
 """Role → the scripts that it runs."""

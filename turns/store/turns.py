@@ -7,6 +7,7 @@ from turnstile.turns.store.conversations import Conversations
 from turnstile.turns.store.files import Files
 from turnstile.turns.store.holds import Holds
 from turnstile.turns.store.limits import Limits
+from turnstile.turns.store.overviews import Overviews
 from turnstile.turns.store.registry import Registry
 from turnstile.turns.store.rights import Rights
 from turnstile.turns.store.runner import AwaitedRunner, BlockingRunner
@@ -21,6 +22,7 @@ class _Roles(
     Asking,
     Working,
     Upkeep,
+    Overviews,
     Registry,
     Schema,
     Conversations,

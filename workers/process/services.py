@@ -16,6 +16,7 @@ from turnstile.workers.webhooks.sender import WebhookSender
 _PATIENCE = 10.0
 _PRESENCE_SECONDS = 0.2
 _AUDIT_LOOK_SECONDS = 10.0
+_NOTE_SECONDS = 10.0
 
 
 def services(
@@ -45,6 +46,7 @@ def upkeep(store: AsyncTurnStore, worker: str, hear: HearModels) -> list[Service
         Service("sweeping", _PATIENCE + 3 * seconds, every(seconds, partial(sweep, store, worker, hear), "sweep", wake=death)),
         Service("erased", _PATIENCE + 3 * seconds, every(seconds, partial(sweep_erased, store), "remove erased turns")),
         Service("audit", _PATIENCE + 300, every(_AUDIT_LOOK_SECONDS, partial(audit, store), "audit")),
+        Service("noting", _PATIENCE + 3 * _NOTE_SECONDS, every(_NOTE_SECONDS, store.note_minute, "note the minute")),
     ]
 
 

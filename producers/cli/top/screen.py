@@ -1,51 +1,71 @@
 """The screen of `turnstile top`."""
 
-import time
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from rich.console import Group, RenderableType
-from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from turnstile.producers.cli.terminal import Terminal
-from turnstile.producers.cli.top.look import look, rates
-from turnstile.turns.errors import QueueUnreachable
-from turnstile.turns.settings import Settings
-from turnstile.turns.store.turns import TurnStore
+from turnstile.producers.cli.top.view import View, turns_of
+
+_MOMENTS = ("created", "started", "finished")
+_LEAST_ROWS = 5
 
 
-def top(terminal: Terminal, settings: Settings, seconds: float, *, once: bool) -> None:
-    """Show the deployment every so many seconds until Ctrl-C, or once. Raises QueueUnreachable when Redis is away at first."""
-    store = TurnStore(settings)
-    seen = look(store)
-    if once or terminal.as_json:
-        terminal.result(_text(seen), seen)
-        return
-    with Live(screen(seen, {}), auto_refresh=False, screen=terminal.interactive) as live:
-        while True:
-            time.sleep(seconds)
-            try:
-                now = look(store)
-            except QueueUnreachable as error:
-                live.update(Text(f"{error}", style="red"), refresh=True)
-            else:
-                live.update(screen(now, rates(seen, now)), refresh=True)
-                seen = now
+def screen(view: View, height: int) -> RenderableType:
+    """Return what a person sees: the deployment, or the turn that is looked at."""
+    note = Text(view.note, style="dim")
+    if view.facts:
+        return Group(_facts(view.facts), Text(), note)
+    # About half of the screen is for turns, and those around the chosen one are shown.
+    turns, rows = turns_of(view.seen), max(_LEAST_ROWS, height // 2 - 4)
+    ids = [turn["turn"] for turn in turns]
+    first = max(0, ids.index(view.chosen) - rows + 1) if view.chosen in ids else 0
+    return overview(view.seen, view.per_second, turns[first : first + rows], view.chosen, note)
 
 
-def screen(seen: Mapping[str, Any], per_second: Mapping[str, float]) -> RenderableType:
-    """Return one look as it is shown."""
-    turns, slots = seen["turns"], seen["slots"]
+def overview(
+    seen: Mapping[str, Any],
+    per_second: Mapping[str, float],
+    turns: Sequence[Mapping[str, Any]],
+    chosen: str = "",
+    note: Text | None = None,
+) -> RenderableType:
+    """Return one look as it is shown, with these of its turns."""
+    counts, slots = seen["turns"], seen["slots"]
     lines = [
-        f"{turns['running']:,} running   {turns['ready']:,} ready   {turns['blocked']:,} blocked   {len(seen['held']):,} held",
+        "   ".join(f"{count:,} {name}" for name, count in counts.items()),
         f"{slots['busy']:,} of {slots['all']:,} slots   longest ready wait {seen['oldest_ready_seconds']:.1f} s   "
         f"Redis {seen['redis_latency_ms']:.1f} ms   "
         + "   ".join(f"{name} {count:,}" for name, count in seen["queues"].items()),
         "   ".join(f"{name} {rate:,.1f}/s" for name, rate in per_second.items()),
     ]
-    return Group(*(Text(line) for line in lines if line), _workers(seen["workers"]), _running(seen["running"]), _codes(seen))
+    tables = (_workers(seen["workers"]), _budgets(seen["budgets"]), _tenants(seen["tenants"]), _codes(seen))
+    return Group(
+        *(Text(line) for line in lines if line),
+        *([note] if note else []),
+        _turns(turns, chosen),
+        *(table for table in tables if table.row_count),
+    )
+
+
+def _turns(turns: Sequence[Mapping[str, Any]], chosen: str) -> Table:
+    table = _table("turn", "session", "queue", "phase", "age", "attempts", "steps", "tokens", "worker")
+    for each in turns:
+        style = "reverse" if each["turn"] == chosen else "red" if each["phase"] == "failed" else None
+        counts = [str(each[name] or "") for name in ("attempts", "steps", "tokens")]
+        words = (each["turn"], each["session"], each["queue"], _phase(each), _age(each["seconds"]), *counts, each["worker"])
+        table.add_row(*map(Text, words), style=style)
+    return table
+
+
+def _phase(turn: Mapping[str, Any]) -> str:
+    if turn["waits_for"]:
+        return f"waits for {turn['waits_for']}"
+    behind = f", {turn['behind']:,} behind" if turn["behind"] else ""
+    return f"failed: {turn['code']}" if turn["phase"] == "failed" else f"{turn['phase']}{behind}"
 
 
 def _workers(workers: Sequence[Mapping[str, Any]]) -> Table:
@@ -56,11 +76,21 @@ def _workers(workers: Sequence[Mapping[str, Any]]) -> Table:
     return table
 
 
-def _running(turns: Sequence[Mapping[str, Any]]) -> Table:
-    table = _table("running turn", "session", "queue", "attempt", "age", "worker")
-    for each in turns:
-        name = Text(each["session"])
-        table.add_row(Text(each["turn"]), name, each["queue"], str(each["attempt"]), _age(each["seconds"]), each["worker"])
+def _budgets(budgets: Sequence[Mapping[str, Any]]) -> Table:
+    table = _table("model", "requests", "tokens", "calls", "wait", "pauses")
+    for each in budgets:
+        spent = [f"{each[f'{kind}_spent']:,} of {each[kind]:,}" if each[kind] else "" for kind in ("requests", "tokens")]
+        calls = f"{each['calls']:,}" + (f" of {each['concurrent']:,}" if each["concurrent"] else "")
+        paused = _age(each["paused"]) if each["paused"] else ""
+        table.add_row(Text(each["model"]), *spent, calls, f"{each['waiting']:,}", paused)
+    return table
+
+
+def _tenants(tenants: Sequence[Mapping[str, Any]]) -> Table:
+    table = _table("tenant", "unfinished", "slots", "turns today", "tokens", "cost")
+    for each in tenants:
+        counts = [f"{each[name]:,}" for name in ("unfinished", "slots", "turns", "tokens")]
+        table.add_row(Text(each["name"]), *counts, f"{each['cost']:,.2f}")
     return table
 
 
@@ -69,6 +99,24 @@ def _codes(seen: Mapping[str, Any]) -> Table:
     for code in {**seen["failures"], **seen["returned"]}:
         table.add_row(code, f"{seen['failures'].get(code, 0):,}", f"{seen['returned'].get(code, 0):,}")
     return table
+
+
+def _facts(facts: Mapping[str, Any]) -> Table:
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for name, value in facts.items():
+        if value:
+            table.add_row(Text(name.replace("_", " "), style="bold"), Text(_said(name, value)))
+    return table
+
+
+def _said(name: str, value: Any) -> str:
+    if name in _MOMENTS:
+        return datetime.fromtimestamp(value).astimezone().isoformat(" ", "seconds")
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {count:,}" for key, count in value.items())
+    if isinstance(value, list):
+        return ", ".join(" ".join(one.values()) if isinstance(one, dict) else str(one) for one in value)
+    return str(value)
 
 
 def _table(*columns: str) -> Table:
@@ -82,12 +130,3 @@ def _age(seconds: float) -> str:
     if seconds < 60:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 3_600 else f"{seconds / 3_600:.1f} h"
-
-
-def _text(seen: Mapping[str, Any]) -> str:
-    from rich.console import Console
-
-    console = Console(width=120, color_system=None)
-    with console.capture() as captured:
-        console.print(screen(seen, {}))
-    return "\n".join(line.rstrip() for line in captured.get().splitlines())

@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 Header = tuple[bytes, bytes]
 
 _GUARDED = "/v1"
-_OPERATORS = "/metrics"
+_OPERATORS = ("/metrics", "/admin/")
 _PROBES = ("/healthz", "/readyz")
 _SCHEME = "bearer "
 _KEYLESS = "no API keys are set (TURNSTILE_API_KEYS): this gateway only answers requests from this machine"
@@ -58,12 +58,12 @@ class Authenticator:
         scope[CALLER], scope[MAX_BODY_BYTES] = Caller(), self._max_bytes
         if not self._keys.enforced:
             if scope["path"] not in _PROBES:
-                check_local(scope, headers, "" if scope["path"] == _OPERATORS else self._trusted, self._origins)
+                check_local(scope, headers, "" if _for_operators(scope["path"]) else self._trusted, self._origins)
             return []
         if not _guarded(scope["path"]):
             return []
         id, key = self._identify(headers.get(b"authorization", ""))
-        if (key.role == "operator") != (scope["path"] == _OPERATORS):
+        if (key.role == "operator") != _for_operators(scope["path"]):
             raise _forbidden(key)
         scope[CALLER] = Caller(
             key.own_tenant, id, key.weight, key.limits.quotas, key.limits.models, key.limits.streams, key.when_busy
@@ -97,8 +97,13 @@ class Authenticator:
         return [(name.encode(), value.encode()) for name, value in rates.items()]
 
 
+def _for_operators(path: str) -> bool:
+    """Return whether a path is for operators alone; `/admin` itself, a page without content, is for all."""
+    return path == _OPERATORS[0] or path.startswith(_OPERATORS[1])
+
+
 def _guarded(path: str) -> bool:
-    return path in (_GUARDED, _OPERATORS) or path.startswith(f"{_GUARDED}/")
+    return path == _GUARDED or path.startswith(f"{_GUARDED}/") or _for_operators(path)
 
 
 def key_removed() -> ApiError:

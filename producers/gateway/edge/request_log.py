@@ -16,7 +16,7 @@ from turnstile.turns.logs import Facts, lines_about, trace_field, write_json
 
 log = logging.getLogger(__name__)
 
-_QUIET = ("/healthz", "/readyz", "/metrics", "/static/")
+_QUIET = ("/healthz", "/readyz", "/metrics", "/admin/overview", "/static/")
 _LEFT = 499
 _FORM = "%(asctime)s %(levelname)s %(message)s"
 _UVICORNS = ("uvicorn", "uvicorn.access")

@@ -16,7 +16,7 @@ router = APIRouter(tags=["Health"])
 async def metrics(request: Request) -> Response:
     """Return all metrics of the deployment, of which every gateway tells the same."""
     try:
-        text = await asyncio.to_thread(request.app.state.scraper.text)
+        text = await asyncio.to_thread(request.app.state.metrics.get)
     except MissingRight as error:
         raise ApiError(503, str(error), None, "missing_right") from None
     return Response(text, media_type=CONTENT_TYPE)

@@ -1,4 +1,6 @@
-"""The chat page at `/` and the API's documentation at `/docs`: static files that may only connect to this gateway."""
+"""The chat page at `/`, the API's documentation at `/docs` and the page for operators at `/admin`: static files that may only
+connect to this gateway.
+"""
 
 import hashlib
 from dataclasses import dataclass
@@ -57,6 +59,12 @@ async def index(request: Request) -> Response:
 async def docs(request: Request) -> Response:
     """Serve the documentation of the API."""
     return _serve(request, "docs.html")
+
+
+@router.api_route("/admin", methods=_METHODS)
+async def admin(request: Request) -> Response:
+    """Serve the page for operators, which has no content of its own."""
+    return _serve(request, "admin.html")
 
 
 @router.api_route("/static/{name}", methods=_METHODS)

@@ -21,7 +21,7 @@ def http(redis_url: str, tmp_path: Path) -> Iterator[httpx.Client]:
 
 
 def test_every_file_is_served_and_may_reach_nothing_but_the_gateway(http: httpx.Client) -> None:
-    for path in ("/", "/docs", *(f"/static/{name}" for name in NAMES)):
+    for path in ("/", "/docs", "/admin", *(f"/static/{name}" for name in NAMES)):
         answer = http.get(path)
         assert answer.status_code == 200, path
         policy = answer.headers["content-security-policy"]
@@ -50,4 +50,4 @@ def test_the_page_is_made_of_its_own_files() -> None:
         assert outside == set(), name
         assert not re.search(r"innerHTML|insertAdjacentHTML|document\.write|\beval\(", text), name
         assert not re.search(r"\s(style|on\w+)=\"", text), name
-    assert names | {"index.html", "docs.html"} == set(NAMES)
+    assert names | {"index.html", "docs.html", "admin.html"} == set(NAMES)

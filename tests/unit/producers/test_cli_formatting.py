@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from turnstile.producers.cli import formatting
+from turnstile.producers.overview.turn import question_text
 from turnstile.producers.transcript import HistoryMessage, read_history
 from turnstile.turns.output import called, said
 from turnstile.turns.question import Options
@@ -63,7 +64,7 @@ def test_the_parts_of_a_question_that_are_no_text_are_named() -> None:
         {"type": "text", "text": "Look:"},
         {"type": "image_url", "image_url": {"url": "https://example.org"}},
     ]
-    assert formatting.question_text(question) == "Look: [image_url]"
+    assert question_text(question) == "Look: [image_url]"
 
 
 def test_a_history_is_read_oldest_first_with_its_roles() -> None:

@@ -1,6 +1,7 @@
 // Messages as elements, and an answer that is on its way.
 
-import { Parts, button, make, textOf, told } from "/static/parts.js";
+import { button, make } from "/static/elements.js";
+import { Parts, textOf, told } from "/static/parts.js";
 import { picture, show } from "/static/text.js";
 
 function article(role, ...children) {

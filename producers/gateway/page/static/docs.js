@@ -1,6 +1,6 @@
 // The documentation of the API: its OpenAPI document, made readable.
 
-import { make } from "/static/parts.js";
+import { make } from "/static/elements.js";
 import { render } from "/static/text.js";
 
 const at = (id) => document.getElementById(id);

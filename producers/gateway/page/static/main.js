@@ -2,8 +2,9 @@
 
 import { answered, question as asked } from "/static/answer.js";
 import { call, items, recent, unique } from "/static/api.js";
+import { button, make } from "/static/elements.js";
 import { markdown, save } from "/static/export.js";
-import { button, exchanges, make } from "/static/parts.js";
+import { exchanges } from "/static/parts.js";
 import { read } from "/static/pictures.js";
 import { askKey, at, failed, network, show, trouble } from "/static/screen.js";
 import * as sessions from "/static/sessions.js";

@@ -1,6 +1,7 @@
 // Calls that wait for a person: what each would do, and the buttons that answer it.
 
-import { button, make, pretty } from "/static/parts.js";
+import { button, make } from "/static/elements.js";
+import { pretty } from "/static/parts.js";
 import { code } from "/static/text.js";
 
 /** A card for each open call. Once all have an answer, `send` is given the items that answer them, and words for it. */

@@ -1,23 +1,9 @@
 // The parts of an answer beside its text: reasoning, steps, calls of tools. Each is folded.
 
+import { make } from "/static/elements.js";
 import { code, show } from "/static/text.js";
 
 const MOST_STEPS = 30;
-
-export function make(name, kind, ...children) {
-  const made = document.createElement(name);
-  made.className = kind;
-  made.append(...children);
-  return made;
-}
-
-/** A button that does something when it is clicked. */
-export function button(kind, text, act) {
-  const made = make("button", kind, text);
-  made.type = "button";
-  made.addEventListener("click", act);
-  return made;
-}
 
 /** A call's arguments as they are read most easily. */
 export function pretty(text) {

@@ -1,7 +1,7 @@
 // The list of conversations at the side.
 
 import { call } from "/static/api.js";
-import { button, make } from "/static/parts.js";
+import { button, make } from "/static/elements.js";
 import { at, failed } from "/static/screen.js";
 import { Search } from "/static/search.js";
 import * as sessions from "/static/sessions.js";

@@ -2,8 +2,9 @@
 
 import { Answer, question as asked } from "/static/answer.js";
 import { call, follow, insist, unique } from "/static/api.js";
+import { make } from "/static/elements.js";
 import { OpenCalls } from "/static/open_calls.js";
-import { make, told } from "/static/parts.js";
+import { told } from "/static/parts.js";
 import { at, failed, keeping, network, show } from "/static/screen.js";
 import * as sessions from "/static/sessions.js";
 

@@ -1,0 +1,1 @@
+"""The deployment at a glance, for operators: what `turnstile top` and the page `/admin` show."""
