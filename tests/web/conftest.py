@@ -50,6 +50,8 @@ class Stack:
     guarded: Gateway
     worker: Worker
     key: str
+    operator: str
+    """The key of an operator."""
     folder: Path
     """Here lies the ledger of what the agents' tools have done."""
 
@@ -83,13 +85,15 @@ def stack(server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory) -> I
     """Yield the stack, running."""
     folder = tmp_path_factory.mktemp("stack")
     key = new_key("tests", "acme", Limits(requests_per_minute=100_000))
+    operator = new_key("operator", role="operator")
+    entries = json.dumps({one.digest: one.entry for one in (key, operator)})
     env = {"TURNSTILE_SWEEP_SECONDS": "0.2", "TURNSTILE_RETRY_BASE_SECONDS": "0.2"}
     more = {"TURNSTILE_CHAINS": _CHAINS, "LEDGER": str(folder / "ledger")}
     with offline_model("--tokens-per-second", "60") as model:
         worker = Worker(server.url, folder, 20, OPENAI_BASE_URL=model, **env, **more)
-        guarded = Gateway(server.url, folder, TURNSTILE_API_KEYS=json.dumps({key.digest: key.entry}), **env)
+        guarded = Gateway(server.url, folder, TURNSTILE_API_KEYS=entries, TURNSTILE_FLOWER_URL="/flower", **env)
         with worker, Gateway(server.url, folder, **env) as gateway, guarded:
-            yield Stack(gateway, guarded, worker, key.text, folder)
+            yield Stack(gateway, guarded, worker, key.text, operator.text, folder)
 
 
 @pytest.fixture(scope="session")
@@ -104,6 +108,7 @@ def node(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cal
         "BASE_URL": stack.gateway.url,
         "GUARDED_URL": stack.guarded.url,
         "API_KEY": stack.key,
+        "OPERATOR_KEY": stack.operator,
         "CONTROL_URL": controls.url,
         "FOLDER": str(stack.folder),
         "SCREENSHOTS": str(pictures),

@@ -1,51 +1,10 @@
 import assert from "node:assert/strict";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readFile, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
-import { after, afterEach, before, test } from "node:test";
+import { test } from "node:test";
 
-import { chromium } from "playwright-core";
-
-import { API_KEY, BASE_URL, CHROMIUM, FOLDER, GUARDED_URL, SCREENSHOTS, control, until } from "./stack.js";
-
-const FLAGS = [
-  "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-  "--disable-component-update", "--disable-sync",
-];
-const PHONE = { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true, deviceScaleFactor: 2 };
-
-let profile;
-let browser;
-const opened = [];
-const complaints = [];
-
-before(async () => {
-  profile = await mkdtemp(path.join(tmpdir(), "page-"));
-  browser = await chromium.launch({ executablePath: CHROMIUM, headless: true, args: FLAGS, env: { ...process.env, HOME: profile } });
-});
-after(async () => {
-  await browser.close();
-  await rm(profile, { recursive: true, force: true });
-});
-afterEach(async () => {
-  for (const context of opened.splice(0)) await context.close();
-  assert.deepEqual(complaints.splice(0), []);
-});
-
-async function visit(url = BASE_URL, options = {}) {
-  const context = await browser.newContext(options);
-  opened.push(context);
-  const page = await context.newPage();
-  page.on("pageerror", (error) => complaints.push(String(error)));
-  page.on("console", (line) => {
-    if (line.type() === "error" && !/Failed to load resource|ERR_/.test(line.text())) complaints.push(line.text());
-  });
-  page.on("request", (request) => {
-    if (!request.url().startsWith(url)) complaints.push(`reached out to ${request.url()}`);
-  });
-  await page.goto(url);
-  return page;
-}
+import { PHONE, complaints, picture, visit } from "./browser.js";
+import { API_KEY, BASE_URL, FOLDER, GUARDED_URL, control, until } from "./stack.js";
 
 async function ask(page, text) {
   await page.getByLabel("Your question").fill(text);
@@ -62,7 +21,6 @@ const bodies = (page) => page.locator(".message .body").allTextContents();
 const settled = (page, count) =>
   until(async () => (await answers(page).count()) === count && (await page.locator('[aria-busy="true"]').count()) === 0,
     `${count} answers are there`);
-const picture = (page, name) => page.screenshot({ path: path.join(SCREENSHOTS, `${name}.png`) });
 
 test("an answer comes while it is written, and is there after a reload", async () => {
   const page = await visit();

@@ -2,7 +2,7 @@
 
 import { setTimeout as sleep } from "node:timers/promises";
 
-export const { BASE_URL, GUARDED_URL, API_KEY, CONTROL_URL, FOLDER, SCREENSHOTS, CHROMIUM } = process.env;
+export const { BASE_URL, GUARDED_URL, API_KEY, OPERATOR_KEY, CONTROL_URL, FOLDER, SCREENSHOTS, CHROMIUM } = process.env;
 
 export async function control(action) {
   const answer = await fetch(`${CONTROL_URL}${action}`, { method: "POST" });

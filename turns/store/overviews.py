@@ -138,14 +138,15 @@ class Overview:
     def decode(cls, reply: Sequence[Any]) -> Self:
         """Read `overview`'s reply."""
         now, running, waiting, failed, held, budgets, minutes = reply
-        turns = [[turn for row in rows if (turn := SeenTurn.decode(now, row))] for rows in (running, waiting, failed)]
         sessions = zip(held[::2], held[1::2], strict=True)
         return cls(
-            now / 1000,
-            *turns,
-            [SeenSession(as_text(session), _seconds(now - float(since))) for session, since in sessions],
-            [SeenBudget.decode(now, row) for row in budgets],
-            sorted(map(Minute.decode, minutes), key=lambda minute: minute.at),
+            at=now / 1000,
+            running=_turns(now, running),
+            waiting=_turns(now, waiting),
+            failed=_turns(now, failed),
+            held=[SeenSession(as_text(session), _seconds(now - float(since))) for session, since in sessions],
+            budgets=[SeenBudget.decode(now, row) for row in budgets],
+            minutes=sorted(map(Minute.decode, minutes), key=lambda minute: minute.at),
         )
 
 
@@ -161,6 +162,10 @@ class Overviews(Runner):
     def note_minute(self) -> Call[bool]:
         """Note what is there in this minute; False when it is noted already."""
         return script_call("note_minute", _NOTED)
+
+
+def _turns(now: int, rows: Sequence[Sequence[Any]]) -> list[SeenTurn]:
+    return [turn for row in rows if (turn := SeenTurn.decode(now, row))]
 
 
 def _seconds(ms: float) -> float:

@@ -104,7 +104,12 @@ def _as_a_client_of_the_gateway(gateway: Gateway, key: str, reader: str) -> None
         assert http.get("/readyz").status_code == 200, gateway.text()
         operator = {"authorization": f"Bearer {reader}"}
         told = http.get("/metrics", headers=operator).text
-        for method, path in (("GET", "/overview"), ("GET", "/turns/none"), ("POST", "/turns/none/cancel"), ("POST", "/turns/none/retry")):
+        for method, path in (
+            ("GET", "/overview"),
+            ("GET", "/turns/none"),
+            ("POST", "/turns/none/cancel"),
+            ("POST", "/turns/none/retry"),
+        ):
             assert http.request(method, f"/admin{path}", headers=operator).status_code in (200, 404), path
     assert "turnstile_redis_memory_bytes" in told
     with gateway.sdk(api_key=key) as sdk:

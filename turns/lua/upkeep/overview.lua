@@ -48,7 +48,8 @@ for place, model in ipairs(redis.call('ZRANGE', key.budgets, 0, limit - 1)) do
   local spent = { ('%.0f'):format(budget.requests_spent), ('%.0f'):format(budget.tokens_spent), ('%.0f'):format(budget.paused) }
   budgets[place] = { model, budget.requests, budget.tokens, budget.most, spent[1], spent[2], spent[3], calls, waits }
 end
-for _, note in ipairs(redis.call('HVALS', key.minutes)) do
-  if (tonumber(note:match('^%d+')) or 0) > now / rule.minute - 62 then minutes[#minutes + 1] = note end
+local notes = redis.call('HGETALL', key.minutes)
+for i = 2, #notes, 2 do
+  if (tonumber(notes[i]:match('^%d+')) or 0) > now / rule.minute - 62 then minutes[#minutes + 1] = notes[i] end
 end
 return { now, running, waiting, failed, redis.call('ZRANGE', key.held, 0, limit - 1, 'WITHSCORES'), budgets, minutes }

@@ -128,9 +128,9 @@ const tables = {
 const KEYS = { running: "turn", waiting: "turn", failed: "turn", held: "session", workers: "name", tenants: "name" };
 
 const PLOTS = [
-  ["At work", "running"], ["Ready", "ready"], ["Blocked", "blocked"], ["Mean ready wait, s", "ready_seconds"],
-  ["Accepted a minute", "accepted"], ["Completed a minute", "completed"], ["Failed a minute", "failed"],
-  ["Tried again a minute", "returned"], ["Tokens a minute", "tokens"], ["Cost a minute", "cost"],
+  ["At work", "running"], ["Ready", "ready"], ["Blocked", "blocked"], ["Mean ready wait (s)", "ready_seconds"],
+  ["Accepted/min", "accepted"], ["Completed/min", "completed"], ["Failed/min", "failed"],
+  ["Tried again/min", "returned"], ["Tokens/min", "tokens"], ["Cost/min", "cost"],
 ];
 
 function tiles({ turns, slots, oldest_ready_seconds: oldest, queues, webhooks, redis_latency_ms: latency }) {
