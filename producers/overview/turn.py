@@ -27,6 +27,7 @@ def turn_facts(record: Record, *, show_content: bool) -> dict[str, Any]:
         "finished": record.finished,
         "waits_for": record.waits_for,
         "model": record.model,
+        "fallback": record.fallback,
         "tokens": {name: count for name, count in (record.usage or {}).items() if isinstance(count, int)},
         "code": record.code,
         "message": record.message,

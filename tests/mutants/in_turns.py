@@ -19,6 +19,14 @@ TURNS = (
         "",
         ("tests/scripts/test_counters.py",),
     ),
+    Mutant(
+        "a late commit is free",
+        "what a commit that came too late has cost is counted nowhere",
+        "turns/lua/turn/finish.lua",
+        "    count_usage(model, model_calls, tokens_in, tokens_out, cost)\n",
+        "    count_usage(model, model_calls, tokens_in, tokens_out, '0')\n",
+        ("tests/scripts/test_counters.py",),
+    ),
     in_script(
         "history before the owner check",
         "a superseded finish still adds its messages",

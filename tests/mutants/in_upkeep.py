@@ -1,8 +1,25 @@
 """Faults in the scripts of upkeep: sweep, reap, audit and the list of workers."""
 
+from tests.mutants.mutant import Mutant
 from tests.mutants.script import in_script
 
 UPKEEP = (
+    Mutant(
+        "each worker notes each minute",
+        "all counters are read as often as there are workers",
+        "turns/lua/upkeep/note_minute.lua",
+        "== ('%d'):format(minute) then",
+        "== '' then",
+        ("tests/scripts/test_overview.py",),
+    ),
+    Mutant(
+        "minutes are never replaced",
+        "the notes of minutes grow for ever",
+        "turns/lua/upkeep/note_minute.lua",
+        "local place = minute % rule.minutes\n",
+        "local place = minute\n",
+        ("tests/scripts/test_overview.py",),
+    ),
     in_script(
         "a worker is let in whatever it stores",
         "two workers keep one session's history in two places",

@@ -83,7 +83,8 @@ def _all_moves(scene: Scene) -> None:
     """Make each move that is counted."""
     streamed = scene.start("a")
     after = scene.turns.emit(streamed, 1, ["x"], opens=True)
-    scene.turns.finish(streamed, Outcome(State.COMPLETED, said("xy"), chain="c", model_calls=2, steps=3), after=after or 0)
+    outcome = Outcome(State.COMPLETED, said("xy"), chain="c", model_calls=2, steps=3, fallback="too_long")
+    scene.turns.finish(streamed, outcome, after=after or 0)
     for number, state in enumerate((State.FAILED, State.INCOMPLETE)):
         code = "internal" if state is State.FAILED else ""
         _finish(scene, scene.start(f"e{number}", session=f"e{number}"), state=state, code=code)

@@ -7,8 +7,10 @@ import { askKey, at, network, trouble } from "/static/screen.js";
 import { Table } from "/static/tables.js";
 
 const PAUSE_MS = 2000;
+const SILENT = "No answer";
 const MOMENTS = new Set(["created", "started", "finished"]);
-const number = (value) => value.toLocaleString("en", { maximumFractionDigits: value < 10 ? 2 : value < 100 ? 1 : 0 });
+const SMALL = { maximumSignificantDigits: 2 };
+const number = (value) => value.toLocaleString("en", value < 1 ? SMALL : { maximumFractionDigits: value < 100 ? 1 : 0 });
 const some = (value) => (value ? number(value) : "");
 const of = (used, limit) => (limit ? `${number(used)} of ${number(limit)}` : "");
 let flower = "";
@@ -92,12 +94,13 @@ const does = (...words) => ({ title: "", kind: "acts", make: (one) => make("div"
 const tables = {
   running: new Table(at("running"), "Turns at work", [
     ...TURN, column("For", (one) => age(one.seconds)), ATTEMPTS, column("Steps", (one) => some(one.steps)),
-    column("Calls", (one) => some(one.model_calls)), column("Tokens", (one) => some(one.tokens)), column("Worker", (one) => one.worker, "name"),
-    does(true, false),
+    column("Calls", (one) => some(one.model_calls)), column("Tokens", (one) => some(one.tokens)),
+    column("Worker", (one) => one.worker, "name"), does(true, false),
   ], "No turn is at work."),
   waiting: new Table(at("waiting"), "Longest waits, one of each session", [
-    ...TURN, column("For", (one) => age(one.seconds)), column("Why", (one) => (one.waits_for ? `budget of ${one.waits_for}` : one.phase), "name"),
-    ATTEMPTS, column("Behind it", (one) => some(one.behind)), does(true, false),
+    ...TURN, column("For", (one) => age(one.seconds)),
+    column("Why", (one) => (one.waits_for ? `budget of ${one.waits_for}` : one.phase), "name"), ATTEMPTS,
+    column("Behind it", (one) => some(one.behind)), does(true, false),
   ], "No turn waits."),
   failed: new Table(at("failed"), "Failed last", [
     ...TURN, column("Ago", (one) => age(one.seconds)), column("Code", (one) => one.code, "name bad"), ATTEMPTS, does(false, true),
@@ -117,12 +120,13 @@ const tables = {
     column("Pauses for", (one) => (one.paused ? age(one.paused) : "")),
   ], "No model has a budget now."),
   tenants: new Table(at("tenants"), "Tenants", [
-    column("Tenant", (one) => one.name, "name"), column("Unfinished", (one) => some(one.unfinished)), column("Slots", (one) => some(one.slots)),
-    column("Turns today", (one) => some(one.turns)), column("Tokens today", (one) => some(one.tokens)),
-    column("Cost today", (one) => some(one.cost)),
+    column("Tenant", (one) => one.name, "name"), column("Unfinished", (one) => some(one.unfinished)),
+    column("Slots", (one) => some(one.slots)), column("Turns today", (one) => some(one.turns)),
+    column("Tokens today", (one) => some(one.tokens)), column("Cost today", (one) => some(one.cost)),
   ], "No tenant had turns of late."),
   codes: new Table(at("codes"), "Failures by code", [
-    column("Code", (one) => one.code, "name"), column("Failed", (one) => some(one.failed)), column("Tried again", (one) => some(one.returned)),
+    column("Code", (one) => one.code, "name"), column("Failed", (one) => some(one.failed)),
+    column("Tried again", (one) => some(one.returned)),
   ], "Nothing has failed."),
 };
 const KEYS = { running: "turn", waiting: "turn", failed: "turn", held: "session", workers: "name", tenants: "name" };
@@ -146,7 +150,8 @@ function draw(seen) {
   flower = seen.flower.replace(/\/$/, "");
   at("links").replaceChildren(...(flower ? [link("Flower", flower), link("Workers in Flower", `${flower}/workers`)] : []));
   at("at").textContent = new Date(seen.at * 1000).toISOString().replace("T", " ").slice(0, 19) + " UTC";
-  at("now").replaceChildren(...Object.entries(tiles(seen)).map(([name, value]) => make("div", "", make("dt", "", name), make("dd", "", value))));
+  const shownNow = Object.entries(tiles(seen));
+  at("now").replaceChildren(...shownNow.map(([name, value]) => make("div", "", make("dt", "", name), make("dd", "", value))));
   const shown = PLOTS.filter(([, name]) => name !== "cost" || seen.last_hour.some((point) => point.cost));
   at("plots").replaceChildren(...shown.map(([title, name]) => plot(title, seen.last_hour, name, seen.at, number)));
   for (const [name, key] of Object.entries(KEYS)) tables[name].draw(seen[name], key);
@@ -160,10 +165,14 @@ async function look() {
   at("all").setAttribute("aria-busy", "false");
 }
 
+function answered() {
+  if (at("network").textContent.startsWith(SILENT)) network("");
+}
+
 async function watch() {
   for (;;) {
     if (!document.hidden) {
-      await look().then(() => at("network").textContent.startsWith("No answer") && network(""), (error) => network(`No answer: ${error.message}`));
+      await look().then(answered, (error) => network(`${SILENT}: ${error.message}`));
     }
     await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
   }
