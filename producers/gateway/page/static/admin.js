@@ -132,7 +132,7 @@ const tables = {
 const KEYS = { running: "turn", waiting: "turn", failed: "turn", held: "session", workers: "name", tenants: "name" };
 
 const PLOTS = [
-  ["At work", "running"], ["Ready", "ready"], ["Blocked", "blocked"], ["Mean ready wait (s)", "ready_seconds"],
+  ["At work", "running"], ["Ready", "ready"], ["Blocked", "blocked"], ["Mean wait (s)", "ready_seconds"],
   ["Accepted/min", "accepted"], ["Completed/min", "completed"], ["Failed/min", "failed"],
   ["Tried again/min", "returned"], ["Tokens/min", "tokens"], ["Cost/min", "cost"],
 ];
@@ -142,7 +142,7 @@ function tiles({ turns, slots, oldest_ready_seconds: oldest, queues, webhooks, r
     "at work": number(turns.running), ready: number(turns.ready), blocked: number(turns.blocked), held: number(turns.held),
     "slots in use": `${number(slots.busy)} of ${number(slots.all)}`, "longest ready wait": age(oldest),
     ...Object.fromEntries(Object.entries(queues).map(([name, count]) => [`queue ${name}`, number(count)])),
-    "webhooks on their way": number(webhooks.waiting), "webhooks given up": number(webhooks.undelivered), Redis: `${number(latency)} ms`,
+    "webhooks waiting": number(webhooks.waiting), "webhooks given up": number(webhooks.undelivered), Redis: `${number(latency)} ms`,
   };
 }
 
