@@ -405,8 +405,8 @@ class Attempt:
     async def _finish(self, outcome: Outcome, elements: list[str]) -> Report:
         after, text = await self._stream.close() if self._stream else (0, "")
         chain = (self.claim.chain or "default") if self._chain else "unknown"
-        counts = {"model_calls": self._model_calls, "steps": self.claim.spent.steps}
-        outcome = replace(outcome, chain=chain, fallback=self._fallback, **counts)
+        calls, steps = self._model_calls, self.claim.spent.steps
+        outcome = replace(outcome, chain=chain, fallback=self._fallback, model_calls=calls, steps=steps)
         # The answer is paid for: an outage is waited out.
         state = await insist(lambda: self._store.finish(self.claim, outcome, elements, after=after, text=text))
         return Report(state, outcome) if state else Report(LOST)
