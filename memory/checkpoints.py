@@ -7,7 +7,7 @@ live inside its turn's, so no name reaches another turn's steps.
 """
 
 import json
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from langchain_core.messages import ToolMessage
@@ -31,6 +31,7 @@ from turnstile.memory.element import MessageTooLarge
 from turnstile.memory.step_codec import DAMAGED, StepCodec
 from turnstile.memory.step_errors import StepError, StepsUnreadable
 from turnstile.memory.step_lane import StepLane
+from turnstile.turns.redis.scripts import LARGE_BYTES
 from turnstile.turns.store.steps import Place, StoredCheckpoint
 from turnstile.turns.store.turns import AsyncTurnStore
 from turnstile.turns.turn import Claim
@@ -79,6 +80,7 @@ class StepSaver(BaseCheckpointSaver[str]):
         """Ids of the messages that have come into the state amid its steps; it may have lost some of them since."""
         self.resumed = self.begun = self._noted = False
         """`begun`: a task of the step after the latest has kept something."""
+        self._sizes: dict[str, int] = {}
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """Return the checkpoint that a config names, or the latest."""
@@ -114,6 +116,7 @@ class StepSaver(BaseCheckpointSaver[str]):
         # The graph's own steps alone: not the input, and not what leads from it to the first node.
         counts = self._is_own(place) and metadata["source"] == "loop" and metadata["step"] > 0
         spent.steps += counts
+        self._note_sizes(place, {name: len(value) for (name, _), value in values.items()}, state)
         await self._lane.write(
             lambda: self._store.put_checkpoint(
                 self._claim, place, body_bytes, channels, values, known=known, spent=spent, replace=self._replace
@@ -198,6 +201,13 @@ class StepSaver(BaseCheckpointSaver[str]):
         """Return the version after another; they sort as text does."""
         return f"{int(current or 0) + 1:010}"
 
+    def _note_sizes(self, place: Place, sizes: Mapping[str, int], state: Iterable[str]) -> None:
+        """Note how large the run's state is: the next attempt at the turn needs room for it."""
+        if self._is_own(place):
+            self._sizes |= sizes
+            kept = sum(self._sizes.get(name, 0) for name in state)
+            self._claim.spent.kept = kept if kept > LARGE_BYTES else 0
+
     def _known_at_first(self) -> str:
         """Return the ids for the first write: from then on a state may hold more than the graph knew at first."""
         known = "" if self.resumed or self._noted else json.dumps(self.known)
@@ -246,6 +256,7 @@ class StepSaver(BaseCheckpointSaver[str]):
         checkpoint = body["checkpoint"]
         found = {name: (name, str(version)) for name, version in checkpoint["channel_versions"].items()}
         values = {name: self._codec.unpack(stored.values[key]) for name, key in found.items() if key in stored.values}
+        self._note_sizes(place, {name: len(value) for (name, _), value in stored.values.items()}, values)
         return CheckpointTuple(
             config=self._named(config, stored.checkpoint),
             checkpoint=cast("Checkpoint", {**checkpoint, "channel_values": values}),

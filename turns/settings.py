@@ -78,6 +78,13 @@ class Settings(BaseModel):
         16_777_216, description="Maximum size of the history that a worker reads for a turn, as stored, in bytes."
     )
 
+    large_turns_bytes: Annotated[int, Field(ge=1_024)] = Field(
+        134_217_728,
+        description="Maximum size of the large turns that a worker process has at work together, in bytes of questions and "
+        "histories; each takes about 3.5 times as much memory. Turns over 1 MiB are large, and wait for room without a slot. "
+        "A tenant's have `TURNSTILE_TENANT_SHARE` of it.",
+    )
+
     max_question_bytes: forms.Count = Field(
         262_144,
         description="Maximum size of the text of a question, of instructions, or of a message that is added, in UTF-8 bytes; "

@@ -22,15 +22,31 @@ class Spent:
     steps: int = 0
     model_calls: int = 0
     tokens: int = 0
+    kept: int = 0
+    """Bytes of the state that a graph has kept, if that is large."""
 
     def encode(self) -> str:
         """Return the text that is stored."""
-        return f"{self.steps} {self.model_calls} {self.tokens}"
+        return f"{self.steps} {self.model_calls} {self.tokens}" + (f" {self.kept}" if self.kept else "")
 
     @classmethod
     def decode(cls, text: str) -> Self:
         """Read it; nothing where nothing was counted."""
         return cls(*map(int, text.split()))
+
+
+@dataclass(frozen=True, slots=True)
+class Large:
+    """Content that a large turn's claim leaves out: its place in a history that had `length` messages.
+
+    The window is the `newest` ones, and the `first` ones that the conversation begins with.
+    """
+
+    newest: int
+    first: int
+    length: int
+    asked: bool
+    """Also the question and its options."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +72,9 @@ class Claim:
     cut: bool = False
     """True when older messages were left out of the window for their size."""
     size: int = 0
-    """Bytes of all that came with the claim."""
+    """Bytes of all that came with the claim, and of what is left out."""
+    large: Large | None = None
+    """Content that is not there yet."""
     thread: str = ""
     """The first turn of the exchange that this one belongs to: it answers open calls of the thread's last turn."""
 
@@ -81,8 +99,9 @@ class Claim:
     def decode(cls, id: str, reply: Sequence[bytes | int]) -> Self:
         """Read `claim`'s reply after its first word."""
         session, token, attempt, left, sequence, question, asked, stream, created, started, now = reply[:11]
-        readable, cut, thread, origin, spent, busy = reply[11:17]
+        readable, cut, thread, origin, spent, busy, large = reply[11:18]
         options = Options.decode(as_text(asked))
+        size, newest, first, length, _ = map(int, as_text(large).split() or (0,) * 5)
         return cls(
             id=id,
             session=as_text(session),
@@ -90,22 +109,33 @@ class Claim:
             attempt=int(attempt),
             attempts_left=int(left),
             sequence=int(sequence),
-            question=loads(as_text(question)),
+            question=loads(as_text(question) or '""'),
             options=options,
             stream=stream == b"1",
             created=int(created) / 1000,
             started=int(started) / 1000,
             now=int(now) / 1000,
-            window=tuple(e for e in reply[17:] if isinstance(e, bytes)),
+            window=tuple(e for e in reply[18:] if isinstance(e, bytes)),
             readable=bool(readable),
             cut=bool(cut),
-            size=sum(len(part) for part in reply if isinstance(part, bytes)),
+            size=size or sum(len(part) for part in reply if isinstance(part, bytes)),
+            large=Large(newest, first, length, asked=not asked) if size else None,
             thread=as_text(thread),
             spent=Spent.decode(as_text(spent)),
             marked=bool(busy),
             interrupted=busy == b"interrupt",
             chain=options.chain or Options.decode(as_text(origin)).chain,
         )
+
+    def with_window(self, window: Sequence[bytes]) -> Self:
+        """Return the claim with the window that was left out."""
+        return replace(self, window=tuple(window), large=None)
+
+    def with_question(self, question: bytes, asked: bytes, origin: bytes) -> Self:
+        """Return the claim with the question and the options that were left out; `origin`: the options of its thread."""
+        options = Options.decode(as_text(asked))
+        chain = options.chain or Options.decode(as_text(origin)).chain
+        return replace(self, question=loads(as_text(question) or '""'), options=options, chain=chain)
 
 
 @dataclass(frozen=True, slots=True)

@@ -164,24 +164,29 @@ class Backend:
 
     async def _withdraw(self, id: str) -> "_Restarting":
         """Cancel a turn, because a repeated request would ask it a second time; forbid the repeat if that is not certain."""
-        cancelling = self._start(self._cancel(id))
+        cancelling = self._start(self._cancelled(id))
         await asyncio.wait({cancelling}, timeout=_CLOSE_SECONDS)
         record = cancelling.result() if cancelling.done() else None
         return _Restarting(record, {"retry-after": "1"} if record else NO_RETRY)
 
-    async def _cancel(self, id: str) -> Record | None:
-        """Cancel a turn for which nobody waits any more; one that answers other questions, too, goes on."""
+    async def _cancelled(self, id: str) -> Record | None:
+        """Cancel a turn for which nobody waits any more, and return its record; None if that is not certain."""
         with suppress(TurnstileError):
-            if (await self.store.status(id)).shared:
-                return None
-            await self.store.cancel(id)
-            return await self.store.status(id)
+            return await self.store.status(id) if await self._cancel(id) else None
         return None
+
+    async def _cancel(self, id: str) -> bool:
+        """Cancel a turn; False for one that answers other questions, too, and goes on."""
+        if (await self.store.status(id)).shared:
+            return False
+        await self.store.cancel(id)
+        return True
 
     async def _abandon(self, id: str, seconds: float) -> None:
         await asyncio.sleep(seconds)
         if id not in self._waiting:
-            await self._cancel(id)
+            with suppress(TurnstileError):
+                await self._cancel(id)
 
     def _start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         task = asyncio.create_task(work)

@@ -22,6 +22,11 @@ def _block(inputs: dict[str, Any]) -> str:
     return f"heard {question}"
 
 
+def _remember(inputs: dict[str, Any]) -> str:
+    """Blocks as above, and tells how long the messages of its history are."""
+    return f"{_block(inputs)} after {[len(message.content) for message in inputs['history']]}"
+
+
 def _die(inputs: dict[str, Any]) -> str:
     """Kills its own process on request."""
     if inputs["question"] == "die":
@@ -84,6 +89,7 @@ async def _leave_behind(inputs: dict[str, Any]) -> str:
 
 
 blocking = RunnableLambda(_block)
+remembering = RunnableLambda(_remember)
 exiting = RunnableLambda(_exit)
 exiting_in_a_task = RunnableLambda(_exit_in_a_task)
 deadly = RunnableLambda(_die)

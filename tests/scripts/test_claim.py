@@ -123,6 +123,80 @@ def test_a_window_that_its_bytes_do_not_end_is_not_cut(stage: Stage) -> None:
     assert (len(claim.window), claim.cut) == (20, False)
 
 
+def left_out_of(scene: Scene, claim: Claim) -> list[bytes]:
+    """Return the window that a claim has left out, read as a worker reads it."""
+    assert claim.large
+    assert claim.window == ()
+    newest = scene.turns.read_newest(claim.session, claim.large) if claim.large.newest else []
+    return newest + (scene.turns.read_first(claim.session, claim.large) if claim.large.first else [])
+
+
+@pytest.mark.parametrize(
+    ("window", "size", "messages", "newest"), [(40, 120_000, 12, 12), (3, 400_000, 9, 3), (40, 120_000, 30, 16)]
+)
+def test_a_large_window_is_left_out_and_told(stage: Stage, window: int, size: int, messages: int, newest: int) -> None:
+    scene = stage.open(window_messages=window, window_bytes=2_000_000)
+    opening, large = system("be brief"), [human(f"{n:02}" + "x" * size) for n in range(messages)]
+    scene.client.rpush(scene.keys.history("foo"), *[opening, *large][::-1])
+    claim = scene.start("a")
+    scene.client.lpush(scene.keys.history("foo"), human("from elsewhere, meanwhile"))
+    found = left_out_of(scene, claim)
+    assert [element.decode() for element in found] == [opening, *large[-newest:]][::-1]
+    assert claim.size == sum(map(len, found)) + len('"hi"') + len(Options().encode())
+    assert (claim.question, claim.options, claim.cut) == ("hi", Options(), messages == 30)
+
+
+def test_a_large_turn_that_found_no_room_is_told_as_before_unless_its_history_has_changed(stage: Stage) -> None:
+    scene = stage.open(window_messages=3, window_bytes=2_000_000)
+    large = [human(f"{n}" + "x" * 600_000) for n in range(4)]
+    scene.client.rpush(scene.keys.history("foo"), *large[::-1])
+    first = scene.start("a")
+    scene.turns.requeue(first, forgive=True, code="no_room")
+    # Nobody looks at the messages themselves.
+    scene.client.delete(scene.keys.history("foo"))
+    scene.client.rpush(scene.keys.history("foo"), *["small"] * 4)
+    second = scene.claim("a")
+    assert (second.large, second.size, second.cut) == (first.large, first.size, first.cut)
+    assert second.attempts_left == first.attempts_left
+    scene.turns.requeue(second, forgive=True, code="no_room")
+    scene.client.lpush(scene.keys.history("foo"), "newer")
+    third = scene.claim("a")
+    assert (third.large, third.window) == (None, (b"newer", b"small", b"small"))
+
+
+def test_a_window_of_a_megabyte_comes_with_its_claim(scene: Scene) -> None:
+    elements = [human("x" * 120_000) for _ in range(8)]
+    scene.client.rpush(scene.keys.history("foo"), *elements)
+    claim = scene.start("a")
+    assert (len(claim.window), claim.large) == (8, None)
+
+
+def test_a_large_question_is_left_out(scene: Scene) -> None:
+    picture = [{"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 1_100_000}}]
+    options = Options(chain="c", before=[{"role": "user", "content": picture}])
+    claim = scene.start("a", question="what?", options=options)
+    assert (claim.question, claim.options, claim.chain) == ("", Options(), None)
+    assert (claim.session, claim.token, claim.large and claim.large.asked) == ("foo", "1:n1", True)
+    whole = claim.with_question(*scene.turns.read_asked("a"), b"").with_window([])
+    assert (whole.question, whole.options, whole.chain) == ("what?", options, "c")
+    assert claim.size == whole.size == sum(map(len, scene.turns.read_asked("a")))
+
+
+def test_an_answer_to_a_large_turn_does_not_bring_that_turn_along(scene: Scene) -> None:
+    picture = [{"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 1_100_000}}]
+    origin = Options(chain="c", before=[{"role": "user", "content": picture}])
+    scene.hold(scene.start("a", options=origin))
+    scene.answer("b")
+    assert scene.pop() == "b"
+    claim = scene.claim("b")
+    assert (claim.thread, claim.chain, claim.large and claim.large.asked) == ("a", None, True)
+    assert claim.with_question(*scene.turns.read_asked("b"), scene.turns.read_asked("a")[1]).chain == "c"
+
+
+def test_a_turn_that_is_gone_has_no_question(scene: Scene) -> None:
+    assert scene.turns.read_asked("nobody") == (b"", b"")
+
+
 def test_a_window_of_none(stage: Stage) -> None:
     scene = stage.open(window_messages=0)
     scene.complete(scene.start("a"))

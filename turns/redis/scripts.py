@@ -47,6 +47,8 @@ _BRANCH_MESSAGES = 100
 _MOST_MERGED = 50
 # A delivery takes less; a webhook that was taken and not heard of for so long is sent again.
 _DELIVERY_MS = 20_000
+LARGE_BYTES = 1_048_576
+"""A turn with more, its history counted in, is large: a worker reads it when it has room for it."""
 BATCH_LEASE_MS = 15_000
 """Time for which a gateway keeps a batch; it says that it is there three times as often."""
 # A minute's worth of calls takes this long, and so much may come at once: any minute holds no more than a minute's worth.
@@ -250,6 +252,7 @@ def _rules(settings: Settings) -> dict[str, int | str]:
         "branch_ttl": _ms(max(settings.failed_ttl, settings.result_ttl)),
         "branch_messages": max(settings.window_messages, _BRANCH_MESSAGES),
         "branch_bytes": settings.window_bytes,
+        "large": LARGE_BYTES,
         "delivery": _DELIVERY_MS,
         "absence": _ABSENCE_MS,
         "file_ttl": _ms(settings.file_ttl),

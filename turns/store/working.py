@@ -14,7 +14,7 @@ from turnstile.turns.states import State
 from turnstile.turns.store.replies import OneOf, always, raising
 from turnstile.turns.store.runner import Call, Runner, operation, script_call
 from turnstile.turns.text import as_text, dumps, loads
-from turnstile.turns.turn import Claim, Joined
+from turnstile.turns.turn import Claim, Joined, Large
 
 _MOST_TOKENS = 1_000_000_000
 
@@ -86,6 +86,22 @@ class Working(Runner):
         """
         window = {"window": self.settings.window_messages, "window_bytes": self.settings.window_bytes}
         return script_call("claim", partial(_CLAIM, id), id=id, worker=worker, nonce=nonce, free=free, **window)
+
+    @operation
+    def read_asked(self, id: str) -> Call[tuple[bytes, bytes]]:
+        """Return a turn's question and options, as stored; both empty when the turn is gone."""
+        return Call("HMGET", (self.keys.turn(id), "question", "options"), lambda found: (found[0] or b"", found[1] or b""))
+
+    @operation
+    def read_newest(self, session: str, large: Large) -> Call[list[bytes]]:
+        """Return the newest messages that a claim left out, newest first; those that have come since are none of them."""
+        oldest = large.newest - large.length - 1
+        return Call("LRANGE", (self.keys.history(session), -large.length, oldest), list)
+
+    @operation
+    def read_first(self, session: str, large: Large) -> Call[list[bytes]]:
+        """Return the first messages of a history that a claim left out, the last of them first."""
+        return Call("LRANGE", (self.keys.history(session), -large.first, -1), list)
 
     @operation
     def renew(self, worker: str, held: Sequence[Claim]) -> Call[list[str]]:

@@ -80,8 +80,16 @@ class Attempt:
         store: AsyncTurnStore,
         show_step: Callable[[str, str], object] | None = None,
         budgets: SharedBudgets | None = None,
+        take_room: Callable[[int], bool] = lambda _: True,
     ) -> None:
-        """`chain`: None where this worker has none of the name that the turn chooses. `show_step` hears of steps that begin."""
+        """Take over a claim.
+
+        Args:
+            chain: None where this worker has none of the name that the turn chooses.
+            show_step: hears of steps that begin.
+            take_room: takes room in memory for so many bytes, if there is some.
+        """
+        self._take_room = take_room
         self._gate = Gate(claim, budgets, self._switch) if budgets else None
         self.claim = self._found = claim
         self._chain = chain
@@ -131,7 +139,17 @@ class Attempt:
         """True where the chain takes a question alone, and is asked anew; a graph takes the whole turn, and goes on."""
         return isinstance(self._chain, Runnable)
 
+    async def put_off(self) -> Report:
+        """Give a large turn back, to come again when there may be room for it; the pauses grow until its deadline."""
+        delay = outage_pause(self._elapsed(), self._remaining(), self._settings)
+        if delay is None:
+            return await self._after_failure(_DEADLINE)
+        log.debug("turn %s: no room for %d bytes, again in %.1f s", self.claim.id, self.claim.size, delay)
+        return await self._requeue("no_room", delay, forgive=True)
+
     async def _work(self) -> Report:
+        if not self._take_room(self.claim.size + self.claim.spent.kept):
+            return await self.put_off()
         if obstacle := self._obstacle():
             return await self._after_failure(obstacle)
         try:

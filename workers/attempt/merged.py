@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from turnstile.turns.question import Question
+from turnstile.turns.text import dumps
 from turnstile.turns.tracing.context import link
 from turnstile.turns.turn import Claim, Joined
 
@@ -17,7 +18,9 @@ def asked_together(claim: Claim, others: Sequence[Joined]) -> Claim:
     before: list[dict[str, Any]] = []
     for asked, options in earlier:
         before += [*options.before, *([_message(asked, options.name)] if asked else [])]
-    return replace(claim, question=question, options=replace(claim.options, before=[*before, *last.before], name=last.name))
+    options = replace(claim.options, before=[*before, *last.before], name=last.name)
+    size = claim.size + sum(len(dumps([other.question, other.options.before])) for other in others)
+    return replace(claim, question=question, options=options, size=size)
 
 
 def _message(question: Question, name: str | None) -> dict[str, Any]:

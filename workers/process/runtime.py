@@ -28,6 +28,7 @@ from turnstile.workers.process.heartbeat import Heartbeat
 from turnstile.workers.process.leases import LeaseKeeper
 from turnstile.workers.process.loop import LoopThread
 from turnstile.workers.process.renewal import LeaseRenewal
+from turnstile.workers.process.room import return_large_blocks
 from turnstile.workers.process.service import start_all
 from turnstile.workers.process.services import services
 from turnstile.workers.process.turns import ShowStep, Turns, requeue
@@ -68,6 +69,7 @@ class Runtime:
         Raises:
             SettingError: the chain cannot be loaded, or other workers store by other settings.
         """
+        return_large_blocks()
         self._turns.traced = attempts_traced(self._settings)
         self._loop.start()
         self._loop.submit(self._open()).result(_START_SECONDS)

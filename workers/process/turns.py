@@ -14,12 +14,14 @@ from turnstile.turns.settings import Settings
 from turnstile.turns.store.turns import AsyncTurnStore, TurnStore
 from turnstile.turns.turn import Claim
 from turnstile.workers.attempt.attempt import Attempt
+from turnstile.workers.attempt.content import Content
 from turnstile.workers.attempt.insist import insist
 from turnstile.workers.attempt.report import STALE, Report
 from turnstile.workers.budgets.shared import SharedBudgets
 from turnstile.workers.chains.run import AnyChain
 from turnstile.workers.process.heartbeat import Heartbeat
 from turnstile.workers.process.leases import LeaseKeeper
+from turnstile.workers.process.room import Room, Take
 from turnstile.workers.tracing.start import Traced, untraced
 
 log = logging.getLogger(__name__)
@@ -46,6 +48,7 @@ class Turns:
         self._heartbeat = heartbeat
         self._slots = slots
         self._show_step = show_step
+        self._room, self._content = Room(store.settings), Content(store)
         self._working: set[asyncio.Task[Any]] = set()
         self._draining = False
 
@@ -62,16 +65,31 @@ class Turns:
         )
         if isinstance(claim, str):
             return Report(STALE)
-        attempt = Attempt(claim, self.chains.get(claim.chain or ""), self._store, self._step, self.budgets)
-        if self._draining:
-            attempt.drain()
-        facts = about_turn(id, claim.session, claim.attempt, claim.options.traceparent)
+        with self._room.hold(claim.session) as take_room:
+            return await (self._work_on_large if claim.large else self._work_on)(claim, take_room)
+
+    async def _work_on_large(self, claim: Claim, take_room: Take) -> Report:
+        attempt = self._attempt(claim, take_room)
+        with self._leases.hold(attempt):
+            if not take_room(claim.size):
+                return await attempt.put_off()
+            return await self._work_on(await self._content.whole(claim), take_room)
+
+    async def _work_on(self, claim: Claim, take_room: Take) -> Report:
+        attempt = self._attempt(claim, take_room)
+        facts = about_turn(claim.id, claim.session, claim.attempt, claim.options.traceparent)
         with self._leases.hold(attempt), lines_about(lambda: facts), self.traced(claim) as note_end:
             began = monotonic()
             report = await attempt.run()
             note_end(report)
-            log.info("turn %s: attempt %d %s after %.3f s", id, claim.attempt, report.status, monotonic() - began)
+            log.info("turn %s: attempt %d %s after %.3f s", claim.id, claim.attempt, report.status, monotonic() - began)
             return report
+
+    def _attempt(self, claim: Claim, take_room: Take) -> Attempt:
+        attempt = Attempt(claim, self.chains.get(claim.chain or ""), self._store, self._step, self.budgets, take_room)
+        if self._draining:
+            attempt.drain()
+        return attempt
 
     def _free(self) -> int:
         """Return how many slots can take another turn."""

@@ -17,6 +17,8 @@ from fastapi.routing import APIRoute
 
 from turnstile.producers.gateway.edge.api_errors import ApiError, ClientGone
 from turnstile.producers.gateway.edge.caller import CALLER
+from turnstile.producers.gateway.edge.connections import is_gone
+from turnstile.producers.gateway.edge.rotation import next_in_rotation
 
 Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
@@ -131,6 +133,10 @@ async def _body(scope: Scope, receive: Receive) -> AsyncIterator[bytes]:
             part, more = message.get("body", b""), message.get("more_body", False)
             body += part
             hold(len(part))
+        # Bodies of many requests that have begun may come at one moment.
+        await next_in_rotation(key)
+        if is_gone(scope):
+            raise ClientGone
         yield await _checked(bytes(body), key)
 
 

@@ -6,9 +6,11 @@ has uvicorn make its connections by the classes below, which it tells uvicorn wh
 
 import asyncio
 import resource
+from collections.abc import MutableMapping
 from contextlib import suppress
 from time import monotonic
 from typing import Any
+from weakref import ref
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -25,6 +27,8 @@ WRITE_SECONDS = 30.0
 WRITE_BYTES = 16_384
 MOST_CONNECTIONS = 10_000
 
+_EXCHANGE = "turnstile.exchange"
+"""Entry of an ASGI scope: the server's own object for the request and its answer."""
 _SPARE_FILES = 128
 _SWEEP_SECONDS = 1.0
 
@@ -48,6 +52,12 @@ def raise_file_limit() -> int:
         soft = hard
     files = MOST_CONNECTIONS + _SPARE_FILES if soft == resource.RLIM_INFINITY else soft
     return min(MOST_CONNECTIONS, max(files - _SPARE_FILES, files // 2))
+
+
+def is_gone(scope: MutableMapping[str, Any]) -> bool:
+    """Return True where a request's client is known to have disconnected."""
+    exchange = scope[_EXCHANGE]() if _EXCHANGE in scope else None
+    return bool(exchange and exchange.disconnected)
 
 
 class Watch:
@@ -131,6 +141,7 @@ class _Watched(asyncio.Protocol):
         super().data_received(data)
         if self.busy:
             self._head_since, self._head_bytes = None, 0
+            self.cycle.scope.setdefault(_EXCHANGE, ref(self.cycle))
         else:
             self._head_since = self._head_since or monotonic()
             self._head_bytes += len(data)

@@ -8,10 +8,12 @@ from turnstile.producers.gateway.edge.api_errors import ApiError, translate
 from turnstile.producers.gateway.edge.auth import Authenticator, key_removed
 from turnstile.producers.gateway.edge.body import UNREAD_BYTES, Message, Receive, Scope, announced_bytes
 from turnstile.producers.gateway.edge.caller import CALLER
+from turnstile.producers.gateway.edge.connections import is_gone
 from turnstile.producers.gateway.edge.large_answers import is_large, room_for, send_in_pieces
 from turnstile.producers.gateway.edge.open_requests import receive_until
 from turnstile.producers.gateway.edge.open_streams import close_stream
 from turnstile.producers.gateway.edge.request_log import RequestLine
+from turnstile.producers.gateway.edge.rotation import next_in_rotation
 from turnstile.producers.gateway.prompt_store import api_key
 from turnstile.turns.errors import TurnstileError
 
@@ -53,7 +55,7 @@ class EdgeMiddleware:
     async def _serve(self, scope: Scope, exchange: "_Exchange") -> None:
         key = scope[CALLER].api_key
         if not key:
-            await self._app(scope, exchange.receive, exchange.send)
+            await self._begin(scope, exchange.receive, exchange.send)
             return
         api_key.set(key)
         with self._authenticator.requests.of(key) as removed:
@@ -62,9 +64,15 @@ class EdgeMiddleware:
                 if exchange.started or not removed.done():
                     await exchange.send(message)
 
-            await self._app(scope, lambda: receive_until(removed, exchange.receive), send)
+            await self._begin(scope, lambda: receive_until(removed, exchange.receive), send)
             if removed.done() and not exchange.started:
                 await exchange.refuse(key_removed())
+
+    async def _begin(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on when its key's turn has come, unless its client has left by then."""
+        await next_in_rotation(scope[CALLER].api_key)
+        if not is_gone(scope):
+            await self._app(scope, receive, send)
 
 
 class _Exchange:

@@ -2,6 +2,7 @@
 
 import json
 import select
+import signal
 import socket
 import struct
 from collections.abc import Iterator
@@ -222,3 +223,17 @@ def test_a_client_that_leaves_amid_pipelined_requests_is_no_error(
             assert [event.type for event in events][-1] == "response.incomplete"
     assert gateway.readiness()()
     assert "Traceback" not in gateway.text()
+
+
+@pytest.mark.parametrize("protocol", ["httptools", "h11"])
+def test_requests_whose_clients_have_left_are_not_begun(redis_url: str, tmp_path: Path, protocol: str) -> None:
+    body = json.dumps({"input": "hi", "background": True}).encode()
+    asked = _head("POST", "/v1/responses", JSON, f"content-length: {len(body)}") + body
+    with Gateway(redis_url, tmp_path, options=["--http", protocol]) as gateway:
+        gateway.signal(signal.SIGSTOP)
+        with ExitStack() as sockets:
+            for _ in range(200):
+                _connect(gateway, sockets, asked)
+        gateway.signal(signal.SIGCONT)
+        wait_until(lambda: gateway.text().count(" POST ") == 200, "each request has its line in the log")
+        assert TurnStore(Settings(redis_url=redis_url)).stats()["open"] < 100

@@ -6,7 +6,7 @@ import pytest
 
 from turnstile.turns.question import Options
 from turnstile.turns.states import State
-from turnstile.turns.turn import Claim, Event, Record, Spent
+from turnstile.turns.turn import Claim, Event, Large, Record, Spent
 
 
 def test_an_event() -> None:
@@ -16,7 +16,7 @@ def test_an_event() -> None:
 
 def test_a_claim() -> None:
     asked = (b'"hi"', b'{"model":"m"}', b"", b"1500", b"2500", 3_500)
-    reply = (b"foo", b"2:n", 2, 3, b"4", *asked, 1, 0, b"first", b'{"chain":"c"}', b"3 5 70", b"interrupt", b"new", b"old")
+    reply = (b"foo", b"2:n", 2, 3, b"4", *asked, 1, 0, b"first", b'{"chain":"c"}', b"3 5 70", b"interrupt", b"", b"new", b"old")
     claim = Claim.decode("a", reply)
     assert (claim.attempt, claim.attempts_left, claim.sequence, claim.stream) == (2, 3, 4, False)
     assert (claim.created, claim.started, claim.now) == (1.5, 2.5, 3.5)
@@ -27,6 +27,40 @@ def test_a_claim() -> None:
     assert claim.interrupted
     assert claim.marked
     assert claim.size == sum(len(part) for part in reply if isinstance(part, bytes))
+
+
+def test_the_claim_of_a_large_turn() -> None:
+    reply = (
+        b"foo",
+        b"2:n",
+        2,
+        3,
+        b"4",
+        b"",
+        b"",
+        b"",
+        b"1500",
+        b"2500",
+        3_500,
+        1,
+        0,
+        b"a",
+        b"",
+        b"3 5 70 9",
+        b"",
+        b"5000 2 1 7 0",
+    )
+    claim = Claim.decode("a", reply)
+    assert (claim.size, claim.large, claim.spent) == (5_000, Large(2, 1, 7, asked=True), Spent(3, 5, 70, 9))
+    assert (claim.question, claim.options, claim.chain, claim.window) == ("", Options(), None, ())
+    whole = claim.with_question(b'"hi"', b'{"model":"m"}', b'{"chain":"c"}').with_window([b"new"])
+    assert (whole.question, whole.options, whole.chain, whole.window) == ("hi", Options(model="m"), "c", (b"new",))
+    assert (whole.size, whole.large) == (5_000, None)
+
+
+def test_what_a_turn_has_used_is_written_as_it_always_was_unless_its_state_is_large() -> None:
+    assert (Spent(3, 5, 70).encode(), Spent(3, 5, 70, 9).encode()) == ("3 5 70", "3 5 70 9")
+    assert Spent.decode("3 5 70 9") == Spent(3, 5, 70, 9)
 
 
 @pytest.mark.parametrize(("state", "answer"), [(s, "" if s.answered else None) for s in State])

@@ -1,0 +1,65 @@
+"""The edge of requests: who goes on, and when."""
+
+import asyncio
+from typing import Any
+from weakref import ref
+
+from turnstile.producers.gateway.edge.caller import CALLER, Caller
+from turnstile.producers.gateway.edge.connections import _EXCHANGE
+from turnstile.producers.gateway.edge.middleware import EdgeMiddleware
+from turnstile.producers.gateway.edge.open_requests import OpenRequests
+
+
+class _Exchange:
+    disconnected = False
+
+
+class _Authenticator:
+    def __init__(self) -> None:
+        self.requests = OpenRequests(10_000)
+
+    async def admit(self, scope: Any) -> list[Any]:
+        scope[CALLER] = Caller(api_key=scope["key"])
+        return []
+
+
+class _Gateway:
+    """A gateway that notes which requests it has served; each takes several passes of the event loop."""
+
+    def __init__(self) -> None:
+        self.served: list[str] = []
+        self._edge = EdgeMiddleware(self._serve, _Authenticator())  # type: ignore[arg-type]  # a stand-in
+
+    async def _serve(self, scope: Any, receive: Any, send: Any) -> None:  # ASGI's signature
+        self.served.append(scope["key"])
+        for _ in range(5):
+            await asyncio.sleep(0)
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    def ask(self, key: str, exchange: _Exchange) -> asyncio.Task[None]:
+        scope = {"type": "http", "path": "/v1/models", "method": "GET", "headers": [], "key": key, _EXCHANGE: ref(exchange)}
+
+        async def send(_: Any) -> None: ...
+
+        return asyncio.create_task(self._edge(scope, asyncio.Event().wait, send))  # type: ignore[arg-type]  # nothing comes
+
+
+async def test_requests_of_one_key_do_not_delay_those_of_another() -> None:
+    gateway, there = _Gateway(), _Exchange()
+    many = [gateway.ask("greedy", there) for _ in range(500)]
+    await gateway.ask("other", there)
+    assert gateway.served.count("greedy") <= 15
+    await asyncio.gather(*many)
+    assert gateway.served.count("greedy") == 500
+
+
+async def test_requests_whose_clients_have_left_are_not_begun() -> None:
+    gateway = _Gateway()
+    there, leaving = _Exchange(), _Exchange()
+    many = [gateway.ask("greedy", leaving) for _ in range(500)]
+    await asyncio.sleep(0)
+    leaving.disconnected = True
+    await gateway.ask("greedy", there)
+    await asyncio.gather(*many)
+    assert len(gateway.served) <= 10
