@@ -64,11 +64,15 @@ class JsonLines(logging.Formatter):
 
 
 def write_json(*names: str) -> None:
-    """Make JSON of the lines of all loggers, warnings of Python among them, and of the handlers that `names` have already."""
+    """Write JSON of all loggers' lines, and Python's warnings, to stderr, unless the process has handlers of its own.
+
+    `names`: loggers whose handlers write JSON from now on.
+    """
     logging.captureWarnings(capture=True)
     root = logging.getLogger()
+    handlers = [handler for name in names for handler in logging.getLogger(name).handlers]
     if not root.handlers:
-        root.addHandler(logging.StreamHandler(sys.stderr))
-    for logger in (root, *map(logging.getLogger, names)):
-        for handler in logger.handlers:
-            handler.setFormatter(JsonLines())
+        handlers.append(logging.StreamHandler(sys.stderr))
+        root.addHandler(handlers[-1])
+    for handler in handlers:
+        handler.setFormatter(JsonLines())

@@ -30,8 +30,6 @@ def _settings() -> Settings:
         raise
 
 
-chosen = _settings()
-set_up_logs(chosen)
 mend_transport()
 show_in_flower()
 guard_flower()
@@ -39,12 +37,13 @@ set_up_flower()
 bear_missing_rights()
 keep_to_dispatches()
 app = Celery("turnstile", amqp=EagerAMQP, include=["turnstile.workers.answer", "turnstile.workers.notify"])
-app.conf.update(configuration(chosen))
+app.conf.update(configuration(_settings()))
 app.steps["consumer"].add(PacedEvents)
 
 # The HTTP client logs each request, with the model's address, at INFO.
 logging.getLogger("httpx2").setLevel(logging.WARNING)
 
+signals.celeryd_init.connect(lambda **_: set_up_logs(settings()), weak=False)
 signals.celeryd_init.connect(lambda instance=None, **_: lifecycle.name_node(instance), weak=False)
 signals.worker_init.connect(lambda sender=None, **_: lifecycle.check(sender), weak=False)
 signals.worker_ready.connect(lambda **_: lifecycle.ready(), weak=False)

@@ -13,7 +13,7 @@ _OF_EACH_TASK = ("celery.worker.strategy", "celery.app.trace")
 
 
 def set_up_logs(settings: Settings) -> None:
-    """Let Celery leave out "received" and "succeeded" for each dispatch, and write JSON where that is asked for."""
+    """At celeryd_init: leave out "received" and "succeeded" for each dispatch, and write JSON where that is asked for."""
     for name in _OF_EACH_TASK:
         logging.getLogger(name).setLevel(logging.WARNING)
     if settings.log_format == "json":

@@ -1,6 +1,7 @@
 """Traces of turns, as a collector gets them from real gateways and workers."""
 
 import json
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ from tests.chains.agents import entries
 from tests.support.collector import Collector, Span
 from tests.support.gateways import Gateway
 from tests.support.processes import Worker
-from tests.support.wait import wait_until
+from tests.support.wait import PATIENCE_SECONDS, wait_until
+from turnstile import ChatClient
 from turnstile.turns.question import Options
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
@@ -120,6 +122,35 @@ def test_attempts_at_a_turn_that_came_without_a_trace_share_one(
     assert {span.trace for span in attempts} == {collector.named("wait chat")[0].trace}
     assert attempts[0].attributes["turnstile.tenant"] == "acme"
     assert any(span.failed for span in collector.named("chat"))
+
+
+def test_questions_that_are_answered_together_are_linked(redis_url: str, tmp_path: Path, collector: Collector) -> None:
+    chat = ChatClient(redis_url)
+    places = [f"00-{number * 32}-{PARENT}-01" for number in "123"]
+    turns = [chat.ask("foo", f"I'm {n}", when_busy="merge", traceparent=place) for n, place in enumerate(places)]
+    with Worker(redis_url, tmp_path, 20, **collector.environment):
+        for turn in turns:
+            turn.result(timeout=PATIENCE_SECONDS)
+        attempt = _one(collector, "answer chat")
+    assert {attempt.trace, *attempt.links} == {"1" * 32, "2" * 32, "3" * 32}
+
+
+@pytest.mark.parametrize("listens", [True, False], ids=["silent", "gone"])
+def test_a_collector_that_is_away_holds_nothing_up(redis_url: str, tmp_path: Path, turns: TurnStore, listens: bool) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        if not listens:
+            silent.close()
+        env = {"OTEL_EXPORTER_OTLP_ENDPOINT": address, "OTEL_BSP_SCHEDULE_DELAY": "50", "TURNSTILE_SHUTDOWN_SECONDS": "1"}
+        with Worker(redis_url, tmp_path, 20, **env) as worker:
+            for number in range(20):
+                turns.submit(f"turn-{number}", f"session-{number}", "hello")
+            for number in range(20):
+                wait_until(lambda id=f"turn-{number}": turns.status(id).state is State.COMPLETED, "the turn ends")
+            # A worker that takes longer than its shutdown allows ends with another code.
+            assert worker.stop() == 0
+    told = [line for line in worker.text().splitlines() if "span batch" in line]
+    assert len(told) <= 3, told
 
 
 def test_a_trace_is_passed_on_without_opentelemetry(redis_url: str, tmp_path: Path, turns: TurnStore) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.processes import ROOT, environment
 from turnstile.turns.celery_message import dispatch_message, webhook_message
+from turnstile.turns.question import Options
 from turnstile.workers.upkeep.celery_messages import Message, Refused, is_dispatch, read
 
 _NAMES = {"id": "a", "session": "tenant/foo", "queue": "chat", "tag": "a-1", "turn": "a", "question": '\\"hi [x], {}\\"'}
@@ -62,6 +63,14 @@ def _message(**parts: Any) -> str:
 def test_a_message_becomes_a_turn() -> None:
     assert read(_message()) == Message("a", "foo", "hi", reply=True)
     assert read(_message(headers={"ignore_result": True})) == Message("a", "foo", "hi", reply=False)
+
+
+@pytest.mark.parametrize("wrong", ["", 7, "00-1-1-01", None])
+def test_the_trace_in_its_headers_is_the_turns(wrong: object) -> None:
+    place = f"00-{'1' * 32}-{'2' * 16}-01"
+    traced = Options(traceparent=place, tracestate="a=1")
+    assert read(_message(headers={"traceparent": place, "tracestate": "a=1"})) == Message("a", "foo", "hi", True, traced)
+    assert read(_message(headers={"traceparent": wrong})) == Message("a", "foo", "hi", reply=True)
 
 
 def test_all_whose_results_may_be_waited_for_are_told() -> None:
