@@ -83,7 +83,7 @@ def test_one_trace_leads_from_a_request_over_the_queue_to_the_model(
 def test_a_worker_that_takes_over_goes_on_in_the_same_trace(
     redis_url: str, tmp_path: Path, collector: Collector, turns: TurnStore, ledger: Path
 ) -> None:
-    env = {**collector.environment, "TURNSTILE_CHAIN": "tests.chains.agents:agent", "TURNSTILE_LEASE_SECONDS": "2"}
+    env = {**collector.environment, "TURNSTILE_CHAIN": "tests.chains.agents:agent"}
     first, second = Worker(redis_url, tmp_path, 20, **env), Worker(redis_url, tmp_path, 20, **env)
     with Gateway(redis_url, tmp_path, **collector.environment) as gateway:
         first.start()
@@ -141,7 +141,7 @@ def test_a_collector_that_is_away_holds_nothing_up(redis_url: str, tmp_path: Pat
         address = f"http://127.0.0.1:{silent.getsockname()[1]}"
         if not listens:
             silent.close()
-        env = {"OTEL_EXPORTER_OTLP_ENDPOINT": address, "OTEL_BSP_SCHEDULE_DELAY": "50", "TURNSTILE_SHUTDOWN_SECONDS": "1"}
+        env = {"OTEL_EXPORTER_OTLP_ENDPOINT": address, "OTEL_BSP_SCHEDULE_DELAY": "50"}
         with Worker(redis_url, tmp_path, 20, **env) as worker:
             for number in range(20):
                 turns.submit(f"turn-{number}", f"session-{number}", "hello")
