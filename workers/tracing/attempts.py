@@ -36,7 +36,7 @@ def attempt_span(claim: Claim) -> Iterator[Callable[[Report], object]]:
             _note_wait(tracer, parent, claim, about)
         span = tracer.start_span(f"answer {claim.options.queue}", parent, SpanKind.CONSUMER, about)
     calls = CallSpans(tracer, span)
-    token = _calls.set(calls)
+    token = _calls.set(calls if span.is_recording() else None)
     try:
         with trace.use_span(span, record_exception=False, set_status_on_exception=False):
             yield lambda report: _note_end(span, report)
