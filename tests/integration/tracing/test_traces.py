@@ -145,8 +145,8 @@ def test_a_collector_that_is_away_holds_nothing_up(redis_url: str, tmp_path: Pat
         with Worker(redis_url, tmp_path, 20, **env) as worker:
             for number in range(20):
                 turns.submit(f"turn-{number}", f"session-{number}", "hello")
-            for number in range(20):
-                wait_until(lambda id=f"turn-{number}": turns.status(id).state is State.COMPLETED, "the turn ends")
+            ids = [f"turn-{number}" for number in range(20)]
+            wait_until(lambda: all(turns.status(id).state is State.COMPLETED for id in ids), "all turns end")
             # A worker that takes longer than its shutdown allows ends with another code.
             assert worker.stop() == 0
     told = [line for line in worker.text().splitlines() if "span batch" in line]
