@@ -3,7 +3,7 @@
 import pytest
 
 from tests.scripts.conftest import Stage
-from tests.scripts.cutting import cut
+from tests.scripts.cutting import cut, in_pieces
 from tests.scripts.scene import Scene, pair
 from turnstile.turns.errors import TurnCancelled
 from turnstile.turns.output import said
@@ -152,17 +152,19 @@ def test_failures_are_retried_one_by_one(stage: Stage) -> None:
     scene.assert_idle()
 
 
-def test_an_erase_takes_all(scene: Scene) -> None:
-    for id in "ab":
+def test_an_erase_takes_all_that_is_under_way_at_once(scene: Scene) -> None:
+    in_pieces(scene.turns)
+    for id in "abc":
         scene.turns.submit(id, "acme/foo", f"question {id}", when_busy="merge")
     claim, _ = take(scene)
-    assert scene.client.zcard(scene.keys.open_turns("acme")) == 2
     scene.turns.erase("acme/foo")
+    assert [id for id in "abc" if scene.client.exists(scene.keys.turn(id))] == []
     assert not scene.client.exists(scene.keys.open_turns("acme"))
     assert scene.complete(claim) is None
     assert scene.turns.merge(claim) is None
+    while scene.turns.sweep_erased():
+        pass
     scene.assert_idle()
-    assert not scene.client.exists(scene.keys.turn("b"))
 
 
 def test_who_follows_one_of_them_follows_the_answer(scene: Scene) -> None:
