@@ -182,6 +182,11 @@ bench: $(VENV)/.dev $(VENV)-rivals/.done $(VENV)-arq/.done ## Measure beside the
 
 .PHONY: bench
 
+capacity: $(VENV)/.dev ## Measure what a turn costs and a million sessions hold (8 GiB, 25 minutes); writes docs/scaling.md
+	$(BIN)/python -m bench.capacity
+
+.PHONY: capacity
+
 format: $(VENV)/.dev ## Format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .

@@ -10,12 +10,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from bench import anatomy, fairness, idle, latency, producing, scaling, server, sessions, targets, throughput
-from bench.machine import ROOT, Bench, bench, description
+from bench import anatomy, fairness, idle, latency, page, producing, scaling, server, sessions, targets, throughput
+from bench.machine import ROOT, Bench, bench
 from bench.tables import Table
 
 PAGE = ROOT / "docs" / "performance.md"
-BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 PARTS = ("throughput", "latency", "server", "idle", "producing", "anatomy", "sessions", "scaling", "fairness")
 
 
@@ -28,7 +27,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, bench(Path(folder)) as setting:
         for tables in _run(setting, wanted.split(",") if wanted else PARTS):
             if not wanted:
-                _write(tables, time.monotonic() - began)
+                page.write(PAGE, "make bench", time.monotonic() - began, tables)
     for table in tables:
         print(table.text())
     print(f"\n{(time.monotonic() - began) / 60:.1f} minutes")
@@ -54,15 +53,6 @@ def _run(setting: Bench, wanted: Sequence[str]) -> Iterator[list[Table]]:
             print(f"{name} …", file=sys.stderr, flush=True)
             steps[name]()
             yield [reached.table(), *tables]
-
-
-def _write(tables: list[Table], seconds: float) -> None:
-    """Put the tables between the page's marks; the rest of the page is prose, and stays."""
-    page = PAGE.read_text()
-    start, end = page.index(BEGIN) + len(BEGIN), page.index(END)
-    about = f"One run of `make bench` ({seconds / 60:.0f} minutes) on {description()}; other work ran on the machine at times."
-    body = "\n".join([table.markdown() for table in tables])
-    PAGE.write_text(f"{page[:start]}\n\n{about}\n\n{body}\n{page[end:]}")
 
 
 if __name__ == "__main__":

@@ -346,6 +346,24 @@ def doctor(terminal: "Terminal") -> None:
 
 
 @main.command()
+@click.option("--turns-per-minute", type=click.FloatRange(min=0, min_open=True), required=True, help="At the busiest time.")
+@click.option("--seconds", type=seconds, required=True, help="From a turn's start to its end, on average.")
+@click.option("--slots", type=click.IntRange(1, 10_000), help="Of each worker process. Default: TURNSTILE_CONCURRENCY.")
+@click.option("--steps", type=click.IntRange(0, 100_000), default=0, show_default=True, help="Steps of a graph in each turn.")
+@click.option("--sessions", type=click.IntRange(min=0), default=10_000, show_default=True, help="Sessions that have a history.")
+@click.option("--messages", type=click.IntRange(min=0), default=40, show_default=True, help="Messages in each history.")
+@with_terminal
+def size(terminal: "Terminal", turns_per_minute: float, slots: int | None, **load: Any) -> None:
+    """Reckon the workers, gateways and Redis that a load needs, by measured costs (docs/scaling.md)."""
+    from turnstile.producers.cli.size.needs import Load
+    from turnstile.producers.cli.size.show import show
+    from turnstile.turns.settings import settings
+
+    found = settings()
+    show(terminal, found, Load(turns_per_minute, slots=slots or found.concurrency, **load))
+
+
+@main.command()
 @with_terminal
 def audit(terminal: "Terminal") -> None:
     """Look at all sessions for those that nothing would set going again, and count open turns anew; after a restored backup."""

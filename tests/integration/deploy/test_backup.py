@@ -14,16 +14,19 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import httpx
 import pytest
 import redis
 
-from tests.chaos.checker import check, collect
+from tests.chaos.checker import check, collect, history_turns
 from tests.chaos.findings import Findings
 from tests.chaos.record import Entry, visible
-from tests.support.processes import Worker, environment
+from tests.support.processes import Worker, environment, offline_model
+from tests.support.turns import ended
 from tests.support.wait import wait_until
 from turnstile.deploy.local.server import EmbeddedServer
 from turnstile.turns.settings import Settings
+from turnstile.turns.states import State
 from turnstile.turns.store.turns import TurnStore
 
 _SESSIONS = 10
@@ -133,6 +136,41 @@ def test_a_snapshot(tmp_path: Path) -> None:
         wrong, unknown = finish(server.url, tmp_path, asking.entries, before)
     assert wrong == Findings()
     assert unknown
+
+
+@pytest.fixture
+def model() -> Iterator[str]:
+    """Yield the address of a model that outlives the workers which ask it."""
+    with offline_model() as url:
+        yield url
+
+
+def _asking(server: EmbeddedServer, folder: Path, model: str) -> Worker:
+    return Worker(server.url, folder, OPENAI_BASE_URL=model, OPENAI_API_KEY="none")
+
+
+def _asked(model: str) -> bool:
+    return bool(httpx.get(f"{model.removesuffix('/v1')}/_stats").json()["open"])
+
+
+def test_a_turn_that_ran_at_the_time_of_an_old_backup(tmp_path: Path, model: str) -> None:
+    """Its deadline has passed; a retry gives it another."""
+    with EmbeddedServer(tmp_path / "old") as server, _asking(server, tmp_path, model) as worker:
+        store = TurnStore(Settings(redis_url=server.url))
+        store.submit("t1", "s1", f"{visible('t1')} [[hang times=1 key=t1]]")
+        wait_until(lambda: _asked(model), "the model is asked")
+        store.submit("t2", "s1", visible("t2"))
+        shutil.copytree(tmp_path / "old" / _LOG, tmp_path / "new" / _LOG)
+        worker.kill()
+    with EmbeddedServer(tmp_path / "new") as server:
+        store = TurnStore(Settings(redis_url=server.url))
+        store.client.hincrby(store.keys.turn("t1"), "started", -3_600_000)
+        with _asking(server, tmp_path, model):
+            assert ended(store, "t1").code == "deadline_exceeded"
+            assert ended(store, "t2").state is State.COMPLETED
+            turnstile(server.url, "failed", "--code", "deadline_exceeded", "--retry")
+            wait_until(lambda: store.status("t1").state is State.COMPLETED, "the retry is answered")
+        assert history_turns(store.history("s1")) == ["t2", "t1"]
 
 
 def _wait_for(client: redis.Redis, field: str, value: Any) -> None:
