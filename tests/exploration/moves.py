@@ -9,7 +9,7 @@ from typing import Any, cast
 from tests.exploration.kept import calls_kept, note_step, thread_of
 from tests.exploration.results import accepted_at, anything, claimed, equals, is_count, is_there, refusable, swept
 from tests.exploration.scope import Scope
-from tests.exploration.world import AWHILE, FUTURE, KEYS, MODEL, PAST, QUEUE, World, normalise
+from tests.exploration.world import AWHILE, FUTURE, KEYS, MODEL, OTHER, PAST, QUEUE, World, normalise
 from tests.scripts.cutting import in_pieces
 from tests.scripts.graph_steps import next_step
 from turnstile.turns.api_keys import Limits
@@ -230,6 +230,9 @@ class Moves:
             return
         if world.paused:
             yield "waits for the model with", self.store.requeue(claim, forgive=True, waits_for=MODEL, tokens=1)
+            if self.scope.falls_back:
+                either: dict[str, Any] = {"waits_for": MODEL, "tokens": 1, "others": (OTHER,)}
+                yield "waits for either model with", self.store.requeue(claim, forgive=True, **either)
         elif not self.scope.paused:
             yield "gives back", self.store.requeue(claim, 0, forgive=True)
 

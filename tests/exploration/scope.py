@@ -13,7 +13,8 @@ class Scope:
     `copies` bounds the dispatches of one turn that are lost, doubled or sent again while another is on its way; crashes,
     expiries and takeovers are bounded by the attempts a turn has. `forgiven`: attempts given back for nothing, a turn.
     `steps`: calls that keep steps of a graph, a thread. `standing`: dispatches that stand on the queue at a time; 0: all.
-    `running`: slots of each tenant; 0: no limit. `paused`: turns wait for a model that pauses. The rest says what happens
+    `running`: slots of each tenant; 0: no limit. `paused`: turns wait for a model that pauses; `falls_back`: or go on
+    with another. The rest says what happens
     beside claim, finish, sweep and expiry; `rare` how often in all.
     """
 
@@ -38,6 +39,7 @@ class Scope:
     standing: int = 0
     running: int = 0
     paused: bool = False
+    falls_back: bool = False
     rare: dict[str, int] = field(default_factory=dict)
 
     def beginning(self) -> World:
@@ -81,6 +83,7 @@ class Scope:
             "requeue with delay": self.delays,
             "requeue at once": self.forgiven > 0 and not self.paused,
             "waiting for a model": self.paused,
+            "another model that answers": self.falls_back,
             "false reap": self.deaf,
             "early due entry": self.early,
             "streamed text": self.streams,

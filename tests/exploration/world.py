@@ -10,16 +10,19 @@ from typing import Any, Self
 
 from turnstile.turns.counters import totals
 from turnstile.turns.redis.keys import Keys
+from turnstile.turns.store.budgets import CallLimits, OtherBudget
 
 KEYS = Keys()
 PAST, FUTURE, AWHILE = "1", "9000000000000", "awhile"
 QUEUE = "chat"
 MODEL = "gpt@1"
 """A model that may be paused."""
+OTHER = OtherBudget("other@1", CallLimits())
+"""A model without limits."""
 
 _MOMENTS = ("created", "started", "finished")
 _ANSWERING = (None, "queued", "running", "failed")  # without a record as long as a script that was cut short is to write it
-_COUNTED = ("since", "reaped", "first_text", "fenced", "wants", "waits_since")
+_COUNTED = ("since", "reaped", "first_text", "fenced", "wants", "waits_since", "others_from")
 """Fields that only tell what is counted."""
 _SPENT = ("day", "turns", "tokens", "cost", "spent_until")
 """Fields that count what a tenant has used: attempts that are superseded as well."""

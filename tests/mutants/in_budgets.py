@@ -11,6 +11,14 @@ def _in_budget(name: str, breaks: str, old: str, new: str, *, script: str) -> Mu
     return Mutant(name, breaks, f"turns/lua/{script}.lua", old, new, (_BUDGET,))
 
 
+_OTHERS = "tests/scripts/test_budget_of_others.py"
+
+
+def _with_others(name: str, breaks: str, old: str, new: str, *, script: str) -> Mutant:
+    """Describe a fault in a script that tests of turns notice that wait for one of several models."""
+    return Mutant(name, breaks, f"turns/lua/{script}.lua", old, new, (_OTHERS,))
+
+
 BUDGETS = (
     _in_budget(
         "calls are not spread",
@@ -134,16 +142,16 @@ BUDGETS = (
     _in_budget(
         "more is sent to workers that are late",
         "calls pile up before busy workers, and their slots are lost",
-        "'state') == 'queued' then return end",
-        "'state') == 'nothing' then return end",
-        script="lib/send_waiting",
+        "'state') == 'queued' then return true end",
+        "'state') == 'nothing' then return true end",
+        script="lib/slots_late",
     ),
     _in_budget(
         "a turn that is lost on its way stops all others",
         "nobody calls the model any more",
-        "  if oldest and sent + rule.budget_lost < now then\n    redis.call('ZREM', promised, oldest)\n  elseif",
-        "  if",
-        script="lib/send_waiting",
+        "  if sent + rule.budget_lost >= now and redis.call",
+        "  if redis.call",
+        script="lib/slots_late",
     ),
     _in_budget(
         "a wait for the model counts against the deadline",
@@ -155,7 +163,7 @@ BUDGETS = (
     _in_budget(
         "batches wait until no chat does",
         "a batch never calls a model that is always wanted",
-        "local owed = budget.chats >= 4 and serve('batch', 1) or 0",
+        "local owed = own.chats >= 4 and serve('batch', 1) or 0",
         "local owed = 0",
         script="lib/send_waiting",
     ),
@@ -179,6 +187,62 @@ BUDGETS = (
         "  if waits_for then return wait_for_model(session, id, queue, waits_for, now) end\n",
         "",
         script="lib/stay_ready",
+    ),
+    _with_others(
+        "a turn waits for its own model alone",
+        "a turn waits for minutes beside a model that has a place",
+        "budget, at = place_elsewhere(others, others_from, now, full) end",
+        "budget = nil end",
+        script="lib/send_waiting",
+    ),
+    _with_others(
+        "a turn goes on with another model at once",
+        "the second model answers what the first would have answered in a moment",
+        "if not models or tonumber(since or 0) > now then return nil end",
+        "if not models then return nil end",
+        script="lib/place_elsewhere",
+    ),
+    _with_others(
+        "all go on with another model together",
+        "those who wait for one model crowd another",
+        "if at <= now + rule.budget_ahead and not taken",
+        "if not taken",
+        script="lib/place_elsewhere",
+    ),
+    _with_others(
+        "the place at another model is not kept",
+        "a turn that has come for a place at another model finds it taken",
+        "if budget == own or budget.kept then",
+        "if budget == own then",
+        script="lib/send_waiting",
+    ),
+    _with_others(
+        "who waits for another model is passed",
+        "turns that have other choices go before those that have none",
+        "and not taken and",
+        "and",
+        script="lib/place_elsewhere",
+    ),
+    _with_others(
+        "late workers get more slots of another model",
+        "calls pile up before busy workers, and another model's slots are lost",
+        " and not slots_late(model, now) then",
+        " then",
+        script="lib/place_elsewhere",
+    ),
+    _with_others(
+        "a turn forgets that it was sent for another model",
+        "a turn waits for its first model again and again",
+        "unpack(budget ~= own and { 'passed_over', model } or {})",
+        "unpack({})",
+        script="lib/send_waiting",
+    ),
+    _with_others(
+        "a turn never comes back to its own model",
+        "a place that was kept for a turn is lost, and it waits again",
+        "    if passed_over and budget == own then redis.call('HDEL', turn, 'passed_over') end\n",
+        "",
+        script="lib/send_waiting",
     ),
     in_cut(
         "a place at the model before the turn waits for it",

@@ -15,6 +15,7 @@ from turnstile.turns.output import Item, called
 from turnstile.turns.question import Options
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import TRANSITIONS, State
+from turnstile.turns.store.budgets import CallLimits, OtherBudget
 from turnstile.turns.store.runner import Call
 from turnstile.turns.store.turns import TurnStore
 from turnstile.turns.turn import Claim
@@ -22,6 +23,8 @@ from turnstile.turns.turn import Claim
 SESSIONS = ("foo", "tenant/bar")
 CHANCES = 3
 MODEL = "gpt@1234"
+OTHER = OtherBudget("other@1", CallLimits())
+"""A model without limits."""
 """A model that has a budget."""
 _CUT = ("finish", "cancel", "requeue", "emit", "renew", "put_checkpoint", "put_writes")
 

@@ -6,10 +6,10 @@ from typing import Any
 from tests.scripts.scene import Scene
 from tests.scripts.situation import situation
 from turnstile.turns.question import Options
-from turnstile.turns.store.budgets import CallEnd, CallLimits, ModelCall
+from turnstile.turns.store.budgets import CallEnd, CallLimits, ModelCall, OtherBudget
 from turnstile.turns.turn import Claim
 
-MODEL = "gpt@1234"
+MODEL, OTHER = "gpt@1234", OtherBudget("other@1", CallLimits())
 _LIMITS = CallLimits(requests=60, tokens=1_000, concurrent=2)
 
 
@@ -17,14 +17,14 @@ def _call(claim: Claim) -> ModelCall:
     return ModelCall(claim, 1, MODEL, 10)
 
 
-def _wait(scene: Scene, *sessions: str, queue: str = "chat") -> None:
-    """Let a turn of each session wait for the model."""
+def _wait(scene: Scene, *sessions: str, queue: str = "chat", others: tuple[OtherBudget, ...] = (), patience: float = 0) -> None:
+    """Let a turn of each session wait for the model, or for one of `others`."""
     scene.client.hset(scene.keys.budget(MODEL), mapping={"paused": 2**50})
     scene.client.expire(scene.keys.budget(MODEL), 100)
     for session in sessions:
         scene.submit(session.replace("/", "-"), session=session, options=Options(queue=queue))
         claim = scene.claim(str(scene.pop(queue)))
-        scene.turns.requeue(claim, forgive=True, waits_for=MODEL, tokens=10)
+        scene.turns.requeue(claim, forgive=True, waits_for=MODEL, tokens=10, others=others, patience=patience)
 
 
 def _resume(scene: Scene) -> None:
@@ -82,6 +82,30 @@ def _that_sends_those_who_wait_for_a_model(scene: Scene) -> Callable[[], Any]:
     _wait(scene, "c/1", "c/2", queue="batch")
     _resume(scene)
     scene.make_due("a/2")
+    return scene.turns.sweep
+
+
+@situation("requeue")
+def _for_a_model_beside_one_that_is_free(scene: Scene) -> Callable[[], Any]:
+    _wait(scene, "a/1")
+    claim = scene.start("a")
+    return lambda: scene.turns.requeue(claim, forgive=True, waits_for=MODEL, tokens=10, others=(OTHER,))
+
+
+@situation("reserve_call")
+def _of_a_turn_that_was_sent_for_another_model(scene: Scene) -> Callable[[], Any]:
+    _wait(scene, "a/1", others=(OTHER,))
+    claim = scene.claim(str(scene.pop()))
+    return lambda: scene.turns.reserve_call(_call(claim), _LIMITS, falls_back=True)
+
+
+@situation("sweep")
+def _that_sends_some_of_those_who_wait_to_another_model(scene: Scene) -> Callable[[], Any]:
+    _wait(scene, "a/1", "b/1", others=(OTHER,), patience=60)
+    _wait(scene, "c/1")
+    for id in ("a-1", "b-1"):
+        scene.client.hset(scene.keys.turn(id), "others_from", 1)
+    scene.client.hset(scene.keys.budget(OTHER.name), mapping={"requests": 60})
     return scene.turns.sweep
 
 

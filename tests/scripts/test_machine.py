@@ -17,13 +17,14 @@ from hypothesis.stateful import rule, run_state_machine_as_test
 
 from tests.scripts.graph_steps import knower, next_step
 from tests.scripts.machine_checks import Checked
-from tests.scripts.machine_model import MODEL, SESSIONS, Kept, Session, Turn
+from tests.scripts.machine_model import MODEL, OTHER, SESSIONS, Kept, Session, Turn
 from tests.scripts.scene import answered, asking, closing, pair
 from turnstile.turns.celery_message import QUEUES
 from turnstile.turns.errors import CallNotAnswered, CallNotOpen, SessionBusy, SessionHeld, TurnConflict, UnknownTurn
 from turnstile.turns.output import said
 from turnstile.turns.question import Options
 from turnstile.turns.states import State
+from turnstile.turns.store.budgets import OtherBudget
 from turnstile.turns.store.working import Outcome
 from turnstile.turns.turn import Claim
 
@@ -374,16 +375,20 @@ class Turns(Checked):
         if twice:
             assert self.turns.requeue(claim, delay, forgive=forgive) is True
 
-    @rule(pick=_pick, begun=st.booleans(), twice=st.booleans())
-    def wait_for_a_model(self, pick: int, begun: bool, twice: bool) -> None:
-        """Give a turn back that lacks a place in the budget of a model, which is paused until a rule ends that."""
+    @rule(pick=_pick, begun=st.booleans(), twice=st.booleans(), others=st.sampled_from(((), (OTHER,))))
+    def wait_for_a_model(self, pick: int, begun: bool, twice: bool, others: tuple[OtherBudget, ...]) -> None:
+        """Give a turn back that lacks a place in the budget of a model, which is paused until a rule ends that.
+
+        It goes on at once where `others` may answer: their budgets are free.
+        """
         claim = self._claim(pick)
         if claim.token in self.returned:
             return
         owns = self._owns(claim)
         self.client.hset(self.scene.keys.budget(MODEL), mapping={"paused": 2**50})
         for _ in range(1 + twice):
-            assert self.turns.requeue(claim, forgive=True, waits_for=MODEL, tokens=10, begun=begun) is owns
+            waiting: dict[str, Any] = {"waits_for": MODEL, "tokens": 10, "begun": begun, "others": others}
+            assert self.turns.requeue(claim, forgive=True, **waiting) is owns
         if not owns:
             return
         turn = self.known[claim.id]

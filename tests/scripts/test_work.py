@@ -18,12 +18,13 @@ from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
 from turnstile.turns.store import registry
 from turnstile.turns.store.batches import Place as BatchPlace
-from turnstile.turns.store.budgets import CallEnd, CallLimits, ModelCall
+from turnstile.turns.store.budgets import CallEnd, CallLimits, ModelCall, OtherBudget
 from turnstile.turns.store.runner import Call
 from turnstile.turns.store.steps import Place
 from turnstile.turns.store.webhooks import Delivery
 from turnstile.turns.store.working import Outcome
 
+_OTHERS = [OtherBudget(f"other{n}@1", CallLimits(concurrent=1)) for n in range(9)]
 # To fill the server takes minutes on a busy machine.
 pytestmark = pytest.mark.timeout(1_800)
 MOST_STEPS = 250_000
@@ -109,7 +110,7 @@ CALLS: dict[str, list[Callable[[Crowd], Any]]] = {
     "merge": [lambda c: _merge(c)],
     "requeue": [
         lambda c: c.turns.requeue(c.returned),
-        lambda c: c.turns.requeue(c.limited, waits_for=CROWDED, tokens=1),
+        lambda c: c.turns.requeue(c.limited, waits_for=CROWDED, tokens=1, others=_OTHERS),
     ],
     "reserve_call": [
         lambda c: c.turns.reserve_call(ModelCall(c.kept, 1, CROWDED, 1), CallLimits(requests=60, concurrent=5)),

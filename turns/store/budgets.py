@@ -21,6 +21,18 @@ class CallLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class OtherBudget:
+    """The budget of a model that may answer in the place of another."""
+
+    name: str
+    limits: CallLimits
+
+    def encode(self) -> str:
+        """Return the word that is stored."""
+        return f"{self.name}={self.limits.requests},{self.limits.tokens},{self.limits.concurrent}"
+
+
+@dataclass(frozen=True, slots=True)
 class ModelCall:
     """A call of a model by an attempt: `number` tells its calls apart, `tokens` is what it is thought to take."""
 
@@ -36,6 +48,8 @@ class Slot:
 
     granted: bool
     wait: float | None = 0.0
+    passed: bool = False
+    """True where the turn has waited for long, and was sent for a slot of another model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +72,8 @@ class ModelBudgets(Runner):
     """Operations on the budgets of models."""
 
     @operation
-    def reserve_call(self, call: ModelCall, limits: CallLimits) -> Call[Slot]:
-        """Reserve a call, to be made now or in a moment."""
+    def reserve_call(self, call: ModelCall, limits: CallLimits, *, falls_back: bool = False) -> Call[Slot]:
+        """Reserve a call, to be made now or in a moment. `falls_back`: another model may answer."""
         return script_call(
             "reserve_call",
             _RESERVED,
@@ -69,6 +83,7 @@ class ModelBudgets(Runner):
             requests=limits.requests,
             minute_tokens=limits.tokens,
             most=limits.concurrent,
+            falls_back=int(falls_back),
         )
 
     @operation
@@ -97,13 +112,13 @@ def _word(number: int | None) -> str | int:
     return "" if number is None else number
 
 
-def _slot(granted: bool, wait: int) -> Slot:
-    return Slot(granted, None if wait < 0 else wait / 1000)
+def _slot(granted: bool, wait: int, passed: int = 0) -> Slot:
+    return Slot(granted, None if wait < 0 else wait / 1000, bool(passed))
 
 
 _RESERVED = OneOf[Slot](
     "reserve_call",
     granted=lambda wait: _slot(True, int(wait)),
-    over=lambda wait: _slot(False, int(wait)),
+    over=lambda wait, passed: _slot(False, int(wait), int(passed)),
 )
 _SETTLED = OneOf[float]("settle_call", settled=lambda paused: int(paused) / 1000)

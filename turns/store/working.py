@@ -11,6 +11,7 @@ from turnstile.turns.output import Output, answerable, encode_calls, open_calls
 from turnstile.turns.prices import cost, read_prices
 from turnstile.turns.question import Options
 from turnstile.turns.states import State
+from turnstile.turns.store.budgets import OtherBudget
 from turnstile.turns.store.replies import OneOf, always, raising
 from turnstile.turns.store.runner import Call, Runner, operation, script_call
 from turnstile.turns.text import as_text, dumps, loads
@@ -163,14 +164,18 @@ class Working(Runner):
         waits_for: str = "",
         tokens: int = 0,
         begun: bool = False,
+        others: Sequence[OtherBudget] = (),
+        patience: float = 0,
     ) -> Call[bool]:
         """Give a running turn back, to start again after `delay` seconds. False when it is no longer ours.
 
         `code`, the reason, and `model_calls` are counted. `waits_for`: a model in whose budget it waits for so many `tokens`;
-        then there is no delay, and the wait counts against its deadline if it has `begun` to call models.
+        then there is no delay, and the wait counts against its deadline if it has `begun` to call models. It may go on with a
+        place in the budgets of `others` once it has waited for `patience` seconds.
         """
         returned: dict[str, str | int] = {"delay": round(delay * 1000), "forgive": "1" if forgive else "", "code": code}
         returned |= {"model_calls": model_calls, "model": waits_for, "tokens": tokens, "begun": int(begun)}
+        returned |= {"others": " ".join(other.encode() for other in others), "patience": round(patience * 1000)}
         return script_call("requeue", _REQUEUE, id=claim.id, token=claim.token, **returned)
 
 

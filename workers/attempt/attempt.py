@@ -189,7 +189,7 @@ class Attempt:
             return Report(LOST)
         if isinstance(error, OverBudget):
             await self._take_back_call()
-            return await self._wait_for(error.model, error.tokens)
+            return await self._wait_for(error.model, error.tokens, others=error.others, patience=error.patience)
         return await self._after_failure(_DEADLINE if isinstance(error, _DeadlinePassed) else self._classified(error))
 
     def _obstacle(self) -> Failure | None:
@@ -399,11 +399,11 @@ class Attempt:
         elements = [encode(m, self.claim.id, now, **mark) for m, mark in zip(messages, marks, strict=True)]
         return elements, [encode(m, self.claim.id, now, place=place + n) for n, m in enumerate(closing)]
 
-    async def _wait_for(self, model: str, tokens: int) -> Report:
-        """Give the turn back until there is a place in the budget of a model."""
+    async def _wait_for(self, model: str, tokens: int, **others: Any) -> Report:
+        """Give the turn back until there is a place in the budget of a model, or after a while of `others`."""
         log.debug("turn %s: waits for model %s", self.claim.id, model.partition("@")[0])
         begun = bool(self._model_calls or self.claim.spent.model_calls)
-        return await self._requeue("over_budget", 0, forgive=True, waits_for=model, tokens=tokens, begun=begun)
+        return await self._requeue("over_budget", 0, forgive=True, waits_for=model, tokens=tokens, begun=begun, **others)
 
     async def _take_back_call(self) -> None:
         """Count a call of a model no more that was not made."""

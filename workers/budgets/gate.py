@@ -1,30 +1,36 @@
 """The gate before the calls of models: they pass when there is a place in the budget, or the turn waits for one."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, NoReturn
 
 from turnstile.memory.step_errors import StepError
-from turnstile.turns.store.budgets import ModelCall
+from turnstile.turns.store.budgets import ModelCall, OtherBudget
 from turnstile.turns.turn import Claim
 from turnstile.workers.budgets.shared import SharedBudgets, budget_name
 from turnstile.workers.budgets.told import answered, failed
 
 
 class OverBudget(StepError):
-    """There is no place for a call in the budget of its model, now and in the next moment. `wait` is a guess, in seconds."""
+    """There is no place for a call in the budget of its model, now and in the next moment. `wait` is a guess, in seconds.
+
+    `passed`: the turn has waited long enough, and is to go on with another model. `others` are budgets of models that may
+    answer once it has waited for `patience` seconds.
+    """
 
     code = "rate_limited"
 
-    def __init__(self, model: str, tokens: int, wait: float | None) -> None:
+    def __init__(self, model: str, tokens: int, wait: float | None, *, passed: bool = False) -> None:
         super().__init__("There is no place in the model's budget now; the turn waits for one.")
-        self.model, self.tokens, self.wait = model, tokens, wait
+        self.model, self.tokens, self.wait, self.passed = model, tokens, wait, passed
+        self.others: Sequence[OtherBudget] = ()
+        self.patience = 0.0
 
     def lasts(self, seconds: float) -> bool:
         """Return whether the wait is longer than so many seconds, as far as it is known."""
-        return self.wait is not None and self.wait >= seconds
+        return self.passed or (self.wait is not None and self.wait >= seconds)
 
 
 class Gate:
@@ -44,8 +50,12 @@ class Gate:
         self._begun = 0
         self._answers = ""
 
-    async def enter(self, server: str, model: str, request: bytes, most: int | None) -> "BegunCall":
+    async def enter(
+        self, server: str, model: str, request: bytes, most: int | None, *, falls_back: bool = False
+    ) -> "BegunCall":
         """Begin a call of a model: at once, or in the next moment.
+
+        `falls_back`: another model may answer.
 
         Raises:
             OverBudget: there is no place in the model's budget.
@@ -56,9 +66,9 @@ class Gate:
         call = ModelCall(self._claim, self._begun, name, self._budgets.guess(request, most) if counted else 0)
         begun = BegunCall(self, self._budgets, call, counted)
         if counted:
-            slot = await self._budgets.reserve(call, limits)
+            slot = await self._budgets.reserve(call, limits, falls_back=falls_back)
             if not slot.granted:
-                raise OverBudget(name, call.tokens, slot.wait)
+                raise OverBudget(name, call.tokens, slot.wait, passed=slot.passed)
             if slot.wait:
                 await begun.stand(slot.wait)
         return begun
@@ -70,6 +80,10 @@ class Gate:
         self.halt(error)
         # The run is being cancelled: what catches errors must not take this for one.
         raise asyncio.CancelledError
+
+    def budget(self, server: str, model: str) -> OtherBudget:
+        """Return a model's budget."""
+        return OtherBudget(budget_name(server, model), self._budgets.limits(model))
 
     def switch(self, model: str, reason: str) -> None:
         """Note that a model answers in the place of another, unless the same one did before."""

@@ -67,9 +67,9 @@ class SharedBudgets:
         size = len(request) - sum(encoded) + _PICTURE_BYTES * len(encoded)
         return size // 4 + min(most or 10**6, round(self._output))
 
-    async def reserve(self, call: ModelCall, limits: CallLimits) -> Slot:
-        """Reserve a call; an outage of Redis is waited out."""
-        return await insist(lambda: self._store.reserve_call(call, limits))
+    async def reserve(self, call: ModelCall, limits: CallLimits, *, falls_back: bool = False) -> Slot:
+        """Reserve a call; an outage of Redis is waited out. `falls_back`: another model may answer."""
+        return await insist(lambda: self._store.reserve_call(call, limits, falls_back=falls_back))
 
     def settle(self, call: ModelCall, end: CallEnd, output: int = 0) -> None:
         """Settle a call, soon; `output` tokens were in its answer."""

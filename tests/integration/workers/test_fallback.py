@@ -129,6 +129,19 @@ def test_a_budget_that_is_spent_for_long_leads_to_the_next(turns: TurnStore, sta
 
 
 @pytest.mark.timeout(240)
+def test_who_waits_for_a_place_takes_the_first_of_either_model(turns: TurnStore, stack: ExitStack, start: Start) -> None:
+    first, second = (stack.enter_context(offline_model("--model", name, "--latency", "4")) for name in "ab")
+    budgets = '{"*": {"concurrent": 1}}'
+    start(first, second, TURNSTILE_MODEL_BUDGETS=budgets, TURNSTILE_FALLBACK_SECONDS="1")
+    ids = [f"t{n}" for n in range(6)]
+    for id in ids:
+        turns.submit(id, id, "hello", Options(stream=True))
+    records = [ended(turns, id) for id in ids]
+    assert {record.state.value for record in records} == {"completed"}
+    assert sorted({(record.model, record.fallback) for record in records}) == [("a", None), ("b", "over_budget")]
+
+
+@pytest.mark.timeout(240)
 def test_a_long_pause_leads_to_the_next(turns: TurnStore, stack: ExitStack, start: Start) -> None:
     first = stack.enter_context(offline_model("--model", "a", "--fail", "429", "--retry-after", "30"))
     second = stack.enter_context(offline_model("--model", "b"))

@@ -35,7 +35,7 @@ class Noted:
         async with self._another:
             await self._another.wait_for(lambda: len(self.asked) >= count)
 
-    async def reserve_call(self, call: ModelCall, limits: CallLimits) -> Slot:
+    async def reserve_call(self, call: ModelCall, limits: CallLimits, *, falls_back: bool) -> Slot:
         await self._note(limits)
         return self.slot
 

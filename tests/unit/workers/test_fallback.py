@@ -40,7 +40,7 @@ class Models:
         self.errors: Mapping[str, Exception] = errors
         self.asked = ""
         self.switches: list[tuple[str, str]] = []
-        self.fallback = Fallback(Settings(model="a,b,c", fallback_seconds=10))
+        self.fallback = Fallback(Settings(model="a,b,c", fallback_seconds=10), lambda _: "server")
         self.gate = Gate(CLAIM, SharedBudgets(Store()), lambda *found: self.switches.append(found))  # type: ignore[arg-type]
 
     async def call(self, model: str = "a") -> str:

@@ -3,12 +3,15 @@
 -- FLAGS  allow-oom
 -- WORK   500 steps
 -- KEYS   turn:<id>… session:<session>… budget:<model> calls:<model> promised:<model> budgets rotation:<queue>
--- ARGV   id token number model tokens ahead requests minute_tokens most: `number` tells the calls of an attempt apart; the longest wait
---        in ms that its worker stands; and the limits that it was given, 0 for none
--- RETURN granted wait | over wait: in ms; -1 when it ends as soon as another call does
+-- ARGV   id token number model tokens ahead requests minute_tokens most falls_back: `number` tells the calls of an attempt apart; the longest wait
+--        in ms that its worker stands; and the limits that it was given, 0 for none; and 1 where another
+--        model may answer
+-- RETURN granted wait | over wait passed: in ms; -1 when it ends as soon as another call does; `passed` is 1 when the turn was sent for a slot of
+--        another model
 local now, call, calls, promised = clock(), number .. ' ' .. token .. ' ' .. id, key.calls .. model, key.promised .. model
 local kept = redis.call('ZSCORE', calls, call)
 if kept then return { 'granted', math.max(0, math.ceil(kept - now)) } end
+if falls_back == '1' and redis.call('HGET', key.turn .. id, 'passed_over') == model then return { 'over', 0, 1 } end
 local sent = tonumber(redis.call('ZSCORE', promised, id) or nil)
 local budget, at = read_budget(model, requests, minute_tokens, most), sent
 if not budget.kept then return { 'granted', 0 } end
@@ -16,7 +19,7 @@ if not sent or sent + rule.budget_late < now then
   redis.call('ZREM', promised, id)
   at = next_call(budget, now)
   local others = not sent and redis.call('EXISTS', key.rotation .. 'chat@' .. model, key.rotation .. 'batch@' .. model) > 0
-  if others or at > now + ahead then return { 'over', at == math.huge and -1 or math.ceil(at - now) } end
+  if others or at > now + ahead then return { 'over', at == math.huge and -1 or math.ceil(at - now), 0 } end
 end
 redis.call('ZADD', key.budgets, 'NX', now, model)
 redis.call('ZADD', calls, at, call)

@@ -1,30 +1,31 @@
 -- send_waiting(model, now). Dispatch turns that wait for a model's budget, each for a slot that is kept for it: slots of the next
--- moment, so that none is lost on the way. While workers are late to take what was sent, nothing more is.
+-- moment, so that none is lost on the way. While workers are late to take what was sent, nothing more is. A turn that has waited long
+-- enough may go for a slot of another model.
 local function send_waiting(model, now)
   local chat, batch = 'chat@' .. model, 'batch@' .. model
   if redis.call('EXISTS', key.rotation .. chat, key.rotation .. batch) == 0 then return end
   redis.call('ZADD', key.budgets, 'NX', now, model)
-  local budget, promised = read_budget(model), key.promised .. model
-  local oldest, sent = unpack(redis.call('ZRANGE', promised, 0, 0, 'WITHSCORES'))
-  if oldest and sent + rule.budget_lost < now then
-    redis.call('ZREM', promised, oldest)
-  elseif oldest and sent + rule.budget_late < now then
-    -- A turn that was cancelled on its way holds nobody up.
-    if redis.call('HGET', key.turn .. oldest, 'state') == 'queued' then return end
-    redis.call('ZREM', promised, oldest)
-  end
+  local own, full = read_budget(model), {}
+  if slots_late(model, now) then return end
   local function take(id)
-    local waits_for, wants, since, started = unpack(redis.call('HMGET', key.turn .. id, 'waits_for', 'wants', 'waits_since', 'started'))
+    local turn = key.turn .. id
+    local waits_for, wants, since, started, others, others_from, passed_over =
+      unpack(redis.call('HMGET', turn, 'waits_for', 'wants', 'waits_since', 'started', 'others', 'others_from', 'passed_over'))
     if waits_for ~= model then return 'pass' end
-    local at = next_call(budget, now)
-    if at > now + rule.budget_ahead then return 'stop' end
-    redis.call('ZADD', promised, at, id)
-    redis.call('PEXPIRE', promised, rule.budget_ttl)
-    spend_call(budget, at, tonumber(wants))
+    local budget, at = own, next_call(own, now)
+    if at > now + rule.budget_ahead then budget, at = place_elsewhere(others, others_from, now, full) end
+    if not budget then return 'stop' end
+    if budget == own or budget.kept then
+      redis.call('ZADD', key.promised .. budget.model, at, id)
+      redis.call('PEXPIRE', key.promised .. budget.model, rule.budget_ttl)
+      spend_call(budget, at, tonumber(wants))
+    end
     -- The time that it waited does not count against its deadline, unless calls had been made for it.
     since = tonumber(since or nil) or now
-    redis.call('HSET', key.turn .. id, 'started', math.min(now, (started or now) + math.max(0, now - since)), 'waits_since', now)
-    redis.call('HDEL', key.turn .. id, 'waits_for', 'wants')
+    redis.call('HSET', turn, 'started', math.min(now, (started or now) + math.max(0, now - since)), 'waits_since', now,
+      unpack(budget ~= own and { 'passed_over', model } or {}))
+    redis.call('HDEL', turn, 'waits_for', 'wants', unpack(others and { 'others', 'others_from' } or {}))
+    if passed_over and budget == own then redis.call('HDEL', turn, 'passed_over') end
     return 'go'
   end
   -- A tenant whose turns have all slots that they may is left where it stands.
@@ -45,10 +46,10 @@ local function send_waiting(model, now)
     return count
   end
   -- Of five that go, one is of the batches while both wait.
-  local owed = budget.chats >= 4 and serve('batch', 1) or 0
+  local owed = own.chats >= 4 and serve('batch', 1) or 0
   local chats = serve('chat', 20)
   local batches = owed + serve('batch', 20 - owed)
-  if budget.kept and chats + batches > 0 then
-    redis.call('HSET', key.budget .. model, 'chats', batches > 0 and 0 or math.min(4, budget.chats + chats))
+  if own.kept and chats + batches > 0 then
+    redis.call('HSET', key.budget .. model, 'chats', batches > 0 and 0 or math.min(4, own.chats + chats))
   end
 end

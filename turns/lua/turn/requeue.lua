@@ -6,9 +6,9 @@
 -- KEYS   turn:<id>… session:<session>… owned:<worker>… due stats events:<id> <queue>… ready:<line>… rotation:<queue>…
 --        budget:<model> calls:<model> promised:<model> budgets batch_slots
 --        parked:<queue> slots:<tenant> tenant:<tenant> tenants; channel wake:<id>
--- ARGV   id token delay forgive code model_calls model tokens begun: why it is given back, and calls of models that the attempt has made; the
+-- ARGV   id token delay forgive code model_calls model tokens begun others patience: why it is given back, and calls of models that the attempt has made; the
 --        model that it waits for, or empty, the tokens that it wants, and 1 when calls were made for it: then its wait counts against
---        its deadline
+--        its deadline; and other models, of which it takes a place when it has waited so many ms
 -- RETURN requeued | replay | superseded
 local turn, now = key.turn .. id, clock()
 local session, returned_by, state, forgiven, queue, stream, sequence, attempts, busy = unpack(redis.call('HMGET', turn, 'session', 'returned',
@@ -24,7 +24,8 @@ if not returned and not (owned and state == 'running') then return { 'superseded
 if busy == 'interrupt' then model = '' end
 if not returned then
   redis.call('HSET', turn, 'state', 'queued', 'returned', token, 'forgiven', forgiven + (forgive == '1' and 1 or 0),
-    unpack(model ~= '' and { 'waits_for', model, 'wants', tokens, 'waits_since', begun ~= '1' and now or '' } or {}))
+    unpack(model ~= '' and { 'waits_for', model, 'wants', tokens, 'waits_since', begun ~= '1' and now or '',
+      unpack(others ~= '' and { 'others', others, 'others_from', now + patience } or {}) } or {}))
 end
 redis.call('SREM', key.owned .. worker, session)
 redis.call('HINCRBY', key.stats, 'requeued{code="' .. code .. '"}', 1)

@@ -22,7 +22,7 @@ end
 local place, sent, known = enqueue(session, id, now, queue, answers)
 redis.call('UNLINK', key.events .. id)
 redis.call('HDEL', turn, 'code', 'message', 'finished', 'started', 'closed', 'answer', 'output', 'usage', 'model', 'detail',
-  'left_out', 'fallback', 'history_length', 'spent', 'busy', 'merged', 'members')
+  'left_out', 'fallback', 'history_length', 'passed_over', 'spent', 'busy', 'merged', 'members')
 redis.call('PERSIST', turn)
 redis.call('HINCRBY', key.stats, 'revived', 1)
 redis.call('HSET', turn, 'state', 'queued', 'forgiven', attempts, 'dispatches', (dispatches or 0) + (sent and math.min(sent, 1) or 0), 'first_text', 0)

@@ -13,6 +13,7 @@ import httpx2
 import openai
 from pydantic_core import to_json
 
+from turnstile.turns.settings import Settings
 from turnstile.turns.text import loads
 from turnstile.workers.budgets.gate import BegunCall, Gate, OverBudget, current
 from turnstile.workers.chains.openai.chunks import DONE, Chunk, merged, parsed
@@ -27,10 +28,10 @@ DRAIN_SECONDS = 0.2
 class Completions:
     """Stands in for the SDK's `chat.completions`: dictionaries in, dictionaries out."""
 
-    def __init__(self, server: ModelServer, others: Mapping[str, ModelServer], fallback: Fallback) -> None:
+    def __init__(self, settings: Settings, server: ModelServer, others: Mapping[str, ModelServer]) -> None:
         """`others`: the servers of models that are not at the usual one."""
         self._server, self._others = server, others
-        self._fallback = fallback
+        self._fallback = Fallback(settings, lambda model: self.server_of(model).name)
 
     def server_of(self, model: str) -> ModelServer:
         """Return the server of a model."""
@@ -61,19 +62,20 @@ class Completions:
 
     async def _begin(self, model: str, body: Mapping[str, Any], gate: Gate | None) -> "dict[str, Any] | Deltas":
         """Ask a model up to the first piece of its answer. A server that asks for patience raises OverBudget."""
-        answer = await self._ask(model, {**body, "model": model}, gate, paused=True)
+        answer = await self._ask(model, {**body, "model": model}, gate, falls_back=True)
         return await answer.begun() if isinstance(answer, Deltas) else answer
 
     async def _ask(
-        self, model: str, body: Mapping[str, Any], gate: Gate | None, *, paused: bool = False
+        self, model: str, body: Mapping[str, Any], gate: Gate | None, *, falls_back: bool = False
     ) -> "dict[str, Any] | Deltas":
         server = self.server_of(model)
         content, stream = to_json(body), bool(body.get("stream"))
-        call = await gate.enter(server.name, model, content, _most_tokens(body)) if gate else None
+        most = _most_tokens(body)
+        call = await gate.enter(server.name, model, content, most, falls_back=falls_back) if gate else None
         try:
             response = await server.complete(content, stream=stream)
         except BaseException as error:
-            if call and (over := await call.failed(error)) and paused:
+            if call and (over := await call.failed(error)) and falls_back:
                 raise over from error
             raise
         if call:

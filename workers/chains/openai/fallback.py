@@ -18,9 +18,11 @@ _UNREACHABLE, _TOO_LONG, _OVER_BUDGET, _OUT_OF_QUOTA = "unreachable", "too_long"
 class Fallback:
     """The models of the settings, in their order: a call for one of them is answered by it, or by one behind it."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, server_of: Callable[[str], str]) -> None:
+        """`server_of` names a model's server."""
         self._models = settings.models
         self._seconds = settings.fallback_seconds
+        self._server_of = server_of
         self._outages = Outages(settings.retry_base_seconds, settings.retry_max_seconds)
 
     def behind(self, model: str) -> Sequence[str]:
@@ -35,7 +37,7 @@ class Fallback:
                 the error against which a wait helps is the gate's `later` then.
         """
         models = self._outages.last([model, *self.behind(model)])
-        tries = _Tries()
+        tries, waits = _Tries(), False
         for tried in models:
             try:
                 answer = await ask(tried)
@@ -45,14 +47,25 @@ class Fallback:
                 tries.note(tried, reason, error)
                 if reason in (_UNREACHABLE, _OUT_OF_QUOTA):
                     self._outages.begin(tried, reason)
-                if isinstance(error, OverBudget) and not error.lasts(self._seconds):
-                    raise
+                if isinstance(error, OverBudget) and (waits := not error.lasts(self._seconds)):
+                    break
             else:
                 self._outages.end(tried)
                 if gate and tried != model:
                     gate.switch(tried, tries.reasons.get(model) or self._outages.reason(model))
                 return answer
-        raise tries.result(gate)
+        if gate:
+            self._let_others_answer(models, tries, gate)
+        raise tries.result(gate, waits=waits)
+
+    def _let_others_answer(self, models: Sequence[str], tries: "_Tries", gate: Gate) -> None:
+        """Let a wait for a budget end with a place in another, too, unless its model would not answer now."""
+        over = tries.errors.get(_OVER_BUDGET)
+        if isinstance(over, OverBudget):
+            able = [model for model in models if tries.reasons.get(model, _OVER_BUDGET) == _OVER_BUDGET]
+            budgets = [gate.budget(self._server_of(model), model) for model in able if not self._outages.reason(model)]
+            over.others = [budget for budget in budgets if budget.name != over.model]
+            over.patience = 0.0 if over.lasts(self._seconds) else self._seconds
 
 
 @dataclass(slots=True)
@@ -66,10 +79,13 @@ class _Tries:
         self.reasons[model] = reason
         self.errors.setdefault(reason, error)
 
-    def result(self, gate: Gate | None) -> Exception:
-        """Return the error to go on with. A wait for a budget is shorter, as a rule, than one for a server."""
+    def result(self, gate: Gate | None, *, waits: bool) -> Exception:
+        """Return the error to go on with. A wait for a budget is shorter, as a rule, than one for a server.
+
+        `waits`: a wait is short enough for the whole prompt.
+        """
         later = self.errors.get(_OVER_BUDGET) or self.errors.get(_UNREACHABLE)
-        too_long = self.errors.get(_TOO_LONG)
+        too_long = None if waits else self.errors.get(_TOO_LONG)
         if gate:
             gate.later = later if too_long else None
         return too_long or later or self.errors[_OUT_OF_QUOTA]

@@ -19,7 +19,6 @@ from pydantic import SecretStr
 from turnstile.turns.errors import SettingError
 from turnstile.turns.settings import Settings
 from turnstile.workers.chains.openai.completions import Completions
-from turnstile.workers.chains.openai.fallback import Fallback
 from turnstile.workers.chains.openai.model_server import ModelServer
 from turnstile.workers.chains.openai.reasoning import note_reasoning, return_reasoning
 
@@ -123,7 +122,7 @@ def build_model(settings: Settings, base_url: str | None = None) -> LoopChatOpen
         max_tokens=settings.max_output_tokens,
         base_url=url,
         api_key=SecretStr(key),
-        async_client=Completions(server, others, Fallback(settings)),
+        async_client=Completions(settings, server, others),
         root_async_client=server.client,
         max_retries=0,
         stream_usage=True,
