@@ -172,6 +172,11 @@ recoveries: $(VENV)/.dev ## How soon turns go on after a fault, one class of fau
 
 .PHONY: recoveries
 
+rolling: $(VENV)/.dev ## Restarts and an upgrade under load; writes their delays into docs/operations.md
+	@$(BIN)/python -m tests.rolling
+
+.PHONY: rolling
+
 $(VENV)-rivals/.done $(VENV)-arq/.done: $(VENV)-%/.done: bench/requirements-%.txt
 	$(PYTHON) -m venv $(VENV)-$*
 	$(VENV)-$*/bin/python -m pip --disable-pip-version-check install -q --require-hashes -r $<

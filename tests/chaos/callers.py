@@ -1,11 +1,12 @@
 """Ways to submit a turn and to follow it: as our own clients, as a plain Celery app, as a reader, over the gateway."""
 
 import asyncio
+import itertools
 import json
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import Any, Protocol
 
 import httpx
@@ -117,17 +118,30 @@ class ByReader:
 
 
 class ByGateway:
-    """Asks over HTTP in the background, streams, resumes where a stream broke off, and reads all of it again."""
+    """Asks over HTTP in the background, streams, resumes where a stream broke off, and reads all of it again.
 
-    def __init__(self, url: str) -> None:
-        self._http = httpx.Client(base_url=url, timeout=_HTTP_SECONDS)
+    Of several gateways, each with a comma before the next, it goes to the next when one does not answer, as a proxy does.
+    """
+
+    def __init__(self, urls: str) -> None:
+        self._gateways = itertools.cycle([httpx.Client(base_url=url, timeout=_HTTP_SECONDS) for url in urls.split(",")])
+        self._http = next(self._gateways)
+
+    @contextmanager
+    def _moving_on(self) -> Iterator[None]:
+        try:
+            yield
+        except TRANSIENT:
+            self._http = next(self._gateways)
+            raise
 
     def submit(self, turn: str, session: str) -> None:
         """See Caller."""
         body = {"input": question(stored_id(turn)), "conversation": session, "background": True}
-        reply = self._http.post("/v1/responses", json=body, headers={"idempotency-key": turn})
-        if reply.status_code >= 500:
-            raise QueueUnreachable(reply.text)
+        with self._moving_on():
+            reply = self._http.post("/v1/responses", json=body, headers={"idempotency-key": turn})
+            if reply.status_code >= 500:
+                raise QueueUnreachable(reply.text)
         if not reply.is_success or reply.json()["id"] != stored_id(turn):
             raise AssertionError(f"{turn} at the gateway: {reply.status_code} {reply.text[:200]}")
 
@@ -150,7 +164,7 @@ class ByGateway:
         while not seen or not _is_last(seen[-1]):
             if time.monotonic() > deadline:
                 raise TimeoutError
-            with suppress(httpx.TransportError):
+            with suppress(httpx.TransportError), self._moving_on():
                 seen.extend(self._stream(turn, seen[-1]["sequence_number"] if seen else None))
             time.sleep(0 if seen and _is_last(seen[-1]) else _PAUSE_SECONDS)
         return seen

@@ -61,11 +61,22 @@ def stored_id(name: str) -> str:
 
 def question(turn: str) -> str:
     """Return the turn's question: always the same for the same id. Some tell the model to misbehave."""
-    chosen = random.Random(turn)
-    words = f"latency={chosen.uniform(0.1, 1.2):.2f} tokens-per-second={chosen.choice((0, 40, 150))}"
+    latency, rate = _pace(turn)
+    words = f"latency={latency:.2f} tokens-per-second={rate}"
     fault = model_fault(turn)
     extra = f" {MODEL_FAULTS[fault]} key={turn}" if fault else ""
     return f"{visible(turn)} [[{words}{extra}]]"
+
+
+def model_seconds(turn: str, answer: str) -> float:
+    """Return how long the model is told to take for this turn's answer, about."""
+    latency, rate = _pace(turn)
+    return latency + (len(answer.split()) / rate if rate else 0.0)
+
+
+def _pace(turn: str) -> tuple[float, int]:
+    chosen = random.Random(turn)
+    return chosen.uniform(0.1, 1.2), chosen.choice((0, 40, 150))
 
 
 def visible(turn: str) -> str:
