@@ -23,6 +23,8 @@ from turnstile.turns.redis.keys import Keys
 
 READY_SECONDS = 90.0
 _DOOM_SECONDS = 120.0
+_BEGIN_SECONDS = 10.0
+_POLL_SECONDS = 0.2
 
 
 class HasProcess(Protocol):
@@ -139,11 +141,15 @@ class ProducerSlot:
         """
         while self._process and is_patient():
             self._process.terminate()
-            with suppress(subprocess.TimeoutExpired):
-                if self._process.wait(1) == 0:
-                    return []
-                self.start()
-                time.sleep(1)
+            while self._process.poll() is None and is_patient():
+                time.sleep(_POLL_SECONDS)
+            if not self._process.poll():
+                break
+            self.start()
+            # A signal would kill it before its handlers are there.
+            time.sleep(_BEGIN_SECONDS)
+        if self._process and self._process.poll() == 0:
+            return []
         self.kill()
         return [f"producer {self.record.stem} does not end: {self._log.read_text()[-500:]}"]
 
