@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, RootModel, model_validator
 
-from turnstile.producers.gateway.edge.api_errors import unsupported
+from turnstile.producers.gateway.edge.api_errors import invalid, unsupported
 from turnstile.turns.bounds import MOST_MESSAGES
 from turnstile.turns.parameters import OPENAI, TAKEN
 from turnstile.turns.question import Options
@@ -21,6 +21,8 @@ Tokens = Annotated[int, Field(ge=1, le=10_000_000)]
 Model = Annotated[str, Field(min_length=1, max_length=200)]
 ShortText = Annotated[str, Field(max_length=512)]
 Item = dict[str, Any]
+Items = Annotated[list[Item], Field(fail_fast=True)]
+"""Objects, of which the first that is none is complained about: pydantic would note a complaint about each."""
 
 
 def _few(pairs: Any) -> Any:
@@ -46,8 +48,8 @@ def _few_messages(messages: Any) -> Any:
     return messages
 
 
-Messages = Annotated[list[Item], BeforeValidator(_few_messages)]
-Input = Annotated[str | list[Item], BeforeValidator(_few_messages)]
+Messages = Annotated[Items, BeforeValidator(_few_messages)]
+Input = Annotated[str | Items, BeforeValidator(_few_messages)]
 
 
 def _few_tools(tools: Any) -> Any:
@@ -56,7 +58,18 @@ def _few_tools(tools: Any) -> Any:
     return tools
 
 
-Tools = Annotated[list[Item], BeforeValidator(_few_tools)]
+Tools = Annotated[Items, BeforeValidator(_few_tools)]
+
+
+MOST_FIELDS = 200
+"""Of a request, with those that it passes on to a model's server."""
+
+
+def _check_count(fields: Item) -> Item:
+    if len(fields) > MOST_FIELDS:
+        message = f"The request has {len(fields):,} parameters; at most {MOST_FIELDS} are taken."
+        raise invalid("parameters", message, "invalid_value")
+    return fields
 
 
 class Part(BaseModel):
@@ -69,9 +82,11 @@ class Part(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _one_stranger(cls, data: Any) -> Any:
-        """Keep the first unknown name of many: pydantic would note a complaint about each."""
-        if not isinstance(data, dict) or cls.model_config["extra"] == "allow":
+        """Keep the first unknown name of many: pydantic would note a complaint about each. Bound those that are passed on."""
+        if not isinstance(data, dict):
             return data
+        if cls.model_config["extra"] == "allow":
+            return _check_count(data)
         known = cls.model_fields.keys() | {field.alias for field in cls.model_fields.values()} | cls.idle.keys()
         stranger = next((name for name in data if name not in known), None)
         return {name: value for name, value in data.items() if name in known or name == stranger}

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 
 from turnstile.producers.gateway.backend import Backend
 from turnstile.producers.gateway.batches.lines import Line
@@ -22,6 +22,7 @@ from turnstile.producers.gateway.records import as_shown
 from turnstile.producers.gateway.responses import rendering as response_rendering
 from turnstile.producers.gateway.responses import submission as response_submission
 from turnstile.producers.gateway.responses.schemas import ResponseRequest
+from turnstile.producers.gateway.schemas import Part
 from turnstile.turns.store.batches import Place
 from turnstile.turns.text import dumps
 from turnstile.turns.turn import Record
@@ -30,7 +31,7 @@ RESPONSES, CHAT = "/v1/responses", "/v1/chat/completions"
 ENDPOINTS = (RESPONSES, CHAT)
 
 
-class RequestLine(BaseModel):
+class RequestLine(Part):
     """A line in OpenAI's form."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -40,7 +41,7 @@ class RequestLine(BaseModel):
     body: dict[str, Any]
 
 
-class QuestionLine(BaseModel):
+class QuestionLine(Part):
     """A line in the form of `turnstile batch`; its other fields are those of a response's body."""
 
     model_config = ConfigDict(extra="allow", strict=True)

@@ -14,6 +14,7 @@ from turnstile.producers.gateway.schemas import (
     SchemaName,
     StreamOptions,
     Tokens,
+    Tools,
     TurnRequest,
 )
 from turnstile.turns.question import Options
@@ -56,10 +57,10 @@ class ChatRequest(TurnRequest):
     stream_options: ChatStreamOptions | None = None
     max_tokens: Tokens | None = None
     max_completion_tokens: Tokens | None = None
-    tools: list[Item] | None = None
+    tools: Tools | None = None
     tool_choice: str | Item | None = None
     parallel_tool_calls: bool | None = None
-    functions: list[Item] | None = None
+    functions: Tools | None = None
     function_call: str | Item | None = None
     response_format: Annotated[PlainFormat | ChatSchemaFormat, Field(discriminator="type")] | None = None
 

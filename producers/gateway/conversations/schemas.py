@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from turnstile.producers.gateway.schemas import Answer, Body, Item, Metadata
+from turnstile.producers.gateway.schemas import Answer, Body, Items, Metadata
 
 MAX_ITEMS = 20
 
@@ -12,7 +12,7 @@ MAX_ITEMS = 20
 class ConversationRequest(Body):
     """POST /v1/conversations."""
 
-    items: Annotated[list[Item], Field(max_length=MAX_ITEMS)] | None = None
+    items: Annotated[Items, Field(max_length=MAX_ITEMS)] | None = None
     metadata: Metadata | None = None
 
 
@@ -25,7 +25,7 @@ class ConversationUpdate(Body):
 class ItemsRequest(Body):
     """POST /v1/conversations/{id}/items."""
 
-    items: Annotated[list[Item], Field(min_length=1, max_length=MAX_ITEMS)]
+    items: Annotated[Items, Field(min_length=1, max_length=MAX_ITEMS)]
 
 
 class ConversationObject(Answer):

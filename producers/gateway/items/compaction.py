@@ -4,15 +4,17 @@ The content is encoded, not encrypted: it tells the client nothing that it did n
 """
 
 import base64
-from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from turnstile.producers.gateway.content import Message
 from turnstile.producers.gateway.edge.api_errors import invalid
+from turnstile.producers.gateway.edge.body import values
+from turnstile.turns.bounds import MOST_MESSAGES
 
 _FORM = "turnstile-summary-1."
+_MOST_VALUES = 4 * MOST_MESSAGES
 _ABOUT = "This is a summary of our conversation so far:\n\n"
 _TAKEN = "Thank you. I will go on from there."
 
@@ -29,7 +31,7 @@ class Compaction(BaseModel):
     """A conversation as it is passed on: its system messages, and a summary of the rest."""
 
     model_config = ConfigDict(extra="forbid")
-    system: Sequence[SystemMessage]
+    system: Annotated[list[SystemMessage], Field(fail_fast=True)]
     summary: str
 
 
@@ -47,7 +49,11 @@ def read_compaction(content: Any, param: str) -> list[Message]:
     try:
         if not isinstance(content, str) or not content.startswith(_FORM):
             raise ValueError
-        left = Compaction.model_validate_json(base64.b64decode(content.removeprefix(_FORM), altchars=b"-_", validate=True))
+        text = base64.b64decode(content.removeprefix(_FORM), altchars=b"-_", validate=True)
+        # The body's values were counted while these were encoded.
+        if values(text) > _MOST_VALUES:
+            raise ValueError
+        left = Compaction.model_validate_json(text)
     except ValueError:
         message = f"`{param}` was not made by `/v1/responses/compact` of this server: send the items themselves."
         raise invalid(param, message, "invalid_encrypted_content") from None

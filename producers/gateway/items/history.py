@@ -12,7 +12,7 @@ from weakref import WeakValueDictionary
 from turnstile.memory.element import MARK, Element, read
 from turnstile.producers.gateway.edge.api_errors import missing
 from turnstile.producers.gateway.edge.caller import RESPONSE
-from turnstile.producers.gateway.items.ids import input_id, is_named, kin, output_id, turn_part
+from turnstile.producers.gateway.items.ids import MOST_ID, input_id, is_named, kin, output_id, turn_part
 from turnstile.producers.gateway.items.runs import NO_RUNS, Runs
 from turnstile.producers.gateway.items.shown import (
     refusal,
@@ -35,6 +35,7 @@ _LARGE_BYTES = 1_048_576
 _REST, _LONGEST_REST = 3, 1.0
 """A read of many bytes keeps others waiting at the server, so a rest of three times as long follows it, in seconds at most."""
 _MARK_BYTES = 1_024
+_MARK = re.compile(rf'"{MARK}": ?({{[^{{}}]*}})}}$'.encode())
 _BETWEEN = 2 * MOST_OPEN_CALLS
 """Messages between a call and its output, at most: calls that are made at once stand together, as do their outputs."""
 _FOREIGN = re.compile(r"(?:msg|fc|fco|rs|mcp)_x(\d{1,9})_([0-9a-f]{16})(?:_c[0-9a-f]{8})?")
@@ -95,6 +96,8 @@ class History:
 
         It reads back through the history, for one caller of a tenant at a time.
         """
+        if len(id) > MOST_ID:
+            raise missing(param, "Item", id[:MOST_ID])
         foreign = _FOREIGN.fullmatch(id)
         high = await self._store.count_messages(self._session) - 1
         if foreign:
@@ -163,16 +166,22 @@ class _Wanted:
     def __init__(self, id: str, foreign: re.Match[str] | None) -> None:
         self._id = _without_place(id)
         self._digest = foreign and foreign[2]
-        turn, item = re.escape(turn_part(id) or id), re.escape(id)
-        names = f'"turn": ?"(?:{RESPONSE})?{turn}"|"item": ?"(?:(?:msg_)?{turn}|{item})"'
-        self._mark = re.compile(rf'"{MARK}": ?{{[^{{}}]*(?:{names})[^{{}}]*}}}}$'.encode())
+        turn = turn_part(id) or id
+        self._word = turn.encode()
+        self._turns, self._items = (turn, RESPONSE + turn), (turn, f"msg_{turn}", id)
 
     def may_be_in(self, element: bytes) -> bool:
         """Return False where the element need not be read."""
-        return bool(
-            self._mark.search(element, max(0, len(element) - _MARK_BYTES))
-            or (self._digest and self._digest == _digest(element))
-        )
+        return self._is_marked(element) or bool(self._digest and self._digest == _digest(element))
+
+    def _is_marked(self, element: bytes) -> bool:
+        end = max(0, len(element) - _MARK_BYTES)
+        found = _MARK.search(element, end) if element.find(self._word, end) >= 0 else None
+        try:
+            mark = json.loads(found[1]) if found else {}
+        except ValueError:
+            return False
+        return mark.get("turn") in self._turns or mark.get("item") in self._items
 
     def is_id(self, id: str) -> bool:
         """Return True for the id that is wanted, whatever place it tells of."""

@@ -4,7 +4,10 @@ import hashlib
 import re
 
 from turnstile.producers.gateway.edge.caller import RESPONSE
+from turnstile.turns.output import MOST_CALL_ID
 
+MOST_ID = MOST_CALL_ID
+"""Characters of an item's id."""
 _ITEM_ID = re.compile(r"(?:msg|fc|fco|rs|mcp|mcpa)_(?P<turn>.+?)(?:_[ia]\d+)?(?:_o\d+)?(?:_c[0-9a-f]{8})?")
 _PLACE_OF_CALL = re.compile(r"(?:_[ia]\d+)?(?=_c[0-9a-f]{8}$)")
 
@@ -29,7 +32,7 @@ def kin(message: str, prefix: str, call: str | None = None, *, place: int | None
 
 def turn_part(item: str) -> str | None:
     """Return the part of an item's id that names its turn; None if it is no item's id."""
-    found = _ITEM_ID.fullmatch(item)
+    found = _ITEM_ID.fullmatch(item) if len(item) <= MOST_ID else None
     return found["turn"] if found else None
 
 

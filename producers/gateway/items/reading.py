@@ -8,9 +8,9 @@ from turnstile.producers.gateway.content import read_item, read_output, text_at
 from turnstile.producers.gateway.edge.api_errors import invalid
 from turnstile.producers.gateway.items.compaction import read_compaction
 from turnstile.producers.gateway.items.given import Given, Kind
+from turnstile.producers.gateway.items.ids import MOST_ID
 from turnstile.turns.answers import encode_answers
 from turnstile.turns.bounds import check_messages
-from turnstile.turns.output import MOST_CALL_ID
 
 _Item = Mapping[str, Any]
 
@@ -27,7 +27,10 @@ def read_items(items: str | Sequence[_Item], param: str) -> list[Given]:
         first = next(n for n, kind in enumerate(kinds) if kind in strange)
         named = ", ".join(kind[:64] for kind in strange[:20])
         raise invalid(f"{param}[{first}].type", f"Items of these types are not supported: {named}.", "unsupported_value")
-    return [one for n, item in enumerate(items) for one in _READERS[kinds[n]](item, f"{param}[{n}]")]
+    given = [one for n, item in enumerate(items) for one in _READERS[kinds[n]](item, f"{param}[{n}]")]
+    # An item may stand for several messages.
+    check_messages([one.body for one in given if one.kind is Kind.MESSAGE], param)
+    return given
 
 
 def _kind(item: _Item) -> str:
@@ -42,7 +45,7 @@ def _message(item: _Item, param: str) -> Iterator[Given]:
 
 
 def _call(item: _Item, param: str) -> Iterator[Given]:
-    id = _call_id(item, "call_id", param)
+    id = _id_at(item, "call_id", param)
     yield Given(Kind.CALL, param, _id(item, param), id, _body(id, item, param))
 
 
@@ -56,14 +59,14 @@ def _body(id: str, item: _Item, param: str) -> dict[str, Any]:
 def _output(item: _Item, param: str) -> Iterator[Given]:
     """Yield the output of a call, and behind it what only a user's message can hold."""
     output, more = read_output(item.get("output"), f"{param}.output")
-    id, call = _id(item, param), _call_id(item, "call_id", param)
+    id, call = _id(item, param), _id_at(item, "call_id", param)
     yield Given(Kind.OUTPUT, param, id, call, output)
     if more:
         yield Given(Kind.MESSAGE, param, id, call, {"role": "user", "content": more})
 
 
 def _decision(item: _Item, param: str) -> Iterator[Given]:
-    request, approve, reason = _call_id(item, "approval_request_id", param), item.get("approve"), item.get("reason")
+    request, approve, reason = _id_at(item, "approval_request_id", param), item.get("approve"), item.get("reason")
     if not isinstance(approve, bool):
         raise invalid(f"{param}.approve", f"`{param}.approve` must be true or false.", "invalid_value")
     if reason is not None and not isinstance(reason, str):
@@ -79,12 +82,12 @@ def _reasoning(item: _Item, param: str) -> Iterator[Given]:
 
 
 def _reference(item: _Item, param: str) -> Iterator[Given]:
-    yield Given(Kind.REFERENCE, param, text_at(item, "id", param))
+    yield Given(Kind.REFERENCE, param, _id_at(item, "id", param))
 
 
 def _run(item: _Item, param: str) -> Iterator[Given]:
     """Yield the two halves of a call that a worker ran. Its id becomes one that every model's server takes."""
-    id = text_at(item, "id", param)
+    id = _id_at(item, "id", param)
     call = f"call_{hashlib.sha256(id.encode()).hexdigest()[:24]}"
     yield Given(Kind.CALL, param, id, call, _body(call, item, param))
     yield Given(Kind.OUTPUT, param, id, call, _outcome(item))
@@ -113,15 +116,15 @@ def _passed_over(item: _Item, param: str) -> Iterator[Given]:  # noqa: ARG001  #
     yield from ()
 
 
-def _call_id(item: _Item, name: str, param: str) -> str:
+def _id_at(item: _Item, name: str, param: str) -> str:
     id = text_at(item, name, param)
-    if len(id) > MOST_CALL_ID:
-        raise invalid(f"{param}.{name}", f"`{param}.{name}` has at most {MOST_CALL_ID} characters.", "invalid_value")
+    if len(id) > MOST_ID:
+        raise invalid(f"{param}.{name}", f"`{param}.{name}` has at most {MOST_ID} characters.", "invalid_value")
     return id
 
 
 def _id(item: _Item, param: str) -> str:
-    return text_at(item, "id", param) if item.get("id") is not None else ""
+    return _id_at(item, "id", param) if item.get("id") is not None else ""
 
 
 _READERS: dict[str, Callable[[_Item, str], Iterator[Given]]] = {

@@ -55,6 +55,17 @@ async def test_a_word_that_every_message_holds_is_no_ones_id(read: list[bytes], 
     assert not read
 
 
+async def test_no_pattern_is_made_of_an_id(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(history, "re", None)
+    with pytest.raises(ApiError, match="Item with id"):
+        await History(Store(), "acme/foo").find("msg_resp_t700x")  # type: ignore[arg-type]
+
+
+async def test_a_long_id_is_not_looked_for() -> None:
+    with pytest.raises(ApiError, match="Item with id"):
+        await History(None, "acme/foo").find("msg_" + "a" * 60_000)  # type: ignore[arg-type]
+
+
 async def test_the_message_of_an_id_is_read_alone(read: list[bytes]) -> None:
     place, item, element = await History(Store(), "acme/foo").find("msg_t700_i0")  # type: ignore[arg-type]
     assert (place, item["id"], json.loads(element)["turnstile"]["turn"]) == (700, "msg_t700_i0", "resp_t700")
