@@ -91,6 +91,27 @@ BUDGETS = (
         script="budget/settle_call",
     ),
     _in_budget(
+        "calls have no share",
+        "slow turns of one tenant hold all calls of a model",
+        "return most - (budget.by_tenant[tenant] or 0)",
+        "return 1",
+        script="lib/calls_left",
+    ),
+    _in_budget(
+        "a share is all calls",
+        "a tenant alone leaves calls of a model unused",
+        "if not others then return 1 end",
+        "",
+        script="lib/calls_left",
+    ),
+    _in_budget(
+        "who waits has no share",
+        "turns that wait are sent for calls that are others'",
+        " or calls_left(own, tenant, now) <= 0 then",
+        " then",
+        script="lib/send_waiting",
+    ),
+    _in_budget(
         "each repeat corrects the tokens",
         "a lost reply takes the tokens of two calls",
         "if known and ended and budget.tokens > 0 then",

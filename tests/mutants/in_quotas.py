@@ -92,8 +92,8 @@ QUOTAS = (
     _quota(
         "a tenant alone has its share",
         "slots stay empty that nobody else wants",
-        "another < now - rule.active",
-        "another == nil",
+        " or is_alone(now) then",
+        " then",
         script="lib/slots_left",
     ),
     _quota(

@@ -134,6 +134,34 @@ def test_so_many_at_once(scene: Scene) -> None:
     assert scene.turns.reserve_call(call(three), limits).granted
 
 
+def test_a_tenant_leaves_calls_to_others(scene: Scene) -> None:
+    limits = CallLimits(concurrent=4)
+    slow, other = claims(scene, 4), claims(scene, 2, "b")
+    granted = [scene.turns.reserve_call(call(claim), limits).granted for claim in (*slow, *other)]
+    assert granted == [True, True, True, False, True, False]
+    scene.turns.settle_call(call(slow[0]), ANSWERED)
+    assert [scene.turns.reserve_call(call(claim), limits).granted for claim in (slow[3], other[1])] == [True, False]
+
+
+def test_a_tenant_alone_has_all_calls(scene: Scene) -> None:
+    limits = CallLimits(concurrent=4)
+    assert [scene.turns.reserve_call(call(claim), limits).granted for claim in claims(scene, 5)] == [True] * 4 + [False]
+
+
+def test_who_waits_for_a_call_is_not_forgotten(scene: Scene) -> None:
+    limits = CallLimits(concurrent=4)
+    slow, [other] = claims(scene, 5), claims(scene, 1, "b")
+    for claim in slow[:3]:
+        scene.turns.reserve_call(call(claim), limits)
+    give_back(scene, other)
+    give_back(scene, slow[3])
+    assert scene.pop("chat") == other.id
+    scene.client.zrem(scene.keys.tenants, "b")
+    scene.client.hset(scene.keys.turn(slow[3].id), "waits_since", 1)
+    scene.turns.settle_call(call(slow[4]), ANSWERED)
+    assert scene.pop("chat") is None
+
+
 def test_a_call_of_a_dead_worker_is_none(scene: Scene) -> None:
     limits = CallLimits(concurrent=1)
     one, two = claims(scene, 2)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from turnstile.turns.ids import tenant_of
 from turnstile.turns.redis.scripts import budget_ahead_ms
 from turnstile.turns.store.replies import OneOf
 from turnstile.turns.store.runner import Call, Runner, operation, script_call
@@ -105,7 +106,8 @@ class ModelBudgets(Runner):
 
 
 def _named(call: ModelCall) -> dict[str, str | int]:
-    return {"id": call.claim.id, "token": call.claim.token, "number": call.number, "model": call.model}
+    tenant = tenant_of(call.claim.session)
+    return {"id": call.claim.id, "token": call.claim.token, "number": call.number, "tenant": tenant, "model": call.model}
 
 
 def _word(number: int | None) -> str | int:

@@ -1,14 +1,14 @@
 -- Reserve a call of a model for a turn at work, out of the budget that all workers share: now, or in a moment. A turn that was sent for
 -- a slot takes it; any other stands behind those who wait. A repeat gets the same slot.
 -- FLAGS  allow-oom
--- WORK   500 steps
--- KEYS   turn:<id>… session:<session>… budget:<model> calls:<model> promised:<model> budgets rotation:<queue>
--- ARGV   id token number model tokens ahead requests minute_tokens most falls_back: `number` tells the calls of an attempt apart; the longest wait
---        in ms that its worker stands; and the limits that it was given, 0 for none; and 1 where another
+-- WORK   10,000 steps: a thousand calls may be under way
+-- KEYS   turn:<id>… session:<session>… budget:<model> calls:<model> promised:<model> budgets rotation:<queue> tenants
+-- ARGV   id token number tenant model tokens ahead requests minute_tokens most falls_back: `number` tells the calls of an attempt apart; the
+--        longest wait in ms that its worker stands; and the limits that it was given, 0 for none; and 1 where another
 --        model may answer
 -- RETURN granted wait | over wait passed: in ms; -1 when it ends as soon as another call does; `passed` is 1 when the turn was sent for a slot of
 --        another model
-local now, call, calls, promised = clock(), number .. ' ' .. token .. ' ' .. id, key.calls .. model, key.promised .. model
+local now, call, calls, promised = clock(), ('%s %s %s %s'):format(number, token, id, tenant), key.calls .. model, key.promised .. model
 local kept = redis.call('ZSCORE', calls, call)
 if kept then return { 'granted', math.max(0, math.ceil(kept - now)) } end
 if falls_back == '1' and redis.call('HGET', key.turn .. id, 'passed_over') == model then return { 'over', 0, 1 } end
@@ -17,7 +17,7 @@ local budget, at = read_budget(model, requests, minute_tokens, most), sent
 if not budget.kept then return { 'granted', 0 } end
 if not sent or sent + rule.budget_late < now then
   redis.call('ZREM', promised, id)
-  at = next_call(budget, now)
+  at = calls_left(budget, tenant, now) > 0 and next_call(budget, now) or math.huge
   local others = not sent and redis.call('EXISTS', key.rotation .. 'chat@' .. model, key.rotation .. 'batch@' .. model) > 0
   if others or at > now + ahead then return { 'over', at == math.huge and -1 or math.ceil(at - now), 0 } end
 end

@@ -1,14 +1,14 @@
 -- Settle a call of a model: its place is free, what was estimated is corrected, and those who wait are sent. When the model's server
 -- asks for patience, the model pauses for everybody; what it tells of its limits lowers the budget.
 -- FLAGS  allow-oom
--- WORK   8,000 steps: 60 sessions that wait for a model
+-- WORK   18,000 steps: 60 sessions that wait for a model, and a thousand calls that may be under way
 -- KEYS   turn:<id>… session:<session>… budget:<model> calls:<model> promised:<model> budgets due stats <queue>… ready:<line>…
 --        rotation:<queue>… batch_slots slots:<tenant> tenant:<tenant> tenants
--- ARGV   id token number model estimated used how pause told_requests told_tokens left_requests left_tokens: `how` is answered, failed or
+-- ARGV   id token number tenant model estimated used how pause told_requests told_tokens left_requests left_tokens: `how` is answered, failed or
 --        limited; a pause of 0 ms is one of our own choice; limits and what is left are empty where nothing was told
 -- RETURN settled paused: ms for which the model pauses from now
 local now, budget, name = clock(), read_budget(model), key.budget .. model
-local ended = redis.call('ZREM', key.calls .. model, number .. ' ' .. token .. ' ' .. id) == 1
+local ended = redis.call('ZREM', key.calls .. model, ('%s %s %s %s'):format(number, token, id, tenant)) == 1
 local limited, changed = how == 'limited', {}
 local function change(field, value) changed[#changed + 1], changed[#changed + 2] = field, value end
 

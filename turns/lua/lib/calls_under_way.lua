@@ -5,7 +5,7 @@ local function calls_under_way(model, most)
   local count = promised + redis.call('ZCARD', calls)
   if count < most then return count end
   for _, call in ipairs(redis.call('ZRANGE', calls, 0, 9)) do
-    local token, id = call:match('^%S+ (%S+) (.*)$')
+    local token, id = call:match('^%S+ (%S+) (%S+)')
     if not (id and owns(id, token)) then count = count - redis.call('ZREM', calls, call) end
   end
   return count

@@ -28,19 +28,20 @@ local function send_waiting(model, now)
     if passed_over and budget == own then redis.call('HDEL', turn, 'passed_over') end
     return 'go'
   end
-  -- A tenant whose turns have all slots that they may is left where it stands.
+  -- A tenant whose turns have all slots or calls that they may is left where it stands.
   local function serve(queue, most)
     local known, count, skipped = read_queue(queue, math.huge), 0, 0
     for _ = 1, 20 do
       local tenant, time = unpack(count < math.min(most, known.room) and redis.call('ZRANGE', key.rotation .. queue .. '@' .. model, skipped, skipped, 'WITHSCORES') or {})
       if not tenant then break end
       local counts = known.counted or tenant ~= ''
-      if counts and slots_left(tenant, known.slots, now) <= 0 then
+      if counts and slots_left(tenant, known.slots, now) <= 0 or calls_left(own, tenant, now) <= 0 then
         skipped = skipped + 1
       else
         local sent = send_next(tenant, queue, time, nil, now, known, counts, model, take)
         if not sent then break end
         count = count + sent
+        if own.by_tenant then own.by_tenant[tenant] = (own.by_tenant[tenant] or 0) + sent end
       end
     end
     return count

@@ -3,8 +3,7 @@
 local function slots_left(tenant, slots, now)
   local most = tonumber(redis.call('HGET', key.tenant .. tenant, 'running') or 0)
   if most == 0 then
-    local another = tonumber(redis.call('ZRANGE', key.tenants, -2, -2, 'WITHSCORES')[2] or 0)
-    if slots == 0 or another < now - rule.active then return 1 end
+    if slots == 0 or is_alone(now) then return 1 end
     most = math.max(1, math.floor(slots * rule.tenant_share / 1000))
   end
   return most - redis.call('SCARD', key.slots .. tenant)
