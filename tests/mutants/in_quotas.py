@@ -225,8 +225,15 @@ QUOTAS = (
     _quota(
         "a session spends what it likes",
         "one session uses up the day of its tenant",
-        "if kept and redis.call('HGET', key.tenant .. tenant, 'by_session') == '1' then",
+        "if limited and redis.call('EXISTS', key.history .. session, key.conversation .. session) > 0 then",
         "if false then",
+        script="lib/count_spend",
+    ),
+    _quota(
+        "what is not stored is a session",
+        "each stateless turn leaves a key for ever, and uses up the conversations of its tenant",
+        "if limited and redis.call('EXISTS', key.history .. session, key.conversation .. session) > 0 then",
+        "if limited then",
         script="lib/count_spend",
     ),
     _quota(

@@ -140,12 +140,19 @@ def test_a_session_that_is_spent_is_left(scene: Scene) -> None:
     for number in (1, 2):
         scene.turns.submit(f"t{number}", "a/1", "hi", quotas=quotas)
         usage = {"input_tokens": 50, "output_tokens": 0}
-        scene.turns.finish(scene.claim(f"t{number}"), Outcome(State.COMPLETED, said("yes"), usage, "gpt"))
+        scene.turns.finish(scene.claim(f"t{number}"), Outcome(State.COMPLETED, said("yes"), usage, "gpt"), pair(f"t{number}"))
     with pytest.raises(SessionSpent, match="tokens per session"):
         scene.turns.submit("t3", "a/1", "hi", quotas=quotas)
     ask(scene, "a", 1, first=2, quotas=quotas)
     scene.turns.erase("a/1")
     scene.turns.submit("t4", "a/1", "hi", quotas=quotas)
+
+
+def test_a_turn_that_is_not_stored_leaves_no_session(scene: Scene) -> None:
+    scene.turns.submit("t1", "a/1", "hi", quotas=Limits(tokens_per_session=100).quotas)
+    scene.turns.finish(scene.claim("t1"), Outcome(State.COMPLETED, said("yes"), {"input_tokens": 50}, "gpt"))
+    assert scene.client.exists(scene.keys.conversation("a/1")) == 0
+    assert scene.client.hget(scene.keys.tenant("a"), "tokens") == "50"
 
 
 def test_what_a_lost_attempt_has_spent_counts(scene: Scene) -> None:
