@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from turnstile.producers.gateway.edge.api_errors import ClientGone
+from turnstile.producers.gateway.edge.loop_time import metered
 from turnstile.producers.gateway.edge.rotation import next_in_rotation
 from turnstile.producers.gateway.prompt_store import api_key
 from turnstile.turns.asyncio_tasks import end_all
@@ -26,7 +27,7 @@ async def disconnected(receive: Receive) -> None:
 
 async def while_connected(work: Awaitable[T], leaving: Awaitable[None]) -> T:
     """Return the result of `work`. Raises ClientGone if `leaving`, which ends when the client disconnects, ends first."""
-    working, left = asyncio.ensure_future(work), asyncio.ensure_future(leaving)
+    working, left = asyncio.ensure_future(metered(work)), asyncio.ensure_future(leaving)
     try:
         await asyncio.wait({working, left}, return_when=asyncio.FIRST_COMPLETED)
         if not working.done():

@@ -5,7 +5,10 @@ from contextvars import ContextVar
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
+from turnstile.producers.gateway.edge.loop_time import Account, loop_account
 from turnstile.turns.errors import QueueUnreachable
+from turnstile.turns.redis.connection import multiplexer
+from turnstile.turns.redis.script_arguments import Word
 from turnstile.turns.store.runner import Call, operation
 from turnstile.turns.store.turns import AsyncTurnStore
 from turnstile.turns.text import as_text
@@ -15,6 +18,9 @@ T = TypeVar("T")
 ANSWER_SECONDS = 15.0
 CALLS_OF_A_KEY = 16
 """Calls that requests of one API key may have open at once. Replies come in order, and one may have 16 MB."""
+_LARGE_BYTES = 1_048_576
+_BYTES_A_SECOND = 100_000_000
+"""Bytes of large replies that stand for a second of the event loop: a server sends them and the loop reads them meanwhile."""
 
 api_key: ContextVar[str] = ContextVar("api_key", default="")
 """The id of the API key whose request is served."""
@@ -25,13 +31,15 @@ class PromptStore(AsyncTurnStore):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._slots: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+        self._places: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 
     async def run(self, call: Call[T]) -> T:
         """Make a call. Raises as AsyncTurnStore does, and QueueUnreachable when the time is up."""
-        if not (key := api_key.get()):
+        account = loop_account.get()
+        if account is None or not account.rests:
             return await self._run_in_time(call)
-        async with self._slots.setdefault(key, asyncio.Semaphore(CALLS_OF_A_KEY)):
+        async with account.line:
+            await account.rest()
             return await self._run_in_time(call)
 
     async def _run_in_time(self, call: Call[T]) -> T:
@@ -40,6 +48,22 @@ class PromptStore(AsyncTurnStore):
                 return await super().run(call)
         except TimeoutError:
             raise QueueUnreachable(f"Redis did not answer within {ANSWER_SECONDS:g} seconds.") from None
+
+    async def _send(self, *command: Word) -> Any:
+        if not (key := api_key.get()):
+            return await multiplexer(self.url).execute(*command)
+        account, places = loop_account.get(), self._places.setdefault(key, asyncio.Semaphore(CALLS_OF_A_KEY))
+
+        def arrived(reply: asyncio.Future[Any]) -> None:
+            places.release()
+            if account and not reply.cancelled() and not reply.exception():
+                _charge(account, reply.result())
+
+        await places.acquire()
+        reply = multiplexer(self.url).execute(*command)
+        # A reply is still to come when the caller has given up, and all others stand behind it.
+        reply.add_done_callback(arrived)
+        return await asyncio.shield(reply)
 
     @operation
     def once(self, name: str, value: str, seconds: float | None = None) -> Call[str]:
@@ -52,3 +76,10 @@ class PromptStore(AsyncTurnStore):
         """Give a value under a name, in place of an earlier one, and return it."""
         args = (self.keys.once(name), value, "PX", round(seconds * 1000))
         return Call("SET", args, lambda _: value)
+
+
+def _charge(account: Account, reply: Any) -> None:
+    parts = reply if isinstance(reply, list) else [reply]
+    size = sum(len(part) for part in parts if isinstance(part, bytes))
+    if size > _LARGE_BYTES:
+        account.charge(size / _BYTES_A_SECOND)

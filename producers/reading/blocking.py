@@ -1,14 +1,14 @@
 """The loop of blocking readers, over a store whose every call is bounded."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TypeVar
 
-from turnstile.producers.reading.readers import Look, Patience, Reader, Step, place, told_by
+from turnstile.producers.reading.readers import Look, Patience, Reader, Reply, Step, place, told_by
 from turnstile.turns.errors import QueueUnreachable
 from turnstile.turns.redis.connection import LONGEST_BLOCK_SECONDS
 from turnstile.turns.store.bounded import BoundedStore
-from turnstile.turns.turn import Event, Record
+from turnstile.turns.turn import Record
 
 T = TypeVar("T")
 
@@ -31,8 +31,8 @@ def follow_blocking(store: BoundedStore, id: str, reader: Reader[T], timeout: fl
             yield from reader.take(reply)
 
 
-def _fetch(store: BoundedStore, id: str, step: Step, seconds: float) -> Sequence[Event] | Record:
+def _fetch(store: BoundedStore, id: str, step: Step, seconds: float) -> Reply:
     bounded = store.within(seconds)
     if isinstance(step, Look):
-        return bounded.status(id)
+        return None if step.idle and bounded.is_under_way(id) else bounded.status(id)
     return bounded.wait_events(id, step.after, seconds) if step.wait else bounded.events(id, step.after)

@@ -13,6 +13,7 @@ from turnstile.producers.reading.readers import (
     Read,
     Reader,
     RecordReader,
+    Reply,
     Step,
     place,
     told_by,
@@ -21,7 +22,7 @@ from turnstile.producers.reading.wakeups import Wakeup, Wakeups
 from turnstile.turns.errors import QueueUnreachable
 from turnstile.turns.redis.connection import LONGEST_BLOCK_SECONDS
 from turnstile.turns.store.turns import AsyncTurnStore
-from turnstile.turns.turn import Event, Record
+from turnstile.turns.turn import Record
 
 T = TypeVar("T")
 
@@ -48,14 +49,17 @@ async def follow(
     with ExitStack() as stack:
         wakeup: Wakeup | None = None
         waited: Step | None = None
+        woken = False
         while (step := reader.step) is not None:
             patience.check(step)
             if isinstance(step, Read) and step.wait and step is not waited:
                 wakeup = wakeup or stack.enter_context(wakeups.subscribe(place(step, id, teller), step.ending))
-                await wakeup.wait(patience.left(SAFETY_POLL_SECONDS))
+                # An end that is told of is looked at in one go.
+                woken = await wakeup.wait(patience.left(SAFETY_POLL_SECONDS)) and step.ending
                 waited = step
             try:
-                reply = await _fetch(store, place(step, id, teller), step, patience.left(LONGEST_BLOCK_SECONDS))
+                seconds = patience.left(LONGEST_BLOCK_SECONDS)
+                reply = await _fetch(store, place(step, id, teller), step, seconds, woken=woken)
             except QueueUnreachable as error:
                 await asyncio.sleep(patience.tolerate(error))
                 yield ()
@@ -65,14 +69,18 @@ async def follow(
                     teller, wakeup = other, None
                     if not isinstance(reply, Record):
                         continue
-                yield reader.take(reply)
+                found = reader.take(reply)
+                # It may be large, and the next one may be long in coming.
+                del reply
+                yield found
 
 
-async def _fetch(store: AsyncTurnStore, id: str, step: Step, seconds: float) -> Sequence[Event] | Record:
+async def _fetch(store: AsyncTurnStore, id: str, step: Step, seconds: float, *, woken: bool) -> Reply:
     try:
         async with asyncio.timeout(seconds):
             if isinstance(step, Look):
-                return await store.status(id)
+                is_idle = step.idle and not woken and await store.is_under_way(id)
+                return None if is_idle else await store.status(id)
             return () if step.ending else await store.events(id, step.after, EVENTS_AT_ONCE)
     except TimeoutError:
         raise QueueUnreachable(f"Redis did not answer within {seconds:.1f} seconds.") from None

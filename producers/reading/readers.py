@@ -34,10 +34,13 @@ class Read:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """A step: fetch the record."""
+    """A step: fetch the record; with `idle`, only if the turn has ended or was merged: a record may be large."""
+
+    idle: bool = False
 
 
 Step = Read | Look
+Reply = Sequence[Event] | Record | None
 OnStep = Callable[[str, bool], object]
 
 
@@ -65,12 +68,13 @@ def place(step: Step, id: str, teller: str) -> str:
     return id if isinstance(step, Look) or step.ending else teller
 
 
-def told_by(step: Step, reply: Sequence[Event] | Record) -> str | None:
+def told_by(step: Step, reply: Reply) -> str | None:
     """Return the turn whose events a reader goes on with, because its own turn was merged with that one."""
     if isinstance(reply, Record):
         return reply.merged
-    is_merged = reply and reply[0].type == "merged" and isinstance(step, Read) and not step.ending
-    return reply[0].data if is_merged else None
+    if reply and reply[0].type == "merged" and isinstance(step, Read) and not step.ending:
+        return reply[0].data
+    return None
 
 
 class Reader(Generic[T]):
@@ -78,7 +82,7 @@ class Reader(Generic[T]):
 
     step: Step | None
 
-    def take(self, reply: Sequence[Event] | Record) -> Sequence[T]:
+    def take(self, reply: Reply) -> Sequence[T]:
         """Take the reply to the step, and return the new findings."""
         raise NotImplementedError
 
@@ -95,8 +99,11 @@ class EventReader(Reader[Event]):
         self.left: Record | None = None
         self._ended: Record | None = None
 
-    def take(self, reply: Sequence[Event] | Record) -> Sequence[Event]:
+    def take(self, reply: Reply) -> Sequence[Event]:
         """See Reader."""
+        if reply is None:
+            self.step = Read(self.after, wait=True)
+            return ()
         if isinstance(reply, Record):
             self._ended = reply if reply.ended else None
             self.step = Read(self.after, wait=not reply.ended)
@@ -109,7 +116,7 @@ class EventReader(Reader[Event]):
         elif self._ended:
             self.left, self.step = self._ended, None
         else:
-            self.step = Look()
+            self.step = Look(idle=True)
         return reply
 
     def go_on(self) -> None:
@@ -134,7 +141,7 @@ class TextReader(Reader[Piece]):
         self._attempt: int | None = None
         self.step = self._events.step
 
-    def take(self, reply: Sequence[Event] | Record) -> Sequence[Piece]:
+    def take(self, reply: Reply) -> Sequence[Piece]:
         """See Reader."""
         if self._closing and isinstance(reply, Record):
             return self._close(reply)
@@ -193,17 +200,18 @@ class EndReader(Reader[Record]):
 
     def __init__(self) -> None:
         self.step = Look()
+        self._after = 0
 
-    def take(self, reply: Sequence[Event] | Record) -> Sequence[Record]:
+    def take(self, reply: Reply) -> Sequence[Record]:
         """See Reader."""
-        if not isinstance(reply, Record):
-            more = bool(reply) and reply[-1].type != "ended"
-            self.step = Read(reply[-1].sequence, wait=True, ending=True) if more else Look()
-            return ()
-        if reply.ended:
-            self.step = None
-            return (reply,)
-        self.step = Read(reply.sequence, wait=True, ending=True)
+        if isinstance(reply, Record):
+            self._after = reply.sequence
+            self.step = None if reply.ended else Read(self._after, wait=True, ending=True)
+            return (reply,) if reply.ended else ()
+        goes_on = reply is None
+        if reply:
+            self._after, goes_on = reply[-1].sequence, reply[-1].type != "ended"
+        self.step = Read(self._after, wait=True, ending=True) if goes_on else Look(idle=not reply)
         return ()
 
 
@@ -213,7 +221,7 @@ class RecordReader(Reader[Record]):
     def __init__(self) -> None:
         self.step = Look()
 
-    def take(self, reply: Sequence[Event] | Record) -> Sequence[Record]:
+    def take(self, reply: Reply) -> Sequence[Record]:
         """See Reader."""
         assert isinstance(reply, Record)
         self.step = None

@@ -28,12 +28,14 @@ class Wakeup:
         if not (kind and self._ending) or kind in _ENDS:
             self._set.set()
 
-    async def wait(self, seconds: float) -> None:
-        """Wait for the next event, `seconds` at most."""
+    async def wait(self, seconds: float) -> bool:
+        """Wait for the next event, `seconds` at most; False when none came."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._set.wait()
+        came = self._set.is_set()
         self._set.clear()
+        return came
 
 
 class Wakeups:

@@ -22,6 +22,7 @@ from turnstile.turns.tracing.context import join, of_turn
 from turnstile.turns.turn import Event, Record
 
 _DEFAULTS = Options()
+_OPEN = tuple(state.encode() for state in State if not state.ended)
 _QUEUED = {"answered": "", "when_held": "queue", "when_busy": "queue"}
 
 
@@ -180,6 +181,12 @@ class Asking(Runner):
             return Record.decode(id, reply)
 
         return script_call("status", read, id=id)
+
+    @operation
+    def is_under_way(self, id: str) -> Call[bool]:
+        """Return True for a turn that has not ended and was not merged with another; its content is not read."""
+        args = (self.keys.turn(id), "state", "merged")
+        return Call("HMGET", args, lambda reply: reply[1] is None and reply[0] in _OPEN)
 
     @operation
     def failed(self, limit: int = 100, start: int = 0, *, oldest_first: bool = False) -> Call[list[str]]:

@@ -125,7 +125,7 @@ class AwaitedRunner(Runner):
     async def run(self, call: Call[T]) -> T:
         """Make a call. Raises QueueUnreachable, QueueMemoryFull, and what the call's reader raises."""
         exchange = self._exchange(call)
-        send = self._send_alone if call.blocks else multiplexer(self.url).execute
+        send = self._send_alone if call.blocks else self._send
         try:
             command = next(exchange)
             while True:
@@ -138,6 +138,9 @@ class AwaitedRunner(Runner):
         except StopIteration as end:
             result: T = end.value
             return result
+
+    def _send(self, *command: Word) -> Awaitable[Any]:
+        return multiplexer(self.url).execute(*command)
 
     async def _send_alone(self, *command: Word) -> Any:
         return await self.client.execute_command(*command)  # type: ignore[no-untyped-call]  # untyped in redis-py

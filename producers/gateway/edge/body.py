@@ -18,6 +18,7 @@ from fastapi.routing import APIRoute
 from turnstile.producers.gateway.edge.api_errors import ApiError, ClientGone
 from turnstile.producers.gateway.edge.caller import CALLER
 from turnstile.producers.gateway.edge.connections import is_gone
+from turnstile.producers.gateway.edge.loop_time import account_of
 from turnstile.producers.gateway.edge.rotation import next_in_rotation
 
 Message = MutableMapping[str, Any]
@@ -135,6 +136,8 @@ async def _body(scope: Scope, receive: Receive) -> AsyncIterator[bytes]:
             hold(len(part))
         # Bodies of many requests that have begun may come at one moment.
         await next_in_rotation(key)
+        if key:
+            await account_of(scope[CALLER].tenant).go_on()
         if is_gone(scope):
             raise ClientGone
         yield await _checked(bytes(body), key)

@@ -10,6 +10,7 @@ from turnstile.producers.gateway.edge.body import UNREAD_BYTES, Message, Receive
 from turnstile.producers.gateway.edge.caller import CALLER
 from turnstile.producers.gateway.edge.connections import is_gone
 from turnstile.producers.gateway.edge.large_answers import is_large, room_for, send_in_pieces
+from turnstile.producers.gateway.edge.loop_time import account_of, loop_account, metered
 from turnstile.producers.gateway.edge.open_requests import receive_until
 from turnstile.producers.gateway.edge.open_streams import close_stream
 from turnstile.producers.gateway.edge.request_log import RequestLine
@@ -58,6 +59,7 @@ class EdgeMiddleware:
             await self._begin(scope, exchange.receive, exchange.send)
             return
         api_key.set(key)
+        loop_account.set(account_of(scope[CALLER].tenant))
         with self._authenticator.requests.of(key) as removed:
 
             async def send(message: Message) -> None:
@@ -72,7 +74,7 @@ class EdgeMiddleware:
         """Pass a request on when its key's turn has come, unless its client has left by then."""
         await next_in_rotation(scope[CALLER].api_key)
         if not is_gone(scope):
-            await self._app(scope, receive, send)
+            await metered(self._app(scope, receive, send))
 
 
 class _Exchange:

@@ -5,13 +5,13 @@ import hashlib
 import json
 import re
 from collections.abc import AsyncIterator, Callable, Mapping
-from time import monotonic
 from typing import Any
 from weakref import WeakValueDictionary
 
 from turnstile.memory.element import MARK, Element, read
 from turnstile.producers.gateway.edge.api_errors import missing
 from turnstile.producers.gateway.edge.caller import RESPONSE
+from turnstile.producers.gateway.edge.loop_time import LongWork
 from turnstile.producers.gateway.items.ids import MOST_ID, input_id, is_named, kin, output_id, turn_part
 from turnstile.producers.gateway.items.runs import NO_RUNS, Runs
 from turnstile.producers.gateway.items.shown import (
@@ -31,11 +31,9 @@ from turnstile.turns.text import dumps
 _CHUNK = 500
 _CHUNK_BYTES = 8_388_608
 """Of the messages that are read at a time, and of a page."""
-_LARGE_BYTES = 1_048_576
-_REST, _LONGEST_REST = 3, 1.0
-"""A read of many bytes keeps others waiting at the server, so a rest of three times as long follows it, in seconds at most."""
 _MARK_BYTES = 1_024
 _MARK = re.compile(rf'"{MARK}": ?({{[^{{}}]*}})}}$'.encode())
+_NO_JSON = re.compile("NaN|Infinity")
 _BETWEEN = 2 * MOST_OPEN_CALLS
 """Messages between a call and its output, at most: calls that are made at once stand together, as do their outputs."""
 _FOREIGN = re.compile(r"(?:msg|fc|fco|rs|mcp)_x(\d{1,9})_([0-9a-f]{16})(?:_c[0-9a-f]{8})?")
@@ -83,10 +81,16 @@ class History:
 
     async def _walk(self, place: int, step: int, count: int) -> AsyncIterator[tuple[int, list[Item]]]:
         """Yield the items of each message from a place on, and its size; at most `count` messages are read at a time."""
+        work = LongWork()
         while place >= 0 and (elements := await self._read(place, step, count)):
-            read_elements = {at: found for at, element in elements if (found := read(element))}
+            read_elements: dict[int, Element] = {}
+            for at, element in elements:
+                await work.pause()
+                if found := read(element):
+                    read_elements[at] = found
             runs = await self._runs(read_elements)
             for at, element in elements:
+                await work.pause()
                 items = _items(element, at, read_elements.get(at), runs)
                 yield len(element), items if step > 0 else items[::-1]
             place = elements[-1][0] + step
@@ -123,8 +127,9 @@ class History:
 
     async def _show(self, see: Callable[[bytes, list[Item]], bool], high: int) -> int:
         """Show a piece of the history from a place back, and return the place to go on at; -1 when it is over."""
-        elements = await self._read(high, -1, _CHUNK)
+        elements, work = await self._read(high, -1, _CHUNK), LongWork()
         for place, element in elements:
+            await work.pause()
             if see(element, _items(element, place, read(element))):
                 return -1
         return elements[-1][0] - 1 if elements else -1
@@ -134,8 +139,9 @@ class History:
 
     async def _look(self, wanted: "_Wanted", high: int) -> tuple[tuple[int, Item, bytes] | None, int]:
         """Return the item if it is among the messages from a place back, and the place to go on at."""
-        elements = await self._read(high, -1, _CHUNK)
+        elements, work = await self._read(high, -1, _CHUNK), LongWork()
         for place, element in elements:
+            await work.pause()
             if wanted.may_be_in(element) and (found := read(element)):
                 for item in _items(element, place, found, await self._runs({place: found})):
                     if wanted.is_id(item["id"]):
@@ -153,10 +159,7 @@ class History:
 
     async def _read(self, place: int, step: int, count: int) -> list[tuple[int, bytes]]:
         """Return stored elements from a place on, in steps of 1 or -1, with their places."""
-        began = monotonic()
         elements = await self._store.read_messages(self._session, place, step, count, _CHUNK_BYTES)
-        if sum(map(len, elements)) > _LARGE_BYTES:
-            await asyncio.sleep(_REST * min(monotonic() - began, _LONGEST_REST))
         return [(place + step * n, element) for n, element in enumerate(elements)]
 
 
@@ -200,8 +203,9 @@ def _items(stored: bytes, place: int, element: Element | None, runs: Runs = NO_R
         return []
     try:
         items = items_of(element, _id(element, stored, place), place, runs)
+        text = dumps(items)
         # Not every number that Python reads is JSON.
-        whole: list[Item] = json.loads(dumps(items), parse_constant=lambda _: None)
+        whole: list[Item] = json.loads(text, parse_constant=lambda _: None) if _NO_JSON.search(text) else items
         return whole
     except (ValueError, TypeError, RecursionError):
         return []

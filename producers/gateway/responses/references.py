@@ -8,6 +8,7 @@ from turnstile.producers.gateway.backend import Backend
 from turnstile.producers.gateway.dependencies import find_response
 from turnstile.producers.gateway.edge.api_errors import ApiError, invalid
 from turnstile.producers.gateway.edge.caller import RESPONSE, Caller
+from turnstile.producers.gateway.edge.loop_time import metered
 from turnstile.producers.gateway.items.given import Given, Kind
 from turnstile.producers.gateway.items.history import search_lock
 from turnstile.producers.gateway.items.ids import is_named, turn_part
@@ -44,7 +45,7 @@ async def _all(backend: Backend, caller: Caller, by_turn: Mapping[str, Sequence[
     turns, size = list(by_turn), 0
     for first in range(0, len(turns), _AT_ONCE):
         some = turns[first : first + _AT_ONCE]
-        for items, its_size in await asyncio.gather(*(_read(backend, caller, turn, by_turn[turn]) for turn in some)):
+        for items, its_size in await asyncio.gather(*(metered(_read(backend, caller, turn, by_turn[turn])) for turn in some)):
             found |= items
             size += its_size
         if size > MOST_CONTENT_BYTES:

@@ -5,28 +5,96 @@ from typing import Any
 
 import pytest
 
+from turnstile.producers.gateway import prompt_store
+from turnstile.producers.gateway.edge.loop_time import Account, loop_account
 from turnstile.producers.gateway.prompt_store import CALLS_OF_A_KEY, PromptStore, api_key
 from turnstile.turns.settings import Settings
-from turnstile.turns.store.turns import AsyncTurnStore
+
+
+class Server:
+    """A connection that keeps all replies back. `most`: how many were ever outstanding."""
+
+    def __init__(self) -> None:
+        self.open: list[asyncio.Future[Any]] = []
+        self.most = 0
+
+    def execute(self, *_: Any) -> asyncio.Future[Any]:
+        reply = asyncio.get_running_loop().create_future()
+        self.open.append(reply)
+        self.most = max(self.most, len(self.open))
+        return reply
+
+    def answer(self, value: Any = 1) -> None:
+        for reply in self.open:
+            reply.set_result(value)
+        self.open.clear()
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Server:
+    """Return the server of all stores."""
+    server = Server()
+    monkeypatch.setattr(prompt_store, "multiplexer", lambda _: server)
+    return server
+
+
+def ask(store: PromptStore, key: str, account: Account | None = None) -> "asyncio.Task[int]":
+    async def count() -> int:
+        api_key.set(key)
+        loop_account.set(account)
+        return await store.count_messages("foo")
+
+    return asyncio.create_task(count())
+
+
+async def passes(count: int = 5) -> None:
+    for _ in range(count):
+        await asyncio.sleep(0)
 
 
 @pytest.mark.parametrize(("keys", "most"), [(["one"], CALLS_OF_A_KEY), (["one", "two"], 2 * CALLS_OF_A_KEY), ([""], 100)])
-async def test_a_key_has_some_calls_at_once(monkeypatch: pytest.MonkeyPatch, keys: list[str], most: int) -> None:
-    running, seen = 0, 0
-
-    async def run(*_: Any) -> None:
-        nonlocal running, seen
-        running += 1
-        seen = max(seen, running)
-        await asyncio.sleep(0)
-        running -= 1
-
-    monkeypatch.setattr(AsyncTurnStore, "run", run)
+async def test_a_key_has_some_calls_at_once(server: Server, keys: list[str], most: int) -> None:
     store = PromptStore(Settings(redis_url="redis://nowhere"))
+    asked = [ask(store, key) for key in keys for _ in range(100)]
+    while not all(task.done() for task in asked):
+        await passes()
+        server.answer()
+    assert server.most == most
 
-    async def ask(key: str) -> None:
-        api_key.set(key)
-        await store.count_messages("foo")
 
-    await asyncio.gather(*(asyncio.create_task(ask(key)) for key in keys for _ in range(100)))
-    assert seen == most
+async def test_a_call_that_is_given_up_keeps_its_place_until_its_reply_has_come(server: Server) -> None:
+    store = PromptStore(Settings(redis_url="redis://nowhere"))
+    for _ in range(3):
+        asked = [ask(store, "one") for _ in range(CALLS_OF_A_KEY)]
+        await passes()
+        for task in asked:
+            task.cancel()
+        await asyncio.gather(*asked, return_exceptions=True)
+    assert server.most == CALLS_OF_A_KEY
+    later = ask(store, "one")
+    await passes()
+    assert not later.done()
+    server.answer()
+    await passes()
+    server.answer(7)
+    assert await later == 7
+
+
+async def test_large_replies_are_charged_to_their_tenant(server: Server) -> None:
+    store, account = PromptStore(Settings(redis_url="redis://nowhere")), Account()
+    for reply, rests in ((b"1" * 500_000, False), (b"1" * 50_000_000, True)):
+        asked = ask(store, "one", account)
+        await passes()
+        server.answer(reply)
+        await asyncio.wait([asked])
+        assert account.rests is rests
+
+
+async def test_a_tenant_that_rests_makes_one_call_at_a_time(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Account, "owed", 0.001)
+    store, account = PromptStore(Settings(redis_url="redis://nowhere")), Account()
+    asked = [ask(store, "one", account) for _ in range(5)]
+    while not all(task.done() for task in asked):
+        await asyncio.sleep(0.005)
+        server.answer()
+    assert server.most == 1
