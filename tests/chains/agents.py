@@ -111,8 +111,10 @@ def in_a_thread(what: str, config: RunnableConfig) -> str:
 
 @tool
 def fail(what: str) -> str:
-    """Raise."""
-    raise RuntimeError(f"a secret about {what}")
+    """Raise, until the file `mended` lies beside the ledger."""
+    if not gate().with_name("mended").exists():
+        raise RuntimeError(f"a secret about {what}")
+    return f"did {what}"
 
 
 @tool
