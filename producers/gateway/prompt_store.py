@@ -2,6 +2,7 @@
 
 import asyncio
 from contextvars import ContextVar
+from functools import partial
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
@@ -35,6 +36,17 @@ class PromptStore(AsyncTurnStore):
 
     async def run(self, call: Call[T]) -> T:
         """Make a call. Raises as AsyncTurnStore does, and QueueUnreachable when the time is up."""
+        if not (key := api_key.get()):
+            return await self._run_in_time(call)
+        place = _Place(self._places.setdefault(key, asyncio.Semaphore(CALLS_OF_A_KEY)))
+        async with place:
+            outer = _place.set(place)
+            try:
+                return await self._run_at_a_pace(call)
+            finally:
+                _place.reset(outer)
+
+    async def _run_at_a_pace(self, call: Call[T]) -> T:
         account = loop_account.get()
         if account is None or not account.rests:
             return await self._run_in_time(call)
@@ -50,19 +62,13 @@ class PromptStore(AsyncTurnStore):
             raise QueueUnreachable(f"Redis did not answer within {ANSWER_SECONDS:g} seconds.") from None
 
     async def _send(self, *command: Word) -> Any:
-        if not (key := api_key.get()):
-            return await multiplexer(self.url).execute(*command)
-        account, places = loop_account.get(), self._places.setdefault(key, asyncio.Semaphore(CALLS_OF_A_KEY))
-
-        def arrived(reply: asyncio.Future[Any]) -> None:
-            places.release()
-            if account and not reply.cancelled() and not reply.exception():
-                _charge(account, reply.result())
-
-        await places.acquire()
         reply = multiplexer(self.url).execute(*command)
+        if not (place := _place.get()):
+            return await reply
         # A reply is still to come when the caller has given up, and all others stand behind it.
-        reply.add_done_callback(arrived)
+        place.keep_until(reply)
+        if account := loop_account.get():
+            reply.add_done_callback(partial(_charge, account))
         return await asyncio.shield(reply)
 
     @operation
@@ -78,7 +84,37 @@ class PromptStore(AsyncTurnStore):
         return Call("SET", args, lambda _: value)
 
 
-def _charge(account: Account, reply: Any) -> None:
+class _Place:
+    """One of the places of a key, for a call and until all its replies have come."""
+
+    def __init__(self, places: asyncio.Semaphore) -> None:
+        self._places = places
+        self._uses = 1
+
+    async def __aenter__(self) -> None:
+        await self._places.acquire()
+
+    async def __aexit__(self, *_: object) -> None:
+        self._leave()
+
+    def keep_until(self, reply: "asyncio.Future[Any]") -> None:
+        """Keep the place until a reply has come."""
+        self._uses += 1
+        reply.add_done_callback(self._leave)
+
+    def _leave(self, *_: object) -> None:
+        self._uses -= 1
+        if not self._uses:
+            self._places.release()
+
+
+_place: ContextVar[_Place | None] = ContextVar("place", default=None)
+
+
+def _charge(account: Account, arrived: "asyncio.Future[Any]") -> None:
+    if arrived.cancelled() or arrived.exception():
+        return
+    reply = arrived.result()
     parts = reply if isinstance(reply, list) else [reply]
     size = sum(len(part) for part in parts if isinstance(part, bytes))
     if size > _LARGE_BYTES:

@@ -14,6 +14,8 @@ from weakref import WeakKeyDictionary
 T = TypeVar("T")
 
 _LONG_SECONDS = 0.02
+_PIECE_SECONDS = 0.01
+"""Pieces in which long work is done; too short to be charged again."""
 _REST, _LONGEST_SECONDS = 3, 1.0
 _ALLOWANCE_SECONDS = 0.75
 """Rest that a tenant may owe: a quarter of a second of the loop."""
@@ -27,9 +29,8 @@ class Account:
         self._rested = 0.0
 
     def charge(self, seconds: float) -> None:
-        """Note a piece; a short one costs nothing."""
-        if seconds > _LONG_SECONDS:
-            self._rested = max(self._rested, monotonic()) + _REST * min(seconds, _LONGEST_SECONDS)
+        """Note a piece that kept all others waiting for so long."""
+        self._rested = max(self._rested, monotonic()) + _REST * min(seconds, _LONGEST_SECONDS)
 
     @property
     def owed(self) -> float:
@@ -78,29 +79,51 @@ class _Metered(Generic[T]):
         steps = self._work.__await__()
         resume, value = steps.send, None
         while True:
-            began = thread_time()
+            watch = _Watch()
             try:
                 waits_for = resume(value)
             except StopIteration as end:
                 result: T = end.value
                 return result
             finally:
-                self._account.charge(thread_time() - began)
+                if watch.computed > _LONG_SECONDS:
+                    self._account.charge(watch.elapsed)
             try:
                 resume, value = steps.send, (yield waits_for)
             except BaseException as error:  # it is the work's own to handle
                 resume, value = steps.throw, error
 
 
+class _Watch:
+    """Time since a piece began: `computed` tells if it is long, `elapsed` is what others wait, more so on a busy machine."""
+
+    def __init__(self) -> None:
+        self._thread, self._wall = thread_time(), monotonic()
+
+    @property
+    def computed(self) -> float:
+        return thread_time() - self._thread
+
+    @property
+    def elapsed(self) -> float:
+        return monotonic() - self._wall
+
+
 class LongWork:
     """Work of many pieces, in one request: others come between, and its tenant rests."""
 
     def __init__(self) -> None:
-        self._began = thread_time()
+        self._watch = _Watch()
 
     async def pause(self) -> None:
         """Let others come between, when that has been due since the last pause."""
-        if thread_time() - self._began > _LONG_SECONDS:
-            account = loop_account.get()
-            await (account.rest() if account else asyncio.sleep(0))
-            self._began = thread_time()
+        if self._watch.computed > _PIECE_SECONDS:
+            await self._pause(loop_account.get())
+            self._watch = _Watch()
+
+    async def _pause(self, account: Account | None) -> None:
+        if account:
+            account.charge(self._watch.elapsed)
+            await account.rest()
+        else:
+            await asyncio.sleep(0)

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from turnstile.producers.gateway import prompt_store
+from turnstile.producers.gateway.edge import loop_time
 from turnstile.producers.gateway.edge.loop_time import Account, loop_account
 from turnstile.producers.gateway.prompt_store import CALLS_OF_A_KEY, PromptStore, api_key
 from turnstile.turns.settings import Settings
@@ -80,7 +81,8 @@ async def test_a_call_that_is_given_up_keeps_its_place_until_its_reply_has_come(
     assert await later == 7
 
 
-async def test_large_replies_are_charged_to_their_tenant(server: Server) -> None:
+async def test_large_replies_are_charged_to_their_tenant(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop_time, "monotonic", lambda: 100.0)
     store, account = PromptStore(Settings(redis_url="redis://nowhere")), Account()
     for reply, rests in ((b"1" * 500_000, False), (b"1" * 50_000_000, True)):
         asked = ask(store, "one", account)
@@ -94,6 +96,20 @@ async def test_a_tenant_that_rests_makes_one_call_at_a_time(server: Server, monk
     monkeypatch.setattr(Account, "owed", 0.001)
     store, account = PromptStore(Settings(redis_url="redis://nowhere")), Account()
     asked = [ask(store, "one", account) for _ in range(5)]
+    while not all(task.done() for task in asked):
+        await asyncio.sleep(0.005)
+        server.answer()
+    assert server.most == 1
+
+
+async def test_calls_that_came_before_the_rest_rest_too(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, account = PromptStore(Settings(redis_url="redis://nowhere")), Account()
+    asked = [ask(store, "one", account) for _ in range(2 * CALLS_OF_A_KEY)]
+    await passes()
+    assert len(server.open) == CALLS_OF_A_KEY
+    monkeypatch.setattr(Account, "owed", 0.001)
+    server.answer()
+    server.most = 0
     while not all(task.done() for task in asked):
         await asyncio.sleep(0.005)
         server.answer()
