@@ -3,9 +3,12 @@
 from itertools import takewhile
 from typing import Any
 
+from pydantic import ValidationError
+
 from turnstile.producers.gateway.backend import Backend
-from turnstile.producers.gateway.edge.api_errors import ApiError
+from turnstile.producers.gateway.edge.api_errors import ApiError, unsupported
 from turnstile.producers.gateway.edge.caller import RESPONSE
+from turnstile.producers.gateway.edge.error_handlers import wrong_body
 from turnstile.producers.gateway.failure import failure
 from turnstile.producers.gateway.items.compaction import Compaction, SystemMessage, shown_compaction
 from turnstile.producers.gateway.items.history import History
@@ -27,10 +30,16 @@ _NO_USAGE = {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0}
 
 
 def summary_request(body: CompactRequest) -> ResponseRequest:
-    """Return the request for the summary. All of the conversation is sent, or it fails."""
+    """Return the request for the summary. All of the conversation is sent, or it fails. Raises ApiError for a wrong part."""
+    if idle := [name for name in body.others() if name in body.idle]:
+        raise unsupported(*idle)
     said = [{"role": "user", "content": body.input}] if isinstance(body.input, str) else body.input or []
     asked = {"input": [*said, {"role": "user", "content": _ASK}], "store": False, "truncation": "disabled"}
-    return ResponseRequest.model_construct(**{**dict(body), **asked})
+    given = {name: value for name, value in body if value is not None}
+    try:
+        return ResponseRequest.model_validate({**given, **asked})
+    except ValidationError as error:
+        raise wrong_body([{**found, "loc": ("body", *found["loc"])} for found in error.errors()]) from None
 
 
 async def compacted(backend: Backend, record: Record) -> dict[str, Any]:

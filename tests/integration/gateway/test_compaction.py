@@ -91,6 +91,29 @@ def test_a_summary_that_cannot_be_written_is_an_error(sdk: openai.OpenAI, http: 
         sdk.responses.compact(model="gpt-4o-mini", input=[*TALK, calling])  # type: ignore[list-item]
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("reasoning", 5),
+        ("tools", 5),
+        ("text", {"format": {"type": "nope"}}),
+        ("include", 5),
+        ("conversation", "foo"),
+        ("max_output_tokens", "many"),
+    ],
+)
+def test_a_wrong_part_of_a_request_for_a_summary_is_named(http: httpx.Client, name: str, value: Any) -> None:
+    refused = http.post("/v1/responses/compact", json={"input": "hi", name: value})
+    assert refused.status_code == 400
+    assert refused.json()["error"]["param"].startswith(name)
+
+
+def test_a_request_for_a_summary_may_have_the_parts_of_the_one_before(http: httpx.Client) -> None:
+    tool = {"type": "function", "name": "pay", "parameters": {"type": "object", "properties": {}}}
+    more = {"tools": [tool], "reasoning": {"effort": "low"}, "parallel_tool_calls": True, "text": {"verbosity": "low"}}
+    assert http.post("/v1/responses/compact", json={"input": "hi", "conversation": None, **more}).status_code == 200
+
+
 def test_a_prompt_is_counted_with_what_a_worker_adds(stack: Any, sdk: openai.OpenAI) -> None:
     def count(**asked: Any) -> int:
         counted = sdk.responses.input_tokens.count(**asked)
