@@ -394,7 +394,7 @@ class Turns(Checked):
         turn = self.known[claim.id]
         self._move(turn, State.QUEUED)
         turn.forgiven += 1
-        if turn.options.stream:
+        if turn.options.stream and not turn.interrupted:
             turn.events.append("waiting gpt")
         self.sessions[turn.session].phase = "dispatched"
         self.returned.add(claim.token)
