@@ -47,7 +47,7 @@ PYTEST := $(BIN)/python -m pytest -n $(or $(JOBS),4) --dist loadfile --no-loadsc
 # What tries many orders, and what waits for outages to pass, has targets of its own, so that `make test` is done in ten minutes.
 PROOFS := tests/exploration $(addprefix tests/scripts/test_, cuts.py machine.py batch_machine.py work.py)
 OUTAGES := tests/chaos $(addprefix tests/integration/, gateway/test_faults.py deploy/test_backup.py \
-  $(addprefix turns/test_, disagreement.py half_open.py one_connection.py sentinel.py) workers/graphs/test_crash.py \
+  $(addprefix turns/test_, disagreement.py half_open.py one_connection.py schema.py sentinel.py) workers/graphs/test_crash.py \
   $(addprefix workers/test_, busy_loop.py hangs.py model_outage.py refusals.py))
 
 test: $(VENV)/.dev ## Set up, then the tests; JOBS is how many run at once
