@@ -112,6 +112,13 @@ BUDGETS = (
         script="lib/send_waiting",
     ),
     _in_budget(
+        "budgets without a line hold up those with one",
+        "made-up names of models slow down turns that wait for another",
+        "redis.call('ZADD', key.budgets, now - 2 ^ 50, model)",
+        "redis.call('ZADD', key.budgets, 'NX', now, model)",
+        script="lib/send_waiting",
+    ),
+    _in_budget(
         "each repeat corrects the tokens",
         "a lost reply takes the tokens of two calls",
         "if known and ended and budget.tokens > 0 then",

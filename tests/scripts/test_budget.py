@@ -416,6 +416,23 @@ def test_a_place_that_was_lost_is_found_again(scene: Scene) -> None:
     assert list(served(scene)) == ["a0"]
 
 
+def test_budgets_for_which_nobody_waits_hold_nobody_up(scene: Scene) -> None:
+    names = [f"name{number}@1234" for number in range(100)]
+    for name in names:
+        scene.client.hset(scene.keys.budget(name), "requests", 60)
+    scene.client.zadd(scene.keys.budgets, {name: 1 for name in names})
+    park(scene, 1)
+    scene.turns.sweep()
+    for _ in range(2):
+        pass_time(scene, 60_000)
+        assert MODEL in scene.turns.sweep().models
+        if scene.queue():
+            break
+    assert scene.queue() == ["a0"]
+    seen = {model for _ in range(60) for model in scene.turns.sweep().models}
+    assert seen >= {*names}
+
+
 def test_other_models_go_on(scene: Scene) -> None:
     park(scene, 3)
     scene.submit("other", session="a/other")

@@ -4,7 +4,8 @@
 local function send_waiting(model, now)
   local chat, batch = 'chat@' .. model, 'batch@' .. model
   if redis.call('EXISTS', key.rotation .. chat, key.rotation .. batch) == 0 then return end
-  redis.call('ZADD', key.budgets, 'NX', now, model)
+  -- Whoever looks at budgets finds those first for which somebody waits.
+  redis.call('ZADD', key.budgets, now - 2 ^ 50, model)
   local own, full = read_budget(model), {}
   if slots_late(model, now) then return end
   local function take(id)

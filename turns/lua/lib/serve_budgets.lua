@@ -1,9 +1,13 @@
--- serve_budgets(now) → table. Look at the budgets of ten models, those first that were not looked at for longest: turns that wait are
--- sent for what has fallen free. Return their names; one that is not kept any more, and for which nobody waits, is left out.
+-- serve_budgets(now) → table. Look at the budgets of ten models: seven for which turns wait, as far as there are so many, and others; those
+-- first that were not looked at for longest. Turns that wait are sent for what has fallen free. Return the models' names; one that is not
+-- kept any more, and for which nobody waits, is left out.
 local function serve_budgets(now)
-  local kept = {}
-  for _, model in ipairs(redis.call('ZRANGE', key.budgets, 0, 9)) do
-    if redis.call('EXISTS', key.budget .. model, key.rotation .. 'chat@' .. model, key.rotation .. 'batch@' .. model) > 0 then
+  local kept, seen, idle = {}, {}, redis.call('ZRANGEBYSCORE', key.budgets, 0, '+inf', 'LIMIT', 0, 3)
+  local function look(model)
+    if seen[model] then return end
+    seen[model] = true
+    local waits = redis.call('EXISTS', key.rotation .. 'chat@' .. model, key.rotation .. 'batch@' .. model) > 0
+    if waits or redis.call('EXISTS', key.budget .. model) == 1 then
       kept[#kept + 1] = model
       redis.call('ZADD', key.budgets, now, model)
       send_waiting(model, now)
@@ -11,5 +15,7 @@ local function serve_budgets(now)
       redis.call('ZREM', key.budgets, model)
     end
   end
+  for _, model in ipairs(redis.call('ZRANGE', key.budgets, 0, 6)) do look(model) end
+  for _, model in ipairs(idle) do look(model) end
   return kept
 end
