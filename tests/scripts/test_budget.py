@@ -420,7 +420,7 @@ def test_budgets_for_which_nobody_waits_hold_nobody_up(scene: Scene) -> None:
     names = [f"name{number}@1234" for number in range(100)]
     for name in names:
         scene.client.hset(scene.keys.budget(name), "requests", 60)
-    scene.client.zadd(scene.keys.budgets, {name: 1 for name in names})
+    scene.client.zadd(scene.keys.budgets, dict.fromkeys(names, 1))
     park(scene, 1)
     scene.turns.sweep()
     for _ in range(2):
