@@ -23,7 +23,7 @@ ROLES: dict[str, tuple[str, ...]] = {
         "read_messages", "erase", "release_session", "read_hold", "delete_turn", "count_request", "spend_tokens", "create_file",
         "append_piece", "delete_file", "read_results", "recorded_lines", "create_batch", "claim_batch", "renew_batch",
         "start_batch", "record_result", "end_batch", "cancel_batch", "check_schema", "workers", "open_stream",
-        "rights",
+        "retry", "rights",
     ),
     "producer": (
         "submit", "submit_held", "cancel", "status", "stats", "write_conversation", "read_conversation", "retry", "erase",

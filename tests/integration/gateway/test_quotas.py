@@ -10,6 +10,7 @@ import openai
 import pytest
 
 from tests.support.gateways import Gateway
+from tests.support.step_worker import element
 from tests.support.wait import wait_until
 from turnstile.turns.api_keys import Limits, NewKey, new_key
 from turnstile.turns.output import said
@@ -53,7 +54,8 @@ def _answer(settings: Settings, id: str, tokens: int) -> None:
     claim = store.claim(id, "w1", "n")
     assert isinstance(claim, Claim)
     usage = {"input_tokens": tokens, "output_tokens": 0}
-    assert store.finish(claim, Outcome(State.COMPLETED, said("yes"), usage, "gpt")) is State.COMPLETED
+    messages = [element("human", "Hi", id), element("ai", "yes", id)]
+    assert store.finish(claim, Outcome(State.COMPLETED, said("yes"), usage, "gpt"), messages) is State.COMPLETED
 
 
 @pytest.mark.parametrize("face", ["responses", "chat"])

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from turnstile.turns.model_failures import OUT_OF_QUOTA, TIMEOUT, TOO_LONG
+from turnstile.turns.model_failures import OUT_OF_QUOTA, TIMEOUT, TOO_LONG, UNREACHABLE
 from turnstile.turns.settings import Settings
 from turnstile.workers.budgets.gate import Gate, OverBudget
 from turnstile.workers.chains.model_errors import model_failure
@@ -100,6 +100,6 @@ def _reason(error: Exception) -> str:
         return ""
     if failure.code == TOO_LONG.code:
         return _TOO_LONG
-    if failure.away or (failure.code == TIMEOUT.code and failure.retryable):
+    if failure.away or (failure.code in (TIMEOUT.code, UNREACHABLE.code) and failure.retryable):
         return _UNREACHABLE
     return _OUT_OF_QUOTA if failure.code == OUT_OF_QUOTA.code and not failure.retryable else ""
