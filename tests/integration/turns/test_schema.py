@@ -58,20 +58,20 @@ def test_an_older_version_works_beside_a_newer_one_until_it_ends_and_does_not_st
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[EmbeddedServer]:
+def own_server(tmp_path: Path) -> Iterator[EmbeddedServer]:
     with EmbeddedServer(tmp_path / "server") as running:
         yield running
 
 
-def test_one_that_starts_while_redis_is_away_is_refused_when_it_is_back(server: EmbeddedServer, tmp_path: Path) -> None:
-    turns = TurnStore(Settings(redis_url=server.url))
+def test_one_that_starts_while_redis_is_away_is_refused_when_it_is_back(own_server: EmbeddedServer, tmp_path: Path) -> None:
+    turns = TurnStore(Settings(redis_url=own_server.url))
     turns.client.hset(turns.keys.schema, mapping={"number": SCHEMA + 1, "version": "9.8.7"})
-    server.kill()
-    worker, gateway = Worker(server.url, tmp_path), Gateway(server.url, tmp_path)
+    own_server.kill()
+    worker, gateway = Worker(own_server.url, tmp_path), Gateway(own_server.url, tmp_path)
     gateway.start()
     worker.start(ready=False)
     wait_until(lambda: "does not answer" in worker.text(), "the worker waits for Redis")
-    server.start()
+    own_server.start()
     turns.submit("t", "s", "hello")
     assert worker.process
     worker.process.wait(PATIENCE_SECONDS)
