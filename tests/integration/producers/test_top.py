@@ -101,8 +101,8 @@ def test_keys_choose_a_turn_look_at_it_cancel_it_and_retry_it(store: TurnStore) 
         assert "secret" not in person.shown
 
 
-def test_ctrl_c_ends_it_and_the_terminal_is_as_before(store: TurnStore) -> None:
-    with OnATerminal(store.url, "top", rows=40, columns=160) as person:
+def test_ctrl_c_ends_it_and_the_terminal_is_as_before(redis_url: str) -> None:
+    with OnATerminal(redis_url, "top", rows=40, columns=160) as person:
         before = person.modes()
         person.sees("up/down choose")
         assert person.modes() != before
