@@ -83,7 +83,7 @@ def test_a_defect_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
         raise ZeroDivisionError
 
     monkeypatch.setattr("turnstile.producers.cli.commands._client", broken)
-    assert isinstance(CliRunner().invoke(main, ["stats"]).exception, ZeroDivisionError)
+    assert isinstance(CliRunner().invoke(main, ["history", "foo"]).exception, ZeroDivisionError)
 
 
 def test_escape_sequences_never_reach_a_persons_terminal(capsys: pytest.CaptureFixture[str]) -> None:
