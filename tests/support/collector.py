@@ -1,14 +1,14 @@
 """A collector of OpenTelemetry's traces, for tests: it keeps the spans that processes send by OTLP over HTTP."""
 
 import gzip
-import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, Self
+from http.server import BaseHTTPRequestHandler
+from typing import Any
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from tests.support.receiver import Receiver
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,45 +27,26 @@ class Span:
     links: tuple[str, ...] = ()
 
 
-class Collector:
+class Collector(Receiver):
     """Keeps the spans that come in, and the bytes of their requests."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.spans: list[Span] = []
         self.bodies: list[bytes] = []
-        collector = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                collector._take(self)
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
 
     @property
     def environment(self) -> dict[str, str]:
         """The variables that lead a process's spans here, soon."""
-        address = f"http://127.0.0.1:{self._server.server_address[1]}"
+        address = f"http://127.0.0.1:{self.port}"
         return {"OTEL_EXPORTER_OTLP_ENDPOINT": address, "OTEL_BSP_SCHEDULE_DELAY": "100"}
 
     def named(self, beginning: str) -> list[Span]:
         """Return the spans whose names begin so, the earliest first."""
         return sorted((span for span in self.spans if span.name.startswith(beginning)), key=lambda span: span.begun)
 
-    def _take(self, request: BaseHTTPRequestHandler) -> None:
-        body = request.rfile.read(int(request.headers["content-length"]))
+    def take(self, request: BaseHTTPRequestHandler, body: bytes) -> None:
+        """Keep the spans of a request."""
         body = gzip.decompress(body) if request.headers.get("content-encoding") == "gzip" else body
         self.bodies.append(body)
         self.spans += _read(body)

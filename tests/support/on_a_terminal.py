@@ -21,7 +21,7 @@ class OnATerminal:
     def __init__(self, redis_url: str, *arguments: str, rows: int = 24, columns: int = 80) -> None:
         self._fingers, screen = pty.openpty()
         fcntl.ioctl(screen, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-        # Whoever runs the tests in the background may have Ctrl-C ignored, and that is inherited.
+        # A shell starts what runs in the background with Ctrl-C ignored, and that is inherited.
         heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
         command = [sys.executable, "-c", f"{heard}; from turnstile.producers.cli.commands import main; main()", *arguments]
         env = environment({"REDIS_URL": redis_url, "TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1"})

@@ -3,9 +3,10 @@
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from types import TracebackType
-from typing import Any, Self
+
+from tests.support.receiver import Receiver
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,47 +18,26 @@ class Delivery:
     body: bytes
 
 
-class WebhookReceiver:
+class WebhookReceiver(Receiver):
     """Keeps what comes in, and answers with the statuses of `answers` in turn, then with 204; 0 holds a request for good."""
 
     def __init__(self, *answers: int) -> None:
+        super().__init__()
         self.deliveries: list[Delivery] = []
         self._answers = list(answers)
         self._ended = threading.Event()
-        receiver = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                receiver._take(self)
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._ended.set()
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
-
-    @property
-    def port(self) -> int:
-        """The port, on loopback."""
-        return int(self._server.server_address[1])
+        super().__exit__(kind, error, trace)
 
     @property
     def url(self) -> str:
         """The URL to deliver to."""
         return f"http://127.0.0.1:{self.port}/hook"
 
-    def _take(self, request: BaseHTTPRequestHandler) -> None:
-        body = request.rfile.read(int(request.headers["content-length"]))
+    def take(self, request: BaseHTTPRequestHandler, body: bytes) -> None:
+        """Keep a delivery, and answer it."""
         status = self._answers.pop(0) if self._answers else 204
         self.deliveries.append(Delivery(request.path, {k.lower(): v for k, v in request.headers.items()}, body))
         if not status:

@@ -1,4 +1,4 @@
-"""What the page for operators asks for: by operators alone, and without content."""
+"""Requests of the page for operators: for operators alone, and without content."""
 
 import json
 from collections.abc import Callable, Iterator
