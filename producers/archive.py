@@ -4,16 +4,15 @@ A session begins with `{"session", "created", "metadata"}`. Each of its messages
 `{"session", "message"}` with the stored element, oldest first.
 """
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, groupby, islice
 from typing import Any
 
-from turnstile.memory.element import Element, MessageTooLarge, parse, read, write
+from turnstile.memory.element import Element, MessageTooLarge, read, write
 from turnstile.turns.errors import InvalidTurn, TurnConflict, TurnstileError
 from turnstile.turns.ids import check_session
 from turnstile.turns.store.turns import TurnStore
-from turnstile.turns.text import loads
+from turnstile.turns.text import dumps, loads
 
 _AT_ONCE = 100
 _MOST_BYTES = 1_048_576
@@ -56,6 +55,7 @@ def write_sessions(store: TurnStore, lines: Iterable[bytes]) -> Iterator[tuple[s
     """Write sessions from their lines, and yield each with the number of messages that are new, and why it was refused.
 
     A repeat goes on where the last one was interrupted. A session that is there in another form is refused, and left as it is.
+    Messages that no history can read are left out.
 
     Raises:
         InvalidTurn: a line is none of those that `read_session` yields; its number is told. What stood before it is written.
@@ -81,7 +81,7 @@ def _read(number: int, text: bytes) -> Line:
         line = loads(text)
         check_session(line["session"])
         if "message" in line:
-            line["message"] = _element(json.dumps(line["message"]), number)
+            line["message"] = _element(dumps(line["message"]), number)
         elif not all(isinstance(value, str) for pair in line["metadata"].items() for value in pair):
             raise ValueError
     except (InvalidTurn, ValueError, TypeError, KeyError, AttributeError):
@@ -90,11 +90,9 @@ def _read(number: int, text: bytes) -> Line:
     return dict(line)
 
 
-def _element(text: str, number: int) -> Element:
-    if read(text) is None:
-        raise ValueError
-    element = parse(text)
-    if not element.mark:
+def _element(text: str, number: int) -> Element | None:
+    element = read(text)
+    if element and not element.mark:
         # No history takes the same message twice: one from elsewhere gets an id.
         element.mark = {"item": f"msg_imported_{number}"}
     return element
@@ -103,7 +101,7 @@ def _element(text: str, number: int) -> Element:
 def _write(store: TurnStore, session: str, head: Line, lines: Iterator[Line]) -> int:
     if "metadata" not in head:
         raise InvalidTurn("It begins with a message: its first line is missing.")
-    messages: Iterator[str] = (write(line["message"]) for line in lines)
+    messages: Iterator[str] = (write(line["message"]) for line in lines if line["message"])
     first = list(islice(messages, _AT_ONCE))
     written = len(first)
     if not store.begin(session, head["metadata"], first):

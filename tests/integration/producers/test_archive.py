@@ -70,6 +70,15 @@ def test_messages_from_elsewhere_that_are_alike_all_come_along(history: TurnStor
     assert [json.loads(element)["data"]["content"] for element in other.history("plain")] == ["hi"] * 3
 
 
+def test_messages_that_nobody_can_read_are_left_out(history: TurnStore, other: TurnStore) -> None:
+    for stored in (ELSEWHERE, "garbage", "{}", "[1]", ELSEWHERE):
+        _client(history).lpush(history.keys.history("odd"), stored)
+    lines = _lines(history, "odd")
+    assert len(lines) == 6
+    assert list(archive.write_sessions(other, lines)) == [("odd", 2, "")]
+    assert list(archive.write_sessions(other, lines)) == [("odd", 0, "")]
+
+
 def test_an_import_that_was_interrupted_goes_on(history: TurnStore, other: TurnStore) -> None:
     client = _client(history)
     for number in range(2_345):
@@ -110,7 +119,7 @@ def test_a_session_that_has_gone_on_is_left_as_it_is(history: TurnStore, other: 
         b"[]",
         b'{"session": "a b", "metadata": {}}',
         b'{"session": "a", "metadata": {"k": 1}}',
-        b'{"session": "a", "message": {}}',
+        b'{"session": "a"}',
     ],
 )
 def test_a_line_that_is_none_is_told_by_its_number(history: TurnStore, other: TurnStore, bad: bytes) -> None:
