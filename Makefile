@@ -44,7 +44,7 @@ up: $(VENV)/.run ## Set up, then workers, Flower and an embedded server until Ct
 # Most tests wait for processes, so more of them run at once than there are cores.
 PYTEST := $(BIN)/python -m pytest -n $(or $(JOBS),4) --dist loadfile --no-loadscope-reorder
 
-# What tries many orders, and what waits for outages to pass, has targets of its own, so that `make test` is done in ten minutes.
+# Tests that try many orders, and those that wait for outages to pass, have targets of their own: `make test` takes ten minutes.
 PROOFS := tests/exploration $(addprefix tests/scripts/test_, cuts.py machine.py batch_machine.py work.py)
 OUTAGES := tests/chaos $(addprefix tests/integration/, gateway/test_faults.py deploy/test_backup.py \
   $(addprefix turns/test_, disagreement.py half_open.py one_connection.py schema.py sentinel.py) workers/graphs/test_crash.py \

@@ -18,7 +18,7 @@ _REDIS_SECONDS = 3.0
 
 
 class Reading(Generic[T]):
-    """What `read` finds in Redis, for any thread. A Redis that is silent costs a reader some seconds, and is told."""
+    """A value that `read` finds in Redis, for any thread. A silent Redis costs a reader some seconds, and is told."""
 
     def __init__(self, settings: Settings, read: Callable[[BoundedStore], T]) -> None:
         self._store, self._read = BoundedStore(settings), read
