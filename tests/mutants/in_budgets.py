@@ -3,12 +3,12 @@
 from tests.mutants.mutant import Mutant
 from tests.mutants.script import in_cut
 
-_BUDGET = "tests/scripts/test_budget.py"
+_BUDGET = ("tests/scripts/test_budget.py", "tests/scripts/test_budget_waits.py")
 
 
 def _in_budget(name: str, breaks: str, old: str, new: str, *, script: str) -> Mutant:
     """Describe a fault in a script that tests of budgets notice."""
-    return Mutant(name, breaks, f"turns/lua/{script}.lua", old, new, (_BUDGET,))
+    return Mutant(name, breaks, f"turns/lua/{script}.lua", old, new, _BUDGET)
 
 
 _OTHERS = "tests/scripts/test_budget_of_others.py"

@@ -1,0 +1,198 @@
+"""Turns that wait for a place in a model's budget."""
+
+import pytest
+
+from tests.scripts.conftest import Stage
+from tests.scripts.model_calls import ANSWERED, MODEL, call, claims, give_back, park, pass_time, served
+from tests.scripts.scene import Scene
+from turnstile.turns.question import Options
+from turnstile.turns.states import State
+from turnstile.turns.store.budgets import CallLimits, ModelCall
+
+
+def test_those_who_wait_go_before_one_that_comes_when_there_is_a_place(scene: Scene) -> None:
+    limits = CallLimits(requests=60)
+    for claim in claims(scene, 6):
+        if not scene.turns.reserve_call(call(claim), limits).granted:
+            give_back(scene, claim)
+    pass_time(scene, 5_000)
+    [late] = claims(scene, 1, tenant="late")
+    assert not scene.turns.reserve_call(call(late), limits).granted
+
+
+def test_who_waits_for_a_call_is_not_forgotten(scene: Scene) -> None:
+    limits = CallLimits(concurrent=4)
+    slow, [other] = claims(scene, 5), claims(scene, 1, "b")
+    for claim in slow[:3]:
+        scene.turns.reserve_call(call(claim), limits)
+    give_back(scene, other)
+    give_back(scene, slow[3])
+    assert scene.pop("chat") == other.id
+    scene.client.zrem(scene.keys.tenants, "b")
+    scene.client.hset(scene.keys.turn(slow[3].id), "waits_since", 1)
+    scene.turns.settle_call(call(slow[4]), ANSWERED)
+    assert scene.pop("chat") is None
+
+
+def test_who_is_over_the_budget_holds_nothing_and_keeps_its_place(scene: Scene) -> None:
+    *_, last = claims(scene, 4)
+    scene.submit("next", session="a/3")
+    for number in range(4):
+        slot = scene.turns.reserve_call(call(last, number), CallLimits(requests=60))
+    assert not slot.granted
+    give_back(scene, last)
+    assert scene.state("a3") is State.QUEUED
+    assert scene.turns.status("a3").waits_for == "gpt"
+    assert scene.events("a3")[-1] == (2, "waiting", 1, "gpt")
+    assert not {"owner", "lease", "worker"} & scene.seat("a/3").keys()
+    assert scene.waiting("a/3") == ["next"]
+    assert scene.queue() == []
+    assert scene.turns.claim("a3", "w1", "n") == "stale"
+
+
+def test_each_is_sent_for_its_slot_once(scene: Scene) -> None:
+    park(scene, 6)
+    assert list(served(scene)) == [f"a{n}" for n in range(6)]
+    record = scene.turns.status("a5")
+    assert (record.dispatches, record.attempts, record.waits_for) == (2, 2, None)
+    assert scene.client.keys(scene.keys.ready("*")) == scene.client.keys(scene.keys.rotation("*")) == []
+    assert scene.client.zcard(scene.keys.promised(MODEL)) == 0
+
+
+def test_a_wait_costs_no_attempt_and_no_deadline(stage: Stage) -> None:
+    scene = stage.open(max_attempts=1)
+    park(scene, 1)
+    scene.client.hincrby(scene.keys.turn("a0"), "started", -600_000)
+    scene.client.hincrby(scene.keys.turn("a0"), "waits_since", -590_000)
+    assert list(served(scene)) == ["a0"]
+    [claim] = [scene.turns.status("a0")]
+    assert claim.started
+    assert scene.turns.now() - claim.started < 30
+
+
+def test_tenants_take_turns(scene: Scene) -> None:
+    park(scene, 5, "a")
+    park(scene, 2, "b")
+    assert [id[0] for id in served(scene)] in (list("ababaaa"), list("aababaa"), list("babaaaa"))
+
+
+def test_batches_have_a_share(scene: Scene) -> None:
+    scene.let_stand(1_000)
+    park(scene, 8, "a")
+    for n in range(3):
+        scene.submit(f"b{n}", session=f"b/{n}", options=Options(queue="batch"))
+        scene.pop("batch")
+        give_back(scene, scene.claim(f"b{n}"))
+    order: list[str] = []
+    for _ in range(300):
+        scene.turns.sweep()
+        sent = [id for id in (scene.pop("chat"), scene.pop("batch")) if id]
+        for id in sent:
+            scene.turns.reserve_call(call(scene.claim(id)), CallLimits(requests=60))
+        order += sent
+        pass_time(scene, 500)
+        if len(order) == 11:
+            break
+    assert next(n for n, id in enumerate(order) if id[0] == "b") == 4
+    assert sorted(order) == sorted([f"a{n}" for n in range(8)] + [f"b{n}" for n in range(3)])
+
+
+def test_nobody_passes_those_who_wait(scene: Scene) -> None:
+    park(scene, 2)
+    pass_time(scene, 700)
+    [late] = claims(scene, 1, "late")
+    assert not scene.turns.reserve_call(call(late), CallLimits(requests=60)).granted
+
+
+def test_nothing_more_is_sent_while_workers_are_late(scene: Scene) -> None:
+    park(scene, 8)
+    pass_time(scene, 1_000)
+    scene.turns.sweep()
+    sent = scene.queue()
+    pass_time(scene, 3_500)
+    scene.turns.sweep()
+    assert scene.queue() == sent
+    pass_time(scene, 20_000)
+    scene.turns.sweep()
+    assert len(scene.queue()) > len(sent)
+
+
+def test_a_turn_that_was_cancelled_on_its_way_holds_nobody_up(scene: Scene) -> None:
+    park(scene, 6)
+    pass_time(scene, 1_000)
+    scene.turns.sweep()
+    sent = scene.queue()
+    scene.turns.cancel(sent[0])
+    pass_time(scene, 3_500)
+    scene.turns.sweep()
+    assert len(scene.queue()) > len(sent)
+    assert sent[0] not in scene.client.zrange(scene.keys.promised(MODEL), 0, -1)
+
+
+def test_a_slot_that_came_too_late_is_reserved_anew(scene: Scene) -> None:
+    park(scene, 1)
+    pass_time(scene, 3_000)
+    scene.turns.sweep()
+    claim = scene.claim(str(scene.pop()))
+    pass_time(scene, 2_500)
+    scene.client.hset(scene.keys.budget(MODEL), "paused", 10**14)
+    assert not scene.turns.reserve_call(call(claim), CallLimits(requests=60)).granted
+    assert scene.client.zcard(scene.keys.promised(MODEL)) == 0
+
+
+def test_an_interrupted_turn_waits_for_no_model(scene: Scene) -> None:
+    park(scene, 2)
+    scene.turns.submit("next", "a/0", "hi", when_busy="interrupt")
+    assert scene.queue() == ["a0"]
+    assert scene.turns.status("a0").waits_for is None
+    assert scene.claim(str(scene.pop())).interrupted
+    assert list(served(scene)) == ["a1"]
+
+
+def test_a_turn_that_is_interrupted_while_it_asks_for_a_place_does_not_wait_for_one(scene: Scene) -> None:
+    [claim] = claims(scene, 1)
+    scene.turns.submit("next", "a/0", "hi", when_busy="interrupt")
+    give_back(scene, claim)
+    assert scene.queue() == ["a0"]
+
+
+@pytest.mark.parametrize("end", ["cancel", "erase"])
+def test_a_turn_that_waits_can_be_cancelled_and_erased(scene: Scene, end: str) -> None:
+    park(scene, 2)
+    getattr(scene.turns, end)({"cancel": "a0", "erase": "a/0"}[end])
+    assert list(served(scene)) == ["a1"]
+    assert scene.client.keys(scene.keys.ready("*")) == []
+
+
+def test_a_place_that_was_lost_is_found_again(scene: Scene) -> None:
+    park(scene, 1)
+    scene.client.delete(scene.keys.ready(f"chat@{MODEL}:a"), scene.keys.rotation(f"chat@{MODEL}"), scene.keys.budgets)
+    scene.make_due("a/0")
+    scene.turns.sweep()
+    assert scene.seat("a/0")["phase"] == "ready"
+    assert list(served(scene)) == ["a0"]
+
+
+def test_budgets_for_which_nobody_waits_hold_nobody_up(scene: Scene) -> None:
+    names = [f"name{number}@1234" for number in range(100)]
+    for name in names:
+        scene.client.hset(scene.keys.budget(name), "requests", 60)
+    scene.client.zadd(scene.keys.budgets, dict.fromkeys(names, 1))
+    park(scene, 1)
+    scene.turns.sweep()
+    for _ in range(2):
+        pass_time(scene, 60_000)
+        assert MODEL in scene.turns.sweep().models
+        if scene.queue():
+            break
+    assert scene.queue() == ["a0"]
+    seen = {model for _ in range(60) for model in scene.turns.sweep().models}
+    assert seen >= {*names}
+
+
+def test_other_models_go_on(scene: Scene) -> None:
+    park(scene, 3)
+    scene.submit("other", session="a/other")
+    assert scene.queue() == ["other"]
+    claim = scene.claim("other")
+    assert scene.turns.reserve_call(ModelCall(claim, 1, "llama@1234", 10), CallLimits(requests=60)).granted
