@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
+from turnstile.turns.ids import tenant_of
 from turnstile.turns.redis.scripts import LARGE_BYTES
 from turnstile.turns.repeated_errors import RepeatedWarnings
 from turnstile.turns.settings import Settings
@@ -37,7 +38,7 @@ class Room:
     @contextmanager
     def hold(self, session: str) -> Iterator[Take]:
         """Give the room that a session's turn takes for the block."""
-        tenant, held = session.rpartition("/")[0], 0
+        tenant, held = tenant_of(session), 0
 
         def take(size: int) -> bool:
             nonlocal held

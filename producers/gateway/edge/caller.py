@@ -12,7 +12,7 @@ from fastapi.security import HTTPBearer
 
 from turnstile.producers.gateway.edge.api_errors import ApiError, invalid, missing
 from turnstile.turns.errors import InvalidTurn
-from turnstile.turns.ids import check_session
+from turnstile.turns.ids import check_session, tenant_of
 from turnstile.turns.turn import Record
 
 RESPONSE, CONVERSATION = "resp_", "conv_"
@@ -79,7 +79,7 @@ class Caller:
 
     def own(self, record: Record, param: str = "response_id") -> Record:
         """Return the record if it is this caller's; otherwise raise ApiError as if it did not exist."""
-        if record.session.rpartition("/")[0] != self.tenant:
+        if tenant_of(record.session) != self.tenant:
             raise missing(param, "Response", record.id)
         return record
 

@@ -24,6 +24,7 @@ from turnstile.producers.gateway.items.shown import (
     shown_run,
 )
 from turnstile.producers.gateway.paging import Item, listed
+from turnstile.turns.ids import tenant_of
 from turnstile.turns.output import MOST_OPEN_CALLS
 from turnstile.turns.store.turns import AsyncTurnStore
 from turnstile.turns.text import dumps
@@ -135,7 +136,7 @@ class History:
         return elements[-1][0] - 1 if elements else -1
 
     def _alone(self) -> asyncio.Lock:
-        return search_lock(self._session.rpartition("/")[0])
+        return search_lock(tenant_of(self._session))
 
     async def _look(self, wanted: "_Wanted", high: int) -> tuple[tuple[int, Item, bytes] | None, int]:
         """Return the item if it is among the messages from a place back, and the place to go on at."""
