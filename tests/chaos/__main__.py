@@ -22,14 +22,23 @@ Arguments = argparse.Namespace
 
 def replay(seed: int, size: Size) -> str:
     """Return the command that runs a seed again."""
-    sizes = f"--faults {size.faults} --seconds {size.seconds:g} --workers {size.workers} --fsync {size.fsync}"
+    sizes = f"--faults {size.faults} --seconds {size.seconds:g} --workers {size.workers}"
+    sizes += f" --producers {size.producers} --sessions {size.sessions} --fsync {size.fsync}"
     sizes += f" --only {','.join(kind.name for kind in size.only)}" if size.only else ""
     return f"python -m tests.chaos run --seed {seed} {sizes}"
 
 
 def _run(arguments: Arguments) -> int:
     only = tuple(Kind[name] for name in arguments.only.split(",") if name)
-    size = Size(arguments.faults, arguments.seconds, workers=arguments.workers, fsync=arguments.fsync, only=only)
+    size = Size(
+        arguments.faults,
+        arguments.seconds,
+        workers=arguments.workers,
+        producers=arguments.producers,
+        sessions=arguments.sessions,
+        fsync=arguments.fsync,
+        only=only,
+    )
     broken = 0
     for seed in range(arguments.seed, arguments.seed + arguments.runs):
         # A model of its own: it remembers which turns it has failed already.
@@ -119,6 +128,8 @@ def _parser() -> argparse.ArgumentParser:
         return added
 
     run = storm("run", "do the faults of some seeds", _run, 5)
+    run.add_argument("--producers", type=int, default=Size().producers)
+    run.add_argument("--sessions", type=int, default=Size().sessions, help="sessions of each producer")
     run.add_argument("--fsync", choices=("always", "everysec"), default="always")
     storm("ledger", "faults for agents whose tools pay", _pay, 4)
     compare = command("plain", "plain Celery under kill -9", _measuring("plain", lambda a, f: plain.measure(a.kills, f)))

@@ -89,7 +89,13 @@ def check(entries: Mapping[str, Entry], remains: Remains, violations: Iterable[s
             _check_impatient(entry, remains, found)
         else:
             _check_turn(entry, remains, found)
+    found.fates = [f"{turn} {_fate(entries[turn], remains.records.get(turn))}" for turn in found.lost]
     return found
+
+
+def _fate(entry: Entry, record: Record | None) -> str:
+    end = f"is {record.state} ({record.code}) since {record.finished}" if record else "has no record"
+    return f"{end}; sent at {entry.sent}, accepted at {entry.accepted}, in {entry.session}"
 
 
 def _check_impatient(entry: Entry, remains: Remains, found: Findings) -> None:

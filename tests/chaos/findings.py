@@ -15,6 +15,8 @@ class Findings:
     """In its history before a turn that had been accepted before it was sent."""
     others: list[str] = field(default_factory=list)
     """Anything else, in words."""
+    fates: list[str] = field(default_factory=list)
+    """What became of each lost turn, in words."""
 
     @property
     def clean(self) -> bool:

@@ -1,6 +1,8 @@
 """The record of submissions and acceptances: one append-only file for each producer, a line for each fact.
 
-Times are seconds since the epoch. All processes of a run are on one machine, so their clock and Redis's are one.
+Times are seconds since the epoch. All processes of a run are on one machine, so their clock and Redis's are one; when they are
+read, they are cut to whole milliseconds as Redis's are, or what is asked in the millisecond in which it ends another would come
+after it.
 """
 
 import json
@@ -111,7 +113,7 @@ def read(paths: Iterable[Path]) -> dict[str, Entry]:
     for path in paths:
         for line in path.read_text().splitlines() if path.exists() else ():
             fact, name, session, at, more = json.loads(line)
-            turn = stored_id(name)
+            turn, at = stored_id(name), int(at * 1000) / 1000
             entries[turn] = _add(entries.get(turn) or Entry(turn, session, at, name=name), fact, at, more)
     return entries
 

@@ -152,4 +152,4 @@ class Scene:
 
 
 def _now() -> int:
-    return round(time.time() * 1000)
+    return int(time.time() * 1000)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from itertools import count
+from pathlib import Path
 
 import pytest
 
@@ -11,7 +12,8 @@ from tests.chaos.checker import Remains, check, collect
 from tests.chaos.findings import Findings
 from tests.chaos.journal import Attempt
 from tests.chaos.policy_checker import Said, events_fault
-from tests.chaos.record import Entry, question
+from tests.chaos.record import Entry, question, read
+from tests.chaos.record import Record as SubmissionRecord
 from tests.support.step_worker import StepWorker, element
 from turnstile.turns.output import said
 from turnstile.turns.redis.keys import Keys
@@ -108,9 +110,23 @@ def test_only_a_question_that_stops_others_explains_such_an_end(remains: Remains
     assert _judge(ended, {**ENTRIES, stopper.turn: stopper}) == Findings()
 
 
+def test_a_question_that_stops_another_in_the_millisecond_it_is_asked_explains_that(remains: Remains, tmp_path: Path) -> None:
+    """The server knows whole milliseconds, cut off: a turn may end before the moment its stopper was sent."""
+    first, _ = remains.said[SESSION]
+    cancelled = replace(remains.records[LAST], state=State.CANCELLED, finished=7.123)
+    ended = replace(remains, records={**remains.records, LAST: cancelled}, said={SESSION: [first]})
+    stopper = _of("rollback")
+    SubmissionRecord(tmp_path / "p.jsonl").note("sent", stopper, SESSION, 7.1239)
+    assert _judge(ended, {**ENTRIES, **read([tmp_path / "p.jsonl"])}) == Findings()
+    SubmissionRecord(tmp_path / "q.jsonl").note("sent", stopper, SESSION, 7.1241)
+    assert _judge(ended, {**ENTRIES, **read([tmp_path / "q.jsonl"])}).lost == [LAST]
+
+
 def test_a_lost_question_is_told(remains: Remains) -> None:
     records = {id: record for id, record in remains.records.items() if id != SECOND}
-    assert SECOND in _judge(replace(remains, records=records)).lost
+    found = _judge(replace(remains, records=records))
+    assert SECOND in found.lost
+    assert any(SECOND in fate and "has no record" in fate for fate in found.fates)
 
 
 def test_events_of_a_merged_turn_lead_to_the_other(remains: Remains) -> None:
