@@ -27,15 +27,20 @@ def missing(extra: str) -> list[str]:
     return list(filter(_is_missing, MODULES[extra]))
 
 
+def lack(extra: str) -> str:
+    """Return the line that says what of an extra is missing, and how to install it; empty when it is there."""
+    lacking = missing(extra)
+    return f"{', '.join(lacking)} not installed: pip install 'turnstile[{extra}]'" if lacking else ""
+
+
 def need(extra: str) -> None:
     """Check that an extra is installed. Programs that lack one end with a line on stderr.
 
     Raises:
         MissingExtra: the extra is not installed, and the program is not one of ours.
     """
-    if not (lacking := missing(extra)):
+    if not (line := lack(extra)):
         return
-    line = f"{', '.join(lacking)} not installed: pip install 'turnstile[{extra}]'"
     program = Path(sys.argv[0])
     if _PROGRAMS & {program.stem, program.parent.name}:
         sys.stderr.write(f"turnstile: {line}\n")

@@ -10,6 +10,7 @@ from tests.mutants.in_holds import HOLDS
 from tests.mutants.in_lines import LINES
 from tests.mutants.in_policies import POLICIES
 from tests.mutants.in_quotas import QUOTAS
+from tests.mutants.in_schema import SCHEMAS
 from tests.mutants.in_sessions import SESSIONS
 from tests.mutants.in_steps import STEPS
 from tests.mutants.in_turns import TURNS
@@ -26,6 +27,7 @@ MUTANTS = (
     *BUDGETS,
     *BATCHES,
     *UPKEEP,
+    *SCHEMAS,
     *CUTS,
     *WORKER,
     *STEPS,

@@ -251,6 +251,22 @@ WORKER = (
         ("tests/unit/gateway/test_rotation.py", "tests/unit/gateway/test_edge.py"),
     ),
     Mutant(
+        "probes wait in the rotation",
+        "a busy gateway looks dead, and is restarted",
+        "producers/gateway/edge/middleware.py",
+        'if scope["path"] not in PROBES:',
+        "if True:",
+        ("tests/unit/gateway/test_edge.py",),
+    ),
+    Mutant(
+        "each probe looks for itself",
+        "a busy gateway looks dead, and is restarted",
+        "producers/gateway/probes/readiness.py",
+        "if self._looked < monotonic() - _LAST_SECONDS:",
+        "if True:",
+        ("tests/unit/gateway/test_readiness.py",),
+    ),
+    Mutant(
         "requests without a client are begun",
         "each becomes a turn that nobody reads",
         "producers/gateway/edge/middleware.py",

@@ -41,6 +41,27 @@ def test_versions_of_one_schema_go_together(scene: Scene, monkeypatch: pytest.Mo
     assert scene.turns.schema() == (schema.SCHEMA, package_version())
 
 
+def test_all_versions_find_the_note_in_one_place(scene: Scene) -> None:
+    scene.turns.check_schema()
+    noted = {"number": str(schema.SCHEMA), "version": package_version()}
+    assert scene.client.hgetall(f"{scene.keys.prefix}schema") == noted
+    assert scene.client.ttl(f"{scene.keys.prefix}schema") == -1
+
+
+def test_schemas_are_numbers(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene.client.hset(scene.keys.schema, mapping={"number": 9, "version": "1.9"})
+    monkeypatch.setattr(schema, "SCHEMA", 10)
+    assert scene.turns.check_schema() == ""
+    assert scene.turns.schema() == (10, package_version())
+    monkeypatch.setattr(schema, "SCHEMA", 9)
+    assert "(schema 10)" in scene.turns.check_schema()
+
+
+def test_a_newer_schema_without_a_version_refuses_too(scene: Scene) -> None:
+    scene.client.hset(scene.keys.schema, "number", schema.SCHEMA + 1)
+    assert scene.turns.check_schema().startswith(f"version  (schema {schema.SCHEMA + 1})")
+
+
 @pytest.mark.parametrize("fields", [{"number": "x", "version": "y"}, {"version": "y"}, {"other": "1"}])
 def test_a_note_that_is_none_refuses_nobody(scene: Scene, fields: dict[str, str]) -> None:
     scene.client.hset(scene.keys.schema, mapping=fields)

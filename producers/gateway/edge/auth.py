@@ -21,7 +21,7 @@ Header = tuple[bytes, bytes]
 
 _GUARDED = "/v1"
 _OPERATORS = ("/metrics", "/admin/")
-_PROBES = ("/healthz", "/readyz")
+PROBES = ("/healthz", "/readyz")
 _SCHEME = "bearer "
 _KEYLESS = "no API keys are set (TURNSTILE_API_KEYS): this gateway only answers requests from this machine"
 _KEYLESS_TRUSTING = (
@@ -57,7 +57,7 @@ class Authenticator:
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
         scope[CALLER], scope[MAX_BODY_BYTES] = Caller(), self._max_bytes
         if not self._keys.enforced:
-            if scope["path"] not in _PROBES:
+            if scope["path"] not in PROBES:
                 check_local(scope, headers, "" if _for_operators(scope["path"]) else self._trusted, self._origins)
             return []
         if not _guarded(scope["path"]):

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from turnstile.producers.gateway.edge.api_errors import ApiError, translate
-from turnstile.producers.gateway.edge.auth import Authenticator, key_removed
+from turnstile.producers.gateway.edge.auth import PROBES, Authenticator, key_removed
 from turnstile.producers.gateway.edge.body import UNREAD_BYTES, Message, Receive, Scope, announced_bytes
 from turnstile.producers.gateway.edge.caller import CALLER
 from turnstile.producers.gateway.edge.connections import is_gone
@@ -71,8 +71,9 @@ class EdgeMiddleware:
                 await exchange.refuse(key_removed())
 
     async def _begin(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on when its key's turn has come, unless its client has left by then."""
-        await next_in_rotation(scope[CALLER].api_key)
+        """Pass a request on when its key's turn has come, unless its client has left by then. Probes wait for nobody."""
+        if scope["path"] not in PROBES:
+            await next_in_rotation(scope[CALLER].api_key)
         if not is_gone(scope):
             await metered(self._app(scope, receive, send))
 

@@ -1,6 +1,6 @@
-"""Readiness: whether this gateway can work now, looked at on each probe and once a second besides.
+"""Readiness: whether this gateway can work now, looked at once a second.
 
-While Redis is known to be away a probe is answered at once, by the last look; otherwise it waits for one that all probes share.
+A probe is answered at once, by the last look: one of its own would wait behind everything that a busy gateway does.
 """
 
 import asyncio
@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 
 _PING_SECONDS = 2.0
 _WATCH_SECONDS = 1.0
+_LAST_SECONDS = 2 * _WATCH_SECONDS + _PING_SECONDS
+"""The age up to which a look counts."""
 _AWAY = ApiError(503, "Redis does not answer.", None, "queue_unreachable", {"retry-after": "2"})
 
 
@@ -40,7 +42,7 @@ class Readiness:
         if keyring(self._backend.settings).problem:
             reason = "The file of API keys cannot be read; the gateway's log names the reason."
             return ApiError(503, reason, None, "keys_unreadable")
-        if not (self._problem and self._looked > monotonic() - 2 * _WATCH_SECONDS - _PING_SECONDS):
+        if self._looked < monotonic() - _LAST_SECONDS:
             await self._fresh()
         return self._problem
 

@@ -138,7 +138,7 @@ def test_redis_goes_away_and_comes_back(tmp_path: Path) -> None:
                 assert refused.status_code == 503
                 assert int(refused.headers["retry-after"]) >= 1
                 assert refused.json()["error"]["code"] == "queue_unreachable"
-                assert other.get("/readyz").status_code == 503
+                wait_until(lambda: other.get("/readyz").status_code == 503, "the gateway notices")
                 assert other.get("/healthz").status_code == 200
             server.start()
             events.extend(source)
@@ -216,7 +216,7 @@ def test_redis_that_hangs_is_no_reason_to_hang(tmp_path: Path) -> None:
         assert http.get("/readyz").status_code == 200
         os.kill(server.pid, signal.SIGSTOP)
         try:
-            assert http.get("/readyz").status_code == 503
+            wait_until(lambda: http.get("/readyz").status_code == 503, "the gateway notices")
             answers = list(pool.map(ask, keys))
         finally:
             os.kill(server.pid, signal.SIGCONT)

@@ -4,6 +4,8 @@ import asyncio
 from typing import Any
 from weakref import ref
 
+import pytest
+
 from turnstile.producers.gateway.edge.caller import CALLER, Caller
 from turnstile.producers.gateway.edge.connections import _EXCHANGE
 from turnstile.producers.gateway.edge.middleware import EdgeMiddleware
@@ -37,8 +39,8 @@ class _Gateway:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b""})
 
-    def ask(self, key: str, exchange: _Exchange) -> asyncio.Task[None]:
-        scope = {"type": "http", "path": "/v1/models", "method": "GET", "headers": [], "key": key, _EXCHANGE: ref(exchange)}
+    def ask(self, key: str, exchange: _Exchange, path: str = "/v1/models") -> asyncio.Task[None]:
+        scope = {"type": "http", "path": path, "method": "GET", "headers": [], "key": key, _EXCHANGE: ref(exchange)}
 
         async def send(_: Any) -> None: ...
 
@@ -63,3 +65,13 @@ async def test_requests_whose_clients_have_left_are_not_begun() -> None:
     await gateway.ask("greedy", there)
     await asyncio.gather(*many)
     assert len(gateway.served) <= 10
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+async def test_probes_wait_behind_no_request(path: str) -> None:
+    gateway, there = _Gateway(), _Exchange()
+    # A gateway without keys has one rotation for all.
+    many = [gateway.ask("", there) for _ in range(500)]
+    await gateway.ask("", there, path)
+    assert len(gateway.served) <= 15
+    await asyncio.gather(*many)

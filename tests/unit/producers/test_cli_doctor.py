@@ -130,6 +130,20 @@ def test_extras(monkeypatch: pytest.MonkeyPatch, tools: str, lacking: tuple[str,
     assert advice or not set(lacking) & set(check.detail.split(", "))
 
 
+@pytest.mark.parametrize("role", ["worker", "gateway"])
+def test_traces_that_would_not_be_made_are_warned_of(monkeypatch: pytest.MonkeyPatch, role: str) -> None:
+    traced = Settings(otel_exporter_otlp_endpoint="http://127.0.0.1:1")
+    assert check_extras(traced).verdict is OK
+    for extra in {"tracing", "worker", "gateway"} - {role}:
+        monkeypatch.setitem(MODULES, extra, ("no_such_module",))
+    check = check_extras(traced)
+    assert (check.verdict, check.advice) == (WARN, "pip install 'turnstile[tracing]'")
+    assert check_extras(traced.model_copy(update={"otel_traces_exporter": "none"})).verdict is OK
+    # A machine of producers starts nothing that would trace.
+    monkeypatch.setitem(MODULES, role, ("no_such_module",))
+    assert check_extras(traced).verdict is OK
+
+
 def test_the_stand_in_is_named_as_such() -> None:
     check = check_model(Settings())
     assert check.verdict is WARN

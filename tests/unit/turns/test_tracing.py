@@ -60,8 +60,15 @@ def test_tracing_is_off_unless_the_environment_asks_for_it() -> None:
         start(Settings(otel_traces_exporter="zipkin"), "test")
 
 
-def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("protocol", ["", "grpc"])
+def test_a_missing_extra_is_named_and_nobody_is_kept_from_starting(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, protocol: str
+) -> None:
     monkeypatch.setitem(MODULES, "tracing", ("nowhere.sdk",))
+    asking = Settings(otel_exporter_otlp_endpoint="http://127.0.0.1:1", otel_exporter_otlp_protocol=protocol)
+    assert not start(asking, "test")
+    [line] = caplog.messages
+    assert line.endswith("nowhere.sdk not installed: pip install 'turnstile[tracing]'")
     with pytest.raises(MissingExtra, match=re.escape("nowhere.sdk not installed: pip install 'turnstile[tracing]'")):
         need("tracing")
 
