@@ -3,7 +3,7 @@
 from tests.mutants.mutant import Mutant
 from tests.mutants.script import in_cut
 
-_BUDGET = ("tests/scripts/test_budget.py", "tests/scripts/test_budget_waits.py")
+_BUDGET = ("tests/scripts/test_budget.py", "tests/scripts/test_budget_waits.py", "tests/scripts/test_budget_pauses.py")
 
 
 def _in_budget(name: str, breaks: str, old: str, new: str, *, script: str) -> Mutant:
@@ -37,7 +37,7 @@ BUDGETS = (
     _in_budget(
         "a pause is nobody's",
         "after a 429 every worker finds out by itself",
-        "local at = math.max(now, budget.paused)",
+        "local at = math.max(now, pause_of(budget, tenant))",
         "local at = now",
         script="lib/next_call",
     ),
@@ -58,23 +58,65 @@ BUDGETS = (
     _in_budget(
         "all at once after a pause",
         "all who waited out a pause are refused again",
-        "  change('window', 1)\n",
+        "    change(of .. 'window', 1)\n",
         "",
-        script="budget/settle_call",
+        script="lib/note_refusal",
     ),
     _in_budget(
         "a pause of our own stays short",
         "a model that names no time is asked again and again",
-        "change('strikes', budget.strikes + 1)",
-        "change('strikes', budget.strikes)",
-        script="budget/settle_call",
+        "change(of .. 'strikes', strikes + 1)",
+        "change(of .. 'strikes', strikes)",
+        script="lib/note_refusal",
     ),
     _in_budget(
         "a pause of a day",
         "a server that names a day stops its turns for a day",
-        "math.min(tonumber(pause), rule.longest_retry) or own)",
-        "tonumber(pause) or own)",
-        script="budget/settle_call",
+        "now + math.min(asked, rule.longest_retry)",
+        "now + asked",
+        script="lib/note_refusal",
+    ),
+    _in_budget(
+        "a refusal pauses everybody",
+        "one tenant's questions that a server refuses stop a model for all",
+        "local shared = nothing_left or other and budget.own_paused > now",
+        "local shared = true",
+        script="lib/note_refusal",
+    ),
+    _in_budget(
+        "a refusal pauses nobody else",
+        "every tenant finds out by itself that a model is over its limit",
+        "local shared = nothing_left or other and budget.own_paused > now",
+        "local shared = nothing_left",
+        script="lib/note_refusal",
+    ),
+    _in_budget(
+        "what the server says is left is not heard",
+        "a tenant asks a model of which nothing is left",
+        "local shared = nothing_left or other",
+        "local shared = other",
+        script="lib/note_refusal",
+    ),
+    _in_budget(
+        "everybody waits as long as the longest",
+        "one tenant's refusal of an hour counts for all beside another's of a second",
+        "asked = math.min(asked, budget.own_paused - now)",
+        "asked = asked",
+        script="lib/note_refusal",
+    ),
+    _in_budget(
+        "who waits alone stands before all",
+        "a tenant that was refused holds up those who stand behind it",
+        "        if not sent and pause_of(own, tenant) <= own.paused then break end\n",
+        "        if not sent then break end\n",
+        script="lib/send_waiting",
+    ),
+    _in_budget(
+        "who waits alone is waited for",
+        "calls of other tenants wait for a second dispatch while one tenant is to wait",
+        "if budget.tenant ~= tenant or budget.own_paused <= now then return true end",
+        "return true",
+        script="lib/others_wait",
     ),
     _in_budget(
         "an estimate has no bound",
@@ -100,8 +142,8 @@ BUDGETS = (
     _in_budget(
         "a share is all calls",
         "a tenant alone leaves calls of a model unused",
-        "if not others then return 1 end",
-        "",
+        "if others then most = share end",
+        "most = share",
         script="lib/calls_left",
     ),
     _in_budget(
@@ -149,7 +191,7 @@ BUDGETS = (
     _in_budget(
         "who comes passes those who wait for a model",
         "a turn that comes in a lucky moment goes before thousands",
-        "if others or at > now + ahead then",
+        "if at > now + ahead or not sent and others_wait(budget, now) then",
         "if at > now + ahead then",
         script="budget/reserve_call",
     ),
@@ -219,7 +261,7 @@ BUDGETS = (
     _with_others(
         "a turn waits for its own model alone",
         "a turn waits for minutes beside a model that has a place",
-        "budget, at = place_elsewhere(others, others_from, now, full) end",
+        "budget, at = place_elsewhere(others, others_from, tenant, now, full) end",
         "budget = nil end",
         script="lib/send_waiting",
     ),
@@ -233,8 +275,8 @@ BUDGETS = (
     _with_others(
         "all go on with another model together",
         "those who wait for one model crowd another",
-        "if at <= now + rule.budget_ahead and not taken",
-        "if not taken",
+        "if at <= now + rule.budget_ahead and not others_wait",
+        "if not others_wait",
         script="lib/place_elsewhere",
     ),
     _with_others(
@@ -247,7 +289,7 @@ BUDGETS = (
     _with_others(
         "who waits for another model is passed",
         "turns that have other choices go before those that have none",
-        "and not taken and",
+        "and not others_wait(budget, now) and",
         "and",
         script="lib/place_elsewhere",
     ),

@@ -17,9 +17,8 @@ local budget, at = read_budget(model, requests, minute_tokens, most), sent
 if not budget.kept then return { 'granted', 0 } end
 if not sent or sent + rule.budget_late < now then
   redis.call('ZREM', promised, id)
-  at = calls_left(budget, tenant, now) > 0 and next_call(budget, now) or math.huge
-  local others = not sent and redis.call('EXISTS', key.rotation .. 'chat@' .. model, key.rotation .. 'batch@' .. model) > 0
-  if others or at > now + ahead then return { 'over', at == math.huge and -1 or math.ceil(at - now), 0 } end
+  at = calls_left(budget, tenant, now) > 0 and next_call(budget, tenant, now) or math.huge
+  if at > now + ahead or not sent and others_wait(budget, now) then return { 'over', at == math.huge and -1 or math.ceil(at - now), 0 } end
 end
 redis.call('ZADD', key.budgets, 'NX', now, model)
 redis.call('ZADD', calls, at, call)

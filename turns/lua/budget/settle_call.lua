@@ -1,29 +1,28 @@
 -- Settle a call of a model: its place is free, what was estimated is corrected, and those who wait are sent. When the model's server
--- asks for patience, the model pauses for everybody; what it tells of its limits lowers the budget.
+-- asks for patience, the model pauses; what it tells of its limits lowers the budget.
 -- FLAGS  allow-oom
 -- WORK   18,000 steps: 60 sessions that wait for a model, and a thousand calls that may be under way
 -- KEYS   turn:<id>… session:<session>… budget:<model> calls:<model> promised:<model> budgets due stats <queue>… ready:<line>…
 --        rotation:<queue>… batch_slots slots:<tenant> tenant:<tenant> tenants
 -- ARGV   id token number tenant model estimated used how pause told_requests told_tokens left_requests left_tokens: `how` is answered, failed or
 --        limited; a pause of 0 ms is one of our own choice; limits and what is left are empty where nothing was told
--- RETURN settled paused: ms for which the model pauses from now
+-- RETURN settled paused: ms for which the model pauses from now, for the tenant
 local now, budget, name = clock(), read_budget(model), key.budget .. model
 local ended = redis.call('ZREM', key.calls .. model, ('%s %s %s %s'):format(number, token, id, tenant)) == 1
 local limited, changed = how == 'limited', {}
 local function change(field, value) changed[#changed + 1], changed[#changed + 2] = field, value end
 
-if limited and budget.paused <= now then
-  local own = math.min(rule.longest_retry, rule.retry_base * 2 ^ math.min(budget.strikes, 20))
-  budget.paused = now + (tonumber(pause) > 0 and math.min(tonumber(pause), rule.longest_retry) or own)
-  change('strikes', budget.strikes + 1)
-  change('window', 1)
-elseif limited then
-  budget.paused = math.max(budget.paused, now + math.min(tonumber(pause), rule.longest_retry))
-elseif ended and how == 'answered' and budget.window > 0 and budget.paused <= now then
-  change('strikes', 0)
-  change('window', budget.window + 1)
+local function recover(of)
+  if budget[of .. 'window'] == 0 or budget[of .. 'paused'] > now then return end
+  change(of .. 'strikes', 0)
+  change(of .. 'window', budget[of .. 'window'] + 1)
 end
-if limited then change('paused', budget.paused) end
+if limited then
+  note_refusal(budget, tenant, tonumber(pause), left_requests == '0' or left_tokens == '0', now, change)
+elseif ended and how == 'answered' then
+  recover('')
+  if budget.tenant == tenant then recover('own_') end
+end
 -- The rest of a limit is no more than the server says.
 local function told(kind, limit, left)
   limit, left = tonumber(limit), tonumber(left)
@@ -50,8 +49,8 @@ if known then
 end
 if known and #changed > 0 then redis.call('HSET', name, unpack(changed)) end
 if limited then
-  redis.call('PEXPIRE', name, math.ceil(budget.paused - now + rule.budget_ttl))
+  redis.call('PEXPIRE', name, math.ceil(math.max(budget.paused, budget.own_paused, now) - now + rule.budget_ttl))
   redis.call('ZADD', key.budgets, 'NX', now, model)
 end
 send_waiting(model, now)
-return { 'settled', math.max(0, math.ceil(budget.paused - now)) }
+return { 'settled', math.max(0, math.ceil(pause_of(budget, tenant) - now)) }

@@ -1,16 +1,15 @@
--- place_elsewhere(models, since, now, full) → table, ms. Return the first budget with a place among those of other models, and when that is, for
--- a turn that has others `since` a moment; nil where there is none, or that moment is to come. `models` are names with the limits that the
--- settings give (`name=requests,tokens,most`). Those who wait for such a model itself go first. One that is found `full` is not looked
--- at again.
-local function place_elsewhere(models, since, now, full)
+-- place_elsewhere(models, since, tenant, now, full) → table, ms. Return the first budget with a place among those of other models, and when
+-- that is, for a tenant's turn that has others `since` a moment; nil where there is none, or that moment is to come. `models` are names
+-- with the limits that the settings give (`name=requests,tokens,most`). Those who wait for such a model itself go first. One that is found
+-- `full` for everybody is not looked at again.
+local function place_elsewhere(models, since, tenant, now, full)
   if not models or tonumber(since or 0) > now then return nil end
   for model, requests, tokens, most in models:gmatch('(%S+)=(%d+),(%d+),(%d+)') do
     if not full[model] then
       local budget = read_budget(model, requests, tokens, most)
-      local at = next_call(budget, now)
-      local taken = redis.call('EXISTS', key.rotation .. 'chat@' .. model, key.rotation .. 'batch@' .. model) > 0
-      if at <= now + rule.budget_ahead and not taken and not slots_late(model, now) then return budget, at end
-      full[model] = true
+      local at = next_call(budget, tenant, now)
+      if at <= now + rule.budget_ahead and not others_wait(budget, now) and not slots_late(model, now) then return budget, at end
+      full[model] = budget.tenant ~= tenant
     end
   end
 end

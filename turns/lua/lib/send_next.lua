@@ -15,7 +15,7 @@ local function send_next(tenant, queue, time, rival, now, known, counted, model,
   local id, phase = unpack(read('HMGET', key.session .. (session or ''), 'head', 'phase'))
   local state, its_queue, weight = unpack(read('HMGET', key.turn .. (id or ''), 'state', 'queue', 'weight'))
   if phase == 'ready' and state == 'queued' and its_queue == queue then
-    local word = take and take(id) or 'go'
+    local word = take and take(id, tenant) or 'go'
     if word == 'stop' then return nil end
     if word == 'go' then
       dispatch(session, id, now, queue, known, counted)

@@ -8,13 +8,13 @@ local function send_waiting(model, now)
   redis.call('ZADD', key.budgets, now - 2 ^ 50, model)
   local own, full = read_budget(model), {}
   if slots_late(model, now) then return end
-  local function take(id)
+  local function take(id, tenant)
     local turn = key.turn .. id
     local waits_for, wants, since, started, others, others_from, passed_over =
       unpack(redis.call('HMGET', turn, 'waits_for', 'wants', 'waits_since', 'started', 'others', 'others_from', 'passed_over'))
     if waits_for ~= model then return 'pass' end
-    local budget, at = own, next_call(own, now)
-    if at > now + rule.budget_ahead then budget, at = place_elsewhere(others, others_from, now, full) end
+    local budget, at = own, next_call(own, tenant, now)
+    if at > now + rule.budget_ahead then budget, at = place_elsewhere(others, others_from, tenant, now, full) end
     if not budget then return 'stop' end
     if budget == own or budget.kept then
       redis.call('ZADD', key.promised .. budget.model, at, id)
@@ -29,7 +29,7 @@ local function send_waiting(model, now)
     if passed_over and budget == own then redis.call('HDEL', turn, 'passed_over') end
     return 'go'
   end
-  -- A tenant whose turns have all slots or calls that they may is left where it stands.
+  -- A tenant whose turns have all slots or calls that they may, or for which alone the model is paused, is left where it stands.
   local function serve(queue, most)
     local known, count, skipped = read_queue(queue, math.huge), 0, 0
     for _ = 1, 20 do
@@ -40,9 +40,9 @@ local function send_waiting(model, now)
         skipped = skipped + 1
       else
         local sent = send_next(tenant, queue, time, nil, now, known, counts, model, take)
-        if not sent then break end
-        count = count + sent
-        if own.by_tenant then own.by_tenant[tenant] = (own.by_tenant[tenant] or 0) + sent end
+        if not sent and pause_of(own, tenant) <= own.paused then break end
+        skipped, count = skipped + (sent and 0 or 1), count + (sent or 0)
+        if own.by_tenant then own.by_tenant[tenant] = (own.by_tenant[tenant] or 0) + (sent or 0) end
       end
     end
     return count

@@ -45,7 +45,7 @@ for place, model in ipairs(redis.call('ZRANGE', key.budgets, 0, limit - 1)) do
   local budget, waits = read_budget(model), 0
   for queue in rule.queues:gmatch('%S+') do waits = waits + ready_on(queue .. '@' .. model, now, 50) end
   local calls = redis.call('ZCARD', key.calls .. model) + redis.call('ZCARD', key.promised .. model)
-  local spent = { ('%.0f'):format(budget.requests_spent), ('%.0f'):format(budget.tokens_spent), ('%.0f'):format(budget.paused) }
+  local spent = { ('%.0f'):format(budget.requests_spent), ('%.0f'):format(budget.tokens_spent), ('%.0f'):format(math.max(budget.paused, budget.own_paused)) }
   budgets[place] = { model, budget.requests, budget.tokens, budget.most, spent[1], spent[2], spent[3], calls, waits }
 end
 local notes = redis.call('HGETALL', key.minutes)
