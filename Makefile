@@ -101,8 +101,8 @@ $(VENV)/.web: requirements-web.txt $(VENV)/.dev
 	@touch $@
 
 web-programs:
-	@for name in node npm chromium; do command -v $$name > /dev/null || { \
-	  echo "make test-web: $$name is missing (Debian and Ubuntu: apt-get install nodejs npm chromium)" >&2; exit 1; }; done
+	@for name in node npm chromium nginx; do command -v $$name > /dev/null || { \
+	  echo "make test-web: $$name is missing (Debian and Ubuntu: apt-get install nodejs npm chromium nginx)" >&2; exit 1; }; done
 
 test-web: web-programs $(VENV)/.web ## Set up, then the tests that need node and Chromium
 	npm ci --silent --prefix tests/web

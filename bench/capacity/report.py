@@ -109,6 +109,7 @@ def _million(found: "Million") -> Table:
         "fork of the server, in which nothing is answered": f"{seconds['fork'] * 1000:,.0f} ms",
         "rewrite of the log": f"{seconds['rewrite']:,.0f} s",
         "the log after it": f"{sizes['log'] / _GIB:.2f} GiB",
+        "start of the server from that log": f"{seconds['restart']:,.1f} s",
         "`turnstile audit`": f"{seconds['audit']:,.1f} s",
     }.items():
         table.add(name, value)

@@ -175,7 +175,8 @@ class EmbeddedServer:
                 if not self.pid:
                     raise self._not_started("ended at once")
                 try:
-                    if client.info("server")["process_id"] == self.pid:
+                    # INFO is answered while the data are loaded, PING is not.
+                    if client.info("server")["process_id"] == self.pid and client.ping():
                         return
                 except redis.BusyLoadingError:
                     silent_since = time.monotonic()

@@ -17,6 +17,8 @@ _SHIPPED = {
     "max_tasks": 10_000,
     # Each start of a worker is a node with a name of its own, which Flower would count for ever.
     "purge_offline_workers": 3_600,
+    # The arguments are a turn's session. All tasks have the same name.
+    "tasks_columns": "uuid,args,state,received,runtime,worker",
 }
 
 

@@ -133,6 +133,18 @@ def test_data_and_port_outlive_restarts_and_kills(embedded: EmbeddedServer) -> N
     assert get(embedded, "killed") == "yes"
 
 
+def test_a_start_ends_when_the_data_are_loaded(folder: Path) -> None:
+    # Microseconds for each key. The server answers some commands meanwhile.
+    slow = {"key-load-delay": "200"}
+    with EmbeddedServer(folder, options=slow) as server, redis.Redis.from_url(server.url) as client:
+        with client.pipeline(transaction=False) as pipe:
+            for number in range(10_000):
+                pipe.set(f"key-{number}", "x" * 100)
+            pipe.execute()
+        server.restart()
+        assert client.info("persistence")["loading"] == 0
+
+
 def test_without_append_only_a_restart_begins_empty(folder: Path) -> None:
     with EmbeddedServer(folder, append_only=False) as server:
         put(server, "key", "value")
