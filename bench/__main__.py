@@ -10,12 +10,25 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from bench import anatomy, fairness, idle, latency, page, producing, scaling, server, sessions, targets, throughput
+from bench import (
+    anatomy,
+    fairness,
+    idle,
+    latency,
+    page,
+    producing,
+    prompt_cache,
+    scaling,
+    server,
+    sessions,
+    targets,
+    throughput,
+)
 from bench.machine import ROOT, Bench, bench
 from bench.tables import Table
 
 PAGE = ROOT / "docs" / "performance.md"
-PARTS = ("throughput", "latency", "server", "idle", "producing", "anatomy", "sessions", "scaling", "fairness")
+PARTS = ("throughput", "latency", "server", "idle", "producing", "anatomy", "sessions", "scaling", "fairness", "prompt_cache")
 
 
 def main() -> None:
@@ -46,6 +59,7 @@ def _run(setting: Bench, wanted: Sequence[str]) -> Iterator[list[Table]]:
         "scaling": lambda: tables.append(scaling.run(setting)),
         "sessions": lambda: tables.extend([reached.lengths(*sessions.lengths(setting)), sessions.extremes(setting)]),
         "fairness": lambda: tables.append(reached.fairness(*fairness.run(setting))),
+        "prompt_cache": lambda: tables.append(reached.prompt_cache(*prompt_cache.run(setting))),
         "anatomy": lambda: tables.append(anatomy.run(setting, reached.turn_microseconds)),
     }
     for name in PARTS:

@@ -12,8 +12,11 @@ from bench.tables import Table, spread
 from turnstile.turns.question import Options
 from turnstile.turns.store.turns import TurnStore
 
-LENGTHS = (10, 100, 1_000, 10_000)
+LENGTHS = (10, 100, 1_000, 10_000, 99_000)
+"""Up to what TURNSTILE_MAX_HISTORY_MESSAGES allows."""
 SESSIONS = 25
+LONG_SESSIONS = 5
+_LONG = 50_000
 ROUNDS = 4
 MANY = 100_000
 _BATCH = 500
@@ -24,8 +27,8 @@ def lengths(bench: Bench) -> tuple[Table, float]:
     """Cost of a turn by the length of its session; and the ratio of the longest to the shortest."""
     table = Table(
         "Cost of a turn by the length of its session",
-        f"Windows of 10 messages, so that every prompt is the same; {SESSIONS} sessions of each length, {ROUNDS} rounds in "
-        "turn. The seed's chain reads the whole history, and so does the model.",
+        f"Windows of 10 messages, so that every prompt is the same; {SESSIONS} sessions of each length, {LONG_SESSIONS} of the "
+        f"longest; {ROUNDS} rounds in turn. The seed's chain reads the whole history, and so does the model.",
         (
             "messages in the session",
             "Turnstile, CPU ms a turn",
@@ -37,13 +40,13 @@ def lengths(bench: Bench) -> tuple[Table, float]:
     server: dict[int, list[float]] = defaultdict(list)
     theirs: dict[int, list[float]] = defaultdict(list)
     with (
-        Turnstile(bench, 20, TURNSTILE_WINDOW_MESSAGES="10") as turnstile,
+        Turnstile(bench, 20, TURNSTILE_WINDOW_MESSAGES="10", TURNSTILE_WINDOW_BLOCK="0") as turnstile,
         Threads(bench, 20) as seed,
     ):
         turnstile.ready()
         seed.ready()
-        names = {length: turnstile.fill(SESSIONS, length) for length in LENGTHS}
-        long = {length: seed.fill(2, length) for length in LENGTHS}
+        names = {length: turnstile.fill(_sessions(length), length) * (SESSIONS // _sessions(length)) for length in LENGTHS}
+        long = {length: seed.fill(2, length) for length in LENGTHS if length < _LONG}
         measure(turnstile, 200, 0)
         measure(seed, 20, 0)
         for _ in range(ROUNDS):
@@ -51,13 +54,17 @@ def lengths(bench: Bench) -> tuple[Table, float]:
                 before = _server_cpu(turnstile)
                 ours[length].append(measure(turnstile, 8 * SESSIONS, 0, sessions=names[length] * 8).cpu * 1000)
                 server[length].append((_server_cpu(turnstile) - before) / (8 * SESSIONS) * 1000)
-        for length in LENGTHS:
+        for length in long:
             theirs[length].append(measure(seed, 4, 0, sessions=long[length] * 2).cpu * 1000)
     for length in LENGTHS:
         two, three = spread(server[length], digits=2), spread(theirs[length])
         table.add(f"{length:,}", spread(ours[length], digits=2), two, three)
     ratio = median(a / b for a, b in zip(ours[LENGTHS[-1]], ours[LENGTHS[0]], strict=True))
     return table, ratio
+
+
+def _sessions(length: int) -> int:
+    return LONG_SESSIONS if length > _LONG else SESSIONS
 
 
 def _server_cpu(who: Turnstile) -> float:

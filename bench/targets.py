@@ -39,7 +39,12 @@ class Targets:
 
     def lengths(self, table: Table, ratio: float) -> Table:
         """Judge the cost of a turn in a long session against one in a short one."""
-        self._most("cost of a turn at 10,000 messages ÷ at 10", ratio, 1.05)
+        self._most("cost of a turn at 99,000 messages ÷ at 10", ratio, 1.05)
+        return table
+
+    def prompt_cache(self, table: Table, share: float) -> Table:
+        """Judge the part of prompts that a provider's cache keeps."""
+        self._least("share of prompt tokens that a provider's cache keeps", share, 0.7)
         return table
 
     def latency(self, table: Table, added: dict[str, float]) -> Table:

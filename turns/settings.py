@@ -68,12 +68,16 @@ class Settings(BaseModel):
     )
 
     window_messages: Annotated[int, Field(ge=0, le=10_000)] = Field(
-        40, description="Number of newest history messages that go into the prompt."
+        40, description="Maximum number of newest history messages that go into the prompt."
     )
     window_tokens: Annotated[int, Field(ge=0, le=10_000_000)] = Field(
         0, description="Maximum tokens of history in the prompt, counted approximately. 0: no limit."
     )
-
+    window_block: Annotated[float, Field(ge=0, le=0.9)] = Field(
+        0.5,
+        description="Share of the window that is left out at once when it overflows, so that the prompts of many turns begin "
+        "alike, and a provider's cache keeps what they have in common. 0: the oldest message is left out each time.",
+    )
     window_bytes: Annotated[int, Field(ge=1_024, le=268_435_456)] = Field(
         16_777_216, description="Maximum size of the history that a worker reads for a turn, as stored, in bytes."
     )

@@ -71,6 +71,8 @@ class Claim:
     """False when somebody else has put a key of another type in the history's place."""
     cut: bool = False
     """True when older messages were left out of the window for their size."""
+    length: int = 0
+    """Messages in the history."""
     size: int = 0
     """Bytes of all that came with the claim, and of what is left out."""
     large: Large | None = None
@@ -99,9 +101,9 @@ class Claim:
     def decode(cls, id: str, reply: Sequence[bytes | int]) -> Self:
         """Read `claim`'s reply after its first word."""
         session, token, attempt, left, sequence, question, asked, stream, created, started, now = reply[:11]
-        readable, cut, thread, origin, spent, busy, large = reply[11:18]
+        readable, cut, thread, origin, spent, busy, length, large = reply[11:19]
         options = Options.decode(as_text(asked))
-        size, newest, first, length, _ = map(int, as_text(large).split() or (0,) * 5)
+        size, newest, first, noted, _ = map(int, as_text(large).split() or (0,) * 5)
         return cls(
             id=id,
             session=as_text(session),
@@ -115,11 +117,12 @@ class Claim:
             created=int(created) / 1000,
             started=int(started) / 1000,
             now=int(now) / 1000,
-            window=tuple(e for e in reply[18:] if isinstance(e, bytes)),
+            window=tuple(e for e in reply[19:] if isinstance(e, bytes)),
             readable=bool(readable),
             cut=bool(cut),
+            length=noted or int(length),
             size=size or sum(len(part) for part in reply if isinstance(part, bytes)),
-            large=Large(newest, first, length, asked=not asked) if size else None,
+            large=Large(newest, first, noted, asked=not asked) if size else None,
             thread=as_text(thread),
             spent=Spent.decode(as_text(spent)),
             marked=bool(busy),

@@ -4,6 +4,7 @@ from tests.mutants.mutant import Mutant
 
 _WINDOW = "tests/unit/memory/test_window.py"
 _CLAIM = "tests/scripts/test_claim.py"
+_ATTEMPT = "tests/integration/workers/test_attempt.py"
 _TOOLS = "tests/integration/workers/test_tools.py"
 _AGENT = "tests/integration/workers/test_tool_agent.py"
 
@@ -39,6 +40,30 @@ HISTORY = (
         "  if human(elements) then return elements, false end\n",
         "  if elements then return elements, false end\n",
         (_CLAIM,),
+    ),
+    Mutant(
+        "a window slides",
+        "no prompt begins as the last one did, and the provider's cache keeps none",
+        "turns/window_start.py",
+        "    return last >> bit << bit\n",
+        "    return first\n",
+        (_WINDOW,),
+    ),
+    Mutant(
+        "a block takes the only question along",
+        "a model is asked to go on with what it cannot see",
+        "memory/window.py",
+        "    return next(human, len(found))\n",
+        "    return 1\n",
+        (_WINDOW,),
+    ),
+    Mutant(
+        "a claim does not tell how long the history is",
+        "windows slide, and the provider's cache keeps no prompt",
+        "turns/turn.py",
+        "            length=noted or int(length),\n",
+        "            length=noted,\n",
+        (_ATTEMPT,),
     ),
     Mutant(
         "broken arguments are repaired",

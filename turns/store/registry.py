@@ -21,8 +21,8 @@ MUST_AGREE = ("history_prefix", "history_ttl", "result_ttl", "failed_ttl", "even
 """Settings that must be the same: data stored under another name, or for another time, is lost to the others."""
 
 SHOULD_AGREE = (
-    "window_messages", "window_tokens", "max_waiting_per_session", "max_waiting", "lease_seconds", "dispatch_grace_seconds",
-    "max_attempts", "intake_queue", "webhook_seconds", "show_content", "hold_seconds",
+    "window_messages", "window_tokens", "window_block", "max_waiting_per_session", "max_waiting", "lease_seconds",
+    "dispatch_grace_seconds", "max_attempts", "intake_queue", "webhook_seconds", "show_content", "hold_seconds",
     "model_budgets",
 )  # fmt: skip
 """Nothing is lost when these differ, but a turn fares as the process has it that it happens to meet."""

@@ -72,8 +72,8 @@ class Prompt:
         begun = opening(claim.window)
         elements = claim.window[: len(claim.window) - len(begun)]
         most = max(self._settings.window_messages, len(elements))
-        tokens = 0 if self._whole else self._settings.window_tokens
-        window = fit(elements, most, tokens, following, cut=claim.cut)
+        tokens, block = (0, 0.0) if self._whole else (self._settings.window_tokens, self._settings.window_block)
+        window = fit(elements, most, tokens, following, cut=claim.cut, length=claim.length, block=block)
         if window.broken:
             log.warning("session %s: %d broken elements in its history", claim.session, window.broken)
         return [*begun, *window.messages]

@@ -50,6 +50,8 @@ class Answer:
     top_logprobs: int | None = None
     """The number of alternatives to tell with each token's probability; None: no probabilities."""
     model: str = MODEL
+    cached_tokens: int | None = None
+    """Tokens of the prompt that the server has seen; None where it does not tell."""
 
     @property
     def kind(self) -> str:
@@ -69,6 +71,7 @@ class Answer:
             "prompt_tokens": self.prompt_tokens,
             "completion_tokens": counted,
             "total_tokens": self.prompt_tokens + counted,
+            **({} if self.cached_tokens is None else {"prompt_tokens_details": {"cached_tokens": self.cached_tokens}}),
             **({"completion_tokens_details": {"reasoning_tokens": len(self.reasoning)}} if self.reasoning else {}),
         }
 
@@ -79,7 +82,7 @@ def answer(request: Mapping[str, Any], question: str, think: bool = False) -> An
     With `think`, reasoning comes before it. Text stops with `length` after the most tokens that the request allows.
     """
     messages, most = request["messages"], most_tokens(request)
-    prompt_tokens = sum(len(_PIECE.findall(text_of(message.get("content")))) for message in messages)
+    prompt_tokens = sum(sizes(messages))
     reasoning = _PIECE.findall(f"The question is: {question}") if think else ()
     if calls := next_calls(request, question):
         return Answer((), "tool_calls", prompt_tokens, calls, reasoning)
@@ -90,6 +93,11 @@ def answer(request: Mapping[str, Any], question: str, think: bool = False) -> An
     if most is not None and len(pieces) > most:
         return Answer(pieces[:most], "length", prompt_tokens, (), reasoning, top)
     return Answer(pieces, "stop", prompt_tokens, (), reasoning, top)
+
+
+def sizes(messages: Sequence[Mapping[str, Any]]) -> list[int]:
+    """Return the tokens of each message."""
+    return [len(_PIECE.findall(text_of(message.get("content")))) for message in messages]
 
 
 def _stopped(text: str, stop: Any) -> str:

@@ -31,7 +31,7 @@ class Behaviour:
     answer is one. `hang`: never answer. `stall`: stop half-way through the answer. `drop`: close the connection
     half-way. `refuse`: reset the connection at once. `think`: send reasoning first. `context`: most tokens of a prompt; 0:
     any number.
-    `model`: the name under which it answers.
+    `model`: the name under which it answers. `cache`: tell how many tokens of the prompt have been seen.
     `requests_per_minute`, `tokens_per_minute`: of each model, in any minute; more get a 429; 0 for no limit.
     `times`: only the first so many requests with the same `key` (the question itself, if there is none) are met with a
     fault; 0 for all.
@@ -53,6 +53,7 @@ class Behaviour:
     requests_per_minute: int = 0
     tokens_per_minute: int = 0
     model: str = ""
+    cache: bool = False
 
     def __post_init__(self) -> None:
         if self.fail and self.fail not in FAILURES:

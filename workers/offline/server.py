@@ -25,6 +25,7 @@ from turnstile.workers.offline.behaviour import Behaviour, read_directive
 from turnstile.workers.offline.delivery import deliver, fail, overflow
 from turnstile.workers.offline.exchange import ClientGone, Connection, Exchange, Receive, Send, Stats
 from turnstile.workers.offline.messages import last_question
+from turnstile.workers.offline.prefixes import Prefixes
 from turnstile.workers.offline.rate_limits import RateLimits, patience
 
 
@@ -39,7 +40,7 @@ class OfflineModel:
         self.seen: list[dict[str, Any]] = []
         self._port, self._behaviour, self._record = port, behaviour or Behaviour(), record
         self._faults: Counter[int] = Counter()
-        self._limits = RateLimits()
+        self._limits, self._prefixes = RateLimits(), Prefixes()
         self._state = ServerState()
         self._server: asyncio.Server | None = None
 
@@ -143,6 +144,9 @@ class OfflineModel:
         if 0 < behaviour.context < answer.prompt_tokens:
             await overflow(exchange, answer.prompt_tokens, behaviour.context)
             return False
+        if behaviour.cache:
+            cached = self._prefixes.take(request["messages"], answers.sizes(request["messages"]))
+            answer = replace(answer, cached_tokens=cached)
         if behaviour.model:
             answer = replace(answer, model=behaviour.model)
         if behaviour.finish:

@@ -17,6 +17,7 @@ from turnstile.producers.gateway.responses.arrival import Arrival, arrive, find_
 from turnstile.producers.gateway.responses.schemas import InputTokensRequest
 from turnstile.turns.bounds import MOST_MESSAGES
 from turnstile.turns.text import dumps
+from turnstile.turns.window_start import kept
 
 _LETTERS_OF_A_TOKEN = 4
 _TOKENS_OF_A_MESSAGE = 3
@@ -29,40 +30,50 @@ async def count_tokens(backend: Backend, caller: Caller, body: InputTokensReques
     given = read_items(body.input, "input") if body.input else []
     arrival = await arrive(backend, caller, body, given)
     options = body.options(before=arrival.messages)
-    past = await _past(backend, caller, body, arrival)
+    past, has_system = await _past(backend, caller, body, arrival)
     brought = sum(_message_tokens(message) for message in arrival.messages)
     answers = sum(_text_tokens(answer) + _TOKENS_OF_A_MESSAGE for answer in arrival.answers.values())
-    has_system = past.has_system or any(message["role"] in _SYSTEM for message in arrival.messages)
+    has_system |= any(message["role"] in _SYSTEM for message in arrival.messages)
     system = options.instructions
     if system is None and not has_system:
         system = backend.settings.system_prompt
     prompt = _text_tokens(system) + _TOKENS_OF_A_MESSAGE if system else 0
-    return past.tokens + brought + answers + prompt + (_text_tokens(dumps(options.tools)) if options.tools else 0)
+    return past + brought + answers + prompt + (_text_tokens(dumps(options.tools)) if options.tools else 0)
 
 
 class _Past:
-    """The part of a history that goes into a prompt, counted from its end; `last` is the turn that ends it, if named."""
+    """The part of a history that goes into a prompt, read from its end; `last` is the turn that ends it, if named."""
 
-    def __init__(self, most: int, most_tokens: int, last: str | None) -> None:
-        self.tokens, self.has_system = 0, False
-        self._left, self._most_tokens, self._last = most, most_tokens, last
+    def __init__(self, most: int, most_tokens: int, last: str | None, length: int) -> None:
+        self._most, self._most_tokens, self._last, self._length = most, most_tokens, last, length
+        self._read: list[tuple[str, int]] = []
+        self._total = 0
 
     def see(self, element: bytes, items: list[Item]) -> bool:
         """Count an element; True when no more fits."""
         stored = read(element)
-        if stored is None or (self._last is not None and stored.turn != self._last):
+        if self._last is not None and (stored is None or stored.turn != self._last):
+            self._length -= 1
+            return False
+        if stored is None:
             return False
         self._last = None
         size = sum(map(_item_tokens, items)) if stored.tokens is None else stored.tokens
-        if not self._left or (self._most_tokens and self.tokens + size > self._most_tokens):
+        if len(self._read) == self._most or (self._most_tokens and self._total + size > self._most_tokens):
             return True
-        self._left -= 1
-        self.tokens += size
-        self.has_system |= stored.role == "system"
+        self._total += size
+        self._read.append((stored.role, size))
         return False
 
+    def counted(self, block: float) -> tuple[int, bool]:
+        """Return the tokens of what goes into the prompt, and whether a system message does."""
+        human = next((number for number, (role, _) in enumerate(self._read, 1) if role == "user"), len(self._read))
+        sizes = [size for _, size in self._read]
+        count = kept(sizes, self._length, self._most, self._most_tokens, block, human) if block else len(sizes)
+        return sum(sizes[:count]), any(role == "system" for role, _ in self._read[:count])
 
-async def _past(backend: Backend, caller: Caller, body: InputTokensRequest, arrival: Arrival) -> _Past:
+
+async def _past(backend: Backend, caller: Caller, body: InputTokensRequest, arrival: Arrival) -> tuple[int, bool]:
     whole = body.truncation == "disabled"
     settings = backend.settings
     most, most_tokens = (MOST_MESSAGES, 0) if whole else (settings.window_messages, settings.window_tokens)
@@ -72,10 +83,10 @@ async def _past(backend: Backend, caller: Caller, body: InputTokensRequest, arri
     elif body.conversation_id is not None:
         session, last = caller.session(body.conversation_id), None
     else:
-        return _Past(0, 0, None)
-    past = _Past(most, most_tokens, last)
+        return 0, False
+    past = _Past(most, most_tokens, last, await backend.store.count_messages(session))
     await History(backend.store, session).look_back(past.see, MOST_MESSAGES)
-    return past
+    return past.counted(0 if whole else settings.window_block)
 
 
 def _message_tokens(message: dict[str, Any]) -> int:

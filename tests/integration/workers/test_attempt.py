@@ -298,7 +298,7 @@ async def test_the_system_messages_of_the_beginning_survive_the_window(flaky: Fl
     for id, before in (("a", [*opening, *talk]), ("b", [])):
         await flaky.submit(id, "foo", "hi", Options(before=before))
         await Attempt(await claimed(flaky, id), RunnableLambda(note), flaky).run()
-    assert [message.text for message in asked[1][:3]] == ["Be brief.", "Be kind.", "11"]
+    assert [message.text for message in asked[1][:3]] == ["Be brief.", "Be kind.", "15"]
     assert len(asked[1]) == 2 + 40
 
 

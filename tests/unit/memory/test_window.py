@@ -254,3 +254,65 @@ def test_a_plain_conversation_is_cut_as_langchain_cuts_it(turns: list[list[BaseM
         history, max_tokens=tokens, token_counter=count_tokens_approximately, strategy="last", start_on="human"
     )
     assert fit(newest_first(*history), len(history) + 1, tokens).messages == trimmed
+
+
+def talk(count: int) -> list[BaseMessage]:
+    return [AIMessage(f"{place}") if place % 2 else HumanMessage(f"{place}") for place in range(count)]
+
+
+def block_fit(messages: list[BaseMessage], most: int, tokens: int = 0, block: float = 0.5) -> list[BaseMessage]:
+    newest = newest_first(*messages)[: most + 5]
+    return fit(newest, most, tokens, length=len(messages), block=block).messages
+
+
+def starts(most: int, tokens: int = 0, block: float = 0.5) -> list[int]:
+    """Where the window of a conversation starts, after each of its exchanges."""
+    return [int(str(block_fit(talk(count), most, tokens, block)[0].content)) for count in range(2, 400, 2)]
+
+
+def test_a_window_that_moves_in_blocks_starts_at_the_same_message_for_many_turns() -> None:
+    places = starts(40)
+    assert places == sorted(places)
+    assert len(set(places)) < len(places) / 6
+    assert len(set(starts(40, block=0))) > len(places) * 0.8
+
+
+def test_a_block_is_never_more_than_its_share_of_the_window() -> None:
+    for count in range(41, 300):
+        assert 40 * 0.5 - 1 <= len(block_fit(talk(count), 40)) <= 40
+        assert 40 * 0.8 - 1 <= len(block_fit(talk(count), 40, block=0.2)) <= 40
+
+
+def test_a_window_by_tokens_moves_in_blocks_too() -> None:
+    size = count_tokens_approximately([HumanMessage("100")])
+    places = starts(1_000, tokens=40 * size)
+    assert places == sorted(places)
+    assert len(set(places)) < len(places) / 6
+    for count in range(100, 300):
+        window = block_fit(talk(count), 1_000, 40 * size)
+        assert 19 * size <= count_tokens_approximately(window) <= 40 * size
+
+
+def test_a_history_that_fits_is_whole_whatever_blocks_there_are() -> None:
+    assert block_fit(talk(40), 40) == talk(40)
+
+
+def test_a_block_leaves_the_newest_question_in() -> None:
+    long_exchange = [
+        *talk(20),
+        HumanMessage("why"),
+        *[part for one in range(16) for part in (call(f"{one}"), result(f"{one}"))],
+    ]
+    assert block_fit(long_exchange, 34)[0] == HumanMessage("why")
+
+
+def test_an_exchange_that_goes_on_is_whole_whatever_blocks_there_are() -> None:
+    opened = [
+        *talk(20),
+        HumanMessage("why"),
+        *[part for one in range(9) for part in (call(f"{one}"), result(f"{one}"))],
+        call("x"),
+    ]
+    window = fit(newest_first(*opened), 10, 0, [result("x")], length=len(opened), block=0.5).messages
+    assert window[0] == HumanMessage("why")
+    assert window[-1] == result("x")

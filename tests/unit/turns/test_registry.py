@@ -12,7 +12,8 @@ from turnstile.turns.store.registry import MUST_AGREE, SHOULD_AGREE, Facts, intr
 OURS = Settings()
 OTHER = {
     "history_prefix": "theirs:", "history_ttl": 8.5, "result_ttl": 60.0, "failed_ttl": 61.0, "events_ttl": 62.0,
-    "steps_ttl": 660.0, "window_messages": 3, "window_tokens": 4, "max_waiting_per_session": 5, "max_waiting": 6,
+    "steps_ttl": 660.0, "window_messages": 3, "window_tokens": 4, "window_block": 0.25,
+    "max_waiting_per_session": 5, "max_waiting": 6,
     "lease_seconds": 7.0, "dispatch_grace_seconds": 8.0, "max_attempts": 9, "intake_queue": "theirs", "webhook_seconds": 10.0,
     "show_content": True, "hold_seconds": 11.0, "model_budgets": '{"*": {"requests": 12}}',
 }  # fmt: skip

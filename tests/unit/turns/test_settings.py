@@ -20,6 +20,7 @@ BAD = {
     "steps_ttl": ("0", "inf"),
     "window_messages": ("-1", "1.5", "10001"),
     "window_tokens": ("-1", "many"),
+    "window_block": ("-0.1", "0.91", "nan"),
     "max_question_bytes": ("0", "1e9"),
     "max_body_bytes": ("0", "big"),
     "max_waiting_per_session": ("0", "10001"),

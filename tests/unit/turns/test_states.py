@@ -102,7 +102,7 @@ _SCRIPTS: list[tuple[str, Callable[[Scene, Claim], object]]] = [
 
 def _nobodys() -> Claim:
     """Return a claim that is no longer valid, or never was."""
-    unset: tuple[bytes | int, ...] = (b"foo", b"1:x", 1, 1, 0, b'"hi"', b"{}", b"1", 1, 1, 1, 1, 0, b"t", b"", b"", b"", b"")
+    unset: tuple[bytes | int, ...] = (b"foo", b"1:x", 1, 1, 0, b'"hi"', b"{}", b"1", 1, 1, 1, 1, 0, b"t", b"", b"", b"", 0, b"")
     return Claim.decode("t", unset)
 
 

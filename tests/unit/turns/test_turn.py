@@ -16,14 +16,15 @@ def test_an_event() -> None:
 
 def test_a_claim() -> None:
     asked = (b'"hi"', b'{"model":"m"}', b"", b"1500", b"2500", 3_500)
-    reply = (b"foo", b"2:n", 2, 3, b"4", *asked, 1, 0, b"first", b'{"chain":"c"}', b"3 5 70", b"interrupt", b"", b"new", b"old")
+    about = (1, 0, b"first", b'{"chain":"c"}', b"3 5 70", b"interrupt", 9, b"")
+    reply = (b"foo", b"2:n", 2, 3, b"4", *asked, *about, b"new", b"old")
     claim = Claim.decode("a", reply)
     assert (claim.attempt, claim.attempts_left, claim.sequence, claim.stream) == (2, 3, 4, False)
     assert (claim.created, claim.started, claim.now) == (1.5, 2.5, 3.5)
     assert (claim.question, claim.options, claim.window) == ("hi", Options(model="m"), (b"new", b"old"))
     assert claim.readable
     assert (claim.thread, claim.chain, claim.spent) == ("first", "c", Spent(3, 5, 70))
-    assert not claim.cut
+    assert (claim.cut, claim.length) == (False, 9)
     assert claim.interrupted
     assert claim.marked
     assert claim.size == sum(len(part) for part in reply if isinstance(part, bytes))
@@ -48,10 +49,12 @@ def test_the_claim_of_a_large_turn() -> None:
         b"",
         b"3 5 70 9",
         b"",
+        0,
         b"5000 2 1 7 0",
     )
     claim = Claim.decode("a", reply)
     assert (claim.size, claim.large, claim.spent) == (5_000, Large(2, 1, 7, asked=True), Spent(3, 5, 70, 9))
+    assert claim.length == 7
     assert (claim.question, claim.options, claim.chain, claim.window) == ("", Options(), None, ())
     whole = claim.with_question(b'"hi"', b'{"model":"m"}', b'{"chain":"c"}').with_window([b"new"])
     assert (whole.question, whole.options, whole.chain, whole.window) == ("hi", Options(model="m"), "c", (b"new",))

@@ -6,12 +6,15 @@ import math
 import time
 from typing import Any
 
+import httpx
 import pytest
 
 from turnstile.workers.offline import answers, inputs
 from turnstile.workers.offline.behaviour import Behaviour, read_directive
 from turnstile.workers.offline.messages import last_question
+from turnstile.workers.offline.prefixes import Prefixes
 from turnstile.workers.offline.schemas import example
+from turnstile.workers.offline.server import OfflineModel
 
 
 def user(content: Any) -> dict[str, Any]:
@@ -282,3 +285,22 @@ def test_a_directive_is_looked_for_once_in_a_run_of_spaces() -> None:
     start = time.thread_time()
     assert read_directive(" " * 200_000 + "[[", Behaviour())[0] == "[["
     assert time.thread_time() - start < 1
+
+
+def test_tells_how_much_of_a_prompt_it_has_seen_from_the_beginning_on() -> None:
+    prefixes = Prefixes()
+    prompt = [user(f"{number}") for number in range(30)]
+    sizes = [100] * 30
+    assert prefixes.take(prompt[:20], sizes[:20]) == 0
+    assert prefixes.take(prompt, sizes) == 2_000 // 128 * 128
+    assert prefixes.take(prompt[1:], sizes[1:]) == 0
+    assert prefixes.take([*prompt[:10], user("other"), *prompt[11:]], sizes) == 0, "it tells of nothing below 1,024 tokens"
+
+
+async def test_a_cache_is_told_in_the_usage() -> None:
+    messages = [user("word " * 1_500), user("Hello [[cache]]")]
+    async with OfflineModel() as server, httpx.AsyncClient() as client:
+        for cached in (0, 1_500 // 128 * 128):
+            reply = await client.post(f"{server.base_url}/chat/completions", json={"messages": messages})
+            assert reply.json()["usage"]["prompt_tokens_details"] == {"cached_tokens": cached}
+            messages.append(user("Go on [[cache]]"))

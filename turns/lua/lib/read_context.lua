@@ -1,11 +1,11 @@
--- read_context(session, window, bytes, options) → elements, newest first | error; boolean, count. The messages of a history that a turn is asked
+-- read_context(session, window, bytes, options) → elements, newest first | error; boolean, count, count. The messages of a history that a turn is asked
 -- with: the newest, or, where its options want no truncation, all, and those that the conversation begins with; whether some are left out;
--- and how many are the newest.
+-- how many are the newest; and how many the history has.
 local function read_context(session, window, bytes, options)
   local whole = options:find('"truncation":"disabled"', 1, true)
   local elements, cut = read_window(session, whole and 10000 or window, bytes)
   if lacks_right(elements) then error(elements) end
   local newest = #elements
   local older = read_opening(session, 0, elements)
-  return elements, cut or (whole and older > 0), newest
+  return elements, cut or (whole and older > 0), newest, newest + older
 end

@@ -9,7 +9,7 @@
 --        tenant:<tenant> tenants open_turns:<tenant>; channel wake:<id>
 -- ARGV   id worker nonce window window_bytes free: slots of the worker that are free beside this one
 -- RETURN claimed session token attempt attempts_left sequence question options stream created started now
---        readable cut thread origin spent busy large window…: a large turn comes without its window, and without what was asked if that is
+--        readable cut thread origin spent busy length large window…: `length`: messages in the history; a large turn comes without its window, and without what was asked if that is
 --        large; `large`: its bytes, how many messages are the newest and the first ones, the history's length, 1 if cut | stale | unknown
 local turn, owned, now = key.turn .. id, key.owned .. worker, clock()
 local session, queue, state, attempts, forgiven, dispatches, began, last, stream, question, options, created, thread, spent, busy, large =
@@ -30,7 +30,7 @@ local again = phase == 'running' and owner == attempts .. ':' .. nonce
 if phase ~= 'dispatched' and not again then return { 'stale' } end
 
 -- Answers are nothing without the exchange that they continue, however short a window is.
-local messages, cut, newest, noted = read_claimed(session, math.max(window, thread and 1 or 0), tonumber(window_bytes), options, large)
+local messages, cut, newest, length, noted = read_claimed(session, math.max(window, thread and 1 or 0), tonumber(window_bytes), options, large)
 local attempt, started, sequence = tonumber(attempts), began or now, tonumber(last or 0)
 if not again then
   -- A claim that was cut short between its last two writes has counted this attempt, and told of it.
@@ -56,5 +56,5 @@ end
 
 local reply = { 'claimed', session, attempt .. ':' .. nonce, attempt, rule.max_attempts - attempt + forgiven, sequence,
   question, options, stream, created, started, now, messages.err and 0 or 1, cut and 1 or 0, thread or id,
-  thread and redis.call('HGET', key.turn .. thread, 'options') or '', spent or '', busy or '', '' }
-return with_window(id, session, reply, messages, cut, newest, noted)
+  thread and redis.call('HGET', key.turn .. thread, 'options') or '', spent or '', busy or '', length, '' }
+return with_window(id, session, reply, messages, cut, newest, length, noted)
