@@ -111,6 +111,9 @@ class Settings(BaseModel):
     max_waiting_per_session: Annotated[int, Field(ge=1, le=MOST_WAITING)] = Field(
         1_000, description="Maximum waiting turns per session; 10,000 at most."
     )
+    max_schedules: forms.Count = Field(
+        10_000, description="Maximum schedules of one tenant; sessions without a tenant are one. A session has 100 at most."
+    )
     max_waiting: forms.Count = Field(200_000, description="Maximum unfinished turns in all sessions together.")
     max_waiting_per_tenant: forms.Count | None = Field(
         None,

@@ -31,13 +31,13 @@ class State(StrEnum):
 
 
 TRANSITIONS: dict[State, dict[State, str]] = {
-    State.QUEUED: {State.RUNNING: "claim, merge", State.CANCELLED: "cancel, submit_held, follow"},
+    State.QUEUED: {State.RUNNING: "claim, merge", State.CANCELLED: "cancel, submit_held, follow, ask_scheduled"},
     State.RUNNING: {
         State.QUEUED: "requeue, sweep",
         State.COMPLETED: "finish",
         State.INCOMPLETE: "finish",
         State.FAILED: "finish, sweep",
-        State.CANCELLED: "cancel, submit_held, follow",
+        State.CANCELLED: "cancel, submit_held, follow, ask_scheduled",
     },
     State.COMPLETED: {},
     State.INCOMPLETE: {},

@@ -189,6 +189,8 @@ class Record:
     """Why another model answered than the first: `unreachable`, `over_budget`, `too_long` or `out_of_quota`."""
     waits_for: str | None = None
     """The model in whose budget the turn waits for a place."""
+    not_before: float | None = None
+    """The time at which the turn is to be asked; until then it has no place in its session."""
     merged: str | None = None
     """The turn that answers this question together with its own, once that has begun."""
     members: tuple[str, ...] = ()
@@ -227,6 +229,7 @@ class Record:
             fallback=record.get("fallback"),
             calls=output.open_calls(items) if "held_until" in record else (),
             waits_for=_waits_for(record) if state is State.QUEUED else None,
+            not_before=_seconds(record, "not_before"),
             merged=record.get("merged"),
             members=tuple(filter(None, record.get("members", "").split("\x1e"))),
             settled="owed" not in record,

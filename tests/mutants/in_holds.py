@@ -104,7 +104,7 @@ HOLDS = (
         "a repeated answer under another id is refused",
         "  if fault and turn then return { 'same', turn, its_state } end\n",
         "",
-        script="turn/submit_held",
+        script="lib/ask_turn",
     ),
     _in_hold(
         "answers while another is given",
@@ -118,7 +118,7 @@ HOLDS = (
         "a caller who does not want to wait waits",
         "  if calls and when_held == 'reject' then return { 'held' } end\n",
         "",
-        script="turn/submit_held",
+        script="lib/ask_turn",
     ),
     _in_hold(
         "a question closes the calls and keeps the seat",

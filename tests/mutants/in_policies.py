@@ -33,7 +33,7 @@ POLICIES = (
         "a caller who wants to be refused is queued",
         "  if not calls and when_busy == 'reject' and is_busy(session, id) then return { 'busy' } end\n",
         "",
-        script="turn/submit_held",
+        script="lib/ask_turn",
     ),
     _in_policy(
         "a question that follows and will not wait waits",
@@ -61,7 +61,7 @@ POLICIES = (
         "the turn that was to be stopped goes on, and the question waits",
         "  if left then stop_head(id, session, now, left) end\n",
         "",
-        script="turn/submit_held",
+        script="lib/ask_turn",
     ),
     _in_policy(
         "the note of a stop stays",

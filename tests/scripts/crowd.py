@@ -10,7 +10,7 @@ from tests.scripts.cutting import with_hook
 from tests.scripts.scene import Scene
 from turnstile.turns.celery_message import QUEUES, WEBHOOK_QUEUE
 from turnstile.turns.question import Options
-from turnstile.turns.redis.scripts import ARGUMENTS, MOST_FIELDS, MOST_FILES, SOURCES, Script, header
+from turnstile.turns.redis.scripts import ARGUMENTS, MOST_FIELDS, MOST_FILES, MOST_SESSION_SCHEDULES, SOURCES, Script, header
 from turnstile.turns.settings import MOST_WAITING, Settings
 from turnstile.turns.store.runner import Call
 from turnstile.turns.store.turns import TurnStore
@@ -74,7 +74,7 @@ class Crowd:
     """A server whose keys hold a million elements each; session `crowd` has most of them."""
 
     def __init__(self, url: str) -> None:
-        options = {"max_waiting": 10 * MANY, "max_waiting_per_session": MOST_WAITING}
+        options = {"max_waiting": 10 * MANY, "max_waiting_per_session": MOST_WAITING, "max_schedules": 10 * MANY}
         self.turns = Metered(Settings(redis_url=url, max_history_messages=10_000_000, **options))
         self.client: Any = redis.Redis.from_url(url, decode_responses=True, socket_timeout=None)
         # Counting steps makes scripts slow, and a busy machine makes them slower.
@@ -87,6 +87,7 @@ class Crowd:
         self._steps()
         self._files()
         self._budgets()
+        self._schedules()
 
     def _fill(self, kind: str, name: str, text: str = "t@", count: int = MANY) -> None:
         for first in range(1, count + 1, _AT_ONCE):
@@ -191,6 +192,16 @@ class Crowd:
         # No turn is on its way for so long that others are held up by it.
         self.client.delete(keys.promised(CROWDED))
         self.client.hset(keys.budget(CROWDED), mapping={"requests": MANY, "tokens": 0, "most": 0})
+
+    def _schedules(self) -> None:
+        """Have a million schedules, 200 of them due, and as many in one session as there can be."""
+        keys = self.keys
+        for number in range(MOST_SESSION_SCHEDULES):
+            self.turns.schedule(f"s{number}", "crowd", "hi", cron="* * * * *", now=1, when_busy="merge")
+            self.turns.ask_later(f"o{number}", "t/other", "hi", not_before=1)
+        self._fill("zset", "crowded-schedules", "zz s@")
+        for key in (keys.schedules(), keys.schedules("t"), keys.schedules_due):
+            self.client.zunionstore(key, {key: 1, "crowded-schedules": 0 if key != keys.schedules_due else 1e9})
 
     def _files(self) -> None:
         """Have as many files as a tenant may, one of a million pieces, and batches to match."""

@@ -80,6 +80,7 @@ def bring_to_rest(scene: Scene) -> None:
                 scene.client.hset(scene.keys.session(session), "lease", 1)
             scene.make_due(session)
         end_pauses(scene)
+        ask_all(scene)
         scene.turns.sweep()
         while scene.turns.sweep_erased():
             pass
@@ -92,6 +93,17 @@ def bring_to_rest(scene: Scene) -> None:
         if not ids and not scene.client.exists(scene.keys.due):
             return
     raise AssertionError("it never comes to rest")
+
+
+def ask_all(scene: Scene) -> None:
+    """Ask for every tick that schedules wait for, each of which is the last."""
+    for member in scene.client.zrange(scene.keys.schedules_due, 0, -1):
+        record = scene.keys.schedule(member.partition(" ")[2])
+        scene.client.zadd(scene.keys.schedules_due, {member: 1})
+        if scene.client.exists(record):
+            scene.client.hset(record, "tick", 999_999)
+    for due in scene.turns.claim_schedules()[1]:
+        scene.turns.ask_scheduled(due, None)
 
 
 def end_pauses(scene: Scene) -> None:
@@ -150,6 +162,9 @@ def violations(scene: Scene, *, erased: bool = False) -> Iterator[str]:
         "slots:*",
         "batch_slots",
         "open_turns:*",
+        "schedule:*",
+        "schedules_due",
+        "schedules:*",
     ):
         if left := client.keys(f"{keys.prefix}{kind}"):
             yield f"left over: {left}"

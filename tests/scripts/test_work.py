@@ -14,6 +14,7 @@ from turnstile.deploy.local.server import EmbeddedServer
 from turnstile.turns.errors import CallNotOpen, FileRefused, InvalidTurn, SessionBusy, TooManyWaiting, TurnConflict
 from turnstile.turns.output import said
 from turnstile.turns.redis.scripts import ARGUMENTS, NAMES
+from turnstile.turns.schedules import DueTick
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
 from turnstile.turns.store import registry
@@ -73,6 +74,12 @@ def _merge(crowd: Crowd) -> object:
     for number in range(1, 60):
         crowd.client.hset(crowd.keys.turn(f"w{number}"), "busy", busy)
     return crowd.turns.merge(crowd.head)
+
+
+def _ask_scheduled(crowd: Crowd) -> object:
+    """Ask in the session where all are, by a policy that looks at them."""
+    tick = int(crowd.client.hget(crowd.keys.schedule("s1"), "tick"))
+    return crowd.turns.ask_scheduled(DueTick("crowd", "s1", tick, "* * * * *", "UTC", "once"), tick + 60_000)
 
 
 CALLS: dict[str, list[Callable[[Crowd], Any]]] = {
@@ -182,6 +189,15 @@ CALLS: dict[str, list[Callable[[Crowd], Any]]] = {
         lambda c: c.turns.end_batch("batch", "token", "cancelled", ""),
     ],
     "delete_file": [lambda c: c.turns.delete_file("crowd", "many-pieces")],
+    "add_schedule": [lambda c: c.turns.ask_later("later", "late", "hi", not_before=1)],
+    "claim_schedules": [lambda c: c.turns.claim_schedules(20)],
+    "ask_scheduled": [lambda c: _ask_scheduled(c)],
+    "list_schedules": [
+        lambda c: c.turns.schedules(),
+        lambda c: c.turns.schedules("crowd"),
+        lambda c: c.turns.schedules(tenant=""),
+    ],
+    "remove_schedule": [lambda c: c.turns.remove_schedule("later")],
     "check_owner": [lambda c: c.turns.owns(c.kept)],
     "read_checkpoint": [lambda c: c.turns.read_checkpoint("kept", Place("kept", ""))],
     "list_checkpoints": [lambda c: c.turns.list_checkpoints("kept")],

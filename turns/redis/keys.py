@@ -222,6 +222,19 @@ class Keys:
         """ZSET `tenant/batch` → ms: when a gateway may take it up; the batches of each tenant that may be at work."""
         return f"{self.prefix}batches_due"
 
+    def schedule(self, schedule: str = "") -> str:
+        """HASH: a question that is to be asked later, or again and again: its session, its rule, and its next tick."""
+        return f"{self.prefix}schedule:{schedule}"
+
+    def schedules(self, tenant: str = "") -> str:
+        """ZSET `session schedule` → 0: a tenant's schedules, in the order of their sessions' names."""
+        return f"{self.prefix}schedules:{tenant}"
+
+    @property
+    def schedules_due(self) -> str:
+        """ZSET `session schedule` → ms: when to look at it again."""
+        return f"{self.prefix}schedules_due"
+
     @property
     def stats(self) -> str:
         """HASH: exact counters."""

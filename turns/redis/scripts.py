@@ -63,6 +63,13 @@ MOST_UNFINISHED_BATCHES = 100
 BATCHES_AT_WORK = 2
 """Batches of a tenant on which gateways work at one time; the others wait, so that no tenant takes all gateways."""
 
+MOST_SESSION_SCHEDULES = 100
+"""Schedules of one session: an erase removes them all."""
+# A tick that was refused is tried again after an hour at the latest.
+_SCHEDULE_REST_MS = 3_600_000
+# A longer question is not shown in a list.
+_SHOWN_BYTES = 10_000
+
 
 @dataclass(frozen=True, slots=True)
 class Script:
@@ -80,7 +87,7 @@ def _files(folder: str) -> dict[str, str]:
     return {file.name.removesuffix(".lua"): file.read_text(encoding="utf-8") for file in found}
 
 
-FOLDERS = ("turn", "step", "session", "upkeep", "webhook", "limit", "budget", "file", "batch")
+FOLDERS = ("turn", "step", "session", "upkeep", "webhook", "limit", "budget", "file", "batch", "schedule")
 SOURCES = {name: text for folder in FOLDERS for name, text in sorted(_files(folder).items())}
 """The scripts' own texts, by name."""
 PARTS = dict(sorted(_files("lib").items()))
@@ -206,6 +213,9 @@ def key_names(keys: Keys) -> dict[str, str]:
         "webhooks": keys.webhooks,
         "undelivered": keys.undelivered,
         "batches_due": keys.batches_due,
+        "schedule": keys.schedule(),
+        "schedules": keys.schedules(),
+        "schedules_due": keys.schedules_due,
         "orders": keys.orders(),
         "wake": keys.wake(),
         "probe": keys.probe(),
@@ -274,6 +284,9 @@ def _rules(settings: Settings) -> dict[str, int | str]:
         "webhook_ttl": _ms(settings.webhook_seconds + settings.failed_ttl),
         "webhook_queue": WEBHOOK_QUEUE,
         "webhook_message": webhook_message(),
+        "session_schedules": MOST_SESSION_SCHEDULES,
+        "schedule_rest": _SCHEDULE_REST_MS,
+        "shown_bytes": _SHOWN_BYTES,
         "queues": " ".join(QUEUES),
         "show_content": int(settings.show_content),
         "dispatch_message": dispatch_message(show_content=settings.show_content),

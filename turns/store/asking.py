@@ -65,7 +65,7 @@ class Asking(Runner):
         """
         check_turn(id)
         check_session(session)
-        turn = {"id": id, "session": session, "reply": _flag(reply), "weight": _weight(weight), "quotas": quotas}
+        turn = {"id": id, "session": session, "reply": _flag(reply), "weight": weighed(weight), "quotas": quotas}
         turn |= self._asked(id, session, question, options)
         met = self._met(options, when_held, when_busy)
         if met == _QUEUED:
@@ -100,22 +100,26 @@ class Asking(Runner):
         """
         check_turn(id)
         check_session(branch)
-        turn = {"id": id, "previous": previous, "branch": branch, "reply": "", "weight": _weight(weight), "quotas": quotas}
+        turn = {"id": id, "previous": previous, "branch": branch, "reply": "", "weight": weighed(weight), "quotas": quotas}
         turn |= self._asked(id, previous, question, options)
         read = partial(FOLLOWED, self.settings, id, previous)
         return script_call("follow", read, **turn, **self._met(options, when_held, when_busy))
 
-    def _asked(self, id: str, place: str, question: Question, options: Options) -> dict[str, str]:
-        """Return the arguments that say what is asked, with a fingerprint of it and of the place where it is asked."""
+    def _asked(self, id: str, place: str, question: Question, options: Options, *, traced: bool = True) -> dict[str, str]:
+        """Return the arguments that say what is asked, with a fingerprint of it and of the place where it is asked.
+
+        Unless `traced`, the turn belongs to no trace of its caller.
+        """
         self._check_urls(question, options)
         # A history keeps nothing of a turn that brings one and is not stored.
         is_kept = options.store or options.history is None
         most = self.settings.max_question_bytes if is_kept else MOST_CONTENT_BYTES
         body, extras = encode_question(question, most, optional=options.goes_on), options.encode(most)
+        trace = (options.trace or of_turn(id, options.queue)) if traced else None
         return {
             "queue": options.queue,
             "question": body,
-            "options": join(extras, options.trace or of_turn(id, options.queue)),
+            "options": join(extras, trace),
             "stream": _flag(options.stream),
             "fingerprint": fingerprint(place, body, extras),
         }
@@ -225,7 +229,7 @@ def _one_of(words: tuple[str, ...], word: str, param: str) -> str:
     return word
 
 
-def _weight(weight: int) -> str:
+def weighed(weight: int) -> str:
     """Return the weight of a turn as scripts have it; most have the least, and none is stored."""
     if not 1 <= weight <= MOST_WEIGHT:
         raise InvalidTurn(f"`weight` must be between 1 and {MOST_WEIGHT}.", param="weight")

@@ -16,22 +16,23 @@ ROLES: dict[str, tuple[str, ...]] = {
         "submit", "submit_held", "claim", "merge", "renew", "emit", "finish", "requeue", "reserve_call", "settle_call",
         "cancel", "refuse", "sweep", "sweep_erased", "reap", "audit", "status", "stats", "claim_webhook", "record_delivery",
         "retry_webhooks", "check_schema", "register_worker", "note_minute", "workers", "check_owner", "put_checkpoint",
-        "put_writes", "read_checkpoint", "list_checkpoints", "drop_steps", "rights",
+        "put_writes", "read_checkpoint", "list_checkpoints", "drop_steps", "claim_schedules", "ask_scheduled", "rights",
     ),
     "gateway": (
         "submit", "submit_held", "follow", "cancel", "status", "stats", "write_conversation", "read_conversation",
         "read_messages", "erase", "release_session", "read_hold", "delete_turn", "count_request", "spend_tokens", "create_file",
         "append_piece", "delete_file", "read_results", "recorded_lines", "create_batch", "claim_batch", "renew_batch",
         "start_batch", "record_result", "end_batch", "cancel_batch", "check_schema", "workers", "open_stream",
-        "retry", "rights",
+        "retry", "add_schedule", "remove_schedule", "list_schedules", "rights",
     ),
     "producer": (
         "submit", "submit_held", "cancel", "status", "stats", "write_conversation", "read_conversation", "retry", "erase",
-        "release_session", "read_hold", "resend_webhook", "workers", "rights",
+        "release_session", "read_hold", "resend_webhook", "workers", "add_schedule", "remove_schedule", "list_schedules",
+        "rights",
     ),
     "operator": (
         "measure", "overview", "tenants", "workers", "stats", "status", "cancel", "retry", "resend_webhook", "release_session",
-        "erase", "erase_tenant", "sweep_erased", "read_messages", "audit", "rights",
+        "erase", "erase_tenant", "sweep_erased", "read_messages", "audit", "remove_schedule", "list_schedules", "rights",
     ),
 }  # fmt: skip
 """Role → the scripts that it runs."""

@@ -1,6 +1,5 @@
 """Turns in Redis as a whole: every role on one runner."""
 
-from turnstile.turns.store.asking import Asking
 from turnstile.turns.store.batches import Batches
 from turnstile.turns.store.budgets import ModelBudgets
 from turnstile.turns.store.conversations import Conversations
@@ -11,6 +10,7 @@ from turnstile.turns.store.overviews import Overviews
 from turnstile.turns.store.registry import Registry
 from turnstile.turns.store.rights import Rights
 from turnstile.turns.store.runner import AwaitedRunner, BlockingRunner
+from turnstile.turns.store.schedules import Schedules
 from turnstile.turns.store.schema import Schema
 from turnstile.turns.store.steps import Steps
 from turnstile.turns.store.upkeep import Upkeep
@@ -19,7 +19,7 @@ from turnstile.turns.store.working import Working
 
 
 class _Roles(
-    Asking,
+    Schedules,
     Working,
     Upkeep,
     Overviews,

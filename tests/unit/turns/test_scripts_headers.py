@@ -31,6 +31,7 @@ _PATTERNS = {name: name for name, value in vars(Keys).items() if isinstance(valu
     "queue": "<queue>", "ready": "ready:<line>", "rotation": "rotation:<queue>", "parked": "parked:<queue>",
     "slots": "slots:<tenant>", "open_turns": "open_turns:<tenant>", "tenant": "tenant:<tenant>",
     "conversations": "conversations:<tenant>", "streams": "streams:<tenant>",
+    "schedule": "schedule:<schedule>", "schedules": "schedules:<tenant>",
     "budget": "budget:<model>", "calls": "calls:<model>", "promised": "promised:<model>",
 }  # fmt: skip
 
@@ -109,7 +110,8 @@ def test_the_clock_is_the_only_time() -> None:
 
 
 def _returned(code: str) -> set[str]:
-    """Return the words in quotes that a script answers with."""
+    """Return the words in quotes that a script answers with, or a part that answers for it."""
+    code += "".join(PARTS.get(part, "") for part in re.findall(r"(?m)^return (\w+)\(", code))
     return (
         set(re.findall(r"return \{ '(\w+)'", code))
         | set(re.findall(r"\bword = '(\w+)'", code))

@@ -25,6 +25,7 @@ BAD = {
     "max_body_bytes": ("0", "big"),
     "max_waiting_per_session": ("0", "10001"),
     "max_waiting": ("0", "99999999"),
+    "max_schedules": ("0", "many"),
     "lease_seconds": ("0.4", "3601", "nan"),
     "dispatch_grace_seconds": ("0.1", "nan"),
     "sweep_seconds": ("0", "61"),

@@ -68,6 +68,15 @@ def _follow(policy: str) -> Callable[[Scene, Claim], object]:
     return lambda scene, claim: scene.turns.follow("other", "t", "branch", "hi", when_busy=policy)
 
 
+def _tick(policy: str) -> Callable[[Scene, Claim], object]:
+    def tick(scene: Scene, claim: Claim) -> None:
+        scene.turns.ask_later("other", "foo", "hi", not_before=1, when_busy=policy)
+        [due] = scene.turns.claim_schedules()[1]
+        scene.turns.ask_scheduled(due, None)
+
+    return tick
+
+
 def _sweep(scene: Scene, claim: Claim) -> None:
     scene.make_due()
     if scene.client.hexists(scene.keys.session("foo"), "lease"):
@@ -92,6 +101,7 @@ _SCRIPTS: list[tuple[str, Callable[[Scene, Claim], object]]] = [
     ("merge", _merge),
     *(("submit_held", _ask(policy)) for policy in WHEN_BUSY if policy != "reject"),
     *(("follow", _follow(policy)) for policy in WHEN_BUSY if policy != "reject"),
+    *(("ask_scheduled", _tick(policy)) for policy in WHEN_BUSY if policy != "reject"),
     ("sweep", _sweep),
     ("sweep", _sweep_after_the_last_chance),
     ("reap", lambda scene, claim: scene.turns.reap("w9")),
@@ -157,6 +167,6 @@ def test_the_diagram_is_the_table() -> None:
     drawn = {(a, b, script) for a, b, text in _ARROW.findall(diagrams[0]) for script in re.split(r",\s*", text)}
     starts = {arrow for arrow in drawn if arrow[0] == "[*]"}
     ends = {arrow for arrow in drawn if arrow[1] == "[*]"}
-    assert starts == {("[*]", "queued", "submit")}
+    assert starts == {("[*]", "queued", "submit"), ("[*]", "queued", "ask_scheduled")}
     assert all(State(a).ended for a, _, _ in ends)
     assert drawn - starts - ends == _table()

@@ -1,4 +1,4 @@
--- Forget a session: history, turns, events, results. All of it is unknown at once, and whatever still runs for it finds no owner. First
+-- Forget a session: history, turns, events, results, schedules. All of it is unknown at once, and whatever still runs for it finds no owner. First
 -- the list of its turns is put among the erased, from where sweeps remove what is left, should this be cut short; a repeat takes
 -- the rest. Of the turns that have ended, one piece is removed now, the others by sweeps. Keys of another type go, too.
 -- FLAGS  allow-oom
@@ -6,7 +6,8 @@
 -- KEYS   turns:<session> session:<session> mailbox:<session> turn:<id>… events:<id>… owned:<worker> due stats failed
 --        open message_store:<session> conversation:<session> celery-task-meta-<id>… webhook:<id>… undelivered erasures
 --        erased:<number>… steps:<thread>… held answered:<session> ready:<line>… rotation:<queue> <queue> batch_slots
---        parked:<queue> slots:<tenant> tenant:<tenant> tenants open_turns:<tenant> conversations:<tenant>; channels
+--        parked:<queue> slots:<tenant> tenant:<tenant> tenants open_turns:<tenant> conversations:<tenant>
+--        schedules:<tenant> schedule:<schedule>… schedules_due; channels
 --        orders:<worker> wake:<id>
 -- ARGV   session
 -- RETURN turns messages: how many of each are gone; of more turns than a piece, those count too whose records had expired
@@ -24,6 +25,7 @@ if head then standing[#standing + 1] = head end
 local members = head and sound(redis.pcall('HMGET', key.turn .. head, 'members'))[1] or ''
 for member in each_name(members) do standing[#standing + 1] = member end
 
+for _, member in ipairs(schedules_of(session, rule.session_schedules)) do drop_schedule(member, session, member:sub(#session + 2)) end
 local count = sound(redis.pcall('ZCARD', turns))
 if type(count) == 'number' and count > 0 then
   local records = {}

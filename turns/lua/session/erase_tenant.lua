@@ -1,12 +1,12 @@
--- Forget what a tenant has beside its sessions: its files and batches, some at a time; when none is left, what is counted of it, unless
+-- Forget what a tenant has beside its sessions: its files, batches and schedules, some at a time; when none is left, what is counted of it, unless
 -- turns of it are unfinished.
 -- FLAGS  allow-oom
--- WORK   25,000 steps: 100 files and 100 batches
+-- WORK   25,000 steps: 100 files, 100 batches and 100 schedules
 -- KEYS   batches:<tenant> batch:<batch>… files:<tenant> file:<file>… pieces:<file>… results:<file>… stored:<tenant>
 --        unfinished:<tenant> batches_due tenant:<tenant> tenants streams:<tenant> conversations:<tenant> open_turns:<tenant>
---        slots:<tenant>
+--        slots:<tenant> schedules:<tenant> schedule:<schedule>… schedules_due
 -- ARGV   tenant
--- RETURN gone: how many files and batches
+-- RETURN gone: how many files, batches and schedules
 local gone, now = 0, clock()
 for _, batch in ipairs(redis.call('ZRANGE', key.batches .. tenant, 0, 99)) do
   for _, outcome in ipairs({ 'completed', 'failed' }) do drop_stored(tenant, result_file(batch, outcome), key.files) end
@@ -16,6 +16,10 @@ for _, batch in ipairs(redis.call('ZRANGE', key.batches .. tenant, 0, 99)) do
 end
 for _, file in ipairs(redis.call('ZRANGE', key.files .. tenant, 0, 99)) do
   drop_stored(tenant, file, key.files)
+  gone = gone + 1
+end
+for _, member in ipairs(redis.call('ZRANGE', key.schedules .. tenant, 0, 99)) do
+  drop_schedule(member, member:match('^(%S+) (%S+)$'))
   gone = gone + 1
 end
 if gone == 0 and redis.call('EXISTS', key.open_turns .. tenant, key.slots .. tenant) == 0 then

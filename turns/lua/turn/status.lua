@@ -1,13 +1,16 @@
 -- Read a turn's record and its place: 0 at the head of its session, 1 and up behind it.
 -- FLAGS  no-writes
 -- WORK   10,200 steps: a mailbox is read
--- KEYS   turn:<id> turns:<session> session:<session> mailbox:<session>
+-- KEYS   turn:<id> turns:<session> session:<session> mailbox:<session> schedule:<schedule>
 -- ARGV   id
 -- RETURN place (field value)… | nothing for a turn that is unknown, or forgotten. As long as its calls are open, a field
---        `held_until` tells when the time for their answers is over
+--        `held_until` tells when the time for their answers is over; `not_before` tells when a turn is asked that is to be asked later
 local session, state, calls = unpack(redis.call('HMGET', key.turn .. id, 'session', 'state', 'calls'))
 local place = 0
-if not session or is_erased(id, session, state) then return {} end
+if not session or is_erased(id, session, state) then
+  local later = scheduled_turn(id)
+  return later and { 0, unpack(later) } or {}
+end
 if state == 'queued' and redis.call('HGET', key.session .. session, 'head') ~= id then
   place = (redis.call('LPOS', key.mailbox .. session, id, 'MAXLEN', rule.most_waiting) or -1) + 1
 end

@@ -1,0 +1,153 @@
+"""The role of schedules: questions that are asked later, once or at each tick of a rule."""
+
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from turnstile.turns.errors import InvalidTurn, QuotaExceeded, TooManyWaiting, TurnConflict
+from turnstile.turns.ids import check_session, check_tenant, tenant_of
+from turnstile.turns.question import Options, Question, fingerprint
+from turnstile.turns.redis.scripts import MOST_SESSION_SCHEDULES
+from turnstile.turns.schedules import UTC, DueTick, Schedule, check_rule, check_schedule, moment
+from turnstile.turns.settings import Settings
+from turnstile.turns.store.asking import Asking, weighed
+from turnstile.turns.store.replies import OneOf, always, raising
+from turnstile.turns.store.runner import Call, operation, script_call
+from turnstile.turns.text import as_text
+
+_DEFAULTS = Options()
+_LEASE_MS = 10_000
+_PATIENCE_MS = 10_000
+
+
+class Schedules(Asking):
+    """Operations on schedules."""
+
+    @operation
+    def ask_later(
+        self,
+        id: str,
+        session: str,
+        question: Question,
+        options: Options = _DEFAULTS,
+        *,
+        not_before: datetime | float,
+        when_held: str | None = None,
+        when_busy: str | None = None,
+        weight: int = 1,
+        quotas: str = "",
+    ) -> Call[bool]:
+        """Note a turn that is to be asked later; False: it had been noted, or asked. `status` tells of it meanwhile as queued.
+
+        Raises:
+            InvalidTurn, TooManyWaiting, QueueMemoryFull, TurnConflict: nothing was stored.
+        """
+        terms = {"weight": weight, "quotas": quotas, "when_held": when_held, "when_busy": when_busy}
+        return self._add(id, session, question, options, terms, tick=moment(not_before))
+
+    @operation
+    def schedule(
+        self,
+        id: str,
+        session: str,
+        question: Question,
+        options: Options = _DEFAULTS,
+        *,
+        cron: str,
+        now: float,
+        time_zone: str = UTC,
+        missed: str = "once",
+        when_held: str | None = None,
+        when_busy: str | None = None,
+        weight: int = 1,
+        quotas: str = "",
+    ) -> Call[bool]:
+        """Have a question asked at each tick of a cron rule, from the server's time `now` on; False: it is so already.
+
+        `missed`: for ticks that no worker was there for, ask `once`, for `all`, or for `none`. Raises as `ask_later`.
+        """
+        terms = {"weight": weight, "quotas": quotas, "when_held": when_held, "when_busy": when_busy}
+        tick = check_rule(cron, time_zone, missed, round(now * 1000))
+        return self._add(id, session, question, options, terms, tick=tick, cron=cron, zone=time_zone, missed=missed)
+
+    def _add(
+        self, id: str, session: str, question: Question, options: Options, terms: dict[str, Any], **rule: Any
+    ) -> Call[bool]:
+        if options.answers:
+            raise InvalidTurn("`answers` are for calls that are open now: they cannot be given later.", param="answers")
+        rule = {"cron": "", "zone": "", "missed": "once", **rule}
+        weight, quotas = weighed(terms.pop("weight")), terms.pop("quotas")
+        asked = self._asked(check_schedule(id), check_session(session), question, options, traced=not rule["cron"])
+        met = self._met(options, **terms)
+        del met["answered"]
+        first = "" if rule["cron"] else rule["tick"]
+        mark = fingerprint(asked["fingerprint"], f"{first} {rule['cron']} {rule['zone']} {rule['missed']}", str(met))
+        most = self.settings.max_schedules
+        arguments = {"schedule": id, "session": session, "mark": mark, "weight": weight, "quotas": quotas, "most": most}
+        return script_call("add_schedule", partial(_ADDED, self.settings), **arguments, **rule, **asked, **met)
+
+    @operation
+    def schedules(
+        self, session: str | None = None, tenant: str | None = None, limit: int = 100, start: int = 0
+    ) -> Call[list[Schedule]]:
+        """Return the schedules of a session, of a tenant, or else of all; at most `limit`, after the first `start`."""
+        if session is not None:
+            whose = tenant_of(check_session(session))
+        else:
+            whose = "*" if tenant is None else tenant and check_tenant(tenant)
+        return script_call("list_schedules", _read_schedules, tenant=whose, session=session or "", start=start, limit=limit)
+
+    @operation
+    def remove_schedule(self, id: str, tenant: str | None = None) -> Call[bool]:
+        """Remove a schedule, if it is the `tenant`'s; False when there is none. Turns that it has asked stay."""
+        within = f"{tenant}/" if tenant else ""
+        return script_call("remove_schedule", _REMOVED, schedule=check_schedule(id), within=within)
+
+    @operation
+    def claim_schedules(self, limit: int = 100) -> Call[tuple[int, list[DueTick]]]:
+        """Take ticks that are due, which no other worker gets for some seconds; with the server's time, in ms."""
+        return script_call("claim_schedules", _read_due, limit=limit, lease=_LEASE_MS)
+
+    @operation
+    def ask_scheduled(self, due: DueTick, following: int | None, *, missed: bool = False) -> Call[str]:
+        """Ask the question of a tick, or leave it out (`missed`), and have the schedule wait for the `following` one.
+
+        Return why it was refused; empty if it was not. Another worker that comes with the same tick changes nothing.
+        """
+        arguments: dict[str, str | int] = {"session": due.session, "schedule": due.schedule, "tick": due.tick}
+        arguments |= {"missed": "1" if missed else "", "next": "" if following is None else following}
+        return script_call("ask_scheduled", _ASKED, **arguments, patience=_PATIENCE_MS)
+
+
+def _read_schedules(reply: list[Any]) -> list[Schedule]:
+    return [Schedule.decode(row) for row in reply]
+
+
+def _read_due(reply: list[Any]) -> tuple[int, list[DueTick]]:
+    now, *rows = reply
+    found = [tuple(map(as_text, row)) for row in rows]
+    return int(now), [DueTick(session, id, int(tick), cron, zone, missed) for session, id, tick, cron, zone, missed in found]
+
+
+def _full_session(_: Settings) -> TooManyWaiting:
+    return TooManyWaiting(f"A session has at most {MOST_SESSION_SCHEDULES} schedules: remove some.")
+
+
+def _full(settings: Settings) -> QuotaExceeded:
+    most = settings.max_schedules
+    return QuotaExceeded(
+        f"A tenant has at most {most:,} schedules (TURNSTILE_MAX_SCHEDULES): remove some.", "schedules", most, 3_600
+    )
+
+
+_ADDED = OneOf(
+    "add_schedule",
+    added=always(True),
+    again=always(False),
+    asked=always(False),
+    conflict=raising(lambda _: TurnConflict("This id is taken by another schedule or turn; use a new one.")),
+    full_session=raising(_full_session),
+    full=raising(_full),
+)
+_REMOVED = OneOf("remove_schedule", removed=always(True), unknown=always(False))
+_ASKED = OneOf("ask_scheduled", asked=always(""), missed=always(""), stale=always(""), refused=lambda reason: as_text(reason))
