@@ -32,7 +32,9 @@ _BUSY = "BUSY "
 _NO_DATABASE = "DB index is out of range"
 _TOO_MANY = "max number of clients"
 _LOGIN = (AuthenticationError, AuthorizationError)
-_LACKING = "ACL failure in script"
+_LACKING = ("ACL failure in script", "The user executing the script can't")
+"""Words for a right that a script lacks; the second are those of Redis 7.0."""
+
 _COMMAND = re.compile(r"run the '([^']+)' command")
 _ON_HISTORIES = ("LRANGE", "LLEN", "LREM", "read_messages")
 _WRONG_TYPE = (
@@ -64,9 +66,9 @@ def translate(error: redis.RedisError, where: Address, name: str) -> Exception:
         return _unreachable(error, where)
     if isinstance(error, OutOfMemoryError):
         return QueueMemoryFull("Redis is over its maxmemory and takes no new turns; running turns still finish. Try later.")
-    if isinstance(error, NoPermissionError) or _LACKING in str(error):
+    if isinstance(error, NoPermissionError) or any(words in str(error) for words in _LACKING):
         command = _COMMAND.search(str(error))
-        right = f"+{command[1]}" if command else "a family of keys or channels (`turnstile doctor` tells which)"
+        right = f"+{command[1]}" if command else "a command, or a family of keys or channels (`turnstile doctor` names it)"
         return MissingRight(f"The Redis user at {where} lacks {right}: grant it with ACL SETUSER.")
     if str(error).startswith(_BUSY):
         return QueueUnreachable(f"Redis at {where} is busy with a script that takes long; try again in a moment.")

@@ -22,12 +22,10 @@ local tries = {
   ZSCORE = { none, 'm' },
 }
 
--- Redis 7.0 and later versions say it in other words.
 local function refused(...)
   local said = redis.pcall(...)
-  local why = type(said) == 'table' and said.err or ''
-  if not why:find('ACL failure', 1, true) then return false end
-  return (why:find('access a', 1, true) and 'key') or (why:find('channel', 1, true) and 'channel') or 'command'
+  if not lacks_right(said) then return false end
+  return (said.err:find('access a', 1, true) and 'key') or (said.err:find('channel', 1, true) and 'channel') or 'command'
 end
 local function permitted(names)
   for _, name in ipairs(names) do
