@@ -38,7 +38,7 @@ setup: $(VENV)/.run ## Set everything up in .venv
 demo: $(VENV)/.run ## Set up, then the main job, end to end
 	@$(BIN)/turnstile demo
 
-up: $(VENV)/.run ## Set up, then workers, Flower and an embedded server until Ctrl-C
+up: $(VENV)/.run ## Set up, then workers, the gateway, Flower and an embedded server until Ctrl-C
 	@$(BIN)/turnstile up
 
 # Most tests wait for processes, so more of them run at once than there are cores.

@@ -14,6 +14,7 @@ from turnstile.turns.prices import read_prices
 from turnstile.turns.redis.address import parse
 
 Seconds = Annotated[float, Field(gt=0, le=30 * 86_400, allow_inf_nan=False)]
+Retention = Annotated[float, Field(gt=0, le=3_650 * 86_400, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, le=10_000_000)]
 
 

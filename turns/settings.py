@@ -48,14 +48,15 @@ class Settings(BaseModel):
     history_prefix: forms.Prefix = Field(
         "message_store:", validate_default=True, description="Prefix of a history's key; the session id follows."
     )
-    history_ttl: forms.Seconds | None = Field(
-        None, description="How long a history is kept after its last turn. Unset: forever, except for branches."
+    history_ttl: forms.Retention | None = Field(
+        None,
+        description="How long a history is kept after its last turn; ten years at most. Unset: forever, except for branches.",
     )
     result_ttl: forms.Seconds = Field(86_400, description="How long a finished turn can be looked up.")
     failed_ttl: forms.Seconds = Field(604_800, description="How long a failed turn can be looked up and retried.")
     events_ttl: forms.Seconds = Field(3_600, description="How long a finished turn's stream can be read again.")
     file_ttl: Annotated[float, Field(ge=172_800, le=31_536_000)] = Field(
-        604_800, description="How long an uploaded file, a batch and its results are kept, in seconds; two days at least."
+        604_800, description="How long an uploaded file, a batch and its results are kept, two days at least, a year at most."
     )
     max_file_bytes: Annotated[int, Field(ge=1_024, le=1_073_741_824)] = Field(
         209_715_200, description="Maximum size of an uploaded file."

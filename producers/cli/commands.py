@@ -314,7 +314,7 @@ def demo() -> None:
     type=click.Choice(["tenant", "operator"]),
     default="tenant",
     show_default=True,
-    help="An operator's key reads /metrics, and nothing else.",
+    help="An operator's key opens /metrics and /admin, and asks nothing.",
 )
 @click.option("--when-busy", type=click.Choice(WHEN_BUSY), help="In a session that is busy. Default: TURNSTILE_WHEN_BUSY.")
 @click.option("--webhook-url", default="", help="URL that is called when a background response of this key ends.")

@@ -119,6 +119,12 @@ def test_nothing_expires_while_a_turn_is_open(stage: Stage, said: Scene) -> None
     assert _lives(said) == {600}
 
 
+def test_a_history_may_live_for_years(stage: Stage, said: Scene) -> None:
+    scene = stage.open(history_ttl=3_650 * 86_400)
+    scene.complete(scene.start("b"))
+    assert _lives(scene) == {3_650 * 86_400}
+
+
 def test_a_retried_turn_keeps_the_history(said: Scene, stage: Stage) -> None:
     scene = stage.open(history_ttl=600)
     _fail(scene)

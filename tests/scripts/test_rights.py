@@ -19,11 +19,11 @@ def as_user(stage: Stage, redis_url: str, client: redis.Redis) -> Iterator[AsUse
     name = f"few-{secrets.token_hex(4)}"
 
     def scene(rights: str) -> Scene:
-        client.execute_command("ACL", "SETUSER", name, "reset", "on", ">word", *rights.split())
+        client.execute_command("ACL", "SETUSER", name, "reset", "on", ">word", *rights.split())  # type: ignore[no-untyped-call]  # untyped
         return stage.open(redis_url=redis_url.replace("://", f"://{name}:word@"))
 
     yield scene
-    client.execute_command("ACL", "DELUSER", name)
+    client.acl_deluser(name)
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ MOST_EVENTS = 256
 _ASKS_NAME = re.compile(r"\b(?:what['\u2019]?s|what is|know|remember|tell me|say)\s+my\s+name\b|\bwho am i\b", re.IGNORECASE)
 _GIVES_NAME = re.compile(
     r"\bmy name(?:['\u2019]s| is)\s+(?P<plain>[^\W_][\w'\u2019-]*)"
-    r"|\b(?:i['\u2019]?m|i am|call me)\s+(?P<short>[^\W_][\w'\u2019-]*)(?=\s*(?:$|[.,;:!?()\n]|(?:and|from|by)\b))",
+    r"|\b(?:i['\u2019]?m|i am|call me)\s+(?P<short>[^\W_][\w'\u2019-]*)(?=\s*(?:$|[.,;:!?()\n\[]|(?:and|from|by)\b))",
     re.IGNORECASE,
 )
 _NO_NAME = re.compile(

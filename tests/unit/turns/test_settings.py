@@ -233,3 +233,7 @@ def test_settings_cannot_be_changed_or_misspelt() -> None:
         Settings().model = "other"  # type: ignore[misc]  # that it is frozen is the point
     with pytest.raises(ValidationError):
         Settings(modell="x")  # type: ignore[call-arg]  # that it is refused is the point
+
+
+def test_histories_may_stay_for_years() -> None:
+    assert Settings(history_ttl=365 * 86_400).history_ttl == 31_536_000

@@ -21,9 +21,14 @@ _LACKS = "ACL failure in script: User worker has no permissions to run the 'xadd
         (ResponseError(f"user_script:2: ERR {_LACKS}"), "+xadd"),
         (ResponseError("ACL failure in script: No permissions to access a key script: on @user_script:2."), "keys or channels"),
         (ResponseError("ACL failure in script: No permissions to access a channel script"), "keys or channels"),
-        (ResponseError("The user executing the script can't run this command or subcommand script: on @user_script:1."), "lacks a"),
         (
-            ResponseError("The user executing the script can't access at least one of the keys mentioned in the command arguments"),
+            ResponseError("The user executing the script can't run this command or subcommand script: on @user_script:1."),
+            "lacks a",
+        ),
+        (
+            ResponseError(
+                "The user executing the script can't access at least one of the keys mentioned in the command arguments"
+            ),
             "keys or channels",
         ),
     ],

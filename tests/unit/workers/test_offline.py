@@ -51,6 +51,10 @@ def test_remembers_the_newest_name(question: str) -> None:
     assert said("I'm bob", "I'm carol", question) == "Your name is Carol."
 
 
+def test_remembers_a_name_from_a_question_with_a_directive() -> None:
+    assert said("Hi! I'm bob [[latency=1]]", "Whats my name") == "Your name is Bob."
+
+
 def test_does_not_know_a_name_it_was_not_given() -> None:
     assert "don't know your name" in said("Hi there", "Whats my name")
 
