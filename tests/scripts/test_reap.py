@@ -17,12 +17,15 @@ def _signed_on(scene: Scene, *workers: str) -> None:
 
 
 def _pass_time(scene: Scene, ms: int = 1_000) -> None:
-    """Shift what is remembered into the past: as if so much time had passed."""
+    """Shift what is remembered into the past: as if so much time had passed since the last call, and no more really has."""
+    if not (called := scene.client.hget(scene.keys.stats, "called")):
+        return
+    shift = int(scene.turns.now() * 1000) - ms - int(called)
     for name in _MOMENTS:
         if scene.client.hexists(scene.keys.stats, name):
-            scene.client.hincrby(scene.keys.stats, name, -ms)
+            scene.client.hincrby(scene.keys.stats, name, shift)
     for worker in scene.client.zrange(scene.keys.heard, 0, -1):
-        scene.client.zincrby(scene.keys.heard, -ms, worker)
+        scene.client.zincrby(scene.keys.heard, shift, worker)
 
 
 def _call_the_roll(scene: Scene, times: int = 2, callers: tuple[str, ...] = (CALLER,)) -> int:
