@@ -1,7 +1,7 @@
 """`python -m tests.mutants [WORD…]`: plant each mutant, see it caught, and write docs/mutants.md.
 
-With words, only the mutants whose names hold one of them are tried; the others' rows stay as they are. The test that caught a
-mutant the last time is tried first.
+With words, only the mutants whose names hold one of them are tried, and with `--new` only those without a row; the others' rows
+stay as they are, as long as their mutants and tests are there. The test that caught a mutant the last time is tried first.
 """
 
 import re
@@ -21,13 +21,13 @@ from tests.mutants.trial import NoVerdict, Project, Verdict
 
 COMMAND, PAGE = "make mutants", "mutants.md"
 HEAD = ("mutant", "what it breaks", "where", "caught by")
-_NOTHING = "**nothing**"
+NEW, _NOTHING = "--new", "**nothing**"
 _AT_ONCE = 2
 
 
 def main(words: list[str]) -> int:
     """Exit code 0 when every mutant was caught."""
-    chosen = [mutant for mutant in MUTANTS if not words or any(word in mutant.name for word in words)]
+    chosen = _chosen(words)
     started = monotonic()
     with TemporaryDirectory(prefix="mutants-") as folder:
         verdicts = _try_all(chosen, Path(folder))
@@ -36,13 +36,33 @@ def main(words: list[str]) -> int:
     return 1 if survivors else 0
 
 
+def _chosen(words: list[str]) -> list[Mutant]:
+    wanted = [word for word in words if word != NEW]
+    known = _caught_by() if NEW in words else {}
+    named = (mutant for mutant in MUTANTS if not wanted or any(word in mutant.name for word in wanted))
+    return [mutant for mutant in named if mutant.name not in known]
+
+
+def _caught_by() -> dict[str, str]:
+    """Return the test that caught each mutant, as the page tells, where mutant and test are there still."""
+    tests, found = {mutant.name: mutant.tests for mutant in MUTANTS}, {row[0]: row[3] for row in rows(PAGE, COMMAND)}
+    return {name: test for name, test in found.items() if name in tests and (test == _NOTHING or _is_there(test))}
+
+
+def _is_there(caught_by: str) -> bool:
+    """Return whether the test that caught a mutant is where it was."""
+    file, _, test = caught_by.partition("`")[2].rstrip("`").partition("::")
+    path = ROOT / "tests" / file
+    return path.exists() and (not test or f"def {test.partition('[')[0]}(" in path.read_text())
+
+
 def _try_all(mutants: list[Mutant], folder: Path) -> list[Verdict]:
     free: SimpleQueue[Project] = SimpleQueue()
     seconds: dict[str, float] = {}
     projects = [Project(folder / str(number), seconds) for number in range(_AT_ONCE)]
     for project in projects:
         free.put(project)
-    writing, caught_by = Lock(), {row[0]: row[3] for row in rows(PAGE, COMMAND)}
+    writing, caught_by = Lock(), _caught_by()
 
     def judge(mutant: Mutant) -> Verdict:
         project = free.get()
@@ -74,9 +94,8 @@ def _likeliest_first(mutant: Mutant, caught_by: str) -> Mutant:
 
 
 def _write(verdict: Verdict) -> None:
-    known, mutant = {row[0]: row for row in rows(PAGE, COMMAND)}, verdict.mutant
-    known[mutant.name] = [mutant.name, mutant.breaks, f"`{mutant.file}`", _short(verdict.caught_by)]
-    shown = [known[mutant.name] for mutant in MUTANTS if mutant.name in known]
+    known = {**_caught_by(), verdict.mutant.name: _short(verdict.caught_by)}
+    shown = [[mutant.name, mutant.breaks, f"`{mutant.file}`", known[mutant.name]] for mutant in MUTANTS if mutant.name in known]
     caught = sum(row[3] != _NOTHING for row in shown)
     rewrite(PAGE, COMMAND, [f"{caught} of {len(shown)} mutants were caught.", "", *table(HEAD, shown)])
 

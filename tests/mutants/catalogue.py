@@ -3,6 +3,7 @@
 from tests.mutants.in_batches import BATCHES
 from tests.mutants.in_budgets import BUDGETS
 from tests.mutants.in_celery import CELERY
+from tests.mutants.in_clock import CLOCK
 from tests.mutants.in_cuts import CUTS
 from tests.mutants.in_graphs import GRAPHS
 from tests.mutants.in_history import HISTORY
@@ -28,6 +29,7 @@ MUTANTS = (
     *BATCHES,
     *UPKEEP,
     *SCHEMAS,
+    *CLOCK,
     *CUTS,
     *WORKER,
     *STEPS,

@@ -5,6 +5,10 @@
 -- ARGV   token
 -- RETURN batch | none
 local now = clock()
+-- None is due later than a lease from now, but by a clock that has been set back.
+for _, member in ipairs(redis.call('ZRANGEBYSCORE', key.batches_due, '(' .. now + rule.batch_lease, '+inf', 'LIMIT', 0, 10)) do
+  redis.call('ZADD', key.batches_due, now + rule.batch_lease, member)
+end
 local due = redis.call('ZRANGEBYSCORE', key.batches_due, '-inf', now, 'WITHSCORES', 'LIMIT', 0, 10)
 for i = 1, #due, 2 do
   local member, since = due[i], due[i + 1]

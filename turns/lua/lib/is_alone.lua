@@ -1,4 +1,4 @@
 -- is_alone(now) → boolean. Return whether no turns of another tenant were dispatched of late.
 local function is_alone(now)
-  return tonumber(redis.call('ZRANGE', key.tenants, -2, -2, 'WITHSCORES')[2] or 0) < now - rule.active
+  return #redis.call('ZRANGEBYSCORE', key.tenants, now - rule.active, now, 'LIMIT', 0, 2) < 2
 end

@@ -21,6 +21,7 @@ local function outage_grace(now, worker)
     since, grace = now, math.min(silence, rule.patience)
     redis.call('HSET', key.stats, 'since', since, 'grace', grace)
   end
+  if called > now then bring_to_clock(now) end
   if (heard < since or heard > now) and since + grace > patience then
     patience = since + grace
     redis.call('HSET', key.stats, 'patience', patience)

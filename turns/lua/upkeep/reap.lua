@@ -3,7 +3,8 @@
 -- worker that lives is heard, whatever becomes of its subscription. The next call goes on where the bound ends this one.
 -- FLAGS  allow-oom
 -- WORK   40,000 steps: 1,000 silent workers, and 1,000 sessions of dead ones
--- KEYS   workers heard stats owned:<worker>… session:<session>… due; channel orders:<worker>
+-- KEYS   workers heard stats owned:<worker>… session:<session>… due webhooks budgets budget:<model>… promised:<model>…; channel
+--        orders:<worker>
 -- ARGV   worker absence: who calls, and ms of silence until it counts
 -- RETURN released: how many leases were ended
 local now = clock()
