@@ -12,6 +12,7 @@ from turnstile.turns.states import State
 from turnstile.turns.store import registry
 from turnstile.turns.store.runner import script_call
 from turnstile.turns.store.webhooks import Delivery
+from turnstile.turns.store.working import Spending
 
 
 @situation("sweep")
@@ -211,6 +212,14 @@ def _beside_one_that_was_not_closed(scene: Scene) -> Callable[[], Any]:
     scene.turns.open_stream("a", "gone", 1)
     scene.client.zadd(scene.keys.streams("a"), {"gone": 1})
     return lambda: scene.turns.open_stream("a", "another", 1)
+
+
+@situation("spend_attempt")
+def _of_what_was_cancelled(scene: Scene) -> Callable[[], Any]:
+    scene.submit("t1", session="acme/1")
+    claim = scene.claim(str(scene.pop()))
+    scene.turns.cancel("t1")
+    return lambda: scene.turns.spend_attempt(claim, Spending("gpt", 5, 7), 1)
 
 
 @situation("spend_tokens")

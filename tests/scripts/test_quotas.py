@@ -13,7 +13,7 @@ from turnstile.turns.errors import FileRefused, QuotaExceeded, SessionSpent, Too
 from turnstile.turns.output import said
 from turnstile.turns.question import Options
 from turnstile.turns.states import State
-from turnstile.turns.store.working import Outcome
+from turnstile.turns.store.working import Outcome, Spending
 from turnstile.turns.turn import Claim
 
 
@@ -163,6 +163,50 @@ def test_what_a_lost_attempt_has_spent_counts(scene: Scene) -> None:
         usage = {"input_tokens": 7, "output_tokens": 0}
         assert scene.turns.finish(claim, Outcome(State.COMPLETED, said("yes"), usage, "gpt")) is None
     assert scene.client.hget(scene.keys.tenant("a"), "tokens") == "7"
+
+
+@pytest.mark.parametrize("leave", ["cancel", "erase", "requeue"])
+def test_what_an_attempt_has_spent_that_ends_no_turn_counts(scene: Scene, leave: str) -> None:
+    ask(scene, "a", 2, quotas=Limits(tokens_per_day=10).quotas)
+    claim = scene.claim("a1")
+    match leave:
+        case "cancel":
+            scene.turns.cancel("a1")
+        case "erase":
+            scene.turns.erase("a/1")
+        case _:
+            scene.turns.requeue(claim)
+    for _ in range(2):
+        scene.turns.spend_attempt(claim, Spending("gpt", 7, 4), 1)
+    assert scene.client.hmget(scene.keys.tenant("a"), "tokens", "turns") == ["11", "0"]
+    assert _refused(scene, "a", 3, Limits(tokens_per_day=10).quotas).quota == "tokens_per_day"
+    assert scene.client.hget(scene.keys.stats, 'tokens_out{model="gpt"}') == "4"
+
+
+def test_what_an_attempt_has_spent_has_a_price(stage: Stage) -> None:
+    scene = stage.open(prices='{"gpt": [1, 3]}')
+    ask(scene, "a", 1)
+    scene.turns.spend_attempt(scene.claim("a1"), Spending("gpt-2026", 10, 100), 1)
+    assert scene.client.hget(scene.keys.tenant("a"), "cost") == "310"
+
+
+def test_an_attempt_of_a_tenant_that_was_forgotten_brings_nothing_back(scene: Scene) -> None:
+    ask(scene, "a", 1, quotas=Limits(tokens_per_day=10).quotas)
+    claim = scene.claim("a1")
+    scene.turns.erase("a/1")
+    scene.turns.erase_tenant("a")
+    scene.turns.spend_attempt(claim, Spending("gpt", 7, 4), 1)
+    assert scene.client.exists(scene.keys.tenant("a"), scene.keys.tenants) == 0
+
+
+def test_an_end_counts_what_calls_have_spent_beside_its_usage(scene: Scene) -> None:
+    ask(scene, "a", 2)
+    usage = {"input_tokens": 5, "output_tokens": 5}
+    outcome = Outcome(State.COMPLETED, said("yes"), usage, "gpt", spent=Spending("gpt", 11, 3))
+    scene.turns.finish(scene.claim("a1"), outcome)
+    scene.turns.finish(scene.claim("a2"), Outcome(State.FAILED, code="deadline_exceeded", spent=Spending("gpt", 2, 2)))
+    assert scene.client.hmget(scene.keys.tenant("a"), "tokens", "turns") == ["20", "2"]
+    assert scene.turns.status("a1").usage == usage
 
 
 def test_requests_of_a_batch_are_counted_one_by_one(scene: Scene) -> None:

@@ -23,7 +23,7 @@ from turnstile.turns.store.budgets import CallEnd, CallLimits, ModelCall, OtherB
 from turnstile.turns.store.runner import Call
 from turnstile.turns.store.steps import Place
 from turnstile.turns.store.webhooks import Delivery
-from turnstile.turns.store.working import Outcome
+from turnstile.turns.store.working import Outcome, Spending
 
 _OTHERS = [OtherBudget(f"other{n}@1", CallLimits(concurrent=1)) for n in range(9)]
 # To fill the server takes minutes on a busy machine.
@@ -165,6 +165,7 @@ CALLS: dict[str, list[Callable[[Crowd], Any]]] = {
     "retry_webhooks": [lambda c: c.turns.retry_webhooks()],
     "count_request": [lambda c: c.turns.run(Call("count_request", ("key", 10, "t1", '{"tokens_per_minute":10}'), list))],
     "open_stream": [lambda c: c.turns.open_stream("t1", "new", 10 * MANY)],
+    "spend_attempt": [lambda c: c.turns.spend_attempt(c.head, Spending("gpt", 10, 5), 2)],
     "spend_tokens": [lambda c: c.turns.spend_tokens("t1", 10, 5, '{"tokens_per_day":1000000000}')],
     "create_file": [
         lambda c: c.turns.create_file("crowd", "new-file", "x.jsonl"),

@@ -157,6 +157,10 @@ class Keys:
         """HASH: what one tenant has spent today and in this minute, and the limits that hold after a turn is accepted."""
         return f"{self.prefix}tenant:{tenant}"
 
+    def counted(self, token: str = "") -> str:
+        """STRING: set for a while when the tokens of an attempt that did not end its turn have been counted."""
+        return f"{self.prefix}counted:{token}"
+
     def streams(self, tenant: str = "") -> str:
         """ZSET stream → ms when it was heard of last: the open streams of a tenant, where their number is limited."""
         return f"{self.prefix}streams:{tenant}"

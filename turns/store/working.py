@@ -21,6 +21,18 @@ _MOST_TOKENS = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
+class Spending:
+    """Tokens that calls of models have taken, as their servers tell, or else by an estimate; `model` is the latest."""
+
+    model: str = ""
+    tokens_in: int = 0
+    tokens_out: int = 0
+
+    def __bool__(self) -> bool:
+        return bool(self.tokens_in or self.tokens_out)
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """An end of a turn. `usage` counts tokens; `code` and `message` say why it failed.
 
@@ -49,6 +61,8 @@ class Outcome:
     """Why another model answered than the first; empty where that did."""
     steps: int = 0
     """Steps that a graph took for the turn, for the counters."""
+    spent: Spending = Spending()
+    """The tokens of all calls of the attempt, those that were left in the middle among them: what counts where it is more."""
 
     @property
     def answer(self) -> str:
@@ -71,8 +85,8 @@ class Outcome:
             "fallback": self.fallback,
             "model_calls": self.model_calls,
             "steps": self.steps,
-            "tokens_in": _tokens(self.usage, "input_tokens"),
-            "tokens_out": _tokens(self.usage, "output_tokens"),
+            "tokens_in": max(_tokens(self.usage, "input_tokens"), self.spent.tokens_in),
+            "tokens_out": max(_tokens(self.usage, "output_tokens"), self.spent.tokens_out),
         }
 
 
@@ -141,9 +155,23 @@ class Working(Runner):
             messages = [*messages, *outcome.closing]
         end = outcome.encode() | {"calls": encode_calls(calls), "closing": "\x1e".join(outcome.closing) if calls else ""}
         end["queue"] = claim.options.queue
-        prices = read_prices(self.settings.prices)
-        end["cost"] = cost(prices, outcome.model, int(end["tokens_in"]), int(end["tokens_out"]))
+        prices, model = read_prices(self.settings.prices), outcome.model or outcome.spent.model
+        end["cost"] = cost(prices, model, int(end["tokens_in"]), int(end["tokens_out"]))
         return script_call("finish", _FINISH, id=claim.id, token=claim.token, **end, after=after, text=text, elements=messages)
+
+    @operation
+    def spend_attempt(self, claim: Claim, spent: Spending, model_calls: int) -> Call[None]:
+        """Count what an attempt has spent that does not end its turn; once, and whoever has the turn by now."""
+        price = cost(read_prices(self.settings.prices), spent.model, spent.tokens_in, spent.tokens_out)
+        used: dict[str, str | int] = {
+            "model": spent.model,
+            "tokens_in": spent.tokens_in,
+            "tokens_out": spent.tokens_out,
+            "cost": price,
+        }
+        return script_call(
+            "spend_attempt", _COUNTED, session=claim.session, token=claim.token, model_calls=max(1, model_calls), **used
+        )
 
     @operation
     def merge(self, claim: Claim, *, steers: bool = True) -> Call[list[Joined] | None]:
@@ -207,5 +235,6 @@ _EMIT = OneOf[int | None]("emit", emitted=int, superseded=always(None))
 _FINISH = OneOf(
     "finish", finished=_state, replay=_state, superseded=always(None), unreadable=raising(lambda: BrokenRecord(UNREADABLE))
 )
+_COUNTED = OneOf[None]("spend_attempt", counted=always(None), replay=always(None))
 _MERGE = OneOf[list[Joined] | None]("merge", merged=_joined, superseded=always(None))
 _REQUEUE = OneOf("requeue", requeued=always(True), replay=always(True), superseded=always(False))

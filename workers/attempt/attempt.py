@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from logging import DEBUG, INFO
 from time import monotonic
@@ -14,7 +15,7 @@ from langchain_core.runnables import Runnable
 from turnstile.memory.calls import no_output, open_calls
 from turnstile.memory.codec import encode, plain
 from turnstile.memory.open_turn import OpenTurn, opened, transcript
-from turnstile.turns.errors import UNREADABLE, BrokenRecord
+from turnstile.turns.errors import UNREADABLE, BrokenRecord, QueueUnreachable
 from turnstile.turns.model_failures import TIMEOUT, TOO_LONG, Failure
 from turnstile.turns.policies import INTERRUPTED, STEERED
 from turnstile.turns.settings import Settings
@@ -98,7 +99,7 @@ class Attempt:
         self._show_step = show_step
         self._task: asyncio.Task[Any] | None = None
         self._dropped = ""
-        self._draining = self._steered = False
+        self._draining = self._steered = self._ends = False
         self._steering: Sequence[Joined] = ()
         self._run: TurnRun | None = None
         self._stream = TextStream(store, claim) if claim.stream else None
@@ -130,9 +131,13 @@ class Attempt:
 
     async def run(self) -> Report:
         """Ask the chain and commit what it says."""
-        if self.claim.marked and not await self._merge():
-            return Report(LOST)
-        return await self._work()
+        taken = self.claim.marked and not await self._merge()
+        report = Report(LOST) if taken else await self._work()
+        returned = report.status == REQUEUED
+        # A graph that goes on elsewhere counts all of its steps in the end.
+        if not self._ends and not (returned and self._run):
+            await self._count_spent(0 if returned else self._model_calls)
+        return report
 
     @property
     def _is_plain(self) -> bool:
@@ -420,11 +425,19 @@ class Attempt:
         kept = await insist(lambda: self._store.requeue(self.claim, delay, **returned))
         return Report(REQUEUED if kept else LOST)
 
+    async def _count_spent(self, calls: int) -> None:
+        """Count what calls of models have spent, though they do not end the turn, and those `calls` that nobody has counted."""
+        if self._gate and (spent := self._gate.spent):
+            with suppress(QueueUnreachable, BrokenRecord):
+                await self._store.spend_attempt(self.claim, spent, calls)
+
     async def _finish(self, outcome: Outcome, elements: list[str]) -> Report:
+        self._ends = True
         after, text = await self._stream.close() if self._stream else (0, "")
         chain = (self.claim.chain or "default") if self._chain else "unknown"
         calls, steps = self._model_calls, self.claim.spent.steps
         outcome = replace(outcome, chain=chain, fallback=self._fallback, model_calls=calls, steps=steps)
+        outcome = replace(outcome, spent=self._gate.spent) if self._gate else outcome
         # The answer is paid for: an outage is waited out.
         state = await insist(lambda: self._store.finish(self.claim, outcome, elements, after=after, text=text))
         return Report(state, outcome) if state else Report(LOST)

@@ -1,15 +1,17 @@
 """The gate before the calls of models: they pass when there is a place in the budget, or the turn waits for one."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import replace
 from typing import Any, NoReturn
 
 from turnstile.memory.step_errors import StepError
 from turnstile.turns.store.budgets import ModelCall, OtherBudget
+from turnstile.turns.store.working import Spending
 from turnstile.turns.turn import Claim
-from turnstile.workers.budgets.shared import SharedBudgets, budget_name
+from turnstile.workers.budgets.shared import SharedBudgets, budget_name, prompt_tokens, text_tokens
 from turnstile.workers.budgets.told import answered, failed
 
 
@@ -44,6 +46,8 @@ class Gate:
         """Ends the attempt of a graph, in which an error alone is caught by retries and fallbacks."""
         self.later: Exception | None = None
         """The error of another model, against which a wait helps, where the latest one says that the prompt is too long."""
+        self.spent = Spending()
+        """The tokens of the calls that have ended, or were left."""
         self._on_switch = on_switch
         self._claim = claim
         self._budgets = budgets
@@ -64,7 +68,7 @@ class Gate:
         name, limits = budget_name(server, model), self._budgets.limits(model)
         counted = self._budgets.counts(name, limits)
         call = ModelCall(self._claim, self._begun, name, self._budgets.guess(request, most) if counted else 0)
-        begun = BegunCall(self, self._budgets, call, counted)
+        begun = BegunCall(self, self._budgets, call, counted, Spending(model, prompt_tokens(request)))
         if counted:
             slot = await self._budgets.reserve(call, limits, falls_back=falls_back)
             if not slot.granted:
@@ -85,6 +89,11 @@ class Gate:
         """Return a model's budget."""
         return OtherBudget(budget_name(server, model), self._budgets.limits(model))
 
+    def spend(self, call: Spending) -> None:
+        """Note what a call has spent."""
+        before = self.spent
+        self.spent = Spending(call.model, before.tokens_in + call.tokens_in, before.tokens_out + call.tokens_out)
+
     def switch(self, model: str, reason: str) -> None:
         """Note that a model answers in the place of another, unless the same one did before."""
         if self._on_switch and model != self._answers:
@@ -95,8 +104,10 @@ class Gate:
 class BegunCall:
     """A call of a model that is under way, until it is `ended` or has `failed`."""
 
-    def __init__(self, gate: Gate, budgets: SharedBudgets, call: ModelCall, counted: bool) -> None:
+    def __init__(self, gate: Gate, budgets: SharedBudgets, call: ModelCall, counted: bool, spent: Spending) -> None:
+        """`spent`: the model, and an estimate of the tokens of the request."""
         self._gate, self._budgets, self._call = gate, budgets, call
+        self._spent, self._told, self._size, self._noted = spent, False, 0, False
         self._open = counted
         self._headers: Mapping[str, str] = {}
         self._tokens, self._output = call.tokens, 0
@@ -113,13 +124,24 @@ class BegunCall:
         """Note the headers of the answer."""
         self._headers = headers
 
+    def said(self, deltas: Iterable[Mapping[str, Any]]) -> None:
+        """Note what the answer goes on with."""
+        for delta in deltas:
+            told = (str(value) for name, value in delta.items() if value and name != "role")
+            self._size += sum(len(text.encode(errors="replace")) for text in told)
+
     def used(self, usage: object) -> None:
         """Note what the server says of the tokens that it used."""
         if isinstance(usage, dict):
-            self._tokens, self._output = _count(usage, "total_tokens") or self._tokens, _count(usage, "completion_tokens")
+            total, self._output = _count(usage, "total_tokens"), _count(usage, "completion_tokens")
+            self._tokens = total or self._tokens
+            if total:
+                self._told = True
+                self._spent = Spending(self._spent.model, max(0, total - self._output), self._output)
 
     def ended(self) -> None:
         """Settle the call: the answer is there, or nobody wants it any more."""
+        self._spend()
         if self._open:
             self._open = False
             self._budgets.settle(self._call, answered(self._headers, self._tokens), self._output)
@@ -128,11 +150,19 @@ class BegunCall:
         """Settle the call; a model whose server asks for patience is paused before the attempt goes on, which is returned."""
         end = failed(error)
         if end.how != "limited":
+            if isinstance(error, asyncio.CancelledError):  # the server works on an answer that nobody wants any more
+                self._spend()
             self._settle(error)
             return None
         self._open = False
         self._gate.limited = (self._call.model, self._call.tokens)
         return OverBudget(self._call.model, self._call.tokens, await self._budgets.pause(self._call, end))
+
+    def _spend(self) -> None:
+        if not self._noted:
+            self._noted = True
+            said = self._spent.tokens_out if self._told else text_tokens(self._size)
+            self._gate.spend(replace(self._spent, tokens_out=said))
 
     def _settle(self, error: BaseException) -> None:
         if self._open:

@@ -20,6 +20,8 @@ _KNOWN_SECONDS = 10.0
 _FIRST_GUESS = 256
 _BASE64 = re.compile(rb'"(?:data:[^"]{1000,}|[A-Za-z0-9+/=_-]{1000,})"')
 _PICTURE_BYTES = 4_000
+_LEAST_ENCODED = 1_000
+_TOKEN_BYTES = 4
 _WEIGHT = 0.1
 
 
@@ -28,6 +30,21 @@ def budget_name(server: str, model: str) -> str:
     """Return the name of a model's budget; `server` is an address and a key, of which nothing can be read in it."""
     told = re.sub(r"[^\w./:-]", "_", model, flags=re.ASCII)[:64]
     return f"{told}@{hashlib.sha256(f'{server} {model}'.encode()).hexdigest()[:12]}"
+
+
+def prompt_tokens(request: bytes) -> int:
+    """Return the tokens of a request, by its bytes: four to a token.
+
+    A picture, a recording or a file counts 1,000 tokens, whatever its bytes are.
+    """
+    encoded = [len(match) for match in _BASE64.findall(request)] if len(request) > _LEAST_ENCODED else []
+    size = len(request) - sum(encoded) + _PICTURE_BYTES * len(encoded)
+    return size // _TOKEN_BYTES
+
+
+def text_tokens(size: int) -> int:
+    """Return the tokens of a text of so many bytes."""
+    return -(-size // _TOKEN_BYTES)
 
 
 class SharedBudgets:
@@ -59,13 +76,8 @@ class SharedBudgets:
         return bool(limits) or self._limited.get(name, 0.0) > monotonic()
 
     def guess(self, request: bytes, most: int | None) -> int:
-        """Return the tokens that a call may take, by the bytes of its request: four to a token, and an answer like others.
-
-        A picture, a recording or a file counts 1,000 tokens, whatever its bytes are.
-        """
-        encoded = [len(match) for match in _BASE64.findall(request)]
-        size = len(request) - sum(encoded) + _PICTURE_BYTES * len(encoded)
-        return size // 4 + min(most or 10**6, round(self._output))
+        """Return the tokens that a call may take: those of its request, and an answer like others."""
+        return prompt_tokens(request) + min(most or 10**6, round(self._output))
 
     async def reserve(self, call: ModelCall, limits: CallLimits, *, falls_back: bool = False) -> Slot:
         """Reserve a call; an outage of Redis is waited out. `falls_back`: another model may answer."""

@@ -46,6 +46,31 @@ def _answers(turns: TurnStore, name: str) -> None:
     wait_until(lambda: all(turns.status(f"{name}{n}").state is State.COMPLETED for n in range(3)), f"{name} is answered")
 
 
+def _leave(turns: TurnStore, how: str) -> None:
+    """Stop the turn `a` in one of the ways in which a caller can."""
+    match how:
+        case "cancel":
+            turns.cancel("a")
+        case "erase":
+            turns.erase("a/1")
+        case _:
+            turns.submit("b", "a/1", "hi", when_busy=how)
+
+
+@pytest.mark.parametrize(
+    ("how", "least"), [("cancel", 400), ("erase", 400), ("rollback", 400), ("interrupt", 850), ("steer", 850)]
+)
+def test_what_was_read_of_an_answer_that_is_left_counts(turns: TurnStore, how: str, least: int) -> None:
+    turns.submit("a", "a/1", "word " * 400 + "[[tokens_per_second=50]]", Options(stream=True))
+    wait_until(lambda: any(event.type == "text" for event in turns.events("a")), "the answer has begun")
+    _leave(turns, how)
+
+    def counted() -> bool:
+        return any(tenant.name == "a" and tenant.tokens >= least for tenant in turns.tenants())
+
+    wait_until(counted, "what was asked and answered counts")
+
+
 def test_slow_turns_of_a_tenant_with_a_limit_leave_slots(turns: TurnStore) -> None:
     _ask(turns, "a", 12, _SLOW, quotas=Limits(running_turns=3).quotas)
     _run(turns, "a", 12, 3)

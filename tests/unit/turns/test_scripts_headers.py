@@ -32,7 +32,7 @@ _PATTERNS = {name: name for name, value in vars(Keys).items() if isinstance(valu
     "slots": "slots:<tenant>", "open_turns": "open_turns:<tenant>", "tenant": "tenant:<tenant>",
     "conversations": "conversations:<tenant>", "streams": "streams:<tenant>",
     "schedule": "schedule:<schedule>", "schedules": "schedules:<tenant>",
-    "budget": "budget:<model>", "calls": "calls:<model>", "promised": "promised:<model>",
+    "counted": "counted:<token>", "budget": "budget:<model>", "calls": "calls:<model>", "promised": "promised:<model>",
 }  # fmt: skip
 
 

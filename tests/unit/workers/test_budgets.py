@@ -11,6 +11,7 @@ import pytest
 from turnstile.turns.question import Options
 from turnstile.turns.settings import Settings
 from turnstile.turns.store.budgets import CallEnd, CallLimits, ModelCall, Slot
+from turnstile.turns.store.working import Spending
 from turnstile.turns.text import dumps
 from turnstile.turns.turn import Claim
 from turnstile.workers.budgets.gate import Gate, OverBudget
@@ -161,6 +162,33 @@ async def test_a_429_is_told_before_the_attempt_goes_on() -> None:
     assert store.asked == [CallEnd("limited", pause=7)]
     assert mine.limited == (budget_name("server", "gpt"), 0)
     assert budgets.counts(budget_name("server", "gpt"), CallLimits())
+
+
+async def test_what_the_server_tells_is_spent() -> None:
+    mine, _ = gate(Noted(Slot(True)))
+    begun = await mine.enter("server", "gpt", b" " * 4_000, None)
+    begun.said([{"role": "assistant", "content": "Hello"}])
+    begun.used({"total_tokens": 33, "completion_tokens": 3})
+    begun.ended()
+    begun.ended()
+    assert mine.spent == Spending("gpt", 30, 3)
+
+
+async def test_what_is_left_in_the_middle_is_estimated() -> None:
+    mine, _ = gate(Noted(Slot(True)))
+    for text in ("Hello", "ü" * 100):
+        begun = await mine.enter("server", "gpt", b" " * 400, None)
+        begun.said([{"role": "assistant", "content": text}])
+        begun.ended()
+    assert mine.spent == Spending("gpt", 200, 2 + 50)
+
+
+@pytest.mark.parametrize(("error", "tokens"), [(asyncio.CancelledError(), 100), (ConnectionError(), 0), (refusal(500), 0)])
+async def test_a_call_without_an_answer_is_spent_where_nobody_waits_for_it(error: BaseException, tokens: int) -> None:
+    mine, _ = gate(Noted(Slot(True)))
+    begun = await mine.enter("server", "gpt", b" " * 400, None)
+    await begun.failed(error)
+    assert mine.spent.tokens_in == tokens
 
 
 def test_answers_teach_how_long_answers_are() -> None:

@@ -3,7 +3,7 @@
 local function count_usage(model, calls, tokens_in, tokens_out, cost)
   if calls ~= '1' then redis.call('HINCRBY', key.stats, 'more_calls', calls - 1) end
   if tokens_in == '0' and tokens_out == '0' then return end
-  if #model > 100 or model:find('[^%w._:/@+-]') then model = 'other' end
+  if #model > 100 or not model:find('^[%w._:/@+-]+$') then model = 'other' end
   local name = 'tokens_in{model="' .. model .. '"}'
   -- Only a counter that is new has this value, as a rule.
   if redis.call('HINCRBY', key.stats, name, tokens_in) == tonumber(tokens_in) and model ~= 'other'

@@ -24,7 +24,7 @@ if stands ~= 'running' or head ~= id or owner ~= token then
     redis.call('HSET', key.turn .. id, 'fenced', token)
     redis.call('HINCRBY', key.stats, 'fenced', 1)
     count_usage(model, model_calls, tokens_in, tokens_out, cost)
-    count_spend(session, nil, tokens_in + tokens_out, cost, now)
+    count_spend(session, nil, tokens_in + tokens_out, cost, 1, now)
   end
   return { 'superseded' }
 end
@@ -46,7 +46,7 @@ end_turn(id, session, now, state, fields, elements, rest, { sequence, attempts, 
   (rest or sequence ~= '0') and first_text(id, rest and now) or nil })
 redis.call('SREM', key.owned .. worker, session)
 leave_slot(session, slot, now)
-count_spend(session, slot, tokens_in + tokens_out, cost, now, true)
+count_spend(session, slot, tokens_in + tokens_out, cost, 1, now, true)
 go_on(session, id, now, state, held, fields.calls, closing, thread)
 count_usage(model, model_calls, tokens_in, tokens_out, cost)
 if steps ~= '0' then count_steps(chain, steps) end

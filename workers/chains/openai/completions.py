@@ -165,8 +165,9 @@ class Deltas:
             async for chunk in self._chunks():
                 if chunk.get("error"):
                     raise _reported(chunk["error"], request)
-                if self._call and chunk.get("usage"):
-                    self._call.used(chunk["usage"])
+                if self._call:
+                    self._call.said(choice.get("delta") or {} for choice in chunk.get("choices") or ())
+                    self._call.used(chunk.get("usage"))
                 yield chunk
         except httpx2.TimeoutException as error:
             raise openai.APITimeoutError(request) from error
