@@ -299,7 +299,7 @@ async def test_the_system_messages_of_the_beginning_survive_the_window(flaky: Fl
         await flaky.submit(id, "foo", "hi", Options(before=before))
         await Attempt(await claimed(flaky, id), RunnableLambda(note), flaky).run()
     assert [message.text for message in asked[1][:3]] == ["Be brief.", "Be kind.", "15"]
-    assert len(asked[1]) == 2 + 40
+    assert len(asked[1]) == 2 + 32
 
 
 async def test_a_history_that_is_not_read_whole_fails_the_turn_that_wants_it_so(redis_url: str) -> None:
