@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.messages import (
     AIMessage,
@@ -80,7 +80,6 @@ MESSAGE: st.SearchStrategy[BaseMessage] = st.one_of(
     st.builds(FunctionMessage, **{**COMMON, "name": NAME}),
     st.builds(ChatMessage, **COMMON, role=NAME),
 )
-unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # busy machines are slow
 WEATHER = AIMessage(
     content="",
     tool_calls=[{"name": "weather", "args": {"city": "Köln"}, "id": "call_1"}],
@@ -96,27 +95,23 @@ def read(element: bytes | str) -> Stored:
     return stored
 
 
-@unhurried
 @given(MESSAGE)
 def test_every_message_comes_back_as_it_was(message: BaseMessage) -> None:
     element = encode(message, turn="t1")
     assert read(element.encode()) == Stored(message, "t1", count_tokens_approximately([message]))
 
 
-@unhurried
 @given(MESSAGE)
 def test_langchains_own_reader_finds_the_same_message(message: BaseMessage) -> None:
     assert messages_from_dict([json.loads(encode(message, turn="t1"))]) == [message]
 
 
-@unhurried
 @given(MESSAGE)
 def test_an_element_from_langchain_community_comes_back_too(message: BaseMessage) -> None:
     stored = read(json.dumps(message_to_dict(message)).encode())
     assert stored == Stored(message, None, count_tokens_approximately([message]))
 
 
-@unhurried
 @given(st.builds(AIMessageChunk, **{**ANSWER, "invalid_tool_calls": st.just([])}))
 def test_a_chunk_is_stored_as_the_message_it_stands_for(chunk: AIMessageChunk) -> None:
     message = read(encode(chunk)).message
@@ -127,13 +122,11 @@ def test_a_chunk_is_stored_as_the_message_it_stands_for(chunk: AIMessageChunk) -
     assert message.response_metadata == chunk.response_metadata
 
 
-@unhurried
 @given(st.binary() | TEXT | JSON.map(json.dumps))
 def test_no_element_makes_decoding_fail(element: bytes | str) -> None:
     assert decode(element) is None
 
 
-@unhurried
 @given(
     st.fixed_dictionaries(
         {"type": st.sampled_from(sorted(TYPES)), "data": st.dictionaries(st.sampled_from(sorted(ANSWER)), JSON)},

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import overload
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage, trim_messages
 from langchain_core.messages.utils import count_tokens_approximately
@@ -223,7 +223,6 @@ STEP = st.sampled_from(
 )
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # busy machines are slow
 @given(st.lists(STEP, max_size=12), st.integers(0, 20), st.integers(0, 60))
 def test_every_window_is_one_that_a_server_accepts(steps: list[list[BaseMessage]], most: int, tokens: int) -> None:
     history = [message for step in steps for message in step]
@@ -246,7 +245,6 @@ def test_every_window_is_one_that_a_server_accepts(steps: list[list[BaseMessage]
 TURN = st.tuples(st.text(max_size=60), st.text(max_size=60)).map(lambda turn: [HumanMessage(turn[0]), AIMessage(turn[1])])
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # busy machines are slow
 @given(st.lists(TURN, max_size=10), st.integers(1, 200))
 def test_a_plain_conversation_is_cut_as_langchain_cuts_it(turns: list[list[BaseMessage]], tokens: int) -> None:
     history = [message for turn in turns for message in turn]

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.turns.json_values import OBJECTS, TEXT
@@ -23,7 +23,6 @@ def test_texts_come_back(question: str) -> None:
 _KINDS = TEXT.filter(lambda kind: kind not in ("", "text"))
 
 
-@settings(deadline=None)  # busy machines are slow
 @given(st.lists(st.builds(lambda rest, kind: {**rest, "type": kind}, OBJECTS, _KINDS), min_size=1, max_size=3))
 def test_content_parts_come_back(parts: list[dict[str, Any]]) -> None:
     try:
