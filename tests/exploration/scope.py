@@ -14,7 +14,7 @@ class Scope:
     expiries and takeovers are bounded by the attempts a turn has. `forgiven`: attempts given back for nothing, a turn.
     `steps`: calls that keep steps of a graph, a thread. `standing`: dispatches that stand on the queue at a time; 0: all.
     `running`: slots of each tenant; 0: no limit. `paused`: turns wait for a model that pauses; `falls_back`: or go on
-    with another. The rest says what happens
+    with another; `known`: they are known to call it before a worker has them. The rest says what happens
     beside claim, finish, sweep and expiry; `rare` how often in all.
     """
 
@@ -39,6 +39,7 @@ class Scope:
     standing: int = 0
     running: int = 0
     paused: bool = False
+    known: bool = False
     falls_back: bool = False
     rare: dict[str, int] = field(default_factory=dict)
 
@@ -55,6 +56,9 @@ class Scope:
         }
         stats = {"passed:chat": "0", "sent:chat": "0"} | ({"standing": str(self.standing)} if self.standing else {})
         pause = {KEYS.budget(MODEL): ["hash", {"paused": FUTURE}, False], KEYS.budgets: ["zset", {MODEL: PAST}, False]}
+        if self.known:
+            stats["budgeted"] = FUTURE
+            pause[KEYS.models] = ["hash", {" ": f"{MODEL}=0,0,0"}, False]
         return World({"turnstile:stats": ["hash", stats, False]} | (pause if self.paused else {}), around)
 
     def _tenants(self) -> int:
@@ -83,6 +87,7 @@ class Scope:
             "requeue with delay": self.delays,
             "requeue at once": self.forgiven > 0 and not self.paused,
             "waiting for a model": self.paused,
+            "turns that are known to call it": self.known,
             "another model that answers": self.falls_back,
             "false reap": self.deaf,
             "early due entry": self.early,

@@ -235,6 +235,8 @@ def _forget_moments(world: World, now: int) -> None:
     kept = {name: str(counts[name]) for name in _KEPT if name in counts}
     if _phase(stats.get("patience", PAST), now) == FUTURE:
         kept["patience"] = FUTURE
+    if "budgeted" in stats:
+        kept["budgeted"] = FUTURE
     if stats.get("called") == PAST:
         kept["called"] = PAST
     world.put(KEYS.stats, "hash", kept)
@@ -257,6 +259,7 @@ def _forget_in_registers(world: World) -> None:
     _all(data, KEYS.budgets, PAST)
     # A slot that is not taken is none any more, sooner or later.
     data.pop(KEYS.promised(MODEL), None)
+    data.pop(KEYS.coming(MODEL), None)
 
 
 def _phase(moment: str, now: int) -> str:

@@ -11,6 +11,11 @@ def _in_budget(name: str, breaks: str, old: str, new: str, *, script: str) -> Mu
     return Mutant(name, breaks, f"turns/lua/{script}.lua", old, new, _BUDGET)
 
 
+def _before(name: str, breaks: str, old: str, new: str, *, script: str) -> Mutant:
+    """Describe a fault in a script that tests of turns notice that are looked at before they are dispatched."""
+    return Mutant(name, breaks, f"turns/lua/{script}.lua", old, new, ("tests/scripts/test_budget_before.py",))
+
+
 _OTHERS = "tests/scripts/test_budget_of_others.py"
 
 
@@ -44,8 +49,8 @@ BUDGETS = (
     _in_budget(
         "as many at once as there are",
         "more calls are under way than the model's server stands",
-        "if budget.most > 0 and calls_under_way(budget.model, budget.most) >= budget.most then return math.huge end\n",
-        "",
+        "if budget.most > 0 and calls_under_way(budget.model, budget.most) + (coming or 0) >= budget.most then",
+        "if false then",
         script="lib/next_call",
     ),
     _in_budget(
@@ -191,8 +196,8 @@ BUDGETS = (
     _in_budget(
         "who comes passes those who wait for a model",
         "a turn that comes in a lucky moment goes before thousands",
-        "if at > now + ahead or not sent and others_wait(budget, now) then",
-        "if at > now + ahead then",
+        "if at > now + ahead * (comes and 2 or 1) or not (sent or comes) and others_wait(budget, now) then",
+        "if at > now + ahead * (comes and 2 or 1) then",
         script="budget/reserve_call",
     ),
     _in_budget(
@@ -226,7 +231,7 @@ BUDGETS = (
     _in_budget(
         "a wait for the model counts against the deadline",
         "of a long line the last fail without having been tried",
-        "'started', math.min(now, (started or now) + math.max(0, now - since)), ",
+        "if started then redis.call('HSET', turn, 'started', math.min(now, started + math.max(0, now - since))) end",
         "",
         script="lib/send_waiting",
     ),
@@ -320,5 +325,68 @@ BUDGETS = (
         "  redis.call('HSET', key.session .. session, 'phase', 'ready', 'sent', 0, 'since', now)\n",
         "",
         script="lib/wait_for_model",
+    ),
+    _before(
+        "turns are not looked at before they are dispatched",
+        "each turn that waits for a model is dispatched twice",
+        "known.room <= 0 or known.budgeted > now or",
+        "known.room <= 0 or",
+        script="lib/may_go",
+    ),
+    _before(
+        "turns on their way to a model are not counted",
+        "more turns are dispatched than find a place, and come back",
+        "next_call(budget, tenant, now, calls_to_come(model, now))",
+        "next_call(budget, tenant, now)",
+        script="lib/stand_at_model",
+    ),
+    _before(
+        "who is on the way to a model stands behind those who wait",
+        "a turn that was sent because there was a place finds none",
+        "or not (sent or comes) and",
+        "or not sent and",
+        script="budget/reserve_call",
+    ),
+    _before(
+        "a turn that was lost on its way to a model has a place for ever",
+        "each lost dispatch takes a part of the budget away",
+        "if math.abs(now - oldest[place + 1]) > rule.budget_lost then",
+        "if false then",
+        script="lib/calls_to_come",
+    ),
+    _before(
+        "a wait before the first attempt is not told",
+        "readers of the stream do not know why nothing comes",
+        "stream == '1' and append_event",
+        "stream == '2' and append_event",
+        script="lib/stand_at_model",
+    ),
+    _before(
+        "what turns call is known for ever",
+        "after a change of models, turns wait for budgets of models that nobody calls",
+        "if until_then < now then redis.call('DEL', key.models) end",
+        "",
+        script="lib/know_model",
+    ),
+    _before(
+        "turns that wait for a model cost their tenant nothing",
+        "a tenant's ten thousand waiting turns are looked at before another tenant's first",
+        "if word ~= 'pass' then",
+        "if word == 'go' then",
+        script="lib/send_next",
+    ),
+    _before(
+        "a new worker does not ask what turns call",
+        "turns wait for budgets that the settings do not give any more",
+        "if is_new then redis.call('HDEL', key.stats, 'budgeted') end",
+        "",
+        script="upkeep/register_worker",
+    ),
+    _before(
+        "an interrupted turn waits for a model",
+        "a turn that is to end at once ends when there is a place that it does not need",
+        "if busy == 'interrupt' then return 'go' end",
+        "",
+        script="lib/stand_at_model",
     ),
 )

@@ -15,15 +15,15 @@ LINES = (
     _in_line(
         "nobody waits in a line",
         "a tenant with thousands of turns fills the queue before all others",
-        "  if known.room <= 0 or redis.call('EXISTS', key.rotation .. queue) == 1 then return false end\n",
-        "  if true then return true end\n",
+        "if known.room <= 0 or known.budgeted > now or redis.call('EXISTS', key.rotation .. queue) == 1 then return false end",
+        "if true then return true end",
         script="lib/may_go",
     ),
     _in_line(
         "who comes passes those who wait",
         "a turn that comes in a lucky moment goes before thousands",
-        "if known.room <= 0 or redis.call('EXISTS', key.rotation .. queue) == 1 then",
-        "if known.room <= 0 then",
+        "or redis.call('EXISTS', key.rotation .. queue) == 1 then",
+        "then",
         script="lib/may_go",
     ),
     _in_line(
@@ -50,15 +50,15 @@ LINES = (
     _in_line(
         "time stands still for those who come",
         "a tenant that was away has all slots until it has caught up",
-        "        if not take then redis.call('HSET', key.stats, 'served:' .. queue, time) end\n",
+        "        if not model then redis.call('HSET', key.stats, 'served:' .. queue, time) end\n",
         "",
         script="lib/send_next",
     ),
     _in_line(
         "time stands still from the first turn of a tenant that is alone",
         "a tenant that comes to one that was alone waits for two of its turns",
-        "if take or rival or time - known.served ~= price_of(weight) then",
-        "if take or rival then",
+        "if model or rival or time - known.served ~= price_of(weight) then",
+        "if model or rival then",
         script="lib/send_next",
     ),
     _in_line(

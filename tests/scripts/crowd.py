@@ -183,7 +183,7 @@ class Crowd:
         """Let a million turns wait for a model, whose calls are a million."""
         keys = self.keys
         for key in (
-            keys.budgets, keys.promised(CROWDED), keys.calls(CROWDED),
+            keys.budgets, keys.promised(CROWDED), keys.calls(CROWDED), keys.coming(CROWDED),
             *(keys.rotation(f"{queue}@{CROWDED}") for queue in QUEUES),
             *(keys.ready(f"{queue}@{CROWDED}:t1") for queue in QUEUES),
         ):  # fmt: skip
@@ -191,6 +191,8 @@ class Crowd:
         self.client.zadd(keys.budgets, {CROWDED: 0})
         # No turn is on its way for so long that others are held up by it.
         self.client.delete(keys.promised(CROWDED))
+        # Turns as the crowd's are known to begin with a call of the model; each that stands in a line is looked at.
+        self.client.hset(keys.models, " ", f"{CROWDED}={MANY},1000,9")
         self.client.hset(keys.budget(CROWDED), mapping={"requests": MANY, "tokens": 0, "most": 0})
 
     def _schedules(self) -> None:
@@ -231,5 +233,7 @@ class Crowd:
     def as_usual(self) -> None:
         """Let the workers have been heard all the time, so that those who are silent are dead."""
         now = round(self.turns.now() * 1000)
-        self.client.hset(self.keys.stats, mapping={"called": now, "since": 1, "grace": 0, "patience": 1, "standing": MANY})
+        self.client.hset(
+            self.keys.stats, mapping={"called": now, "since": 1, "grace": 0, "patience": 1, "standing": MANY, "budgeted": 2**50}
+        )
         self.client.zadd(self.keys.heard, {"living": now})

@@ -127,3 +127,33 @@ def _of_what_waits_for_a_model(scene: Scene) -> Callable[[], Any]:
 def _of_what_waits_for_a_model_too(scene: Scene) -> Callable[[], Any]:
     _wait(scene, "a/1", "a/2")
     return lambda: scene.turns.erase("a/1")
+
+
+def _know(scene: Scene, limits: CallLimits = _LIMITS) -> None:
+    """Let it be known that turns begin with a call of the model, which two have made."""
+    scene.let_stand(100)
+    for number in range(2):
+        scene.turns.reserve_call(_call(scene.start(f"first-{number}", session=f"first/{number}")), limits)
+
+
+@situation("submit")
+def _of_a_turn_whose_model_has_no_place(scene: Scene) -> Callable[[], Any]:
+    _know(scene)
+    return lambda: scene.turns.submit("a", "a/1", "hi")
+
+
+@situation("submit")
+def _of_a_turn_whose_model_has_a_place(scene: Scene) -> Callable[[], Any]:
+    _know(scene, CallLimits(requests=600, tokens=100_000, concurrent=9))
+    return lambda: scene.turns.submit("a", "a/1", "hi")
+
+
+@situation("sweep")
+def _that_finds_turns_whose_model_has_no_place(scene: Scene) -> Callable[[], Any]:
+    _know(scene)
+    scene.let_stand(0)
+    for number in range(4):
+        scene.submit(f"a-{number}", session=f"a/{number}")
+        scene.submit(f"b-{number}", session=f"b/{number}", options=Options(queue="batch"))
+    scene.let_stand(10)
+    return scene.turns.sweep

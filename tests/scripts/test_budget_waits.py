@@ -3,7 +3,7 @@
 import pytest
 
 from tests.scripts.conftest import Stage
-from tests.scripts.model_calls import ANSWERED, MODEL, call, claims, give_back, park, pass_time, served
+from tests.scripts.model_calls import ANSWERED, MODEL, call, claims, forget_models, give_back, park, pass_time, served
 from tests.scripts.scene import Scene
 from turnstile.turns.question import Options
 from turnstile.turns.states import State
@@ -79,6 +79,7 @@ def test_tenants_take_turns(scene: Scene) -> None:
 def test_batches_have_a_share(scene: Scene) -> None:
     scene.let_stand(1_000)
     park(scene, 8, "a")
+    forget_models(scene)
     for n in range(3):
         scene.submit(f"b{n}", session=f"b/{n}", options=Options(queue="batch"))
         scene.pop("batch")
@@ -192,7 +193,7 @@ def test_budgets_for_which_nobody_waits_hold_nobody_up(scene: Scene) -> None:
 
 def test_other_models_go_on(scene: Scene) -> None:
     park(scene, 3)
-    scene.submit("other", session="a/other")
+    scene.submit("other", session="a/other", options=Options(model="llama"))
     assert scene.queue() == ["other"]
     claim = scene.claim("other")
     assert scene.turns.reserve_call(ModelCall(claim, 1, "llama@1234", 10), CallLimits(requests=60)).granted

@@ -79,9 +79,10 @@ def test_nothing_that_was_asked_or_answered_is_told(scene: Scene) -> None:
 
 def test_a_budget_is_told_with_what_is_spent_and_what_waits(scene: Scene) -> None:
     limits, claim = CallLimits(requests=60, tokens=6_000, concurrent=2), scene.start("a")
+    waiting = scene.start("w", session="waits")
     call = ModelCall(claim, 1, _MODEL, 6_000)
     scene.turns.reserve_call(call, limits)
-    scene.turns.requeue(scene.start("w", session="waits"), waits_for=_MODEL, tokens=1)
+    scene.turns.requeue(waiting, waits_for=_MODEL, tokens=1)
     (budget,) = scene.turns.overview().budgets
     assert (budget.model, budget.requests, budget.tokens, budget.concurrent) == ("gpt-4o", 60, 6_000, 2)
     assert (budget.calls, budget.waiting, budget.paused) == (1, 1, 0)

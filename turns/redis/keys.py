@@ -186,6 +186,15 @@ class Keys:
         """ZSET turn → ms: the turns that were dispatched for a slot in a model's budget, and when that is."""
         return f"{self.prefix}promised:{model}"
 
+    def coming(self, model: str = "") -> str:
+        """ZSET turn → ms of the dispatch: the turns on their way to a call of a model, which have no slot in its budget yet."""
+        return f"{self.prefix}coming:{model}"
+
+    @property
+    def models(self) -> str:
+        """HASH `chain model`, as asked → the budget, with its limits, from which turns of this kind take their first call."""
+        return f"{self.prefix}models"
+
     @property
     def budgets(self) -> str:
         """ZSET model → ms when it was looked at last: the models that have a budget now, or are paused."""

@@ -56,6 +56,12 @@ _BUDGET_MINUTE_MS = 61_856
 _BUDGET_BURST_MS = 1_200
 # A slot in a model's budget that was not used for so long after its time is none any more.
 _BUDGET_LATE_MS = 2_000
+# Without a call for so long, turns are not taken any more for such as begin with a call of a model that has a budget.
+_KNOWN_MS = 120_000
+# So many kinds of turns are known to begin with a call of a certain model.
+_MOST_MODELS = 1_000
+# A turn with more bytes of options is not looked at before its worker does.
+_MOST_LOOKED_AT = 4_096
 MOST_FILES = 5_000
 """Files that a tenant may have, results of batches among them."""
 MOST_UNFINISHED_BATCHES = 100
@@ -177,6 +183,8 @@ def key_names(keys: Keys) -> dict[str, str]:
         "budget": keys.budget(),
         "calls": keys.calls(),
         "promised": keys.promised(),
+        "coming": keys.coming(),
+        "models": keys.models,
         "budgets": keys.budgets,
         "file": keys.file(),
         "files": keys.files(),
@@ -279,6 +287,9 @@ def _rules(settings: Settings) -> dict[str, int | str]:
         "budget_late": _BUDGET_LATE_MS,
         "budget_lost": 5 * _BUDGET_LATE_MS,
         "budget_ttl": 60_000,
+        "known": _KNOWN_MS,
+        "most_models": _MOST_MODELS,
+        "most_looked_at": _MOST_LOOKED_AT,
         "calls_ttl": 3_600_000,
         "counted_ttl": 600_000,
         "retry_base": _ms(settings.retry_base_seconds),

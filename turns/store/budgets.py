@@ -85,6 +85,7 @@ class ModelBudgets(Runner):
             minute_tokens=limits.tokens,
             most=limits.concurrent,
             falls_back=int(falls_back),
+            kind=_kind(call) if call.number == 1 and not falls_back else "",
         )
 
     @operation
@@ -108,6 +109,12 @@ class ModelBudgets(Runner):
 def _named(call: ModelCall) -> dict[str, str | int]:
     tenant = tenant_of(call.claim.session)
     return {"id": call.claim.id, "token": call.claim.token, "number": call.number, "tenant": tenant, "model": call.model}
+
+
+def _kind(call: ModelCall) -> str:
+    """Return the options by which it is known, before a turn is dispatched, of which model its first call is."""
+    options = call.claim.options
+    return f"{options.chain or ''} {options.model or ''}"
 
 
 def _word(number: int | None) -> str | int:

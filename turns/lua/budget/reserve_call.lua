@@ -2,10 +2,11 @@
 -- a slot takes it; any other stands behind those who wait. A repeat gets the same slot.
 -- FLAGS  allow-oom
 -- WORK   10,000 steps: a thousand calls may be under way
--- KEYS   turn:<id>… session:<session>… budget:<model> calls:<model> promised:<model> budgets rotation:<queue> tenants
--- ARGV   id token number tenant model tokens ahead requests minute_tokens most falls_back: `number` tells the calls of an attempt apart; the
+-- KEYS   turn:<id>… session:<session>… budget:<model> calls:<model> promised:<model> coming:<model>
+--        budgets models stats rotation:<queue> tenants
+-- ARGV   id token number tenant model tokens ahead requests minute_tokens most falls_back kind: `number` tells the calls of an attempt apart; the
 --        longest wait in ms that its worker stands; and the limits that it was given, 0 for none; and 1 where another
---        model may answer
+--        model may answer; `kind` is empty, or tells turns that begin with a call of this model: `chain model`, as they were asked
 -- RETURN granted wait | over wait passed: in ms; -1 when it ends as soon as another call does; `passed` is 1 when the turn was sent for a slot of
 --        another model
 local now, call, calls, promised = clock(), ('%s %s %s %s'):format(number, token, id, tenant), key.calls .. model, key.promised .. model
@@ -15,10 +16,14 @@ if falls_back == '1' and redis.call('HGET', key.turn .. id, 'passed_over') == mo
 local sent = tonumber(redis.call('ZSCORE', promised, id) or nil)
 local budget, at = read_budget(model, requests, minute_tokens, most), sent
 if not budget.kept then return { 'granted', 0 } end
+local comes = redis.call('ZREM', key.coming .. model, id) == 1
+if kind ~= '' then know_model(kind, model, requests, minute_tokens, most, now) end
 if not sent or sent + rule.budget_late < now then
   redis.call('ZREM', promised, id)
   at = calls_left(budget, tenant, now) > 0 and next_call(budget, tenant, now) or math.huge
-  if at > now + ahead or not sent and others_wait(budget, now) then return { 'over', at == math.huge and -1 or math.ceil(at - now), 0 } end
+  if at > now + ahead * (comes and 2 or 1) or not (sent or comes) and others_wait(budget, now) then
+    return { 'over', at == math.huge and -1 or math.ceil(at - now), 0 }
+  end
 end
 redis.call('ZADD', key.budgets, 'NX', now, model)
 redis.call('ZADD', calls, at, call)

@@ -1,10 +1,11 @@
 -- read_queue(queue, free) → table. Return what is known of a queue: `room`, how many more dispatches may stand there: one for each slot that is
 -- known to be free, or a few where none is, so that a slot finds one when it falls free. Turns of `batch` leave a share of all slots to
 -- others. `slots` that there are, as far as is known; `counted`: they are, since there are tenants, or it is `batch`; `passed`, the
--- number of the newest dispatch that was claimed; `served`, the time of the tenant that was served last.
+-- number of the newest dispatch that was claimed; `served`, the time of the tenant that was served last; `budgeted`, until when
+-- budgets of models are looked at before a dispatch.
 local function read_queue(queue, free)
-  local standing, slots, tenants, passed, served =
-    unpack(redis.call('HMGET', key.stats, 'standing', 'slots', 'tenants', 'passed:' .. queue, 'served:' .. queue))
+  local standing, slots, tenants, passed, served, budgeted =
+    unpack(redis.call('HMGET', key.stats, 'standing', 'slots', 'tenants', 'passed:' .. queue, 'served:' .. queue, 'budgeted'))
   local room = math.max(tonumber(standing or rule.standing), free) - redis.call('LLEN', key.queue .. queue)
   slots = tonumber(slots or 0)
   if queue == 'batch' and slots > 1 then
@@ -12,5 +13,5 @@ local function read_queue(queue, free)
     room = math.min(room, slots - reserved - redis.call('SCARD', key.batch_slots))
   end
   return { room = room, slots = slots, counted = (tenants or queue == 'batch') and true or false, passed = tonumber(passed or 0),
-    served = tonumber(served or 0) }
+    served = tonumber(served or 0), budgeted = tonumber(budgeted or 0) }
 end

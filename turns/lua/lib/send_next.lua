@@ -1,8 +1,8 @@
 -- send_next(tenant, queue, time, rival, now, known, counted, model, take) → count. Dispatch the first session of a tenant's line (1), or pass over
 -- it because it is not ready any more, or broken (0). The tenant, which stands at `time` in the rotation, goes back by the price of one
 -- turn: since only how far tenants are from the one that was served last matters, one without a `rival` stays at that distance.
--- `counted`: in a slot of the tenant. With a `model`, of the line at that model, where `take` is asked: `go`, `pass` (over it), or `stop`,
--- which leaves all as it is (no count).
+-- `counted`: in a slot of the tenant. With a `model`, of the line at that model. `take` is asked, where there is one: `go`, `moved` (into
+-- another line, 0), `pass` (over it), or `stop`, which leaves all as it is (no count).
 local function send_next(tenant, queue, time, rival, now, known, counted, model, take)
   local at, count, next_time = model and queue .. '@' .. model or queue, 0, time
   local line, rotation = key.ready .. at .. ':' .. tenant, key.rotation .. at
@@ -15,13 +15,15 @@ local function send_next(tenant, queue, time, rival, now, known, counted, model,
   local id, phase = unpack(read('HMGET', key.session .. (session or ''), 'head', 'phase'))
   local state, its_queue, weight = unpack(read('HMGET', key.turn .. (id or ''), 'state', 'queue', 'weight'))
   if phase == 'ready' and state == 'queued' and its_queue == queue then
-    local word = take and take(id, tenant) or 'go'
+    local word = take and take(id, tenant, session, queue, now) or 'go'
     if word == 'stop' then return nil end
     if word == 'go' then
       dispatch(session, id, now, queue, known, counted)
       count = 1
-      if take or rival or time - known.served ~= price_of(weight) then
-        if not take then redis.call('HSET', key.stats, 'served:' .. queue, time) end
+    end
+    if word ~= 'pass' then
+      if model or rival or time - known.served ~= price_of(weight) then
+        if not model then redis.call('HSET', key.stats, 'served:' .. queue, time) end
         known.served, next_time = tonumber(time), time + price_of(weight)
       end
     end

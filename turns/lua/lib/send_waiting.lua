@@ -6,14 +6,14 @@ local function send_waiting(model, now)
   if redis.call('EXISTS', key.rotation .. chat, key.rotation .. batch) == 0 then return end
   -- Whoever looks at budgets finds those first for which somebody waits.
   redis.call('ZADD', key.budgets, now - 2 ^ 50, model)
-  local own, full = read_budget(model), {}
+  local own, full, coming = read_budget(model), {}, calls_to_come(model, now)
   if slots_late(model, now) then return end
   local function take(id, tenant)
     local turn = key.turn .. id
     local waits_for, wants, since, started, others, others_from, passed_over =
       unpack(redis.call('HMGET', turn, 'waits_for', 'wants', 'waits_since', 'started', 'others', 'others_from', 'passed_over'))
     if waits_for ~= model then return 'pass' end
-    local budget, at = own, next_call(own, tenant, now)
+    local budget, at = own, next_call(own, tenant, now, coming)
     if at > now + rule.budget_ahead then budget, at = place_elsewhere(others, others_from, tenant, now, full) end
     if not budget then return 'stop' end
     if budget == own or budget.kept then
@@ -23,8 +23,8 @@ local function send_waiting(model, now)
     end
     -- The time that it waited does not count against its deadline, unless calls had been made for it.
     since = tonumber(since or nil) or now
-    redis.call('HSET', turn, 'started', math.min(now, (started or now) + math.max(0, now - since)), 'waits_since', now,
-      unpack(budget ~= own and { 'passed_over', model } or {}))
+    redis.call('HSET', turn, 'waits_since', now, unpack(budget ~= own and { 'passed_over', model } or {}))
+    if started then redis.call('HSET', turn, 'started', math.min(now, started + math.max(0, now - since))) end
     redis.call('HDEL', turn, 'waits_for', 'wants', unpack(others and { 'others', 'others_from' } or {}))
     if passed_over and budget == own then redis.call('HDEL', turn, 'passed_over') end
     return 'go'

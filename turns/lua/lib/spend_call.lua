@@ -6,7 +6,7 @@ local function spend_call(budget, at, tokens)
   local spent = key.budget .. budget.model
   if budget.requests > 0 then budget.requests_spent = math.max(at, budget.requests_spent) + rule.budget_minute / budget.requests end
   if budget.tokens > 0 then budget.tokens_spent = math.max(at, budget.tokens_spent) + math.min(tokens, budget.tokens) * rule.budget_minute / budget.tokens end
-  redis.call('HSET', spent, 'requests', budget.set[1], 'tokens', budget.set[2], 'most', budget.set[3],
+  redis.call('HSET', spent, 'requests', budget.set[1], 'tokens', budget.set[2], 'most', budget.set[3], 'guess', tokens,
     'requests_spent', ('%.3f'):format(budget.requests_spent), 'tokens_spent', ('%.3f'):format(budget.tokens_spent))
   if budget.requests + budget.tokens + budget.set[3] > 0 then
     redis.call('PEXPIRE', spent, math.ceil(rule.budget_ttl + math.max(0, budget.tokens_spent - at)))

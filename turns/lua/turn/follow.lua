@@ -1,9 +1,10 @@
 -- Accept a turn that follows another one: in the same session as long as nothing else follows there, else in a new one,
 -- `branch`, with a window of the history up to that other turn, and its open calls answered or closed. Idempotent by its id.
 -- WORK   24,000 steps: a mailbox is read twice, or a branch takes 100 messages along
--- KEYS   turn:<id>… turns:<session> session:<session> mailbox:<session> message_store:<session> conversation:<session> due stats open held answered:<session> failed
---        events:<id> celery-task-meta-<id> webhook:<id> webhooks undelivered steps:<thread> <queue> ready:<line>… rotation:<queue> batch_slots parked:<queue> slots:<tenant>
---        tenant:<tenant> tenants open_turns:<tenant> rate:<key> owned:<worker> conversations:<tenant>; channels wake:<id> orders:<worker>
+-- KEYS   turn:<id>… turns:<session> session:<session> mailbox:<session> message_store:<session> conversation:<session> due stats open held answered:<session>
+--        failed events:<id> celery-task-meta-<id> webhook:<id> webhooks undelivered steps:<thread> <queue> ready:<line>… rotation:<queue> batch_slots
+--        parked:<queue> slots:<tenant> tenant:<tenant> tenants open_turns:<tenant> rate:<key> owned:<worker> conversations:<tenant> budget:<model>
+--        calls:<model> promised:<model> coming:<model> models budgets; channels wake:<id> orders:<worker>
 -- ARGV   id previous branch queue question options stream reply fingerprint weight quotas answered when_held when_busy: the last three as `submit_held` has them
 -- RETURN accepted place session | again state place session | same turn state session | conflict | unknown | unended
 --        | full_session | full_history | full | over_quota name limit wait | held | busy | unfit reason call
@@ -19,7 +20,6 @@ end
 local session, finished, length, its_state, its_calls, closing = unpack(redis.call('HMGET', key.turn .. previous, 'session', 'finished', 'history_length', 'state', 'calls', 'closing'))
 local ended = tonumber(finished)
 if not session or is_erased(previous, session, its_state) then return { 'unknown' } end
-
 local last = redis.call('LINDEX', key.mailbox .. session, -1) or redis.call('HGET', key.session .. session, 'head')
 if last == id then last = previous end
 if last and last ~= previous and not ended then return { 'unended' } end

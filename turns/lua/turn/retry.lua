@@ -1,9 +1,9 @@
 -- Put a failed turn back at the end of its session, with all its chances; one that answers open calls at once, while they are open.
 -- WORK   12,000 steps: a mailbox is read
--- KEYS   turn:<id> turns:<session> session:<session> mailbox:<session> owned:<worker> events:<id> celery-task-meta-<id>
---        due stats failed open message_store:<session> conversation:<session> webhook:<id> webhooks undelivered held
---        <queue> ready:<line>… rotation:<queue> steps:<thread> batch_slots parked:<queue> slots:<tenant>
---        tenant:<tenant> tenants open_turns:<tenant>; channel wake:<id>
+-- KEYS   turn:<id> turns:<session> session:<session> mailbox:<session> owned:<worker> events:<id> celery-task-meta-<id> due
+--        stats failed open message_store:<session> conversation:<session> webhook:<id> webhooks undelivered held <queue>
+--        ready:<line>… rotation:<queue> steps:<thread> batch_slots parked:<queue> slots:<tenant> tenant:<tenant> tenants
+--        open_turns:<tenant> budget:<model> calls:<model> promised:<model> coming:<model> models budgets; channel wake:<id>
 -- ARGV   id
 -- RETURN accepted place | ended state | full_session | closed | unknown
 local turn, now = key.turn .. id, clock()
