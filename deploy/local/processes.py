@@ -15,6 +15,7 @@ from turnstile.turns.settings import Settings
 
 # Beyond `shutdown_seconds`: time to return turns and to end the interpreter.
 _STOP_MARGIN_SECONDS = 7.0
+_HEALTH = {"web": "/healthz", "flower": "/healthcheck"}
 _PROBE_SECONDS = 2.0
 
 
@@ -59,7 +60,7 @@ def _server(settings: Settings, name: str, port: int, stage: int) -> Process:
         argv=procfile.argv(procfile.command(name)),
         env={**_whole_environment(settings), "PORT": str(port)},
         stage=stage,
-        ready=partial(_answers, port),
+        ready=partial(_answers, port, _HEALTH[name]),
     )
 
 
@@ -70,10 +71,10 @@ def _whole_environment(settings: Settings) -> dict[str, str]:
     return {**others, **environment(settings), "PATH": procfile.search_path()}
 
 
-def _answers(port: int) -> bool:
+def _answers(port: int, path: str) -> bool:
     connection = http.client.HTTPConnection(HOST, port, timeout=_PROBE_SECONDS)
     try:
-        connection.request("GET", "/healthcheck")
+        connection.request("GET", path)
         return connection.getresponse().status < 500
     except (OSError, http.client.HTTPException):
         return False

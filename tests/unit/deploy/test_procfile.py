@@ -1,8 +1,10 @@
 """The Procfile's reader, and what the local stack makes of it."""
 
+import http.server
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -78,3 +80,25 @@ def test_a_worker_is_ready_once_its_health_file_is_there(tmp_path: Path) -> None
 def test_a_command_the_procfile_lacks_is_named(tmp_path: Path) -> None:
     with pytest.raises(SettingError, match="no command 'nobody'"):
         local_processes(Settings(), tmp_path, workers=0, ports={"nobody": 1})
+
+
+@pytest.mark.parametrize(("name", "path"), [("web", "/healthz"), ("flower", "/healthcheck")])
+def test_each_server_is_asked_for_its_own_health(name: str, path: str, tmp_path: Path) -> None:
+    asked = []
+
+    class Server(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *args: object) -> None:
+            """Say nothing."""
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Server) as server:
+        answering = threading.Thread(target=server.handle_request)
+        answering.start()
+        process = local_processes(Settings(), tmp_path, 0, {name: server.server_port})[-1]
+        assert process.ready()
+        answering.join()
+    assert asked == [path]
