@@ -21,6 +21,7 @@ def _wait(scene: Scene, *sessions: str, queue: str = "chat", others: tuple[Other
     """Let a turn of each session wait for the model, or for one of `others`."""
     scene.client.hset(scene.keys.budget(MODEL), mapping={"paused": 2**50})
     scene.client.expire(scene.keys.budget(MODEL), 100)
+    scene.client.hdel(scene.keys.stats, "budgeted")
     for session in sessions:
         scene.submit(session.replace("/", "-"), session=session, options=Options(queue=queue))
         claim = scene.claim(str(scene.pop(queue)))

@@ -8,7 +8,7 @@ local function know_model(kind, model, requests, tokens, most, now)
     redis.call('HSET', key.models, kind, budget)
   end
   if until_then < now + rule.known / 2 or until_then > now + rule.known then
-    redis.call('HSET', key.stats, 'budgeted', now + rule.known)
     redis.call('PEXPIRE', key.models, rule.known)
+    redis.call('HSET', key.stats, 'budgeted', now + rule.known)
   end
 end

@@ -15,11 +15,12 @@ local function stand_at_model(id, tenant, session, queue, now)
     return 'go'
   end
   redis.call('ZADD', key.budgets, now - 2 ^ 50, model)
-  local _, served = unpack(redis.call('ZRANGE', key.rotation .. line, 0, 0, 'WITHSCORES'))
-  stand_in_line(line, session, id, attempts ~= '0' and now - 2 ^ 50 or now, tonumber(served or 0))
   local events = stream == '1' and append_event(id, 'waiting', attempts, model:match('^(.*)@') or model, sequence or 0)
   redis.call('HSET', turn, 'waits_for', model, 'wants', budget.guess, 'waits_since', spent and '' or now,
     unpack(events and { 'sequence', events } or {}))
   if events then redis.call('PUBLISH', key.wake .. id, 'waiting') end
+  -- Should the place be lost in a cut, the session is due, and gets it then.
+  local _, served = unpack(redis.call('ZRANGE', key.rotation .. line, 0, 0, 'WITHSCORES'))
+  stand_in_line(line, session, id, attempts ~= '0' and now - 2 ^ 50 or now, tonumber(served or 0))
   return 'moved'
 end
