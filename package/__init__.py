@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         UnknownSession,
         UnknownTurn,
     )
+    from turnstile.turns.schedules import Schedule
     from turnstile.turns.settings import Settings
     from turnstile.turns.states import State
     from turnstile.turns.store.holds import HeldSession
@@ -69,6 +70,7 @@ __all__ = [
     "QuotaExceeded",
     "Record",
     "RedisChatMessageHistory",
+    "Schedule",
     "SessionBusy",
     "SessionHeld",
     "SessionSpent",
@@ -102,6 +104,7 @@ _HOMES = {
     "HistoryMessage": "turnstile.producers.transcript",
     "Record": "turnstile.turns.turn",
     "RedisChatMessageHistory": "turnstile.memory.history",
+    "Schedule": "turnstile.turns.schedules",
     "Settings": "turnstile.turns.settings",
     "State": "turnstile.turns.states",
     "Turn": "turnstile.producers.client",

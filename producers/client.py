@@ -11,10 +11,11 @@ connection is open and silent.
 
 import uuid
 from collections.abc import AsyncIterator, Iterator, Mapping
+from datetime import datetime
 from typing import Self, TypeVar, Unpack
 
 from turnstile.producers import failed_turns
-from turnstile.producers.ask_options import AskOptions
+from turnstile.producers.ask_options import AskOptions, Rule, Terms
 from turnstile.producers.failed_turns import FailedFilter, Handled
 from turnstile.producers.reading import agreement
 from turnstile.producers.reading.blocking import follow_blocking
@@ -28,6 +29,7 @@ from turnstile.turns.errors import InvalidTurn
 from turnstile.turns.ids import check_turn
 from turnstile.turns.question import Options, Question
 from turnstile.turns.redis.connection import close_async
+from turnstile.turns.schedules import UTC, Schedule
 from turnstile.turns.settings import Settings
 from turnstile.turns.settings import settings as read_settings
 from turnstile.turns.states import State
@@ -130,6 +132,7 @@ class ChatClient:
         id: str | None = None,
         when_held: str | None = None,
         when_busy: str | None = None,
+        not_before: datetime | float | None = None,
         **options: Unpack[AskOptions],
     ) -> Turn:
         """Enqueue a question. Repeating it with the same `id` returns the same turn.
@@ -140,14 +143,59 @@ class ChatClient:
         has said (`"interrupt"`), cancels it (`"rollback"`), becomes one turn with others that wait (`"merge"`), or part of the
         turn under way (`"steer"`); the default is TURNSTILE_WHEN_BUSY.
 
+        `not_before` (a datetime with a time zone, or seconds since the epoch) has the question asked then: it takes its place
+        in its session at that time, and its turn is `queued` until then. Cancelled before, it leaves nothing (UnknownTurn).
+
         Raises:
             TurnRefused: not accepted, and nothing was stored; its subclasses name the reason.
         """
         self._chains.check(self.store, options.get("chain"))
+        if not_before is not None:
+            terms: Terms = {"when_held": when_held, "when_busy": when_busy}
+            later = _turn_id(id)
+            self.store.ask_later(later, session, question, Options.of(options), not_before=not_before, **terms)
+            return Turn(self, later, session)
         submitted = self.store.submit(
             _turn_id(id), session, question, Options.of(options), when_held=when_held, when_busy=when_busy
         )
         return Turn(self, submitted.id, session, submitted)
+
+    def schedule(
+        self,
+        session: str,
+        question: Question,
+        *,
+        cron: str,
+        time_zone: str = UTC,
+        missed: str = "once",
+        id: str | None = None,
+        when_held: str | None = None,
+        when_busy: str | None = None,
+        **options: Unpack[AskOptions],
+    ) -> str:
+        """Have a question asked at each tick of a cron rule, and return the id of the schedule; the turns are `ID-TICK` (ms).
+
+        `cron` has five fields, read in `time_zone` (a name such as Europe/Paris). Ticks that no worker was there for are asked
+        `once` for all of them, `all`, or `none`. Repeating it with the same `id` is the same schedule.
+
+        Raises:
+            InvalidTurn: the rule or the zone cannot be read.
+            TurnRefused: not accepted, and nothing was stored; its subclasses name the reason.
+        """
+        self._chains.check(self.store, options.get("chain"))
+        terms: Terms = {"when_held": when_held, "when_busy": when_busy}
+        rule: Rule = {"cron": cron, "time_zone": time_zone, "missed": missed, "now": self.store.now()}
+        schedule = _turn_id(id)
+        self.store.schedule(schedule, session, question, Options.of(options), **rule, **terms)
+        return schedule
+
+    def schedules(self, session: str | None = None, tenant: str | None = None, limit: int = 100) -> list[Schedule]:
+        """Return the schedules of a session, of a tenant, or of all, at most `limit`."""
+        return self.store.schedules(session, tenant, limit)
+
+    def remove_schedule(self, id: str) -> bool:
+        """Remove a schedule, or a turn that is asked later; False when there is none. Turns that it has asked stay."""
+        return self.store.remove_schedule(id)
 
     def answer(
         self,
@@ -295,14 +343,49 @@ class AsyncChatClient:
         id: str | None = None,
         when_held: str | None = None,
         when_busy: str | None = None,
+        not_before: datetime | float | None = None,
         **options: Unpack[AskOptions],
     ) -> AsyncTurn:
         """See ChatClient.ask."""
         await self._chains.check_async(self.store, options.get("chain"))
+        if not_before is not None:
+            terms: Terms = {"when_held": when_held, "when_busy": when_busy}
+            later = _turn_id(id)
+            await self.store.ask_later(later, session, question, Options.of(options), not_before=not_before, **terms)
+            return AsyncTurn(self, later, session)
         submitted = await self.store.submit(
             _turn_id(id), session, question, Options.of(options), when_held=when_held, when_busy=when_busy
         )
         return AsyncTurn(self, submitted.id, session, submitted)
+
+    async def schedule(
+        self,
+        session: str,
+        question: Question,
+        *,
+        cron: str,
+        time_zone: str = UTC,
+        missed: str = "once",
+        id: str | None = None,
+        when_held: str | None = None,
+        when_busy: str | None = None,
+        **options: Unpack[AskOptions],
+    ) -> str:
+        """See ChatClient.schedule."""
+        await self._chains.check_async(self.store, options.get("chain"))
+        terms: Terms = {"when_held": when_held, "when_busy": when_busy}
+        rule: Rule = {"cron": cron, "time_zone": time_zone, "missed": missed, "now": await self.store.now()}
+        schedule = _turn_id(id)
+        await self.store.schedule(schedule, session, question, Options.of(options), **rule, **terms)
+        return schedule
+
+    async def schedules(self, session: str | None = None, tenant: str | None = None, limit: int = 100) -> list[Schedule]:
+        """See ChatClient.schedules."""
+        return await self.store.schedules(session, tenant, limit)
+
+    async def remove_schedule(self, id: str) -> bool:
+        """See ChatClient.remove_schedule."""
+        return await self.store.remove_schedule(id)
 
     async def answer(
         self,

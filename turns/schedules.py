@@ -120,6 +120,11 @@ def moment(when: datetime | float) -> int:
     return round(when * 1000)
 
 
+def in_zone(when: datetime, zone: str) -> datetime:
+    """Return a time that has an offset, or else in a time zone. Raises InvalidTurn."""
+    return when if when.tzinfo else when.replace(tzinfo=_zone(zone))
+
+
 def check_schedule(id: str) -> str:
     """Return the id of a schedule, or raise InvalidTurn when its form is wrong."""
     if not isinstance(id, str) or not _ID.fullmatch(id):

@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
-from turnstile.producers.cli import operating
+from turnstile.producers.cli import operating, scheduling
 from turnstile.producers.cli.group import EPILOG, Commands, read_question, seconds, with_terminal
 from turnstile.turns.policies import WHEN_BUSY
 
@@ -349,5 +349,5 @@ def resend(terminal: "Terminal", turn: str) -> None:
     undelivered.resend(terminal, settings(), turn)
 
 
-for _command in operating.COMMANDS:
+for _command in (*operating.COMMANDS, scheduling.schedule):
     main.add_command(_command)

@@ -10,6 +10,7 @@ from turnstile.producers.transcript import HistoryMessage
 from turnstile.turns.api_keys import DEFAULT_TENANT
 from turnstile.turns.output import Item, call_name, is_approval
 from turnstile.turns.prices import MILLION
+from turnstile.turns.schedules import Schedule
 from turnstile.turns.states import State
 from turnstile.turns.store.holds import HeldSession
 from turnstile.turns.store.upkeep import Tenant
@@ -89,6 +90,13 @@ def tenant_text(tenant: Tenant) -> str:
     spent = f"{tenant.turns:,} turns, {tenant.tokens:,} tokens, {tenant.cost:,.2f} today"
     has = f"{tenant.unfinished:,} unfinished, {tenant.slots:,} slots"
     return f"{tenant.name or DEFAULT_TENANT:<20} {has}; {spent}" + (f"; limits: {limits}" if limits else "")
+
+
+def schedule_text(found: Schedule) -> str:
+    """Return a schedule on one line: its id, its next tick, its session, its rule, and why it was refused."""
+    rule = f"{found.cron} ({found.time_zone}, missed: {found.missed})" if found.cron else "once"
+    refused = f", refused: {found.refused}" if found.refused else ""
+    return f"{found.id}  {_moment(found.next)}  {found.session}  {rule}{refused}"
 
 
 def stats_text(counts: Mapping[str, int]) -> str:

@@ -62,6 +62,12 @@ def _that_stops_another(scene: Scene) -> Callable[[], Any]:
     return _asking(scene, _LATER * 1000)
 
 
+@situation("cancel")
+def _of_one_that_is_asked_later(scene: Scene) -> Callable[[], Any]:
+    hooks(scene).ask_later("a", "foo", "hi", not_before=_LATER)
+    return lambda: hooks(scene).cancel("a") if scene.client.exists(scene.keys.schedule("a")) else None
+
+
 @situation("remove_schedule")
 def _one(scene: Scene) -> Callable[[], Any]:
     _schedule(scene)

@@ -1,17 +1,24 @@
 -- Cancel a turn: one that waits leaves the mailbox; one that runs is fenced, its worker told, and the session moves on.
--- The calls that it was to answer are closed. One that was merged with another is cancelled with that.
+-- The calls that it was to answer are closed. One that was merged with another is cancelled with that. One that is to be asked
+-- later is not asked, and leaves nothing.
 -- FLAGS  allow-oom
 -- WORK   22,000 steps: a mailbox is read twice
 -- KEYS   turn:<id> turns:<session> session:<session> mailbox:<session> owned:<worker> due stats failed open events:<id>
 --        webhook:<id> webhooks undelivered message_store:<session> conversation:<session> celery-task-meta-<id> held <queue>
 --        ready:<line>… rotation:<queue> steps:<thread> batch_slots parked:<queue> slots:<tenant> tenant:<tenant> tenants
---        open_turns:<tenant> budget:<model> calls:<model> promised:<model> coming:<model> models budgets; channels
---        orders:<worker> wake:<id>
+--        open_turns:<tenant> budget:<model> calls:<model> promised:<model> coming:<model> models budgets schedule:<schedule>
+--        schedules:<tenant> schedules_due; channels orders:<worker> wake:<id>
 -- ARGV   id revoked
 -- RETURN cancelled | ended state | unknown
 local turn, now = key.turn .. id, clock()
 local session, state, queue, merged = unpack(redis.call('HMGET', turn, 'session', 'state', 'queue', 'merged'))
-if not session or is_erased(id, session, state) then return { 'unknown' } end
+if not session or is_erased(id, session, state) then
+  local later = scheduled_turn(id)
+  if not later then return { 'unknown' } end
+  drop_schedule(later[2] .. ' ' .. id, later[2], id)
+  redis.call('PUBLISH', key.wake .. id, 'erased')
+  return { 'cancelled' }
+end
 if merged and state == 'running' then id, state = merged, redis.call('HGET', key.turn .. merged, 'state') end
 if state ~= 'queued' and state ~= 'running' then
   leave_mailbox(session, id)

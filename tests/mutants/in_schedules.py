@@ -1,0 +1,74 @@
+"""Faults in schedules."""
+
+from tests.mutants.mutant import Mutant
+from tests.mutants.script import in_cut
+
+_TESTS = ("tests/scripts/test_schedules.py",)
+
+
+def _in_schedule(name: str, breaks: str, old: str, new: str, *, script: str) -> Mutant:
+    return Mutant(name, breaks, f"turns/lua/{script}.lua", old, new, _TESTS)
+
+
+def _in_ticks(name: str, breaks: str, old: str, new: str) -> Mutant:
+    return Mutant(name, breaks, "turns/schedules.py", old, new, ("tests/unit/turns/test_schedules.py",))
+
+
+SCHEDULES = (
+    _in_schedule(
+        "a tick that another worker has asked moves the schedule on",
+        "a worker that comes late leaves a tick out",
+        " or its[2] ~= tick then",
+        " then",
+        script="schedule/ask_scheduled",
+    ),
+    _in_schedule(
+        "a refused tick is given up",
+        "a question is lost because its session was full for a moment",
+        "    return { 'refused', reason }\n",
+        "",
+        script="schedule/ask_scheduled",
+    ),
+    _in_schedule(
+        "a tick that was taken is given to all",
+        "every worker asks for every tick",
+        "now + lease, member)",
+        "now, member)",
+        script="schedule/claim_schedules",
+    ),
+    _in_schedule(
+        "an erased session is still asked",
+        "an erase is brought back by its schedules",
+        "for _, member in ipairs(schedules_of(session, rule.session_schedules)) do drop_schedule(",
+        "for _, member in ipairs({}) do drop_schedule(",
+        script="session/erase",
+    ),
+    _in_schedule(
+        "a tenant removes another's schedule",
+        "one tenant ends what another has asked for",
+        " or session:sub(1, #within) ~= within then",
+        " then",
+        script="schedule/remove_schedule",
+    ),
+    in_cut(
+        "a schedule forgets its due entry first",
+        "a cut leaves a record that nobody ever finds",
+        "  redis.call('UNLINK', key.schedule .. schedule)\n  redis.call('ZREM', key.schedules .. tenant_of(session), member)\n"
+        "  redis.call('ZREM', key.schedules_due, member)\n",
+        "  redis.call('ZREM', key.schedules_due, member)\n  redis.call('ZREM', key.schedules .. tenant_of(session), member)\n"
+        "  redis.call('UNLINK', key.schedule .. schedule)\n",
+        script="lib/drop_schedule",
+    ),
+    _in_ticks(
+        "an hour that comes twice is asked twice",
+        "a look from the second hour finds a tick that is past",
+        " if tick > after), None)",
+        "), None)",
+    ),
+    _in_ticks(
+        "late ticks are asked though none is wanted",
+        "a question about this morning is asked in the evening",
+        'self.missed == "none" and now - self.tick > _LATE_MS',
+        "False",
+    ),
+)
