@@ -150,4 +150,4 @@ def test_an_extra_brings_what_its_part_imports(tmp_path: Path, wheel: Path, extr
 def test_a_program_that_only_asks_needs_few_libraries(asking: Project) -> None:
     names = {info.name.partition("-")[0] for info in asking.site.glob("*.dist-info")}
     typing = {"annotated_types", "typing_extensions", "typing_inspection"}
-    assert names - {"async_timeout"} == {"turnstile", "hiredis", "pydantic", "pydantic_core", "redis", *typing}
+    assert names - {"async_timeout"} == {"turnstile", "cronsim", "hiredis", "pydantic", "pydantic_core", "redis", *typing}

@@ -5,9 +5,8 @@ import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from click.testing import CliRunner, Result
 
-from turnstile.producers.cli.commands import main
+from tests.integration.producers.conftest import Run
 from turnstile.producers.client import AsyncChatClient, ChatClient
 from turnstile.turns.errors import InvalidTurn, UnknownTurn
 from turnstile.turns.settings import Settings
@@ -19,10 +18,6 @@ RULE = "0 9 * * 1-5"
 @pytest.fixture
 def chat(settings: Settings) -> ChatClient:
     return ChatClient(settings=settings)
-
-
-def _run(settings: Settings, *args: str) -> Result:
-    return CliRunner().invoke(main, ["schedule", *args], env={"REDIS_URL": settings.redis_url})
 
 
 def test_a_turn_that_is_asked_later(chat: ChatClient) -> None:
@@ -56,19 +51,19 @@ async def test_both_clients_do_the_same(settings: Settings, chat: ChatClient) ->
     assert not chat.remove_schedule("m")
 
 
-def test_the_command_line(settings: Settings) -> None:
-    assert _run(settings, "add", "foo", "hi", "--cron", RULE, "--time-zone", "Asia/Tokyo", "--id", "m").output == "m\n"
+def test_the_command_line(run: Run) -> None:
+    assert run("schedule", "add", "foo", "hi", "--cron", RULE, "--time-zone", "Asia/Tokyo", "--id", "m").output == "m\n"
     assert (
-        _run(settings, "add", "foo", "hi", "--at", "2100-01-01T09:00", "--time-zone", "Asia/Tokyo", "--id", "o").exit_code == 0
+        run("schedule", "add", "foo", "hi", "--at", "2100-01-01T09:00", "--time-zone", "Asia/Tokyo", "--id", "o").exit_code == 0
     )
-    first, second = map(json.loads, _run(settings, "list", "foo", "--json").output.splitlines())
+    first, second = map(json.loads, run("schedule", "list", "foo", "--json").output.splitlines())
     assert (first["cron"], first["time_zone"], first["missed"]) == (RULE, "Asia/Tokyo", "once")
     assert second["next"] == datetime(2100, 1, 1, tzinfo=UTC).timestamp()
-    assert f"foo  {RULE} (Asia/Tokyo, missed: once)" in _run(settings, "list").output
-    assert _run(settings, "remove", "m").exit_code == 0
-    assert _run(settings, "remove", "m").exit_code == 1
+    assert f"foo  {RULE} (Asia/Tokyo, missed: once)" in run("schedule", "list").output
+    assert run("schedule", "remove", "m").exit_code == 0
+    assert run("schedule", "remove", "m").exit_code == 1
 
 
 @pytest.mark.parametrize("args", [(), ("--at", "2100-01-01", "--cron", RULE), ("--cron", "soon"), ("--at", "soon")])
-def test_a_wrong_command_is_told(settings: Settings, args: tuple[str, ...]) -> None:
-    assert _run(settings, "add", "foo", "hi", *args).exit_code == 2
+def test_a_wrong_command_is_told(run: Run, args: tuple[str, ...]) -> None:
+    assert run("schedule", "add", "foo", "hi", *args).exit_code == 2
