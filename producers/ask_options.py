@@ -30,19 +30,3 @@ class AskOptions(TypedDict, total=False):
     request: dict[str, Any]
     traceparent: str | None
     tracestate: str | None
-
-
-class Terms(TypedDict):
-    """The ways of a question into a session that is held, or busy."""
-
-    when_held: str | None
-    when_busy: str | None
-
-
-class Rule(TypedDict):
-    """The rule of a schedule, and the server's time from which on it holds."""
-
-    cron: str
-    time_zone: str
-    missed: str
-    now: float

@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Self, TypeVar, Unpack
 
 from turnstile.producers import failed_turns
-from turnstile.producers.ask_options import AskOptions, Rule, Terms
+from turnstile.producers.ask_options import AskOptions
 from turnstile.producers.failed_turns import FailedFilter, Handled
 from turnstile.producers.reading import agreement
 from turnstile.producers.reading.blocking import follow_blocking
@@ -151,9 +151,10 @@ class ChatClient:
         """
         self._chains.check(self.store, options.get("chain"))
         if not_before is not None:
-            terms: Terms = {"when_held": when_held, "when_busy": when_busy}
-            later = _turn_id(id)
-            self.store.ask_later(later, session, question, Options.of(options), not_before=not_before, **terms)
+            later, asked = _turn_id(id), Options.of(options)
+            self.store.ask_later(
+                later, session, question, asked, not_before=not_before, when_held=when_held, when_busy=when_busy
+            )
             return Turn(self, later, session)
         submitted = self.store.submit(
             _turn_id(id), session, question, Options.of(options), when_held=when_held, when_busy=when_busy
@@ -183,10 +184,19 @@ class ChatClient:
             TurnRefused: not accepted, and nothing was stored; its subclasses name the reason.
         """
         self._chains.check(self.store, options.get("chain"))
-        terms: Terms = {"when_held": when_held, "when_busy": when_busy}
-        rule: Rule = {"cron": cron, "time_zone": time_zone, "missed": missed, "now": self.store.now()}
         schedule = _turn_id(id)
-        self.store.schedule(schedule, session, question, Options.of(options), **rule, **terms)
+        self.store.schedule(
+            schedule,
+            session,
+            question,
+            Options.of(options),
+            cron=cron,
+            time_zone=time_zone,
+            missed=missed,
+            now=self.store.now(),
+            when_held=when_held,
+            when_busy=when_busy,
+        )
         return schedule
 
     def schedules(self, session: str | None = None, tenant: str | None = None, limit: int = 100) -> list[Schedule]:
@@ -349,9 +359,10 @@ class AsyncChatClient:
         """See ChatClient.ask."""
         await self._chains.check_async(self.store, options.get("chain"))
         if not_before is not None:
-            terms: Terms = {"when_held": when_held, "when_busy": when_busy}
-            later = _turn_id(id)
-            await self.store.ask_later(later, session, question, Options.of(options), not_before=not_before, **terms)
+            later, asked = _turn_id(id), Options.of(options)
+            await self.store.ask_later(
+                later, session, question, asked, not_before=not_before, when_held=when_held, when_busy=when_busy
+            )
             return AsyncTurn(self, later, session)
         submitted = await self.store.submit(
             _turn_id(id), session, question, Options.of(options), when_held=when_held, when_busy=when_busy
@@ -373,10 +384,19 @@ class AsyncChatClient:
     ) -> str:
         """See ChatClient.schedule."""
         await self._chains.check_async(self.store, options.get("chain"))
-        terms: Terms = {"when_held": when_held, "when_busy": when_busy}
-        rule: Rule = {"cron": cron, "time_zone": time_zone, "missed": missed, "now": await self.store.now()}
         schedule = _turn_id(id)
-        await self.store.schedule(schedule, session, question, Options.of(options), **rule, **terms)
+        await self.store.schedule(
+            schedule,
+            session,
+            question,
+            Options.of(options),
+            cron=cron,
+            time_zone=time_zone,
+            missed=missed,
+            now=await self.store.now(),
+            when_held=when_held,
+            when_busy=when_busy,
+        )
         return schedule
 
     async def schedules(self, session: str | None = None, tenant: str | None = None, limit: int = 100) -> list[Schedule]:

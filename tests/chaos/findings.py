@@ -16,7 +16,7 @@ class Findings:
     others: list[str] = field(default_factory=list)
     """Anything else, in words."""
     fates: list[str] = field(default_factory=list)
-    """What became of each lost turn, in words."""
+    """The fate of each lost turn, in words."""
 
     @property
     def clean(self) -> bool:

@@ -264,7 +264,7 @@ def block_fit(messages: list[BaseMessage], most: int, tokens: int = 0, block: fl
 
 
 def starts(most: int, tokens: int = 0, block: float = 0.5) -> list[int]:
-    """Where the window of a conversation starts, after each of its exchanges."""
+    """Return the starts of a conversation's window, one after each of its exchanges."""
     return [int(str(block_fit(talk(count), most, tokens, block)[0].content)) for count in range(2, 400, 2)]
 
 
