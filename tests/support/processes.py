@@ -21,7 +21,7 @@ _PATH = os.pathsep.join((str(ROOT / ".venv" / "names"), str(ROOT)))
 def environment(extra: Mapping[str, str]) -> dict[str, str]:
     """This process's environment without its Turnstile settings, plus `extra`."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("TURNSTILE_", "OPENAI_", "OTEL_", "REDIS_URL"))}
-    return {**kept, "PYTHONPATH": _PATH, "PYTHONUNBUFFERED": "1", **extra}
+    return {**kept, "PYTHONPATH": _PATH, "PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1", **extra}
 
 
 def launch(command: list[str], **how: Any) -> subprocess.Popen[Any]:

@@ -7,7 +7,7 @@ import sys
 import threading
 from argparse import ArgumentParser
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from celery.utils.nodenames import default_nodename, nodename, nodesplit
 
@@ -16,6 +16,8 @@ from turnstile.turns.settings import settings
 from turnstile.workers.process.shutdown import ShutdownDeadline
 
 log = logging.getLogger(__name__)
+
+_WRONG_USE = 2
 
 _lock = threading.Lock()
 _current: Any = None
@@ -105,7 +107,10 @@ def stop() -> None:
         os._exit(0)
 
 
-def stop_with(line: str) -> None:
+def stop_with(line: str) -> NoReturn:
     """End the process with one line on stderr."""
     sys.stderr.write(f"turnstile: {line}\n")
-    raise SystemExit(2)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # The loop's thread still runs; the interpreter's own end takes apart what that uses, and has crashed in it.
+    os._exit(_WRONG_USE)

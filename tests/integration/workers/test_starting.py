@@ -1,6 +1,7 @@
 """Workers that start: settings, logins, models, names of nodes."""
 
 import json
+import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -8,7 +9,7 @@ from threading import Thread
 import pytest
 from celery import Celery
 
-from tests.support.processes import Worker
+from tests.support.processes import Process, Worker, environment
 from tests.support.turns import ended
 from tests.support.wait import PATIENCE_SECONDS
 from turnstile.deploy.local.server import EmbeddedServer
@@ -52,13 +53,8 @@ def test_a_model_that_its_server_does_not_know_stops_the_worker(tmp_path: Path, 
     with ThreadingHTTPServer(("127.0.0.1", 0), _KnowsNoModel) as server:
         Thread(target=server.serve_forever, daemon=True).start()
         worker = Worker(redis_url, tmp_path, OPENAI_BASE_URL=f"http://127.0.0.1:{server.server_port}/v1")
-        worker.start(ready=False)
-        assert worker.process
-        assert worker.process.wait(PATIENCE_SECONDS) == 2
+        _stops_with_one_line(worker, "TURNSTILE_MODEL")
         server.shutdown()
-    lines = [line for line in worker.text().splitlines() if line.startswith("turnstile: ")]
-    assert len(lines) == 1
-    assert "TURNSTILE_MODEL" in lines[0]
 
 
 @pytest.mark.parametrize(
@@ -102,8 +98,21 @@ def test_workers_of_the_same_command_are_nodes_of_their_own(tmp_path: Path, redi
 def _stops_with_one_line(worker: Worker, what: str) -> None:
     worker.start(ready=False)
     assert worker.process
-    assert worker.process.wait(PATIENCE_SECONDS) == 2
+    assert worker.process.wait(PATIENCE_SECONDS) == 2, worker.text()
     lines = [line for line in worker.text().splitlines() if line.startswith("turnstile: ")]
     assert len(lines) == 1
     assert what in lines[0]
     assert "Traceback" not in worker.text()
+
+
+def test_a_worker_that_cannot_start_ends_beside_the_threads_it_has_started(tmp_path: Path) -> None:
+    text = (
+        "import atexit, os\n"
+        "from turnstile.workers.process.lifecycle import stop_with\n"
+        "atexit.register(os._exit, 7)  # Stands for what ends with the interpreter while a thread uses it.\n"
+        "stop_with('no')\n"
+    )
+    with Process(tmp_path / "log", [sys.executable, "-c", text], environment({})) as process:
+        assert process.process
+        assert process.process.wait(PATIENCE_SECONDS) == 2
+    assert process.text() == "turnstile: no\n"
