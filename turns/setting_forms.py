@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, SecretStr
 
 from turnstile.turns.celery_message import QUEUES, WEBHOOK_QUEUE
+from turnstile.turns.named_chains import CODE_FORM, MODELS_FORM, each_once, read_chains
 from turnstile.turns.prices import read_prices
 from turnstile.turns.redis.address import parse
 
@@ -78,21 +79,13 @@ def _not_ours(name: str) -> str:
     return name
 
 
-_CHAIN_FORM = r"[A-Za-z_][\w.]*:[A-Za-z_]\w*"
-
-
 def _prices(text: str) -> str:
     read_prices(text)
     return text
 
 
 def _chains(text: str) -> str:
-    chains = json.loads(text) if text else {}
-    if not isinstance(chains, dict) or not all(
-        re.fullmatch(r"[A-Za-z0-9._-]{1,64}", name) and isinstance(chain, str) and re.fullmatch(_CHAIN_FORM, chain)
-        for name, chain in chains.items()
-    ):
-        raise ValueError('write JSON: {"name": "package.module:name"}')
+    read_chains(text)
     return text
 
 
@@ -111,13 +104,6 @@ def _is_budget(item: tuple[str, object]) -> bool:
     if not re.fullmatch(r"\S{1,200}", model) or not isinstance(limits, dict) or not limits:
         return False
     return all(name in _LIMITS and type(limit) is int and 1 <= limit <= 1_000_000_000 for name, limit in limits.items())
-
-
-def _different(models: str) -> str:
-    names = models.split(",")
-    if len(set(names)) < len(names):
-        raise ValueError("write each model once")
-    return models
 
 
 _MOST_SERVERS = 100
@@ -147,7 +133,7 @@ def _tools(text: str) -> str:
     for part in filter(None, text.replace(" ", "").split(",")):
         if "://" in part:
             _web_address(part.partition("?")[0])
-        elif not re.fullmatch(_CHAIN_FORM, part):
+        elif not re.fullmatch(CODE_FORM, part):
             raise ValueError("write package.module:name or the URL of an MCP server, comma-separated")
     return text
 
@@ -156,14 +142,14 @@ Prefix = Annotated[str, _form(r"[A-Za-z0-9._:-]{1,64}", "write 1 to 64 of the ch
 IntakeQueue = Annotated[
     str, _form(r"[A-Za-z0-9._-]{1,64}", "write 1 to 64 of the characters A-Z a-z 0-9 . _ -"), AfterValidator(_not_ours)
 ]
-Chain = Annotated[str, _form(rf"|{_CHAIN_FORM}", "write package.module:name, for instance myproject.chat:chain")]
+Chain = Annotated[str, _form(rf"|{CODE_FORM}", "write package.module:name, for instance myproject.chat:chain")]
 Models = Annotated[
     str,
     _form(
-        r"[^\s,]{1,200}(,[^\s,]{1,200}){0,9}",
+        MODELS_FORM,
         "write the name of a model, without spaces, of at most 200 characters; or up to ten names, comma-separated",
     ),
-    AfterValidator(_different),
+    AfterValidator(each_once),
 ]
 File = Annotated[str, _form(r"|/.+", "write the absolute path of a file, for instance /etc/turnstile/keys.json")]
 LogLevel = Annotated[str, _form(r"DEBUG|INFO|WARNING|ERROR", "write DEBUG, INFO, WARNING or ERROR")]

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, V
 
 from turnstile.turns import setting_forms as forms
 from turnstile.turns.errors import SettingError
+from turnstile.turns.named_chains import NamedChain, read_chains
 from turnstile.turns.policies import WHEN_BUSY, WHEN_HELD, pattern
 from turnstile.turns.setting_names import misspelt, variable
 
@@ -189,7 +190,9 @@ class Settings(BaseModel):
         "", description="Your own Runnable or LangGraph graph, as `package.module:name`. Unset: the default chain."
     )
     chains: forms.Chains = Field(
-        "", description='More chains, as JSON: `{"name": "package.module:name"}`. A turn chooses one by `chain=`.'
+        "",
+        description='More chains, as JSON: `{"name": "package.module:name"}`, or the default chain with other models: '
+        '`{"name": {"model": "gpt-4o,gpt-4o-mini"}}`. A turn chooses one by `chain=`.',
     )
     max_steps: Annotated[int, Field(ge=1, le=100_000)] = Field(100, description="Maximum steps of a graph in one turn.")
     max_model_calls: forms.Count = Field(50, description="Maximum calls of models that a graph makes in one turn.")
@@ -363,10 +366,14 @@ class Settings(BaseModel):
             raise SettingError(_explain(error)) from None
 
     @property
-    def named_chains(self) -> dict[str, str]:
+    def named_chains(self) -> Mapping[str, NamedChain]:
         """The chains that a turn can choose, by name."""
-        chains: dict[str, str] = json.loads(self.chains) if self.chains else {}
-        return chains
+        return read_chains(self.chains)
+
+    @property
+    def asks_models(self) -> bool:
+        """True when a chain asks models that the settings name."""
+        return not self.chain or any(chain.models for chain in self.named_chains.values())
 
     @property
     def models(self) -> tuple[str, ...]:

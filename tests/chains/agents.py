@@ -164,6 +164,11 @@ async def made_async() -> Any:
     return create_agent(Scripted(), TOOLS)
 
 
+def of_models(model: BaseChatModel) -> Any:
+    """Make an agent that asks the models of its chain."""
+    return create_agent(model, TOOLS)
+
+
 class State(TypedDict):
     """Messages and a topic."""
 

@@ -3,17 +3,20 @@
 import inspect
 import logging
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 from langchain_core.runnables import Runnable
+from langchain_core.tools import BaseTool
 from langchain_openai import ChatOpenAI
 
 from turnstile.turns.errors import SettingError
 from turnstile.turns.extras import need
+from turnstile.turns.named_chains import NamedChain
 from turnstile.turns.settings import Settings
 from turnstile.workers.chains.default import default_chain
 from turnstile.workers.chains.named import Named
-from turnstile.workers.chains.openai.model import build_model, check_names, close_model
+from turnstile.workers.chains.openai.model import LoopChatOpenAI, build_model, close_model
 from turnstile.workers.chains.run import AnyChain, Chain
 
 log = logging.getLogger(__name__)
@@ -22,29 +25,19 @@ _OTHER_HISTORY = "langchain_community.chat_message_histories.redis"
 """Loaded when a name of it is used, and not before."""
 
 
-async def load_chains(settings: Settings, base_url: str | None = None) -> dict[str, AnyChain]:
-    """Return every chain by its name; the one of turns that choose none has no name.
+async def load_chains(settings: Settings, base_url: str | None = None) -> tuple[dict[str, AnyChain], list[LoopChatOpenAI]]:
+    """Return every chain by its name, and the models made for them; the chain of turns that choose none has no name.
 
     Raises:
         SettingError: a user's chain or tool cannot be imported, or is none.
     """
-    own = {} if settings.chain else {"": await _default_chain(settings, base_url)}
-    named = {**({"": settings.chain} if settings.chain else {}), **settings.named_chains}
-    return own | {name: await _User(name, setting).chain() for name, setting in named.items()}
+    loader = _Loader(settings, base_url)
+    return {name: await loader.chain(name, chain) for name, chain in _all_chains(settings).items()}, loader.models
 
 
-async def _default_chain(settings: Settings, base_url: str | None) -> AnyChain:
-    if not settings.tools:
-        return load_chain(settings, base_url)
-    need("agents")
-    # Workers without tools never load LangGraph.
-    from turnstile.workers.chains.graphs.graph import GraphChain
-    from turnstile.workers.chains.tool_agent import tool_agent
-    from turnstile.workers.chains.tools import load_tools
-
-    tools = await load_tools(settings.tools)
-    model = build_model(settings, base_url)
-    return GraphChain("TURNSTILE_TOOLS", tool_agent(model, tools, settings.system_prompt), [model])
+def _all_chains(settings: Settings) -> Mapping[str, NamedChain]:
+    default = NamedChain(settings.chain) if settings.chain else NamedChain(models=settings.model)
+    return {"": default, **settings.named_chains}
 
 
 def load_chain(settings: Settings, base_url: str | None = None) -> Chain:
@@ -59,20 +52,43 @@ def load_chain(settings: Settings, base_url: str | None = None) -> Chain:
     return default_chain(settings.system_prompt, build_model(settings, base_url))
 
 
-async def check_chain(chain: object, settings: Settings) -> None:
-    """Ask the servers of the default chain's models whether they have them. Raises SettingError."""
-    for model in _own_models(chain):
-        await check_names(model, settings)
-
-
 async def close_chain(chain: object) -> None:
     """Close the connections of the default chain; a user's chain looks after its own."""
-    for model in _own_models(chain):
-        await close_model(model)
+    for step in getattr(chain, "steps", ()):
+        if isinstance(step, ChatOpenAI) and step.root_async_client:
+            await close_model(step)
 
 
-def _own_models(chain: object) -> list[ChatOpenAI]:
-    return [step for step in getattr(chain, "steps", ()) if isinstance(step, ChatOpenAI) and step.root_async_client]
+class _Loader:
+    """The making of all chains, whose models are told."""
+
+    def __init__(self, settings: Settings, base_url: str | None) -> None:
+        self.models: list[LoopChatOpenAI] = []
+        self._settings, self._base_url = settings, base_url
+        self._tools: list[BaseTool] = []
+
+    async def chain(self, name: str, chain: NamedChain) -> AnyChain:
+        """Return a chain. Raises SettingError."""
+        model = self._model(chain.models) if chain.models else None
+        if chain.code or not model:
+            return await _User(name, chain.code).chain(model)
+        return await self._default(model)
+
+    def _model(self, models: str) -> LoopChatOpenAI:
+        self.models.append(build_model(self._settings.model_copy(update={"model": models}), self._base_url))
+        return self.models[-1]
+
+    async def _default(self, model: LoopChatOpenAI) -> AnyChain:
+        if not self._settings.tools:
+            return default_chain(self._settings.system_prompt, model)
+        need("agents")
+        # Workers without tools never load LangGraph.
+        from turnstile.workers.chains.graphs.graph import GraphChain
+        from turnstile.workers.chains.tool_agent import tool_agent
+        from turnstile.workers.chains.tools import load_tools
+
+        self._tools = self._tools or await load_tools(self._settings.tools)
+        return GraphChain("TURNSTILE_TOOLS", tool_agent(model, self._tools, self._settings.system_prompt), [model])
 
 
 class _User:
@@ -81,9 +97,9 @@ class _User:
     def __init__(self, name: str, setting: str) -> None:
         self._named = Named(f"TURNSTILE_CHAINS: {name}" if name else "TURNSTILE_CHAIN", setting)
 
-    async def chain(self) -> AnyChain:
-        """Return a graph with what turns need of it, and any other Runnable as it is."""
-        value = self.value()
+    async def chain(self, model: LoopChatOpenAI | None = None) -> AnyChain:
+        """Return a graph with what turns need of it, and any other Runnable as it is; one that asks a `model` is given it."""
+        value = self.value(**({"model": model} if model else {}))
         value = await value if inspect.isawaitable(value) else value
         pregel = sys.modules.get("langgraph.pregel")
         # A graph's author has imported LangGraph; nobody else pays for it.
@@ -105,9 +121,9 @@ class _User:
             "returns one."
         )
 
-    def value(self) -> Any:
-        """Return the chain, or an awaitable of it."""
-        value = self._named.value(lambda found: isinstance(found, Runnable))
+    def value(self, **given: object) -> Any:
+        """Return the chain, or an awaitable of it; a function that takes what is `given` makes it."""
+        value = self._named.value(lambda found: isinstance(found, Runnable), **given)
         if _OTHER_HISTORY in sys.modules:
             log.warning(
                 "%s: %s imports RedisChatMessageHistory from langchain_community, which stores each message beside "

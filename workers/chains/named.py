@@ -3,7 +3,7 @@
 import importlib
 import inspect
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,11 @@ class Named:
         self.setting = setting
         self.module = setting.partition(":")[0]
 
-    def value(self, is_whole: Callable[[object], bool]) -> Any:
-        """Return the value, or an awaitable of it; what `is_whole` is not called. Raises SettingError."""
+    def value(self, is_whole: Callable[[object], bool], **given: object) -> Any:
+        """Return the value, or an awaitable of it; what `is_whole` is not called. Raises SettingError.
+
+        `given`: arguments; then it must be a function that takes them.
+        """
         folder = str(Path.cwd())
         if folder not in sys.path:
             sys.path.insert(0, folder)
@@ -29,9 +32,11 @@ class Named:
         if not hasattr(module, name):
             raise SettingError(f"{self.variable}: {self.module} has no {name}.")
         value = getattr(module, name)
-        if is_whole(value) or not _takes_nothing(value):
+        if given and not _takes(value, given):
+            raise SettingError(f"{self.variable}: {self.setting} is no function that takes {', '.join(given)} alone.")
+        if not given and (is_whole(value) or not _takes(value, given)):
             return value
-        made = self._attempt(f"{self.setting} cannot be called", value)
+        made = self._attempt(f"{self.setting} cannot be called", lambda: value(**given))
         return self._awaited(made) if inspect.isawaitable(made) else made
 
     async def _awaited(self, making: Awaitable[object]) -> object:
@@ -52,11 +57,11 @@ class Named:
         return SettingError(f"{self.variable}: {problem}: {reason}" + (f" ({where})" if where else ""))
 
 
-def _takes_nothing(value: object) -> bool:
+def _takes(value: object, given: Mapping[str, object]) -> bool:
     if not callable(value):
         return False
     try:
-        inspect.signature(value).bind()
+        inspect.signature(value).bind(**given)
     except (TypeError, ValueError):
         return False
     return True

@@ -20,7 +20,8 @@ from turnstile.turns.settings import Settings
 from turnstile.turns.store.turns import AsyncTurnStore
 from turnstile.turns.tracing import switch
 from turnstile.workers.attempt.report import LOST, Report
-from turnstile.workers.chains.load import check_chain, close_chain, load_chains
+from turnstile.workers.chains.load import load_chains
+from turnstile.workers.chains.openai.model import check_names, close_model
 from turnstile.workers.offline.server import OfflineModel
 from turnstile.workers.process.checks import check_agreement, check_rights, check_schema, warn_of_server
 from turnstile.workers.process.health import Beat, Health
@@ -139,13 +140,14 @@ class Runtime:
             log.warning("Redis does not answer yet; waiting for it")
 
     async def _open_chain(self) -> None:
-        if self._settings.offline and not self._settings.chain:
+        if self._settings.offline and self._settings.asks_models:
             self._stand_in = (await self._resources.enter_async_context(OfflineModel(port=0))).base_url
             log.warning("no OPENAI_API_KEY and no OPENAI_BASE_URL: the offline stand-in answers, not a model")
-        chains = self._turns.chains = await load_chains(self._settings, self._stand_in)
-        self._resources.push_async_callback(close_chain, chains[""])
-        if not (self._settings.chain or self._settings.offline):
-            await check_chain(chains[""], self._settings)
+        self._turns.chains, models = await load_chains(self._settings, self._stand_in)
+        for model in models:
+            self._resources.push_async_callback(close_model, model)
+        if not self._settings.offline:
+            await check_names(models, self._settings)
 
     async def _register(self, beat: Beat) -> None:
         # A worker that does not listen yet does not count as present.

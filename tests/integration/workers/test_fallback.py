@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 
 from tests.support.processes import Worker, offline_model
 from tests.support.wait import wait_until
@@ -179,6 +180,27 @@ def test_an_agent_goes_on_with_the_next(turns: TurnStore, stack: ExitStack, star
     start(nowhere(), second, TURNSTILE_TOOLS="tests.chains.worker_tools:add")
     for stream in BOTH:
         assert told(asked(turns, f"t{stream}", stream=stream)) == ("completed", 1, "b", "unreachable")
+
+
+@pytest.mark.timeout(240)
+def test_a_named_chain_has_models_of_its_own(turns: TurnStore, stack: ExitStack, start: Start, client: redis.Redis) -> None:
+    second = stack.enter_context(offline_model("--model", "b"))
+    named = {
+        "plain": {"model": "c,b"},
+        "alone": {"model": "c"},
+        "agent": {"chain": "tests.chains.agents:of_models", "model": "c,b"},
+    }
+    budgets = json.dumps({"b": {"requests": 6_000}})
+    start(nowhere(), second, TURNSTILE_MODEL="a", TURNSTILE_CHAINS=json.dumps(named), TURNSTILE_MODEL_BUDGETS=budgets)
+    for stream in BOTH:
+        for chain in ("plain", "agent"):
+            assert told(asked(turns, f"{chain}{stream}", chain=chain, stream=stream)) == ("completed", 1, "b", "unreachable")
+    assert any(str(name).startswith("b@") for name in client.zrange(turns.keys.budgets, 0, -1))
+    turns.submit("default", "default", "hello")
+    turns.submit("alone", "alone", "hello", Options(chain="alone"))
+    for id in ("default", "alone"):
+        wait_until(lambda: turns.status(id).attempts > 2, "nothing answers in the place of its one model")  # noqa: B023 - read at once
+        turns.cancel(id)
 
 
 @pytest.mark.timeout(240)

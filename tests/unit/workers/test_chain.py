@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import json
 import subprocess
 import sys
 import threading
@@ -136,13 +137,13 @@ async def made_async():
 @pytest.mark.parametrize("name", ["chain", "made", "made_async"])
 async def test_a_graph_is_told_by_its_type(chain_file: Writer, name: str) -> None:
     module = chain_file(GRAPH).chain.partition(":")[0]
-    chains = await load_chains(Settings(chain=f"{module}:{name}", chains=f'{{"again": "{module}:{name}"}}'))
+    chains, _ = await load_chains(Settings(chain=f"{module}:{name}", chains=f'{{"again": "{module}:{name}"}}'))
     assert {name: type(chain).__name__ for name, chain in chains.items()} == {"": "GraphChain", "again": "GraphChain"}
 
 
 async def test_a_named_chain_may_be_any_runnable(chain_file: Writer) -> None:
     setting = chain_file("from langchain_core.runnables import RunnableLambda\nchain = RunnableLambda(str)").chain
-    chains = await load_chains(Settings(chains=f'{{"plain": "{setting}"}}'), "http://localhost:1/v1")
+    chains, _ = await load_chains(Settings(chains=f'{{"plain": "{setting}"}}'), "http://localhost:1/v1")
     assert list(chains) == ["", "plain"]
     with pytest.raises(SettingError, match="TURNSTILE_CHAINS: gone: nowhere_at_all cannot be imported"):
         await load_chains(Settings(chains='{"gone": "nowhere_at_all:chain"}'), "http://localhost:1/v1")
@@ -292,3 +293,14 @@ def test_the_question_may_be_text_or_parts() -> None:
     parts = [{"type": "text", "text": "{x}"}]
     for question in ("{x}", parts):
         assert QuestionPrompt().format_messages(question=question) == [HumanMessage(question)]  # type: ignore[arg-type]  # list is invariant
+
+
+async def test_a_named_chain_has_models_of_its_own(chain_file: Writer) -> None:
+    code = chain_file("def made(model):\n    return model.with_retry()\nfixed = 1").chain.partition(":")[0]
+    named = {"fast": {"model": "c"}, "own": {"chain": f"{code}:made", "model": "d,e"}}
+    chains, models = await load_chains(Settings(model="a,b", chains=json.dumps(named)), "http://localhost:1/v1")
+    assert [type(chain).__name__ for chain in chains.values()] == ["DefaultChain", "DefaultChain", "RunnableRetry"]
+    assert [model.async_client.models for model in models] == [("a", "b"), ("c",), ("d", "e")]
+    assert [model.model_name for model in models] == ["a", "c", "d"]
+    with pytest.raises(SettingError, match=f"TURNSTILE_CHAINS: own: {code}:fixed is no function that takes model alone"):
+        await load_chains(Settings(chains=json.dumps({"own": {"chain": f"{code}:fixed", "model": "d"}})))

@@ -30,6 +30,8 @@ class Completions:
 
     def __init__(self, settings: Settings, server: ModelServer, others: Mapping[str, ModelServer]) -> None:
         """`others`: the servers of models that are not at the usual one."""
+        self.models = settings.models
+        """The model that is asked, then those that answer in its place."""
         self._server, self._others = server, others
         self._fallback = Fallback(settings, lambda model: self.server_of(model).name)
 

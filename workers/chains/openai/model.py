@@ -1,7 +1,7 @@
 """The model of the default chain: LangChain's ChatOpenAI over one aiohttp pool, sized to the process."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -130,7 +130,7 @@ def build_model(settings: Settings, base_url: str | None = None) -> LoopChatOpen
     )
 
 
-async def check_names(model: ChatOpenAI, settings: Settings) -> None:
+async def check_names(models: Iterable[LoopChatOpenAI], settings: Settings) -> None:
     """Ask the servers of all models that may answer whether they have them.
 
     Only a clear "no" counts; turns will notice any other trouble.
@@ -138,16 +138,17 @@ async def check_names(model: ChatOpenAI, settings: Settings) -> None:
     Raises:
         SettingError: a server says that it has none of that name.
     """
-    for name in settings.models:
-        await _check_name(model.async_client.server_of(name), name)
+    places = {name: model.async_client.server_of(name) for model in models for name in model.async_client.models}
+    for name, server in places.items():
+        await _check_name(server, name, "TURNSTILE_MODEL" if name in settings.models else "TURNSTILE_CHAINS")
 
 
-async def _check_name(server: ModelServer, name: str) -> None:
+async def _check_name(server: ModelServer, name: str, variable: str) -> None:
     try:
         await server.client.with_options(timeout=CHECK_SECONDS).models.retrieve(name)
     except openai.NotFoundError as error:
         if error.code == "model_not_found":
-            raise SettingError(f"TURNSTILE_MODEL: {urlsplit(server.url).hostname} has no model {name}.") from None
+            raise SettingError(f"{variable}: {urlsplit(server.url).hostname} has no model {name}.") from None
     except openai.APIError as error:
         log.warning("the model's server could not be asked for its model: %s", type(error).__name__)
 
