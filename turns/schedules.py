@@ -52,6 +52,11 @@ class Schedule:
     question: Question
     """Empty where it is long."""
 
+    @property
+    def last_turn(self) -> str | None:
+        """The turn that was asked last."""
+        return None if self.last is None else f"{self.id}-{round(self.last * 1000)}"
+
     @classmethod
     def decode(cls, row: list[bytes | None]) -> Self:
         """Read one row of `list_schedules`."""

@@ -38,6 +38,7 @@ from turnstile.producers.gateway.page import routes as page
 from turnstile.producers.gateway.probes import routes as probes
 from turnstile.producers.gateway.probes.readiness import Readiness, drain_first
 from turnstile.producers.gateway.responses import routes as responses
+from turnstile.producers.gateway.schedules import routes as schedules
 from turnstile.producers.metrics.reading import Reading
 from turnstile.producers.metrics.reading import metrics as all_metrics
 from turnstile.producers.overview.look import look
@@ -54,7 +55,7 @@ log = logging.getLogger(__name__)
 
 _ABOUT = "OpenAI's Responses and Conversations API, background mode included: the unmodified `openai` SDKs are its clients."
 
-_RESOURCES = (responses, conversations, chat, model_server, models, metrics, admin, probes, page)
+_RESOURCES = (responses, conversations, schedules, chat, model_server, models, metrics, admin, probes, page)
 _METHODS = ("GET", "POST", "DELETE")
 _EXPOSED = ("x-request-id", "retry-after", "retry-after-ms", "x-ratelimit-limit-requests", "x-ratelimit-remaining-requests")
 _NO_TELEMETRY: Any = {"tracing": False, "metrics": False, "logs": False}

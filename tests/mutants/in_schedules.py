@@ -46,7 +46,7 @@ SCHEDULES = (
     _in_schedule(
         "a tenant removes another's schedule",
         "one tenant ends what another has asked for",
-        " or session:sub(1, #within) ~= within then",
+        " or tenant ~= '*' and tenant_of(session) ~= tenant then",
         " then",
         script="schedule/remove_schedule",
     ),

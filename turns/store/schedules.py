@@ -16,6 +16,7 @@ from turnstile.turns.store.runner import Call, operation, script_call
 from turnstile.turns.text import as_text
 
 _DEFAULTS = Options()
+_FIELDS = ("session", "tick", "cron", "zone", "missed", "created", "last", "left_out", "refused", "question")
 _LEASE_MS = 10_000
 _PATIENCE_MS = 10_000
 
@@ -100,8 +101,23 @@ class Schedules(Asking):
     @operation
     def remove_schedule(self, id: str, tenant: str | None = None) -> Call[bool]:
         """Remove a schedule, if it is the `tenant`'s; False when there is none. Turns that it has asked stay."""
-        within = f"{tenant}/" if tenant else ""
-        return script_call("remove_schedule", _REMOVED, schedule=check_schedule(id), within=within)
+        return script_call("remove_schedule", _REMOVED, schedule=check_schedule(id), tenant="*" if tenant is None else tenant)
+
+    @operation
+    def read_schedule(self, id: str) -> Call[Schedule | None]:
+        """Return one schedule, with its question whatever its length; None when there is none."""
+
+        def read(reply: list[bytes | None]) -> Schedule | None:
+            session, *rest = reply
+            return Schedule.decode([session, id.encode(), *rest]) if session else None
+
+        return Call("HMGET", (self.keys.schedule(check_schedule(id)), *_FIELDS), read)
+
+    @operation
+    def place_of_schedule(self, schedule: Schedule) -> Call[int | None]:
+        """Return the number of schedules before this one among its tenant's; None once it is gone."""
+        member = f"{schedule.session} {schedule.id}"
+        return Call("ZRANK", (self.keys.schedules(tenant_of(schedule.session)), member), lambda rank: rank)
 
     @operation
     def claim_schedules(self, limit: int = 100) -> Call[tuple[int, list[DueTick]]]:

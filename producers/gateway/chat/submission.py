@@ -9,6 +9,7 @@ from turnstile.producers.gateway.content import Message, is_text
 from turnstile.producers.gateway.edge.api_errors import invalid
 from turnstile.producers.gateway.edge.caller import CONVERSATION, RESPONSE, Caller
 from turnstile.producers.gateway.edge.request_log import note_turn
+from turnstile.producers.gateway.responses.not_before import refuse_not_before
 from turnstile.turns.errors import CallNotAnswered, CallNotOpen, InvalidTurn
 from turnstile.turns.question import Question
 from turnstile.turns.turn import Record
@@ -24,6 +25,7 @@ async def submit(backend: Backend, caller: Caller, body: ChatRequest, key: str |
     """Have a turn accepted, and return its record. The same `key` is the same turn."""
     body.check(strict=backend.settings.strict_parameters)
     caller.check_model(body.model)
+    refuse_not_before(body.metadata)
     name = caller.key("chat", key)
     session, param = _session(body, session)
     question, brought = _asked(read_messages(body.messages), stateless=session is None)

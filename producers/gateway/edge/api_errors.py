@@ -40,6 +40,7 @@ _PARAMS = {
     "session": "conversation",
     "id": "response_id",
     "when_busy": "metadata.turnstile_when_busy",
+    "not_before": "metadata.turnstile_not_before",
 }
 
 

@@ -26,7 +26,7 @@ _CODES = {
 def response(record: Record, session: str, model: str) -> dict[str, Any]:
     """Return a response as it is now. `session` is the caller's name for its session, `model` the default model."""
     record = as_shown(record)
-    place = record.place if record.state is State.QUEUED else None
+    place = record.place if record.state is State.QUEUED and record.not_before is None else None
     body = snapshot(record, session, model, _STATUS.get(record.state, record.state.value), place)
     body["model"] = record.model or body["model"]
     body["output"] = output_items(record)

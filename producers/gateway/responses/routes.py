@@ -1,5 +1,6 @@
 """/v1/responses: a response is a turn."""
 
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request
@@ -39,7 +40,8 @@ from turnstile.producers.gateway.responses.schemas import (
 from turnstile.producers.gateway.responses.submission import submit
 from turnstile.producers.gateway.responses.token_count import count_tokens
 from turnstile.producers.gateway.schemas import Deleted, ItemList
-from turnstile.turns.errors import TurnNotEnded
+from turnstile.turns.errors import TurnNotEnded, UnknownTurn
+from turnstile.turns.states import State
 from turnstile.turns.turn import Record
 
 router = APIRouter(prefix="/v1/responses", tags=["Responses"], route_class=BodyRoute)
@@ -60,7 +62,10 @@ async def create(
     caller: CurrentCaller,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Ask. Without `background` the call waits for the answer, and is cancelled if the client disconnects."""
+    """Ask. Without `background` the call waits for the answer, and is cancelled if the client disconnects.
+
+    With `background` and `metadata.turnstile_not_before`, a time, the response is `queued` until then, and asked then.
+    """
     if body.stream:
         await open_stream(request.scope, backend.store, caller)
     key = await repeat_key(request, backend, caller, "response", body.metadata, idempotency_key)
@@ -141,10 +146,16 @@ async def retrieve(
 
 @router.post("/{response_id}/cancel", responses=documented(_ANSWERS, 404), response_class=JSONResponse)
 async def cancel(response: StoredResponse, backend: CurrentBackend, caller: CurrentCaller) -> Response:
-    """Cancel a response, unless it has ended, and return it."""
+    """Cancel a response, unless it has ended, and return it. One that was to be asked later is forgotten, too."""
     record = await response()
     await backend.store.cancel(record.id)
-    return JSONResponse(_shown(backend, caller, await backend.store.status(record.id)))
+    try:
+        record = await backend.store.status(record.id)
+    except UnknownTurn:
+        if record.not_before is None:
+            raise
+        record = replace(record, state=State.CANCELLED)
+    return JSONResponse(_shown(backend, caller, record))
 
 
 @router.delete("/{response_id}", responses=documented({"model": Deleted}, 404, 409), response_class=JSONResponse)

@@ -3,22 +3,24 @@
 import hashlib
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 from turnstile.producers.gateway.backend import Backend
 from turnstile.producers.gateway.content import Message
 from turnstile.producers.gateway.disconnect import Receive
 from turnstile.producers.gateway.edge.api_errors import invalid, no_output
 from turnstile.producers.gateway.edge.caller import CONVERSATION, RESPONSE, Caller
-from turnstile.producers.gateway.items.given import split_question
+from turnstile.producers.gateway.items.given import Given, split_question
 from turnstile.producers.gateway.items.reading import read_items
 from turnstile.producers.gateway.responses.arrival import arrive, find_previous, is_plain
 from turnstile.producers.gateway.responses.branches import at_a_pace
+from turnstile.producers.gateway.responses.not_before import not_before
 from turnstile.producers.gateway.responses.schemas import ResponseRequest
 from turnstile.producers.gateway.responses.webhook import webhook
 from turnstile.turns.errors import InvalidTurn, SessionHeld, TurnConflict, TurnNotEnded, UnknownTurn
 from turnstile.turns.output import call_name
-from turnstile.turns.question import Options
+from turnstile.turns.question import Options, Question
 from turnstile.turns.store.acceptance import Submitted
 from turnstile.turns.text import dumps
 
@@ -26,36 +28,66 @@ _DIGEST = "digest"
 """In a turn's `request`: what was asked with an idempotency key, where a repeat would find another conversation."""
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request as a turn: its question and options, the session that it names or a `fresh` one, and what it follows."""
+
+    session: str
+    fresh: str
+    question: Question
+    options: Options
+    terms: dict[str, Any]
+    previous: str | None
+
+
 async def submit(backend: Backend, caller: Caller, body: ResponseRequest, key: str | None, receive: Receive) -> str:
     """Have a turn accepted, and return its id. The same `key` is the same turn."""
-    body.check(strict=backend.settings.strict_parameters)
-    caller.check_model(body.model)
-    given = read_items(body.input, "input")
+    later = not_before(body)
     name = caller.key("response", key)
-    id, fresh = RESPONSE + name, caller.session(CONVERSATION + name)
+    id, given = RESPONSE + name, _given(backend, caller, body)
     digest = _digest(body) if key and (body.previous_response_id is not None or not is_plain(given)) else ""
     if digest and await _was_accepted(backend, id, digest):
         return id
+    asked = await _read(backend, caller, body, given, name)
+    if digest:
+        asked.options.request[_DIGEST] = digest
+    if later is not None:
+        await backend.store.ask_later(id, asked.session, asked.question, asked.options, not_before=later, **asked.terms)
+        return id
+    if asked.previous is None:
+        submitting = backend.store.submit(id, asked.session, asked.question, asked.options, **asked.terms)
+        return (await _unless_held(backend, asked.session, submitting)).id
+
+    def accept(previous: str) -> Awaitable[Submitted]:
+        def follow() -> Awaitable[Submitted]:
+            return backend.store.follow(id, previous, asked.fresh, asked.question, asked.options, **asked.terms)
+
+        return at_a_pace(caller.tenant, asked.fresh, follow)
+
+    return await _follow(backend, caller, asked.previous, accept, receive)
+
+
+async def read_request(backend: Backend, caller: Caller, body: ResponseRequest, name: str) -> Asked:
+    """Return a request as a turn; `name` is for a session of its own. Raises ApiError, InvalidTurn."""
+    return await _read(backend, caller, body, _given(backend, caller, body), name)
+
+
+def _given(backend: Backend, caller: Caller, body: ResponseRequest) -> list[Given]:
+    body.check(strict=backend.settings.strict_parameters)
+    caller.check_model(body.model)
+    return read_items(body.input, "input")
+
+
+async def _read(backend: Backend, caller: Caller, body: ResponseRequest, given: list[Given], name: str) -> Asked:
+    fresh = caller.session(CONVERSATION + name)
     arrival = await arrive(backend, caller, body, given)
     before, question = split_question(arrival.messages)
     if not (before or question or arrival.answers):
         raise invalid("input", "`input` brings nothing new: ask something, or answer open calls.", "no_question")
     options = await _options(backend, caller, body, before=before, answers=arrival.answers)
-    if digest:
-        options.request[_DIGEST] = digest
     session = fresh if body.conversation_id is None else caller.session(body.conversation_id)
-    policy = caller.when_busy(body.metadata)
-    if arrival.previous is None:
-        submitting = backend.store.submit(id, session, question, options, when_busy=policy, **caller.terms)
-        return (await _unless_held(backend, session, submitting)).id
-
-    def accept(previous: str) -> Awaitable[Submitted]:
-        def follow() -> Awaitable[Submitted]:
-            return backend.store.follow(id, previous, fresh, question, options, when_busy=policy, **caller.terms)
-
-        return at_a_pace(caller.tenant, fresh, follow)
-
-    return await _follow(backend, caller, arrival.previous, accept, receive)
+    terms = {**caller.terms, "when_busy": caller.when_busy(body.metadata)}
+    return Asked(session, fresh, question, options, terms, arrival.previous)
 
 
 async def _options(

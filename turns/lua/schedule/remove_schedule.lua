@@ -2,10 +2,10 @@
 -- FLAGS  allow-oom
 -- WORK   20 steps
 -- KEYS   schedule:<schedule> schedules:<tenant> schedules_due; channel wake:<id>
--- ARGV   schedule within: what its session's name must begin with, `tenant/` or nothing
+-- ARGV   schedule tenant: whose it must be; `*`: anybody's
 -- RETURN removed | unknown
 local session = redis.call('HGET', key.schedule .. schedule, 'session')
-if not session or session:sub(1, #within) ~= within then return { 'unknown' } end
+if not session or tenant ~= '*' and tenant_of(session) ~= tenant then return { 'unknown' } end
 drop_schedule(session .. ' ' .. schedule, session, schedule)
 -- Somebody may wait for the turn that it was to ask.
 redis.call('PUBLISH', key.wake .. schedule, 'erased')

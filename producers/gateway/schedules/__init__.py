@@ -1,0 +1,1 @@
+"""Schedules: responses that are asked at each tick of a cron rule."""
