@@ -1,7 +1,9 @@
 """The middleware around every request: a request id, authentication, headers of every answer, the end with a removed key."""
 
+import asyncio
 import uuid
 from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import suppress
 from typing import Any
 
 from turnstile.producers.gateway.edge.api_errors import ApiError, translate
@@ -22,6 +24,8 @@ Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
 _CLOSE = (b"connection", b"close")
+LINGER_SECONDS = 5.0
+"""Time for the rest of a body whose request has been answered with the connection's end."""
 _DEFAULTS = {b"x-content-type-options": b"nosniff", b"cache-control": b"no-store"}
 
 
@@ -43,6 +47,7 @@ class EdgeMiddleware:
                 await self._answer(scope, exchange)
         finally:
             await close_stream(scope)
+        await exchange.end()
 
     async def _answer(self, scope: Scope, exchange: "_Exchange") -> None:
         try:
@@ -81,24 +86,25 @@ class EdgeMiddleware:
 class _Exchange:
     """One request and its answer.
 
-    A connection is closed after the answer if a large body, or one of unknown length, has not been received whole.
+    A connection is closed after the answer if a large body, or one of unknown length, has not been received whole. Closed at
+    once, it would break under a client that still sends, and some would not read the answer: proxies would say 502.
     """
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._scope, self._receive, self._send = scope, receive, send
-        length = announced_bytes(scope)
-        self._unread = length is None or length > UNREAD_BYTES
+        self._to_come = announced_bytes(scope)
         id = f"req_{uuid.uuid4().hex}"
         self.headers = [(b"x-request-id", id.encode())]
         self.line = RequestLine(scope, id)
         self.started = False
         self._large_head: Message | None = None
+        self._closes = self._ends_later = False
 
     async def receive(self) -> Message:
         """Return the next message of the request."""
         message = await self._receive()
         if not message.get("more_body", False):
-            self._unread = False
+            self._to_come = 0
         return message
 
     async def send(self, message: Message) -> None:
@@ -115,7 +121,7 @@ class _Exchange:
         try:
             with room_for(self._scope[CALLER].api_key, len(body["body"])):
                 await self._pass_on(head)
-                await send_in_pieces(self._send, body)
+                await send_in_pieces(self._pass_on, body)
         except ApiError as error:
             await self.refuse(error)
 
@@ -124,10 +130,25 @@ class _Exchange:
             self.started = True
             self.line.status = message["status"]
             given = {name for name, _ in message["headers"]}
-            closing = [_CLOSE] if self._unread and _CLOSE not in message["headers"] else []
+            unread = self._to_come is None or self._to_come > UNREAD_BYTES
+            closing = [_CLOSE] if unread and _CLOSE not in message["headers"] else []
             defaults = [header for header in _DEFAULTS.items() if header[0] not in given]
             message["headers"] = [*message["headers"], *self.headers, *defaults, *closing]
+            self._closes = _CLOSE in message["headers"]
+        elif self._closes and self._to_come != 0 and not message.get("more_body", False):
+            self._ends_later = True
+            message = {**message, "more_body": True}
         await self._send(message)
+
+    async def end(self) -> None:
+        """End an answer that has been sent but for its end: drop what still comes of the body first."""
+        if not self._ends_later:
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LINGER_SECONDS):
+                while (await self.receive()).get("more_body", False):
+                    pass
+        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def refuse(self, error: ApiError) -> None:
         """Answer with an error."""

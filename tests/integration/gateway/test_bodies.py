@@ -51,6 +51,22 @@ def test_a_body_of_unknown_length_is_not_waited_for(stack: Stack, path: str, sta
     assert (response.status, response.headers["connection"]) == (status, "close")
 
 
+@pytest.mark.parametrize("path", ["/v1/responses", "/nowhere"])
+def test_a_client_may_send_the_rest_of_a_body_that_was_refused(stack: Stack, path: str) -> None:
+    """A connection that broke meanwhile would cost some clients the answer."""
+    with socket.create_connection(("127.0.0.1", stack.gateway.port), timeout=HANGING_SECONDS) as connection:
+        head = (
+            f"POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {2 * LARGE}\r\n\r\n"
+        )
+        connection.sendall(head.encode())
+        response = http.client.HTTPResponse(connection, method="POST")
+        response.begin()
+        assert response.read()
+        for _ in range(20):
+            connection.sendall(b"x" * (2 * LARGE // 20))
+        assert connection.recv(1) == b""
+
+
 def test_a_small_body_that_no_route_takes_costs_no_connection(stack: Stack) -> None:
     response = asked(stack, "DELETE", "/v1/responses/resp_1", "content-length: 2", body=b"{}")
     assert (response.status, response.headers["connection"]) == (404, None)
