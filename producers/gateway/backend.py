@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from turnstile.producers.gateway.disconnect import Receive, disconnected, while_connected
 from turnstile.producers.gateway.edge.api_errors import NO_RETRY, ApiError, ClientGone
+from turnstile.producers.gateway.edge.client_presence import without_client
 from turnstile.producers.gateway.model_server.client import ModelServer
 from turnstile.producers.gateway.prompt_store import PromptStore
 from turnstile.producers.reading.agreement import Agreement
@@ -70,7 +71,8 @@ class Backend:
             QueueUnreachable: Redis does not answer.
         """
         try:
-            await self.check()
+            with without_client():
+                await self.check()
         except SettingError as error:
             if str(error) != self._logged:
                 log.error("%s", error)
@@ -81,13 +83,17 @@ class Backend:
 
     async def chains(self) -> list[str]:
         """Return the names of the chains that a request can choose as its model."""
-        return sorted(await self._chains.names(self.store))
+        return sorted(await self._names())
 
     async def chosen(self, options: Options) -> Options:
         """Return a request's options, with the chain that its model names, if one has this name."""
-        if options.model is None or options.model not in await self._chains.names(self.store):
+        if options.model is None or options.model not in await self._names():
             return options
         return replace(options, chain=options.model, model=None)
+
+    async def _names(self) -> frozenset[str]:
+        with without_client():
+            return await self._chains.names(self.store)
 
     @property
     def wakeups(self) -> Wakeups:
@@ -189,7 +195,8 @@ class Backend:
                 await self._cancel(id)
 
     def _start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        task = asyncio.create_task(work)
+        with without_client():
+            task = asyncio.create_task(work)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
         return task

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
+from turnstile.producers.gateway.edge.client_presence import check_client
 from turnstile.producers.gateway.edge.loop_time import Account, loop_account
 from turnstile.turns.errors import QueueUnreachable
 from turnstile.turns.redis.connection import multiplexer
@@ -22,20 +23,25 @@ CALLS_OF_A_KEY = 16
 _LARGE_BYTES = 1_048_576
 _BYTES_A_SECOND = 100_000_000
 """Bytes of large replies that stand for a second of the event loop: a server sends them and the loop reads them meanwhile."""
+_READS = frozenset({"HGETALL", "HMGET", "LINDEX", "LLEN", "LRANGE", "XRANGE", "ZRANGE", "ZREVRANGE"})
 
 api_key: ContextVar[str] = ContextVar("api_key", default="")
 """The id of the API key whose request is served."""
 
 
 class PromptStore(AsyncTurnStore):
-    """Turns in Redis; no call takes longer than ANSWER_SECONDS."""
+    """Turns in Redis; no call takes longer than ANSWER_SECONDS.
+
+    A request that has written nothing ends at a call whose client has left: before it, and before its reply is read.
+    """
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._places: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 
     async def run(self, call: Call[T]) -> T:
-        """Make a call. Raises as AsyncTurnStore does, and QueueUnreachable when the time is up."""
+        """Make a call. Raises as AsyncTurnStore does, QueueUnreachable when the time is up, and ClientGone."""
+        check_client()
         if not (key := api_key.get()):
             return await self._run_in_time(call)
         place = _Place(self._places.setdefault(key, asyncio.Semaphore(CALLS_OF_A_KEY)))
@@ -51,10 +57,12 @@ class PromptStore(AsyncTurnStore):
         if account is None or not account.rests:
             return await self._run_in_time(call)
         async with account.line:
+            check_client()
             await account.rest()
             return await self._run_in_time(call)
 
     async def _run_in_time(self, call: Call[T]) -> T:
+        check_client(writes=not self._only_reads(call))
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 return await super().run(call)
@@ -63,13 +71,19 @@ class PromptStore(AsyncTurnStore):
 
     async def _send(self, *command: Word) -> Any:
         reply = multiplexer(self.url).execute(*command)
-        if not (place := _place.get()):
-            return await reply
-        # A reply is still to come when the caller has given up, and all others stand behind it.
-        place.keep_until(reply)
-        if account := loop_account.get():
-            reply.add_done_callback(partial(_charge, account))
-        return await asyncio.shield(reply)
+        if place := _place.get():
+            # A reply is still to come when the caller has given up, and all others stand behind it.
+            place.keep_until(reply)
+            if account := loop_account.get():
+                reply.add_done_callback(partial(_charge, account))
+            reply = asyncio.shield(reply)
+        found = await reply
+        check_client()
+        return found
+
+    def _only_reads(self, call: Call[Any]) -> bool:
+        script = self.scripts.get(call.name)
+        return script.only_reads if script else call.name in _READS
 
     @operation
     def once(self, name: str, value: str, seconds: float | None = None) -> Call[str]:

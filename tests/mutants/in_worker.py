@@ -274,6 +274,22 @@ WORKER = (
         "if True:",
         ("tests/unit/gateway/test_edge.py",),
     ),
+    Mutant(
+        "a request waits on for a client that has left",
+        "thousands of requests that nobody wants are served before all others",
+        "producers/gateway/edge/client_presence.py",
+        "if not self._writes and is_gone(self._scope):",
+        "if False:",
+        ("tests/unit/gateway/test_prompt_store.py",),
+    ),
+    Mutant(
+        "a request ends between two writes when its client leaves",
+        "half of what it asks is done",
+        "producers/gateway/edge/client_presence.py",
+        "if not self._writes and is_gone(self._scope):",
+        "if is_gone(self._scope):",
+        ("tests/unit/gateway/test_prompt_store.py",),
+    ),
     _worker(
         "sweep stops after one batch",
         "a crash with many turns recovers a batch a second",

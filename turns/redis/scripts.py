@@ -85,6 +85,11 @@ class Script:
     source: str
     sha: str
 
+    @property
+    def only_reads(self) -> bool:
+        """True for a script that the server lets write nothing."""
+        return "no-writes" in self.source.partition("\n")[0]
+
 
 @cache
 def _files(folder: str) -> dict[str, str]:

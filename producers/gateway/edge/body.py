@@ -17,7 +17,7 @@ from fastapi.routing import APIRoute
 
 from turnstile.producers.gateway.edge.api_errors import ApiError, ClientGone
 from turnstile.producers.gateway.edge.caller import CALLER
-from turnstile.producers.gateway.edge.connections import is_gone
+from turnstile.producers.gateway.edge.client_presence import check_client
 from turnstile.producers.gateway.edge.loop_time import account_of
 from turnstile.producers.gateway.edge.rotation import next_in_rotation
 
@@ -138,9 +138,10 @@ async def _body(scope: Scope, receive: Receive) -> AsyncIterator[bytes]:
         await next_in_rotation(key)
         if key:
             await account_of(scope[CALLER].tenant).go_on()
-        if is_gone(scope):
-            raise ClientGone
-        yield await _checked(bytes(body), key)
+        check_client()
+        content = await _checked(bytes(body), key)
+        check_client()
+        yield content
 
 
 def _check_room(key: str) -> None:

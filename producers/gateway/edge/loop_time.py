@@ -11,6 +11,8 @@ from time import monotonic, thread_time
 from typing import Any, Generic, TypeVar
 from weakref import WeakKeyDictionary
 
+from turnstile.producers.gateway.edge.client_presence import check_client
+
 T = TypeVar("T")
 
 _LONG_SECONDS = 0.02
@@ -116,9 +118,10 @@ class LongWork:
         self._watch = _Watch()
 
     async def pause(self) -> None:
-        """Let others come between, when that has been due since the last pause."""
+        """Let others come between, when that has been due since the last pause. Raises ClientGone."""
         if self._watch.computed > _PIECE_SECONDS:
             await self._pause(loop_account.get())
+            check_client()
             self._watch = _Watch()
 
     async def _pause(self, account: Account | None) -> None:

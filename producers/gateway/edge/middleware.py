@@ -10,6 +10,7 @@ from turnstile.producers.gateway.edge.api_errors import ApiError, translate
 from turnstile.producers.gateway.edge.auth import PROBES, Authenticator, key_removed
 from turnstile.producers.gateway.edge.body import UNREAD_BYTES, Message, Receive, Scope, announced_bytes
 from turnstile.producers.gateway.edge.caller import CALLER
+from turnstile.producers.gateway.edge.client_presence import watch_client
 from turnstile.producers.gateway.edge.connections import is_gone
 from turnstile.producers.gateway.edge.large_answers import is_large, room_for, send_in_pieces
 from turnstile.producers.gateway.edge.loop_time import account_of, loop_account, metered
@@ -78,6 +79,7 @@ class EdgeMiddleware:
     async def _begin(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on when its key's turn has come, unless its client has left by then. Probes wait for nobody."""
         if scope["path"] not in PROBES:
+            watch_client(scope)
             await next_in_rotation(scope[CALLER].api_key)
         if not is_gone(scope):
             await metered(self._app(scope, receive, send))

@@ -1,13 +1,14 @@
 """/v1/files: requests of batches, and their results."""
 
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from turnstile.producers.gateway.dependencies import CurrentBackend
+from turnstile.producers.gateway.edge.api_errors import ClientGone
 from turnstile.producers.gateway.edge.body import BodyRoute
 from turnstile.producers.gateway.edge.caller import CurrentCaller
 from turnstile.producers.gateway.edge.documentation import documented
@@ -87,10 +88,12 @@ async def content(file: OwnFile, backend: CurrentBackend, caller: CurrentCaller)
 
 
 async def _from(first: bytes, rest: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
-    async with aclosing(rest):
-        yield first
-        async for piece in rest:
-            yield piece
+    # A status has been sent, so this is not for the handlers of errors.
+    with suppress(ClientGone):
+        async with aclosing(rest):
+            yield first
+            async for piece in rest:
+                yield piece
 
 
 @router.delete("/{file_id}", responses=documented({"model": Deleted}, 404), response_class=JSONResponse)

@@ -16,6 +16,7 @@ from redis.exceptions import ResponseError
 from turnstile.producers.gateway.edge.api_errors import NO_RETRY, ApiError
 from turnstile.producers.gateway.edge.body import holding
 from turnstile.producers.gateway.edge.caller import Caller
+from turnstile.producers.gateway.edge.client_presence import without_client
 from turnstile.producers.gateway.failure import refusal
 from turnstile.turns.hosts import is_loopback
 from turnstile.turns.model_failures import OVERLOADED, TIMEOUT, UNREACHABLE, of_status
@@ -76,7 +77,8 @@ class ModelServer:
         if monotonic() >= self._next:
             self._next = monotonic() + _PAUSE_SECONDS
             try:
-                self._models = await self._list()
+                with without_client():
+                    self._models = await self._list()
             except (ApiError, aiohttp.ClientError, OSError, ValueError, RecursionError):
                 self._models = []
         return self._models

@@ -6,7 +6,9 @@ from weakref import ref
 
 import pytest
 
+from turnstile.producers.gateway.edge.api_errors import ClientGone
 from turnstile.producers.gateway.edge.caller import CALLER, Caller
+from turnstile.producers.gateway.edge.client_presence import check_client
 from turnstile.producers.gateway.edge.connections import _EXCHANGE
 from turnstile.producers.gateway.edge.middleware import EdgeMiddleware
 from turnstile.producers.gateway.edge.open_requests import OpenRequests
@@ -36,6 +38,7 @@ class _Gateway:
         self.served.append(scope["key"])
         for _ in range(5):
             await asyncio.sleep(0)
+        check_client()
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b""})
 
@@ -63,8 +66,19 @@ async def test_requests_whose_clients_have_left_are_not_begun() -> None:
     await asyncio.sleep(0)
     leaving.disconnected = True
     await gateway.ask("greedy", there)
-    await asyncio.gather(*many)
+    await asyncio.gather(*many, return_exceptions=True)
     assert len(gateway.served) <= 10
+
+
+async def test_requests_are_served_as_long_as_their_clients_are_there() -> None:
+    gateway, leaving = _Gateway(), _Exchange()
+    asked = [gateway.ask(key, leaving) for key in ("one", "")]
+    for _ in range(2):
+        await asyncio.sleep(0)
+    assert len(gateway.served) == 2
+    leaving.disconnected = True
+    ends = await asyncio.gather(*asked, gateway.ask("", leaving, "/healthz"), return_exceptions=True)
+    assert [type(end) for end in ends] == [ClientGone, ClientGone, type(None)]
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])

@@ -1,12 +1,18 @@
 """Calls of one API key's requests at Redis."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from typing import Any
+from weakref import ref
 
 import pytest
 
 from turnstile.producers.gateway import prompt_store
 from turnstile.producers.gateway.edge import loop_time
+from turnstile.producers.gateway.edge.api_errors import ClientGone
+from turnstile.producers.gateway.edge.client_presence import watch_client, without_client
+from turnstile.producers.gateway.edge.connections import _EXCHANGE
 from turnstile.producers.gateway.edge.loop_time import Account, loop_account
 from turnstile.producers.gateway.prompt_store import CALLS_OF_A_KEY, PromptStore, api_key
 from turnstile.turns.settings import Settings
@@ -17,11 +23,13 @@ class Server:
 
     def __init__(self) -> None:
         self.open: list[asyncio.Future[Any]] = []
+        self.asked = asyncio.Event()
         self.most = 0
 
     def execute(self, *_: Any) -> asyncio.Future[Any]:
         reply = asyncio.get_running_loop().create_future()
         self.open.append(reply)
+        self.asked.set()
         self.most = max(self.most, len(self.open))
         return reply
 
@@ -114,3 +122,75 @@ async def test_calls_that_came_before_the_rest_rest_too(server: Server, monkeypa
         await asyncio.sleep(0.005)
         server.answer()
     assert server.most == 1
+
+
+class Client:
+    """A client of the server, and the tasks of its requests."""
+
+    def __init__(self) -> None:
+        self.disconnected = False
+
+    def ask(self, key: str, call: Callable[[], Awaitable[Any]], account: Account | None = None) -> "asyncio.Task[Any]":
+        async def serve() -> Any:
+            api_key.set(key)
+            loop_account.set(account)
+            watch_client({_EXCHANGE: ref(self)})
+            return await call()
+
+        return asyncio.create_task(serve())
+
+
+@pytest.mark.parametrize("rests", [False, True])
+async def test_calls_of_requests_whose_clients_have_left_are_not_made(
+    server: Server, monkeypatch: pytest.MonkeyPatch, rests: bool
+) -> None:
+    store, client, account = PromptStore(Settings(redis_url="redis://nowhere")), Client(), Account()
+    monkeypatch.setattr(Account, "owed", 0.001 if rests else 0)
+    asked = [client.ask("one", lambda: store.count_messages("foo"), account) for _ in range(100)]
+    await server.asked.wait()
+    await passes()
+    begun = len(server.open)
+    client.disconnected = True
+    server.answer()
+    ends = await asyncio.gather(*asked, return_exceptions=True)
+    assert {type(end) for end in ends} == {ClientGone}
+    assert begun == (1 if rests else CALLS_OF_A_KEY)
+    assert not server.open
+
+
+@pytest.mark.parametrize("key", ["one", ""])
+async def test_a_reply_to_a_request_whose_client_has_left_is_not_read(server: Server, key: str) -> None:
+    store, client = PromptStore(Settings(redis_url="redis://nowhere")), Client()
+    asked = client.ask(key, lambda: store.status("resp_1"))
+    await passes()
+    client.disconnected = True
+    server.answer([b"of a form that cannot be read"])
+    with pytest.raises(ClientGone):
+        await asked
+
+
+@pytest.mark.parametrize("whose", [nullcontext, without_client])
+@pytest.mark.parametrize("writes", [True, False])
+async def test_work_that_has_begun_to_write_or_that_others_need_goes_on(
+    server: Server, whose: Callable[[], Any], writes: bool
+) -> None:
+    store, client = PromptStore(Settings(redis_url="redis://nowhere")), Client()
+
+    async def work() -> int:
+        with whose():
+            if writes:
+                await store.begin("foo", {}, [], None)
+            return await store.count_messages("foo")
+
+    asked = client.ask("one", work)
+    while not asked.done():
+        await passes()
+        server.answer([b"done"] if writes and not client.disconnected else 7)
+        client.disconnected = True
+        await passes()
+        server.answer(7)
+    if writes or whose is without_client:
+        assert await asked == 7
+    else:
+        with pytest.raises(ClientGone):
+            await asked
