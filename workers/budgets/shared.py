@@ -11,6 +11,7 @@ from time import monotonic
 from turnstile.turns.errors import QueueUnreachable
 from turnstile.turns.store.budgets import CallEnd, CallLimits, ModelCall, Slot
 from turnstile.turns.store.turns import AsyncTurnStore
+from turnstile.turns.token_estimate import prompt_tokens
 from turnstile.workers.attempt.insist import insist
 
 log = logging.getLogger(__name__)
@@ -18,10 +19,6 @@ log = logging.getLogger(__name__)
 _ANY = "*"
 _KNOWN_SECONDS = 10.0
 _FIRST_GUESS = 256
-_BASE64 = re.compile(rb'"(?:data:[^"]{1000,}|[A-Za-z0-9+/=_-]{1000,})"')
-_PICTURE_BYTES = 4_000
-_LEAST_ENCODED = 1_000
-_TOKEN_BYTES = 4
 _WEIGHT = 0.1
 
 
@@ -30,21 +27,6 @@ def budget_name(server: str, model: str) -> str:
     """Return the name of a model's budget; `server` is an address and a key, of which nothing can be read in it."""
     told = re.sub(r"[^\w./:-]", "_", model, flags=re.ASCII)[:64]
     return f"{told}@{hashlib.sha256(f'{server} {model}'.encode()).hexdigest()[:12]}"
-
-
-def prompt_tokens(request: bytes) -> int:
-    """Return the tokens of a request, by its bytes: four to a token.
-
-    A picture, a recording or a file counts 1,000 tokens, whatever its bytes are.
-    """
-    encoded = [len(match) for match in _BASE64.findall(request)] if len(request) > _LEAST_ENCODED else []
-    size = len(request) - sum(encoded) + _PICTURE_BYTES * len(encoded)
-    return size // _TOKEN_BYTES
-
-
-def text_tokens(size: int) -> int:
-    """Return the tokens of a text of so many bytes."""
-    return -(-size // _TOKEN_BYTES)
 
 
 class SharedBudgets:

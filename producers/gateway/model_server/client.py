@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -25,10 +26,15 @@ from turnstile.turns.server_words import ServerWords
 from turnstile.turns.settings import Settings
 from turnstile.turns.store.registry import OPENAI_URL
 from turnstile.turns.store.turns import AsyncTurnStore
+from turnstile.turns.token_estimate import prompt_tokens
+
+log = logging.getLogger(__name__)
 
 MOST_ANSWER_BYTES = 67_108_864
 AT_ONCE_OF_A_TENANT = 16
 """Requests of one tenant that the server is asked at once; others wait."""
+_DROPPED = ("answer_too_large", "too_many_bytes")
+"""Codes of errors of requests that the server has answered."""
 _MOST_ERROR_BYTES = 65_536
 _MOST_LIST_BYTES = 4_194_304
 _MOST_MODELS = 1_000
@@ -51,9 +57,12 @@ class ModelServer:
         self._slots: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
         self._models: list[dict[str, Any]] = []
         self._next = 0.0
+        self._counting: set[asyncio.Task[None]] = set()
 
     async def ask(self, path: str, body: bytes, caller: Caller, model: str | None = None) -> bytes:
         """Return the server's answer to a request, which is JSON. Raises ApiError as a turn would fail.
+
+        A request that is left, or whose answer is dropped, counts what was asked: the server answers all the same.
 
         Raises:
             QuotaExceeded: the tenant has spent a quota of its tokens. What this request spends counts for the next.
@@ -62,10 +71,28 @@ class ModelServer:
         async with self._slots.setdefault(caller.tenant, asyncio.Semaphore(AT_ONCE_OF_A_TENANT)):
             if caller.quotas:
                 await self._store.spend_tokens(caller.tenant, 0, 0, caller.quotas)
-            with holding(caller.api_key) as hold:
-                answer = await self._post(f"{address}/{path}", body, hold)
-            await self._count(caller, model or "", tokens_of(answer))
+            try:
+                with holding(caller.api_key) as hold:
+                    answer = await self._post(f"{address}/{path}", body, hold)
+            except (asyncio.CancelledError, ApiError) as error:
+                if not isinstance(error, ApiError) or error.code in _DROPPED:
+                    self._start_count(caller, model, prompt_tokens(body))
+                raise
+            await asyncio.shield(self._start_count(caller, model, tokens_of(answer)))
         return answer
+
+    def _start_count(self, caller: Caller, model: str | None, tokens: int) -> "asyncio.Task[None]":
+        """Count the tokens of a request, also when its client has left."""
+        with without_client():
+            task = asyncio.create_task(self._count(caller, model or "", tokens))
+        self._counting.add(task)
+        task.add_done_callback(self._end_count)
+        return task
+
+    def _end_count(self, task: "asyncio.Task[None]") -> None:
+        self._counting.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            log.debug("tokens of a request were not counted: %s", type(error).__name__)
 
     async def _count(self, caller: Caller, model: str, tokens: int) -> None:
         price = cost(read_prices(self._settings.prices), model, tokens, 0)
@@ -84,7 +111,8 @@ class ModelServer:
         return self._models
 
     async def close(self) -> None:
-        """Close the connections."""
+        """Close the connections, when what was spent has been counted."""
+        await asyncio.gather(*self._counting, return_exceptions=True)
         if self._opened:
             await self._opened.close()
 

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from weakref import ref
 
 import httpx
 import openai
@@ -17,12 +18,16 @@ from tests.support.processes import offline_model
 from tests.support.wait import PATIENCE_SECONDS, wait_until_async
 from turnstile.producers.gateway.edge.api_errors import ApiError
 from turnstile.producers.gateway.edge.caller import Caller
+from turnstile.producers.gateway.edge.client_presence import watch_client
+from turnstile.producers.gateway.edge.connections import _EXCHANGE
 from turnstile.producers.gateway.model_server import client
 from turnstile.producers.gateway.model_server.client import AT_ONCE_OF_A_TENANT, ModelServer
+from turnstile.producers.gateway.prompt_store import PromptStore
 from turnstile.turns.api_keys import Limits
 from turnstile.turns.errors import QuotaExceeded
 from turnstile.turns.settings import Settings
 from turnstile.turns.store.turns import AsyncTurnStore, TurnStore
+from turnstile.turns.token_estimate import prompt_tokens
 from turnstile.workers.offline.server import OfflineModel
 
 BODY = b'{"model": "m", "input": "hello"}'
@@ -112,10 +117,12 @@ async def model() -> AsyncIterator[OfflineModel]:
 
 
 @asynccontextmanager
-async def asking(redis: Settings, model: OfflineModel, seconds: float = PATIENCE_SECONDS) -> AsyncIterator[ModelServer]:
+async def asking(
+    redis: Settings, model: OfflineModel, seconds: float = PATIENCE_SECONDS, store: AsyncTurnStore | None = None
+) -> AsyncIterator[ModelServer]:
     named = {"openai_base_url": model.base_url, "openai_api_key": SecretStr("sk-1"), "model_timeout": seconds}
     settings = redis.model_copy(update=named)
-    server = ModelServer(settings, AsyncTurnStore(settings))
+    server = ModelServer(settings, store or AsyncTurnStore(settings))
     yield server
     await server.close()
 
@@ -221,6 +228,46 @@ async def test_tokens_count_for_the_tenant(passing: ModelServer, settings: Setti
     assert error.value.quota == "tokens_per_day"
     [acme] = [tenant for tenant in TurnStore(settings).tenants() if tenant.name == "acme"]
     assert (acme.tokens, acme.cost, acme.turns) == (3, 0.003, 0)
+
+
+class Leaving:
+    """A client that disconnects."""
+
+    disconnected = False
+
+
+async def test_a_request_that_is_left_or_whose_answer_is_dropped_counts_what_was_asked(
+    settings: Settings, model: OfflineModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client_of_it = Leaving()
+
+    async def leave(server: ModelServer) -> None:
+        watch_client({_EXCHANGE: ref(client_of_it)})
+        await server.ask("embeddings", told("hang"), Caller("left"))
+
+    async def counted(tenant: str, tokens: int) -> None:
+        async def look() -> bool:
+            return [one.tokens for one in TurnStore(settings).tenants() if one.name == tenant] == [tokens]
+
+        await wait_until_async(look, f"{tokens} tokens of {tenant} are counted")
+
+    async with asking(settings, model, store=PromptStore(settings)) as server:
+        left = asyncio.create_task(leave(server))
+
+        async def is_asked() -> bool:
+            return model.stats.open == 1
+
+        await wait_until_async(is_asked, "the server is asked")
+        client_of_it.disconnected = True
+        left.cancel()
+        await counted("left", prompt_tokens(told("hang")))
+        monkeypatch.setattr(client, "MOST_ANSWER_BYTES", 1_000)
+        with pytest.raises(ApiError):
+            await server.ask("embeddings", BODY, Caller("dropped"))
+        await counted("dropped", prompt_tokens(BODY))
+        with pytest.raises(ApiError):
+            await server.ask("embeddings", told("fail=400"), Caller("refused"))
+    assert "refused" not in {tenant.name for tenant in TurnStore(settings).tenants()}
 
 
 @pytest.mark.parametrize(
