@@ -1,7 +1,7 @@
 """Sessions as JSON lines: read from one deployment, and written into another.
 
 A session begins with `{"session", "created", "metadata"}`. Each of its messages follows as
-`{"session", "message"}` with the stored element, oldest first.
+`{"session", "message"}` with the stored element, oldest first, and each of its schedules by cron as `{"session", "schedule"}`.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,7 +9,8 @@ from itertools import chain, groupby, islice
 from typing import Any
 
 from turnstile.memory.element import Element, MessageTooLarge, read, write
-from turnstile.turns.errors import InvalidTurn, TurnConflict, TurnstileError
+from turnstile.producers.archived_schedules import read_schedule, read_schedules, scheduled_sessions
+from turnstile.turns.errors import InvalidTurn, TurnConflict, TurnstileError, UnknownSession
 from turnstile.turns.ids import check_session
 from turnstile.turns.store.turns import TurnStore
 from turnstile.turns.text import dumps, loads
@@ -30,18 +31,33 @@ def sessions(store: TurnStore, tenant: str | None = None) -> Iterator[str]:
         yield from sorted(found - seen)
         seen |= found
         if not cursor:
-            return
+            break
+    for session in scheduled_sessions(store, tenant):
+        if session not in seen:
+            yield session
+        seen.add(session)
 
 
 def read_session(store: TurnStore, session: str) -> Iterator[Line]:
     """Yield the lines of a session, some of its messages at a time. Raises UnknownSession."""
-    about = store.read_conversation(session)
-    yield {"session": session, "created": about.created, "metadata": about.metadata}
+    schedules = list(read_schedules(store, session))
+    yield _head(store, session, scheduled=bool(schedules))
     place = 0
     while elements := store.read_messages(session, place, 1, _AT_ONCE, _MOST_BYTES):
         for element in elements:
             yield {"session": session, "message": _message(element)}
         place += len(elements)
+    yield from ({"session": session, "schedule": schedule} for schedule in schedules)
+
+
+def _head(store: TurnStore, session: str, *, scheduled: bool) -> Line:
+    try:
+        about = store.read_conversation(session)
+    except UnknownSession:
+        if not scheduled:
+            raise
+        return {"session": session, "created": store.now(), "metadata": {}}
+    return {"session": session, "created": about.created, "metadata": about.metadata}
 
 
 def _message(element: bytes) -> Any:
@@ -66,10 +82,14 @@ def write_sessions(store: TurnStore, lines: Iterable[bytes]) -> Iterator[tuple[s
         head = next(own)
         if session is None:
             raise head["error"]
+        written, schedules = 0, list[Line]()
         try:
-            yield session, _write(store, session, head, own), ""
+            written = _write(store, session, head, _messages(own, schedules))
+            for schedule in schedules:
+                store.schedule(session=session, now=store.now(), **schedule)
+            yield session, written, ""
         except (TurnstileError, MessageTooLarge) as error:
-            yield session, 0, str(error)
+            yield session, written, str(error)
 
 
 class BadLine(InvalidTurn):
@@ -82,6 +102,8 @@ def _read(number: int, text: bytes) -> Line:
         check_session(line["session"])
         if "message" in line:
             line["message"] = _element(dumps(line["message"]), number)
+        elif "schedule" in line:
+            line["schedule"] = read_schedule(line["schedule"])
         elif not all(isinstance(value, str) for pair in line["metadata"].items() for value in pair):
             raise ValueError
     except (InvalidTurn, ValueError, TypeError, KeyError, AttributeError):
@@ -98,10 +120,18 @@ def _element(text: str, number: int) -> Element | None:
     return element
 
 
-def _write(store: TurnStore, session: str, head: Line, lines: Iterator[Line]) -> int:
+def _messages(lines: Iterator[Line], schedules: list[Line]) -> Iterator[str]:
+    """Yield the messages of a session's lines, and add its schedules to `schedules`."""
+    for line in lines:
+        if "schedule" in line:
+            schedules.append(line["schedule"])
+        elif line.get("message"):
+            yield write(line["message"])
+
+
+def _write(store: TurnStore, session: str, head: Line, messages: Iterator[str]) -> int:
     if "metadata" not in head:
-        raise InvalidTurn("It begins with a message: its first line is missing.")
-    messages: Iterator[str] = (write(line["message"]) for line in lines if line["message"])
+        raise InvalidTurn("It does not begin as a session does: its first line is missing.")
     first = list(islice(messages, _AT_ONCE))
     written = len(first)
     if not store.begin(session, head["metadata"], first):
@@ -124,15 +154,16 @@ def _rest(store: TurnStore, session: str, messages: Iterator[str]) -> Iterator[s
 
 
 def erase_tenant(store: TurnStore, tenant: str) -> dict[str, int]:
-    """Erase all of a tenant, and return how many `sessions`, `turns`, `messages`, and `files` and batches are gone.
+    """Erase all of a tenant, and return how many are gone: `sessions`, `turns`, `messages`, `schedules`, `files` with batches.
 
     Raises:
         TurnConflict: it goes on asking.
     """
-    gone = dict.fromkeys(("sessions", "turns", "messages", "files"), 0)
+    gone = dict.fromkeys(("sessions", "turns", "messages", "files", "schedules"), 0)
     for _ in range(_ROUNDS):
-        while files := store.erase_tenant(tenant):
-            gone["files"] += files
+        while any(some := store.erase_tenant(tenant)):
+            gone["files"] += some[0]
+            gone["schedules"] += some[1]
         left = list(sessions(store, tenant))
         if not left:
             return gone

@@ -90,8 +90,8 @@ SESSIONS = (
     in_script(
         "files outlive their tenant",
         "an erased tenant's files stay until they expire",
-        "  drop_stored(tenant, file, key.files)\n  gone",
-        "  redis.call('ZREM', key.files .. tenant, file)\n  gone",
+        "  drop_stored(tenant, file, key.files)\n  files",
+        "  redis.call('ZREM', key.files .. tenant, file)\n  files",
         script="session/erase_tenant",
     ),
     in_script(

@@ -259,9 +259,9 @@ def test_a_record_of_another_type_goes_too(scene: Scene) -> None:
 
 def test_a_tenant_that_is_at_work_is_not_forgotten(scene: Scene) -> None:
     claim = scene.start("a", session="acme/1")
-    assert scene.turns.erase_tenant("acme") == 0
+    assert scene.turns.erase_tenant("acme") == (0, 0)
     assert scene.client.zscore(scene.keys.tenants, "acme") is not None
     assert scene.complete(claim) is State.COMPLETED
     scene.turns.erase("acme/1")
-    assert scene.turns.erase_tenant("acme") == 0
+    assert scene.turns.erase_tenant("acme") == (0, 0)
     assert _traces(scene) == set()

@@ -169,7 +169,7 @@ def test_an_erased_tenant_has_no_schedules(scene: Scene) -> None:
     for number in range(3):
         _schedule(scene, f"s{number}", f"acme/{number}")
     _schedule(scene)
-    assert scene.turns.erase_tenant("acme") == 3
+    assert scene.turns.erase_tenant("acme") == (0, 3)
     assert [found.id for found in scene.turns.schedules()] == ["daily"]
 
 
@@ -201,3 +201,4 @@ def test_broken_records_hold_nobody_up(scene: Scene) -> None:
     scene.client.delete(scene.keys.schedule("daily"))
     scene.client.set(scene.keys.schedule("daily"), "something else")
     assert [due.schedule for due in _due(scene)] == ["a"]
+    assert [found.id for found in scene.turns.schedules()] == ["a"]

@@ -88,9 +88,12 @@ class Conversations(Runner):
         return Call("SCAN", (cursor, "MATCH", f"*{before}*", "COUNT", 1000), read)
 
     @operation
-    def erase_tenant(self, tenant: str) -> Call[int]:
-        """Forget some of a tenant's files and batches, and return how many; 0: none was left, and what is counted is gone."""
-        return script_call("erase_tenant", int, tenant=check_tenant(tenant))
+    def erase_tenant(self, tenant: str) -> Call[tuple[int, int]]:
+        """Forget some of a tenant's files and batches, and of its schedules, and return how many.
+
+        Zeros: none was left, and what is counted is gone.
+        """
+        return script_call("erase_tenant", lambda reply: (reply[0], reply[1]), tenant=check_tenant(tenant))
 
     @operation
     def history(self, session: str, limit: int = 0) -> Call[list[bytes]]:

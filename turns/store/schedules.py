@@ -1,5 +1,6 @@
 """The role of schedules: questions that are asked later, once or at each tick of a rule."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -17,8 +18,20 @@ from turnstile.turns.text import as_text
 
 _DEFAULTS = Options()
 _FIELDS = ("session", "tick", "cron", "zone", "missed", "created", "last", "left_out", "refused", "question")
+_TERMS = ("options", "when_held", "when_busy", "weight", "quotas")
 _LEASE_MS = 10_000
 _PATIENCE_MS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """The options of a schedule's turns and the quotas of its asker, both as JSON, and how its turns are taken."""
+
+    options: str
+    when_held: str
+    when_busy: str
+    weight: int
+    quotas: str
 
 
 class Schedules(Asking):
@@ -112,6 +125,17 @@ class Schedules(Asking):
             return Schedule.decode([session, id.encode(), *rest]) if session else None
 
         return Call("HMGET", (self.keys.schedule(check_schedule(id)), *_FIELDS), read)
+
+    @operation
+    def schedule_terms(self, id: str) -> Call[Terms | None]:
+        """Return the terms on which a schedule asks; None when there is none."""
+
+        def read(reply: list[bytes | None]) -> Terms | None:
+            options, held, busy, weight, quotas = (as_text(word or b"") for word in reply)
+            # A policy `merge` is stored with the kind of question that it is for.
+            return Terms(options, held, busy.partition(" ")[0], int(weight or 1), quotas) if held else None
+
+        return Call("HMGET", (self.keys.schedule(check_schedule(id)), *_TERMS), read)
 
     @operation
     def place_of_schedule(self, schedule: Schedule) -> Call[int | None]:

@@ -2,7 +2,9 @@
 
 import logging
 
-from turnstile.turns.errors import QueueMemoryFull, TurnRefused
+from redis.exceptions import ResponseError
+
+from turnstile.turns.errors import QueueMemoryFull, QueueUnreachable, TurnstileError
 from turnstile.turns.schedules import DueTick
 from turnstile.turns.store.turns import AsyncTurnStore
 
@@ -28,8 +30,11 @@ async def _ask(store: AsyncTurnStore, tick: DueTick, now: int) -> None:
         refused = await store.ask_scheduled(tick, following, missed=left_out)
     except QueueMemoryFull:
         refused = "queue_memory_full"
-    except TurnRefused as error:  # this machine cannot read the rule: another may know its time zone
-        log.warning("schedule %s cannot be asked: %s", tick.schedule, error)
+    except QueueUnreachable:
+        raise
+    except (TurnstileError, ResponseError) as error:  # the others go on; another machine may know its time zone
+        reason = error if isinstance(error, TurnstileError) else type(error).__name__
+        log.warning("schedule %s cannot be asked: %s", tick.schedule, reason)
         return
     if refused:
         log.warning("schedule %s is refused (%s) and tried again", tick.schedule, refused)

@@ -13,6 +13,7 @@ from tests.support.wait import PATIENCE_SECONDS
 from turnstile.producers import archive
 from turnstile.producers.client import ChatClient
 from turnstile.turns.output import said
+from turnstile.turns.question import Options
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
 from turnstile.turns.store.turns import TurnStore
@@ -112,6 +113,41 @@ def test_a_session_that_has_gone_on_is_left_as_it_is(history: TurnStore, other: 
     assert "has gone on" in refused
 
 
+def _scheduled(store: TurnStore) -> None:
+    """Have questions asked in a session that has messages, and in one that has none."""
+    options = Options(instructions="Be brief.", metadata={"topic": "fish"})
+    terms: Any = {"when_busy": "merge", "weight": 3, "quotas": '{"unfinished_turns":2}'}
+    store.schedule("m", "acme/1", "What is new?", options, cron="0 9 * * 1-5", time_zone="Asia/Tokyo", now=1, **terms)
+    store.schedule("n", "acme/9", "And now?", cron="0 9 1 1 *", missed="all", now=1)
+    store.ask_later("o", "acme/1", "And then?", not_before=4e9)
+
+
+def _stored(store: TurnStore, id: str) -> dict[bytes, bytes]:
+    """Return the record of a schedule, without what is of its own time."""
+    record = _client(store).hgetall(store.keys.schedule(id))
+    return {name: value for name, value in record.items() if name not in (b"created", b"tick")}
+
+
+def test_schedules_come_along_and_go_on_from_now(history: TurnStore, other: TurnStore) -> None:
+    _scheduled(history)
+    assert set(archive.sessions(history, "acme")) == {"acme/1", "acme/9"}
+    lines = _lines(history, "acme/1", "acme/9")
+    for written in (4, 0):
+        assert list(archive.write_sessions(other, lines)) == [("acme/1", written, ""), ("acme/9", 0, "")]
+    assert {schedule.id for schedule in other.schedules()} == {"m", "n"}
+    for id in ("m", "n"):
+        assert _stored(other, id) == _stored(history, id)
+    assert all(schedule.next > other.now() for schedule in other.schedules())
+
+
+def test_a_schedule_that_is_refused_is_told(history: TurnStore, other: TurnStore) -> None:
+    _scheduled(history)
+    other.schedule("n", "elsewhere", "hi", cron="0 9 * * *", now=1)
+    [_, refused] = archive.write_sessions(other, _lines(history, "acme/1", "acme/9"))
+    assert refused[:2] == ("acme/9", 0)
+    assert "taken by another schedule" in refused[2]
+
+
 @pytest.mark.parametrize(
     "bad",
     [
@@ -120,6 +156,9 @@ def test_a_session_that_has_gone_on_is_left_as_it_is(history: TurnStore, other: 
         b'{"session": "a b", "metadata": {}}',
         b'{"session": "a", "metadata": {"k": 1}}',
         b'{"session": "a"}',
+        b'{"session": "a", "schedule": {}}',
+        b'{"session": "a", "schedule": {"id": "m", "quotas": [], "weight": 1, "question": "hi", "options": {}}}',
+        b'{"session": "a", "schedule": {"id": "m", "quotas": {"a": "b"}, "weight": 1, "question": "hi", "options": {}}}',
     ],
 )
 def test_a_line_that_is_none_is_told_by_its_number(history: TurnStore, other: TurnStore, bad: bytes) -> None:
@@ -160,9 +199,12 @@ def test_nothing_is_left_of_an_erased_tenant(history: TurnStore, step_worker: St
         history.submit(f"{tenant}3", f"{tenant}/3", "hi")
         history.open_stream(tenant, "stream", 3)
         history.begin(f"{tenant}/4", {}, most=3)
+        history.ask_later(f"{tenant}-later", f"{tenant}/4", "hi", not_before=4e9)
+        for number in range(2):
+            history.schedule(f"{tenant}-each-day-{number}", f"{tenant}/5", "hi", cron="0 9 * * *", now=1)
     running = [step_worker.take() for _ in range(2)]
     result = run("erase", "--tenant", "acme", "--yes", "--json")
-    assert json.loads(result.stdout) == {"sessions": 4, "turns": 6, "messages": 4, "files": 2}
+    assert json.loads(result.stdout) == {"sessions": 4, "turns": 6, "messages": 4, "files": 2, "schedules": 3}
     for claim in running:
         if claim.session.startswith("acme/"):
             late = [element("human", "hi", claim.id), element("ai", "late", claim.id)]

@@ -70,6 +70,15 @@ async def test_a_rule_that_this_machine_cannot_read_is_left_to_others(
     assert len(store.schedules()) == 1
 
 
+async def test_a_session_that_cannot_be_read_holds_no_other_up(store: TurnStore, settings: Settings) -> None:
+    for session in ("bar", "foo", "goo"):
+        store.ask_later(session, session, "hi", not_before=1)
+    store.client.set(store.keys.mailbox("bar"), "something else")
+    store.client.set(store.keys.schedule("foo"), "something else")
+    await _look(settings)
+    assert store.status("goo").state is State.QUEUED
+
+
 async def test_a_refusal_is_logged_without_the_question(
     store: TurnStore, settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:

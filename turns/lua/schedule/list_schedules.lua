@@ -16,7 +16,8 @@ end
 for _, member in ipairs(members) do
   local its, schedule = member:match('^(%S+) (%S+)$')
   local record = key.schedule .. schedule
-  local facts = redis.call('HMGET', record, 'tick', 'cron', 'zone', 'missed', 'created', 'last', 'left_out', 'refused')
+  -- A key to which somebody else has given another type must not hide all others: hence the pcall.
+  local facts = redis.pcall('HMGET', record, 'tick', 'cron', 'zone', 'missed', 'created', 'last', 'left_out', 'refused')
   if facts[1] then
     local short = redis.call('HSTRLEN', record, 'question') <= rule.shown_bytes
     facts[#facts + 1] = short and redis.call('HGET', record, 'question') or '""'

@@ -6,24 +6,24 @@
 --        unfinished:<tenant> batches_due tenant:<tenant> tenants streams:<tenant> conversations:<tenant> open_turns:<tenant>
 --        slots:<tenant> schedules:<tenant> schedule:<schedule>… schedules_due
 -- ARGV   tenant
--- RETURN gone: how many files, batches and schedules
-local gone, now = 0, clock()
+-- RETURN files schedules: how many are gone; batches count as files
+local files, schedules, now = 0, 0, clock()
 for _, batch in ipairs(redis.call('ZRANGE', key.batches .. tenant, 0, 99)) do
   for _, outcome in ipairs({ 'completed', 'failed' }) do drop_stored(tenant, result_file(batch, outcome), key.files) end
   leave_work(tenant, batch, now)
   drop_stored(tenant, batch, key.batches)
-  gone = gone + 1
+  files = files + 1
 end
 for _, file in ipairs(redis.call('ZRANGE', key.files .. tenant, 0, 99)) do
   drop_stored(tenant, file, key.files)
-  gone = gone + 1
+  files = files + 1
 end
 for _, member in ipairs(redis.call('ZRANGE', key.schedules .. tenant, 0, 99)) do
   drop_schedule(member, member:match('^(%S+) (%S+)$'))
-  gone = gone + 1
+  schedules = schedules + 1
 end
-if gone == 0 and redis.call('EXISTS', key.open_turns .. tenant, key.slots .. tenant) == 0 then
+if files + schedules == 0 and redis.call('EXISTS', key.open_turns .. tenant, key.slots .. tenant) == 0 then
   redis.call('UNLINK', key.stored .. tenant, key.unfinished .. tenant, key.tenant .. tenant, key.streams .. tenant, key.conversations .. tenant)
   redis.call('ZREM', key.tenants, tenant)
 end
-return gone
+return { files, schedules }
