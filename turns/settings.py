@@ -381,6 +381,12 @@ class Settings(BaseModel):
         return tuple(self.model.split(","))
 
     @property
+    def chain_models(self) -> tuple[str, ...]:
+        """The models of the default chain and of named chains, each once."""
+        chains = (chain.models for chain in self.named_chains.values() if chain.models)
+        return tuple(dict.fromkeys(model for models in (self.model, *chains) for model in models.split(",")))
+
+    @property
     def servers_by_model(self) -> dict[str, tuple[str, str]]:
         """The address and the key of each model that has a server of its own."""
         servers: dict[str, dict[str, str]] = json.loads(self.model_servers.get_secret_value() or "{}")

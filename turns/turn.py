@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from turnstile.turns import output
 from turnstile.turns.errors import TurnCancelled, TurnFailed
+from turnstile.turns.model_names import model_of
 from turnstile.turns.output import Output
 from turnstile.turns.question import Options, Question
 from turnstile.turns.states import State
@@ -280,7 +281,7 @@ def _code(code: str | None) -> str | None:
 
 def _waits_for(record: Mapping[str, str]) -> str | None:
     """Return a model by its name; its budget has another, which tells servers and keys apart."""
-    return record["waits_for"].rpartition("@")[0] if "waits_for" in record else None
+    return model_of(record["waits_for"]) if "waits_for" in record else None
 
 
 def _seconds(record: Mapping[str, str], name: str) -> float | None:

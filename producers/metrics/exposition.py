@@ -1,6 +1,6 @@
 """All metrics of a deployment, as Prometheus reads them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily
@@ -44,6 +44,13 @@ def _now(snapshot: Snapshot) -> Iterator[Metric]:
     yield _gauge("turnstile_ready_oldest_seconds", "The longest wait of a turn that could run.", found.oldest)
     about = "Turns dispatched on a queue of Celery, and ready in the lines before it."
     yield _labelled("turnstile_queue_dispatches", about, "queue", found.queues)
+    about = "Turns that wait for a place in a model's budget."
+    yield _labelled(
+        "turnstile_model_turns_waiting", about, "model", {model: turns for model, (turns, _) in snapshot.waits.items()}
+    )
+    about = "The longest wait of a turn for a place in a model's budget."
+    waits = {model: seconds for model, (_, seconds) in snapshot.waits.items()}
+    yield _labelled("turnstile_model_wait_oldest_seconds", about, "model", waits)
     yield _gauge("turnstile_sessions_held", "Sessions that wait for answers to open calls.", found.held)
     yield _gauge("turnstile_turns_failed", "Failed turns that can be looked up and retried.", found.failed)
     yield _gauge("turnstile_webhooks_waiting", "Webhooks on their way.", found.webhooks)
@@ -63,7 +70,7 @@ def _gauge(name: str, about: str, value: float) -> Metric:
     return GaugeMetricFamily(name, about, value=value)
 
 
-def _labelled(name: str, about: str, label: str, values: "dict[str, int]") -> Metric:
+def _labelled(name: str, about: str, label: str, values: Mapping[str, float]) -> Metric:
     metric = GaugeMetricFamily(name, about, labels=[label])
     for key, value in values.items():
         metric.add_metric([key], value)

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.scripts.scene import WEATHER, Scene
+from turnstile.producers.metrics.snapshot import Snapshot
 from turnstile.producers.overview.last_hour import last_hour
 from turnstile.turns.question import Options
 from turnstile.turns.redis.scripts import NOTED
@@ -86,6 +87,16 @@ def test_a_budget_is_told_with_what_is_spent_and_what_waits(scene: Scene) -> Non
     (budget,) = scene.turns.overview().budgets
     assert (budget.model, budget.requests, budget.tokens, budget.concurrent) == ("gpt-4o", 60, 6_000, 2)
     assert (budget.calls, budget.waiting, budget.paused) == (1, 1, 0)
+    scene.client.hincrby(scene.keys.session("waits"), "since", -90_000)
+    (budget,) = scene.turns.overview().budgets
+    assert 90 <= budget.longest_wait < 190
+    for label, setting in (("other", ""), ("gpt-4o", '{"fast": {"model": "gpt-4o"}}')):
+        scene.turns.settings = scene.turns.settings.model_copy(update={"chains": setting})
+        seen = Snapshot.take(scene.turns)
+        assert seen
+        ((model, (turns, seconds)),) = seen.waits.items()
+        assert (model, turns) == (label, 1)
+        assert 90 <= seconds < 190
     assert 0 <= budget.requests_spent <= 1
     assert 0 < budget.tokens_spent <= 6_000
     waits = next(turn for turn in scene.turns.overview().waiting if turn.turn == "w")

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
+from turnstile.turns.model_names import model_of
 from turnstile.turns.store.replies import OneOf, always
 from turnstile.turns.store.runner import Call, Runner, operation, script_call
 from turnstile.turns.store.upkeep import Measured
@@ -59,7 +60,7 @@ class SeenTurn:
             tokens=counts.tokens,
             behind=max(0, int(behind) - (phase in _IN_MAILBOX)),
             worker=as_text(worker),
-            waits_for=model.rpartition("@")[0],
+            waits_for=model_of(model),
             code=code,
         )
 
@@ -86,15 +87,17 @@ class SeenBudget:
     """Calls under way."""
     waiting: int
     """Turns that wait for a place."""
+    longest_wait: float
+    """Seconds that one of them has waited."""
     paused: float
     """Seconds for which the model pauses, because its server asked for patience."""
 
     @classmethod
     def decode(cls, now: int, row: Sequence[Any]) -> Self:
         """Read one row of the script's reply."""
-        model, requests, tokens, most, requests_until, tokens_until, paused_until, calls, waiting = row
+        model, requests, tokens, most, requests_until, tokens_until, paused_until, calls, waiting, longest = row
         return cls(
-            model=as_text(model).rpartition("@")[0],
+            model=model_of(as_text(model)),
             requests=requests,
             requests_spent=_spent(requests, int(requests_until) - now),
             tokens=tokens,
@@ -102,6 +105,7 @@ class SeenBudget:
             concurrent=most,
             calls=calls,
             waiting=waiting,
+            longest_wait=_seconds(longest),
             paused=_seconds(int(paused_until) - now),
         )
 

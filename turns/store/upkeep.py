@@ -8,6 +8,7 @@ from typing import Any, Self
 from turnstile.turns.celery_message import refused_result
 from turnstile.turns.counters import totals
 from turnstile.turns.errors import TurnRefused
+from turnstile.turns.model_names import model_of
 from turnstile.turns.prices import MILLION
 from turnstile.turns.store.replies import OneOf, always
 from turnstile.turns.store.runner import Call, Runner, operation, script_call
@@ -39,6 +40,20 @@ class Swept:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelWait:
+    """The turns that wait for a place in a model's budget, and for how long the first of them has."""
+
+    model: str
+    turns: int
+    seconds: float
+
+    @classmethod
+    def decode(cls, model: bytes, turns: int, ms: float) -> Self:
+        """Read one row of `measure`'s reply."""
+        return cls(model_of(as_text(model)), turns, ms / 1000)
+
+
+@dataclass(frozen=True, slots=True)
 class Measured:
     """The counters, by the names that the scripts give them (`turnstile.turns.counters`), and what is there now."""
 
@@ -58,6 +73,8 @@ class Measured:
     """The longest wait of a turn that could run, in seconds."""
     queues: dict[str, int]
     """Dispatches on each queue."""
+    waits: Sequence[ModelWait] = ()
+    """Models that have a budget now."""
 
     @property
     def blocked(self) -> int:
@@ -67,7 +84,7 @@ class Measured:
     @classmethod
     def decode(cls, reply: Any) -> Self:
         """Read `measure`'s reply."""
-        counters, found = map(_read_counts, reply)
+        counters, found = map(_read_counts, reply[:2])
         heads = max(0, found["due"] - found["held"])
         return cls(
             counters=counters,
@@ -80,6 +97,7 @@ class Measured:
             undelivered=found["undelivered"],
             oldest=found["oldest"] / 1000,
             queues={name.removeprefix("queue:"): count for name, count in found.items() if name.startswith("queue:")},
+            waits=[ModelWait.decode(*row) for rows in reply[2:] for row in rows],
         )
 
 

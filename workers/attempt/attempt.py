@@ -17,6 +17,7 @@ from turnstile.memory.codec import encode, plain
 from turnstile.memory.open_turn import OpenTurn, opened, transcript
 from turnstile.turns.errors import UNREADABLE, BrokenRecord, QueueUnreachable
 from turnstile.turns.model_failures import TIMEOUT, TOO_LONG, Failure
+from turnstile.turns.model_names import model_of
 from turnstile.turns.policies import INTERRUPTED, STEERED
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
@@ -406,7 +407,7 @@ class Attempt:
 
     async def _wait_for(self, model: str, tokens: int, **others: Any) -> Report:
         """Give the turn back until there is a place in the budget of a model, or after a while of `others`."""
-        log.debug("turn %s: waits for model %s", self.claim.id, model.partition("@")[0])
+        log.debug("turn %s: waits for model %s", self.claim.id, model_of(model))
         begun = bool(self._model_calls or self.claim.spent.model_calls)
         return await self._requeue("over_budget", 0, forgive=True, waits_for=model, tokens=tokens, begun=begun, **others)
 

@@ -8,12 +8,13 @@ from dataclasses import replace
 from typing import Any, NoReturn
 
 from turnstile.memory.step_errors import StepError
+from turnstile.turns.model_limits import answered, failed
+from turnstile.turns.model_names import budget_name
 from turnstile.turns.store.budgets import ModelCall, OtherBudget
 from turnstile.turns.store.working import Spending
 from turnstile.turns.token_estimate import prompt_tokens, text_tokens
 from turnstile.turns.turn import Claim
-from turnstile.workers.budgets.shared import SharedBudgets, budget_name
-from turnstile.workers.budgets.told import answered, failed
+from turnstile.workers.budgets.shared import SharedBudgets
 
 
 class OverBudget(StepError):

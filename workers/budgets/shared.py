@@ -1,14 +1,12 @@
 """The budgets of models as one worker process knows them; the numbers themselves are in Redis."""
 
 import asyncio
-import hashlib
 import logging
-import re
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
 from time import monotonic
 
 from turnstile.turns.errors import QueueUnreachable
+from turnstile.turns.model_names import model_of
 from turnstile.turns.store.budgets import CallEnd, CallLimits, ModelCall, Slot
 from turnstile.turns.store.turns import AsyncTurnStore
 from turnstile.turns.token_estimate import prompt_tokens
@@ -20,13 +18,6 @@ _ANY = "*"
 _KNOWN_SECONDS = 10.0
 _FIRST_GUESS = 256
 _WEIGHT = 0.1
-
-
-@lru_cache(maxsize=1024)
-def budget_name(server: str, model: str) -> str:
-    """Return the name of a model's budget; `server` is an address and a key, of which nothing can be read in it."""
-    told = re.sub(r"[^\w./:-]", "_", model, flags=re.ASCII)[:64]
-    return f"{told}@{hashlib.sha256(f'{server} {model}'.encode()).hexdigest()[:12]}"
 
 
 class SharedBudgets:
@@ -85,5 +76,5 @@ class SharedBudgets:
             log.debug("a call of a model was not settled: %s", type(error).__name__)
             return end.pause
         if end.how == "limited":
-            log.info("model %s: asks for patience; paused for %.1f s", call.model.partition("@")[0], paused)
+            log.info("model %s: asks for patience; paused for %.1f s", model_of(call.model), paused)
         return paused

@@ -27,8 +27,8 @@ from turnstile.turns.model_failures import (
     Failure,
     of_status,
 )
+from turnstile.turns.model_limits import retry_after
 from turnstile.turns.server_words import ServerWords
-from turnstile.workers.budgets.told import retry_after
 
 _BY_TYPE: tuple[tuple[type[BaseException], Failure], ...] = (
     (langchain.ContextOverflowError, TOO_LONG),

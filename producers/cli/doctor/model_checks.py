@@ -46,18 +46,12 @@ def _check_own(settings: Settings) -> Check:
             return Check("model", Verdict.FAIL, f"the certificate of {_model_server(settings)} is not trusted", advice)
         advice = "Check OPENAI_BASE_URL, the network, and any proxy in between."
         return Check("model", Verdict.FAIL, f"{_model_server(settings)} does not answer", advice)
-    unlisted = [model for model in _named(settings) if model not in known and model not in settings.servers_by_model]
+    unlisted = [model for model in settings.chain_models if model not in known and model not in settings.servers_by_model]
     if unlisted:
         named = "TURNSTILE_MODEL, TURNSTILE_CHAINS, and TURNSTILE_MODEL_SERVERS for models that are elsewhere"
         advice = f"It lists {len(known)} others: check {named}."
         return Check("model", Verdict.WARN, f"{_model_server(settings)} does not list {', '.join(unlisted)}", advice)
     return Check("model", Verdict.OK, f"{settings.model} at {_model_server(settings)}")
-
-
-def _named(settings: Settings) -> list[str]:
-    """Return the models of the default chain and of named chains, each once."""
-    lists = (settings.model, *(chain.models for chain in settings.named_chains.values()))
-    return list(dict.fromkeys(model for models in lists for model in models.split(",") if model))
 
 
 def _refused(settings: Settings, status: int) -> Check:

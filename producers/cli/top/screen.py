@@ -77,12 +77,12 @@ def _workers(workers: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def _budgets(budgets: Sequence[Mapping[str, Any]]) -> Table:
-    table = _table("model", "requests", "tokens", "calls", "wait", "pauses")
+    table = _table("model", "requests", "tokens", "calls", "wait", "longest", "pauses")
     for each in budgets:
         spent = [f"{each[f'{kind}_spent']:,} of {each[kind]:,}" if each[kind] else "" for kind in ("requests", "tokens")]
         calls = f"{each['calls']:,}" + (f" of {each['concurrent']:,}" if each["concurrent"] else "")
-        paused = _age(each["paused"]) if each["paused"] else ""
-        table.add_row(Text(each["model"]), *spent, calls, f"{each['waiting']:,}", paused)
+        times = [_age(each[name]) if each[name] else "" for name in ("longest_wait", "paused")]
+        table.add_row(Text(each["model"]), *spent, calls, f"{each['waiting']:,}", *times)
     return table
 
 

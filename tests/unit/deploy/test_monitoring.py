@@ -46,7 +46,7 @@ _WORDS = {"sum", "rate", "increase", "by", "histogram_quantile", "absent", "and"
 def _metrics() -> dict[str, dict[str, set[str]]]:
     """Return each sample's name, with its labels and their values."""
     measured = Measured(_COUNTERS, 3, 1, 1, 0, 0, 0, 0, 0.5, {"chat": 1})
-    text = exposition(Snapshot(measured, {}, {"used_memory": "1", "maxmemory": "0"}, 0.001)).decode()
+    text = exposition(Snapshot(measured, {}, {"used_memory": "1", "maxmemory": "0"}, 0.001, {"m": (2, 30.0)})).decode()
     found: dict[str, dict[str, set[str]]] = {}
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
@@ -130,9 +130,11 @@ def test_every_metric_is_on_the_board_or_in_a_rule() -> None:
 
 def test_cost_and_steps_are_in_their_own_units() -> None:
     measured = Measured(_COUNTERS, 3, 1, 1, 0, 0, 0, 0, 0.5, {"chat": 1})
-    text = exposition(Snapshot(measured, {}, {}, 0.001)).decode()
+    text = exposition(Snapshot(measured, {}, {}, 0.001, {"m": (2, 30.0)})).decode()
     for line in (
         'turnstile_cost_total{model="m"} 2.5',
+        'turnstile_model_turns_waiting{model="m"} 2.0',
+        'turnstile_model_wait_oldest_seconds{model="m"} 30.0',
         'turnstile_steps_bucket{chain="agent",le="2.0"} 0.0',
         'turnstile_steps_bucket{chain="agent",le="4.0"} 1.0',
         'turnstile_steps_sum{chain="agent"} 3.0',

@@ -8,6 +8,8 @@ import httpx2
 import openai
 import pytest
 
+from turnstile.turns.model_limits import answered, failed
+from turnstile.turns.model_names import budget_name
 from turnstile.turns.question import Options
 from turnstile.turns.settings import Settings
 from turnstile.turns.store.budgets import CallEnd, CallLimits, ModelCall, Slot
@@ -15,8 +17,7 @@ from turnstile.turns.store.working import Spending
 from turnstile.turns.text import dumps
 from turnstile.turns.turn import Claim
 from turnstile.workers.budgets.gate import Gate, OverBudget
-from turnstile.workers.budgets.shared import SharedBudgets, budget_name
-from turnstile.workers.budgets.told import answered, failed
+from turnstile.workers.budgets.shared import SharedBudgets
 from turnstile.workers.offline.rate_limits import RateLimits
 
 CLAIM = Claim("t", "s", "1:n", 1, 0, 0, "", Options(), False, 0, 0, 0, ())

@@ -13,10 +13,10 @@ from langchain_core.exceptions import ContextOverflowError, ModelRateLimitError
 
 from turnstile.turns.errors import TurnFailed
 from turnstile.turns.model_failures import Failure
+from turnstile.turns.model_limits import retry_after
 from turnstile.turns.settings import Settings
 from turnstile.workers.attempt.failures import backoff, classify, outage_pause
 from turnstile.workers.attempt.outage import Outage
-from turnstile.workers.budgets.told import retry_after
 from turnstile.workers.chains.run import ChainOutputError
 
 SECRET = "Bob's secret"  # stands for anything a provider may repeat

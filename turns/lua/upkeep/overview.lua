@@ -7,7 +7,7 @@
 -- ARGV   limit
 -- RETURN at running waiting failed held budgets minutes: ms, and a list of each. A turn is id phase worker behind (fields)…: how many stand
 --        behind it in its session; a session is its name and ms; a budget is model requests tokens most requests_spent tokens_spent
---        paused calls waiting; a minute is its number and JSON
+--        paused calls waiting longest; a minute is its number and JSON
 local now, limit, running, waiting, failed, budgets, minutes = clock(), tonumber(limit), {}, {}, {}, {}, {}
 local function facts(id, phase, worker, behind)
   local fields = redis.call('HMGET', key.turn .. id, 'session', 'queue', 'created', 'started', 'finished', 'attempts', 'spent', 'waits_for', 'code')
@@ -42,11 +42,10 @@ end
 
 for place, id in ipairs(redis.call('ZRANGE', key.failed, 0, limit - 1, 'REV')) do failed[place] = facts(id, 'failed', '', 0) end
 for place, model in ipairs(redis.call('ZRANGE', key.budgets, 0, limit - 1)) do
-  local budget, waits = read_budget(model), 0
-  for queue in rule.queues:gmatch('%S+') do waits = waits + ready_on(queue .. '@' .. model, now, 50) end
+  local budget, waits, longest = read_budget(model), waits_at(model, now)
   local calls = redis.call('ZCARD', key.calls .. model) + redis.call('ZCARD', key.promised .. model)
   local spent = { ('%.0f'):format(budget.requests_spent), ('%.0f'):format(budget.tokens_spent), ('%.0f'):format(math.max(budget.paused, budget.own_paused)) }
-  budgets[place] = { model, budget.requests, budget.tokens, budget.most, spent[1], spent[2], spent[3], calls, waits }
+  budgets[place] = { model, budget.requests, budget.tokens, budget.most, spent[1], spent[2], spent[3], calls, waits, longest }
 end
 local notes = redis.call('HGETALL', key.minutes)
 for i = 2, #notes, 2 do

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 import httpx2
 import openai
 
+from turnstile.turns.model_names import server_name
 from turnstile.turns.settings import Settings
 
 CONNECT_SECONDS = 10.0
@@ -19,7 +20,7 @@ class ModelServer:
         self.url = url
         self._http = http = _http_client(settings, url)
         self.client = openai.AsyncOpenAI(base_url=url, api_key=key, max_retries=0, http_client=http)
-        self.name = f"{self.client.base_url} {key}"
+        self.name = server_name(url, key)
         """Tells servers and keys apart: a model has a budget of its own at each address, and with each key."""
         self._completions = self.client.base_url.join("chat/completions")
         # Put together once: merging them anew costs more than sending a request.

@@ -117,7 +117,7 @@ const tables = {
     column("Model", (one) => one.model, "name"), column("Requests a minute", (one) => of(one.requests_spent, one.requests)),
     column("Tokens a minute", (one) => of(one.tokens_spent, one.tokens)),
     column("Calls under way", (one) => of(one.calls, one.concurrent) || one.calls), column("Turns wait", (one) => some(one.waiting)),
-    column("Pauses for", (one) => (one.paused ? age(one.paused) : "")),
+    column("Longest wait", (one) => (one.longest_wait ? age(one.longest_wait) : "")), column("Pauses for", (one) => (one.paused ? age(one.paused) : "")),
   ], "No model has a budget now."),
   tenants: new Table(at("tenants"), "Tenants", [
     column("Tenant", (one) => one.name, "name"), column("Unfinished", (one) => some(one.unfinished)),
