@@ -81,9 +81,10 @@ def erase(terminal: Terminal, client: ChatClient, session: str, *, confirmed: bo
 
 
 def run_audit(terminal: Terminal, settings: Settings) -> None:
-    """Give lost sessions their due entries back, and show how many there were."""
+    """Give lost sessions and schedules their due entries back, and show how many there were."""
     restored = asyncio.run(_audit(settings))
-    text = f"{restored:,} sessions were lost; workers set them going again" if restored else "no session was lost"
+    lost = f"{restored:,} sessions and schedules were lost; workers set them going again"
+    text = lost if restored else "no session or schedule was lost"
     terminal.result(text, {"restored": restored})
 
 

@@ -110,7 +110,7 @@ def size(terminal: "Terminal", turns_per_minute: float, slots: int | None, **loa
 @click.command()
 @with_terminal
 def audit(terminal: "Terminal") -> None:
-    """Look at all sessions for those that nothing would set going again, and count open turns anew; after a restored backup."""
+    """Find sessions and schedules that nothing would set going again, and count open turns anew; after a restored backup."""
     from turnstile.producers.cli import actions
     from turnstile.turns.settings import settings
 

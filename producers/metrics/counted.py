@@ -143,6 +143,7 @@ COUNTED: tuple[Counter | Histogram, ...] = (
         ("outcome",),
         {"webhooks_delivered": {"outcome": "delivered"}, "webhooks_given_up": {"outcome": "given_up"}},
     ),
+    Counter("turnstile_schedule_ticks", "Ticks of schedules, by what became of them.", ("outcome",), _same("ticks")),
     Histogram(
         "turnstile_ready_seconds",
         "Time that a turn could run until a worker took it, for each attempt.",

@@ -6,6 +6,7 @@ import pytest
 
 from tests.scripts.conftest import Stage
 from tests.scripts.scene import Scene, pairs
+from turnstile.producers.metrics.counted import COUNTED
 from turnstile.turns.errors import InvalidTurn, QuotaExceeded, TooManyWaiting, TurnConflict
 from turnstile.turns.question import Options
 from turnstile.turns.schedules import DueTick
@@ -171,6 +172,16 @@ def test_an_erased_tenant_has_no_schedules(scene: Scene) -> None:
     _schedule(scene)
     assert scene.turns.erase_tenant("acme") == (0, 3)
     assert [found.id for found in scene.turns.schedules()] == ["daily"]
+
+
+def test_ticks_are_counted(scene: Scene) -> None:
+    _schedule(scene)
+    for missed in (False, True, False):
+        [due] = _due(scene)
+        scene.turns.ask_scheduled(due, due.tick + MINUTE, missed=missed)
+        scene.turns.ask_scheduled(due, due.tick + MINUTE, missed=missed)
+    [metric] = [one.read(scene.turns.measure().counters) for one in COUNTED if one.name == "turnstile_schedule_ticks"]
+    assert {sample.labels["outcome"]: sample.value for sample in metric.samples} == {"asked": 2, "missed": 1}
 
 
 def test_their_number_is_bounded(stage: Stage) -> None:

@@ -1,20 +1,25 @@
-"""The audit: every session that is not idle has its due entry."""
+"""The audit: every session that is not idle has its due entry, and so has every schedule."""
 
 import asyncio
 import time
+from collections.abc import Iterable
+from contextlib import suppress
 
+from turnstile.turns.errors import BrokenRecord
 from turnstile.turns.store.turns import AsyncTurnStore
 from turnstile.turns.text import as_text
 
 _AUDIT_SECONDS = 300
 _SCAN = 1000
+_AUDITED = "s[ec][sh]*:*"
+"""The pattern of keys that are looked at: `session:…`, `schedule:…`, `schedules:…`."""
 _AT_ONCE = 10
 _REST = 4
 """Rest between two looks, as a multiple of the time that one took: others are to notice nothing of millions of keys."""
 
 
 async def audit(store: AsyncTurnStore, *, now: bool = False) -> int:
-    """Restore missing due entries, and count the open turns; return how many entries were missing.
+    """Restore missing due entries of sessions and schedules, and count the open turns; return how many entries were missing.
 
     One worker in the deployment does this every five minutes, with rests; `now` does it at once, without.
     """
@@ -24,10 +29,33 @@ async def audit(store: AsyncTurnStore, *, now: bool = False) -> int:
     missing, cursor, first = 0, 0, True
     while cursor or first:
         began, first = time.monotonic(), False
-        cursor, found = await client.scan(cursor, match=f"{keys.session()}*", count=_SCAN)
-        sessions = [as_text(key).removeprefix(keys.session()) for key in found]
+        cursor, found = await client.scan(cursor, match=f"{keys.prefix}{_AUDITED}", count=_SCAN)
+        names = [as_text(key) for key in found]
+        sessions = _named(names, keys.session())
         for start in range(0, len(sessions), _AT_ONCE):
             missing += await store.audit(sessions[start : start + _AT_ONCE])
+        missing += await _audit_schedules(store, _named(names, keys.schedule()), _named(names, keys.schedules()))
         if not now:
             await asyncio.sleep(_REST * (time.monotonic() - began))
     return missing + await store.audit([])
+
+
+def _named(keys: Iterable[str], family: str) -> list[str]:
+    return [key.removeprefix(family) for key in keys if key.startswith(family)]
+
+
+async def _audit_schedules(store: AsyncTurnStore, ids: Iterable[str], tenants: Iterable[str]) -> int:
+    """Have schedules looked at again whose entries are lost, and entries of which there is no schedule."""
+    missing = 0
+    for id in ids:
+        with suppress(BrokenRecord):
+            if session := await store.session_of_schedule(id):
+                await store.list_schedule(session, id)
+                missing += await store.look_at_schedules([f"{session} {id}"])
+    for tenant in tenants:
+        start = 0
+        with suppress(BrokenRecord):
+            while entries := await store.schedule_entries(tenant, start, _SCAN):
+                missing += await store.look_at_schedules(entries)
+                start += len(entries)
+    return missing

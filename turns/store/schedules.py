@@ -1,5 +1,6 @@
 """The role of schedules: questions that are asked later, once or at each tick of a rule."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -142,6 +143,31 @@ class Schedules(Asking):
         """Return the number of schedules before this one among its tenant's; None once it is gone."""
         member = f"{schedule.session} {schedule.id}"
         return Call("ZRANK", (self.keys.schedules(tenant_of(schedule.session)), member), lambda rank: rank)
+
+    @operation
+    def session_of_schedule(self, id: str) -> Call[str]:
+        """Return the session of a schedule; empty when there is no such schedule. Raises BrokenRecord."""
+        return Call("HGET", (self.keys.schedule(id), "session"), lambda reply: as_text(reply or b""))
+
+    @operation
+    def schedule_entries(self, tenant: str, start: int, count: int) -> Call[list[str]]:
+        """Return the entries of a tenant's schedules from the `start`th on. Raises BrokenRecord."""
+        args = (self.keys.schedules(tenant), start, start + count - 1)
+        return Call("ZRANGE", args, lambda reply: [as_text(entry) for entry in reply])
+
+    @operation
+    def list_schedule(self, session: str, id: str) -> Call[bool]:
+        """Give a schedule its entry among its tenant's back; False: it has it."""
+        return Call("ZADD", (self.keys.schedules(tenant_of(session)), "NX", 0, f"{session} {id}"), bool)
+
+    @operation
+    def look_at_schedules(self, entries: Sequence[str]) -> Call[int]:
+        """Have schedules looked at now that would not be looked at ever, and return their number.
+
+        A tick that is still to come is waited for, and an entry of which there is no schedule is dropped.
+        """
+        scored = [word for entry in entries for word in (1, entry)]
+        return Call("ZADD", (self.keys.schedules_due, "NX", *scored), int)
 
     @operation
     def claim_schedules(self, limit: int = 100) -> Call[tuple[int, list[DueTick]]]:

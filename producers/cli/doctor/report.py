@@ -10,6 +10,7 @@ from turnstile.producers.cli.doctor.check import Check, Verdict
 from turnstile.producers.cli.doctor.install_checks import check_extras
 from turnstile.producers.cli.doctor.key_checks import check_keys
 from turnstile.producers.cli.doctor.model_checks import check_model
+from turnstile.producers.cli.doctor.schedule_checks import check_schedules
 from turnstile.producers.cli.doctor.server_checks import check_clock, check_reach, check_rights, check_schema, check_server
 from turnstile.producers.cli.doctor.session_checks import check_lifetimes, check_sessions
 from turnstile.producers.cli.doctor.turn_checks import check_turns
@@ -30,6 +31,7 @@ _CHECKS: dict[str, Callable[[TurnStore], Check]] = {
     "settings": check_settings,
     "turns": check_turns,
     "sessions": check_sessions,
+    "schedules": check_schedules,
     "lifetimes": check_lifetimes,
 }
 """Checks of a server on which turns can run, each of which asks for rights of its own."""

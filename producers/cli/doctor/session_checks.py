@@ -13,7 +13,7 @@ from turnstile.turns.text import as_text
 OVERDUE_SECONDS = 30.0
 SECOND_LOOK_SECONDS = 2.0
 
-_LOOKED_AT = 100
+LOOKED_AT = 100
 _NAMED = 3
 _SCANS = 20
 _ENDED_BEFORE = 60.0
@@ -28,9 +28,9 @@ def check_sessions(store: TurnStore, pause: float = SECOND_LOOK_SECONDS) -> Chec
         overdue, lost = overdue & _overdue(store), lost & _lost(store)
     if lost:
         advice = "`turnstile audit` gives the entries back, as workers do within five minutes."
-        return Check("sessions", Verdict.FAIL, f"{len(lost)} without an entry in `due`: {_named(lost)}", advice)
+        return Check("sessions", Verdict.FAIL, f"{len(lost)} without an entry in `due`: {named(lost)}", advice)
     if overdue:
-        detail = f"{_counted(overdue)} overdue by more than {OVERDUE_SECONDS:.0f} s: {_named(overdue)}"
+        detail = f"{counted(overdue)} overdue by more than {OVERDUE_SECONDS:.0f} s: {named(overdue)}"
         advice = "No worker sweeps: start one, or restart those at work and read their logs."
         return Check("sessions", Verdict.FAIL, detail, advice)
     return Check("sessions", Verdict.OK, "none stands still")
@@ -38,25 +38,27 @@ def check_sessions(store: TurnStore, pause: float = SECOND_LOOK_SECONDS) -> Chec
 
 def _overdue(store: TurnStore) -> set[str]:
     until = (store.now() - OVERDUE_SECONDS) * 1000
-    call = Call("ZRANGE", (store.keys.due, "-inf", until, "BYSCORE", "LIMIT", 0, _LOOKED_AT), list)
+    call = Call("ZRANGE", (store.keys.due, "-inf", until, "BYSCORE", "LIMIT", 0, LOOKED_AT), list)
     return {as_text(session) for session in store.run(call)}
 
 
 def _lost(store: TurnStore) -> set[str]:
     """Return the sessions of the oldest open turns that have no entry in `due`."""
     found = set()
-    for id in store.run(Call("ZRANGE", (store.keys.open, 0, _LOOKED_AT - 1), list)):
+    for id in store.run(Call("ZRANGE", (store.keys.open, 0, LOOKED_AT - 1), list)):
         state, session = store.run(Call("HMGET", (store.keys.turn(as_text(id)), "state", "session"), list))
         if state in _UNFINISHED and store.run(Call("ZSCORE", (store.keys.due, session), lambda score: score)) is None:
             found.add(as_text(session))
     return found
 
 
-def _counted(sessions: set[str]) -> str:
-    return f"{len(sessions)}{' or more' if len(sessions) == _LOOKED_AT else ''}"
+def counted(sessions: set[str]) -> str:
+    """Return their number, in words where it may be higher."""
+    return f"{len(sessions)}{' or more' if len(sessions) == LOOKED_AT else ''}"
 
 
-def _named(sessions: set[str]) -> str:
+def named(sessions: set[str]) -> str:
+    """Return the names of some."""
     return ", ".join(sorted(sessions)[:_NAMED]) + (", …" if len(sessions) > _NAMED else "")
 
 
@@ -64,7 +66,7 @@ def check_lifetimes(store: TurnStore) -> Check:
     """Check that the records of ended turns go by themselves, by a sample of them."""
     settings = store.settings
     if lasting := [id for id in _ended(store) if store.run(Call("PTTL", (store.keys.turn(id),), int)) == -1]:
-        detail = f"{len(lasting)} of {_LOOKED_AT} records that were looked at never expire, such as that of turn {lasting[0]}"
+        detail = f"{len(lasting)} of {LOOKED_AT} records that were looked at never expire, such as that of turn {lasting[0]}"
         advice = f"Something persisted them: `EXPIRE {store.keys.turn(lasting[0])} {settings.result_ttl:.0f}`, and so for each."
         return Check("lifetimes", Verdict.WARN, detail, advice)
     return Check("lifetimes", Verdict.OK, _lifetimes(settings))
@@ -76,12 +78,12 @@ def _ended(store: TurnStore) -> Iterator[str]:
     cursor, found, prefix = 0, 0, store.keys.turn()
     for _ in range(_SCANS):
         cursor, names = store.run(Call("SCAN", (cursor, "MATCH", f"{prefix}*", "COUNT", 1_000), lambda reply: reply))
-        for name in names[: _LOOKED_AT - found]:
+        for name in names[: LOOKED_AT - found]:
             found += 1
             state, finished = store.run(Call("HMGET", (name, "state", "finished"), list))
             if state not in _UNFINISHED and finished and float(finished) < before:
                 yield as_text(name).removeprefix(prefix)
-        if not int(cursor) or found >= _LOOKED_AT:
+        if not int(cursor) or found >= LOOKED_AT:
             return
 
 

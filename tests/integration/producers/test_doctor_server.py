@@ -198,6 +198,30 @@ def test_sessions_that_nobody_sets_going(own: EmbeddedServer, plain: redis.Redis
     plain.flushall()
 
 
+def test_schedules_that_nobody_asks(own: EmbeddedServer, plain: redis.Redis) -> None:
+    store = TurnStore(Settings(redis_url=own.url))
+    for id in ("lost", "late", "well"):
+        store.schedule(id, f"acme/{id}", "hello", cron="0 9 * * *", now=store.now())
+    assert check(own, "schedules") == Check("schedules", OK, "3, none overdue")
+    plain.zadd(store.keys.schedules_due, {"acme/late late": 1})
+    found = check(own, "schedules")
+    assert (found.verdict, found.detail) == (FAIL, "1 overdue by more than 30 s: late")
+    plain.zrem(store.keys.schedules_due, "acme/lost lost")
+    plain.zrem(store.keys.schedules("acme"), "acme/lost lost")
+    plain.zadd(store.keys.schedules("acme"), {"acme/gone gone": 0})
+    plain.set(store.keys.schedule("broken"), "something else")
+    plain.set(store.keys.schedules("broken"), "something else")
+    found = check(own, "schedules")
+    assert (found.verdict, found.detail) == (FAIL, "1 without an entry in `schedules_due`: lost")
+    said = command(own.url, found.advice.split("`")[1])
+    assert (said.returncode, json.loads(said.stdout)) == (0, {"restored": 2})
+    assert store.claim_schedules()[1] == []
+    assert check(own, "schedules").verdict is OK
+    assert {found.id for found in store.schedules(tenant="acme")} == {"lost", "late", "well"}
+    assert plain.zcard(store.keys.schedules_due) == plain.zcard(store.keys.schedules("acme")) == 3
+    plain.flushall()
+
+
 def test_records_that_never_go(own: EmbeddedServer, plain: redis.Redis) -> None:
     store = TurnStore(Settings(redis_url=own.url))
     for name in ("kept", "goes", "open", "ends"):
@@ -233,7 +257,7 @@ def test_the_exit_status_and_a_line_of_json_for_each_check(own: EmbeddedServer, 
     assert {"redis", "version", "role", "replicas", "eviction", "durability", "memory", "sync", "streams", "rights"} <= set(
         found
     )
-    assert {"clock", "settings", "turns", "sessions", "lifetimes", "extras", "API keys", "model"} <= set(found)
+    assert {"clock", "settings", "turns", "sessions", "schedules", "lifetimes", "extras", "API keys", "model"} <= set(found)
     assert all(one["advice"] for one in found.values() if one["verdict"] != "ok")
     assert command(own.url + "9", "turnstile doctor").returncode == 1  # there is no such database
     assert command("nonsense", "turnstile doctor").returncode == 2
