@@ -1,5 +1,6 @@
 """URLs in questions, which the model's server fetches: only from where everybody may."""
 
+import re
 from collections.abc import Iterable, Iterator
 from urllib.parse import urlsplit
 
@@ -7,6 +8,10 @@ from turnstile.turns.errors import InvalidTurn
 from turnstile.turns.hosts import address_of, is_loopback, is_public, lists
 
 _PRIVATE_NAMES = (".local", ".internal", ".home.arpa")
+_URL_FIELDS = ("url", "uri")
+_FILE_FIELDS = ("audio", "data", "document", "file", "id", "image", "video")
+"""Ends of names of fields that hold a file or its id, in whose place some servers take a URL."""
+_SCHEME = re.compile(r"\s*(?:[a-z][\w+.-]{0,30}://|file:)", re.IGNORECASE)
 
 
 def check_urls(contents: Iterable[object], allowed: str, param: str) -> None:
@@ -22,18 +27,17 @@ def check_urls(contents: Iterable[object], allowed: str, param: str) -> None:
             )
 
 
-def _urls(value: object) -> Iterator[str]:
-    """Yield the URLs in content parts, in all forms that they have."""
-    if isinstance(value, dict):
+def _urls(value: object, field: str = "") -> Iterator[str]:
+    """Yield the URLs in content parts, in all forms that they have; `field` is the one that holds the value."""
+    if isinstance(value, str):
+        if field in _URL_FIELDS or (field in _FILE_FIELDS and _SCHEME.match(value)):
+            yield value
+    elif isinstance(value, dict):
         for name, inner in value.items():
-            if isinstance(inner, str):
-                if str(name).rpartition("_")[2] == "url":
-                    yield inner
-            else:
-                yield from _urls(inner)
+            yield from _urls(inner, str(name).rpartition("_")[2])
     elif isinstance(value, (list, tuple)):
         for inner in value:
-            yield from _urls(inner)
+            yield from _urls(inner, field)
 
 
 def _is_public(url: str, allowed: str) -> bool:

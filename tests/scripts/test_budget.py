@@ -174,6 +174,15 @@ def test_what_the_server_tells_lowers_the_budget(scene: Scene) -> None:
     assert found[1].wait == pytest.approx(1.03, abs=0.2)
 
 
+def test_what_the_server_tells_one_tenant_holds_for_all_until_it_tells_another_limit(scene: Scene) -> None:
+    limits = CallLimits(requests=6_000)
+    for tenant, told in (("a", 60), ("b", 600)):
+        claim = scene.start(tenant, session=f"{tenant}/foo")
+        scene.turns.reserve_call(call(claim), limits)
+        scene.turns.settle_call(call(claim), CallEnd("answered", limit_requests=told))
+        assert scene.client.hget(scene.keys.budget(call(claim).model), "told_requests") == str(told)
+
+
 def test_a_higher_limit_of_the_servers_raises_nothing(scene: Scene) -> None:
     [claim] = claims(scene, 1)
     scene.turns.reserve_call(call(claim), CallLimits(requests=60))

@@ -42,6 +42,8 @@ async def _passed_on(
     request: Request, body: EmbeddingRequest | ModerationRequest, backend: Backend, caller: Caller
 ) -> Response:
     content = body.content(strict=backend.settings.strict_parameters)
+    for name, given in (body.model_extra or {}).items():
+        check_urls([{name: given}], backend.settings.file_hosts, name)
     caller.check_model(body.model)
     asking = backend.model_server.ask(body.path, content, caller, body.model)
     return Response(await while_connected(asking, disconnected(request.receive)), media_type="application/json")

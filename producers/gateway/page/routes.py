@@ -1,16 +1,17 @@
 """The chat page at `/`, the API's documentation at `/docs` and the page for operators at `/admin`: static files that may only
-connect to this gateway.
+connect to this gateway. The OpenAPI document is served as they are.
 """
 
 import hashlib
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import Response
 
 from turnstile.producers.gateway.edge.api_errors import ApiError
+from turnstile.turns.text import dumps
 
 router = APIRouter(include_in_schema=False)
 
@@ -41,12 +42,19 @@ class File:
 def read() -> dict[str, File]:
     """Return the page's files by name."""
     found = {file.name: file.read_bytes() for file in files("turnstile.producers.gateway.page").joinpath("static").iterdir()}
-    return {name: _file(name, content) for name, content in found.items() if name.rpartition(".")[2] in _TYPES}
+    kinds = {name: _TYPES.get(name.rpartition(".")[2]) for name in found}
+    return {name: _file(found[name], f"{kind}; charset=utf-8") for name, kind in kinds.items() if kind}
 
 
-def _file(name: str, content: bytes) -> File:
-    kind = _TYPES[name.rpartition(".")[2]]
-    return File(content, f"{kind}; charset=utf-8", f'"{hashlib.sha256(content).hexdigest()[:16]}"')
+@lru_cache(maxsize=1)
+def _document(app: FastAPI, root_path: str) -> File:
+    """Return the OpenAPI document, rendered once: anybody may ask for it."""
+    servers = {"servers": [{"url": root_path}]} if root_path else {}
+    return _file(dumps({**app.openapi(), **servers}).encode(), "application/json")
+
+
+def _file(content: bytes, media_type: str) -> File:
+    return File(content, media_type, f'"{hashlib.sha256(content).hexdigest()[:16]}"')
 
 
 @router.api_route("/", methods=_METHODS)
@@ -67,6 +75,12 @@ async def admin(request: Request) -> Response:
     return _serve(request, "admin.html")
 
 
+@router.api_route("/openapi.json", methods=_METHODS)
+async def openapi(request: Request) -> Response:
+    """Serve the OpenAPI document."""
+    return _answer(request, _document(request.app, request.scope.get("root_path", "").rstrip("/")))
+
+
 @router.api_route("/static/{name}", methods=_METHODS)
 async def static(request: Request, name: str) -> Response:
     """Serve one of the page's files."""
@@ -77,6 +91,10 @@ def _serve(request: Request, name: str) -> Response:
     file = read().get(name)
     if file is None:
         raise ApiError(404, "Not found.")
+    return _answer(request, file)
+
+
+def _answer(request: Request, file: File) -> Response:
     headers = {**_HEADERS, "etag": file.tag}
     if request.headers.get("if-none-match") == file.tag:
         return Response(status_code=304, headers=headers)

@@ -81,6 +81,13 @@ def test_models_are_this_deployments_and_the_servers(sdk: openai.OpenAI) -> None
         ("embeddings", {"model": "m", "input": ["a"] * 2_049}, "input"),
         ("embeddings", {"model": "m", "input": ["a", 1]}, "input"),
         ("embeddings", {"model": "m", "input": "a", "dimensions": 0}, "dimensions"),
+        (
+            "embeddings",
+            {"model": "m", "input": "a", "messages": [{"content": [{"image_url": "http://10.0.0.1/"}]}]},
+            "messages",
+        ),
+        ("embeddings", {"model": "m", "input": "a", "image": "http://10.0.0.1/"}, "image"),
+        ("moderations", {"input": "a", "image_url": "file:///etc/passwd"}, "image_url"),
         ("moderations", {"input": [[1]]}, "input[0]"),
         ("moderations", {}, "input"),
     ],

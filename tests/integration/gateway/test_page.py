@@ -21,7 +21,7 @@ def http(redis_url: str, tmp_path: Path) -> Iterator[httpx.Client]:
 
 
 def test_every_file_is_served_and_may_reach_nothing_but_the_gateway(http: httpx.Client) -> None:
-    for path in ("/", "/docs", "/admin", *(f"/static/{name}" for name in NAMES)):
+    for path in ("/", "/docs", "/admin", "/openapi.json", *(f"/static/{name}" for name in NAMES)):
         answer = http.get(path)
         assert answer.status_code == 200, path
         policy = answer.headers["content-security-policy"]

@@ -62,6 +62,20 @@ def test_further_hosts_are_a_setting() -> None:
             check_urls([_forms(url)], allowed, "question")
 
 
+@pytest.mark.parametrize("url", [url for url in REFUSED if "://" in url])
+def test_urls_in_the_place_of_a_file_are_urls(url: str) -> None:
+    for part in ({"file_data": url}, {"file": {"file_id": f" {url}"}}, {"image": url}, {"image_url": [url]}):
+        with pytest.raises(InvalidTurn):
+            check_urls([[part]], "", "question")
+
+
+def test_files_and_ids_are_no_urls() -> None:
+    for taken in ("AAAA//8=", "file-abc", "data:application/pdf;base64,AA//", "a" * 1_000_000, *TAKEN):
+        check_urls(
+            [[{"file_data": taken}, {"file_id": taken}, {"input_audio": {"data": taken, "format": "wav"}}]], "", "question"
+        )
+
+
 def test_text_that_is_a_url_is_text() -> None:
     check_urls(["file:///etc/passwd", [{"type": "text", "text": "file:///etc/passwd"}]], "", "question")
 
