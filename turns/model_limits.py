@@ -23,7 +23,13 @@ def answered(headers: Mapping[str, str], tokens: int) -> CallEnd:
 def failed(error: BaseException) -> CallEnd:
     """Return the end of a call that failed: `limited` where the server asks everybody for patience."""
     headers: Mapping[str, str] = getattr(getattr(error, "response", None), "headers", None) or {}
-    if not _asks_for_patience(error, headers):
+    status = getattr(error, "status_code", None)
+    return refused(status, headers, ServerWords.of(error)) if isinstance(status, int) else CallEnd("failed", **_limits(headers))
+
+
+def refused(status: int, headers: Mapping[str, str], words: ServerWords) -> CallEnd:
+    """Return the end of a call that the server refused."""
+    if not _asks_for_patience(status, headers, words):
         return CallEnd("failed", **_limits(headers))
     return CallEnd("limited", pause=retry_after(headers) or 0.0, **_limits(headers))
 
@@ -49,12 +55,11 @@ def _seconds(value: str) -> float:
         return parsedate_to_datetime(value).timestamp() - time.time()
 
 
-def _asks_for_patience(error: BaseException, headers: Mapping[str, str]) -> bool:
-    status = getattr(error, "status_code", None)
-    if not isinstance(status, int) or headers.get("x-should-retry") == "false" or getattr(error, "code", None) in USED_UP:
+def _asks_for_patience(status: int, headers: Mapping[str, str], words: ServerWords) -> bool:
+    if headers.get("x-should-retry") == "false" or words.code in USED_UP:
         return False
     if status == _RATE_LIMIT:
-        return not ServerWords.of(error).too_long(status)
+        return not words.too_long(status)
     return status >= 500 and retry_after(headers) is not None
 
 

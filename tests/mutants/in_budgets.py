@@ -56,8 +56,22 @@ BUDGETS = (
     _in_budget(
         "the calls of the dead stay",
         "a crash takes a place at the model for an hour",
-        "if not (id and owns(id, token)) then count",
+        "if not lasts then count",
         "if false then count",
+        script="lib/calls_under_way",
+    ),
+    _in_budget(
+        "requests to gateways have no owner",
+        "embeddings are asked beside as many calls as may be under way",
+        "id == '-' and since + rule.request >= clock() or id ~= '-' and id and owns(id, token)",
+        "id and owns(id, token)",
+        script="lib/calls_under_way",
+    ),
+    _in_budget(
+        "requests of a dead gateway stay",
+        "a gateway that was killed takes a place at the model for an hour",
+        "since + rule.request >= clock()",
+        "true",
         script="lib/calls_under_way",
     ),
     _in_budget(

@@ -7,7 +7,7 @@ import pytest
 from tests.scripts.conftest import Memory, Stage
 from tests.scripts.model_calls import ANSWERED, LIMITED, MODEL, NONE, call, claims, give_back, park, pass_time, served, waits
 from tests.scripts.scene import Scene
-from turnstile.turns.store.budgets import CallEnd, CallLimits, Slot
+from turnstile.turns.store.budgets import CallEnd, CallLimits, ModelCall, Passing, Slot
 from turnstile.turns.turn import Claim
 
 
@@ -64,6 +64,21 @@ def test_no_estimate_takes_more_than_a_minute(scene: Scene) -> None:
     assert scene.turns.reserve_call(call(two), limits).wait == pytest.approx(60, abs=1)
     scene.turns.settle_call(call(one, tokens=2_000_000), CallEnd("answered", tokens=3_000))
     assert scene.turns.reserve_call(call(two), limits).wait == pytest.approx(30, abs=1)
+
+
+def test_a_request_to_a_gateway_is_under_way_until_it_must_have_ended(scene: Scene) -> None:
+    limits, passed = CallLimits(concurrent=1), ModelCall(Passing("nonce", "acme/"), 1, MODEL, 10)
+    [claim] = claims(scene, 1)
+    assert scene.turns.reserve_call(passed, limits, ahead=0).granted
+    assert scene.turns.reserve_call(call(claim), limits) == Slot(False, None)
+    pass_time(scene, round(scene.turns.settings.model_timeout * 1000))
+    assert not scene.turns.reserve_call(call(claim), limits).granted
+    pass_time(scene, 10_000)
+    assert scene.turns.reserve_call(call(claim), limits).granted
+    scene.turns.settle_call(call(claim), ANSWERED)
+    assert scene.turns.reserve_call(passed, limits, ahead=0).granted
+    scene.turns.settle_call(passed, ANSWERED)
+    assert scene.turns.reserve_call(call(claim), limits).granted
 
 
 def test_a_call_is_corrected_once(scene: Scene) -> None:

@@ -54,6 +54,8 @@ BATCH_LEASE_MS = 15_000
 # A minute's worth of calls takes this long, and so much may come at once: any minute holds no more than a minute's worth.
 _BUDGET_MINUTE_MS = 61_856
 _BUDGET_BURST_MS = 1_200
+# A request that a gateway passes to the model's server has ended so long after the longest time that the server may take.
+_REQUEST_PATIENCE_MS = 10_000
 # A slot in a model's budget that was not used for so long after its time is none any more.
 _BUDGET_LATE_MS = 2_000
 # Without a call for so long, turns are not taken any more for such as begin with a call of a model that has a budget.
@@ -296,6 +298,7 @@ def _rules(settings: Settings) -> dict[str, int | str]:
         "most_models": _MOST_MODELS,
         "most_looked_at": _MOST_LOOKED_AT,
         "calls_ttl": 3_600_000,
+        "request": _ms(settings.model_timeout) + _REQUEST_PATIENCE_MS,
         "counted_ttl": 600_000,
         "retry_base": _ms(settings.retry_base_seconds),
         "webhook_age": _ms(settings.webhook_seconds),

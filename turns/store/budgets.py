@@ -3,10 +3,14 @@
 from dataclasses import dataclass
 
 from turnstile.turns.ids import tenant_of
+from turnstile.turns.question import Options
 from turnstile.turns.redis.scripts import budget_ahead_ms
+from turnstile.turns.settings import Settings
 from turnstile.turns.store.replies import OneOf
 from turnstile.turns.store.runner import Call, Runner, operation, script_call
 from turnstile.turns.turn import Claim
+
+_ANY = "*"
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +23,17 @@ class CallLimits:
 
     def __bool__(self) -> bool:
         return bool(self.requests or self.tokens or self.concurrent)
+
+
+class Limits:
+    """The limits that the settings give models."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._by_model = {model: CallLimits(**limits) for model, limits in settings.budgets_by_model.items()}
+
+    def of(self, model: str) -> CallLimits:
+        """Return a model's limits."""
+        return self._by_model.get(model) or self._by_model.get(_ANY) or CallLimits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +49,19 @@ class OtherBudget:
 
 
 @dataclass(frozen=True, slots=True)
+class Passing:
+    """A request that is no turn, which a gateway passes to the model's server; its session tells the tenant."""
+
+    token: str
+    session: str
+    id: str = "-"
+
+
+@dataclass(frozen=True, slots=True)
 class ModelCall:
     """A call of a model by an attempt: `number` tells its calls apart, `tokens` is what it is thought to take."""
 
-    claim: Claim
+    claim: Claim | Passing
     number: int
     model: str
     tokens: int
@@ -73,19 +97,21 @@ class ModelBudgets(Runner):
     """Operations on the budgets of models."""
 
     @operation
-    def reserve_call(self, call: ModelCall, limits: CallLimits, *, falls_back: bool = False) -> Call[Slot]:
-        """Reserve a call, to be made now or in a moment. `falls_back`: another model may answer."""
+    def reserve_call(
+        self, call: ModelCall, limits: CallLimits, *, falls_back: bool = False, ahead: float | None = None
+    ) -> Call[Slot]:
+        """Reserve a call, to be made now or in a moment: `ahead` seconds at most. `falls_back`: another model may answer."""
         return script_call(
             "reserve_call",
             _RESERVED,
             **_named(call),
             tokens=call.tokens,
-            ahead=budget_ahead_ms(self.settings),
+            ahead=budget_ahead_ms(self.settings) if ahead is None else round(ahead * 1000),
             requests=limits.requests,
             minute_tokens=limits.tokens,
             most=limits.concurrent,
             falls_back=int(falls_back),
-            kind=_kind(call) if call.number == 1 and not falls_back else "",
+            kind=_kind(call.claim.options) if isinstance(call.claim, Claim) and call.number == 1 and not falls_back else "",
         )
 
     @operation
@@ -111,9 +137,8 @@ def _named(call: ModelCall) -> dict[str, str | int]:
     return {"id": call.claim.id, "token": call.claim.token, "number": call.number, "tenant": tenant, "model": call.model}
 
 
-def _kind(call: ModelCall) -> str:
+def _kind(options: Options) -> str:
     """Return the options by which it is known, before a turn is dispatched, of which model its first call is."""
-    options = call.claim.options
     return f"{options.chain or ''} {options.model or ''}"
 
 

@@ -21,10 +21,10 @@ ROLES: dict[str, tuple[str, ...]] = {
     ),
     "gateway": (
         "submit", "submit_held", "follow", "cancel", "status", "stats", "write_conversation", "read_conversation",
-        "read_messages", "erase", "release_session", "read_hold", "delete_turn", "count_request", "spend_tokens", "create_file",
-        "append_piece", "delete_file", "read_results", "recorded_lines", "create_batch", "claim_batch", "renew_batch",
-        "start_batch", "record_result", "end_batch", "cancel_batch", "check_schema", "workers", "open_stream",
-        "retry", "add_schedule", "remove_schedule", "list_schedules", "rights",
+        "read_messages", "erase", "release_session", "read_hold", "delete_turn", "count_request", "spend_tokens",
+        "reserve_call", "settle_call", "create_file", "append_piece", "delete_file", "read_results", "recorded_lines",
+        "create_batch", "claim_batch", "renew_batch", "start_batch", "record_result", "end_batch", "cancel_batch",
+        "check_schema", "workers", "open_stream", "retry", "add_schedule", "remove_schedule", "list_schedules", "rights",
     ),
     "producer": (
         "submit", "submit_held", "cancel", "status", "stats", "write_conversation", "read_conversation", "retry", "erase",

@@ -2,19 +2,18 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from time import monotonic
 
 from turnstile.turns.errors import QueueUnreachable
 from turnstile.turns.model_names import model_of
-from turnstile.turns.store.budgets import CallEnd, CallLimits, ModelCall, Slot
+from turnstile.turns.store.budgets import CallEnd, CallLimits, Limits, ModelCall, Slot
 from turnstile.turns.store.turns import AsyncTurnStore
 from turnstile.turns.token_estimate import prompt_tokens
 from turnstile.workers.attempt.insist import insist
 
 log = logging.getLogger(__name__)
 
-_ANY = "*"
 _KNOWN_SECONDS = 10.0
 _FIRST_GUESS = 256
 _WEIGHT = 0.1
@@ -25,9 +24,7 @@ class SharedBudgets:
 
     def __init__(self, store: AsyncTurnStore) -> None:
         self._store = store
-        self._limits: Mapping[str, CallLimits] = {
-            model: CallLimits(**limits) for model, limits in store.settings.budgets_by_model.items()
-        }
+        self._limits = Limits(store.settings)
         self._limited: dict[str, float] = {}
         self._settling: set[asyncio.Task[float]] = set()
         self._output = float(_FIRST_GUESS)
@@ -42,7 +39,7 @@ class SharedBudgets:
 
     def limits(self, model: str) -> CallLimits:
         """Return the limits that the settings give a model."""
-        return self._limits.get(model) or self._limits.get(_ANY) or CallLimits()
+        return self._limits.of(model)
 
     def counts(self, name: str, limits: CallLimits) -> bool:
         """Return whether calls of a model are to be reserved; any other costs nothing."""

@@ -129,7 +129,8 @@ class OfflineModel:
         asked = last_question(request["messages"])
         question, behaviour = read_directive(asked, base)
         behaviour = self._worn_off(behaviour, asked)
-        if not await self._within_limits(exchange, request, behaviour):
+        tokens = len(json.dumps(request["messages"])) // 4 + (answers.most_tokens(request) or 16)
+        if not await self._within_limits(exchange, request, tokens, behaviour):
             self.stats.limited += 1
             return False
         if await _misbehaved(exchange, behaviour):
@@ -159,6 +160,9 @@ class OfflineModel:
             request = json.loads(await exchange.body())
             asked = inputs.newest_text(request)
             behaviour = self._worn_off(read_directive(asked, self._behaviour)[1], asked)
+            if not await self._within_limits(exchange, request, len(asked) // 4, behaviour):
+                self.stats.limited += 1
+                return False
             answer = await (inputs.embeddings if exchange.scope["path"].endswith("embeddings") else inputs.moderations)(request)
         except ValueError as error:
             await exchange.reply(answers.failure(str(error), "invalid_request_error", None), 400)
@@ -168,10 +172,9 @@ class OfflineModel:
         await exchange.reply(answer)
         return True
 
-    async def _within_limits(self, exchange: Exchange, request: Mapping[str, Any], behaviour: Behaviour) -> bool:
+    async def _within_limits(self, exchange: Exchange, request: Mapping[str, Any], tokens: int, behaviour: Behaviour) -> bool:
         """Count a request within the rate limits, or refuse it; either way, the answer tells of them."""
         most_requests, most_tokens = behaviour.requests_per_minute, behaviour.tokens_per_minute
-        tokens = len(json.dumps(request["messages"])) // 4 + (answers.most_tokens(request) or 16)
         wait, exchange.told = self._limits.take(str(request.get("model")), tokens, most_requests, most_tokens)
         if wait:
             refusal = answers.failure("Rate limit reached.", "requests", "rate_limit_exceeded")

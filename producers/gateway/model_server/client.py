@@ -19,8 +19,11 @@ from turnstile.producers.gateway.edge.body import holding
 from turnstile.producers.gateway.edge.caller import Caller
 from turnstile.producers.gateway.edge.client_presence import without_client
 from turnstile.producers.gateway.failure import refusal
+from turnstile.producers.gateway.model_server.budget import LONGEST_WAIT, Place, RequestBudgets
 from turnstile.turns.hosts import is_loopback
 from turnstile.turns.model_failures import OVERLOADED, TIMEOUT, UNREACHABLE, of_status
+from turnstile.turns.model_limits import answered, refused
+from turnstile.turns.model_names import server_name
 from turnstile.turns.prices import cost, read_prices
 from turnstile.turns.server_words import ServerWords
 from turnstile.turns.settings import Settings
@@ -35,6 +38,8 @@ AT_ONCE_OF_A_TENANT = 16
 """Requests of one tenant that the server is asked at once; others wait."""
 _DROPPED = ("answer_too_large", "too_many_bytes")
 """Codes of errors of requests that the server has answered."""
+_MODERATION_MODEL = "omni-moderation-latest"
+"""The model of moderations that name none, as OpenAI has it."""
 _MOST_ERROR_BYTES = 65_536
 _MOST_LIST_BYTES = 4_194_304
 _MOST_MODELS = 1_000
@@ -58,26 +63,30 @@ class ModelServer:
         self._models: list[dict[str, Any]] = []
         self._next = 0.0
         self._counting: set[asyncio.Task[None]] = set()
+        self._budgets = RequestBudgets(store)
 
     async def ask(self, path: str, body: bytes, caller: Caller, model: str | None = None) -> bytes:
         """Return the server's answer to a request, which is JSON. Raises ApiError as a turn would fail.
 
-        A request that is left, or whose answer is dropped, counts what was asked: the server answers all the same.
+        A request waits for a place in its model's budget, and then for the server. One that is left there, or whose answer is
+        dropped, counts what was asked: the server answers all the same.
 
         Raises:
             QuotaExceeded: the tenant has spent a quota of its tokens. What this request spends counts for the next.
         """
-        address = await self._address()
+        address, until = await self._address(), monotonic() + LONGEST_WAIT
         async with self._slots.setdefault(caller.tenant, asyncio.Semaphore(AT_ONCE_OF_A_TENANT)):
             if caller.quotas:
                 await self._store.spend_tokens(caller.tenant, 0, 0, caller.quotas)
-            try:
-                with holding(caller.api_key) as hold:
-                    answer = await self._post(f"{address}/{path}", body, hold)
-            except (asyncio.CancelledError, ApiError) as error:
-                if not isinstance(error, ApiError) or error.code in _DROPPED:
-                    self._start_count(caller, model, prompt_tokens(body))
-                raise
+            server = server_name(address, self._settings.openai_api_key.get_secret_value() or "none")
+            async with self._budgets.place(server, model or _MODERATION_MODEL, body, caller.tenant, until) as place:
+                try:
+                    with holding(caller.api_key) as hold:
+                        answer = await self._post(f"{address}/{path}", body, hold, place)
+                except (asyncio.CancelledError, ApiError) as error:
+                    if not isinstance(error, ApiError) or error.code in _DROPPED:
+                        self._start_count(caller, model, prompt_tokens(body))
+                    raise
             await asyncio.shield(self._start_count(caller, model, tokens_of(answer)))
         return answer
 
@@ -112,7 +121,7 @@ class ModelServer:
 
     async def close(self) -> None:
         """Close the connections, when what was spent has been counted."""
-        await asyncio.gather(*self._counting, return_exceptions=True)
+        await asyncio.gather(*self._counting, self._budgets.close(), return_exceptions=True)
         if self._opened:
             await self._opened.close()
 
@@ -133,22 +142,25 @@ class ModelServer:
             return next((str(facts["stand_in"]) for facts in workers.values() if facts.get("stand_in")), None)
         return None
 
-    async def _post(self, url: str, body: bytes, hold: Hold) -> bytes:
+    async def _post(self, url: str, body: bytes, hold: Hold, place: Place) -> bytes:
         try:
             async with self._session(url).post(url, data=body) as answer:
-                return await self._checked(answer, hold)
+                return await self._checked(answer, hold, place)
         except TimeoutError:
             raise refusal(TIMEOUT) from None
         except (aiohttp.ClientError, OSError):
             raise refusal(UNREACHABLE) from None
 
-    async def _checked(self, answer: aiohttp.ClientResponse, hold: Hold) -> bytes:
+    async def _checked(self, answer: aiohttp.ClientResponse, hold: Hold, place: Place) -> bytes:
         if answer.status != 200:
-            told = await _read(answer, _MOST_ERROR_BYTES, hold)
-            raise _refused(answer.status, told, answer.headers.get("retry-after", ""))
+            words = _words(await _read(answer, _MOST_ERROR_BYTES, hold))
+            place.end = refused(answer.status, answer.headers, words)
+            raise _refused(answer.status, words, answer.headers.get("retry-after", ""))
         if answer.content_type != "application/json":
             raise refusal(OVERLOADED)
-        return await _read(answer, MOST_ANSWER_BYTES, hold)
+        content = await _read(answer, MOST_ANSWER_BYTES, hold)
+        place.end = answered(answer.headers, tokens_of(content))
+        return content
 
     async def _list(self) -> list[dict[str, Any]]:
         url = f"{await self._address()}/models"
@@ -192,12 +204,15 @@ async def _read(answer: aiohttp.ClientResponse, most: int, hold: Hold) -> bytes:
     return bytes(content)
 
 
-def _refused(status: int, told: bytes, wait: str) -> ApiError:
-    """Return the error for a server's error; a redirect that leads nowhere, or the like, is one, too."""
+def _words(told: bytes) -> ServerWords:
     try:
-        words = ServerWords.of_body(json.loads(told))
+        return ServerWords.of_body(json.loads(told))
     except (ValueError, RecursionError):
-        words = ServerWords.of_body(told.decode(errors="replace"))
+        return ServerWords.of_body(told.decode(errors="replace"))
+
+
+def _refused(status: int, words: ServerWords, wait: str) -> ApiError:
+    """Return the error for a server's error; a redirect that leads nowhere, or the like, is one, too."""
     return refusal(OVERLOADED if status < 400 else of_status(status, words.code, words), wait)
 
 

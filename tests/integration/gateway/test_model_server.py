@@ -1,10 +1,12 @@
 """Requests that the gateway passes to the model's server: embeddings, moderations, and its list of models."""
 
 import asyncio
+import json
 import math
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from time import monotonic
 from typing import Any
 from weakref import ref
 
@@ -25,7 +27,9 @@ from turnstile.producers.gateway.model_server.client import AT_ONCE_OF_A_TENANT,
 from turnstile.producers.gateway.prompt_store import PromptStore
 from turnstile.turns.api_keys import Limits
 from turnstile.turns.errors import QuotaExceeded
+from turnstile.turns.model_names import budget_name, server_name
 from turnstile.turns.settings import Settings
+from turnstile.turns.store.budgets import CallLimits, ModelCall, Passing
 from turnstile.turns.store.turns import AsyncTurnStore, TurnStore
 from turnstile.turns.token_estimate import prompt_tokens
 from turnstile.workers.offline.server import OfflineModel
@@ -235,6 +239,60 @@ async def test_tokens_count_for_the_tenant(passing: ModelServer, settings: Setti
     assert error.value.quota == "tokens_per_day"
     [acme] = [tenant for tenant in TurnStore(settings).tenants() if tenant.name == "acme"]
     assert (acme.tokens, acme.cost, acme.turns) == (3, 0.003, 0)
+
+
+def budgeted(settings: Settings, **limits: int) -> Settings:
+    return settings.model_copy(update={"model_budgets": json.dumps({"m": limits})})
+
+
+async def test_a_request_without_a_place_is_refused_and_told_when_to_ask_again(settings: Settings, model: OfflineModel) -> None:
+    async with asking(budgeted(settings, requests=4), model) as server:
+        assert await server.ask("embeddings", BODY, Caller("acme"), "m")
+        with pytest.raises(ApiError) as error:
+            await server.ask("embeddings", BODY, Caller("acme"), "m")
+        assert await server.ask("embeddings", BODY, Caller("acme"), "other")
+    assert (error.value.status, error.value.code) == (429, "rate_limit_exceeded")
+    assert 5 < float(error.value.headers["retry-after"]) <= 16
+    assert model.stats.requests == 2
+
+
+async def test_requests_wait_for_their_moment(settings: Settings, model: OfflineModel) -> None:
+    async with asking(budgeted(settings, requests=60), model) as server:
+        began = monotonic()
+        await asyncio.gather(*(server.ask("embeddings", BODY, Caller("acme"), "m") for _ in range(4)))
+    assert monotonic() - began > 1
+    assert model.stats.completed == 4
+
+
+async def test_as_many_requests_are_under_way_as_may_be_and_one_that_is_left_makes_room(
+    settings: Settings, model: OfflineModel
+) -> None:
+    async with asking(budgeted(settings, concurrent=1), model) as server:
+        left = asyncio.create_task(server.ask("embeddings", told("hang"), Caller("acme"), "m"))
+
+        async def is_open() -> bool:
+            return model.stats.open == 1
+
+        await wait_until_async(is_open, "one is under way")
+        waiting = asyncio.create_task(server.ask("embeddings", BODY, Caller("acme"), "m"))
+        turns = AsyncTurnStore(settings)
+        name = budget_name(server_name(model.base_url, "sk-1"), "m")
+        call = ModelCall(Passing("nonce", "other/"), 1, name, 1)
+        assert not (await turns.reserve_call(call, CallLimits(concurrent=1))).granted
+        left.cancel()
+        assert await waiting
+
+
+async def test_a_server_that_asks_for_patience_is_not_asked_again_before(settings: Settings, model: OfflineModel) -> None:
+    async with asking(settings, model) as server:
+        for refusal in range(2):
+            with pytest.raises(ApiError) as error:
+                await server.ask("embeddings", told("fail=429 retry-after=30"), Caller("acme"), "m")
+            assert (error.value.status, error.value.code, model.stats.requests) == (429, "rate_limit_exceeded", 1), refusal
+            await server._budgets.close()
+        assert 25 <= int(error.value.headers["retry-after"]) <= 30
+        # It may have been the question of this tenant: others are told only when they are refused as well.
+        assert await server.ask("embeddings", BODY, Caller("umbrella"), "m")
 
 
 class Leaving:
