@@ -28,6 +28,7 @@ def fit(
     cut: bool = False,
     length: int = 0,
     block: float = 0,
+    summarised: int = 0,
 ) -> Window:
     """Return the newest messages that fit and those that follow, oldest first, in a form that a model's server accepts.
 
@@ -40,6 +41,7 @@ def fit(
         cut: older messages than these elements were left out, whatever their number.
         length: messages in the history; 0 where that is not known, and the window's start does not move in blocks.
         block: the share of the window that is left out at once.
+        summarised: the number of messages that a summary covers; the window starts behind them, where all others fit.
 
     Where older messages were left out, the window starts on a human message; a whole history may open with a greeting
     from the model. Calls and answers are paired as in `turnstile.memory.calls`. System messages stay where they stand, as in
@@ -60,9 +62,13 @@ def fit(
             break
         found.append(stored)
         goes_on = goes_on and not (stored and isinstance(stored.message, HumanMessage))
-    if length and block and not goes_on:
+    if length and (block or summarised) and not goes_on:
         sizes = [stored.tokens if stored else 0 for stored in found]
-        found = found[: kept(sizes, length, max_messages, max_tokens, block, _to_human(found))]
+        least = _to_human(found)
+        if summarised and length - summarised <= len(found):
+            found = found[: max(length - summarised, least)]
+        elif block:
+            found = found[: kept(sizes, length, max_messages, max_tokens, block, least)]
         cut = cut or len(found) < len(sizes)
     messages = [stored.message for stored in reversed(found) if stored]
     broken = sum(stored is None for stored in found)

@@ -1,7 +1,8 @@
 """Sessions as JSON lines: read from one deployment, and written into another.
 
 A session begins with `{"session", "created", "metadata"}`. Each of its messages follows as
-`{"session", "message"}` with the stored element, oldest first, and each of its schedules by cron as `{"session", "schedule"}`.
+`{"session", "message"}` with the stored element, oldest first; a summary stands as `{"session", "summary"}` behind the last one
+that it covers. Each schedule by cron comes last, as `{"session", "schedule"}`.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,6 +14,7 @@ from turnstile.producers.archived_schedules import read_schedule, read_schedules
 from turnstile.turns.errors import InvalidTurn, TurnConflict, TurnstileError, UnknownSession
 from turnstile.turns.ids import check_session
 from turnstile.turns.store.turns import TurnStore
+from turnstile.turns.summaries import MOST_SUMMARY_BYTES, Summary, mark
 from turnstile.turns.text import dumps, loads
 
 _AT_ONCE = 100
@@ -42,11 +44,14 @@ def read_session(store: TurnStore, session: str) -> Iterator[Line]:
     """Yield the lines of a session, some of its messages at a time. Raises UnknownSession."""
     schedules = list(read_schedules(store, session))
     yield _head(store, session, scheduled=bool(schedules))
+    summary = store.read_summary(session)
     place = 0
     while elements := store.read_messages(session, place, 1, _AT_ONCE, _MOST_BYTES):
         for element in elements:
+            place += 1
             yield {"session": session, "message": _message(element)}
-        place += len(elements)
+            if summary and place == summary.place:
+                yield {"session": session, "summary": summary.text}
     yield from ({"session": session, "schedule": schedule} for schedule in schedules)
 
 
@@ -82,9 +87,11 @@ def write_sessions(store: TurnStore, lines: Iterable[bytes]) -> Iterator[tuple[s
         head = next(own)
         if session is None:
             raise head["error"]
-        written, schedules = 0, list[Line]()
+        written, schedules, summaries = 0, list[Line](), list[Summary]()
         try:
-            written = _write(store, session, head, _messages(own, schedules))
+            written = _write(store, session, head, _messages(own, schedules, summaries))
+            if summaries and store.read_summary(session) is None:
+                store.write_summary(session, "", summaries[-1])
             for schedule in schedules:
                 store.schedule(session=session, now=store.now(), **schedule)
             yield session, written, ""
@@ -104,6 +111,9 @@ def _read(number: int, text: bytes) -> Line:
             line["message"] = _element(dumps(line["message"]), number)
         elif "schedule" in line:
             line["schedule"] = read_schedule(line["schedule"])
+        elif "summary" in line:
+            if not isinstance(line["summary"], str) or len(line["summary"].encode()) > MOST_SUMMARY_BYTES:
+                raise ValueError
         elif not all(isinstance(value, str) for pair in line["metadata"].items() for value in pair):
             raise ValueError
     except (InvalidTurn, ValueError, TypeError, KeyError, AttributeError):
@@ -120,13 +130,17 @@ def _element(text: str, number: int) -> Element | None:
     return element
 
 
-def _messages(lines: Iterator[Line], schedules: list[Line]) -> Iterator[str]:
-    """Yield the messages of a session's lines, and add its schedules to `schedules`."""
+def _messages(lines: Iterator[Line], schedules: list[Line], summaries: list[Summary]) -> Iterator[str]:
+    """Yield the messages of a session's lines, and add its schedules and summaries to `schedules` and `summaries`."""
+    place, last = 0, ""
     for line in lines:
         if "schedule" in line:
             schedules.append(line["schedule"])
+        elif place and "summary" in line:
+            summaries.append(Summary(mark(place, last.encode()), line["summary"]))
         elif line.get("message"):
-            yield write(line["message"])
+            place, last = place + 1, write(line["message"])
+            yield last
 
 
 def _write(store: TurnStore, session: str, head: Line, messages: Iterator[str]) -> int:

@@ -97,6 +97,8 @@ class Options:
     """The webhook for the turn's end: `url`, and the id of the API `key` whose secret signs."""
     request: dict[str, Any] = field(default_factory=dict)
     """Data that a producer wants to find again in the turn's record; JSON, never sent to the model."""
+    summarises: dict[str, Any] | None = None
+    """The workers' own: the `session` whose history the turn sums up, to which `place`, and `after` which summary."""
     traceparent: str | None = None
     """The trace that the turn is part of, as in W3C's header. None: the one at work in this program, where there is one."""
     tracestate: str | None = None
@@ -105,7 +107,7 @@ class Options:
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Self:
         """Return options from keyword arguments. Raises InvalidTurn, and TypeError for a name that there is not."""
-        known = [f.name for f in fields(cls)]
+        known = [f.name for f in fields(cls) if f.name not in NOT_ASKED]
         for name in given:
             if name not in known:
                 near = get_close_matches(name, known, n=1)
@@ -173,8 +175,10 @@ class Options:
         return cls(**{k: v for k, v in loads(text or "{}").items() if k in known})
 
 
+NOT_ASKED = ("summarises",)
+"""Options that no caller gives."""
 _TRACE = ("traceparent", "tracestate")
-_OWN = ("name", "before", "answers", "metadata", "webhook", "request", *_TRACE)
+_OWN = ("name", "before", "answers", "metadata", "webhook", "request", *NOT_ASKED, *_TRACE)
 """Options that each of several questions has for itself, when they are answered together."""
 
 _FORMS: tuple[tuple[Any, str, tuple[str, ...]], ...] = (
@@ -182,7 +186,7 @@ _FORMS: tuple[tuple[Any, str, tuple[str, ...]], ...] = (
     (str, "text", ("queue", "name", "chain", "model", "instructions", "truncation", "traceparent", "tracestate")),
     (int, "a whole number", ("max_output_tokens",)),
     ((int, float), "a number", ("temperature", "top_p", "deadline_seconds")),
-    (dict, "an object", ("response_format", "parameters", "metadata", "webhook", "request")),
+    (dict, "an object", ("response_format", "parameters", "metadata", "webhook", "request", "summarises")),
     (list, "a list", ("history", "before", "tools")),
 )
 

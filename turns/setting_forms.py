@@ -143,6 +143,7 @@ IntakeQueue = Annotated[
     str, _form(r"[A-Za-z0-9._-]{1,64}", "write 1 to 64 of the characters A-Z a-z 0-9 . _ -"), AfterValidator(_not_ours)
 ]
 Chain = Annotated[str, _form(rf"|{CODE_FORM}", "write package.module:name, for instance myproject.chat:chain")]
+ChainName = Annotated[str, _form(r"[A-Za-z0-9._-]{0,64}", "write default, or the name of a chain in TURNSTILE_CHAINS")]
 Models = Annotated[
     str,
     _form(

@@ -80,6 +80,11 @@ class Settings(BaseModel):
         description="Share of the window that is left out at once when it overflows, so that the prompts of many turns begin "
         "alike, and a provider's cache keeps what they have in common. 0: the oldest message is left out each time.",
     )
+    summary: forms.ChainName = Field(
+        "",
+        description="Chain that sums up what falls out of the window, `default` or one of `TURNSTILE_CHAINS`; its summary "
+        "stands before the window. Unset: what falls out is not sent any more.",
+    )
     window_bytes: Annotated[int, Field(ge=1_024, le=268_435_456)] = Field(
         16_777_216, description="Maximum size of the history that a worker reads for a turn, as stored, in bytes."
     )
@@ -374,6 +379,11 @@ class Settings(BaseModel):
     def asks_models(self) -> bool:
         """True when a chain asks models that the settings name."""
         return not self.chain or any(chain.models for chain in self.named_chains.values())
+
+    @property
+    def summary_chain(self) -> str:
+        """The name of the chain that sums up; empty for the one of turns that choose none."""
+        return "" if self.summary == "default" and "default" not in self.named_chains else self.summary
 
     @property
     def models(self) -> tuple[str, ...]:

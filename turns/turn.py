@@ -11,6 +11,7 @@ from turnstile.turns.model_names import model_of
 from turnstile.turns.output import Output
 from turnstile.turns.question import Options, Question
 from turnstile.turns.states import State
+from turnstile.turns.summaries import Summary
 from turnstile.turns.text import as_text, loads
 
 _OLD_CODES = {output.OLD_REFUSAL: None, "context_too_long": "context_length_exceeded"}
@@ -92,6 +93,9 @@ class Claim:
 
     chain: str | None = None
     """The chain that the turn asks for; one that answers calls and names none goes on with the chain of its thread."""
+
+    summary: Summary | None = None
+    """The summary of what is older than the window."""
 
     @property
     def answers(self) -> dict[str, str]:

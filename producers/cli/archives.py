@@ -8,6 +8,7 @@ from turnstile.producers.cli.actions import confirm
 from turnstile.producers.cli.terminal import Terminal
 from turnstile.producers.client import ChatClient
 from turnstile.turns.errors import UnknownSession
+from turnstile.turns.summaries import is_named
 from turnstile.turns.text import dumps
 
 
@@ -18,7 +19,8 @@ def export(terminal: Terminal, client: ChatClient, chosen: Sequence[str], tenant
         for session in chosen:
             _write(terminal, client, session)
         return
-    for number, session in enumerate(archive.sessions(client.store, tenant), 1):
+    found = (session for session in archive.sessions(client.store, tenant) if not is_named(session))
+    for number, session in enumerate(found, 1):
         with suppress(UnknownSession):  # it has a turn alone, or has been erased meanwhile
             _write(terminal, client, session)
         if not number % 1000:

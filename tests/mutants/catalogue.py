@@ -15,6 +15,7 @@ from tests.mutants.in_schedules import SCHEDULES
 from tests.mutants.in_schema import SCHEMAS
 from tests.mutants.in_sessions import SESSIONS
 from tests.mutants.in_steps import STEPS
+from tests.mutants.in_summaries import SUMMARIES
 from tests.mutants.in_turns import TURNS
 from tests.mutants.in_upkeep import UPKEEP
 from tests.mutants.in_worker import WORKER
@@ -37,5 +38,6 @@ MUTANTS = (
     *STEPS,
     *GRAPHS,
     *HISTORY,
+    *SUMMARIES,
     *CELERY,
 )

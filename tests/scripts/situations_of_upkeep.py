@@ -13,6 +13,7 @@ from turnstile.turns.store import registry
 from turnstile.turns.store.runner import script_call
 from turnstile.turns.store.webhooks import Delivery
 from turnstile.turns.store.working import Spending
+from turnstile.turns.summaries import Summary, mark
 
 
 @situation("sweep")
@@ -144,6 +145,27 @@ def _of_a_new_session(scene: Scene) -> Callable[[], Any]:
 def _of_a_known_session(scene: Scene) -> Callable[[], Any]:
     scene.turns.begin("foo", {"topic": "tea"}, pair("a"))
     return lambda: scene.turns.amend("foo", {"topic": "milk"}, pair("b"))
+
+
+def _summed_up(scene: Scene) -> str:
+    """Sum up the first of two messages, and return what marks that."""
+    scene.turns.begin("foo", {}, pair("a"))
+    first = mark(1, pair("a")[0].encode())
+    scene.turns.write_summary("foo", "", Summary(first, "a summary"))
+    return first
+
+
+@situation("write_summary")
+def _after_an_older_one(scene: Scene) -> Callable[[], Any]:
+    after = _summed_up(scene)
+    return lambda: scene.turns.write_summary("foo", after, Summary(mark(2, pair("a")[1].encode()), "another summary"))
+
+
+@situation("read_summary")
+def _of_a_history_that_is_gone(scene: Scene) -> Callable[[], Any]:
+    _summed_up(scene)
+    scene.client.unlink(scene.keys.history("foo"))
+    return lambda: scene.turns.read_summary("foo")
 
 
 def _posted(scene: Scene) -> None:

@@ -24,6 +24,7 @@ from turnstile.turns.store.runner import Call
 from turnstile.turns.store.steps import Place
 from turnstile.turns.store.webhooks import Delivery
 from turnstile.turns.store.working import Outcome, Spending
+from turnstile.turns.summaries import Summary, mark
 
 _OTHERS = [OtherBudget(f"other{n}@1", CallLimits(concurrent=1)) for n in range(9)]
 # To fill the server takes minutes on a busy machine.
@@ -74,6 +75,12 @@ def _merge(crowd: Crowd) -> object:
     for number in range(1, 60):
         crowd.client.hset(crowd.keys.turn(f"w{number}"), "busy", busy)
     return crowd.turns.merge(crowd.head)
+
+
+def _write_summary(crowd: Crowd) -> object:
+    """Sum up half of a history."""
+    last = crowd.client.lindex(crowd.keys.history("crowd"), -MANY // 2).encode()
+    return crowd.turns.write_summary("crowd", "", Summary(mark(MANY // 2, last), "a summary"))
 
 
 def _ask_scheduled(crowd: Crowd) -> object:
@@ -140,6 +147,8 @@ CALLS: dict[str, list[Callable[[Crowd], Any]]] = {
         lambda c: c.turns.begin("begun", {"topic": "tea"}, marked("m3")),
     ],
     "read_conversation": [lambda c: c.turns.read_conversation("crowd")],
+    "write_summary": [lambda c: _write_summary(c)],
+    "read_summary": [lambda c: c.turns.read_summary("crowd")],
     "read_messages": [
         lambda c: c.turns.read_messages("crowd", MANY // 2, -1, 100, MANY),
         lambda c: c.turns.read_messages("crowd", MANY // 2, 1, 20, MANY),

@@ -21,8 +21,8 @@ class Keys:
         return f"{self.history_prefix}{session}"
 
     def conversation(self, session: str = "") -> str:
-        """HASH: when a session was begun, its metadata, the turn that it branched off for, its tokens and cost, and the size of
-        its largest message, if that is large. As long as the history.
+        """HASH: when a session was begun, its metadata, the turn that it branched off for, its tokens and cost, the size of
+        its largest message, if that is large, and the summary of its beginning. As long as the history.
         """
         return f"{self.prefix}conversation:{session}"
 

@@ -12,6 +12,7 @@ from turnstile.turns.question import fingerprint
 from turnstile.turns.store.acceptance import full_history, full_of_conversations
 from turnstile.turns.store.replies import OneOf, always, raising, unknown_session
 from turnstile.turns.store.runner import Call, Runner, operation, script_call
+from turnstile.turns.summaries import Summary
 from turnstile.turns.text import dumps
 
 
@@ -119,7 +120,22 @@ class Conversations(Runner):
         """Take one message, told by its stored element, out of a history; False when it is not there."""
         return Call("LREM", (self.keys.history(check_session(session)), 1, element), bool)
 
+    @operation
+    def read_summary(self, session: str) -> Call[Summary | None]:
+        """Return the summary of the beginning of a session's history. One of messages that were taken out is removed."""
+        return script_call("read_summary", Summary.decode, session=check_session(session))
 
+    @operation
+    def write_summary(self, session: str, after: str, summary: Summary) -> Call[bool]:
+        """Keep a summary of the beginning of a session's history, in place of the one with the mark `after`, empty for none.
+
+        False when another one is there by now, or the last message that it covers is gone.
+        """
+        arguments = {"session": check_session(session), "after": after, "mark": summary.mark, "summary": summary.text}
+        return script_call("write_summary", _SUMMED_UP, **arguments)
+
+
+_SUMMED_UP = OneOf("write_summary", written=always(True), stale=always(False))
 _WRITTEN = OneOf(
     "write_conversation",
     done=always(True),

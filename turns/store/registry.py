@@ -23,7 +23,7 @@ MUST_AGREE = ("history_prefix", "history_ttl", "result_ttl", "failed_ttl", "even
 SHOULD_AGREE = (
     "window_messages", "window_tokens", "window_block", "max_waiting_per_session", "max_waiting", "lease_seconds",
     "dispatch_grace_seconds", "max_attempts", "intake_queue", "webhook_seconds", "show_content", "hold_seconds",
-    "model_budgets",
+    "model_budgets", "summary",
 )  # fmt: skip
 """Nothing is lost when these differ, but a turn fares as the process has it that it happens to meet."""
 

@@ -17,23 +17,25 @@ ROLES: dict[str, tuple[str, ...]] = {
         "spend_attempt", "cancel", "refuse", "sweep", "sweep_erased", "reap", "audit", "status", "stats", "claim_webhook",
         "record_delivery", "retry_webhooks", "check_schema", "register_worker", "note_minute", "workers", "check_owner",
         "put_checkpoint", "put_writes", "read_checkpoint", "list_checkpoints", "drop_steps", "claim_schedules",
-        "ask_scheduled", "rights",
+        "ask_scheduled", "read_messages", "read_summary", "write_summary", "rights",
     ),
     "gateway": (
         "submit", "submit_held", "follow", "cancel", "status", "stats", "write_conversation", "read_conversation",
         "read_messages", "erase", "release_session", "read_hold", "delete_turn", "count_request", "spend_tokens",
         "reserve_call", "settle_call", "create_file", "append_piece", "delete_file", "read_results", "recorded_lines",
         "create_batch", "claim_batch", "renew_batch", "start_batch", "record_result", "end_batch", "cancel_batch",
-        "check_schema", "workers", "open_stream", "retry", "add_schedule", "remove_schedule", "list_schedules", "rights",
+        "check_schema", "workers", "open_stream", "retry", "add_schedule", "remove_schedule", "list_schedules",
+        "read_summary", "rights",
     ),
     "producer": (
         "submit", "submit_held", "cancel", "status", "stats", "write_conversation", "read_conversation", "retry", "erase",
         "release_session", "read_hold", "resend_webhook", "workers", "add_schedule", "remove_schedule", "list_schedules",
-        "rights",
+        "read_summary", "write_summary", "rights",
     ),
     "operator": (
         "measure", "overview", "tenants", "workers", "stats", "status", "cancel", "retry", "resend_webhook", "release_session",
-        "erase", "erase_tenant", "sweep_erased", "read_messages", "audit", "remove_schedule", "list_schedules", "rights",
+        "erase", "erase_tenant", "sweep_erased", "read_messages", "audit", "remove_schedule", "list_schedules",
+        "read_summary", "rights",
     ),
 }  # fmt: skip
 """Role → the scripts that it runs."""

@@ -34,6 +34,7 @@ from turnstile.workers.attempt.outage import Outage
 from turnstile.workers.attempt.prompt import Prompt
 from turnstile.workers.attempt.report import LOST, REQUEUED, Report
 from turnstile.workers.attempt.said import Said, said_before
+from turnstile.workers.attempt.summary import NO_SUMMARY, ask_summary, keep_summary, summary_in, with_past
 from turnstile.workers.attempt.text_stream import TextStream
 from turnstile.workers.attempt.trace import trace
 from turnstile.workers.budgets.gate import Gate, OverBudget, through
@@ -154,6 +155,14 @@ class Attempt:
         return await self._requeue("no_room", delay, forgive=True)
 
     async def _work(self) -> Report:
+        claim = await insist(lambda: with_past(self._store, self.claim))
+        if claim is None:
+            return await self._finish(Outcome(State.COMPLETED, stored=False), [])
+        if claim is not self.claim:
+            self.claim, self._prompt = claim, Prompt(claim, self._settings)
+        return await self._carry_out()
+
+    async def _carry_out(self) -> Report:
         if not self._take_room(self.claim.size + self.claim.spent.kept):
             return await self.put_off()
         if obstacle := self._obstacle():
@@ -373,6 +382,12 @@ class Attempt:
         return delay if delay < self._remaining() else None
 
     async def _commit(self, opening: OpenTurn, output: ChainOutput) -> Report:
+        if self.claim.options.summarises is not None:
+            text = summary_in(output)
+            if not text:
+                return await self._after_failure(NO_SUMMARY)
+            await insist(lambda: keep_summary(self._store, self.claim, text))
+            output = replace(output, output=())
         filtered = output.finish_reason == "content_filter"
         try:
             elements, closing = await self._stored(opening, output) if not filtered else ([], [])
@@ -441,6 +456,8 @@ class Attempt:
         outcome = replace(outcome, spent=self._gate.spent) if self._gate else outcome
         # The answer is paid for: an outage is waited out.
         state = await insist(lambda: self._store.finish(self.claim, outcome, elements, after=after, text=text))
+        if state and elements and self._settings.summary:
+            await ask_summary(self._store, self.claim, elements)
         return Report(state, outcome) if state else Report(LOST)
 
 

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Sequence
 from math import ceil
 
-from langchain_core.messages import BaseMessage, ToolMessage
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 
 from turnstile.memory.calls import answering, paired
 from turnstile.memory.codec import decode
@@ -13,6 +13,7 @@ from turnstile.memory.shortening import without_oldest
 from turnstile.memory.window import fit, opening
 from turnstile.turns.model_failures import TOO_LONG, Failure
 from turnstile.turns.settings import Settings
+from turnstile.turns.summaries import ABOUT, TAKEN, Summary
 from turnstile.turns.turn import Claim
 
 log = logging.getLogger(__name__)
@@ -33,6 +34,8 @@ class Prompt:
         self.brought: list[BaseMessage] = []
         self.asked: list[BaseMessage] = []
         self.left_out = 0
+        self._begun: list[BaseMessage] = []
+        self._noted: list[BaseMessage] = []
         self._claim, self._settings = claim, settings
         self._tries = 0
 
@@ -58,11 +61,15 @@ class Prompt:
         self._tries += 1
         words = failure.words
         excess = words.asked - words.allowed if words and words.allowed and self._tries <= _EXACT_TRIES else 0
-        shorter = without_oldest(self.messages, len(self.brought), ceil(max(0, excess) * _MARGIN))
+        older = self.messages[len(self._begun) + len(self._noted) :]
+        shorter = without_oldest(older, len(self.brought), ceil(max(0, excess) * _MARGIN))
         if shorter is None:
-            return False
-        self.left_out += len(self.messages) - len(shorter)
-        self.messages = shorter
+            if not self._noted:
+                return False
+            # The summary is the last to go.
+            self._noted, shorter = [], older
+        self.left_out += len(older) - len(shorter)
+        self.messages = [*self._begun, *self._noted, *shorter]
         return True
 
     def _with_history(self, following: list[BaseMessage]) -> list[BaseMessage]:
@@ -72,11 +79,14 @@ class Prompt:
         begun = opening(claim.window)
         elements = claim.window[: len(claim.window) - len(begun)]
         most = max(self._settings.window_messages, len(elements))
-        tokens, block = (0, 0.0) if self._whole else (self._settings.window_tokens, self._settings.window_block)
-        window = fit(elements, most, tokens, following, cut=claim.cut, length=claim.length, block=block)
+        every = self._whole or claim.options.summarises is not None
+        tokens, block = (0, 0.0) if every else (self._settings.window_tokens, self._settings.window_block)
+        place = claim.summary.place if claim.summary else 0
+        window = fit(elements, most, tokens, following, cut=claim.cut, length=claim.length, block=block, summarised=place)
         if window.broken:
             log.warning("session %s: %d broken elements in its history", claim.session, window.broken)
-        return [*begun, *window.messages]
+        self._begun, self._noted = begun, _told(claim.summary)
+        return [*begun, *self._noted, *window.messages]
 
     @property
     def _whole(self) -> bool:
@@ -87,6 +97,11 @@ class Prompt:
     def is_cut(self) -> bool:
         """True where the turn wants all of its history, and there is more than a claim reads."""
         return self._whole and self._claim.cut and self._claim.options.history is None
+
+
+def _told(summary: Summary | None) -> list[BaseMessage]:
+    """Return the messages that tell a model of a summary: the same as long as that is."""
+    return [HumanMessage(ABOUT + summary.text), AIMessage(TAKEN)] if summary else []
 
 
 def _last_exchange(window: Sequence[bytes]) -> list[BaseMessage]:

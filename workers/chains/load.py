@@ -29,10 +29,16 @@ async def load_chains(settings: Settings, base_url: str | None = None) -> tuple[
     """Return every chain by its name, and the models made for them; the chain of turns that choose none has no name.
 
     Raises:
-        SettingError: a user's chain or tool cannot be imported, or is none.
+        SettingError: a user's chain or tool cannot be imported, or is none, or there is no plain chain that sums up.
     """
     loader = _Loader(settings, base_url)
-    return {name: await loader.chain(name, chain) for name, chain in _all_chains(settings).items()}, loader.models
+    chains = {name: await loader.chain(name, chain) for name, chain in _all_chains(settings).items()}
+    if settings.summary and not isinstance(chains.get(settings.summary_chain), Runnable):
+        raise SettingError(
+            f"TURNSTILE_SUMMARY: {settings.summary} is no plain chain: write the name of one in TURNSTILE_CHAINS that is no "
+            "graph and has no tools, or default where that has none."
+        )
+    return chains, loader.models
 
 
 def _all_chains(settings: Settings) -> Mapping[str, NamedChain]:

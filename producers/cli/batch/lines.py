@@ -18,10 +18,10 @@ from turnstile.producers.cli.batch.results import Result
 from turnstile.producers.client import AsyncChatClient
 from turnstile.turns.errors import InvalidTurn, TurnRefused
 from turnstile.turns.ids import check_turn
-from turnstile.turns.question import Options
+from turnstile.turns.question import NOT_ASKED, Options
 from turnstile.turns.turn import Record
 
-_OPTIONS = frozenset(field.name for field in fields(Options))
+_OPTIONS = frozenset(field.name for field in fields(Options)) - {*NOT_ASKED}
 _TEXTS = frozenset({"session", "question", "id", "queue", "name", "model", "instructions"})
 _REQUIRED = frozenset({"session", "question"})
 _LONGEST_CELL = 16_777_216

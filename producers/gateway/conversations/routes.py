@@ -118,4 +118,6 @@ async def delete_item(session: OwnSession, item_id: str, backend: CurrentBackend
     found = await described(backend, caller, session)
     _, _, element = await History(backend.store, session).find(item_id)
     await backend.store.drop_message(session, element)
+    # A summary that tells of the message goes, too.
+    await backend.store.read_summary(session)
     return JSONResponse(_shown(caller, found))

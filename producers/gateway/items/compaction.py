@@ -12,11 +12,10 @@ from turnstile.producers.gateway.content import Message
 from turnstile.producers.gateway.edge.api_errors import invalid
 from turnstile.producers.gateway.edge.body import values
 from turnstile.turns.bounds import MOST_MESSAGES
+from turnstile.turns.summaries import ABOUT, TAKEN
 
 _FORM = "turnstile-summary-1."
 _MOST_VALUES = 4 * MOST_MESSAGES
-_ABOUT = "This is a summary of our conversation so far:\n\n"
-_TAKEN = "Thank you. I will go on from there."
 
 
 class SystemMessage(BaseModel):
@@ -42,10 +41,7 @@ def shown_compaction(id: str, left: Compaction) -> dict[str, Any]:
 
 
 def read_compaction(content: Any, param: str) -> list[Message]:
-    """Return the messages that a model is given in place of the conversation. Raises ApiError for another server's item.
-
-    The assistant takes note of the summary, because some models take no two messages of the user in a row.
-    """
+    """Return the messages that a model is given in place of the conversation. Raises ApiError for another server's item."""
     try:
         if not isinstance(content, str) or not content.startswith(_FORM):
             raise ValueError
@@ -57,5 +53,5 @@ def read_compaction(content: Any, param: str) -> list[Message]:
     except ValueError:
         message = f"`{param}` was not made by `/v1/responses/compact` of this server: send the items themselves."
         raise invalid(param, message, "invalid_encrypted_content") from None
-    said = [{"role": "user", "content": _ABOUT + left.summary}, {"role": "assistant", "content": _TAKEN}]
+    said = [{"role": "user", "content": ABOUT + left.summary}, {"role": "assistant", "content": TAKEN}]
     return [*(message.model_dump() for message in left.system), *said]

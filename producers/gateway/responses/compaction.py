@@ -18,13 +18,9 @@ from turnstile.producers.gateway.responses.input_items import input_items
 from turnstile.producers.gateway.responses.schemas import CompactRequest, ResponseRequest
 from turnstile.turns.output import is_refusal
 from turnstile.turns.states import State
+from turnstile.turns.summaries import ASK
 from turnstile.turns.turn import Record
 
-_ASK = (
-    "Summarize our conversation so far, for yourself: you will go on with it and see nothing of it but your summary. Keep all "
-    "facts, names, numbers, decisions and results, what was asked of you, and what is still open. Write the summary alone, in "
-    "the language of the conversation."
-)
 _MOST_SYSTEM = 20
 _NO_USAGE = {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0}
 
@@ -34,7 +30,7 @@ def summary_request(body: CompactRequest) -> ResponseRequest:
     if idle := [name for name in body.others() if name in body.idle]:
         raise unsupported(*idle)
     said = [{"role": "user", "content": body.input}] if isinstance(body.input, str) else body.input or []
-    asked = {"input": [*said, {"role": "user", "content": _ASK}], "store": False, "truncation": "disabled"}
+    asked = {"input": [*said, {"role": "user", "content": ASK}], "store": False, "truncation": "disabled"}
     given = {name: value for name, value in body if value is not None}
     try:
         return ResponseRequest.model_validate({**given, **asked})

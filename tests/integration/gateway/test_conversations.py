@@ -11,6 +11,7 @@ import pytest
 from tests.integration.conftest import Stack
 from tests.support.gateways import texts_of
 from tests.support.wait import wait_until
+from turnstile.turns.summaries import Summary, mark
 from turnstile.turns.text import dumps
 
 
@@ -120,6 +121,18 @@ def test_messages_from_elsewhere_are_items_too(stack: Stack, sdk: openai.OpenAI,
     sdk.conversations.items.delete(items[1].id, conversation_id=session)
     for item in items[2:]:
         assert texts_of([sdk.conversations.items.retrieve(item.id, conversation_id=session)]) == ["ok"]
+
+
+@pytest.mark.parametrize(("place", "stays"), [(0, False), (2, True)])
+def test_a_deleted_item_takes_the_summary_that_tells_of_it_along(
+    stack: Stack, sdk: openai.OpenAI, session: str, place: int, stays: bool
+) -> None:
+    elements = [dumps({"type": "human", "data": {"content": f"message {number}"}}) for number in range(3)]
+    stack.store.client.lpush(stack.store.keys.history(session), *elements)
+    stack.store.write_summary(session, "", Summary(mark(2, elements[1].encode()), "a summary"))
+    items: list[Any] = list(sdk.conversations.items.list(session, order="asc"))
+    sdk.conversations.items.delete(items[place].id, conversation_id=session)
+    assert stack.store.client.hexists(stack.store.keys.conversation(session), "summary") == stays
 
 
 CALL = {"id": "c1", "name": "look", "args": {"at": "Köln"}}

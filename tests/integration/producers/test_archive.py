@@ -18,6 +18,7 @@ from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
 from turnstile.turns.store.turns import TurnStore
 from turnstile.turns.store.working import Outcome
+from turnstile.turns.summaries import Summary, mark, name
 from turnstile.turns.turn import Claim
 
 ELSEWHERE = '{"type": "human", "data": {"content": "hi", "type": "human"}}'
@@ -78,6 +79,19 @@ def test_messages_that_nobody_can_read_are_left_out(history: TurnStore, other: T
     assert len(lines) == 6
     assert list(archive.write_sessions(other, lines)) == [("odd", 2, "")]
     assert list(archive.write_sessions(other, lines)) == [("odd", 0, "")]
+
+
+def test_a_summary_comes_along(history: TurnStore, other: TurnStore) -> None:
+    stored = [ELSEWHERE.replace("hi", str(number)) for number in range(5)]
+    _client(history).lpush(history.keys.history("long"), *stored[:2], "garbage", *stored[2:])
+    history.write_summary("long", "", Summary(mark(4, stored[2].encode()), "a summary"))
+    lines = _lines(history, "long")
+    assert json.loads(lines[5]) == {"session": "long", "summary": "a summary"}
+    for written in (5, 0):
+        assert list(archive.write_sessions(other, lines)) == [("long", written, "")]
+        summary = other.read_summary("long")
+        assert summary
+        assert (summary.place, summary.text) == (3, "a summary")
 
 
 def test_an_import_that_was_interrupted_goes_on(history: TurnStore, other: TurnStore) -> None:
@@ -159,6 +173,7 @@ def test_a_schedule_that_is_refused_is_told(history: TurnStore, other: TurnStore
         b'{"session": "a", "schedule": {}}',
         b'{"session": "a", "schedule": {"id": "m", "quotas": [], "weight": 1, "question": "hi", "options": {}}}',
         b'{"session": "a", "schedule": {"id": "m", "quotas": {"a": "b"}, "weight": 1, "question": "hi", "options": {}}}',
+        b'{"session": "a", "summary": 1}',
     ],
 )
 def test_a_line_that_is_none_is_told_by_its_number(history: TurnStore, other: TurnStore, bad: bytes) -> None:
@@ -169,6 +184,7 @@ def test_a_line_that_is_none_is_told_by_its_number(history: TurnStore, other: Tu
 
 def test_the_commands(history: TurnStore, run: Run, tmp_path: Path) -> None:
     file = tmp_path / "sessions.jsonl"
+    history.submit("summing", f"acme/{name('acme/1')}", "Sum up.")
     file.write_bytes(run("export", "--all").stdout_bytes)
     assert {json.loads(line)["session"] for line in file.read_bytes().splitlines()} == {"acme/1", "umbrella/1"}
     assert run("export", "--tenant", "acme").stdout == run("export", "acme/1").stdout

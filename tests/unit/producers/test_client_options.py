@@ -9,14 +9,14 @@ import pytest
 from turnstile.producers.ask_options import AskOptions
 from turnstile.producers.client import AsyncChatClient, ChatClient
 from turnstile.turns.errors import InvalidTurn
-from turnstile.turns.question import Options
+from turnstile.turns.question import NOT_ASKED, Options
 from turnstile.turns.settings import Settings
 
 NOBODY = Settings(redis_url="redis://127.0.0.1:1/0")
 
 
 def test_every_option_can_be_given_to_ask() -> None:
-    assert set(get_type_hints(AskOptions)) == {field.name for field in fields(Options)} - {"answers"}
+    assert set(get_type_hints(AskOptions)) == {field.name for field in fields(Options)} - {"answers", *NOT_ASKED}
 
 
 async def test_an_option_that_there_is_not_is_named_with_the_one_that_was_meant() -> None:

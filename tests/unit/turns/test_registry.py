@@ -16,6 +16,7 @@ OTHER = {
     "max_waiting_per_session": 5, "max_waiting": 6,
     "lease_seconds": 7.0, "dispatch_grace_seconds": 8.0, "max_attempts": 9, "intake_queue": "theirs", "webhook_seconds": 10.0,
     "show_content": True, "hold_seconds": 11.0, "model_budgets": '{"*": {"requests": 12}}',
+    "summary": "default",
 }  # fmt: skip
 
 

@@ -1,0 +1,138 @@
+"""Faults in the summaries of long histories."""
+
+from tests.mutants.mutant import Mutant
+
+_SCRIPTS = "tests/scripts/test_summary.py"
+_TURNS = "tests/integration/workers/test_summary.py"
+_STARTS = "tests/unit/turns/test_window_start.py"
+
+SUMMARIES = (
+    Mutant(
+        "a summary is kept of a history that is gone",
+        "an erased session's words come back, beside another history of the same name",
+        "turns/lua/session/write_summary.lua",
+        "if not stands(session, mark) or stored ~= after",
+        "if stored ~= after",
+        (_SCRIPTS,),
+    ),
+    Mutant(
+        "a summary replaces one that it does not know",
+        "what the other one told is lost",
+        "turns/lua/session/write_summary.lua",
+        " or stored ~= after and stored ~= mark then",
+        " then",
+        (_SCRIPTS,),
+    ),
+    Mutant(
+        "a summary's repeat comes too late",
+        "a summary whose reply was lost counts as none",
+        "turns/lua/session/write_summary.lua",
+        " and stored ~= mark then",
+        " then",
+        (_SCRIPTS,),
+    ),
+    Mutant(
+        "a summary outlives its history",
+        "words of a conversation are kept for ever",
+        "turns/lua/session/write_summary.lua",
+        "keep_history(session, redis.call('EXISTS', key.session .. session) == 1)\n",
+        "",
+        (_SCRIPTS,),
+    ),
+    Mutant(
+        "a summary tells of what was taken out",
+        "a model is told of a message that its user deleted",
+        "turns/lua/session/read_summary.lua",
+        "if summary and stands(session, mark) then",
+        "if summary then",
+        (_SCRIPTS,),
+    ),
+    Mutant(
+        "a deleted message stays in the summary",
+        "words that a user deleted are kept",
+        "producers/gateway/conversations/routes.py",
+        "    await backend.store.read_summary(session)\n",
+        "",
+        ("tests/integration/gateway/test_conversations.py",),
+    ),
+    Mutant(
+        "only the place of a summary is looked at",
+        "a summary of other messages goes before these",
+        "turns/lua/lib/stands.lua",
+        ":sub(-16384)) == digest",
+        ":sub(-16384)) ~= ''",
+        (_SCRIPTS,),
+    ),
+    Mutant(
+        "a branch takes a summary of what came later along",
+        "a model knows what was said after the place where a conversation branched off",
+        "turns/lua/lib/open_branch.lua",
+        "  if later and later >= 0 and later < newest then\n",
+        "  if later and later < newest then\n",
+        (_SCRIPTS,),
+    ),
+    Mutant(
+        "a summary keeps its place in a branch",
+        "the summary of a long conversation is lost where it branches off",
+        "turns/lua/lib/open_branch.lua",
+        "#elements - later .. mark:match(' .*')",
+        "mark",
+        (_SCRIPTS,),
+    ),
+    Mutant(
+        "a window does not start where its summary ends",
+        "messages are sent twice, and prompts begin anew with each block and with each summary",
+        "memory/window.py",
+        "        if summarised and length - summarised <= len(found):\n",
+        "        if False:\n",
+        (_TURNS,),
+    ),
+    Mutant(
+        "a summary is asked for when the window is full",
+        "messages fall out of the window before they are summed up",
+        "turns/window_start.py",
+        "1 - block * _SPARE):\n",
+        "2):\n",
+        (_STARTS,),
+    ),
+    Mutant(
+        "a window is cut between a question and its answer",
+        "an answer is in neither window nor summary",
+        "turns/window_start.py",
+        " if begins[length - 1 - start]), None)",
+        "), None)",
+        (_STARTS,),
+    ),
+    Mutant(
+        "the record of a summary tells it",
+        "an erase leaves the words of a session behind, in the record of another turn",
+        "workers/attempt/attempt.py",
+        "            output = replace(output, output=())\n",
+        "",
+        (_TURNS,),
+    ),
+    Mutant(
+        "half a summary is kept",
+        "what the model did not get to is forgotten for good",
+        "workers/attempt/summary.py",
+        "    whole = output.finish_reason not in CUT_OFF and not is_refusal(output.output)\n",
+        "    whole = True\n",
+        (_TURNS,),
+    ),
+    Mutant(
+        "a summary is made of any tenant's session",
+        "one tenant's words are summed up for another",
+        "workers/attempt/summary.py",
+        " or tenant_of(session) != tenant_of(claim.session):",
+        ":",
+        (_TURNS,),
+    ),
+    Mutant(
+        "the summary is the first to go where the model has no room",
+        "a model forgets all that is old at once",
+        "workers/attempt/prompt.py",
+        "        older = self.messages[len(self._begun) + len(self._noted) :]\n",
+        "        older, self._noted = self.messages[len(self._begun) :], []\n",
+        (_TURNS,),
+    ),
+)
