@@ -6,6 +6,7 @@ from typing import Any, cast
 
 from tests.exploration.kept import calls_kept, found_by, thread_of
 from tests.exploration.moves import STALE_WORKER, Moves, held, session_of, turn_id
+from tests.exploration.ticks import late_ticks
 from tests.exploration.world import KEYS, World
 from tests.scripts.graph_steps import GRAPH, knower, next_step
 from turnstile.turns.errors import CallNotAnswered, CallNotOpen
@@ -40,6 +41,8 @@ class Echoes:
         for id in world.around["order"][session]:
             yield from _of_turn(self._moves, world, id, seat)
         yield from _answers(self._moves, world, session)
+        if self._moves.scope.ticks:
+            yield from late_ticks(self._moves, world, session)
         for id, attempts in world.around["erased"].items():
             if not world.waits_beside_room:
                 yield f"claim {id}", self._moves.claim(id, STALE_WORKER, "other"), lambda word: word in ("unknown", "stale")

@@ -15,7 +15,8 @@ from typing import Any, Self
 import redis
 
 from tests.exploration.echoes import Echo, Echoes
-from tests.exploration.moves import MOST_WRITES, Move, Moves, cut_name, tidy
+from tests.exploration.move import Move
+from tests.exploration.moves import MOST_WRITES, Moves, cut_name, tidy
 from tests.exploration.rules import step_violations, violations
 from tests.exploration.scope import Scope
 from tests.exploration.world import KEYS, World, settle
@@ -153,7 +154,8 @@ class Explorer:
         self._depths.append(self._depths[parent] + 1 if number else 0)
         self._came_by.append(self._label_numbers.setdefault(label, len(self._label_numbers)))
         self._frontier.append((number, text))
-        if not world.due and not any(world.seat(session) for session in world.sessions):
+        waits = world.due or world.value(KEYS.schedules_due, {})
+        if not waits and not any(world.seat(session) for session in world.sessions):
             self._idle.append(number)
         return number
 

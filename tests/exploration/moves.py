@@ -1,14 +1,15 @@
 """The moves from a state: a call of a real script, or something that the world does by itself."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import cache
 from itertools import takewhile
 from typing import Any, cast
 
 from tests.exploration.kept import calls_kept, note_step, thread_of
+from tests.exploration.move import Move
 from tests.exploration.results import accepted_at, anything, claimed, equals, is_count, is_there, refusable, swept
 from tests.exploration.scope import Scope
+from tests.exploration.ticks import tick_moves
 from tests.exploration.world import AWHILE, FUTURE, KEYS, MODEL, OTHER, PAST, QUEUE, World, normalise
 from tests.scripts.cutting import in_pieces
 from tests.scripts.graph_steps import next_step
@@ -34,20 +35,6 @@ class Describing(TurnStore):
     def run(self, call: Call[Any]) -> Any:
         """Return the call, without making it."""
         return call
-
-
-@dataclass(slots=True)
-class Move:
-    """`world` is what the call meets, or the next state where there is none; `fits` judges the call's result.
-
-    `drains`: it happens by itself sooner or later, with nothing new going wrong.
-    """
-
-    label: str
-    world: World
-    call: Call[Any] | None = None
-    fits: Callable[[Any], bool] = bool
-    drains: bool = False
 
 
 class Moves:
@@ -89,15 +76,17 @@ class Moves:
         yield from self._dispatches(text, world)
         yield from self._workers(text, world)
         yield from self._sweeps(text, world)
+        if self.scope.ticks:
+            yield from tick_moves(self, text, world)
 
     def _question(self, id: str, answered: str = "", asked: str = "", way: str | None = None) -> Call[Submitted | TurnRefused]:
         """Return the call that submits a turn, which may answer that of turn `answered`, with the question of turn `asked`."""
         answers = {_call(answered): "sunny"} if answered else {}
         options = Options(stream=self.scope.streams, answers=answers)
-        reply = (asked or id)[-1] == "1"
+        reply = (asked or id)[-1] == "1" and not is_tick(id)
         quotas = Limits(running_turns=self.scope.running).quotas if self.scope.running else ""
         terms: dict[str, Any] = {"reply": reply, "quotas": quotas, "when_busy": way}
-        asking = self.store.submit(id, session_of(id), f"question {asked or id}", options, **terms)
+        asking = self.store.submit(id, session_of(id), question_of(asked or id), options, **terms)
         return refusable(asking)
 
     def claim(self, id: str, worker: str, nonce: str) -> Call[Claim | str]:
@@ -271,7 +260,7 @@ class Moves:
         if world.seat(session).get("phase") == "held":
             yield Move(f"release {session}", world, cast("Any", self.store.release_session(session)), equals(True))
         if left.get("erase") and world.around["order"][session]:
-            yield self._erase(World.read(text), session)
+            yield self.erase(World.read(text), session)
 
     def _retry(self, world: World, session: str, id: str) -> Move:
         world.around["left"]["retry"] -= 1
@@ -282,7 +271,10 @@ class Moves:
             world.around["order"][session].append(id)
         return Move(f"retry {id}", world, cast("Any", self.store.retry(id)), equals(State.QUEUED))
 
-    def _erase(self, world: World, session: str) -> Move:
+    def erase(self, world: World, session: str) -> Move:
+        """Return the erasure of a session."""
+        if session in world.around.get("noted", {}):
+            world.around["noted"][session] = "erased"
         world.around["left"]["erase"] -= 1
         ids = world.around["order"][session]
         world.around["erased"].update({id: int(world.turn(id)["attempts"]) for id in ids})
@@ -356,7 +348,17 @@ def turn_id(session: str, number: int) -> str:
 
 def session_of(id: str) -> str:
     """Return the session that a turn was asked in."""
-    return id[:-1].replace("-", "/")
+    return id[:-1].rstrip("-").replace("-", "/")
+
+
+def is_tick(id: str) -> bool:
+    """Return whether a turn was asked by a schedule."""
+    return id[-2:-1] == "-"
+
+
+def question_of(id: str) -> str:
+    """Return the question of a turn: the ticks of a schedule have the same."""
+    return f"question {id[:-2] if is_tick(id) else id}"
 
 
 def _cuts(move: Move, call: Call[Any]) -> Iterator[Move]:

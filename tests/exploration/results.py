@@ -53,12 +53,13 @@ def claimed(world: World, id: str) -> Callable[[Any], bool]:
         return anything
     attempt = int(turn["attempts"]) + 1
     session = turn["session"]
+    question = f"question {id[:-2] if id[-2:-1] == '-' else id}"
     window = tuple(element.encode() for element in world.value(KEYS.history(session), ()))
 
     def fits(found: Any) -> bool:
         return (
             isinstance(found, Claim)
-            and (found.session, found.question) == (session, f"question {id}")
+            and (found.session, found.question) == (session, question)
             and (found.token, found.attempt) == (f"{attempt}:{id}", attempt)
             and found.window == window
             and found.thread == turn.get("thread", id)

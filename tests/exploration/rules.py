@@ -5,7 +5,8 @@ from itertools import permutations
 
 from tests.exploration.kept import steps_after_a_cut, steps_lost, wrong_steps
 from tests.exploration.moves import pair
-from tests.exploration.world import FUTURE, KEYS, MODEL, QUEUE, World
+from tests.exploration.ticks import schedules_after_a_cut, wrong_schedules
+from tests.exploration.world import FUTURE, KEYS, MODEL, QUEUE, World, schedule_of
 from turnstile.turns.states import TRANSITIONS, State
 
 _SEAT = {
@@ -31,6 +32,7 @@ def violations(world: World) -> Iterator[str]:
     for id, turn in world.turns().items():
         yield from _turn(world, id, turn)
     yield from wrong_steps(world)
+    yield from wrong_schedules(world)
     yield from _owned(world)
     yield from _lines(world)
     yield from _slots(world)
@@ -55,6 +57,7 @@ def _after_a_cut(world: World) -> Iterator[str]:
         if world.turn(world.seat(session).get("head", "")).get("state") == "running":
             yield from _open_calls(world, session)
     yield from steps_after_a_cut(world)
+    yield from schedules_after_a_cut(world)
     if world.due:
         return
     for session in world.sessions:
@@ -241,7 +244,7 @@ def _counters(world: World) -> Iterator[str]:
     left = {id for id, turn in turns.items() if not State(turn["state"]).ended}
     if (counted := set(world.value(KEYS.open, {}))) != left:
         yield f"{counted} counted as open, {left} are"
-    if int(stats.get("accepted", 0)) != sum(world.around["submitted"].values()):
+    if int(stats.get("accepted", 0)) != sum(world.around["submitted"].values()) + world.around.get("ticked", 0):
         yield f"{stats.get('accepted', 0)} accepted, submitted {world.around['submitted']}"
     if not world.around["erased"]:
         for state in ("completed", "failed", "cancelled"):
@@ -263,6 +266,9 @@ def _keys(world: World) -> Iterator[str]:
     known |= {KEYS.tenants, KEYS.parked(QUEUE)}
     known |= {make(tenant) for make in (KEYS.slots, KEYS.open_turns, KEYS.tenant) for tenant in world.tenants}
     known |= {KEYS.erasures, *(KEYS.erased(number) for number in world.value(KEYS.erasures, {}))}
+    if "noted" in world.around:
+        known |= {KEYS.schedules_due, *(KEYS.schedule(schedule_of(session)) for session in sessions)}
+        known |= {KEYS.schedules(tenant) for tenant in (*world.tenants, "")}
     if world.data.keys() - known:
         yield f"unknown keys {sorted(world.data.keys() - known)}"
 

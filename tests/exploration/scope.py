@@ -14,7 +14,8 @@ class Scope:
     expiries and takeovers are bounded by the attempts a turn has. `forgiven`: attempts given back for nothing, a turn.
     `steps`: calls that keep steps of a graph, a thread. `standing`: dispatches that stand on the queue at a time; 0: all.
     `running`: slots of each tenant; 0: no limit. `paused`: turns wait for a model that pauses; `falls_back`: or go on
-    with another; `known`: they are known to call it before a worker has them. The rest says what happens
+    with another; `known`: they are known to call it before a worker has them. `ticks`: those of a schedule in each session.
+    The rest says what happens
     beside claim, finish, sweep and expiry; `rare` how often in all.
     """
 
@@ -41,6 +42,7 @@ class Scope:
     paused: bool = False
     known: bool = False
     falls_back: bool = False
+    ticks: int = 0
     rare: dict[str, int] = field(default_factory=dict)
 
     def beginning(self) -> World:
@@ -53,7 +55,7 @@ class Scope:
             "ways": {},
             "kept": {},
             "left": dict(self.rare),
-        }
+        } | ({"noted": {}, "taken": [], "ticked": 0} if self.ticks else {})
         stats = {"passed:chat": "0", "sent:chat": "0"} | ({"standing": str(self.standing)} if self.standing else {})
         pause = {KEYS.budget(MODEL): ["hash", {"paused": FUTURE}, False], KEYS.budgets: ["zset", {MODEL: PAST}, False]}
         if self.known:
@@ -75,6 +77,7 @@ class Scope:
             f"dispatches of a turn under way: {self.copies}",
             *([f"dispatches on the queue: {self.standing}", f"{self._tenants()} tenants"] if self.standing else []),
             *([f"slots of a tenant: {self.running}"] if self.running else []),
+            *([f"ticks of a schedule: {self.ticks}"] if self.ticks else []),
         ]
         options = {
             "lost dispatch": self.copies > 1,
@@ -93,6 +96,7 @@ class Scope:
             "early due entry": self.early,
             "streamed text": self.streams,
             "records of erased turns removed one by one": self.pieces,
+            "ticks taken and asked, or lost with their worker": self.ticks > 0,
             f"steps kept (≤ {self.steps} of a thread)": self.steps > 0,
         }
         happens = ["submit, claim, finish, renew, sweep, reap, expiry", *(name for name, there in options.items() if there)]

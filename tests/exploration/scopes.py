@@ -80,6 +80,9 @@ SMALL = (
     ),
     Scope("mergers", {"A": 2}, attempts=1, copies=1, cancels=True, fails=True, merges=True, rare={"retry": 1}),
     Scope("a cut among mergers", {"A": 2}, workers=1, attempts=1, copies=1, crashes=False, merges=True, rare={"cut": 1}),
+    Scope("a schedule", {"A": 0}, attempts=1, copies=1, crashes=False, ticks=2, rare={"remove": 1, "erase": 1, "again": 1}),
+    Scope("a tick among questions", {"A": 1}, attempts=1, copies=1, crashes=False, cancels=True, ticks=1, rare={"remove": 1}),
+    Scope("a cut among ticks", {"A": 0}, workers=1, attempts=1, copies=1, crashes=False, ticks=2, rare={"remove": 1, "cut": 1}),
     Scope("a cut", {"A": 2}, workers=1, attempts=1, copies=1, crashes=False, rare={"cut": 1}),
 )
 

@@ -54,3 +54,10 @@ def test_a_session_that_can_never_go_on_is_found(url: str) -> None:
         _spoil(explorer, "sweep", "if before == 0 or empty then", "if false then")
         with pytest.raises(Violation, match="never fall idle"):
             explorer.explore()
+
+
+def test_a_late_worker_that_moves_a_schedule_on_is_found(url: str) -> None:
+    with Explorer(Scope("spoiled", {"A": 0}, attempts=1, copies=1, crashes=False, ticks=3), url) as explorer:
+        _spoil(explorer, "ask_scheduled", " or its[2] ~= tick then", " then")
+        with pytest.raises(Violation, match="waits for"):
+            explorer.explore()

@@ -34,6 +34,16 @@ _KEPT = (
 _FIRST = -(2**51)
 
 
+def schedule_of(session: str) -> str:
+    """Return the id of a session's schedule."""
+    return session.replace("/", "-")
+
+
+def tick_id(session: str, tick: int) -> str:
+    """Return the id of the turn that is asked at a tick."""
+    return f"{schedule_of(session)}-{tick}"
+
+
 @dataclass(slots=True)
 class World:
     """A state. `data` is key → [kind, value, whether it expires].
@@ -166,9 +176,9 @@ class World:
         """Return the data of one session."""
         ids = self.around["order"][session]
         keys = [KEYS.session(session), KEYS.mailbox(session), KEYS.turns(session), KEYS.history(session)]
-        keys.append(KEYS.answered(session))
+        keys += [KEYS.answered(session), KEYS.schedule(schedule_of(session))]
         keys += [make(id) for id in ids for make in (KEYS.turn, KEYS.events, KEYS.celery_result, KEYS.steps)]
-        known = [self.around["erased"], *(self.around["kept"].get(id) for id in ids)]
+        known = [self.around["erased"], self.around.get("noted"), *(self.around["kept"].get(id) for id in ids)]
         return [session, ids, self.due.get(session), known, *(sorted_entry(self.data.get(key)) for key in keys)]
 
     def put(self, key: str, kind: str, value: Any) -> None:
@@ -230,6 +240,7 @@ def _forget_moments(world: World, now: int) -> None:
     if KEYS.due in data:
         data[KEYS.due][1] = {session: _phase(moment, now) for session, moment in world.due.items()}
     _forget_in_registers(world)
+    _forget_in_schedules(world, now)
     stats = world.stats
     counts = totals({name: int(count) for name, count in stats.items()})
     kept = {name: str(counts[name]) for name in _KEPT if name in counts}
@@ -260,6 +271,15 @@ def _forget_in_registers(world: World) -> None:
     # A slot that is not taken is none any more, sooner or later.
     data.pop(KEYS.promised(MODEL), None)
     data.pop(KEYS.coming(MODEL), None)
+
+
+def _forget_in_schedules(world: World, now: int) -> None:
+    if KEYS.schedules_due in world.data:
+        due = world.value(KEYS.schedules_due, {})
+        world.data[KEYS.schedules_due][1] = {entry: _phase(moment, now) for entry, moment in due.items()}
+    for session in world.around.get("noted", {}):
+        record = world.value(KEYS.schedule(schedule_of(session)), {})
+        record.update({name: PAST for name in ("created",) if name in record})
 
 
 def _phase(moment: str, now: int) -> str:
