@@ -68,19 +68,19 @@ class Readiness:
                 await self._backend.agree()
             self._problem = None
         except TimeoutError:
-            self._note_silence(_AWAY)
+            self._note_silence(_AWAY, _AWAY.message)
         except ApiError as error:
             self._problem = error
         except TurnstileError as error:
-            self._note_silence(translate(error))
+            self._note_silence(translate(error), str(error))
         finally:
             self._looked, self._look = monotonic(), None
 
-    def _note_silence(self, problem: ApiError) -> None:
+    def _note_silence(self, problem: ApiError, reason: str) -> None:
         self._problem = problem
         if not self._away_since:
             self._away_since = monotonic()
-            log.error("Redis does not answer")
+            log.error("not ready: %s", reason)
 
     def _note_answer(self) -> None:
         if self._away_since:

@@ -54,7 +54,7 @@ def test_a_frozen_redis_makes_it_unready_at_once_and_is_told(server: EmbeddedSer
             os.kill(server.pid, signal.SIGCONT)
         wait_until(lambda: http.get("/readyz").status_code == 200, "it is ready again")
         wait_until(lambda: "Redis answers again" in gateway.text(), "the log says so")
-        assert gateway.text().count("Redis does not answer") == 1
+        assert gateway.text().count("ERROR not ready: ") == 1
 
 
 def test_readiness_drops_before_the_listener_closes(server: EmbeddedServer, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import yaml  # type: ignore[import-untyped]  # comes without types
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.processes import ROOT
+from turnstile.producers.cli.commands import main
 from turnstile.producers.metrics.exposition import exposition
 from turnstile.producers.metrics.snapshot import Snapshot
 from turnstile.turns.states import State
@@ -113,6 +114,18 @@ def test_a_query_asks_for_what_there_is(query: str, legend: str) -> None:
 )
 def test_a_planted_error_is_noticed(query: str) -> None:
     assert list(_faults(query, ""))
+
+
+def test_promtool_is_told_when_each_rule_raises_its_alert_and_when_it_does_not() -> None:
+    cases = yaml.safe_load((ROOT / "deploy/prometheus/rules.test.yml").read_text())["tests"]
+    expected = [(bool(alert.get("exp_alerts")), alert["alertname"]) for case in cases for alert in case["alert_rule_test"]]
+    assert sorted(expected) == sorted((raised, rule["alert"]) for rule in RULES for raised in (False, True))
+
+
+def test_rules_name_commands_that_there_are() -> None:
+    named = {name for rule in RULES for name in re.findall(r"`turnstile (\w+)", rule["annotations"]["action"])}
+    assert named
+    assert named <= set(main.commands)
 
 
 def test_every_metric_is_on_the_board_or_in_a_rule() -> None:

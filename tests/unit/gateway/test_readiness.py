@@ -7,6 +7,7 @@ import pytest
 
 from turnstile.producers.gateway.probes import readiness
 from turnstile.producers.gateway.probes.readiness import Readiness
+from turnstile.turns.errors import QueueUnreachable
 from turnstile.turns.settings import Settings
 
 
@@ -15,11 +16,13 @@ class _Backend:
 
     def __init__(self) -> None:
         self.settings, self.store = Settings(), self
-        self.pings, self.silent = 0, False
+        self.pings, self.silent, self.refusal = 0, False, ""
         self.answered, self.given_up = asyncio.Event(), asyncio.Event()
 
     async def ping(self) -> None:
         self.pings += 1
+        if self.refusal:
+            raise QueueUnreachable(self.refusal)
         if not self.silent:
             self.answered.set()
             return
@@ -73,3 +76,14 @@ async def test_the_watch_keeps_the_look_young(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(readiness, "_LAST_SECONDS", 3_600.0)
     assert await _probe(ready) == "queue_unreachable"
     watching.cancel()
+
+
+async def test_the_log_says_once_why_redis_cannot_be_used(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend: Any = _Backend()
+    ready = Readiness(backend)
+    monkeypatch.setattr(readiness, "_LAST_SECONDS", -1.0)
+    backend.refusal = "Redis takes no more connections: raise its maxclients."
+    assert [await _probe(ready) for _ in range(3)] == ["queue_unreachable"] * 3
+    assert caplog.messages == [f"not ready: {backend.refusal}"]
