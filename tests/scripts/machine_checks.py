@@ -23,6 +23,7 @@ class Checked(Model):
         self._the_counters_add_up()
         self._workers_own_what_they_hold()
         self._the_next_attempt_finds_what_was_kept()
+        self._schedules_wait_for_their_next_ticks()
         if not self.turns.cuts:
             self._who_is_ready_stands_in_the_line()
             self._slots_are_had_by_those_who_run()
@@ -110,6 +111,10 @@ class Checked(Model):
                 expected = after_calls(kept.calls, kept.known.get(knower(turn.id, {"answers": turn.answers}), ""))
                 assert self.turns.read_checkpoint(turn.id, Place(turn.thread, GRAPH)) == expected
 
+    def _schedules_wait_for_their_next_ticks(self) -> None:
+        found = {schedule.id: (schedule.session, round(schedule.next * 1000)) for schedule in self.turns.schedules()}
+        assert found == {id: (on.session, on.tick) for id, on in self.schedules.items()}
+
     def _who_is_ready_stands_in_the_line(self) -> None:
         lines: dict[str, set[str]] = {}
         for name, session in self.sessions.items():
@@ -154,6 +159,9 @@ class Checked(Model):
                 assert self.scene.complete(claim) is State.COMPLETED
                 session.history += [*answered(claim), *pair(claim.id)]
                 self._end(session.line[0], State.COMPLETED)
+        for id in list(self.schedules):
+            assert self.turns.remove_schedule(id)
+            del self.schedules[id]
         self._end_pause()
         self.client.delete(*QUEUES)
         self.turns.sweep()

@@ -13,6 +13,7 @@ from tests.scripts.scene import Scene, closing, dangling
 from turnstile.turns.celery_message import QUEUES
 from turnstile.turns.output import Item, called
 from turnstile.turns.question import Options
+from turnstile.turns.schedules import DueTick
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import TRANSITIONS, State
 from turnstile.turns.store.budgets import CallLimits, OtherBudget
@@ -100,6 +101,16 @@ class Session:
         self.asking, self.phase = None, "dispatched"
 
 
+@dataclass
+class Scheduled:
+    """A schedule that is on: the next tick, in ms, and what the turn of a tick is named after."""
+
+    session: str
+    tick: int
+    again: bool
+    """It has ticks for ever; otherwise this one alone, whose turn has the schedule's id."""
+
+
 class Faltering(TurnStore):
     """A store whose next call of some scripts is cut short after so many writes; then its caller calls again."""
 
@@ -138,6 +149,9 @@ class Model(RuleBasedStateMachine):
         self.sessions = {name: Session() for name in SESSIONS}
         self.known: dict[str, Turn] = {}
         self.erased: dict[str, Turn] = {}
+        self.schedules: dict[str, Scheduled] = {}
+        self.late: list[DueTick] = []
+        """Ticks that are past: they were asked, left out, removed or erased."""
         self.kept: dict[str, Kept] = {}
         self.claims: list[Claim] = []
         self.closed: dict[str, str] = {}

@@ -17,12 +17,13 @@ from hypothesis.stateful import rule, run_state_machine_as_test
 
 from tests.scripts.graph_steps import knower, next_step
 from tests.scripts.machine_checks import Checked
-from tests.scripts.machine_model import MODEL, OTHER, SESSIONS, Kept, Session, Turn
+from tests.scripts.machine_model import MODEL, OTHER, SESSIONS, Kept, Scheduled, Session, Turn
 from tests.scripts.scene import answered, asking, closing, pair
 from turnstile.turns.celery_message import QUEUES
 from turnstile.turns.errors import CallNotAnswered, CallNotOpen, SessionBusy, SessionHeld, TurnConflict, UnknownTurn
 from turnstile.turns.output import said
 from turnstile.turns.question import Options
+from turnstile.turns.schedules import DueTick
 from turnstile.turns.states import State
 from turnstile.turns.store.budgets import OtherBudget
 from turnstile.turns.store.working import Outcome
@@ -36,6 +37,7 @@ profile.register_profile("long", print_blob=True, max_examples=3_000, stateful_s
 _sessions = st.sampled_from(SESSIONS)
 _queues = st.sampled_from(QUEUES)
 _pick = st.integers(0, 10)
+_MINUTE_MS = 60_000
 
 
 class Turns(Checked):
@@ -210,6 +212,9 @@ class Turns(Checked):
     def erase(self, session: str, really: int) -> None:
         if really < 7:
             return
+        for id, due in self._take_ticks().items():
+            if due.session == session:
+                self._leave_behind(id, due)
         mine = [turn for turn in self.known.values() if turn.session == session]
         assert self.turns.erase(session) == (len(mine), len(self.sessions[session].history))
         for turn in mine:
@@ -235,6 +240,66 @@ class Turns(Checked):
     @rule()
     def sweep_erased(self) -> None:
         self.turns.sweep_erased()
+
+    # Schedules.
+
+    @rule(session=_sessions, again=st.booleans())
+    def schedule(self, session: str, again: bool) -> None:
+        """Have a question asked at a time, or at each tick of a rule; the first is past."""
+        id = f"s{next(self.numbers)}"
+        for fresh in (True, False):
+            if again:
+                assert self.turns.schedule(id, session, "what now?", cron="* * * * *", now=1) is fresh
+            else:
+                assert self.turns.ask_later(id, session, "what now?", not_before=1) is fresh
+        self.schedules[id] = Scheduled(session, _MINUTE_MS if again else 1_000, again)
+
+    @rule(pick=_pick, missed=st.booleans(), twice=st.booleans())
+    def ask_a_tick(self, pick: int, missed: bool, twice: bool) -> None:
+        """Take the ticks that are due, and ask one of them, or leave it out; perhaps with the reply lost."""
+        if not self.schedules:
+            self.schedule(SESSIONS[pick % 2], bool(pick % 3))
+        id = list(self.schedules)[-1 - pick % len(self.schedules)]
+        on, due = self.schedules[id], self._take_ticks()[id]
+        turn = Turn(f"{id}-{on.tick}" if on.again else id, on.session, "what now?", Options())
+        following = on.tick + _MINUTE_MS if on.again else None
+        for _ in range(1 + twice):
+            assert self.turns.ask_scheduled(due, following, missed=missed) == ""
+        self._leave_behind(id, due)
+        if on.again:
+            self.schedules[id] = Scheduled(on.session, on.tick + _MINUTE_MS, on.again)
+        if missed:
+            return
+        home = self.sessions[on.session]
+        if home.idle:
+            home.phase = "dispatched"
+        self._accept(turn, len(home.line))
+
+    @rule(pick=_pick)
+    def ask_a_tick_too_late(self, pick: int) -> None:
+        if self.late:
+            due = self.late[-1 - pick % len(self.late)]
+            assert self.turns.ask_scheduled(due, due.tick + _MINUTE_MS, missed=bool(pick % 2)) == ""
+
+    @rule(pick=_pick)
+    def remove_a_schedule(self, pick: int) -> None:
+        if self.schedules:
+            id = list(self.schedules)[-1 - pick % len(self.schedules)]
+            due = self._take_ticks()[id]
+            assert [self.turns.remove_schedule(id) for _ in range(2)] == [True, False]
+            self._leave_behind(id, due)
+
+    def _take_ticks(self) -> dict[str, DueTick]:
+        """Return every tick that is due, as a worker takes them whose predecessor has died with them."""
+        for entry in self.client.zrange(self.scene.keys.schedules_due, 0, -1):
+            self.client.zadd(self.scene.keys.schedules_due, {entry: 1})
+        found = {due.schedule: due for due in self.turns.claim_schedules()[1]}
+        assert {id: due.tick for id, due in found.items()} == {id: on.tick for id, on in self.schedules.items()}
+        return found
+
+    def _leave_behind(self, id: str, due: DueTick) -> None:
+        self.late.append(due)
+        del self.schedules[id]
 
     # Steps of workers.
 
