@@ -83,3 +83,43 @@ def test_a_429_pauses_all_workers_and_costs_no_attempt(tmp_path: Path, redis_url
             wait_until(lambda: stats(model)["limited"] > seen, "the model is tried when the pause is over")
             assert stats(model)["limited"] <= seen + 2
             assert not any(store.status(id).state.ended for id in ids)
+
+
+@pytest.mark.timeout(240)
+def test_an_agent_waits_between_two_steps_without_a_slot(tmp_path: Path, redis_url: str, client: redis.Redis) -> None:
+    store, ledger = TurnStore(Settings(redis_url=redis_url)), tmp_path / "ledger"
+    chains = {"agent": {"chain": "tests.chains.agents:of_models", "model": MODEL}, "other": {"model": "other"}}
+    settings = {
+        "TURNSTILE_MODEL_BUDGETS": json.dumps({MODEL: {"concurrent": 1}}),
+        "TURNSTILE_CHAINS": json.dumps(chains),
+        "TURNSTILE_MAX_ATTEMPTS": "1",
+        "LEDGER": str(ledger),
+    }
+    agent, session = Options(chain="agent", stream=True), store.keys.session("agent")
+    with offline_model() as model, Worker(redis_url, tmp_path, 2, OPENAI_BASE_URL=model, **settings):
+        store.submit("agent", "agent", 'call pay {"what": "rent"}\ncall slowly {"what": "rent"}', agent)
+        wait_until(lambda: "begun rent" in ledger.read_text() if ledger.exists() else False, "its tools are at work")
+        store.submit("holds", "holds", "hello [[latency=600]]")
+        wait_until(lambda: stats(model)["open"] == 1, "another turn has the model's one place")
+        store.submit("behind", "agent", "hello")
+        store.submit("later", "later", "hello")
+        wait_until(lambda: store.status("later").waits_for == MODEL, "a turn waits for the model")
+        ledger.with_name("go").touch()
+        wait_until(lambda: store.status("agent").waits_for == MODEL, "the agent waits for its second call")
+        assert store.status("agent").state is State.QUEUED
+        assert client.hget(session, "phase") == "ready"
+        assert not client.hexists(session, "lease")
+        [line] = client.keys(store.keys.ready("chat@*"))
+        assert client.zrange(line, 0, -1) == ["agent", "later"]
+        store.submit("other", "other", "hello", Options(chain="other"))
+        wait_until(lambda: store.status("other").ended, "its slot serves another turn")
+        store.cancel("holds")
+        wait_until(lambda: all_answered(store, ["agent", "behind", "later", "other"]), "all are answered")
+        found = stats(model)
+    assert [line.rpartition(" ")[0] or line for line in sorted(ledger.read_text().splitlines())] == [
+        "begun rent",
+        "ended",
+        "paid rent",
+    ]
+    assert found["limited"] == 0
+    assert "waiting" in [event.type for event in store.events("agent")]
