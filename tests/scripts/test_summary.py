@@ -105,6 +105,7 @@ def test_a_branch_takes_the_summary_of_its_beginning_along(scene: Scene) -> None
     for place, name in enumerate(NAMES[:-1]):
         branch = f"branch-{name}"
         scene.turns.follow(f"after-{name}", name, branch, "hi")
+        assert scene.client.hexists(scene.keys.conversation(branch), "summary") == (place >= 2)
         found = scene.turns.read_summary(branch)
         assert (found == of(scene.history(branch), 6)) if place >= 2 else found is None
 

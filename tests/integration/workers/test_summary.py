@@ -209,7 +209,7 @@ async def test_nobody_sums_up_another_tenants_session(talk: Talk) -> None:
     id = await talk.ask_until_summary()
     asked = (await talk.store.status(id)).options.summarises
     await talk.store.submit("forged", "evil/foo", "sum up", Options(stream=False, store=False, summarises=asked))
-    await talk.make("forged", RunnableLambda(lambda _: pytest.fail("the chain was asked")))
+    assert (await talk.make("forged")).state is State.COMPLETED
     assert await talk.store.read_summary(SESSION) is None
 
 
