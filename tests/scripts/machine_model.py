@@ -214,6 +214,8 @@ class Model(RuleBasedStateMachine):
     def _pass_time(self, session: str) -> None:
         """Let time pass until the session is due and its worker has lost the lease, and sweep."""
         home = self.sessions[session]
+        # On a slow machine two sweeps may be so far apart that all seem to have been away.
+        self.client.hdel(self.scene.keys.stats, "called", "since", "grace", "patience")
         self.scene.make_due(session)
         if home.held or (home.line and home.phase == "running"):
             self.client.hset(self.scene.keys.session(session), "lease", 1)
