@@ -163,6 +163,7 @@ class Checked(Model):
             assert self.turns.remove_schedule(id)
             del self.schedules[id]
         self._end_pause()
+        self._forget_model()
         self.client.delete(*QUEUES)
         self.turns.sweep()
         self.all_is_as_the_model_has_it()

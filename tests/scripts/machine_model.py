@@ -1,6 +1,7 @@
 """A small plain model of sessions and turns, and its moves beside the real scripts."""
 
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -11,12 +12,13 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize
 from tests.scripts.cutting import cut, in_pieces
 from tests.scripts.scene import Scene, closing, dangling
 from turnstile.turns.celery_message import QUEUES
+from turnstile.turns.ids import tenant_of
 from turnstile.turns.output import Item, called
 from turnstile.turns.question import Options
 from turnstile.turns.schedules import DueTick
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import TRANSITIONS, State
-from turnstile.turns.store.budgets import CallLimits, OtherBudget
+from turnstile.turns.store.budgets import CallEnd, CallLimits, ModelCall, OtherBudget
 from turnstile.turns.store.runner import Call
 from turnstile.turns.store.turns import TurnStore
 from turnstile.turns.turn import Claim
@@ -116,9 +118,15 @@ class Faltering(TurnStore):
 
     writes: int | None = None
     cuts = 0
+    after_call: Callable[[], object] = staticmethod(lambda: None)
 
     def run(self, call: Call[Any]) -> Any:
         """Make a call, at the second try perhaps."""
+        reply = self._made(call)
+        self.after_call()
+        return reply
+
+    def _made(self, call: Call[Any]) -> Any:
         if self.writes is not None and call.name in _CUT:
             writes, self.writes = self.writes, None
             with cut(self, call.name, writes) as happened:
@@ -141,8 +149,9 @@ class Model(RuleBasedStateMachine):
         # With one that stands on a queue, others are ready; the model does not tell ready from dispatched.
         self.client.hset("turnstile:stats", "standing", standing)
         # Time passes when a rule says so, and not because the machine is slow.
-        slow = {"lease_seconds": 3_600, "dispatch_grace_seconds": 3_600}
+        slow = {"lease_seconds": 3_600, "dispatch_grace_seconds": 3_600, "retry_max_seconds": 3_600}
         self.turns = Faltering(Settings(redis_url=self.url, max_attempts=CHANCES, history_ttl=600, **slow))
+        self.turns.after_call = self._after_call
         # An erase removes two turns at once; others are left for the sweep.
         in_pieces(self.turns, 2)
         self.scene = Scene(self.turns, self.client)
@@ -158,6 +167,8 @@ class Model(RuleBasedStateMachine):
         self.returned: set[str] = set()
         self.popped: list[str] = []
         self.numbers = itertools.count(1)
+        self.paused: tuple[str | None, bool] = (None, False)
+        """The tenant for which alone the model is paused, and whether it is for everybody."""
         self.accepted = 0
         self.ends = dict.fromkeys((state for state in State if state.ended), 0)
 
@@ -314,9 +325,42 @@ class Model(RuleBasedStateMachine):
         """Return whether the session's head waits in its tenant's line."""
         return self.scene.seat(name).get("phase") == "ready"
 
+    def _refuse(self, claim: Claim, *, nothing_left: bool) -> None:
+        """Let the model's server ask a call of a turn for patience."""
+        tenant, (alone, everybody) = tenant_of(claim.session), self.paused
+        shared = nothing_left or (alone is not None and alone != tenant)
+        self.paused = (alone if shared else tenant, everybody or shared)
+        end = CallEnd("limited", pause=1_800, left_requests=0 if nothing_left else None)
+        self.turns.settle_call(ModelCall(claim, 1, MODEL, 10), end)
+
     def _end_pause(self) -> None:
         """Let the model have no budget any more, and what was sent for a place in it have arrived."""
-        self.client.delete(self.scene.keys.budget(MODEL), self.scene.keys.promised(MODEL))
+        self.paused = (None, False)
+        self.client.delete(*(key(MODEL) for key in (self.scene.keys.budget, self.scene.keys.promised, self.scene.keys.coming)))
+
+    def _know_model(self) -> None:
+        """Let it be known that turns begin with a call of the model: each is looked at before it is dispatched."""
+        self.client.hset(self.scene.keys.stats, "budgeted", 2**50)
+        self.client.hset(self.scene.keys.models, " ", f"{MODEL}=0,0,0")
+        self.client.pexpire(self.scene.keys.models, 10**8)
+
+    def _forget_model(self) -> None:
+        self.client.hdel(self.scene.keys.stats, "budgeted")
+        self.client.delete(self.scene.keys.models)
+
+    def _after_call(self) -> None:
+        if self.turns.cuts or self.client.hexists(self.scene.keys.stats, "budgeted"):
+            self._hear_of_waits()
+
+    def _hear_of_waits(self) -> None:
+        """Note the events of turns that have come to stand at the model, which any script may lead there."""
+        streams = [turn for turn in self.known.values() if turn.options.stream and not turn.state.ended]
+        pipeline = self.client.pipeline(transaction=False)
+        for turn in streams:
+            pipeline.xrange(self.scene.keys.events(turn.id), f"{turn.gone + len(turn.events) + 1}-0")
+        for turn, entries in zip(streams, pipeline.execute() if streams else (), strict=True):
+            waits = itertools.takewhile(lambda entry: entry[1]["type"] == "waiting", entries)
+            turn.events += ["waiting gpt" for _ in waits]
 
     def _bring_out(self, name: str) -> None:
         """See to it that a ready head is dispatched: those that stand before it are lost, and the sweep sends the next."""

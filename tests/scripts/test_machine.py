@@ -21,6 +21,7 @@ from tests.scripts.machine_model import MODEL, OTHER, SESSIONS, Kept, Scheduled,
 from tests.scripts.scene import answered, asking, closing, pair
 from turnstile.turns.celery_message import QUEUES
 from turnstile.turns.errors import CallNotAnswered, CallNotOpen, SessionBusy, SessionHeld, TurnConflict, UnknownTurn
+from turnstile.turns.ids import tenant_of
 from turnstile.turns.output import said
 from turnstile.turns.question import Options
 from turnstile.turns.schedules import DueTick
@@ -440,17 +441,27 @@ class Turns(Checked):
         if twice:
             assert self.turns.requeue(claim, delay, forgive=forgive) is True
 
-    @rule(pick=_pick, begun=st.booleans(), twice=st.booleans(), others=st.sampled_from(((), (OTHER,))))
-    def wait_for_a_model(self, pick: int, begun: bool, twice: bool, others: tuple[OtherBudget, ...]) -> None:
-        """Give a turn back that lacks a place in the budget of a model, which is paused until a rule ends that.
+    @rule(
+        pick=_pick,
+        begun=st.booleans(),
+        twice=st.booleans(),
+        others=st.sampled_from(((), (OTHER,))),
+        refused=st.sampled_from(("", "alone", "everybody")),
+    )
+    def wait_for_a_model(self, pick: int, begun: bool, twice: bool, others: tuple[OtherBudget, ...], refused: str) -> None:
+        """Give a turn back that lacks a place in the budget of a model; perhaps its server has refused the call.
 
-        It goes on at once where `others` may answer: their budgets are free.
+        Then the model is paused, for this tenant or for everybody, until a rule ends that. A turn goes on at once where the
+        model is not paused for it, or where `others` may answer, whose budgets are free, and nobody stands before it.
         """
         claim = self._claim(pick)
         if claim.token in self.returned:
             return
         owns = self._owns(claim)
-        self.client.hset(self.scene.keys.budget(MODEL), mapping={"paused": 2**50})
+        if refused:
+            self._refuse(claim, nothing_left=refused == "everybody")
+        # Nobody is late to take what was sent.
+        self.client.delete(self.scene.keys.promised(MODEL), self.scene.keys.coming(MODEL))
         for _ in range(1 + twice):
             waiting: dict[str, Any] = {"waits_for": MODEL, "tokens": 10, "begun": begun, "others": others}
             assert self.turns.requeue(claim, forgive=True, **waiting) is owns
@@ -459,10 +470,25 @@ class Turns(Checked):
         turn = self.known[claim.id]
         self._move(turn, State.QUEUED)
         turn.forgiven += 1
-        if turn.options.stream and not turn.interrupted:
-            turn.events.append("waiting gpt")
+        self._hear_of_waits()
+        told = turn.options.stream and not turn.interrupted
+        # A call that was cut short after the turn had been sent tells of the wait twice.
+        assert turn.events[-2:].count("waiting gpt") == told or self.turns.cuts
         self.sessions[turn.session].phase = "dispatched"
         self.returned.add(claim.token)
+        alone, everybody = self.paused
+        # With others it depends on those that stand before it.
+        if not (others or turn.interrupted or self.turns.cuts):
+            waits = self.turns.status(turn.id).waits_for is not None
+            assert waits == (everybody or alone == tenant_of(turn.session))
+
+    @rule(known=st.booleans())
+    def know_the_model(self, known: bool) -> None:
+        """Let it be known with a call of which model turns begin, or be forgotten."""
+        if known:
+            self._know_model()
+        else:
+            self._forget_model()
 
     @rule()
     def end_the_pause(self) -> None:
