@@ -43,6 +43,7 @@ class Gateway(Process):
     ) -> None:
         Gateway._count += 1
         self.port = port or lasting_port()
+        self._clients: list[openai.OpenAI] = []
         self.url = f"http://127.0.0.1:{self.port}"
         fixed = ("--timeout-graceful-shutdown", "1", "--no-access-log")
         command = [sys.executable, "-m", "uvicorn", app, "--port", str(self.port), *options, *fixed]
@@ -60,9 +61,17 @@ class Gateway(Process):
             return httpx.get(f"{self.url}/healthz").status_code == 200
         return False
 
+    def stop(self, seconds: float = PATIENCE_SECONDS) -> int:
+        """End the process as `Process.stop` does, and close the connections of its clients, whoever has left them open."""
+        for client in self._clients:
+            client.close()
+        return super().stop(seconds)
+
     def sdk(self, **options: Any) -> openai.OpenAI:
         """OpenAI's own SDK, as anyone would use it, but for its retries."""
-        return openai.OpenAI(base_url=f"{self.url}/v1", **{"api_key": "none", "max_retries": 0, **options})
+        client = openai.OpenAI(base_url=f"{self.url}/v1", **{"api_key": "none", "max_retries": 0, **options})
+        self._clients.append(client)
+        return client
 
     def http(self, **options: Any) -> httpx.Client:
         """Return a plain client."""
