@@ -1,17 +1,10 @@
 """The check of schedules that nobody asks."""
 
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 
 from turnstile.producers.cli.doctor.check import Check, Verdict
-from turnstile.producers.cli.doctor.session_checks import (
-    LOOKED_AT,
-    OVERDUE_SECONDS,
-    SECOND_LOOK_SECONDS,
-    counted,
-    named,
-)
+from turnstile.producers.cli.doctor.session_checks import LOOKED_AT, OVERDUE_SECONDS, SECOND_LOOK_SECONDS, stalled
 from turnstile.turns.errors import BrokenRecord
 from turnstile.turns.store.runner import Call
 from turnstile.turns.store.turns import TurnStore
@@ -21,19 +14,10 @@ _SCANS = 20
 
 
 def check_schedules(store: TurnStore, pause: float = SECOND_LOOK_SECONDS) -> Check:
-    """Find schedules that nobody asks, in two looks: one may catch a worker at it."""
-    overdue, lost = _overdue(store), _lost(store)
-    if overdue or lost:
-        time.sleep(pause)
-        overdue, lost = overdue & _overdue(store), lost & _lost(store)
-    if lost:
-        advice = "`turnstile audit` gives the entries back, as workers do within five minutes."
-        return Check("schedules", Verdict.FAIL, f"{len(lost)} without an entry in `schedules_due`: {named(lost)}", advice)
-    if overdue:
-        detail = f"{counted(overdue)} overdue by more than {OVERDUE_SECONDS:.0f} s: {named(overdue)}"
-        return Check(
-            "schedules", Verdict.FAIL, detail, "No worker asks: start one, or restart those at work and read their logs."
-        )
+    """Find schedules that nobody asks."""
+    advice = "No worker asks: start one, or restart those at work and read their logs."
+    if fault := stalled("schedules", "schedules_due", lambda: (_overdue(store), _lost(store)), advice, pause):
+        return fault
     return Check("schedules", Verdict.OK, f"{store.run(Call('ZCARD', (store.keys.schedules_due,), int)):,}, none overdue")
 
 

@@ -1,7 +1,7 @@
 """Checks of sessions that stand still, and of records that stay for ever."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from turnstile.producers.cli.doctor.check import Check, Verdict
 from turnstile.turns.settings import Settings
@@ -21,19 +21,26 @@ _UNFINISHED = {State.QUEUED.encode(), State.RUNNING.encode()}
 
 
 def check_sessions(store: TurnStore, pause: float = SECOND_LOOK_SECONDS) -> Check:
-    """Find sessions that nobody sets going again: two looks find them, since one may catch a sweep or an end half-way."""
-    overdue, lost = _overdue(store), _lost(store)
+    """Find sessions that nobody sets going again."""
+    advice = "No worker sweeps: start one, or restart those at work and read their logs."
+    return stalled("sessions", "due", lambda: (_overdue(store), _lost(store)), advice, pause) or Check(
+        "sessions", Verdict.OK, "none stands still"
+    )
+
+
+def stalled(name: str, index: str, look: Callable[[], tuple[set[str], set[str]]], advice: str, pause: float) -> Check | None:
+    """Return the fault of those that two looks find overdue, or without an entry in an index: one may catch a worker at it."""
+    overdue, lost = look()
     if overdue or lost:
         time.sleep(pause)
-        overdue, lost = overdue & _overdue(store), lost & _lost(store)
+        overdue, lost = (first & again for first, again in zip((overdue, lost), look(), strict=True))
     if lost:
-        advice = "`turnstile audit` gives the entries back, as workers do within five minutes."
-        return Check("sessions", Verdict.FAIL, f"{len(lost)} without an entry in `due`: {named(lost)}", advice)
+        given_back = "`turnstile audit` gives the entries back, as workers do within five minutes."
+        return Check(name, Verdict.FAIL, f"{len(lost)} without an entry in `{index}`: {_named(lost)}", given_back)
     if overdue:
-        detail = f"{counted(overdue)} overdue by more than {OVERDUE_SECONDS:.0f} s: {named(overdue)}"
-        advice = "No worker sweeps: start one, or restart those at work and read their logs."
-        return Check("sessions", Verdict.FAIL, detail, advice)
-    return Check("sessions", Verdict.OK, "none stands still")
+        detail = f"{_counted(overdue)} overdue by more than {OVERDUE_SECONDS:.0f} s: {_named(overdue)}"
+        return Check(name, Verdict.FAIL, detail, advice)
+    return None
 
 
 def _overdue(store: TurnStore) -> set[str]:
@@ -52,12 +59,12 @@ def _lost(store: TurnStore) -> set[str]:
     return found
 
 
-def counted(sessions: set[str]) -> str:
+def _counted(sessions: set[str]) -> str:
     """Return their number, in words where it may be higher."""
     return f"{len(sessions)}{' or more' if len(sessions) == LOOKED_AT else ''}"
 
 
-def named(sessions: set[str]) -> str:
+def _named(sessions: set[str]) -> str:
     """Return the names of some."""
     return ", ".join(sorted(sessions)[:_NAMED]) + (", …" if len(sessions) > _NAMED else "")
 
