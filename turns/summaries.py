@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass
 from typing import Self
 
+from turnstile.turns.ids import tenant_of
 from turnstile.turns.text import as_text
 
 ASK = (
@@ -52,6 +53,12 @@ def mark(place: int, element: bytes) -> str:
 def name(*parts: str) -> str:
     """Return a name for a turn that sums up, or the session of such turns: the same for the same parts."""
     return f"summary-{hashlib.sha256(chr(0).join(parts).encode()).hexdigest()[:32]}"
+
+
+def home_of(session: str) -> str:
+    """Return the session of the turns that sum a session up: the tenant's own."""
+    tenant = tenant_of(session)
+    return f"{tenant}/{name(session)}" if tenant else name(session)
 
 
 def is_named(session: str) -> bool:

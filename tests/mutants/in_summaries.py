@@ -112,6 +112,14 @@ SUMMARIES = (
         (_TURNS,),
     ),
     Mutant(
+        "an erase leaves the turns that summed a session up",
+        "the name of an erased session stays in their records",
+        "turns/store/conversations.py",
+        "return replace(call, then=script_call(",
+        "return replace(call) or (script_call(",
+        (_TURNS,),
+    ),
+    Mutant(
         "half a summary is kept",
         "what the model did not get to is forgotten for good",
         "workers/attempt/summary.py",

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -12,7 +12,7 @@ from turnstile.turns.question import fingerprint
 from turnstile.turns.store.acceptance import full_history, full_of_conversations
 from turnstile.turns.store.replies import OneOf, always, raising, unknown_session
 from turnstile.turns.store.runner import Call, Runner, operation, script_call
-from turnstile.turns.summaries import Summary
+from turnstile.turns.summaries import Summary, home_of
 from turnstile.turns.text import dumps
 
 
@@ -72,8 +72,12 @@ class Conversations(Runner):
 
     @operation
     def erase(self, session: str) -> Call[tuple[int, int]]:
-        """Forget a session; how many turns and messages are gone. The records of many turns are removed later, by workers."""
-        return script_call("erase", lambda reply: (reply[0], reply[1]), session=check_session(session))
+        """Forget a session; how many turns and messages are gone. The records of many turns are removed later, by workers.
+
+        The turns that summed the session up are forgotten after it, when no turn of it can ask for another; they do not count.
+        """
+        call = script_call("erase", lambda reply: (reply[0], reply[1]), session=check_session(session))
+        return replace(call, then=script_call("erase", list, session=home_of(session)))
 
     @operation
     def scan_sessions(self, cursor: int, tenant: str | None = None) -> Call[tuple[int, frozenset[str]]]:

@@ -35,6 +35,8 @@ class Call(Generic[T]):
     read: Callable[[Any], T]
     blocks: bool = False
     """It waits at the server, so it needs a connection of its own."""
+    then: "Call[Any] | None" = None
+    """A call that is made after it, whose result nobody needs."""
 
 
 def script_call(name: str, read: Callable[[Any], T], /, **arguments: Word | Sequence[Word]) -> Call[T]:
@@ -73,7 +75,13 @@ class Runner:
         self.scripts = build(settings)
 
     def _exchange(self, call: Call[T]) -> Generator[tuple[Word, ...], Any, T]:
-        """Yield the commands that make a call, take their replies, and return what its reader makes of the last."""
+        """Yield the commands that make a call, and the one after it, take their replies, and return the result of the first."""
+        result = yield from self._exchange_one(call)
+        if call.then:
+            yield from self._exchange(call.then)
+        return result
+
+    def _exchange_one(self, call: Call[T]) -> Generator[tuple[Word, ...], Any, T]:
         script = self.scripts.get(call.name)
         try:
             if script is None:

@@ -19,7 +19,7 @@ from turnstile.turns.question import Options
 from turnstile.turns.redis.scripts import LARGE_BYTES
 from turnstile.turns.settings import Settings
 from turnstile.turns.store.turns import AsyncTurnStore
-from turnstile.turns.summaries import ASK, MOST_SUMMARY_BYTES, Summary, mark, name
+from turnstile.turns.summaries import ASK, MOST_SUMMARY_BYTES, Summary, home_of, mark, name
 from turnstile.turns.turn import Claim
 from turnstile.turns.window_start import next_place
 from turnstile.workers.chains.items import CUT_OFF
@@ -106,10 +106,8 @@ async def ask_summary(store: AsyncTurnStore, claim: Claim, added: Sequence[str])
         chain=store.settings.summary_chain or None,
         summarises={"session": claim.session, "after": after, "place": place},
     )
-    tenant = tenant_of(claim.session)
-    home = f"{tenant}/{name(claim.session)}" if tenant else name(claim.session)
     with suppress(TurnRefused, QueueUnreachable, BrokenRecord):
-        await store.submit(name(claim.session, after, last), home, ASK, options)
+        await store.submit(name(claim.session, after, last), home_of(claim.session), ASK, options)
 
 
 def _next_place(claim: Claim, elements: Sequence[bytes], added: int, settings: Settings) -> int | None:

@@ -14,7 +14,7 @@ from tests.support.processes import Worker
 from tests.support.turns import ended
 from tests.support.wait import wait_until
 from tests.support.worker_parts import Flaky, claimed
-from turnstile.turns.errors import SettingError
+from turnstile.turns.errors import SettingError, UnknownTurn
 from turnstile.turns.model_failures import TOO_LONG
 from turnstile.turns.question import Options
 from turnstile.turns.redis.connection import close_async
@@ -159,19 +159,42 @@ async def test_a_window_goes_on_without_a_summary_that_is_late(talk: Talk) -> No
     assert len(await talk.summaries()) >= 1
 
 
-@pytest.mark.parametrize("erased", ["before", "meanwhile"])
-async def test_a_summary_finds_nothing_after_an_erase(talk: Talk, erased: str) -> None:
+async def left_of(talk: Talk) -> set[str]:
+    """Return the keys that an erase of the session and sweeps leave, beside those of its tenant."""
+    while await talk.store.sweep_erased():
+        pass
+    keys, lasting = talk.store.keys, {"chat", "batch"}
+    lasting |= {keys.stats, keys.tenants, keys.tenant("acme")}
+    found: Any = await talk.store.client.keys("*")
+    return {key.decode() for key in found} - lasting
+
+
+@pytest.mark.parametrize("at", ["waiting", "running", "failed", "made"])
+async def test_an_erase_takes_along_who_sums_up(talk: Talk, at: str) -> None:
     id = await talk.ask_until_summary()
 
-    async def erase(inputs: dict[str, Any]) -> str:
-        await talk.store.erase(SESSION)
-        return "a summary"
+    async def say(inputs: dict[str, Any]) -> str:
+        if at == "running":
+            await talk.store.erase(SESSION)
+        return "" if at == "failed" else "a summary"
 
-    if erased == "before":
+    if at != "waiting":
+        claim = await claimed(talk.store, id)
+        await Attempt(claim, RunnableLambda(say), talk.store).run()
+    if at != "running":
         await talk.store.erase(SESSION)
-    assert (await talk.make(id, RunnableLambda(erase))).state is State.COMPLETED
+    with pytest.raises(UnknownTurn):
+        await talk.store.status(id)
+    assert await left_of(talk) == set()
+
+
+async def test_a_summary_that_was_asked_for_too_late_finds_nothing(talk: Talk) -> None:
+    id = await talk.ask_until_summary()
+    asked = await talk.store.status(id)
+    await talk.store.erase(SESSION)
+    await talk.store.submit(id, asked.session, "sum up", asked.options)
+    assert (await talk.make(id, RunnableLambda(lambda _: "a summary"))).state is State.COMPLETED
     assert not await talk.store.client.exists(talk.store.keys.conversation(SESSION))
-    assert await talk.store.read_summary(SESSION) is None
 
 
 async def test_an_edited_history_takes_no_summary_of_what_was_there(talk: Talk) -> None:
