@@ -336,6 +336,14 @@ QUOTAS = (
         "if model == name",
         _TESTS,
     ),
+    Mutant(
+        "a part that names a picture is one",
+        "a question of words counts as little as a picture",
+        "turns/token_estimate.py",
+        '    kind = part.get("type")\n',
+        "    kind = next((one for one in _MEDIA if one in part), None)\n",
+        ("tests/unit/turns/test_token_estimate.py",),
+    ),
     in_cut(
         "a slot before its mark",
         "after a cut a slot is taken for ever",

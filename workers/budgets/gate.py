@@ -12,7 +12,7 @@ from turnstile.turns.model_limits import answered, failed
 from turnstile.turns.model_names import budget_name
 from turnstile.turns.store.budgets import ModelCall, OtherBudget
 from turnstile.turns.store.working import Spending
-from turnstile.turns.token_estimate import prompt_tokens, text_tokens
+from turnstile.turns.token_estimate import text_tokens
 from turnstile.turns.turn import Claim
 from turnstile.workers.budgets.shared import SharedBudgets
 
@@ -56,10 +56,8 @@ class Gate:
         self._begun = 0
         self._answers = ""
 
-    async def enter(
-        self, server: str, model: str, request: bytes, most: int | None, *, falls_back: bool = False
-    ) -> "BegunCall":
-        """Begin a call of a model: at once, or in the next moment.
+    async def enter(self, server: str, model: str, prompt: int, most: int | None, *, falls_back: bool = False) -> "BegunCall":
+        """Begin a call of a model, with so many tokens of a prompt: at once, or in the next moment.
 
         `falls_back`: another model may answer.
 
@@ -69,8 +67,8 @@ class Gate:
         self._begun += 1
         name, limits = budget_name(server, model), self._budgets.limits(model)
         counted = self._budgets.counts(name, limits)
-        call = ModelCall(self._claim, self._begun, name, self._budgets.guess(request, most) if counted else 0)
-        begun = BegunCall(self, self._budgets, call, counted, Spending(model, prompt_tokens(request)))
+        call = ModelCall(self._claim, self._begun, name, self._budgets.guess(prompt, most) if counted else 0)
+        begun = BegunCall(self, self._budgets, call, counted, Spending(model, prompt))
         if counted:
             slot = await self._budgets.reserve(call, limits, falls_back=falls_back)
             if not slot.granted:

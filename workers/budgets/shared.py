@@ -9,7 +9,6 @@ from turnstile.turns.errors import QueueUnreachable
 from turnstile.turns.model_names import model_of
 from turnstile.turns.store.budgets import CallEnd, CallLimits, Limits, ModelCall, Slot
 from turnstile.turns.store.turns import AsyncTurnStore
-from turnstile.turns.token_estimate import prompt_tokens
 from turnstile.workers.attempt.insist import insist
 
 log = logging.getLogger(__name__)
@@ -45,9 +44,9 @@ class SharedBudgets:
         """Return whether calls of a model are to be reserved; any other costs nothing."""
         return bool(limits) or self._limited.get(name, 0.0) > monotonic()
 
-    def guess(self, request: bytes, most: int | None) -> int:
-        """Return the tokens that a call may take: those of its request, and an answer like others."""
-        return prompt_tokens(request) + min(most or 10**6, round(self._output))
+    def guess(self, prompt: int, most: int | None) -> int:
+        """Return the tokens that a call may take: those of its prompt, and an answer like others."""
+        return prompt + min(most or 10**6, round(self._output))
 
     async def reserve(self, call: ModelCall, limits: CallLimits, *, falls_back: bool = False) -> Slot:
         """Reserve a call; an outage of Redis is waited out. `falls_back`: another model may answer."""

@@ -13,7 +13,6 @@ from turnstile.turns.errors import QueueUnreachable
 from turnstile.turns.model_names import budget_name
 from turnstile.turns.store.budgets import CallEnd, CallLimits, Limits, ModelCall, Passing
 from turnstile.turns.store.turns import AsyncTurnStore
-from turnstile.turns.token_estimate import prompt_tokens
 
 log = logging.getLogger(__name__)
 
@@ -39,13 +38,13 @@ class RequestBudgets:
         self._settling: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
-    async def place(self, server: str, model: str, body: bytes, tenant: str, until: float) -> AsyncIterator[Place]:
+    async def place(self, server: str, model: str, tokens: int, tenant: str, until: float) -> AsyncIterator[Place]:
         """Have a place for a request while it is made, waiting for one `until` then at most.
 
         Raises:
             ApiError: there is none by then.
         """
-        call = ModelCall(Passing(secrets.token_hex(8), f"{tenant}/"), 1, budget_name(server, model), prompt_tokens(body))
+        call = ModelCall(Passing(secrets.token_hex(8), f"{tenant}/"), 1, budget_name(server, model), tokens)
         limits, place = self._limits.of(model), Place()
         counted = bool(limits) or self._paused.get(call.model, 0.0) > monotonic()
         try:

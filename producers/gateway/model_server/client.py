@@ -65,8 +65,10 @@ class ModelServer:
         self._counting: set[asyncio.Task[None]] = set()
         self._budgets = RequestBudgets(store)
 
-    async def ask(self, path: str, body: bytes, caller: Caller, model: str | None = None) -> bytes:
+    async def ask(self, path: str, body: bytes, caller: Caller, model: str | None = None, parts: object = ()) -> bytes:
         """Return the server's answer to a request, which is JSON. Raises ApiError as a turn would fail.
+
+        `parts`: what the request asks, of which some may be pictures.
 
         A request waits for a place in its model's budget, and then for the server. One that is left there, or whose answer is
         dropped, counts what was asked: the server answers all the same.
@@ -75,17 +77,18 @@ class ModelServer:
             QuotaExceeded: the tenant has spent a quota of its tokens. What this request spends counts for the next.
         """
         address, until = await self._address(), monotonic() + LONGEST_WAIT
+        asked = prompt_tokens(body, [{"content": parts}])
         async with self._slots.setdefault(caller.tenant, asyncio.Semaphore(AT_ONCE_OF_A_TENANT)):
             if caller.quotas:
                 await self._store.spend_tokens(caller.tenant, 0, 0, caller.quotas)
             server = server_name(address, self._settings.openai_api_key.get_secret_value() or "none")
-            async with self._budgets.place(server, model or _MODERATION_MODEL, body, caller.tenant, until) as place:
+            async with self._budgets.place(server, model or _MODERATION_MODEL, asked, caller.tenant, until) as place:
                 try:
                     with holding(caller.api_key) as hold:
                         answer = await self._post(f"{address}/{path}", body, hold, place)
                 except (asyncio.CancelledError, ApiError) as error:
                     if not isinstance(error, ApiError) or error.code in _DROPPED:
-                        self._start_count(caller, model, prompt_tokens(body))
+                        self._start_count(caller, model, asked)
                     raise
             await asyncio.shield(self._start_count(caller, model, tokens_of(answer)))
         return answer

@@ -45,5 +45,5 @@ async def _passed_on(
     for name, given in (body.model_extra or {}).items():
         check_urls([{name: given}], backend.settings.file_hosts, name)
     caller.check_model(body.model)
-    asking = backend.model_server.ask(body.path, content, caller, body.model)
+    asking = backend.model_server.ask(body.path, content, caller, body.model, body.input)
     return Response(await while_connected(asking, disconnected(request.receive)), media_type="application/json")

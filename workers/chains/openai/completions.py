@@ -15,6 +15,7 @@ from pydantic_core import to_json
 
 from turnstile.turns.settings import Settings
 from turnstile.turns.text import loads
+from turnstile.turns.token_estimate import prompt_tokens
 from turnstile.workers.budgets.gate import BegunCall, Gate, OverBudget, current
 from turnstile.workers.chains.openai.chunks import DONE, Chunk, merged, parsed
 from turnstile.workers.chains.openai.fallback import Fallback
@@ -72,8 +73,10 @@ class Completions:
     ) -> "dict[str, Any] | Deltas":
         server = self.server_of(model)
         content, stream = to_json(body), bool(body.get("stream"))
-        most = _most_tokens(body)
-        call = await gate.enter(server.name, model, content, most, falls_back=falls_back) if gate else None
+        call: BegunCall | None = None
+        if gate:
+            prompt = prompt_tokens(content, body.get("messages"))
+            call = await gate.enter(server.name, model, prompt, _most_tokens(body), falls_back=falls_back)
         try:
             response = await server.complete(content, stream=stream)
         except BaseException as error:
