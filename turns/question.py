@@ -97,6 +97,8 @@ class Options:
     """The webhook for the turn's end: `url`, and the id of the API `key` whose secret signs."""
     request: dict[str, Any] = field(default_factory=dict)
     """Data that a producer wants to find again in the turn's record; JSON, never sent to the model."""
+    compact_threshold: int | None = None
+    """The gateway's own: tokens of the history in the prompt, at most; what is older is summed up as with TURNSTILE_SUMMARY."""
     summarises: dict[str, Any] | None = None
     """The workers' own: the `session` whose history the turn sums up, to which `place`, and `after` which summary."""
     traceparent: str | None = None
@@ -175,7 +177,7 @@ class Options:
         return cls(**{k: v for k, v in loads(text or "{}").items() if k in known})
 
 
-NOT_ASKED = ("summarises",)
+NOT_ASKED = ("compact_threshold", "summarises")
 """Options that no caller gives."""
 _TRACE = ("traceparent", "tracestate")
 _OWN = ("name", "before", "answers", "metadata", "webhook", "request", *NOT_ASKED, *_TRACE)
@@ -184,7 +186,7 @@ _OWN = ("name", "before", "answers", "metadata", "webhook", "request", *NOT_ASKE
 _FORMS: tuple[tuple[Any, str, tuple[str, ...]], ...] = (
     (bool, "true or false", ("stream", "store", "parallel_tool_calls")),
     (str, "text", ("queue", "name", "chain", "model", "instructions", "truncation", "traceparent", "tracestate")),
-    (int, "a whole number", ("max_output_tokens",)),
+    (int, "a whole number", ("max_output_tokens", "compact_threshold")),
     ((int, float), "a number", ("temperature", "top_p", "deadline_seconds")),
     (dict, "an object", ("response_format", "parameters", "metadata", "webhook", "request", "summarises")),
     (list, "a list", ("history", "before", "tools")),

@@ -16,6 +16,11 @@ _SPARE = 0.25
 """Share of a block that has room when its summary is asked for."""
 
 
+def token_limit(*limits: int | None) -> int:
+    """Return the most tokens of a window that several limits leave; 0 is none."""
+    return min(filter(None, limits), default=0)
+
+
 def kept(tokens: Sequence[int], length: int, most: int, most_tokens: int, block: float, least: int = 1) -> int:
     """Return how many of the newest messages go into a prompt.
 

@@ -4,6 +4,7 @@ from tests.mutants.mutant import Mutant
 
 _SCRIPTS = "tests/scripts/test_summary.py"
 _TURNS = "tests/integration/workers/test_summary.py"
+_GATEWAY = "tests/integration/gateway/test_compaction.py"
 _STARTS = "tests/unit/turns/test_window_start.py"
 
 SUMMARIES = (
@@ -118,6 +119,22 @@ SUMMARIES = (
         "return replace(call, then=script_call(",
         "return replace(call) or (script_call(",
         (_TURNS,),
+    ),
+    Mutant(
+        "a summary is not compacted with what followed",
+        "a conversation that a model has no room for cannot be compacted",
+        "turns/lua/lib/read_context.lua",
+        "if mark and stands(session, mark) then",
+        "if false then",
+        (_SCRIPTS, _GATEWAY),
+    ),
+    Mutant(
+        "a threshold sums nothing up",
+        "a client that wants to be compacted loses what falls out of the window",
+        "workers/attempt/summary.py",
+        "token_limit(settings.window_tokens, claim.options.compact_threshold)",
+        "settings.window_tokens",
+        (_GATEWAY,),
     ),
     Mutant(
         "half a summary is kept",

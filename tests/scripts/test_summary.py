@@ -1,10 +1,13 @@
 """The summary beside a history: kept by compare and set, and gone with what it sums up."""
 
+from typing import Any
+
 import pytest
 
 from tests.scripts.conftest import Stage
 from tests.scripts.scene import Scene, marked, pairs
 from tests.scripts.test_follow import answer
+from turnstile.turns.question import Options
 from turnstile.turns.summaries import Summary, mark
 
 NAMES = [f"t{number}" for number in range(6)]
@@ -96,6 +99,18 @@ def test_a_summary_lives_as_long_as_the_history(stage: Stage) -> None:
     scene.client.delete(scene.keys.conversation("foo"))
     assert scene.turns.write_summary("foo", "", of(scene.history(), 1))
     assert 0 < scene.client.ttl(scene.keys.conversation("foo")) <= 3_600
+
+
+@pytest.mark.parametrize(("options", "count"), [({}, 12), ({"compact_threshold": 1_000}, 5)])
+def test_whoever_wants_all_is_given_what_follows_the_summary(scene: Scene, options: dict[str, Any], count: int) -> None:
+    messages = begun(scene)
+    scene.turns.write_summary("foo", "", of(messages, 7))
+    scene.turns.submit("all", "foo", "hi", Options(truncation="disabled", **options))
+    assert len(scene.claim("all").window) == count
+    scene.turns.drop_message("foo", messages[0].encode())
+    scene.turns.cancel("all")
+    scene.turns.submit("none", "foo", "hi", Options(truncation="disabled", **options))
+    assert len(scene.claim("none").window) == 11
 
 
 def test_a_branch_takes_the_summary_of_its_beginning_along(scene: Scene) -> None:

@@ -34,7 +34,7 @@ from turnstile.workers.attempt.outage import Outage
 from turnstile.workers.attempt.prompt import Prompt
 from turnstile.workers.attempt.report import LOST, REQUEUED, Report
 from turnstile.workers.attempt.said import Said, said_before
-from turnstile.workers.attempt.summary import NO_SUMMARY, ask_summary, keep_summary, summary_in, with_past
+from turnstile.workers.attempt.summary import NO_PLAIN_CHAIN, NO_SUMMARY, ask_summary, keep_summary, summary_in, with_past
 from turnstile.workers.attempt.text_stream import TextStream
 from turnstile.workers.attempt.trace import trace
 from turnstile.workers.budgets.gate import Gate, OverBudget, through
@@ -211,6 +211,8 @@ class Attempt:
         """Return why the chain cannot be asked."""
         if self._chain is None:
             return _UNKNOWN_CHAIN
+        if self.claim.options.summarises is not None and not self._is_plain:
+            return NO_PLAIN_CHAIN
         if not self.claim.readable:
             return _NO_HISTORY
         return TOO_LONG if self._prompt.is_cut else None
@@ -456,7 +458,7 @@ class Attempt:
         outcome = replace(outcome, spent=self._gate.spent) if self._gate else outcome
         # The answer is paid for: an outage is waited out.
         state = await insist(lambda: self._store.finish(self.claim, outcome, elements, after=after, text=text))
-        if state and elements and self._settings.summary:
+        if state and elements:
             await ask_summary(self._store, self.claim, elements)
         return Report(state, outcome) if state else Report(LOST)
 

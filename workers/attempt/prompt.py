@@ -15,6 +15,7 @@ from turnstile.turns.model_failures import TOO_LONG, Failure
 from turnstile.turns.settings import Settings
 from turnstile.turns.summaries import ABOUT, TAKEN, Summary
 from turnstile.turns.turn import Claim
+from turnstile.turns.window_start import token_limit
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +81,8 @@ class Prompt:
         elements = claim.window[: len(claim.window) - len(begun)]
         most = max(self._settings.window_messages, len(elements))
         every = self._whole or claim.options.summarises is not None
-        tokens, block = (0, 0.0) if every else (self._settings.window_tokens, self._settings.window_block)
+        limit = token_limit(self._settings.window_tokens, claim.options.compact_threshold)
+        tokens, block = (0, 0.0) if every else (limit, self._settings.window_block)
         place = claim.summary.place if claim.summary else 0
         window = fit(elements, most, tokens, following, cut=claim.cut, length=claim.length, block=block, summarised=place)
         if window.broken:
@@ -95,8 +97,11 @@ class Prompt:
 
     @property
     def is_cut(self) -> bool:
-        """True where the turn wants all of its history, and there is more than a claim reads."""
-        return self._whole and self._claim.cut and self._claim.options.history is None
+        """True where the turn wants all of its history, and there is more than a claim reads and a summary covers."""
+        claim = self._claim
+        newest = len(claim.window) - len(opening(claim.window))
+        covered = claim.summary is not None and claim.length - claim.summary.place <= newest
+        return self._whole and claim.cut and not covered and claim.options.history is None
 
 
 def _told(summary: Summary | None) -> list[BaseMessage]:

@@ -21,7 +21,7 @@ from turnstile.turns.settings import Settings
 from turnstile.turns.store.turns import AsyncTurnStore
 from turnstile.turns.summaries import ASK, MOST_SUMMARY_BYTES, Summary, home_of, mark, name
 from turnstile.turns.turn import Claim
-from turnstile.turns.window_start import next_place
+from turnstile.turns.window_start import next_place, token_limit
 from turnstile.workers.chains.items import CUT_OFF
 from turnstile.workers.chains.run import ChainOutput
 
@@ -32,6 +32,7 @@ NO_SUMMARY = Failure(
     f"The chain gave no whole text of {MOST_SUMMARY_BYTES:,} bytes at most: check TURNSTILE_SUMMARY.",
     retryable=False,
 )
+NO_PLAIN_CHAIN = Failure("no_summary", "A graph sums nothing up: name a plain chain in TURNSTILE_SUMMARY.", retryable=False)
 _MOST_MESSAGES = 100
 """Messages that are summed up at once, where a window has fewer. Of more that have no summary, the newest are."""
 
@@ -51,11 +52,13 @@ async def with_past(store: AsyncTurnStore, claim: Claim) -> Claim | None:
 def _is_long(claim: Claim, settings: Settings) -> bool:
     """Return True where there may be a summary of the history that a turn is asked with."""
     options = claim.options
-    if not settings.summary or not settings.window_messages or not claim.readable:
+    compacts = options.compact_threshold is not None
+    if not (settings.summary or compacts) or not settings.window_messages or not claim.readable:
         return False
-    if options.history is not None or options.truncation == "disabled":
+    if options.history is not None or (options.truncation == "disabled" and not compacts):
         return False
-    return claim.length > (1 if settings.window_tokens else settings.window_messages * (1 - settings.window_block))
+    bounded = compacts or settings.window_tokens
+    return claim.length > (1 if bounded else settings.window_messages * (1 - settings.window_block))
 
 
 async def _with_block(store: AsyncTurnStore, claim: Claim, session: str, after: str, place: int) -> Claim | None:
@@ -104,6 +107,7 @@ async def ask_summary(store: AsyncTurnStore, claim: Claim, added: Sequence[str])
         stream=False,
         store=False,
         chain=store.settings.summary_chain or None,
+        model=None if store.settings.summary else claim.options.model,
         summarises={"session": claim.session, "after": after, "place": place},
     )
     with suppress(TurnRefused, QueueUnreachable, BrokenRecord):
@@ -118,7 +122,7 @@ def _next_place(claim: Claim, elements: Sequence[bytes], added: int, settings: S
         claim.length + added,
         claim.summary.place if claim.summary else 0,
         settings.window_messages,
-        settings.window_tokens,
+        token_limit(settings.window_tokens, claim.options.compact_threshold),
         settings.window_block,
     )
 

@@ -1,4 +1,4 @@
-"""Compaction: a turn in which the model writes down what a conversation has come to; nothing is stored."""
+"""Compaction: a turn in which the model writes down what a conversation has come to, or a summary that workers keep of it."""
 
 from itertools import takewhile
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from turnstile.producers.gateway.backend import Backend
-from turnstile.producers.gateway.edge.api_errors import ApiError, unsupported
+from turnstile.producers.gateway.edge.api_errors import ApiError, invalid, unsupported
 from turnstile.producers.gateway.edge.caller import RESPONSE
 from turnstile.producers.gateway.edge.error_handlers import wrong_body
 from turnstile.producers.gateway.failure import failure
@@ -14,9 +14,12 @@ from turnstile.producers.gateway.items.compaction import Compaction, SystemMessa
 from turnstile.producers.gateway.items.history import History
 from turnstile.producers.gateway.items.shown import Item
 from turnstile.producers.gateway.records import as_shown, token_usage
+from turnstile.producers.gateway.responses.arrival import Arrival
 from turnstile.producers.gateway.responses.input_items import input_items
 from turnstile.producers.gateway.responses.schemas import CompactRequest, ResponseRequest
+from turnstile.producers.gateway.responses.token_count import message_tokens
 from turnstile.turns.output import is_refusal
+from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
 from turnstile.turns.summaries import ASK
 from turnstile.turns.turn import Record
@@ -25,12 +28,34 @@ _MOST_SYSTEM = 20
 _NO_USAGE = {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0}
 
 
+def check_compaction(settings: Settings, body: ResponseRequest, arrival: Arrival) -> None:
+    """Raise ApiError where a request wants to be compacted, and no worker would do it."""
+    threshold = body.compact_threshold
+    if threshold is None:
+        return
+    if body.store is not False and not settings.summary and (settings.chain or settings.tools):
+        message = "`context_management` is not set up on this server: its operator names a chain in TURNSTILE_SUMMARY."
+        raise invalid("context_management", message, "unsupported_parameter")
+    stored = arrival.previous is not None or body.conversation_id is not None
+    size = 0 if stored else sum(map(message_tokens, arrival.messages))
+    if size > threshold:
+        message = (
+            f"`input` has about {size:,} tokens, more than `compact_threshold`; only what is stored is compacted: send the new "
+            "items alone, with `previous_response_id` or `conversation`, or what `/v1/responses/compact` makes of them."
+        )
+        raise invalid("context_management", message, "context_too_long_to_compact")
+
+
 def summary_request(body: CompactRequest) -> ResponseRequest:
-    """Return the request for the summary. All of the conversation is sent, or it fails. Raises ApiError for a wrong part."""
+    """Return the request for the summary. Raises ApiError for a wrong part.
+
+    All of the conversation is sent, the kept summary in the place of what that covers, or the request fails.
+    """
     if idle := [name for name in body.others() if name in body.idle]:
         raise unsupported(*idle)
     said = [{"role": "user", "content": body.input}] if isinstance(body.input, str) else body.input or []
-    asked = {"input": [*said, {"role": "user", "content": ASK}], "store": False, "truncation": "disabled"}
+    asked: dict[str, Any] = {"input": [*said, {"role": "user", "content": ASK}], "store": False, "truncation": "disabled"}
+    asked["context_management"] = [{"type": "compaction"}] if body.previous_response_id is not None else None
     given = {name: value for name, value in body if value is not None}
     try:
         return ResponseRequest.model_validate({**given, **asked})

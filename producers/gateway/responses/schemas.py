@@ -23,6 +23,9 @@ from turnstile.producers.gateway.schemas import (
 )
 from turnstile.turns.question import Options
 
+MOST_THRESHOLD = 10_000_000
+"""Most tokens of a window."""
+
 
 class ConversationReference(Part):
     """A conversation by its id."""
@@ -40,13 +43,19 @@ class Reasoning(Part):
     mode: ShortText | None = None
 
 
+class ContextManagement(Part):
+    """A way to keep prompts short: a summary in the place of what is old."""
+
+    type: Literal["compaction"]
+    compact_threshold: Annotated[int, Field(ge=1_000, le=MOST_THRESHOLD)] | None = None
+
+
 class ResponseRequest(TurnRequest):
     """POST /v1/responses."""
 
     idle: ClassVar[Mapping[str, tuple[Any, ...]]] = {
         "access_programs": (),
         "background_options": (),
-        "context_management": ([],),
         "image": (),
         "moderation": (),
         "prompt": (),
@@ -62,6 +71,7 @@ class ResponseRequest(TurnRequest):
     max_output_tokens: Tokens | None = None
     text: TextConfig | None = None
     truncation: Literal["auto", "disabled"] | None = None
+    context_management: Annotated[list[ContextManagement], Field(max_length=1)] | None = None
     reasoning: Reasoning | None = None
     top_logprobs: int | None = None
     client_metadata: Any = None
@@ -83,6 +93,12 @@ class ResponseRequest(TurnRequest):
         """The conversation that the request names, if any."""
         named = self.conversation
         return named.id if isinstance(named, ConversationReference) else named
+
+    @property
+    def compact_threshold(self) -> int | None:
+        """The most tokens of a history before it is summed up; None where it is not."""
+        wanted = self.context_management
+        return (wanted[0].compact_threshold or MOST_THRESHOLD) if wanted else None
 
     def options(self, **more: Any) -> Options:
         """Return the options of the turn. Raises ApiError, InvalidTurn."""
@@ -110,6 +126,7 @@ class ResponseRequest(TurnRequest):
             max_output_tokens=self.max_output_tokens,
             response_format=self._response_format(),
             truncation=self.truncation,
+            compact_threshold=self.compact_threshold,
             tools=tools,
             tool_choice=choice,
             parallel_tool_calls=self.parallel_tool_calls,

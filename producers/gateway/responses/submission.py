@@ -15,6 +15,7 @@ from turnstile.producers.gateway.items.given import Given, split_question
 from turnstile.producers.gateway.items.reading import read_items
 from turnstile.producers.gateway.responses.arrival import arrive, find_previous, is_plain
 from turnstile.producers.gateway.responses.branches import at_a_pace
+from turnstile.producers.gateway.responses.compaction import check_compaction
 from turnstile.producers.gateway.responses.not_before import not_before
 from turnstile.producers.gateway.responses.schemas import ResponseRequest
 from turnstile.producers.gateway.responses.webhook import webhook
@@ -81,6 +82,7 @@ def _given(backend: Backend, caller: Caller, body: ResponseRequest) -> list[Give
 async def _read(backend: Backend, caller: Caller, body: ResponseRequest, given: list[Given], name: str) -> Asked:
     fresh = caller.session(CONVERSATION + name)
     arrival = await arrive(backend, caller, body, given)
+    check_compaction(backend.settings, body, arrival)
     before, question = split_question(arrival.messages)
     if not (before or question or arrival.answers):
         raise invalid("input", "`input` brings nothing new: ask something, or answer open calls.", "no_question")

@@ -17,7 +17,7 @@ from turnstile.producers.gateway.responses.arrival import Arrival, arrive, find_
 from turnstile.producers.gateway.responses.schemas import InputTokensRequest
 from turnstile.turns.bounds import MOST_MESSAGES
 from turnstile.turns.text import dumps
-from turnstile.turns.window_start import kept
+from turnstile.turns.window_start import kept, token_limit
 
 _LETTERS_OF_A_TOKEN = 4
 _TOKENS_OF_A_MESSAGE = 3
@@ -31,7 +31,7 @@ async def count_tokens(backend: Backend, caller: Caller, body: InputTokensReques
     arrival = await arrive(backend, caller, body, given)
     options = body.options(before=arrival.messages)
     past, has_system = await _past(backend, caller, body, arrival)
-    brought = sum(_message_tokens(message) for message in arrival.messages)
+    brought = sum(map(message_tokens, arrival.messages))
     answers = sum(_text_tokens(answer) + _TOKENS_OF_A_MESSAGE for answer in arrival.answers.values())
     has_system |= any(message["role"] in _SYSTEM for message in arrival.messages)
     system = options.instructions
@@ -76,7 +76,8 @@ class _Past:
 async def _past(backend: Backend, caller: Caller, body: InputTokensRequest, arrival: Arrival) -> tuple[int, bool]:
     whole = body.truncation == "disabled"
     settings = backend.settings
-    most, most_tokens = (MOST_MESSAGES, 0) if whole else (settings.window_messages, settings.window_tokens)
+    limit = token_limit(settings.window_tokens, body.compact_threshold)
+    most, most_tokens = (MOST_MESSAGES, 0) if whole else (settings.window_messages, limit)
     if arrival.previous is not None:
         record = await find_previous(backend, caller, arrival.previous)
         session, last = record.session, record.id
@@ -89,7 +90,8 @@ async def _past(backend: Backend, caller: Caller, body: InputTokensRequest, arri
     return past.counted(0 if whole else settings.window_block)
 
 
-def _message_tokens(message: dict[str, Any]) -> int:
+def message_tokens(message: dict[str, Any]) -> int:
+    """Return about how many tokens a message of a request has."""
     calls = message.get("tool_calls")
     return _TOKENS_OF_A_MESSAGE + _content_tokens(message["content"]) + (_text_tokens(dumps(calls)) if calls else 0)
 

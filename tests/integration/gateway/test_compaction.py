@@ -9,7 +9,11 @@ import openai
 import pytest
 from openai.types.responses import CompactedResponse
 
+from tests.integration.conftest import Stack
 from tests.support.gateways import Gateway
+from tests.support.wait import wait_until
+from turnstile.turns.summaries import ABOUT, Summary, mark
+from turnstile.turns.text import dumps
 
 TALK: list[Any] = [
     {"role": "developer", "content": "Be kind."},
@@ -65,6 +69,74 @@ def test_a_stored_conversation_is_not_changed(sdk: openai.OpenAI) -> None:
         sdk.responses.retrieve(compacted.id)
     answer = sdk.responses.create(input="Whats my name", previous_response_id=first.id)
     assert answer.output_text == "Your name is Ann."
+
+
+COMPACTED: Any = [{"type": "compaction", "compact_threshold": 1_000}]
+
+
+def keep_summary(stack: Stack, session: str, place: int, text: str) -> None:
+    """Keep a summary of the first messages of a conversation, as a worker does."""
+    [last] = stack.store.read_messages(session, place - 1, 1, 1, 1_000_000)
+    assert stack.store.write_summary(session, "", Summary(mark(place, last), text))
+
+
+def test_a_kept_summary_is_compacted_with_what_followed(stack: Stack, sdk: openai.OpenAI, session: str) -> None:
+    elements = [dumps({"type": kind, "data": {"content": f"{kind} {n}"}}) for n in range(5_050) for kind in ("human", "ai")]
+    stack.store.client.lpush(stack.store.keys.history(session), *elements)
+    last = sdk.responses.create(input="The room is blue.", conversation=session)
+    with pytest.raises(openai.BadRequestError) as refused:
+        sdk.responses.compact(model=None, previous_response_id=last.id)
+    assert refused.value.code == "context_length_exceeded"
+    keep_summary(stack, session, 10_098, "I'm bob.")
+    compacted = left(sdk.responses.compact(model=None, previous_response_id=last.id))
+    assert compacted["summary"].split("\n- ")[1:] == [ABOUT + "I'm bob.", "human 5049", "The room is blue."]
+
+
+def test_a_conversation_that_is_compacted_goes_on_from_its_summary(stack: Stack, sdk: openai.OpenAI, session: str) -> None:
+    def name(**asked: Any) -> Any:
+        return sdk.responses.create(input="Whats my name", conversation=session, **asked).output_text
+
+    sdk.responses.create(input="I'm ann", conversation=session)
+    keep_summary(stack, session, 2, "I'm zoe.")
+    assert name() == "Your name is Ann."
+    assert name(context_management=[]) == "Your name is Ann."
+    assert name(context_management=COMPACTED) == "Your name is Zoe."
+    assert name(context_management=[{"type": "compaction"}]) == "Your name is Zoe."
+
+
+def test_a_conversation_is_summed_up_before_it_reaches_the_threshold(stack: Stack, sdk: openai.OpenAI, session: str) -> None:
+    last = sdk.responses.create(input="I'm ann", conversation=session)
+    for _ in range(5):
+        last = sdk.responses.create(input="x" * 400, previous_response_id=last.id, context_management=COMPACTED)
+    wait_until(lambda: stack.store.read_summary(session) is not None, "the conversation is summed up")
+    summary = stack.store.read_summary(session)
+    assert summary
+    assert "I'm ann" in summary.text
+    assert 2 <= summary.place < 12
+    asked: Any = {"previous_response_id": last.id, "context_management": COMPACTED}
+    assert sdk.responses.create(input="Whats my name", **asked).output_text == "Your name is Ann."
+
+
+def test_input_of_its_own_is_not_compacted(sdk: openai.OpenAI) -> None:
+    with pytest.raises(openai.BadRequestError, match="only what is stored is compacted") as refused:
+        sdk.responses.create(input="x" * 4_000, context_management=COMPACTED)
+    assert refused.value.param == "context_management"
+    assert sdk.responses.create(input="x" * 3_900, context_management=COMPACTED).status == "completed"
+
+
+@pytest.mark.parametrize(
+    ("managed", "param"),
+    [
+        ([{"type": "clear"}], "context_management[0].type"),
+        ([{"type": "compaction", "compact_threshold": 999}], "context_management[0].compact_threshold"),
+        ([{"type": "compaction", "compact_threshold": "many"}], "context_management[0].compact_threshold"),
+        ([{"type": "compaction"}] * 2, "context_management"),
+        ({"type": "compaction"}, "context_management"),
+    ],
+)
+def test_a_wrong_way_to_compact_is_named(http: httpx.Client, managed: Any, param: str) -> None:
+    refused = http.post("/v1/responses", json={"input": "hi", "context_management": managed})
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, param)
 
 
 def test_a_summary_is_an_item_of_a_conversation(sdk: openai.OpenAI) -> None:

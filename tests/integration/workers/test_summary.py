@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from langchain_core.messages import AIMessage, BaseMessage, SystemMessage
@@ -251,6 +251,12 @@ async def test_a_summary_that_cannot_be_asked_for_is_asked_for_after_the_next_tu
     talk.refused = 0
     await talk.ask()
     assert len(await talk.summaries()) == 1
+
+
+async def test_no_graph_sums_up(talk: Talk) -> None:
+    id = await talk.ask_until_summary()
+    record = await talk.make(id, cast("Any", object()))
+    assert (record.state, record.code) == (State.FAILED, "no_summary")
 
 
 async def test_whoever_wants_all_of_a_history_gets_no_summary(talk: Talk) -> None:
