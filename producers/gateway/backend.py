@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from turnstile.producers.gateway.disconnect import Receive, disconnected, while_connected
-from turnstile.producers.gateway.edge.api_errors import NO_RETRY, ApiError, ClientGone
+from turnstile.producers.gateway.edge.api_errors import NO_RETRY, ApiError, ClientGone, Restarting
 from turnstile.producers.gateway.edge.client_presence import without_client
 from turnstile.producers.gateway.model_server.client import ModelServer
 from turnstile.producers.gateway.prompt_store import PromptStore
@@ -202,9 +202,9 @@ class Backend:
         return task
 
 
-class _Restarting(ApiError):
+class _Restarting(Restarting):
     """The gateway stops before or just after the end of a turn that a client waits for; `record` is then the turn's end."""
 
     def __init__(self, record: Record | None = None, headers: Mapping[str, str] | None = None) -> None:
-        super().__init__(503, "The gateway is restarting; please retry.", None, "restarting", headers or {"retry-after": "1"})
+        super().__init__(headers)
         self.record = record

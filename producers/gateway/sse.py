@@ -10,7 +10,8 @@ from typing import Any
 from starlette.responses import Response
 
 from turnstile.producers.gateway.disconnect import disconnected, while_connected
-from turnstile.producers.gateway.edge.api_errors import ApiError, ClientGone
+from turnstile.producers.gateway.edge.api_errors import ApiError, ClientGone, Restarting
+from turnstile.producers.gateway.edge.connections import break_off
 from turnstile.turns.errors import QueueUnreachable
 from turnstile.turns.text import dumps
 
@@ -56,7 +57,7 @@ class EventStream(Response):
         self._chunks = chunks
         self._serve = serve
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG002  # ASGI's signature
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Write until the end, or until the client disconnects."""
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         try:
@@ -64,8 +65,10 @@ class EventStream(Response):
         except ClientGone:
             return
         except (ApiError, QueueUnreachable, asyncio.CancelledError) as error:
-            # Without the end of the body the server breaks the connection, so the client sees that the stream is not whole.
-            log.warning("a stream breaks off: %s", type(error).__name__)
+            # Without the end of the body the client sees that the stream is not whole.
+            told = isinstance(error, (asyncio.CancelledError, Restarting))
+            log.log(logging.DEBUG if told else logging.WARNING, "a stream breaks off: %s", type(error).__name__)
+            break_off(scope)
 
     async def _write(self, send: Any) -> None:
         last = monotonic()

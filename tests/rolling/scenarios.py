@@ -32,6 +32,8 @@ def restart(folder: Path) -> Outcome:
                 gateway.start()
                 site.goes_on(15)
             site.phase("no worker, and 3 again")
+            # Turns that were accepted before have ended by then.
+            site.goes_on(15)
             for worker in workers:
                 assert worker.stop() == 0
             waiting_before = site.waiting()

@@ -69,6 +69,13 @@ class ApiError(Exception):
         return JSONResponse(self.body(), self.status, self.headers)
 
 
+class Restarting(ApiError):
+    """The gateway stops before a request has been answered; by default, the client may repeat it."""
+
+    def __init__(self, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(503, "The gateway is restarting; please retry.", None, "restarting", headers or {"retry-after": "1"})
+
+
 class ClientGone(Exception):
     """The client disconnected before its answer."""
 

@@ -56,8 +56,19 @@ def raise_file_limit() -> int:
 
 def is_gone(scope: MutableMapping[str, Any]) -> bool:
     """Return True where a request's client is known to have disconnected."""
-    exchange = scope[_EXCHANGE]() if _EXCHANGE in scope else None
+    exchange = _exchange(scope)
     return bool(exchange and exchange.disconnected)
+
+
+def break_off(scope: MutableMapping[str, Any]) -> None:
+    """Close the connection of a request whose answer stays without its end. The server would do so, too, and log an error."""
+    if exchange := _exchange(scope):
+        exchange.disconnected = True
+        exchange.transport.close()
+
+
+def _exchange(scope: MutableMapping[str, Any]) -> Any:
+    return scope[_EXCHANGE]() if _EXCHANGE in scope else None
 
 
 class Watch:

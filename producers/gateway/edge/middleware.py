@@ -6,12 +6,12 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import suppress
 from typing import Any
 
-from turnstile.producers.gateway.edge.api_errors import ApiError, translate
+from turnstile.producers.gateway.edge.api_errors import NO_RETRY, ApiError, Restarting, translate
 from turnstile.producers.gateway.edge.auth import PROBES, Authenticator, key_removed
 from turnstile.producers.gateway.edge.body import UNREAD_BYTES, Message, Receive, Scope, announced_bytes
 from turnstile.producers.gateway.edge.caller import CALLER
 from turnstile.producers.gateway.edge.client_presence import watch_client
-from turnstile.producers.gateway.edge.connections import is_gone
+from turnstile.producers.gateway.edge.connections import break_off, is_gone
 from turnstile.producers.gateway.edge.large_answers import is_large, room_for, send_in_pieces
 from turnstile.producers.gateway.edge.loop_time import account_of, loop_account, metered
 from turnstile.producers.gateway.edge.open_requests import receive_until
@@ -58,6 +58,8 @@ class EdgeMiddleware:
             if exchange.started:
                 raise
             await exchange.refuse(error if isinstance(error, ApiError) else translate(error))
+        except asyncio.CancelledError:
+            await exchange.cut_off()
 
     async def _serve(self, scope: Scope, exchange: "_Exchange") -> None:
         key = scope[CALLER].api_key
@@ -151,6 +153,13 @@ class _Exchange:
                 while (await self.receive()).get("more_body", False):
                     pass
         await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def cut_off(self) -> None:
+        """End an exchange because the server stops. It may be half done: only a request that only reads is to be repeated."""
+        if self.started:
+            break_off(self._scope)
+        else:
+            await self.refuse(Restarting(None if self._scope["method"] == "GET" else NO_RETRY))
 
     async def refuse(self, error: ApiError) -> None:
         """Answer with an error."""

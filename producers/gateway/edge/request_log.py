@@ -20,6 +20,8 @@ _QUIET = ("/healthz", "/readyz", "/metrics", "/admin/overview", "/static/")
 _LEFT = 499
 _FORM = "%(asctime)s %(levelname)s %(message)s"
 _UVICORNS = ("uvicorn", "uvicorn.access")
+_CUT = "Cancel %s running task(s)"
+"""The beginning of uvicorn's error for requests that are still open at the end of an ordinary stop."""
 
 
 class RequestLine:
@@ -106,9 +108,18 @@ def open_log(level: str, form: str) -> None:
     """
     ours = logging.getLogger("turnstile")
     ours.setLevel(level)
+    logging.getLogger("uvicorn.error").addFilter(_tell_cut)
     if form == "json":
         write_json(*_UVICORNS)
     elif not logging.getLogger().handlers and not ours.handlers:
         handler = logging.StreamHandler(sys.stderr)
         handler.setFormatter(logging.Formatter(_FORM))
         ours.addHandler(handler)
+
+
+def _tell_cut(line: logging.LogRecord) -> bool:
+    """Warn of requests that a stop cuts off; return False for the server's own line about them."""
+    if not str(line.msg).startswith(_CUT):
+        return True
+    log.warning("stopping: requests that are still open are cut off (%s); clients resume their streams", *(line.args or ()))
+    return False

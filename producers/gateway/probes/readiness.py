@@ -10,7 +10,7 @@ from time import monotonic
 from typing import Any
 
 from turnstile.producers.gateway.backend import Backend
-from turnstile.producers.gateway.edge.api_errors import ApiError, translate
+from turnstile.producers.gateway.edge.api_errors import ApiError, Restarting, translate
 from turnstile.turns.errors import TurnstileError
 from turnstile.turns.keyring import keyring
 from turnstile.turns.service_manager import ALIVE, tell
@@ -38,7 +38,7 @@ class Readiness:
     async def problem(self) -> ApiError | None:
         """Return why the gateway cannot work; None if it can."""
         if self.draining:
-            return ApiError(503, "The gateway is restarting.", None, "restarting", {"retry-after": "1"})
+            return Restarting()
         if keyring(self._backend.settings).problem:
             reason = "The file of API keys cannot be read; the gateway's log names the reason."
             return ApiError(503, reason, None, "keys_unreadable")

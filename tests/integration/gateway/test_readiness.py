@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.support.gateways import Gateway
@@ -75,6 +76,22 @@ def test_a_second_signal_ends_the_drain(server: EmbeddedServer, tmp_path: Path) 
         gateway.signal(signal.SIGTERM)
         assert gateway.process
         gateway.process.wait(PATIENCE_SECONDS)
+
+
+def test_a_stop_that_cuts_streams_off_is_told_in_one_line(server: EmbeddedServer, tmp_path: Path) -> None:
+    with Gateway(server.url, tmp_path) as gateway, gateway.http() as http:
+        with (
+            http.stream("POST", "/v1/responses", json={"input": "hi", "stream": True}) as asked,
+            http.stream("POST", "/v1/responses", json={"input": "hi", "stream": True, "background": True}) as followed,
+        ):
+            streams = [answer.iter_lines() for answer in (asked, followed)]
+            assert all(next(lines) for lines in streams)
+            gateway.stop()
+            for lines in streams:
+                with pytest.raises(httpx.RemoteProtocolError, match="incomplete"):
+                    list(lines)
+        told = re.findall(r"(?:WARNING|ERROR)\W+(.*)", gateway.text())
+        assert told[1:] == ["stopping: requests that are still open are cut off (2); clients resume their streams"]
 
 
 def test_each_request_has_a_line_without_content(server: EmbeddedServer, tmp_path: Path) -> None:
