@@ -271,6 +271,13 @@ BUDGETS = (
         script="turn/requeue",
     ),
     _in_budget(
+        "a wait that was cut short is given back anew",
+        "a reader is told twice that a turn waits, and a failing question is tried once more",
+        "if not returned then\n  local waits = {}\n",
+        "if true then\n  local waits = {}\n",
+        script="turn/requeue",
+    ),
+    _in_budget(
         "a second look forgets the model",
         "every few seconds those who wait for a model are sent in vain",
         "  if waits_for then return wait_for_model(session, id, queue, waits_for, now) end\n",

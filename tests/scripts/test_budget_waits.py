@@ -3,6 +3,7 @@
 import pytest
 
 from tests.scripts.conftest import Stage
+from tests.scripts.cutting import cut, numbers
 from tests.scripts.model_calls import ANSWERED, MODEL, call, claims, forget_models, give_back, park, pass_time, served
 from tests.scripts.scene import Scene
 from turnstile.turns.question import Options
@@ -48,6 +49,19 @@ def test_who_is_over_the_budget_holds_nothing_and_keeps_its_place(scene: Scene) 
     assert scene.waiting("a/3") == ["next"]
     assert scene.queue() == []
     assert scene.turns.claim("a3", "w1", "n") == "stale"
+
+
+def test_a_wait_that_was_cut_short_is_told_and_forgiven_once(scene: Scene) -> None:
+    for writes in numbers():
+        scene.client.flushdb()
+        [claim] = claims(scene, 1)
+        with cut(scene.turns, "requeue", writes) as happened:
+            give_back(scene, claim)
+        give_back(scene, claim)
+        assert [kind for _, kind, *_ in scene.events(claim.id)] == ["started", "waiting"], f"after {writes} writes"
+        assert scene.client.hmget(scene.keys.turn(claim.id), "forgiven", "sequence") == ["1", "2"]
+        if not happened:
+            return
 
 
 def test_each_is_sent_for_its_slot_once(scene: Scene) -> None:

@@ -23,18 +23,20 @@ if not returned and not (owned and state == 'running') then return { 'superseded
 -- One that is to be ended with what it has said does not wait for a model any more.
 if busy == 'interrupt' then model = '' end
 if not returned then
-  redis.call('HSET', turn, 'state', 'queued', 'returned', token, 'forgiven', forgiven + (forgive == '1' and 1 or 0),
-    unpack(model ~= '' and { 'waits_for', model, 'wants', tokens, 'waits_since', begun ~= '1' and now or '',
-      unpack(others ~= '' and { 'others', others, 'others_from', now + patience } or {}) } or {}))
+  local waits = {}
+  if model ~= '' then
+    waits = { 'waits_for', model, 'wants', tokens, 'waits_since', begun ~= '1' and now or '',
+      unpack(others ~= '' and { 'others', others, 'others_from', now + patience } or {}) }
+    local told = stream == '1' and append_event(id, 'waiting', attempts, model:match('^(.*)@') or model, sequence or 0)
+    if told then waits[#waits + 1], waits[#waits + 2] = 'sequence', told end
+  end
+  redis.call('HSET', turn, 'state', 'queued', 'returned', token, 'forgiven', forgiven + (forgive == '1' and 1 or 0), unpack(waits))
+  redis.call('HINCRBY', key.stats, 'requeued{code="' .. code .. '"}', 1)
+  count_usage('', model_calls, '0', '0', '0')
 end
 redis.call('SREM', key.owned .. worker, session)
-redis.call('HINCRBY', key.stats, 'requeued{code="' .. code .. '"}', 1)
-count_usage('', model_calls, '0', '0', '0')
 if model ~= '' then
-  if stream == '1' then
-    redis.call('HSET', turn, 'sequence', append_event(id, 'waiting', attempts, model:match('^(.*)@') or model, sequence or 0))
-    redis.call('PUBLISH', key.wake .. id, 'waiting')
-  end
+  if stream == '1' then redis.call('PUBLISH', key.wake .. id, 'waiting') end
   wait_for_model(session, id, queue, model, now, begun == '1', slot)
 elseif tonumber(delay) > 0 then
   redis.call('ZADD', key.due, now + delay, session)
