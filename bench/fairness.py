@@ -18,6 +18,9 @@ PROBES = 7
 _TURN_SECONDS = 2.0
 _BATCH = 500
 _PLAIN = Options(stream=False)
+_ONE_SLOT = (
+    "With a single slot, one turn stands on the queue when the question comes: it waits for the one at work, and for that one."
+)
 
 
 def run(bench: Bench) -> tuple[Table, float]:
@@ -49,6 +52,7 @@ def run(bench: Bench) -> tuple[Table, float]:
                 f"{dispatches:.3f}",
             )
             longest = max(longest, max(waits) if slots > 1 else 0.0)
+    table.notes.append(_ONE_SLOT)
     return table, longest
 
 

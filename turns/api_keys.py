@@ -77,7 +77,7 @@ class Limits(_Entry):
 
     @property
     def _quotas(self) -> dict[str, int]:
-        given = self.model_dump(exclude={"requests_per_minute", "max_body_bytes", "models", "streams"}, exclude_none=True)
+        given = self.model_dump(exclude={"requests_per_minute", "max_body_bytes", "models"}, exclude_none=True)
         return {name: round(most * MILLION) if name.startswith("spend") else most for name, most in given.items()}
 
 

@@ -307,7 +307,7 @@ def demo() -> None:
     help="Turns for each of another tenant, while both wait.",
 )
 @click.option("--requests-per-minute", "per_minute", type=click.IntRange(min=1), help="Rate limit. Unset: none.")
-@click.option("--limit", "limits", multiple=True, metavar="NAME=NUMBER", help="A quota of docs/policies.md. May be repeated.")
+@click.option("--limit", "limits", multiple=True, metavar="NAME=VALUE", help="A quota of docs/policies.md. May be repeated.")
 @click.option("--max-body-bytes", type=click.IntRange(min=1), help="Largest request. Unset: TURNSTILE_MAX_BODY_BYTES.")
 @click.option(
     "--role",

@@ -9,7 +9,6 @@ from turnstile.producers.overview.turn import question_text
 from turnstile.producers.transcript import HistoryMessage
 from turnstile.turns.api_keys import DEFAULT_TENANT
 from turnstile.turns.output import Item, call_name, is_approval
-from turnstile.turns.prices import MILLION
 from turnstile.turns.schedules import Schedule
 from turnstile.turns.states import State
 from turnstile.turns.store.holds import HeldSession
@@ -84,11 +83,12 @@ def history_text(message: HistoryMessage) -> str:
 
 def tenant_text(tenant: Tenant) -> str:
     """Return one line of a tenant: what it has now, has spent today, and may."""
-    limits = " ".join(
-        f"{name}={count / MILLION if name.startswith('spend') else count:,}" for name, count in tenant.quotas.items()
-    )
+    limits = " ".join(f"{name}={most:,}" for name, most in tenant.quotas.items())
     spent = f"{tenant.turns:,} turns, {tenant.tokens:,} tokens, {tenant.cost:,.2f} today"
-    has = f"{tenant.unfinished:,} unfinished, {tenant.slots:,} slots"
+    further = {"streams": tenant.streams, "conversations": tenant.conversations, "bytes stored": tenant.stored_bytes}
+    has = ", ".join(
+        [f"{tenant.unfinished:,} unfinished", f"{tenant.slots:,} slots", *(f"{n:,} {name}" for name, n in further.items() if n)]
+    )
     return f"{tenant.name or DEFAULT_TENANT:<20} {has}; {spent}" + (f"; limits: {limits}" if limits else "")
 
 

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 _HINT = "The key is shown only once. Put its entry into TURNSTILE_API_KEYS, or the file that TURNSTILE_API_KEYS_FILE names:"
 
 
-def _read(limit: str) -> tuple[str, str]:
-    name, _, number = limit.partition("=")
-    return name, number
+def _read(limit: str) -> tuple[str, str | list[str]]:
+    name, _, value = limit.partition("=")
+    return name, value.split(",") if name == "models" else value
 
 
 def make(

@@ -296,8 +296,11 @@ def test_a_stream_that_nobody_hears_of_is_closed(scene: Scene) -> None:
 
 
 def test_tenants_are_listed(scene: Scene) -> None:
-    quotas = Limits(unfinished_turns=9, tokens_per_day=100).quotas
+    quotas = Limits(unfinished_turns=9, streams=2, conversations=4, tokens_per_day=100, spend_per_day=0.5).quotas
     _spend(scene, "a", 1, quotas, 40)
+    scene.turns.open_stream("a", "s1", 2)
+    scene.turns.create_file("a", "f1", "x.jsonl")
+    scene.turns.append_piece("a", "f1", 0, 0, b"12345")
     ask(scene, "a", 2, first=2, quotas=quotas)
     scene.client.zadd(scene.keys.tenants, {"a": 1})
     ask(scene, "", 1)
@@ -305,7 +308,14 @@ def test_tenants_are_listed(scene: Scene) -> None:
     found = {tenant.name: tenant for tenant in scene.turns.tenants()}
     assert found.keys() == {"a", "b", ""}
     assert (found["a"].unfinished, found["a"].slots, found["a"].tokens, found["a"].turns) == (2, 2, 40, 1)
-    assert found["a"].quotas == {"unfinished_turns": 9, "tokens_per_day": 100}
+    assert (found["a"].streams, found["a"].conversations, found["a"].stored_bytes) == (1, 3, 5)
+    assert found["a"].quotas == {
+        "unfinished_turns": 9,
+        "streams": 2,
+        "conversations": 4,
+        "tokens_per_day": 100,
+        "spend_per_day": 0.5,
+    }
     assert (found[""].unfinished, found[""].slots, found["b"].unfinished) == (1, 1, 1)
     assert [tenant.name for tenant in scene.turns.tenants(1)] != ["a"]
 
@@ -313,4 +323,4 @@ def test_tenants_are_listed(scene: Scene) -> None:
 def test_quotas_are_told_as_json() -> None:
     assert Limits().quotas == "{}"
     assert json.loads(Limits(spend_per_day=0.5).quotas) == {"spend_per_day": 500_000}
-    assert json.loads(Limits(running_turns=2, requests_per_minute=3).quotas) == {"running_turns": 2}
+    assert json.loads(Limits(running_turns=2, streams=3, requests_per_minute=3).quotas) == {"running_turns": 2, "streams": 3}

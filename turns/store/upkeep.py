@@ -113,15 +113,20 @@ class Tenant:
     tokens: int
     cost: float
     turns: int
-    quotas: dict[str, int]
-    """Those of the key that was used last; money in millionths."""
+    streams: int
+    conversations: int
+    """Those that are known: where a key limits their number."""
+    stored_bytes: int
+    quotas: dict[str, float]
+    """Those of the key that was used last."""
 
     @classmethod
     def decode(cls, name: bytes, at: bytes, *more: Any) -> Self:
         """Read one row of the script's reply."""
-        unfinished, slots, tokens, cost, turns, quotas = more
-        paid = int(cost) / MILLION
-        return cls(as_text(name), float(at) / 1000, unfinished, slots, int(tokens), paid, int(turns), json.loads(quotas))
+        unfinished, slots, tokens, cost, turns, streams, conversations, stored, quotas = more
+        may = {name: most / MILLION if name.startswith("spend") else most for name, most in json.loads(quotas).items()}
+        used = int(tokens), int(cost) / MILLION, int(turns)
+        return cls(as_text(name), float(at) / 1000, unfinished, slots, *used, streams, conversations, int(stored), may)
 
 
 class Upkeep(Runner):
@@ -176,7 +181,7 @@ class Upkeep(Runner):
         """Return the tenants that had turns of late, newest first, at most `limit`."""
 
         def read(reply: list[Any]) -> list[Tenant]:
-            return [Tenant.decode(*reply[place : place + 8]) for place in range(0, len(reply), 8)]
+            return [Tenant.decode(*reply[place : place + 11]) for place in range(0, len(reply), 11)]
 
         return script_call("tenants", read, limit=limit)
 

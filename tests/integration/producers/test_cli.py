@@ -166,17 +166,20 @@ def test_erase_forgets(run: Run) -> None:
 
 
 def test_tenants_are_listed_with_what_they_have_and_may(run: Run, asked: ChatClient) -> None:
-    asked.store.submit("t1", "acme/foo", "hi", quotas=Limits(running_turns=3, spend_per_day=0.5).quotas)
+    asked.store.submit("t1", "acme/foo", "hi", quotas=Limits(running_turns=3, conversations=5, spend_per_day=0.5).quotas)
     [tenant] = lines(run("tenants", "--json"))
     assert (tenant["name"], tenant["unfinished"], tenant["slots"], tenant["tokens"]) == ("acme", 1, 1, 0)
-    assert "limits: running_turns=3 spend_per_day=0.5" in run("tenants").stdout
+    assert tenant["quotas"] == {"running_turns": 3, "conversations": 5, "spend_per_day": 0.5}
+    told = run("tenants").stdout
+    assert "1 unfinished, 1 slots, 1 conversations; 0 turns" in told
+    assert "limits: running_turns=3 conversations=5 spend_per_day=0.5" in told
 
 
 def test_a_key_has_the_limits_and_the_policy_that_are_given(run: Run) -> None:
-    limits = ("--limit", "running_turns=3", "--limit", "spend_per_day=0.5")
+    limits = ("--limit", "running_turns=3", "--limit", "spend_per_day=0.5", "--limit", "models=gpt-4o,fast")
     [made] = lines(run("key", "shop", "--json", "--when-busy", "steer", *limits))
     [entry] = made["entry"].values()
-    assert entry["limits"] == {"running_turns": 3, "spend_per_day": 0.5}
+    assert entry["limits"] == {"running_turns": 3, "spend_per_day": 0.5, "models": ["gpt-4o", "fast"]}
     assert entry["when_busy"] == "steer"
     [plain] = lines(run("key", "shop", "--json"))[0]["entry"].values()
     assert "when_busy" not in plain

@@ -1,5 +1,5 @@
--- List schedules from the `start`th on, at most `limit`: those of a session, of a tenant (`session` empty), or of all (`tenant` `*`), in the order
--- in which they are due. A long question is left out.
+-- List schedules from the `start`th on, at most `limit`: those of a session, or of a tenant (`session` empty), by session and id; or of all
+-- (`tenant` `*`), in the order in which they are due. A long question is left out.
 -- FLAGS  no-writes
 -- WORK   20 steps, and 30 for each of limit
 -- KEYS   schedule:<schedule>… schedules:<tenant> schedules_due
