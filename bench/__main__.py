@@ -21,6 +21,7 @@ from bench import (
     scaling,
     server,
     sessions,
+    summaries,
     targets,
     throughput,
 )
@@ -28,7 +29,10 @@ from bench.machine import ROOT, Bench, bench
 from bench.tables import Table
 
 PAGE = ROOT / "docs" / "performance.md"
-PARTS = ("throughput", "latency", "server", "idle", "producing", "anatomy", "sessions", "scaling", "fairness", "prompt_cache")
+PARTS = (
+    *("throughput", "latency", "server", "idle", "producing", "anatomy"),
+    *("sessions", "scaling", "fairness", "prompt_cache", "summaries"),
+)
 
 
 def main() -> None:
@@ -60,6 +64,7 @@ def _run(setting: Bench, wanted: Sequence[str]) -> Iterator[list[Table]]:
         "sessions": lambda: tables.extend([reached.lengths(*sessions.lengths(setting)), sessions.extremes(setting)]),
         "fairness": lambda: tables.append(reached.fairness(*fairness.run(setting))),
         "prompt_cache": lambda: tables.append(reached.prompt_cache(*prompt_cache.run(setting))),
+        "summaries": lambda: tables.append(reached.summaries(*summaries.run(setting))),
         "anatomy": lambda: tables.append(anatomy.run(setting, reached.turn_microseconds)),
     }
     for name in PARTS:

@@ -38,7 +38,7 @@ def measure(who: Contestant, turns: int, latency: float, seconds: float = 60.0, 
         if step % _MEMORY_EVERY == 0:
             peak = max(peak, who.usage().memory)
         if done >= turns:
-            cpu = _settled(who) - idle.cpu
+            cpu = settled(who) - idle.cpu
             break
         if took > seconds:
             cpu = who.usage().cpu - idle.cpu
@@ -48,8 +48,8 @@ def measure(who: Contestant, turns: int, latency: float, seconds: float = 60.0, 
     return Sample(done / took, cpu / max(done, 1), peak - idle.memory, done)
 
 
-def _settled(who: Contestant) -> float:
-    """Return the CPU used, once the last turns are stored, too."""
+def settled(who: Contestant) -> float:
+    """Return the CPU that a contestant has used, once the last turns are stored, too."""
     used = who.usage().cpu
     while True:
         time.sleep(2 * _POLL_SECONDS)

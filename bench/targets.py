@@ -42,6 +42,11 @@ class Targets:
         self._most("cost of a turn at 99,000 messages ÷ at 10", ratio, 1.05)
         return table
 
+    def summaries(self, table: Table, ratio: float) -> Table:
+        """Judge the cost of a turn in a long session against one in a short one, where both are summed up."""
+        self._most("cost of a turn with summaries at 100,000 messages ÷ at 100", ratio, 1.1)
+        return table
+
     def prompt_cache(self, table: Table, share: float) -> Table:
         """Judge the part of prompts that a provider's cache keeps."""
         self._least("share of prompt tokens that a provider's cache keeps", share, 0.7)
