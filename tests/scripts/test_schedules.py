@@ -1,5 +1,6 @@
 """Schedules: each tick is asked once, in its session, whoever asks for it, and however often."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -111,6 +112,72 @@ def test_a_tick_that_is_refused_is_tried_again(stage: Stage) -> None:
     assert scene.turns.ask_scheduled(same, due.tick + MINUTE) == ""
     assert scene.state(f"daily-{due.tick}") is State.QUEUED
     assert scene.turns.schedules()[0].refused == ""
+
+
+def _waits(scene: Scene) -> float:
+    """Return the seconds until the schedule `daily` is looked at."""
+    return float(scene.client.zscore(scene.keys.schedules_due, "foo daily")) / 1000 - scene.turns.now()
+
+
+def test_the_pause_doubles_until_a_tick_is_accepted(stage: Stage) -> None:
+    scene = stage.open(max_waiting_per_session=1)
+    _schedule(scene)
+    claim = scene.start("a")
+    scene.submit("b")
+    pauses = []
+    for _ in range(12):
+        [due] = _due(scene)
+        scene.turns.ask_scheduled(due, due.tick + MINUTE)
+        pauses.append(_waits(scene))
+        _again(scene)
+    assert pauses == pytest.approx([10, 20, 40, 80, 160, 320, 640, 1280, 2560, 3600, 3600, 3600], abs=2)
+    scene.complete(claim)
+    for _ in range(2):
+        [due] = _due(scene)
+        scene.turns.ask_scheduled(due, due.tick + MINUTE)
+    assert _waits(scene) == pytest.approx(10, abs=2)
+
+
+@pytest.mark.parametrize(("further", "pause"), [(5, 40), (60, 10)])
+def test_the_pause_goes_on_where_the_next_tick_is_near(scene: Scene, further: float, pause: float) -> None:
+    _schedule(scene, missed="none", when_busy="reject")
+    scene.start("a")
+    for _ in range(2):
+        [due] = _due(scene)
+        scene.turns.ask_scheduled(due, due.tick + MINUTE)
+        _again(scene)
+    [due] = _due(scene)
+    following = round((scene.turns.now() + further) * 1000)
+    scene.turns.ask_scheduled(due, following, missed=True)
+    scene.turns.ask_scheduled(replace(due, tick=following), following + MINUTE)
+    assert _waits(scene) == pytest.approx(pause, abs=2)
+
+
+def test_those_of_a_tenant_are_passed_over(scene: Scene) -> None:
+    for number in range(8):
+        scene.turns.ask_later(f"a{number}", f"acme/{number}", "hi", not_before=1)
+    scene.turns.ask_later("b", "bar", "hi", not_before=2)
+    scene.turns.ask_later("z", "zoo/1", "hi", not_before=FUTURE)
+
+    def look(*args: Any) -> tuple[str, int]:
+        _, due, start = scene.turns.claim_schedules(*args)
+        return "".join(tick.schedule for tick in due), start
+
+    assert look(2) == ("a0a1", 0)
+    assert look(2, 0, ["zoo", ""]) == ("a2a3", 0)
+    assert look(1, 0, ["acme"]) == ("b", -1)
+    assert look(1, 1) == ("a5", 1)
+    assert look(1, 2, ["acme"]) == ("", -1)
+    assert look(9, 9) == ("", -1)
+    assert look(9) == ("a4a6a7", -1)
+
+
+def test_a_look_passes_over_so_many(scene: Scene) -> None:
+    scene.client.zadd(scene.keys.schedules_due, {f"acme/{number} a{number}": 1 for number in range(1_200)})
+    scene.turns.ask_later("z", "zoo/1", "hi", not_before=2)
+    assert scene.turns.claim_schedules(9, 0, ["acme"])[1:] == ([], 1_000)
+    [due] = scene.turns.claim_schedules(9, 1_000, ["acme"])[1]
+    assert due.schedule == "z"
 
 
 def test_a_quota_holds_for_ticks(scene: Scene) -> None:

@@ -73,6 +73,8 @@ BATCHES_AT_WORK = 2
 
 MOST_SESSION_SCHEDULES = 100
 """Schedules of one session: an erase removes them all."""
+# One look for schedules that are due passes over so many entries at most.
+_SCHEDULES_SEEN = 1_000
 # A tick that was refused is tried again after an hour at the latest.
 _SCHEDULE_REST_MS = 3_600_000
 # A longer question is not shown in a list.
@@ -306,6 +308,7 @@ def _rules(settings: Settings) -> dict[str, int | str]:
         "webhook_queue": WEBHOOK_QUEUE,
         "webhook_message": webhook_message(),
         "session_schedules": MOST_SESSION_SCHEDULES,
+        "schedules_seen": _SCHEDULES_SEEN,
         "schedule_rest": _SCHEDULE_REST_MS,
         "shown_bytes": _SHOWN_BYTES,
         "queues": " ".join(QUEUES),

@@ -170,9 +170,14 @@ class Schedules(Asking):
         return Call("ZADD", (self.keys.schedules_due, "NX", *scored), int)
 
     @operation
-    def claim_schedules(self, limit: int = 100) -> Call[tuple[int, list[DueTick]]]:
-        """Take ticks that are due, which no other worker gets for some seconds; with the server's time, in ms."""
-        return script_call("claim_schedules", _read_due, limit=limit, lease=_LEASE_MS)
+    def claim_schedules(
+        self, limit: int = 100, start: int = 0, passed: Sequence[str] = ()
+    ) -> Call[tuple[int, list[DueTick], int]]:
+        """Take ticks that are due, which no other worker gets for some seconds, but for those of `passed` tenants.
+
+        Returned with the server's time, in ms, and with the `start` of the next call; below 0 when no other is due.
+        """
+        return script_call("claim_schedules", _read_due, limit=limit, lease=_LEASE_MS, start=start, passed=passed)
 
     @operation
     def ask_scheduled(self, due: DueTick, following: int | None, *, missed: bool = False) -> Call[str]:
@@ -189,10 +194,11 @@ def _read_schedules(reply: list[Any]) -> list[Schedule]:
     return [Schedule.decode(row) for row in reply]
 
 
-def _read_due(reply: list[Any]) -> tuple[int, list[DueTick]]:
-    now, *rows = reply
+def _read_due(reply: list[Any]) -> tuple[int, list[DueTick], int]:
+    now, start, *rows = reply
     found = [tuple(map(as_text, row)) for row in rows]
-    return int(now), [DueTick(session, id, int(tick), cron, zone, missed) for session, id, tick, cron, zone, missed in found]
+    due = [DueTick(session, id, int(tick), cron, zone, missed) for session, id, tick, cron, zone, missed in found]
+    return int(now), due, int(start)
 
 
 def _full_session(_: Settings) -> TooManyWaiting:

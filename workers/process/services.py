@@ -10,7 +10,7 @@ from turnstile.workers.process.leases import LeaseKeeper
 from turnstile.workers.process.service import Run, Service, every, tick
 from turnstile.workers.upkeep.intake import Intake
 from turnstile.workers.upkeep.presence import check_presence
-from turnstile.workers.upkeep.schedules import ask_scheduled
+from turnstile.workers.upkeep.schedules import ScheduleAsker
 from turnstile.workers.upkeep.sweep import HearModels, sweep, sweep_erased
 from turnstile.workers.webhooks.sender import WebhookSender
 
@@ -47,7 +47,7 @@ def upkeep(store: AsyncTurnStore, worker: str, hear: HearModels) -> list[Service
         Service("presence", _PATIENCE, every(min(_PRESENCE_SECONDS, seconds), present, "check presence")),
         Service("sweeping", _PATIENCE + 3 * seconds, every(seconds, partial(sweep, store, worker, hear), "sweep", wake=death)),
         Service("erased", _PATIENCE + 3 * seconds, every(seconds, partial(sweep_erased, store), "remove erased turns")),
-        Service("schedules", _PATIENCE + 30, every(_SCHEDULES_SECONDS, partial(ask_scheduled, store), "ask what is scheduled")),
+        Service("schedules", _PATIENCE + 30, every(_SCHEDULES_SECONDS, ScheduleAsker(store).look, "ask what is scheduled")),
         Service("audit", _PATIENCE + 300, every(_AUDIT_LOOK_SECONDS, partial(audit, store), "audit")),
         Service("noting", _PATIENCE + 3 * _NOTE_SECONDS, every(_NOTE_SECONDS, store.note_minute, "note the minute")),
     ]

@@ -14,7 +14,8 @@ from turnstile.turns.redis.connection import close_async
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
 from turnstile.turns.store.turns import AsyncTurnStore, TurnStore
-from turnstile.workers.upkeep.schedules import ask_scheduled
+from turnstile.workers.upkeep import schedules
+from turnstile.workers.upkeep.schedules import ScheduleAsker
 
 _MINUTES = "* * * * *"
 
@@ -26,7 +27,7 @@ def _questions(store: TurnStore) -> int:
 async def _look(settings: Settings, times: int = 1) -> None:
     """Let so many workers look at the same time."""
     stores = [AsyncTurnStore(settings) for _ in range(times)]
-    await asyncio.gather(*map(ask_scheduled, stores))
+    await asyncio.gather(*(ScheduleAsker(store).look() for store in stores))
     await close_async(stores[0].url)
 
 
@@ -88,6 +89,33 @@ async def test_a_refusal_is_logged_without_the_question(
     await _look(settings)
     assert "schedule a is refused (busy)" in caplog.text
     assert "secret" not in caplog.text
+
+
+async def test_refusals_of_one_kind_are_a_line_a_minute(
+    store: TurnStore, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    store.submit("b", "foo", "hi")
+    for number in range(60):
+        store.ask_later(f"a{number}", "foo", "hi", not_before=1, when_busy="reject")
+    await _look(settings)
+    assert [found.refused for found in store.schedules()] == ["busy"] * 60
+    assert sum("is refused (busy)" in record.getMessage() for record in caplog.records) == 1
+
+
+async def test_a_tenant_with_many_keeps_no_other_waiting(
+    store: TurnStore, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schedules, "_ROUNDS", 4)
+    for number in range(220):
+        store.ask_later(f"a{number}", f"acme/{number}", "hi", not_before=1)
+    store.ask_later("z", "zoo/1", "hi", not_before=2)
+    asker = ScheduleAsker(AsyncTurnStore(settings))
+    await asker.look()
+    assert store.schedules("zoo/1") == []
+    for _ in range(2):
+        await asker.look()
+    assert store.schedules() == []
+    assert _questions(store) == 221
 
 
 def test_an_answer_lands_in_the_same_conversation(store: TurnStore, redis_url: str, tmp_path: Path, model: str) -> None:
