@@ -16,7 +16,8 @@ local its = redis.call('HMGET', record, 'session', 'tick', 'cron', 'queue', 'que
   'when_held', 'when_busy', 'pause')
 if its[1] ~= session or its[2] ~= tick then return { 'stale' } end
 
-local word, paused = 'missed', tonumber(its[13] or nil) or 0
+local paused = tonumber(its[13] or nil) or 0
+local word = 'missed'
 if missed ~= '1' then
   if its[3] ~= '' then turn = schedule .. '-' .. tick end
   local said = ask_turn(turn, session, its[4], its[5], its[6], its[7], '', its[8], its[9], its[10], '', its[11], its[12])
