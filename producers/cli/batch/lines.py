@@ -9,6 +9,7 @@ import csv
 import hashlib
 import io
 import json
+import re
 from collections import Counter
 from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -25,6 +26,7 @@ _OPTIONS = frozenset(field.name for field in fields(Options)) - {*NOT_ASKED}
 _TEXTS = frozenset({"session", "question", "id", "queue", "name", "model", "instructions"})
 _REQUIRED = frozenset({"session", "question"})
 _LONGEST_CELL = 16_777_216
+_LINE_END = re.compile(r"\r\n|\r|\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,15 +132,21 @@ def _csv_rows(text: str) -> Iterator[tuple[int, str, dict[str, Any]]]:
     csv.field_size_limit(_LONGEST_CELL)
     reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     try:
+        _check_header(reader.fieldnames or ())
         for row in reader:
             if None in row:
                 raise _wrong(reader.line_num, "more cells than the header has")
             cells = {name: cell for name, cell in row.items() if cell}
             if cells:
-                content = {name: _value(reader.line_num, name, cell) for name, cell in cells.items()}
-                yield reader.line_num, json.dumps(cells), content
+                number = reader.line_num - sum(len(_LINE_END.findall(cell)) for cell in cells.values())
+                yield number, json.dumps(cells), {name: _value(number, name, cell) for name, cell in cells.items()}
     except csv.Error as error:
         raise _wrong(reader.reader.line_num, f"no CSV ({error})") from None
+
+
+def _check_header(names: Sequence[str]) -> None:
+    if "body" not in names and not {*names} >= _REQUIRED:
+        raise _wrong(1, "the header must name `session` and `question`, separated by a comma")
 
 
 def _value(number: int, name: str, cell: str) -> Any:

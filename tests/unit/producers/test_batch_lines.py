@@ -64,6 +64,18 @@ def test_a_bad_row_is_named(text: str, told: str) -> None:
     assert str(caught.value) == told
 
 
+@pytest.mark.parametrize("header", ["session;question", "question", ""])
+def test_a_header_of_another_form_is_named(header: str) -> None:
+    with pytest.raises(InvalidTurn, match=r"^line 1: the header must name `session` and `question`"):
+        read(f"{header}\ns;q\n".encode(), as_csv=True)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_row_of_several_lines_is_told_by_its_first(end: str) -> None:
+    rows = ["session,question", 's,"one', 'two"', "", 's,"three', "", 'four"', "s,five", ""]
+    assert [line.number for line in _questions(end.join(rows).encode(), as_csv=True)] == [2, 5, 8]
+
+
 def test_the_same_id_twice_is_told_with_both_lines() -> None:
     line = '{"session": "s", "question": "q", "id": "a"}\n'
     with pytest.raises(InvalidTurn, match=r"^line 3: its id is that of line 1\.$"):
