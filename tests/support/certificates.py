@@ -6,7 +6,7 @@ from pathlib import Path
 
 _KEY = ["-newkey", "rsa:2048", "-nodes", "-sha256"]
 _LEAF = """basicConstraints=CA:FALSE
-subjectAltName=DNS:localhost,IP:127.0.0.1
+subjectAltName={names}
 authorityKeyIdentifier=keyid,issuer
 """
 
@@ -20,10 +20,10 @@ class Certificates:
         usage = "keyUsage=critical,keyCertSign,cRLSign"
         self._openssl("req", "-x509", *_KEY, *self._out("authority"), "-days", "2", "-subj", "/CN=authority", "-addext", usage)
 
-    def sign(self, name: str) -> tuple[Path, Path]:
-        """Return a certificate for loopback, and its key."""
+    def sign(self, name: str, names: str = "DNS:localhost,IP:127.0.0.1") -> tuple[Path, Path]:
+        """Return a certificate for loopback by these names, and its key."""
         extensions = self._folder / "extensions.txt"
-        extensions.write_text(_LEAF)
+        extensions.write_text(_LEAF.format(names=names))
         request, signed = self._folder / f"{name}.csr", self._folder / f"{name}.pem"
         key = self._folder / f"{name}.key"
         self._openssl("req", *_KEY, "-keyout", str(key), "-out", str(request), "-subj", f"/CN={name}")
