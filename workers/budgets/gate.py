@@ -67,7 +67,8 @@ class Gate:
         self._begun += 1
         name, limits = budget_name(server, model), self._budgets.limits(model)
         counted = self._budgets.counts(name, limits)
-        call = ModelCall(self._claim, self._begun, name, self._budgets.guess(prompt, most) if counted else 0)
+        tokens = self._budgets.guess(name, self._claim.session, prompt, most) if counted else 0
+        call = ModelCall(self._claim, self._begun, name, tokens)
         begun = BegunCall(self, self._budgets, call, counted, Spending(model, prompt))
         if counted:
             slot = await self._budgets.reserve(call, limits, falls_back=falls_back)

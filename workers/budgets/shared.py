@@ -10,12 +10,11 @@ from turnstile.turns.model_names import model_of
 from turnstile.turns.store.budgets import CallEnd, CallLimits, Limits, ModelCall, Slot
 from turnstile.turns.store.turns import AsyncTurnStore
 from turnstile.workers.attempt.insist import insist
+from turnstile.workers.budgets.answer_sizes import AnswerSizes
 
 log = logging.getLogger(__name__)
 
 _KNOWN_SECONDS = 10.0
-_FIRST_GUESS = 256
-_WEIGHT = 0.1
 
 
 class SharedBudgets:
@@ -26,7 +25,7 @@ class SharedBudgets:
         self._limits = Limits(store.settings)
         self._limited: dict[str, float] = {}
         self._settling: set[asyncio.Task[float]] = set()
-        self._output = float(_FIRST_GUESS)
+        self._answers = AnswerSizes()
 
     def hear(self, models: Iterable[str]) -> None:
         """Note the models that have a budget in Redis now, or are paused."""
@@ -44,9 +43,9 @@ class SharedBudgets:
         """Return whether calls of a model are to be reserved; any other costs nothing."""
         return bool(limits) or self._limited.get(name, 0.0) > monotonic()
 
-    def guess(self, prompt: int, most: int | None) -> int:
-        """Return the tokens that a call may take: those of its prompt, and an answer like others."""
-        return prompt + min(most or 10**6, round(self._output))
+    def guess(self, model: str, session: str, prompt: int, most: int | None) -> int:
+        """Return the tokens that a call may take: those of its prompt, and an answer like the tenant's others of the model."""
+        return prompt + min(most or 10**6, self._answers.guess(model, session))
 
     async def reserve(self, call: ModelCall, limits: CallLimits, *, falls_back: bool = False) -> Slot:
         """Reserve a call; an outage of Redis is waited out. `falls_back`: another model may answer."""
@@ -55,7 +54,7 @@ class SharedBudgets:
     def settle(self, call: ModelCall, end: CallEnd, output: int = 0) -> None:
         """Settle a call, soon; `output` tokens were in its answer."""
         if output:
-            self._output += _WEIGHT * (output - self._output)
+            self._answers.learn(call.model, call.claim.session, output)
         task = asyncio.create_task(self._settle(call, end))
         self._settling.add(task)
         task.add_done_callback(self._settling.discard)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import httpx2
@@ -15,6 +16,7 @@ from turnstile.turns.settings import Settings
 from turnstile.turns.store.budgets import CallEnd, CallLimits, ModelCall, Slot
 from turnstile.turns.store.working import Spending
 from turnstile.turns.turn import Claim
+from turnstile.workers.budgets.answer_sizes import AnswerSizes
 from turnstile.workers.budgets.gate import Gate, OverBudget
 from turnstile.workers.budgets.shared import SharedBudgets
 from turnstile.workers.offline.rate_limits import RateLimits
@@ -191,10 +193,34 @@ async def test_a_call_without_an_answer_is_spent_where_nobody_waits_for_it(error
     assert mine.spent.tokens_in == tokens
 
 
-def test_answers_teach_how_long_answers_are() -> None:
+def _answer(budgets: SharedBudgets, model: str, session: str, output: int) -> None:
+    call = ModelCall(replace(CLAIM, session=session), 1, model, 0)
+    budgets.settle(call, CallEnd("answered", output), output)
+
+
+async def test_answers_teach_how_long_the_next_are_to_their_model_and_tenant_alone() -> None:
     _, budgets = gate(Noted(Slot(True)))
-    assert budgets.guess(100, None) == 356
-    assert budgets.guess(100, 16) == 116
+    assert budgets.guess("gpt", "acme/1", 100, None) == 356
+    for _ in range(50):
+        _answer(budgets, "gpt", "acme/1", 40_000)
+    assert budgets.guess("gpt", "acme/2", 100, None) > 39_000
+    assert budgets.guess("gpt", "acme/2", 100, 16) == 116
+    assert budgets.guess("gpt", "umbrella/1", 100, None) == 356
+    assert budgets.guess("gpt", "1", 100, None) == 356
+    assert budgets.guess("another", "acme/1", 100, None) == 356
+
+
+def test_of_many_estimates_those_that_were_not_needed_for_longest_are_forgotten() -> None:
+    sizes = AnswerSizes()
+    sizes.learn("gpt", "acme/1", 1256)
+    for number in range(6000):
+        if not number % 1000:
+            sizes.learn("gpt", "umbrella/1", 1256)
+        sizes.learn(f"model {number}", "other/1", 1256)
+    assert sizes.guess("gpt", "acme/1") == 256
+    assert sizes.guess("gpt", "umbrella/1") > 600
+    assert sizes.guess("model 5999", "other/1") == 356
+    assert len(sizes._known) <= 4096
 
 
 @pytest.mark.parametrize(("requests", "tokens", "granted"), [(3, 0, 3), (0, 25, 2), (3, 25, 2), (0, 0, 9)])
