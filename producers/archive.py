@@ -10,9 +10,9 @@ from itertools import chain, groupby, islice
 from typing import Any
 
 from turnstile.memory.element import Element, MessageTooLarge, read, write
-from turnstile.producers.archived_schedules import read_schedule, read_schedules, scheduled_sessions
+from turnstile.producers.archived_schedules import read_schedule, read_schedules, scheduled_sessions, write_schedule
 from turnstile.turns.errors import InvalidTurn, TurnConflict, TurnstileError, UnknownSession
-from turnstile.turns.ids import check_session
+from turnstile.turns.ids import check_session, check_tenant, tenant_of
 from turnstile.turns.store.turns import TurnStore
 from turnstile.turns.summaries import MOST_SUMMARY_BYTES, Summary, mark
 from turnstile.turns.text import dumps, loads
@@ -72,16 +72,18 @@ def _message(element: bytes) -> Any:
         return element.decode(errors="replace")
 
 
-def write_sessions(store: TurnStore, lines: Iterable[bytes]) -> Iterator[tuple[str, int, str]]:
+def write_sessions(store: TurnStore, lines: Iterable[bytes], tenant: str | None = None) -> Iterator[tuple[str, int, str]]:
     """Write sessions from their lines, and yield each with the number of messages that are new, and why it was refused.
 
     A repeat goes on where the last one was interrupted. A session that is there in another form is refused, and left as it is.
     Messages that no history can read are left out.
 
     Raises:
-        InvalidTurn: a line is none of those that `read_session` yields; its number is told. What stood before it is written.
+        InvalidTurn: a line is none of those that `read_session` yields, or of another tenant's session than the one that is
+            given; its number is told. What stood before it is written.
     """
-    told = (_read(number, text) for number, text in enumerate(lines, 1) if text.strip())
+    whose = tenant and check_tenant(tenant)
+    told = (_read(number, text, whose) for number, text in enumerate(lines, 1) if text.strip())
     for session, found in groupby(told, lambda line: line["session"]):
         own = iter(found)
         head = next(own)
@@ -93,20 +95,22 @@ def write_sessions(store: TurnStore, lines: Iterable[bytes]) -> Iterator[tuple[s
             if summaries and store.read_summary(session) is None:
                 store.write_summary(session, "", summaries[-1])
             for schedule in schedules:
-                store.schedule(session=session, now=store.now(), **schedule)
+                write_schedule(store, session, schedule)
             yield session, written, ""
         except (TurnstileError, MessageTooLarge) as error:
             yield session, written, str(error)
 
 
 class BadLine(InvalidTurn):
-    """A line of an import that no export has."""
+    """A line of an import that no export has, or none of the tenant that is imported."""
 
 
-def _read(number: int, text: bytes) -> Line:
+def _read(number: int, text: bytes, tenant: str | None) -> Line:
     try:
         line = loads(text)
-        check_session(line["session"])
+        session = check_session(line["session"])
+        if tenant is not None and tenant_of(session) != tenant:
+            return {"session": None, "error": _foreign(number, tenant)}
         if "message" in line:
             line["message"] = _element(dumps(line["message"]), number)
         elif "schedule" in line:
@@ -120,6 +124,13 @@ def _read(number: int, text: bytes) -> Line:
         error = BadLine(f"Line {number} is no line of an export: give the file as `turnstile export` wrote it.")
         return {"session": None, "error": error}
     return dict(line)
+
+
+def _foreign(number: int, tenant: str) -> BadLine:
+    return BadLine(
+        f"Line {number} is of a session that is not tenant {tenant}'s. The lines before it are imported; take out those of "
+        "other tenants, then import the file again."
+    )
 
 
 def _element(text: str, number: int) -> Element | None:

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
+from turnstile.producers.webhooks import check_webhook
+from turnstile.turns.ids import tenant_of
 from turnstile.turns.question import Options
 from turnstile.turns.schedules import Schedule
 from turnstile.turns.store.schedules import Terms
@@ -48,10 +50,19 @@ def read_schedule(told: Any) -> dict[str, Any]:
     quotas = told["quotas"]
     if not all(isinstance(most, int | float) for most in quotas.values()) or not isinstance(told["weight"], int):
         raise ValueError
+    options = Options.decode(dumps(dict(told["options"])))
+    if options.summarises is not None or not isinstance(options.webhook, dict):
+        raise ValueError
     return {
         "id": told["id"],
         "question": told["question"],
-        "options": Options.decode(dumps(dict(told["options"]))),
+        "options": options,
         **{name: told[name] for name in ("cron", "time_zone", "missed", "when_held", "when_busy", "weight")},
         "quotas": dumps(quotas) if quotas else "",
     }
+
+
+def write_schedule(store: TurnStore, session: str, schedule: dict[str, Any]) -> None:
+    """Have a schedule's question asked from now on. Raises TurnstileError where a new question's webhook would be refused."""
+    check_webhook(schedule["options"].webhook, tenant_of(session), store.settings)
+    store.schedule(session=session, now=store.now(), **schedule)

@@ -32,11 +32,11 @@ def _write(terminal: Terminal, client: ChatClient, session: str) -> None:
         terminal.line(dumps(line))
 
 
-def load(terminal: Terminal, client: ChatClient, source: Iterable[bytes]) -> int:
-    """Import sessions, and return the exit status: 1 if some were refused."""
+def load(terminal: Terminal, client: ChatClient, source: Iterable[bytes], tenant: str | None) -> int:
+    """Import sessions, of one tenant alone if it is given, and return the exit status: 1 if some were refused."""
     client.agree()
     refused = False
-    for session, messages, reason in archive.write_sessions(client.store, source):
+    for session, messages, reason in archive.write_sessions(client.store, source, tenant):
         refused = refused or bool(reason)
         value = {"session": session, "messages": messages, "refused": reason or None}
         terminal.result(f"{session}: {reason or f'messages imported: {messages}'}", value)

@@ -235,17 +235,18 @@ def export(terminal: "Terminal", sessions: tuple[str, ...], tenant: str | None, 
 
 @main.command("import")
 @click.argument("source", metavar="IN.jsonl", type=click.File("rb"))
+@click.option("--tenant", help="Sessions of this tenant alone: stop at the first line of another's.")
 @with_terminal
-def load(terminal: "Terminal", source: IO[bytes]) -> None:
+def load(terminal: "Terminal", source: IO[bytes], tenant: str | None) -> None:
     """Import sessions from the lines of `turnstile export`; `-` reads stdin.
 
     A session that is there in another form is left as it is. Run it again to go on after an interruption. Exit status 1 if a
-    session was refused.
+    session was refused, and 2 at a line that cannot be imported; the lines before it are.
     """
     from turnstile.producers.cli import archives
 
     with source:
-        raise SystemExit(archives.load(terminal, _client(), source))
+        raise SystemExit(archives.load(terminal, _client(), source, tenant))
 
 
 @main.command()

@@ -2,10 +2,9 @@
 
 from collections.abc import Mapping
 
-from turnstile.producers.gateway.edge.api_errors import ApiError, invalid
+from turnstile.producers.gateway.edge.api_errors import invalid
 from turnstile.producers.gateway.edge.caller import Caller
-from turnstile.turns.api_keys import secret_bytes
-from turnstile.turns.hosts import lists, split_url
+from turnstile.producers.webhooks import UNSIGNED, check_url, is_signed
 from turnstile.turns.keyring import keyring
 from turnstile.turns.settings import Settings
 
@@ -23,9 +22,8 @@ def webhook(settings: Settings, caller: Caller, metadata: Mapping[str, str], *, 
     url = metadata.get(METADATA)
     if url:
         _check(url, settings)
-        own = key.webhook.secret if key and key.webhook else settings.webhook_secret
-        if not (secret_bytes(own) or secret_bytes(settings.webhook_secret)):
-            raise invalid(_PARAM, "There is no secret to sign webhooks with: set TURNSTILE_WEBHOOK_SECRET.", "webhook_unsigned")
+        if not is_signed(key, settings):
+            raise invalid(_PARAM, UNSIGNED, "webhook_unsigned")
         return {"url": url, "key": caller.api_key}
     if background and key and key.webhook:
         return {"url": key.webhook.url, "key": caller.api_key}
@@ -34,14 +32,6 @@ def webhook(settings: Settings, caller: Caller, metadata: Mapping[str, str], *, 
 
 def _check(url: str, settings: Settings) -> None:
     try:
-        parts = split_url(url)
+        check_url(url, settings)
     except ValueError as error:
-        raise _refused(str(error)) from None
-    if parts.username is not None:
-        raise _refused("must not contain a login")
-    if not lists(settings.webhook_allow, parts):
-        raise _refused("names a host that TURNSTILE_WEBHOOK_ALLOW does not list")
-
-
-def _refused(reason: str) -> ApiError:
-    return invalid(_PARAM, f"`{_PARAM}` {reason}.", "webhook_not_allowed")
+        raise invalid(_PARAM, f"`{_PARAM}` {error}.", "webhook_not_allowed") from None

@@ -6,12 +6,14 @@ from typing import Any
 
 import pytest
 import redis
+from pydantic import SecretStr
 
 from tests.integration.producers.conftest import Run
 from tests.support.step_worker import StepWorker, answering, element
 from tests.support.wait import PATIENCE_SECONDS
 from turnstile.producers import archive
 from turnstile.producers.client import ChatClient
+from turnstile.turns.api_keys import key_id, new_key, new_secret
 from turnstile.turns.output import said
 from turnstile.turns.question import Options
 from turnstile.turns.settings import Settings
@@ -162,6 +164,42 @@ def test_a_schedule_that_is_refused_is_told(history: TurnStore, other: TurnStore
     assert "taken by another schedule" in refused[2]
 
 
+def _schedule_line(options: bytes) -> bytes:
+    rule = b'"cron": "0 9 * * *", "time_zone": "UTC", "missed": "once", "when_held": "queue", "when_busy": "queue"'
+    terms = b'"id": "m", "question": "hi", "weight": 1, "quotas": {}'
+    return b'{"session": "a", "schedule": {%s, %s, "options": %s}}' % (terms, rule, options)
+
+
+def _with_webhook(store: TurnStore, session: str, webhook: dict[str, str]) -> str:
+    """Return why a schedule with a webhook is refused; empty if it is not."""
+    schedule = {**json.loads(_schedule_line(json.dumps({"webhook": webhook}).encode())), "session": session}
+    head = {"session": session, "created": 1, "metadata": {}}
+    [(_, _, refused)] = archive.write_sessions(store, [json.dumps(line).encode() for line in (head, schedule)])
+    assert [found.id for found in store.schedules(session)] == ([] if refused else ["m"])
+    return refused
+
+
+def test_a_webhook_that_no_new_question_could_have_is_refused(settings: Settings) -> None:
+    key = new_key("shop", "acme", webhook_url="https://own.example.com/x")
+    id = key_id(key.digest)
+    keys = {"api_keys": SecretStr(json.dumps({key.digest: key.entry})), "webhook_allow": "hooks.example.com"}
+    unsigned = TurnStore(settings.model_copy(update=keys))
+    store = TurnStore(settings.model_copy(update={**keys, "webhook_secret": SecretStr(new_secret())}))
+    elsewhere = "http://169.254.169.254/"
+    assert "TURNSTILE_WEBHOOK_ALLOW" in _with_webhook(store, "acme/1", {"url": elsewhere, "key": id})
+    assert "TURNSTILE_WEBHOOK_ALLOW" in _with_webhook(store, "1", {"url": "https://own.example.com/x"})
+    assert "an API key" in _with_webhook(store, "umbrella/1", {"url": "https://hooks.example.com/", "key": id})
+    assert "an API key" in _with_webhook(store, "acme/1", {"url": "https://hooks.example.com/", "key": "unknown"})
+    assert "must be an http" in _with_webhook(store, "acme/1", {"key": id})
+    assert "no secret" in _with_webhook(unsigned, "1", {"url": "https://hooks.example.com/"})
+    for session, webhook in (
+        ("acme/1", {"url": "https://own.example.com/x", "key": id}),
+        ("1", {"url": "https://hooks.example.com/y", "key": ""}),
+    ):
+        assert not _with_webhook(store, session, webhook)
+        store.remove_schedule("m")
+
+
 @pytest.mark.parametrize(
     "bad",
     [
@@ -173,6 +211,8 @@ def test_a_schedule_that_is_refused_is_told(history: TurnStore, other: TurnStore
         b'{"session": "a", "schedule": {}}',
         b'{"session": "a", "schedule": {"id": "m", "quotas": [], "weight": 1, "question": "hi", "options": {}}}',
         b'{"session": "a", "schedule": {"id": "m", "quotas": {"a": "b"}, "weight": 1, "question": "hi", "options": {}}}',
+        _schedule_line(b'{"webhook": "https://hooks.example.com/"}'),
+        _schedule_line(b'{"summarises": {"session": "a", "after": "", "place": 1}}'),
         b'{"session": "a", "summary": 1}',
     ],
 )
@@ -199,6 +239,23 @@ def test_the_commands(history: TurnStore, run: Run, tmp_path: Path) -> None:
     assert "There is such a session" in told["umbrella/1"]["refused"]
     assert history.count_messages("acme/1") == 4
     assert run("import", "-", input="nothing\n").exit_code == 2
+
+
+def test_of_a_tenant_alone_no_other_is_imported(history: TurnStore, run: Run) -> None:
+    _scheduled(history)
+    own, foreign, later = (_lines(history, session) for session in ("acme/1", "umbrella/1", "acme/9"))
+    for session in ("acme/1", "acme/9", "umbrella/1"):
+        history.erase(session)
+    arguments = ("import", "--tenant", "acme", "-")
+    result = run(*arguments, input=b"\n".join([*own, *foreign, *later]))
+    assert result.exit_code == 2
+    assert f"Line {len(own) + 1} is of a session that is not tenant acme's" in result.output
+    assert set(archive.sessions(history)) == {"acme/1"}
+    assert history.count_messages("acme/1") == 4
+    assert [schedule.id for schedule in history.schedules()] == ["m"]
+    assert run(*arguments, input=b"\n".join([*own, *later])).exit_code == 0
+    assert set(archive.sessions(history)) == {"acme/1", "acme/9"}
+    assert run("import", "--tenant", "a b", "-", input=b"").exit_code == 2
 
 
 def test_nothing_is_left_of_an_erased_tenant(history: TurnStore, step_worker: StepWorker, run: Run) -> None:
