@@ -55,6 +55,12 @@ def read_session(store: TurnStore, session: str) -> Iterator[Line]:
     yield from ({"session": session, "schedule": schedule} for schedule in schedules)
 
 
+def has_content(store: TurnStore, session: str) -> bool:
+    """Return whether the lines of a session tell more than that there is one. Raises UnknownSession."""
+    lines = read_session(store, session)
+    return bool(next(lines)["metadata"]) or next(lines, None) is not None
+
+
 def _head(store: TurnStore, session: str, *, scheduled: bool) -> Line:
     try:
         about = store.read_conversation(session)

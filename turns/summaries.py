@@ -62,5 +62,5 @@ def home_of(session: str) -> str:
 
 
 def is_named(session: str) -> bool:
-    """Return True for a session that has nothing but turns that sum up."""
+    """Return True for a name as sessions of turns that sum up have it. A tenant may give another session such a name."""
     return _NAME.fullmatch(session) is not None

@@ -19,10 +19,10 @@ def export(terminal: Terminal, client: ChatClient, chosen: Sequence[str], tenant
         for session in chosen:
             _write(terminal, client, session)
         return
-    found = (session for session in archive.sessions(client.store, tenant) if not is_named(session))
-    for number, session in enumerate(found, 1):
+    for number, session in enumerate(archive.sessions(client.store, tenant), 1):
         with suppress(UnknownSession):  # it has a turn alone, or has been erased meanwhile
-            _write(terminal, client, session)
+            if not is_named(session) or archive.has_content(client.store, session):
+                _write(terminal, client, session)
         if not number % 1000:
             terminal.notice(f"{number:,} sessions")
 

@@ -241,6 +241,18 @@ def test_the_commands(history: TurnStore, run: Run, tmp_path: Path) -> None:
     assert run("import", "-", input="nothing\n").exit_code == 2
 
 
+def test_a_session_of_turns_that_sum_up_is_told_by_what_it_holds(history: TurnStore, other: TurnStore, run: Run) -> None:
+    summing, named, talkative, scheduled = (f"acme/{name(part)}" for part in ("acme/1", "named", "talkative", "scheduled"))
+    history.submit("summing", summing, "Sum up.")
+    history.begin(named, {"topic": "fish"})
+    history.begin(talkative, {}, [ELSEWHERE])
+    history.schedule("n", scheduled, "And now?", cron="0 9 1 1 *", now=1)
+    lines = run("export", "--tenant", "acme").stdout_bytes.splitlines()
+    assert {json.loads(line)["session"] for line in lines} == {"acme/1", named, talkative, scheduled}
+    assert not [refused for _, _, refused in archive.write_sessions(other, lines) if refused]
+    assert other.count_messages(talkative) == 1
+
+
 def test_of_a_tenant_alone_no_other_is_imported(history: TurnStore, run: Run) -> None:
     _scheduled(history)
     own, foreign, later = (_lines(history, session) for session in ("acme/1", "umbrella/1", "acme/9"))
