@@ -120,7 +120,7 @@ async def test_what_an_erase_has_left_is_removed(store: TurnStore, settings: Set
         pipeline.hset(store.keys.turn(f"t{number}"), mapping=record)  # type: ignore[arg-type]  # its stub takes less
     pipeline.execute()
     assert store.erase("foo") == (1_500, 0)
-    assert await _count(store) == 1_000
+    assert await _count(store) == 500
     async with _upkeep(settings, Health()):
         await wait_until_async(lambda: _none(store), "no record is left")
 
