@@ -1,4 +1,4 @@
-"""Ways to submit a turn and to follow it: as our own clients, as a plain Celery app, as a reader, over the gateway."""
+"""Ways to ask, now or later, and to follow a turn: as our clients, as a plain Celery app, as a reader, over the gateway."""
 
 import asyncio
 import itertools
@@ -14,8 +14,8 @@ from celery import Celery
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
-from tests.chaos import tenants
-from tests.chaos.record import WEB, question, stored_id
+from tests.chaos import scheduled, tenants
+from tests.chaos.record import CRON, LATER, WEB, question, stored_id
 from tests.support.gateways import read_events
 from turnstile.producers.client import AsyncChatClient
 from turnstile.turns.celery_message import TASK
@@ -52,13 +52,29 @@ class ByStore:
 
     def submit(self, turn: str, session: str) -> None:
         """See Caller."""
-        when_busy = tenants.policy(turn) if turn.startswith(tenants.POLICIES) else None
-        weight, quotas = tenants.weight(session), tenants.quotas(session)
-        self._store.submit(turn, session, question(turn), when_busy=when_busy, weight=weight, quotas=quotas)
+        self._store.submit(turn, session, question(turn), **tenants.terms(turn, session))
 
     def follow(self, _: str) -> str:
         """See Caller."""
         return ""
+
+
+class ByLater(ByStore):
+    """Notes turns that are to be asked some seconds later."""
+
+    def submit(self, turn: str, session: str) -> None:
+        """See Caller."""
+        not_before = scheduled.not_before(turn)
+        self._store.ask_later(turn, session, question(turn), not_before=not_before, **tenants.terms(turn, session))
+
+
+class ByCron(ByStore):
+    """Notes cron rules whose ticks have been missed for a while."""
+
+    def submit(self, turn: str, session: str) -> None:
+        """See Caller."""
+        rule: dict[str, Any] = {"cron": scheduled.RULE, "now": scheduled.begins(turn), "missed": scheduled.missed(turn)}
+        self._store.schedule(turn, session, question(turn), **rule, **tenants.terms(turn, session))
 
 
 class ByCelery:
@@ -193,4 +209,5 @@ def _text(events: list[dict[str, Any]]) -> str:
 def caller(name: str, url: str) -> Caller:
     """Return the caller for the producer of this name."""
     kinds: dict[str, type[ByStore | ByCelery | ByReader | ByGateway]] = {CELERY: ByCelery, READER: ByReader, WEB: ByGateway}
+    kinds |= {LATER: ByLater, CRON: ByCron}
     return next((kind for start, kind in kinds.items() if name.startswith(start)), ByStore)(url)

@@ -67,8 +67,9 @@ def history_turns(elements: Sequence[bytes]) -> list[str]:
 
 def _left(store: TurnStore) -> Iterable[str]:
     keys = store.keys
-    names = (keys.session, keys.mailbox, keys.owned, keys.ready, keys.rotation, keys.parked, keys.slots, keys.open_turns)
-    for pattern in (*(name("*") for name in names), keys.batch_slots):
+    names = [keys.session, keys.mailbox, keys.owned, keys.ready, keys.rotation, keys.parked, keys.slots, keys.open_turns]
+    names += [keys.schedule, keys.schedules]
+    for pattern in (*(name("*") for name in names), keys.batch_slots, keys.schedules_due):
         yield from (f"{key.decode()} is still there" for key in store.client.scan_iter(match=pattern, count=1000))
     if store.client.zcard(keys.due):
         yield f"{store.client.zcard(keys.due)} sessions are still due"
@@ -124,7 +125,7 @@ def _check_turn(entry: Entry, remains: Remains, found: Findings) -> None:
     if entry.misread:
         found.others.append(f"{entry.turn}: {entry.misread}")
     if record is None:
-        if entry.accepted is not None:
+        if entry.accepted is not None and not (entry.is_later and entry.revoked):
             found.lost.append(entry.turn)
         elif stored:
             found.others.append(f"{entry.turn} is in its history without a record")
@@ -133,7 +134,7 @@ def _check_turn(entry: Entry, remains: Remains, found: Findings) -> None:
     elif record.state.ended and not record.state.answered and stored:
         found.others.append(f"{entry.turn} is in its history though it is {record.state}")
     elif record.state.answered and stored:
-        if visible(entry.turn) not in (record.answer or "") and not entry.odd:
+        if visible(entry.schedule or entry.turn) not in (record.answer or "") and not entry.odd:
             found.others.append(f"the answer of {entry.turn} is not whole")
         _note_events(record, events_fault(record, remains.events.get(entry.turn, ())), found)
     elif not _may_end_so(entry, record):
@@ -166,7 +167,8 @@ def events_fault(record: Record, events: Sequence[Event]) -> str:
     started = [event.attempt for event in events if event.type == "started"]
     if started != sorted(set(started)) or started[-1:] != [record.attempts]:
         return "attempts did not start once each, the last one at the end"
-    if any(event.attempt not in started for event in events):
+    # It may wait for its model before it begins.
+    if any(event.attempt not in started for event in events if (event.type, event.attempt) != ("waiting", 0)):
         return "an attempt went on that never started"
     last = [event.data for event in events if event.type == "text" and event.attempt == record.attempts]
     return "" if "".join(last) == record.answer else "the text is not the answer"

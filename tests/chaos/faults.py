@@ -35,6 +35,7 @@ class Kind(StrEnum):
     STALE_DISPATCH = "old dispatch sent again"
     ODD_MESSAGE = "strange Celery message"
     REVOKE = "turn revoked (Celery, Flower)"
+    REMOVE_SCHEDULE = "schedule removed"
 
 
 ONE_CONNECTION = (Kind.KILL_CONNECTION, Kind.CLOSE_AT_SERVER, Kind.CLOSE_AT_CLIENT, Kind.HOLD_CONNECTION)
@@ -66,6 +67,7 @@ _WEIGHTS = {
     Kind.STALE_DISPATCH: 2,
     Kind.ODD_MESSAGE: 20,
     Kind.REVOKE: 16,
+    Kind.REMOVE_SCHEDULE: 5,
 }
 _SECONDS = {
     Kind.FREEZE_WORKER: (8.5, 11.0),

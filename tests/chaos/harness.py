@@ -10,6 +10,7 @@ from typing import Self
 
 from kombu import pools
 
+from tests.chaos import scheduled
 from tests.chaos.faults import Fault, Kind, plan
 from tests.chaos.finale import Finale
 from tests.chaos.hits import HITS
@@ -101,15 +102,20 @@ class Stage:
         progress = _Progress(lambda: scene.store.stats().get("completed", 0))
         for producer in scene.producers:
             self.wrong += producer.end(progress.goes_on)
+        self._wait_for_quiet(progress)
+        scheduled.remove_all(scene.store, scene.notes)
+        self._wait_for_quiet(progress)
+        self.wrong += finale.logs()
+
+    def _wait_for_quiet(self, progress: "_Progress") -> None:
         while not self._is_quiet() and progress.goes_on():
             time.sleep(_POLL_SECONDS)
-        self.wrong += finale.logs()
 
     def _is_quiet(self) -> bool:
         scene = self.scene
         if any(scene.client.llen(queue) for queue in ("chat", "batch")) or scene.store.stats().get("open", 0):
             return False
-        return not self._plain_turns()
+        return not (self._plain_turns() or scheduled.is_overdue(scene.store))
 
     def _plain_turns(self) -> bool:
         """Return whether a turn of the plain Celery app waits for the intake; strange messages may stay."""

@@ -87,7 +87,7 @@ def _misordered(asked: Sequence[Entry]) -> Iterator[str]:
 def _check_entry(entry: Entry, stored: int, asked: Mapping[str, Entry], records: Mapping[str, Record], found: Findings) -> None:
     record = records.get(entry.turn)
     if record is None:
-        if entry.accepted is not None:
+        if entry.accepted is not None and not (entry.is_later and entry.revoked):
             found.lost.append(entry.turn)
         return
     if entry.declined:

@@ -21,6 +21,7 @@ from types import FrameType
 
 from tests.chaos.callers import DECLINED, TRANSIENT, Caller, caller
 from tests.chaos.record import Entry, Record, read
+from tests.chaos.scheduled import named
 from turnstile.turns.errors import QueueMemoryFull
 
 _ABANDONED_SHARE = 0.2
@@ -58,7 +59,7 @@ class Producer:
             self._take_up(entry)
         while not self._ended:
             self._number += 1
-            self._bring(f"{self._name}-{self._number}", self._random.choice(self._sessions))
+            self._bring(named(f"{self._name}-{self._number}"), self._random.choice(self._sessions))
             time.sleep(min(self._random.expovariate(1 / self._pause), 10 * self._pause))
         self._followers.shutdown()
 

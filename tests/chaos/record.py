@@ -27,6 +27,8 @@ _MODEL_FAULT_SHARE = 0.04
 _LIMITED_SHARE = 0.002
 WEB = "web"
 """The prefix of names that are idempotency keys at the gateway."""
+LATER, CRON = "later", "cron"
+"""The prefixes of names of turns that are to be asked later, and of cron rules."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,8 @@ class Entry:
 
     `revoked`: somebody has called it off, so it may end as cancelled. `odd`: it came in a strange message, so it may end
     anyhow, or not be accepted at all. `misread`: what was wrong with it for a reader that followed it to its end. `declined`:
-    its session was busy, or a quota of its tenant used up.
+    its session was busy, or a quota of its tenant used up. `schedule`: the rule that was to ask it. `removed`: of a rule that
+    somebody has removed, the tick that came next, in ms.
     """
 
     turn: str
@@ -49,6 +52,18 @@ class Entry:
     odd: bool = False
     misread: str = ""
     declined: bool = False
+    schedule: str = ""
+    removed: int | None = None
+
+    @property
+    def is_rule(self) -> bool:
+        """True for a cron rule, which is no turn."""
+        return self.name.startswith(CRON) and not self.schedule
+
+    @property
+    def is_later(self) -> bool:
+        """True for a turn that is to be asked later: called off before, it leaves nothing."""
+        return self.name.startswith(LATER)
 
     @property
     def is_unknown(self) -> bool:
@@ -103,7 +118,7 @@ class Record:
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
 
     def note(self, fact: str, turn: str, session: str, at: float, more: str = "") -> None:
-        """Write `sent`, `accepted`, `refused`, `declined`, `abandoned`, `revoked`, `odd` or `misread`."""
+        """Write `sent`, `accepted`, `refused`, `declined`, `abandoned`, `revoked`, `removed`, `odd` or `misread`."""
         os.write(self._file, (json.dumps([fact, turn, session, at, more]) + "\n").encode())
 
 
@@ -125,6 +140,8 @@ def _add(entry: Entry, fact: str, at: float, more: str) -> Entry:
         return replace(entry, refusals=entry.refusals + 1)
     if fact == "misread":
         return replace(entry, misread=more)
+    if fact == "removed":
+        return replace(entry, removed=max(int(more), entry.removed or 0))
     return replace(
         entry,
         abandoned=entry.abandoned or fact == "abandoned",

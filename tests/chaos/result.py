@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.chaos import crowds, journal, record
+from tests.chaos import crowds, journal, record, scheduled
 from tests.chaos.checker import check, collect
 from tests.chaos.findings import Findings
 from tests.chaos.harness import Stage, faults_of
@@ -40,11 +40,16 @@ def run(seed: int, size: Size, folder: Path, model_url: str) -> Result:
         scene = stage.scene
         with crowds.OpenCalls(model_url) as open_calls:
             stage.run(faults_of(seed, size))
-        entries = record.read(scene.records)
+        noted = record.read(scene.records)
+        entries = scheduled.turns_of(noted)
         remains = collect(scene.store, entries.values())
+    entries = scheduled.at_their_time(entries, remains.records)
+    untimely = scheduled.faults(noted.values(), remains.records)
     log = journal.read(scene.server.folder, LEASE_SECONDS)
     too_many = crowds.faults(log.crowds, open_calls.seen, log.attempts)
-    model = Counter(record.model_fault(entry.turn) for entry in entries.values() if entry.turn in remains.records)
+    # All that a rule asks has one question.
+    asked = {entry.schedule or entry.turn for entry in entries.values() if entry.turn in remains.records}
+    model = Counter(record.model_fault(turn) for turn in asked)
     model.pop("", None)
     return Result(
         seed=seed,
@@ -55,7 +60,9 @@ def run(seed: int, size: Size, folder: Path, model_url: str) -> Result:
         model_calls=_model_calls(model_url) - calls,
         seconds=size.seconds,
         faults=dict(Counter(struck.kind for struck in scene.struck) + model),
-        findings=check(entries, remains, [*stage.wrong, *log.violations, *too_many, *burnt(scene.struck, log.attempts)]),
+        findings=check(
+            entries, remains, [*stage.wrong, *untimely, *log.violations, *too_many, *burnt(scene.struck, log.attempts)]
+        ),
         recoveries=recoveries(scene.struck, log.attempts),
         unexplained=len(unexplained(scene.struck, log.attempts, scene.pids)),
     )

@@ -21,9 +21,9 @@ class Role(StrEnum):
 _COMMANDS = {
     Role.WORKER: "eval evalsha script|exists script|load multi exec time blmove brpop del exists hdel hget hincrby hkeys hmget "
     "hset hsetnx llen lpop lpos lpush lrange lrem pexpire rpush psubscribe punsubscribe publish pubsub|numsub sadd scan set "
-    "smembers srem subscribe unsubscribe xadd zadd zrange zrangebyscore zrem zremrangebyscore zscore",
+    "smembers srem subscribe unlink unsubscribe xadd zadd zcard zrange zrangebyscore zrem zremrangebyscore zscore",
     Role.PRODUCER: "eval evalsha time del exists set hdel hget hgetall hincrby hmget hset llen lpop lpos lpush lrange lrem "
-    "persist pexpire rpush publish subscribe unsubscribe xadd xrange xread zadd zcard zrange zrem zremrangebyscore",
+    "persist pexpire rpush publish subscribe unsubscribe xadd xrange xread zadd zcard zrange zrem zremrangebyscore zscore",
     Role.GATEWAY: "eval evalsha time exists hdel hget hgetall hincrby hmget hset lindex llen lpos lpush lrange pexpire rpush "
     "publish subscribe unsubscribe xadd xrange zadd zrange zrem zremrangebyscore",
     Role.FLOWER: "multi exec brpop llen psubscribe punsubscribe publish sadd smembers srem zadd zrem",

@@ -17,7 +17,7 @@ from tests.chaos import tenants
 from tests.chaos.callers import CELERY, READER
 from tests.chaos.faults import Fault, Kind
 from tests.chaos.proxy import FaultProxy, ProxyThread
-from tests.chaos.record import WEB, Record
+from tests.chaos.record import CRON, LATER, WEB, Record
 from tests.chaos.rights import Role, url, write_users
 from tests.chaos.slots import FlowerSlot, GatewaySlot, HasProcess, ProducerSlot, WorkerSlot
 from tests.support.wait import wait_until
@@ -30,6 +30,8 @@ LEASE_SECONDS = Settings().lease_seconds
 SETTINGS = {"TURNSTILE_MAX_ATTEMPTS": "100", "TURNSTILE_MODEL_TIMEOUT": "3", "TURNSTILE_LOG_LEVEL": "WARNING"}
 _SHARED = 6
 _IMPATIENT = 2
+# Each rule asks for several turns.
+_RARE = 10
 # So few that turns wait, and slots go round among tenants.
 _SLOTS = 8
 
@@ -86,7 +88,7 @@ class Scene:
         self.gateway = GatewaySlot(self.proxy(), self.folder, self.settings)
         self.flower = FlowerSlot(self.proxy(), self.folder)
         busy = [f"{tenants.POLICIES}-{n}" for n in range(_IMPATIENT)]
-        names = (*(f"p{n}" for n in range(self.size.producers)), *busy, CELERY, READER, WEB)
+        names = (*(f"p{n}" for n in range(self.size.producers)), *busy, CELERY, READER, WEB, LATER, CRON)
         self.producers = [self._producer(name) for name in names]
 
     def _producer(self, name: str) -> ProducerSlot:
@@ -97,9 +99,16 @@ class Scene:
         own = [f"{name}-s{n}" if name == WEB else f"{name}/s{n}" for n in range(self.size.sessions)]
         sessions = own if name == CELERY else own + self.shared
         if name.startswith(tenants.POLICIES):
-            sessions = [f"{tenants.POLICIES}/s{n}" for n in range(self.size.sessions // 2)]
-        pause = self.size.pause * (2 if name in (READER, WEB) or name.startswith(tenants.POLICIES) else 1)
+            sessions = self._busy_sessions
+        elif name == LATER:
+            sessions += self._busy_sessions
+        slow = 2 if name in (READER, WEB, LATER) or name.startswith(tenants.POLICIES) else 1
+        pause = self.size.pause * (_RARE if name == CRON else slow)
         return ProducerSlot(proxy, self.folder, name, address, self.seed, pause, sessions)
+
+    @property
+    def _busy_sessions(self) -> list[str]:
+        return [f"{tenants.POLICIES}/s{n}" for n in range(self.size.sessions // 2)]
 
     def proxy(self) -> FaultProxy:
         """Return a new proxy in front of the server."""

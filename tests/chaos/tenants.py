@@ -1,7 +1,9 @@
 """Tenants of a storm: their weights and limits, and the policy that each turn of some of them has for a busy session."""
 
 import random
+from typing import Any
 
+from tests.chaos.record import CRON
 from turnstile.turns.api_keys import Limits
 from turnstile.turns.policies import WHEN_BUSY
 
@@ -15,6 +17,7 @@ _LIMITS = {
     "p1": Limits(running_turns=4),
     "p2": Limits(running_turns=8, unfinished_turns=60),
     POLICIES: Limits(running_turns=4, unfinished_turns=30),
+    CRON: Limits(running_turns=4, unfinished_turns=12),
 }
 SLOTS = {tenant: limits.running_turns for tenant, limits in _LIMITS.items() if limits.running_turns}
 """Slots that a tenant has at one time."""
@@ -34,6 +37,12 @@ def quotas(session: str) -> str:
     """Return the quotas that an API key of the session's tenant would bring."""
     limits = _LIMITS.get(tenant_of(session))
     return limits.quotas if limits else ""
+
+
+def terms(turn: str, session: str) -> dict[str, Any]:
+    """Return how a turn is asked in a session: by its tenant's weight and quotas, and its own policy where not all wait."""
+    when_busy = policy(turn) if tenant_of(session) == POLICIES else None
+    return {"when_busy": when_busy, "weight": weight(session), "quotas": quotas(session)}
 
 
 def policy(turn: str) -> str:

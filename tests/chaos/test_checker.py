@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.chaos import journal
-from tests.chaos.checker import Remains, check, collect, history_turns
+from tests.chaos.checker import Remains, check, collect, events_fault, history_turns
 from tests.chaos.faults import Kind, plan
 from tests.chaos.figures import percentile, upper_bound
 from tests.chaos.finale import log_faults
@@ -101,6 +101,13 @@ def test_events_with_a_gap_a_repeat_or_other_text_are_told(
 ) -> None:
     events = {**remains.events, "t2": spoil(list(remains.events["t2"]))}
     assert len(_judge(replace(remains, events=events)).others) == 1  # type: ignore[arg-type]  # spoilt
+
+
+def test_a_turn_may_wait_for_its_model_before_it_begins(remains: Remains) -> None:
+    events = [replace(event, sequence=event.sequence + 1) for event in remains.events["t2"]]
+    record = replace(remains.records["t2"], sequence=len(events) + 1)
+    assert not events_fault(record, [replace(events[0], sequence=1, type="waiting", attempt=0, data="gpt"), *events])
+    assert events_fault(record, [replace(events[0], sequence=1, type="waiting", attempt=2, data="gpt"), *events])
 
 
 def test_a_turn_that_ended_twice_is_doubled(remains: Remains) -> None:

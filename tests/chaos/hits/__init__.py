@@ -33,4 +33,5 @@ HITS: Mapping[Kind, Callable[[Scene, Fault], None]] = {
     Kind.STALE_DISPATCH: messages.repeat,
     Kind.ODD_MESSAGE: messages.send_odd,
     Kind.REVOKE: turns.revoke,
+    Kind.REMOVE_SCHEDULE: turns.remove_schedule,
 }

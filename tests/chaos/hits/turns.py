@@ -1,4 +1,4 @@
-"""Turns that are revoked, as anybody can who knows Celery."""
+"""Turns that are revoked, as anybody can who knows Celery, and schedules that are removed."""
 
 import time
 from contextlib import suppress
@@ -7,7 +7,7 @@ import redis
 from celery.result import AsyncResult
 from kombu.exceptions import OperationalError
 
-from tests.chaos import record
+from tests.chaos import record, scheduled
 from tests.chaos.faults import Fault
 from tests.chaos.scene import Scene
 from tests.support.worker_parts import plain_app
@@ -28,6 +28,14 @@ def revoke(scene: Scene, fault: Fault) -> None:
     scene.notes.note("revoked", entry.turn, entry.session, time.time())
     with scene.noted(fault.kind, turn=entry.turn):
         _revoke(scene, entry.turn, chosen.choice(("control", "result", "flower")), terminate=chosen.random() < 0.5)
+
+
+def remove_schedule(scene: Scene, fault: Fault) -> None:
+    """Remove a rule, or a turn that is to be asked later, if there is one."""
+    with suppress(TurnstileError, redis.RedisError):
+        if found := scene.store.schedules():
+            with scene.noted(fault.kind):
+                scheduled.remove(scene.store, scene.notes, fault.chosen.choice(found).id)
 
 
 def _is_open(scene: Scene, turn: str) -> bool:
