@@ -10,16 +10,18 @@ from tests.exploration.move import Move
 from tests.exploration.results import accepted_at, anything, claimed, equals, is_count, is_there, refusable, swept
 from tests.exploration.scope import Scope
 from tests.exploration.ticks import tick_moves
-from tests.exploration.world import AWHILE, FUTURE, KEYS, MODEL, OTHER, PAST, QUEUE, World, normalise
+from tests.exploration.world import AWHILE, FUTURE, KEYS, MODEL, OTHER, PAST, PAUSES, QUEUE, World, normalise
 from tests.scripts.cutting import in_pieces
 from tests.scripts.graph_steps import next_step
 from turnstile.turns.api_keys import Limits
 from turnstile.turns.errors import TurnRefused
+from turnstile.turns.ids import tenant_of
 from turnstile.turns.output import called, said
 from turnstile.turns.question import Options
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
 from turnstile.turns.store.acceptance import Submitted
+from turnstile.turns.store.budgets import CallEnd, ModelCall
 from turnstile.turns.store.runner import Call
 from turnstile.turns.store.turns import TurnStore
 from turnstile.turns.store.working import Outcome
@@ -203,6 +205,8 @@ class Moves:
             )
         if self.scope.fails:
             yield move("fails", self.finish(claim, State.FAILED), lambda state: state is State.FAILED)
+        if world.around["left"].get("refusal"):
+            yield self._refusal(World.read(world.text()), worker, claim)
         for label, call in self._returns(world, claim, turn):
             yield move(label, call, bool)
         if calls_kept(world, thread_of(world, id)) < self.scope.steps:
@@ -217,13 +221,19 @@ class Moves:
             yield "puts off", self.store.requeue(claim, 5)
         if int(turn["forgiven"]) >= self.scope.forgiven:
             return
-        if world.paused:
+        if world.pauses(tenant_of(claim.session)):
             yield "waits for the model with", self.store.requeue(claim, forgive=True, waits_for=MODEL, tokens=1)
             if self.scope.falls_back:
                 either: dict[str, Any] = {"waits_for": MODEL, "tokens": 1, "others": (OTHER,)}
                 yield "waits for either model with", self.store.requeue(claim, forgive=True, **either)
-        elif not self.scope.paused:
+        elif not (self.scope.paused or "refusal" in self.scope.rare):
             yield "gives back", self.store.requeue(claim, 0, forgive=True)
+
+    def _refusal(self, world: World, worker: str, claim: Claim) -> Move:
+        """Return the refusal of a call by the model's server, which asks for patience."""
+        world.around["left"]["refusal"] -= 1
+        call = self.store.settle_call(ModelCall(claim, 1, MODEL, 1), CallEnd("limited", pause=3_600))
+        return Move(f"{worker} is refused a call for {claim.id}", world, cast("Any", call), lambda seconds: seconds > 0)
 
     def _keep(self, world: World, worker: str, claim: Claim) -> Move:
         thread = thread_of(world, claim.id)
@@ -324,12 +334,20 @@ class Moves:
 
     def _sweeps(self, text: str, world: World) -> Iterator[Move]:
         overdue = sum(moment == PAST for moment in world.due.values())
-        if overdue or world.waits_beside_room:
-            yield Move("sweep", world, cast("Any", self.store.sweep()), swept(overdue), drains=True)
-        if world.paused:
+        if overdue or world.waits_beside_room or world.was_set_back:
+            # What is due for the other clock is looked at as well.
+            seen = len(world.due) if world.was_set_back else overdue
+            yield Move("sweep", world, cast("Any", self.store.sweep()), swept(seen), drains=True)
+        budget = world.value(KEYS.budget(MODEL), {})
+        for pause in budget.keys() & set(PAUSES):
             over = World.read(text)
-            del over.data[KEYS.budget(MODEL)]
-            yield Move("the pause is over", over, drains=True)
+            over.put(KEYS.budget(MODEL), "hash", {name: value for name, value in budget.items() if name != pause})
+            yield Move("the pause is over" if pause == "paused" else "the pause of one tenant is over", over, drains=True)
+        if world.around["left"].get("clock"):
+            back = World.read(text)
+            back.around["left"]["clock"] -= 1
+            back.set_back()
+            yield Move("the clock is set back", back)
         if world.value(KEYS.erasures, None):
             yield Move("erased turns are swept", world, cast("Any", self.store.sweep_erased()), anything, drains=True)
         if world.value(KEYS.workers, None):

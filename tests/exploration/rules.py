@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from itertools import permutations
 
 from tests.exploration.kept import steps_after_a_cut, steps_lost, wrong_steps
-from tests.exploration.moves import pair
+from tests.exploration.moves import pair, session_of
 from tests.exploration.ticks import schedules_after_a_cut, wrong_schedules
 from tests.exploration.world import FUTURE, KEYS, MODEL, QUEUE, World, schedule_of
 from turnstile.turns.states import TRANSITIONS, State
@@ -282,6 +282,7 @@ def step_violations(label: str, before: World, after: World) -> Iterator[str]:
         if label in ("sweep", "reap") and _safe(before, session) and not _same_owner(before, after, session):
             yield f"{session}: the {label} took a turn whose lease was valid"
     yield from steps_lost(label, before, after)
+    yield from _pauses(label, before, after)
     for id, turn in before.turns().items():
         now = after.turn(id)
         if now and now["state"] != turn["state"] and not _may_follow(turn["state"], now["state"]):
@@ -290,6 +291,22 @@ def step_violations(label: str, before: World, after: World) -> Iterator[str]:
             yield f"{id}: attempts were forgotten"
         if not now and not label.startswith("erase"):
             yield f"{id}: its record is gone"
+
+
+def _pauses(label: str, before: World, after: World) -> Iterator[str]:
+    """A refusal pauses the model for its tenant alone, unless that of another lasts; whoever is not meant is not held up."""
+    tenants = {session.rpartition("/")[0] for session in before.sessions}
+    refused = session_of(label.rpartition(" ")[2]).rpartition("/")[0] if " is refused a call for " in label else None
+    if refused is not None:
+        shared = any(before.pauses(tenant) for tenant in tenants - {refused})
+        paused = {tenant for tenant in tenants if after.pauses(tenant)}
+        if paused != (tenants if shared else {refused}):
+            yield f"{refused} was refused, and the model pauses for {paused}"
+    if label in ("sweep", "reap") and before.was_set_back and after.paused:
+        yield "the clock was set back, and the model pauses still"
+    free = [tenant for tenant in before.waiting() if not before.pauses(tenant)]
+    if label == "sweep" and free and sum(map(len, after.waiting().values())) >= sum(map(len, before.waiting().values())):
+        yield f"nothing was sent to the model for {free}"
 
 
 def _may_follow(old: str, new: str) -> bool:

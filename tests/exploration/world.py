@@ -17,12 +17,15 @@ PAST, FUTURE, AWHILE = "1", "9000000000000", "awhile"
 QUEUE = "chat"
 MODEL = "gpt@1"
 """A model that may be paused."""
+PAUSES = ("paused", "own_paused")
+"""Fields of a model's budget: until when it pauses for everybody, and for the one tenant that was refused."""
+_BUDGET = (*PAUSES, "tenant", "window", "own_window")
 OTHER = OtherBudget("other@1", CallLimits())
 """A model without limits."""
 
 _MOMENTS = ("created", "started", "finished")
 _ANSWERING = (None, "queued", "running", "failed")  # without a record as long as a script that was cut short is to write it
-_COUNTED = ("since", "reaped", "first_text", "fenced", "wants", "waits_since", "others_from")
+_COUNTED = ("since", "reaped", "first_text", "fenced", "waits_since", "others_from")
 """Fields that only tell what is counted."""
 _SPENT = ("day", "turns", "tokens", "cost", "spent_until", "spent_at")
 """Fields that count what a tenant has used: attempts that are superseded as well."""
@@ -138,7 +141,7 @@ class World:
     def waits_beside_room(self) -> bool:
         """True when sessions are ready although more dispatches may stand on the queue: some were lost."""
         beside = bool(self.value(KEYS.rotation(QUEUE), {})) and len(self.queue) < int(self.stats.get("standing", 8))
-        return beside or (bool(self.waiting()) and not self.paused)
+        return beside or any(not self.pauses(tenant) for tenant in self.waiting())
 
     def waiting(self) -> dict[str, dict[str, str]]:
         """Tenant → its sessions that wait for the model, with their places."""
@@ -147,8 +150,18 @@ class World:
 
     @property
     def paused(self) -> bool:
-        """True while the model pauses."""
-        return KEYS.budget(MODEL) in self.data
+        """True while the model pauses for anybody."""
+        return bool(self.value(KEYS.budget(MODEL), {}).keys() & set(PAUSES))
+
+    def pauses(self, tenant: str) -> bool:
+        """Return whether the model pauses for a tenant."""
+        budget = self.value(KEYS.budget(MODEL), {})
+        return "paused" in budget or ("own_paused" in budget and budget["tenant"] == tenant)
+
+    @property
+    def was_set_back(self) -> bool:
+        """True when the clock has been set back, and no worker has called since."""
+        return self.stats.get("called") == FUTURE
 
     @property
     def due(self) -> dict[str, str]:
@@ -196,6 +209,17 @@ class World:
             seat["lease"] = PAST
         self.data[KEYS.stats][1].pop("patience", None)
 
+    def set_back(self) -> None:
+        """Set the clock back: nothing is due any more, and whoever called last did so in the future."""
+        for key in (KEYS.due, KEYS.schedules_due):
+            if key in self.data:
+                self.data[key][1] = dict.fromkeys(self.data[key][1], FUTURE)
+        for session in self.sessions:
+            seat = self.value(KEYS.session(session), {})
+            if "lease" in seat:
+                seat["lease"] = FUTURE
+        self.data[KEYS.stats][1]["called"] = FUTURE
+
     def rename(self, names: dict[str, str]) -> None:
         """Call workers otherwise, wherever they are named."""
         for session in self.sessions:
@@ -235,12 +259,14 @@ def _forget_moments(world: World, now: int) -> None:
     for id in world.turns():
         turn = data[KEYS.turn(id)][1]
         turn.update({name: PAST for name in _MOMENTS if name in turn})
+        turn.update({name: "1" for name in ("wants",) if name in turn})
         for name in _COUNTED:
             turn.pop(name, None)
     if KEYS.due in data:
         data[KEYS.due][1] = {session: _phase(moment, now) for session, moment in world.due.items()}
     _forget_in_registers(world)
     _forget_in_schedules(world, now)
+    _forget_in_budget(world, now)
     stats = world.stats
     counts = totals({name: int(count) for name, count in stats.items()})
     kept = {name: str(counts[name]) for name in _KEPT if name in counts}
@@ -248,8 +274,8 @@ def _forget_moments(world: World, now: int) -> None:
         kept["patience"] = FUTURE
     if "budgeted" in stats:
         kept["budgeted"] = FUTURE
-    if stats.get("called") == PAST:
-        kept["called"] = PAST
+    if stats.get("called") in (PAST, FUTURE):
+        kept["called"] = stats["called"]
     world.put(KEYS.stats, "hash", kept)
 
 
@@ -280,6 +306,15 @@ def _forget_in_schedules(world: World, now: int) -> None:
     for session in world.around.get("noted", {}):
         record = world.value(KEYS.schedule(schedule_of(session)), {})
         record.update({name: PAST for name in ("created",) if name in record})
+
+
+def _forget_in_budget(world: World, now: int) -> None:
+    """A pause stands, or is over; strikes only make the next one longer."""
+    budget = {name: value for name, value in world.value(KEYS.budget(MODEL), {}).items() if name in _BUDGET}
+    for name in PAUSES:
+        if name in budget:
+            budget[name] = _phase(budget[name], now)
+    world.put(KEYS.budget(MODEL), "hash", {name: value for name, value in budget.items() if value != PAST})
 
 
 def _phase(moment: str, now: int) -> str:
