@@ -186,7 +186,6 @@ FULL = (
         copies=1,
         forgiven=1,
         crashes=False,
-        cancels=True,
         rare={"refusal": 2},
     ),
     Scope(
@@ -196,8 +195,7 @@ FULL = (
         attempts=1,
         copies=1,
         forgiven=1,
-        cancels=True,
-        delays=True,
+        crashes=False,
         paused=True,
         rare={"clock": 1},
     ),

@@ -61,3 +61,27 @@ def test_a_late_worker_that_moves_a_schedule_on_is_found(url: str) -> None:
         _spoil(explorer, "ask_scheduled", " or its[2] ~= tick then", " then")
         with pytest.raises(Violation, match="waits for"):
             explorer.explore()
+
+
+@pytest.mark.parametrize(
+    ("name", "script", "old", "new", "what"),
+    [
+        ("a model that pauses for one tenant", "settle_call", "shared and '' or 'own_'", "''", "the model pauses for"),
+        (
+            "a model that pauses for one tenant",
+            "settle_call",
+            "other and budget.own_paused > now",
+            "false",
+            "the model pauses for",
+        ),
+        ("a model that pauses for one tenant", "sweep", "pause_of(own, tenant) <= own.paused", "true", "nothing was sent"),
+        ("a clock that is set back", "sweep", "'paused', 'own_paused')\n    redis", "'own_paused')\n    redis", "pauses still"),
+    ],
+)
+def test_a_pause_that_holds_up_whom_it_does_not_mean_is_found(
+    url: str, name: str, script: str, old: str, new: str, what: str
+) -> None:
+    with Explorer(next(scope for scope in SMALL if scope.name == name), url) as explorer:
+        _spoil(explorer, script, old, new)
+        with pytest.raises(Violation, match=what):
+            explorer.explore()
