@@ -103,12 +103,13 @@ class Stage:
         for producer in scene.producers:
             self.wrong += producer.end(progress.goes_on)
         self._wait_for_quiet(progress)
-        scheduled.remove_all(scene.store, scene.notes)
+        scheduled.remove_rules(scene.store, scene.notes)
         self._wait_for_quiet(progress)
         self.wrong += finale.logs()
 
     def _wait_for_quiet(self, progress: "_Progress") -> None:
         while not self._is_quiet() and progress.goes_on():
+            scheduled.hurry(self.scene.store)
             time.sleep(_POLL_SECONDS)
 
     def _is_quiet(self) -> bool:

@@ -18,6 +18,7 @@ _BACK_MS = 1_800_000
 # No tick that a rule names while the storm lasts is asked so late that the next one comes before it.
 _LATE_MS = 150_000
 _LISTED = 1_000
+_SOON_MS = 5_000
 
 
 def named(name: str) -> str:
@@ -63,11 +64,20 @@ def remove(store: TurnStore, notes: Record, schedule: str) -> None:
     store.remove_schedule(schedule)
 
 
-def remove_all(store: TurnStore, notes: Record) -> None:
-    """Remove every schedule."""
-    while found := store.schedules(limit=_LISTED):
+def remove_rules(store: TurnStore, notes: Record) -> None:
+    """Remove every rule; a turn that nobody has asked in its time stays, and is told."""
+    while found := [schedule.id for schedule in store.schedules(limit=_LISTED) if schedule.cron]:
         for schedule in found:
-            remove(store, notes, schedule.id)
+            remove(store, notes, schedule)
+
+
+def hurry(store: TurnStore) -> None:
+    """Have what was refused asked again within seconds: of itself it would wait for minutes."""
+    now = time.time()
+    late = [f"{one.session} {one.id}" for one in store.schedules(limit=_LISTED) if one.refused and one.next <= now]
+    if late:
+        soon = round(now * 1000) + _SOON_MS
+        store.client.zadd(store.keys.schedules_due, dict.fromkeys(late, soon), xx=True, lt=True)
 
 
 def turns_of(entries: Mapping[str, Entry]) -> dict[str, Entry]:

@@ -31,7 +31,7 @@ def _rule(way: str) -> str:
 def _run(store: TurnStore, settings: Settings, ask: Callable[[DueTick, int], None]) -> None:
     """Have all ticks asked that are due, and all turns answered."""
     while (found := store.claim_schedules())[1]:
-        now, due = found
+        now, due, _ = found
         for tick in due:
             ask(tick, now)
     worker = StepWorker(settings)
@@ -54,7 +54,7 @@ def _storm(
     store.schedule(rule, SESSION, question(rule), **terms)  # type: ignore[arg-type]  # of several types
     record.note("accepted", rule, SESSION, time.time())
     _run(store, settings, ask or well)
-    scheduled.remove_all(store, record)
+    scheduled.remove_rules(store, record)
     noted = read([notes / "cron.jsonl"])
     entries = scheduled.turns_of(noted)
     remains = collect(store, entries.values())
