@@ -1,7 +1,7 @@
 """A turn as it is asked for: the question, and the options of one turn."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from typing import Any, Self
@@ -162,24 +162,38 @@ class Options:
 
         The trace is left out: a repeat of the same question may come with another one.
         """
-        default = Options()
-        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _TRACE}
-        told = {name: value for name, value in values.items() if value != getattr(default, name)}
-        text = encode_options(told, max_text_bytes)
+        text = encode_options(self._told(_TRACE), max_text_bytes)
         for name in ("history", "before"):
             _check(all(map(_has_content, getattr(self, name) or ())), name, "messages whose content is a text or content parts")
         return text
 
+    def outline(self, encoded: str) -> str:
+        """Return JSON of the options without the messages that they bring; empty where those are not most of `encoded`."""
+        if len(encoded) < _LARGE or not self.goes_on:
+            return ""
+        text = dumps(self._told((*_TRACE, *MESSAGES)))
+        return text if 2 * len(text) < len(encoded) else ""
+
+    def _told(self, without: Collection[str]) -> dict[str, Any]:
+        """Return what differs from the defaults."""
+        default = Options()
+        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in without}
+        return {name: value for name, value in values.items() if value != getattr(default, name)}
+
     @classmethod
-    def decode(cls, text: str | bytes) -> Self:
-        """Read what `encode` wrote; names that this version does not know are passed over."""
-        known = {f.name for f in fields(cls)}
+    def decode(cls, text: str | bytes, *, without: Collection[str] = ()) -> Self:
+        """Read what `encode` wrote, `without` some options; names that this version does not know are passed over."""
+        known = {f.name for f in fields(cls)}.difference(without)
         return cls(**{k: v for k, v in loads(text or "{}").items() if k in known})
 
 
 NOT_ASKED = ("compact_threshold", "summarises")
 """Options that no caller gives."""
 _TRACE = ("traceparent", "tracestate")
+_LARGE = 4_096
+"""Characters of encoded options below which they have no outline."""
+MESSAGES = ("history", "before", "answers")
+"""Options that are messages, beside the question."""
 _OWN = ("name", "before", "answers", "metadata", "webhook", "request", *NOT_ASKED, *_TRACE)
 """Options that each of several questions has for itself, when they are answered together."""
 

@@ -9,7 +9,7 @@ from turnstile.turns import output
 from turnstile.turns.errors import TurnCancelled, TurnFailed
 from turnstile.turns.model_names import model_of
 from turnstile.turns.output import Output
-from turnstile.turns.question import Options, Question
+from turnstile.turns.question import MESSAGES, Options, Question
 from turnstile.turns.states import State
 from turnstile.turns.summaries import Summary
 from turnstile.turns.text import as_text, loads
@@ -157,9 +157,9 @@ class Joined:
     """True where it came while the other turn was under way."""
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
-    """All that is known of a turn. Times are seconds since the epoch by the server's clock; None: not yet."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outline:
+    """A turn's record without its content. Times are seconds since the epoch by the server's clock; None: not yet."""
 
     id: str
     session: str
@@ -176,16 +176,14 @@ class Record:
     created: float
     started: float | None
     finished: float | None
-    question: Question
     options: Options
-    output: Output
-    """The turn's answer; empty where it has not answered."""
+    """Those of an outline and of a result are without the messages that they bring."""
     usage: dict[str, Any] | None
     model: str | None
     code: str | None
     message: str | None
-    calls: Output = ()
-    """The open calls, in order, as long as the session waits for their answers."""
+    held: bool = False
+    """True as long as the session waits for answers to the turn's calls."""
     detail: str | None = None
     """The model's server's own words about a failure: type and code; its text where content is shown. For an operator."""
     left_out: int = 0
@@ -207,42 +205,67 @@ class Record:
     def decode(cls, id: str, reply: Sequence[bytes | int]) -> Self:
         """Read `status`'s reply."""
         record = {as_text(k): as_text(v) for k, v in zip(reply[1::2], reply[2::2], strict=True)}
-        state = State(record["state"])
-        items = output.decode(record, state.answered)
-        return cls(
-            id=id,
-            session=record["session"],
-            state=state,
-            queue=record["queue"],
-            place=int(reply[0]),
-            first_place=int(record.get("place", 0)),
-            attempts=int(record["attempts"]),
-            dispatches=int(record.get("dispatches", 0)),
-            sequence=int(record.get("sequence", 0)),
-            created=int(record["created"]) / 1000,
-            started=_seconds(record, "started"),
-            finished=_seconds(record, "finished"),
-            question=loads(record["question"]),
-            options=Options.decode(record["options"]),
-            output=items,
-            usage=json.loads(record["usage"]) if "usage" in record else None,
-            model=record.get("model"),
-            code=_code(record.get("code")),
-            message=record.get("message"),
-            detail=record.get("detail"),
-            left_out=int(record.get("left_out", 0)),
-            fallback=record.get("fallback"),
-            calls=output.open_calls(items) if "held_until" in record else (),
-            waits_for=_waits_for(record) if state is State.QUEUED else None,
-            not_before=_seconds(record, "not_before"),
-            merged=record.get("merged"),
-            members=tuple(filter(None, record.get("members", "").split("\x1e"))),
-            settled="owed" not in record,
-        )
+        return cls(id=id, place=int(reply[0]), **cls._read(record))
 
-    def brief(self) -> Self:
-        """Return the record without the question and what came with it, for a reader that keeps it for long."""
-        return replace(self, question="", options=replace(self.options, before=[], history=None))
+    @classmethod
+    def _read(cls, record: Mapping[str, str]) -> dict[str, Any]:
+        state = State(record["state"])
+        return {
+            "session": record["session"],
+            "state": state,
+            "queue": record["queue"],
+            "first_place": int(record.get("place", 0)),
+            "attempts": int(record["attempts"]),
+            "dispatches": int(record.get("dispatches", 0)),
+            "sequence": int(record.get("sequence", 0)),
+            "created": int(record["created"]) / 1000,
+            "started": _seconds(record, "started"),
+            "finished": _seconds(record, "finished"),
+            "options": cls._read_options(record["options"]),
+            "usage": json.loads(record["usage"]) if "usage" in record else None,
+            "model": record.get("model"),
+            "code": _code(record.get("code")),
+            "message": record.get("message"),
+            "held": "held_until" in record,
+            "detail": record.get("detail"),
+            "left_out": int(record.get("left_out", 0)),
+            "fallback": record.get("fallback"),
+            "waits_for": _waits_for(record) if state is State.QUEUED else None,
+            "not_before": _seconds(record, "not_before"),
+            "merged": record.get("merged"),
+            "members": tuple(filter(None, record.get("members", "").split("\x1e"))),
+            "settled": "owed" not in record,
+        }
+
+    @classmethod
+    def _read_options(cls, text: str) -> Options:
+        return Options.decode(text, without=MESSAGES)
+
+    @property
+    def ended(self) -> bool:
+        """True when the turn has ended, and everything that its end brings with it is done."""
+        return self.state.ended and self.settled
+
+    @property
+    def shared(self) -> bool:
+        """True when the turn answers the questions of several turns."""
+        return bool(self.merged or self.members)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnResult(Outline):
+    """A turn's record with its answer, and without what was asked."""
+
+    output: Output
+    """The turn's answer; empty where it has not answered."""
+    calls: Output = ()
+    """The open calls, in order, as long as the session waits for their answers."""
+
+    @classmethod
+    def _read(cls, record: Mapping[str, str]) -> dict[str, Any]:
+        outline = super(TurnResult, cls)._read(record)
+        items = output.decode(record, outline["state"].answered)
+        return {**outline, "output": items, "calls": output.open_calls(items) if outline["held"] else ()}
 
     @property
     def text(self) -> str:
@@ -259,16 +282,6 @@ class Record:
         """True when the answer is a refusal."""
         return output.is_refusal(self.output)
 
-    @property
-    def ended(self) -> bool:
-        """True when the turn has ended, and everything that its end brings with it is done."""
-        return self.state.ended and self.settled
-
-    @property
-    def shared(self) -> bool:
-        """True when the turn answers the questions of several turns."""
-        return bool(self.merged or self.members)
-
     def outcome(self) -> str:
         """Return the answer of an ended turn. Raises TurnFailed, TurnCancelled."""
         if self.state is State.CANCELLED:
@@ -276,6 +289,21 @@ class Record:
         if self.state is State.FAILED:
             raise TurnFailed(self.code or "internal", self.message or "The turn failed.")
         return self.answer or ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record(TurnResult):
+    """All that is known of a turn."""
+
+    question: Question
+
+    @classmethod
+    def _read(cls, record: Mapping[str, str]) -> dict[str, Any]:
+        return {**super(Record, cls)._read(record), "question": loads(record["question"])}
+
+    @classmethod
+    def _read_options(cls, text: str) -> Options:
+        return Options.decode(text)
 
 
 def _code(code: str | None) -> str | None:

@@ -24,7 +24,7 @@ from turnstile.turns.redis.connection import close_async
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
 from turnstile.turns.store.durability import faults
-from turnstile.turns.turn import Record
+from turnstile.turns.turn import TurnResult
 
 log = logging.getLogger(__name__)
 
@@ -122,7 +122,7 @@ class Backend:
         await asyncio.wait({closing}, timeout=_CLOSE_SECONDS)
         await close_async(self.store.url)
 
-    async def outcome(self, id: str, keyed: bool, receive: Receive) -> Record:
+    async def outcome(self, id: str, keyed: bool, receive: Receive) -> TurnResult:
         """Return the record of a turn when it has ended, for a client that waits as in `waiting`."""
         try:
             return await self.waiting(id, keyed)(ended(self.store, self.wakeups, id), disconnected(receive))
@@ -175,15 +175,15 @@ class Backend:
         record = cancelling.result() if cancelling.done() else None
         return _Restarting(record, {"retry-after": "1"} if record else NO_RETRY)
 
-    async def _cancelled(self, id: str) -> Record | None:
+    async def _cancelled(self, id: str) -> TurnResult | None:
         """Cancel a turn for which nobody waits any more, and return its record; None if that is not certain."""
         with suppress(TurnstileError):
-            return await self.store.status(id) if await self._cancel(id) else None
+            return await self.store.result(id) if await self._cancel(id) else None
         return None
 
     async def _cancel(self, id: str) -> bool:
         """Cancel a turn; False for one that answers other questions, too, and goes on."""
-        if (await self.store.status(id)).shared:
+        if (await self.store.outline(id)).shared:
             return False
         await self.store.cancel(id)
         return True
@@ -205,6 +205,6 @@ class Backend:
 class _Restarting(Restarting):
     """The gateway stops before or just after the end of a turn that a client waits for; `record` is then the turn's end."""
 
-    def __init__(self, record: Record | None = None, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(self, record: TurnResult | None = None, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(headers)
         self.record = record

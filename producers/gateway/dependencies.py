@@ -1,8 +1,7 @@
 """The parameters that routes share: the backend, the caller's own resources, keys of repeats."""
 
 from collections.abc import Awaitable, Callable
-from functools import partial
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from fastapi import Depends, Header, Query, Request
 
@@ -11,7 +10,9 @@ from turnstile.producers.gateway.edge.api_errors import ApiError, missing
 from turnstile.producers.gateway.edge.caller import Caller, CurrentCaller
 from turnstile.turns.errors import InvalidTurn, UnknownTurn
 from turnstile.turns.ids import check_turn
-from turnstile.turns.turn import Record
+from turnstile.turns.turn import Outline
+
+Form = TypeVar("Form", bound=Outline)
 
 IdempotencyKey = Annotated[str | None, Header(max_length=255, description="The same key is the same response.")]
 Includable = Literal[
@@ -39,35 +40,52 @@ async def backend_of(request: Request) -> Backend:
 CurrentBackend = Annotated[Backend, Depends(backend_of)]
 
 
-async def find_response(backend: Backend, caller: Caller, id: str, param: str = "response_id") -> Record:
-    """Return a caller's turn. Raises ApiError if the caller has none of this id."""
+async def find_response(read: Callable[[str], Awaitable[Form]], caller: Caller, id: str, param: str = "response_id") -> Form:
+    """Return a caller's turn, as much of it as `read` reads. Raises ApiError if the caller has none of this id."""
     try:
-        return caller.own(await backend.store.status(check_turn(id)), param)
+        return caller.own(await read(check_turn(id)), param)
     except (InvalidTurn, UnknownTurn):
         raise missing(param, "Response", id) from None
 
 
-async def own_response(response_id: str, backend: CurrentBackend, caller: CurrentCaller) -> Callable[[], Awaitable[Record]]:
-    """Return a function that finds the caller's turn in the path; the rest of a wrong request is refused before."""
-    return partial(find_response, backend, caller, response_id)
+class _OwnResponse:
+    """The caller's turn in the path; it is looked for when the rest of the request has been checked."""
+
+    def __init__(self, id: str, caller: Caller) -> None:
+        self._id, self._caller = id, caller
+
+    async def __call__(self, read: Callable[[str], Awaitable[Form]]) -> Form:
+        """Return as much of it as `read` reads. Raises ApiError if the caller has none of this id."""
+        return await find_response(read, self._caller, self._id)
 
 
-OwnResponse = Annotated[Callable[[], Awaitable[Record]], Depends(own_response)]
-
-
-async def stored_response(find: OwnResponse) -> Callable[[], Awaitable[Record]]:
-    """Return a function as `own_response`, for which a response that was not to be stored does not exist.
+class _StoredResponse(_OwnResponse):
+    """The caller's turn in the path, unless it was not to be stored: such a response does not exist.
 
     In the background, `store` is about the history alone: its client has to fetch the response.
     """
 
-    async def find_stored() -> Record:
-        record = await find()
+    async def __call__(self, read: Callable[[str], Awaitable[Form]]) -> Form:
+        """Return as much of it as `read` reads. Raises ApiError if the caller has none of this id."""
+        record = await super().__call__(read)
         if not (record.options.store or record.options.request.get("background")):
             raise missing("response_id", "Response", record.id)
         return record
 
-    return find_stored
+
+async def own_response(response_id: str, caller: CurrentCaller) -> _OwnResponse:
+    """Return the caller's turn in the path, to be looked for."""
+    return _OwnResponse(response_id, caller)
+
+
+async def stored_response(response_id: str, caller: CurrentCaller) -> _StoredResponse:
+    """Return the caller's turn in the path, to be looked for, unless it was not to be stored."""
+    return _StoredResponse(response_id, caller)
+
+
+# FastAPI would make the instances in threads.
+OwnResponse = Annotated[_OwnResponse, Depends(own_response)]
+StoredResponse = Annotated[_StoredResponse, Depends(stored_response)]
 
 
 async def own_session(conversation_id: str, caller: CurrentCaller) -> str:
@@ -78,5 +96,4 @@ async def own_session(conversation_id: str, caller: CurrentCaller) -> str:
         raise missing("conversation_id", "Conversation", conversation_id) from None
 
 
-StoredResponse = Annotated[Callable[[], Awaitable[Record]], Depends(stored_response)]
 OwnSession = Annotated[str, Depends(own_session)]

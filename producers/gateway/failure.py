@@ -3,7 +3,7 @@
 from turnstile.producers.gateway.edge.api_errors import NO_RETRY, ApiError
 from turnstile.turns.model_failures import Failure
 from turnstile.turns.states import State
-from turnstile.turns.turn import Record
+from turnstile.turns.turn import TurnResult
 
 _FAILURES = {
     "rate_limited": (429, "rate_limit_exceeded"),
@@ -19,7 +19,7 @@ _FAILURES = {
 }
 
 
-def failure(record: Record) -> ApiError:
+def failure(record: TurnResult) -> ApiError:
     """Return the error of a turn that has no answer, with OpenAI's code where it has one. The queue has retried already."""
     if record.state is State.CANCELLED:
         return ApiError(409, "The request was cancelled.", None, "cancelled", NO_RETRY)

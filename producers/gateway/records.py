@@ -5,12 +5,12 @@ from dataclasses import replace
 from typing import Any
 
 from turnstile.turns.states import State
-from turnstile.turns.turn import Record
+from turnstile.turns.turn import TurnResult
 
 CONTENT_FILTER = "content_filter"
 
 
-def as_shown(record: Record) -> Record:
+def as_shown(record: TurnResult) -> TurnResult:
     """Return the record in the API's words: a turn that a content filter stopped is incomplete, not failed."""
     filtered = record.state is State.FAILED and record.code == CONTENT_FILTER
     return replace(record, state=State.INCOMPLETE) if filtered else record

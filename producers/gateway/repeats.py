@@ -55,7 +55,7 @@ async def _digest(request: Request, caller: Caller) -> str:
 async def _is_over(backend: Backend, id: str) -> bool:
     """Return whether a request is a new one although it looks like the repeat of this turn's."""
     try:
-        record = await backend.store.status(id)
+        record = await backend.store.outline(id)
     except UnknownTurn:
         return False
     return record.state is State.CANCELLED or (record.finished is not None and time.time() - record.finished > LOST_SECONDS)

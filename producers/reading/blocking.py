@@ -8,7 +8,7 @@ from turnstile.producers.reading.readers import Look, Patience, Reader, Reply, S
 from turnstile.turns.errors import QueueUnreachable
 from turnstile.turns.redis.connection import LONGEST_BLOCK_SECONDS
 from turnstile.turns.store.bounded import BoundedStore
-from turnstile.turns.turn import Record
+from turnstile.turns.turn import TurnResult
 
 T = TypeVar("T")
 
@@ -26,7 +26,7 @@ def follow_blocking(store: BoundedStore, id: str, reader: Reader[T], timeout: fl
             patience.answered()
             if (other := told_by(step, reply)) and other != teller:
                 teller = other
-                if not isinstance(reply, Record):
+                if not isinstance(reply, TurnResult):
                     continue
             yield from reader.take(reply)
 
@@ -34,5 +34,5 @@ def follow_blocking(store: BoundedStore, id: str, reader: Reader[T], timeout: fl
 def _fetch(store: BoundedStore, id: str, step: Step, seconds: float) -> Reply:
     bounded = store.within(seconds)
     if isinstance(step, Look):
-        return None if step.idle and bounded.is_under_way(id) else bounded.status(id)
+        return None if step.idle and bounded.is_under_way(id) else bounded.result(id)
     return bounded.wait_events(id, step.after, seconds) if step.wait else bounded.events(id, step.after)

@@ -12,8 +12,8 @@ from turnstile.producers.reading.readers import (
     Patience,
     Read,
     Reader,
-    RecordReader,
     Reply,
+    ResultReader,
     Step,
     place,
     told_by,
@@ -22,7 +22,7 @@ from turnstile.producers.reading.wakeups import Wakeup, Wakeups
 from turnstile.turns.errors import QueueUnreachable
 from turnstile.turns.redis.connection import LONGEST_BLOCK_SECONDS
 from turnstile.turns.store.turns import AsyncTurnStore
-from turnstile.turns.turn import Record
+from turnstile.turns.turn import TurnResult
 
 T = TypeVar("T")
 
@@ -67,7 +67,7 @@ async def follow(
                 patience.answered()
                 if (other := told_by(step, reply)) and other != teller:
                     teller, wakeup = other, None
-                    if not isinstance(reply, Record):
+                    if not isinstance(reply, TurnResult):
                         continue
                 found = reader.take(reply)
                 # It may be large, and the next one may be long in coming.
@@ -80,18 +80,18 @@ async def _fetch(store: AsyncTurnStore, id: str, step: Step, seconds: float, *, 
         async with asyncio.timeout(seconds):
             if isinstance(step, Look):
                 is_idle = step.idle and not woken and await store.is_under_way(id)
-                return None if is_idle else await store.status(id)
+                return None if is_idle else await store.result(id)
             return () if step.ending else await store.events(id, step.after, EVENTS_AT_ONCE)
     except TimeoutError:
         raise QueueUnreachable(f"Redis did not answer within {seconds:.1f} seconds.") from None
 
 
-async def look(store: AsyncTurnStore, wakeups: Wakeups, id: str) -> Record:
+async def look(store: AsyncTurnStore, wakeups: Wakeups, id: str) -> TurnResult:
     """Return a turn's record as it is now. Tolerates an outage and raises as `follow` does."""
-    return await _first(follow(store, wakeups, id, RecordReader()))
+    return await _first(follow(store, wakeups, id, ResultReader()))
 
 
-async def ended(store: AsyncTurnStore, wakeups: Wakeups, id: str) -> Record:
+async def ended(store: AsyncTurnStore, wakeups: Wakeups, id: str) -> TurnResult:
     """Return the record of a turn when it has ended. Tolerates an outage and raises as `follow` does."""
     return await _first(follow(store, wakeups, id, EndReader()))
 

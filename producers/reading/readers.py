@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 
 from turnstile.turns.errors import InvalidTurn, LoginRefused, QueueUnreachable, TurnNotFinished
 from turnstile.turns.text import loads
-from turnstile.turns.turn import Event, Record
+from turnstile.turns.turn import Event, TurnResult
 
 T = TypeVar("T")
 
@@ -34,13 +34,13 @@ class Read:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """A step: fetch the record; with `idle`, only if the turn has ended or was merged: a record may be large."""
+    """A step: fetch the result; with `idle`, only if the turn has ended or was merged: an answer may be large."""
 
     idle: bool = False
 
 
 Step = Read | Look
-Reply = Sequence[Event] | Record | None
+Reply = Sequence[Event] | TurnResult | None
 OnStep = Callable[[str, bool], object]
 
 
@@ -70,7 +70,7 @@ def place(step: Step, id: str, teller: str) -> str:
 
 def told_by(step: Step, reply: Reply) -> str | None:
     """Return the turn whose events a reader goes on with, because its own turn was merged with that one."""
-    if isinstance(reply, Record):
+    if isinstance(reply, TurnResult):
         return reply.merged
     if reply and reply[0].type == "merged" and isinstance(step, Read) and not step.ending:
         return reply[0].data
@@ -96,15 +96,15 @@ class EventReader(Reader[Event]):
     def __init__(self, after: int = 0) -> None:
         self.after = after
         self.step = Read(after)
-        self.left: Record | None = None
-        self._ended: Record | None = None
+        self.left: TurnResult | None = None
+        self._ended: TurnResult | None = None
 
     def take(self, reply: Reply) -> Sequence[Event]:
         """See Reader."""
         if reply is None:
             self.step = Read(self.after, wait=True)
             return ()
-        if isinstance(reply, Record):
+        if isinstance(reply, TurnResult):
             self._ended = reply if reply.ended else None
             self.step = Read(self.after, wait=not reply.ended)
             return ()
@@ -143,7 +143,7 @@ class TextReader(Reader[Piece]):
 
     def take(self, reply: Reply) -> Sequence[Piece]:
         """See Reader."""
-        if self._closing and isinstance(reply, Record):
+        if self._closing and isinstance(reply, TurnResult):
             return self._close(reply)
         events = self._events.take(reply)
         if self._lost_track(events):
@@ -183,7 +183,7 @@ class TextReader(Reader[Piece]):
         self._shown = self._shown or bool(pieces)
         return pieces
 
-    def _close(self, record: Record) -> Sequence[Piece]:
+    def _close(self, record: TurnResult) -> Sequence[Piece]:
         self._closing, self.step = False, None
         if not record.state.ended:
             self._events.go_on()
@@ -195,16 +195,16 @@ class TextReader(Reader[Piece]):
         return (Piece.of(answer, record.sequence, self._shown),)
 
 
-class EndReader(Reader[Record]):
+class EndReader(Reader[TurnResult]):
     """A reader of the ended turn's record alone."""
 
     def __init__(self) -> None:
         self.step = Look()
         self._after = 0
 
-    def take(self, reply: Reply) -> Sequence[Record]:
+    def take(self, reply: Reply) -> Sequence[TurnResult]:
         """See Reader."""
-        if isinstance(reply, Record):
+        if isinstance(reply, TurnResult):
             self._after = reply.sequence
             self.step = None if reply.ended else Read(self._after, wait=True, ending=True)
             return (reply,) if reply.ended else ()
@@ -215,15 +215,15 @@ class EndReader(Reader[Record]):
         return ()
 
 
-class RecordReader(Reader[Record]):
-    """A reader of the record as it is now."""
+class ResultReader(Reader[TurnResult]):
+    """A reader of the record as it is now, without what was asked."""
 
     def __init__(self) -> None:
         self.step = Look()
 
-    def take(self, reply: Reply) -> Sequence[Record]:
+    def take(self, reply: Reply) -> Sequence[TurnResult]:
         """See Reader."""
-        assert isinstance(reply, Record)
+        assert isinstance(reply, TurnResult)
         self.step = None
         return (reply,)
 

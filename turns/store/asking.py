@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from turnstile.turns.answers import encode_answered
 from turnstile.turns.api_keys import MOST_WEIGHT
@@ -19,7 +19,9 @@ from turnstile.turns.store.replies import OneOf, always, raising, unknown_turn
 from turnstile.turns.store.runner import Call, Runner, operation, script_call
 from turnstile.turns.text import as_text
 from turnstile.turns.tracing.context import join, of_turn
-from turnstile.turns.turn import Event, Record
+from turnstile.turns.turn import Event, Outline, Record, TurnResult
+
+Form = TypeVar("Form", bound=Outline)
 
 _DEFAULTS = Options()
 _OPEN = tuple(state.encode() for state in State if not state.ended)
@@ -120,6 +122,7 @@ class Asking(Runner):
             "queue": options.queue,
             "question": body,
             "options": join(extras, trace),
+            "outline": options.outline(extras),
             "stream": _flag(options.stream),
             "fingerprint": fingerprint(place, body, extras),
         }
@@ -177,14 +180,18 @@ class Asking(Runner):
 
     @operation
     def status(self, id: str) -> Call[Record]:
-        """Return a turn's record. Raises UnknownTurn."""
+        """Return a turn's whole record. Raises UnknownTurn."""
+        return _read_turn(Record, "all", id)
 
-        def read(reply: list[Any]) -> Record:
-            if not reply:
-                raise unknown_turn(id)
-            return Record.decode(id, reply)
+    @operation
+    def result(self, id: str) -> Call[TurnResult]:
+        """Return a turn's record without what was asked. Raises UnknownTurn."""
+        return _read_turn(TurnResult, "answer", id)
 
-        return script_call("status", read, id=id)
+    @operation
+    def outline(self, id: str) -> Call[Outline]:
+        """Return a turn's record without its content. Raises UnknownTurn."""
+        return _read_turn(Outline, "none", id)
 
     @operation
     def is_under_way(self, id: str) -> Call[bool]:
@@ -210,6 +217,15 @@ class Asking(Runner):
         block = max(1, round(min(seconds, LONGEST_BLOCK_SECONDS) * 1000))
         args = ("COUNT", 1000, "BLOCK", block, "STREAMS", self.keys.events(id), f"{after}-0")
         return Call("XREAD", args, _read_stream, blocks=True)
+
+
+def _read_turn(form: type[Form], content: str, id: str) -> Call[Form]:
+    def read(reply: list[Any]) -> Form:
+        if not reply:
+            raise unknown_turn(id)
+        return form.decode(id, reply)
+
+    return script_call("status", read, id=id, content=content)
 
 
 def _flag(value: bool) -> str:

@@ -132,7 +132,7 @@ class TextStream:
     async def _after_refusal(self) -> None:
         """Put refused text back, unless it was written just before and only the reply was lost."""
         with suppress(QueueUnreachable, UnknownTurn):
-            sequence = (await self._store.status(self._claim.id)).sequence
+            sequence = (await self._store.outline(self._claim.id)).sequence
             kind, pieces = self._sent
             # Nobody waits for these: they are not worth their memory.
             if sequence == self._sequence and kind not in _WHOLE.values():

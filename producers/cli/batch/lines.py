@@ -20,7 +20,7 @@ from turnstile.producers.client import AsyncChatClient
 from turnstile.turns.errors import InvalidTurn, TurnRefused
 from turnstile.turns.ids import check_turn
 from turnstile.turns.question import NOT_ASKED, Options
-from turnstile.turns.turn import Record
+from turnstile.turns.turn import TurnResult
 
 _OPTIONS = frozenset(field.name for field in fields(Options)) - {*NOT_ASKED}
 _TEXTS = frozenset({"session", "question", "id", "queue", "name", "model", "instructions"})
@@ -47,7 +47,7 @@ class Line:
         """Return the result of a line whose turn was not accepted."""
         return self._result("refused", error={"code": error.code, "message": str(error)})
 
-    def ended(self, _: AsyncChatClient, record: Record, /) -> Result:
+    def ended(self, _: AsyncChatClient, record: TurnResult, /) -> Result:
         """Return the result of a line whose turn has ended."""
         if record.state.answered:
             return self._result(str(record.state), answer=record.answer or "")
@@ -71,7 +71,7 @@ class AnyLine(Protocol):
 
     def refused(self, error: TurnRefused) -> Result: ...
 
-    def ended(self, client: AsyncChatClient, record: Record, /) -> Result: ...
+    def ended(self, client: AsyncChatClient, record: TurnResult, /) -> Result: ...
 
 
 def read(data: bytes, *, as_csv: bool = False) -> Sequence[AnyLine]:

@@ -28,7 +28,7 @@ from turnstile.producers.gateway.edge.caller import Caller
 from turnstile.turns.errors import InvalidTurn, QueueUnreachable, TurnRefused, TurnstileError
 from turnstile.turns.settings import Settings
 from turnstile.turns.store.batches import Place
-from turnstile.turns.turn import Record
+from turnstile.turns.turn import TurnResult
 
 _CALLER = Caller()
 
@@ -68,7 +68,7 @@ class OpenAILine:
         shown = error.error if isinstance(error, RefusedRequest) else translate(error)
         return self._result("refused", shown.status, shown.body())
 
-    def ended(self, client: AsyncChatClient, record: Record, /) -> Result:
+    def ended(self, client: AsyncChatClient, record: TurnResult, /) -> Result:
         """Return the result of a line whose turn has ended."""
         status, body = answered(self.endpoint, _backend(client.store.settings), _CALLER, record)
         return self._result(str(record.state), status, body)

@@ -25,7 +25,7 @@ from turnstile.producers.gateway.responses.schemas import ResponseRequest
 from turnstile.producers.gateway.schemas import Part
 from turnstile.turns.store.batches import Place
 from turnstile.turns.text import dumps
-from turnstile.turns.turn import Record
+from turnstile.turns.turn import TurnResult
 
 RESPONSES, CHAT = "/v1/responses", "/v1/chat/completions"
 ENDPOINTS = (RESPONSES, CHAT)
@@ -176,7 +176,7 @@ async def _never() -> Any:
     await asyncio.Event().wait()
 
 
-def answered(endpoint: str, backend: Backend, caller: Caller, record: Record) -> tuple[int, dict[str, Any]]:
+def answered(endpoint: str, backend: Backend, caller: Caller, record: TurnResult) -> tuple[int, dict[str, Any]]:
     """Return the status and the body that a request's client would have received."""
     record, model = as_shown(record), backend.settings.models[0]
     if not record.state.answered:

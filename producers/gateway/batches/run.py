@@ -163,7 +163,7 @@ class BatchRun:
         if self._room and time.time() - self._batch.left < self._backend.settings.result_ttl:
             return
         try:
-            await self._backend.store.status(turn_id(self._endpoint, self._batch.id, self._caller, row))
+            await self._backend.store.outline(turn_id(self._endpoint, self._batch.id, self._caller, row))
         except UnknownTurn:
             raise ApiError(410, _FORGOTTEN, None, "result_expired") from None
 

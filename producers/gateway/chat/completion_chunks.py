@@ -14,13 +14,13 @@ from turnstile.producers.reading.follow import follow, look
 from turnstile.producers.reading.readers import EventReader
 from turnstile.turns.errors import UnknownTurn
 from turnstile.turns.output import reasoning_of
-from turnstile.turns.turn import Record
+from turnstile.turns.turn import TurnResult
 
 
 class Chunks:
     """The chunks of one turn. Sent text cannot be taken back, so a new attempt must begin with the same words."""
 
-    def __init__(self, record: Record, model: str) -> None:
+    def __init__(self, record: TurnResult, model: str) -> None:
         self._head = rendering.completion_head(record, model, "chat.completion.chunk")
         self._sent = ""
         self._text = ""
@@ -56,7 +56,7 @@ class Chunks:
         new, self._sent = self._text[len(self._sent) :], max(self._sent, self._text, key=len)
         return self.chunk({"refusal" if refused else "content": new}) if new else b""
 
-    def end(self, record: Record, usage: bool) -> bytes:
+    def end(self, record: TurnResult, usage: bool) -> bytes:
         """Return the last chunks. Raises ApiError if there is no answer, or another one than was sent."""
         record = as_shown(record)
         if not record.state.answered:
@@ -72,7 +72,7 @@ class Chunks:
         return last + sse.data("[DONE]")
 
 
-async def stream(backend: Backend, record: Record, usage: bool) -> AsyncGenerator[bytes]:
+async def stream(backend: Backend, record: TurnResult, usage: bool) -> AsyncGenerator[bytes]:
     """Yield a turn's chunks as its answer comes, and empty ones between."""
     chunks = Chunks(record, backend.settings.models[0])
     reader = EventReader()

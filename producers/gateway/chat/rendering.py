@@ -9,10 +9,10 @@ from turnstile.producers.gateway.edge.caller import RESPONSE
 from turnstile.producers.gateway.records import CONTENT_FILTER, token_usage
 from turnstile.turns.output import call_name, open_calls, parts_of, reasoning_of
 from turnstile.turns.states import State
-from turnstile.turns.turn import Record
+from turnstile.turns.turn import TurnResult
 
 
-def completion(record: Record, model: str) -> dict[str, Any]:
+def completion(record: TurnResult, model: str) -> dict[str, Any]:
     """Return an answered turn as a chat completion."""
     said: dict[str, Any] = {"role": "assistant", "content": record.answer or "", "refusal": None, "annotations": []}
     if record.refused:
@@ -29,7 +29,7 @@ def completion(record: Record, model: str) -> dict[str, Any]:
     }
 
 
-def completion_head(record: Record, model: str, kind: str) -> dict[str, Any]:
+def completion_head(record: TurnResult, model: str, kind: str) -> dict[str, Any]:
     """Return the fields that a chat completion and all its chunks begin with."""
     return {
         "id": f"chatcmpl-{record.id.removeprefix(RESPONSE)}",
@@ -41,13 +41,13 @@ def completion_head(record: Record, model: str, kind: str) -> dict[str, Any]:
     }
 
 
-def logprobs(record: Record) -> dict[str, Any] | None:
+def logprobs(record: TurnResult) -> dict[str, Any] | None:
     """Return the probabilities of the answer's tokens; None where the turn did not ask for them."""
     tokens = [token for part in parts_of(record.output) for token in part.get("logprobs", ())]
     return {"content": tokens, "refusal": None} if tokens else None
 
 
-def tool_calls(record: Record) -> list[dict[str, Any]]:
+def tool_calls(record: TurnResult) -> list[dict[str, Any]]:
     """Return the calls that the client has to answer; one that waits for an approval is shown as the call that it is about."""
     return [
         {"id": call_name(call), "type": "function", "function": {"name": call["name"], "arguments": call["arguments"]}}
@@ -55,12 +55,12 @@ def tool_calls(record: Record) -> list[dict[str, Any]]:
     ]
 
 
-def _called(record: Record, calls: list[dict[str, Any]]) -> dict[str, Any]:
+def _called(record: TurnResult, calls: list[dict[str, Any]]) -> dict[str, Any]:
     """Return the calls as fields of a message, in the form in which the request gave the tools."""
     return {"function_call": calls[0]["function"]} if OLD_CALLS in record.options.request else {"tool_calls": calls}
 
 
-def call_deltas(record: Record) -> Iterator[dict[str, Any]]:
+def call_deltas(record: TurnResult) -> Iterator[dict[str, Any]]:
     """Yield the deltas of the calls: each call's beginning, and its arguments."""
     for index, call in enumerate(tool_calls(record)):
         function = call["function"]
@@ -71,7 +71,7 @@ def call_deltas(record: Record) -> Iterator[dict[str, Any]]:
         yield from ({"tool_calls": [{"index": index, **begun}]}, {"tool_calls": [{"index": index, "function": rest}]})
 
 
-def finish_reason(record: Record) -> str:
+def finish_reason(record: TurnResult) -> str:
     """Return the reason for the end of an answer, in the words of chat completions."""
     if record.code == CONTENT_FILTER:
         return CONTENT_FILTER
@@ -80,7 +80,7 @@ def finish_reason(record: Record) -> str:
     return "length" if record.state is State.INCOMPLETE else "stop"
 
 
-def chat_usage(record: Record) -> dict[str, Any]:
+def chat_usage(record: TurnResult) -> dict[str, Any]:
     """Return counts of tokens in the words of chat completions."""
     usage = token_usage(record.usage) or token_usage({"input_tokens": 0})
     assert usage

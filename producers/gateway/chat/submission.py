@@ -12,7 +12,7 @@ from turnstile.producers.gateway.edge.request_log import note_turn
 from turnstile.producers.gateway.responses.not_before import refuse_not_before
 from turnstile.turns.errors import CallNotAnswered, CallNotOpen, InvalidTurn
 from turnstile.turns.question import Question
-from turnstile.turns.turn import Record
+from turnstile.turns.turn import TurnResult
 
 HEADER = "X-Turnstile-Session"
 SESSION = "session_id"
@@ -21,7 +21,7 @@ _MESSAGES = ("question", "history", "before", "answers", "instructions", "option
 """Parts of a turn that a request gives as `messages`."""
 
 
-async def submit(backend: Backend, caller: Caller, body: ChatRequest, key: str | None, session: str | None) -> Record:
+async def submit(backend: Backend, caller: Caller, body: ChatRequest, key: str | None, session: str | None) -> TurnResult:
     """Have a turn accepted, and return its record. The same `key` is the same turn."""
     body.check(strict=backend.settings.strict_parameters)
     caller.check_model(body.model)
@@ -40,7 +40,7 @@ async def submit(backend: Backend, caller: Caller, body: ChatRequest, key: str |
         raise invalid("messages" if error.param in _MESSAGES else error.param, str(error), "invalid_value") from None
     except (CallNotOpen, CallNotAnswered) as error:
         raise invalid("messages", str(error), error.code) from None
-    return (await backend.store.status(submitted.id)).brief()
+    return await backend.store.result(submitted.id)
 
 
 def _session(body: ChatRequest, header: str | None) -> tuple[str | None, str]:

@@ -5,7 +5,7 @@ import json
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Request, Security
 from fastapi.security import HTTPBearer
@@ -13,7 +13,9 @@ from fastapi.security import HTTPBearer
 from turnstile.producers.gateway.edge.api_errors import ApiError, invalid, missing
 from turnstile.turns.errors import InvalidTurn
 from turnstile.turns.ids import check_session, tenant_of
-from turnstile.turns.turn import Record
+from turnstile.turns.turn import Outline
+
+Form = TypeVar("Form", bound=Outline)
 
 RESPONSE, CONVERSATION = "resp_", "conv_"
 WHEN_BUSY = "turnstile_when_busy"
@@ -77,7 +79,7 @@ class Caller:
         """Return this caller's name for one of its sessions."""
         return session.rpartition("/")[2]
 
-    def own(self, record: Record, param: str = "response_id") -> Record:
+    def own(self, record: Form, param: str = "response_id") -> Form:
         """Return the record if it is this caller's; otherwise raise ApiError as if it did not exist."""
         if tenant_of(record.session) != self.tenant:
             raise missing(param, "Response", record.id)

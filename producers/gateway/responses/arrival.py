@@ -1,8 +1,9 @@
 """New input of a request, at the place where it goes on: after a response, in a conversation, or nowhere."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from turnstile.producers.gateway.backend import Backend
 from turnstile.producers.gateway.content import Message
@@ -17,7 +18,9 @@ from turnstile.producers.gateway.responses.references import resolved
 from turnstile.producers.gateway.responses.schemas import ResponseRequest
 from turnstile.turns.errors import UnknownTurn
 from turnstile.turns.output import call_name, open_calls
-from turnstile.turns.turn import Record
+from turnstile.turns.turn import Outline, TurnResult
+
+Form = TypeVar("Form", bound=Outline)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,7 @@ async def arrive(backend: Backend, caller: Caller, body: ResponseRequest, given:
 
 
 async def _after(backend: Backend, caller: Caller, id: str, given: Sequence[Given]) -> Arrival:
-    previous = await find_previous(backend, caller, id)
+    previous = await find_previous(backend.store.result, caller, id)
     previous = await _waiting_follower(backend, previous, given) or previous
     known = await look_up(History(backend.store, previous.session), given, last=previous.id)
     fresh = await resolved(backend, caller, [one for one in given if not known.has(one)])
@@ -54,14 +57,14 @@ async def _after(backend: Backend, caller: Caller, id: str, given: Sequence[Give
     return replace(await _arrival(backend, brought, previous.id), previous=previous.id)
 
 
-async def _waiting_follower(backend: Backend, previous: Record, given: Sequence[Given]) -> Record | None:
+async def _waiting_follower(backend: Backend, previous: TurnResult, given: Sequence[Given]) -> TurnResult | None:
     """Return the response whose calls are answered, where the client still names the one before it."""
     given_calls = {one.call for one in given if one.answers}
     if not given_calls or given_calls & {call_name(call) for call in open_calls(previous.output)}:
         return None
     hold = await backend.store.read_hold(previous.session)
     if hold and hold.turn != previous.id and given_calls & {call_name(call) for call in hold.calls}:
-        follower = await backend.store.status(hold.turn)
+        follower = await backend.store.result(hold.turn)
         return follower if follower.options.request.get("previous_response_id") == previous.id else None
     return None
 
@@ -89,10 +92,10 @@ async def _messages(backend: Backend, turn: str) -> list[Message]:
     return []
 
 
-async def find_previous(backend: Backend, caller: Caller, id: str) -> Record:
-    """Return the caller's response that a request follows. Raises ApiError."""
+async def find_previous(read: Callable[[str], Awaitable[Form]], caller: Caller, id: str) -> Form:
+    """Return the caller's response that a request follows, as much of it as `read` reads. Raises ApiError."""
     try:
-        record = await find_response(backend, caller, id, "previous_response_id")
+        record = await find_response(read, caller, id, "previous_response_id")
     except ApiError as error:
         error.code = "previous_response_not_found"
         raise

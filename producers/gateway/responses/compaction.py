@@ -22,7 +22,7 @@ from turnstile.turns.output import is_refusal
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
 from turnstile.turns.summaries import ASK
-from turnstile.turns.turn import Record
+from turnstile.turns.turn import Record, TurnResult
 
 _MOST_SYSTEM = 20
 _NO_USAGE = {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0}
@@ -63,9 +63,9 @@ def summary_request(body: CompactRequest) -> ResponseRequest:
         raise wrong_body([{**found, "loc": ("body", *found["loc"])} for found in error.errors()]) from None
 
 
-async def compacted(backend: Backend, record: Record) -> dict[str, Any]:
+async def compacted(backend: Backend, record: TurnResult) -> dict[str, Any]:
     """Return the one item that a conversation is compacted to; it keeps system messages as they are. Raises ApiError."""
-    left = Compaction(summary=_summary(record), system=await _system_messages(backend, record))
+    left = Compaction(summary=_summary(record), system=await _system_messages(backend, await backend.store.status(record.id)))
     return {
         "id": record.id,
         "object": "response.compaction",
@@ -75,7 +75,7 @@ async def compacted(backend: Backend, record: Record) -> dict[str, Any]:
     }
 
 
-def _summary(record: Record) -> str:
+def _summary(record: TurnResult) -> str:
     if not as_shown(record).state.answered:
         raise failure(record)
     if record.state is not State.COMPLETED or is_refusal(record.output) or not record.text.strip():

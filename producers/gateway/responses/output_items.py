@@ -8,21 +8,21 @@ from typing import Any
 from turnstile.producers.gateway.items.ids import kin, output_id
 from turnstile.producers.gateway.items.shown import Item, shown_call, shown_request, shown_run
 from turnstile.producers.gateway.responses.spoken import spoken_items
-from turnstile.turns.turn import Record
+from turnstile.turns.turn import TurnResult
 
 
-def output_items(record: Record) -> list[Item]:
+def output_items(record: TurnResult) -> list[Item]:
     """Return the items of a record as it is shown; none where the turn has not answered."""
     return [*spoken_items(record), *call_items(record)] if record.state.answered else []
 
 
-def call_items(record: Record) -> list[Item]:
+def call_items(record: TurnResult) -> list[Item]:
     """Return the items of calls: those that a client or a person answers, and those that a worker ran."""
     seen: set[str] = set()
     return [item for n, one in enumerate(record.output) if (item := _shown(one, record, n, seen))]
 
 
-def _shown(item: dict[str, Any], record: Record, place: int, seen: set[str]) -> Item | None:
+def _shown(item: dict[str, Any], record: TurnResult, place: int, seen: set[str]) -> Item | None:
     match item["type"]:
         case "function_call":
             return shown_call(kin(output_id(record.id, record.attempts), "fc", item["call_id"]), item)

@@ -13,11 +13,12 @@ from turnstile.producers.gateway.items.given import Given, Kind
 from turnstile.producers.gateway.items.history import search_lock
 from turnstile.producers.gateway.items.ids import is_named, turn_part
 from turnstile.producers.gateway.items.reading import read_items
+from turnstile.producers.gateway.items.shown import Item
 from turnstile.producers.gateway.responses.input_items import input_items
 from turnstile.producers.gateway.responses.output_items import output_items
 from turnstile.turns.bounds import MOST_CONTENT_BYTES
 from turnstile.turns.text import dumps
-from turnstile.turns.turn import Record
+from turnstile.turns.turn import TurnResult
 
 _AT_ONCE = 8
 """Records that are read at a time: each may be large."""
@@ -54,25 +55,32 @@ async def _all(backend: Backend, caller: Caller, by_turn: Mapping[str, Sequence[
     return found
 
 
-async def _read(backend: Backend, caller: Caller, turn: str, wanted: Iterable[Given]) -> tuple[dict[str, list[Given]], int]:
+async def _read(backend: Backend, caller: Caller, turn: str, wanted: Sequence[Given]) -> tuple[dict[str, list[Given]], int]:
     """Return items of a turn that references name, by their ids, and how large they are."""
     record = await _record(backend, caller, turn)
-    items = [*output_items(record), *input_items(record)] if record and record.options.store else []
+    kept = record if record and record.options.store else None
+    items = output_items(kept) if kept else []
+    if kept and not all(_named(one, items) for one in wanted):
+        items += input_items(await backend.store.status(kept.id))
     found, size = {}, 0
     for one in wanted:
-        item = next((item for item in items if is_named(item["id"], one.id)), None)
+        item = _named(one, items)
         if item is None:
-            raise _missing(one, stored=record is None or record.options.store)
+            raise _missing(one, stored=record is None or kept is not None)
         found[one.id] = read_items([item], one.param)
         size += len(dumps(item))
     return found, size
 
 
-async def _record(backend: Backend, caller: Caller, turn: str) -> Record | None:
+def _named(one: Given, items: Iterable[Item]) -> Item | None:
+    return next((item for item in items if is_named(item["id"], one.id)), None)
+
+
+async def _record(backend: Backend, caller: Caller, turn: str) -> TurnResult | None:
     """Return the caller's turn of this name: a response's, or one that came from elsewhere."""
     for id in (f"{RESPONSE}{turn}", turn):
         try:
-            return await find_response(backend, caller, id)
+            return await find_response(backend.store.result, caller, id)
         except ApiError:
             continue
     return None

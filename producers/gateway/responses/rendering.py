@@ -8,7 +8,7 @@ from turnstile.producers.gateway.responses.output_items import output_items
 from turnstile.producers.gateway.responses.tools import shown_tools
 from turnstile.turns.policies import INTERRUPTED
 from turnstile.turns.states import State
-from turnstile.turns.turn import Record
+from turnstile.turns.turn import TurnResult
 
 POSITION = "turnstile_position"
 """In the metadata of a queued response: the number of turns of its conversation before it."""
@@ -23,7 +23,7 @@ _CODES = {
 }
 
 
-def response(record: Record, session: str, model: str) -> dict[str, Any]:
+def response(record: TurnResult, session: str, model: str) -> dict[str, Any]:
     """Return a response as it is now. `session` is the caller's name for its session, `model` the default model."""
     record = as_shown(record)
     place = record.place if record.state is State.QUEUED and record.not_before is None else None
@@ -40,7 +40,7 @@ def response(record: Record, session: str, model: str) -> dict[str, Any]:
     return body
 
 
-def snapshot(record: Record, session: str, model: str, status: str, place: int | None = None) -> dict[str, Any]:
+def snapshot(record: TurnResult, session: str, model: str, status: str, place: int | None = None) -> dict[str, Any]:
     """Return a response with the fields that it has from the start; `place` while it is queued."""
     options, asked = record.options, record.options.request
     metadata = dict(options.metadata) | ({} if place is None else {POSITION: str(place)})

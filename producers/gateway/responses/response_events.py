@@ -22,7 +22,7 @@ from turnstile.producers.reading.readers import EventReader
 from turnstile.turns.errors import UnknownTurn
 from turnstile.turns.states import State
 from turnstile.turns.text import loads
-from turnstile.turns.turn import Event, Record
+from turnstile.turns.turn import Event, TurnResult
 
 STEP = "turnstile.step"
 _ENDS = {State.COMPLETED: "completed", State.FAILED: "failed"}
@@ -32,7 +32,7 @@ ResponseEvent = dict[str, Any]
 class ResponseEvents:
     """The events of one turn. `session` is the reader's name for its session, `model` the default model."""
 
-    def __init__(self, record: Record, session: str, model: str) -> None:
+    def __init__(self, record: TurnResult, session: str, model: str) -> None:
         self._record = record
         self._session = session
         self._model = model
@@ -52,7 +52,7 @@ class ResponseEvents:
         for kind in ("created", "queued"):
             yield self._lifecycle(kind, State.QUEUED.value, self._record.first_place)
 
-    def translate(self, event: Event, record: Record | None = None) -> Iterator[ResponseEvent]:
+    def translate(self, event: Event, record: TurnResult | None = None) -> Iterator[ResponseEvent]:
         """Return the events for one of the turn's own; `record` is the ended turn's."""
         if event.type == "started":
             yield from self._start(event.attempt)
@@ -64,7 +64,7 @@ class ResponseEvents:
         elif event.type == "ended":
             yield from self._end(State(event.data), event.attempt, record or self._record)
 
-    def whole(self, record: Record) -> Iterator[ResponseEvent]:
+    def whole(self, record: TurnResult) -> Iterator[ResponseEvent]:
         """Return the events of an ended turn whose own have expired."""
         if record.attempts:
             yield from self._start(record.attempts)
@@ -109,7 +109,7 @@ class ResponseEvents:
             yield from map(self._placed, self._item.end(status, run))
         self._item = None
 
-    def _end(self, state: State, attempt: int, record: Record) -> Iterator[ResponseEvent]:
+    def _end(self, state: State, attempt: int, record: TurnResult) -> Iterator[ResponseEvent]:
         is_current = record.state is state
         if is_current:
             record = as_shown(record)
@@ -122,7 +122,7 @@ class ResponseEvents:
         # Clients know no event for a cancelled response.
         yield self._event(f"response.{_ENDS.get(state, 'incomplete')}", {"response": body})
 
-    def _finish(self, record: Record, attempt: int) -> Iterator[ResponseEvent]:
+    def _finish(self, record: TurnResult, attempt: int) -> Iterator[ResponseEvent]:
         """Return the events of what is left to tell of an output."""
         if attempt != self._attempt:
             yield from self._turn_to(attempt)
@@ -156,7 +156,7 @@ class ResponseEvents:
 
 
 async def stream(
-    backend: Backend, record: Record, session: str, after: int | None, *, steps: bool = False
+    backend: Backend, record: TurnResult, session: str, after: int | None, *, steps: bool = False
 ) -> AsyncGenerator[bytes]:
     """Yield all events of a response after sequence number `after`, as they happen, encoded; empty ones between."""
     events = ResponseEvents(record, session, backend.settings.models[0])
@@ -171,7 +171,7 @@ async def stream(
             yield sse.event(event)
 
 
-async def _events(backend: Backend, record: Record, events: ResponseEvents) -> AsyncGenerator[ResponseEvent | None]:
+async def _events(backend: Backend, record: TurnResult, events: ResponseEvents) -> AsyncGenerator[ResponseEvent | None]:
     reader = EventReader()
     for event in events.begin():
         yield event

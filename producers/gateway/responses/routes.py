@@ -42,7 +42,7 @@ from turnstile.producers.gateway.responses.token_count import count_tokens
 from turnstile.producers.gateway.schemas import Deleted, ItemList
 from turnstile.turns.errors import TurnNotEnded, UnknownTurn
 from turnstile.turns.states import State
-from turnstile.turns.turn import Record
+from turnstile.turns.turn import TurnResult
 
 router = APIRouter(prefix="/v1/responses", tags=["Responses"], route_class=BodyRoute)
 
@@ -50,7 +50,7 @@ _STREAMED = {"text/event-stream": {"schema": {"type": "string", "description": "
 _ANSWERS: dict[str, Any] = {"model": ResponseObject, "content": _STREAMED}
 
 
-def _shown(backend: Backend, caller: Caller, record: Record) -> dict[str, Any]:
+def _shown(backend: Backend, caller: Caller, record: TurnResult) -> dict[str, Any]:
     return rendering.response(record, caller.name(record.session), backend.settings.models[0])
 
 
@@ -69,7 +69,7 @@ async def create(
     if body.stream:
         await open_stream(request.scope, backend.store, caller)
     key = await repeat_key(request, backend, caller, "response", body.metadata, idempotency_key)
-    record = (await backend.store.status(await submit(backend, caller, body, key, request.receive))).brief()
+    record = await backend.store.result(await submit(backend, caller, body, key, request.receive))
     note_turn(record.id)
     keyed = key is not None
     if body.stream:
@@ -96,7 +96,7 @@ async def compact(
 ) -> Response:
     """Have the model sum a conversation up, in an item that stands for it in the input of later requests."""
     key = await repeat_key(request, backend, caller, "response", body.metadata, idempotency_key)
-    record = await backend.store.status(await submit(backend, caller, summary_request(body), key, request.receive))
+    record = await backend.store.result(await submit(backend, caller, summary_request(body), key, request.receive))
     note_turn(record.id)
     if not record.ended:
         record = await backend.outcome(record.id, key is not None, request.receive)
@@ -128,7 +128,7 @@ async def retrieve(
     """
     if include_obfuscation:
         raise unsupported("include_obfuscation")
-    record = await response()
+    record = await response(backend.store.result)
     if not stream_:
         return JSONResponse(_shown(backend, caller, record))
     resumed = starting_after is None and last_event_id is not None and last_event_id.isdecimal()
@@ -138,7 +138,7 @@ async def retrieve(
         message = "The events of this response have expired; retrieve it without `starting_after`."
         raise invalid("starting_after", message, "stream_expired")
     await open_stream(request.scope, backend.store, caller)
-    events = stream(backend, record.brief(), caller.name(record.session), starting_after, steps=steps)
+    events = stream(backend, record, caller.name(record.session), starting_after, steps=steps)
     if resumed and record.ended:
         return await sse.rest(events)
     return sse.EventStream(events)
@@ -147,10 +147,10 @@ async def retrieve(
 @router.post("/{response_id}/cancel", responses=documented(_ANSWERS, 404), response_class=JSONResponse)
 async def cancel(response: StoredResponse, backend: CurrentBackend, caller: CurrentCaller) -> Response:
     """Cancel a response, unless it has ended, and return it. One that was to be asked later is forgotten, too."""
-    record = await response()
+    record = await response(backend.store.result)
     await backend.store.cancel(record.id)
     try:
-        record = await backend.store.status(record.id)
+        record = await backend.store.result(record.id)
     except UnknownTurn:
         if record.not_before is None:
             raise
@@ -161,12 +161,12 @@ async def cancel(response: StoredResponse, backend: CurrentBackend, caller: Curr
 @router.delete("/{response_id}", responses=documented({"model": Deleted}, 404, 409), response_class=JSONResponse)
 async def delete(response: OwnResponse, backend: CurrentBackend) -> Response:
     """Delete a response, and cancel it if it has not ended; open calls are closed. What it added to its conversation stays."""
-    record = await response()
+    record = await response(backend.store.outline)
     await backend.store.cancel(record.id)
     try:
         await backend.store.delete_turn(record.id)
     except TurnNotEnded:
-        if not record.calls:
+        if not record.held:
             raise
         await backend.store.release_session(record.session)
         await backend.store.delete_turn(record.id)
@@ -176,10 +176,11 @@ async def delete(response: OwnResponse, backend: CurrentBackend) -> Response:
 @router.get("/{response_id}/input_items", responses=documented({"model": ItemList}, 404), response_class=JSONResponse)
 async def input_items(
     response: StoredResponse,
+    backend: CurrentBackend,
     after: str | None = None,
     limit: Limit = 20,
     order: Order = "desc",
     include: Include = None,  # noqa: ARG001  # the SDKs' parameter
 ) -> Response:
     """List the input items of a response."""
-    return JSONResponse(cut(shown_input(await response()), after, limit, order))
+    return JSONResponse(cut(shown_input(await response(backend.store.status)), after, limit, order))

@@ -12,7 +12,7 @@ from typing import Any
 from turnstile.producers.gateway.items.ids import kin, output_id
 from turnstile.producers.gateway.items.shown import Item, output_text, refusal, shown_reasoning
 from turnstile.turns.states import State
-from turnstile.turns.turn import Record
+from turnstile.turns.turn import TurnResult
 
 Told = tuple[str, dict[str, Any]]
 """An event's type, and what it holds beside its place in the stream."""
@@ -31,7 +31,7 @@ class Run:
     """The probabilities of its tokens, where the turn asked for them."""
 
 
-def runs(record: Record) -> list[Run]:
+def runs(record: TurnResult) -> list[Run]:
     """Return the runs of a turn's output, in order. One without text counts only where it is the last thing said."""
     said = [_run(part) for item in record.output if item["type"] in ("message", "reasoning") for part in item["content"]]
     told = [run for n, run in enumerate(said) if run.text or n == len(said) - 1]
@@ -109,7 +109,7 @@ class Spoken:
         return {"reasoning": "reasoning_summary_text", "text": "output_text", "refusal": "refusal"}[self.kind]
 
 
-def spoken_items(record: Record) -> list[Item]:
+def spoken_items(record: TurnResult) -> list[Item]:
     """Return the items of all that was said."""
     said = runs(record)
     kinds = [run.kind for run in said]
@@ -119,6 +119,6 @@ def spoken_items(record: Record) -> list[Item]:
     ]
 
 
-def run_status(record: Record, last: bool) -> str:
+def run_status(record: TurnResult, last: bool) -> str:
     """Return the status of a run: the last one of an answer that broke off is incomplete."""
     return "completed" if record.state is State.COMPLETED or not last else "incomplete"

@@ -111,7 +111,7 @@ def _digest(body: ResponseRequest) -> str:
 async def _was_accepted(backend: Backend, id: str, digest: str) -> bool:
     """Return True for a repeated request, whose previous response may be gone. Raises TurnConflict for another request."""
     try:
-        record = await backend.store.status(id)
+        record = await backend.store.outline(id)
     except UnknownTurn:
         return False
     if record.options.request.get(_DIGEST) != digest:
@@ -135,7 +135,7 @@ async def _follow(
 ) -> str:
     """Have a turn accepted after response `id`. Wait while that runs and others follow it: the fork has no place yet."""
     while True:
-        previous = await find_previous(backend, caller, id)
+        previous = await find_previous(backend.store.outline, caller, id)
         try:
             return (await _unless_held(backend, previous.session, accept(previous.id))).id
         except (TurnNotEnded, UnknownTurn):

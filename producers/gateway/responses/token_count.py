@@ -79,7 +79,7 @@ async def _past(backend: Backend, caller: Caller, body: InputTokensRequest, arri
     limit = token_limit(settings.window_tokens, body.compact_threshold)
     most, most_tokens = (MOST_MESSAGES, 0) if whole else (settings.window_messages, limit)
     if arrival.previous is not None:
-        record = await find_previous(backend, caller, arrival.previous)
+        record = await find_previous(backend.store.outline, caller, arrival.previous)
         session, last = record.session, record.id
     elif body.conversation_id is not None:
         session, last = caller.session(body.conversation_id), None

@@ -26,7 +26,7 @@ class Store:
     def _state(self) -> State:
         return State.RUNNING if self.polls < POLLS else State.COMPLETED
 
-    async def status(self, _: str) -> Any:
+    async def result(self, _: str) -> Any:
         self.looks += 1
         return record(self._state, 3, "hello")
 

@@ -6,7 +6,7 @@ import pytest
 
 from turnstile.turns.question import Options
 from turnstile.turns.states import State
-from turnstile.turns.turn import Claim, Event, Large, Record, Spent
+from turnstile.turns.turn import Claim, Event, Large, Outline, Record, Spent, TurnResult
 
 
 def test_an_event() -> None:
@@ -77,12 +77,11 @@ def test_a_record_without_an_answer(state: State, answer: str | None) -> None:
     assert (record.started, record.finished, record.usage, record.code) == (None,) * 4
 
 
-def test_a_brief_record_lacks_what_a_caller_said() -> None:
+@pytest.mark.parametrize("form", [Outline, TurnResult, Record])
+def test_only_a_whole_record_has_messages_that_its_options_bring(form: type[Outline]) -> None:
     said = [{"role": "user", "content": "secret"}]
     options = Options(before=said, history=said, instructions="Be brief.", metadata={"a": "b"})
     reply: Any = [0, b"session", b"foo", b"state", b"queued", b"queue", b"chat", b"attempts", b"0", b"created", b"0"]
-    record = Record.decode("a", [*reply, b"question", b'"secret"', b"options", options.encode().encode()])
-    assert record.question == "secret"
-    brief = record.brief()
-    assert "secret" not in repr(brief)
-    assert (brief.id, brief.options.instructions, brief.options.metadata) == ("a", "Be brief.", {"a": "b"})
+    record = form.decode("a", [*reply, b"question", b'"secret"', b"options", options.encode().encode()])
+    assert (record.id, record.options.instructions, record.options.metadata) == ("a", "Be brief.", {"a": "b"})
+    assert ("secret" in repr(record)) is (form is Record)

@@ -1,6 +1,6 @@
--- ask_turn(id, session, queue, question, options, stream, reply, fingerprint, weight, quotas, answered, when_held, when_busy) → reply. Accept a
+-- ask_turn(id, session, queue, question, options, outline, stream, reply, fingerprint, weight, quotas, answered, when_held, when_busy) → reply. Accept a
 -- turn that does not wait for whatever its session is at, or refuse it, as the script `submit_held` says; idempotent by its id.
-local function ask_turn(id, session, queue, question, options, stream, reply, fingerprint, weight, quotas, answered, when_held, when_busy)
+local function ask_turn(id, session, queue, question, options, outline, stream, reply, fingerprint, weight, quotas, answered, when_held, when_busy)
   local now = clock()
   local seen, state, holder, its_queue, left = unpack(redis.call('HMGET', key.turn .. id, 'fingerprint', 'state', 'session', 'queue', 'stops'))
   if seen and holder and is_erased(id, holder, state) then
@@ -32,5 +32,5 @@ local function ask_turn(id, session, queue, question, options, stream, reply, fi
     if calls and when_held == 'close' then make_room(session, now) end
     held = nil
   end
-  return { 'accepted', accept_turn(id, session, queue, question, options, stream, reply, fingerprint, weight, now, held, thread, when_busy) }
+  return { 'accepted', accept_turn(id, session, queue, question, options, outline, stream, reply, fingerprint, weight, now, held, thread, when_busy) }
 end

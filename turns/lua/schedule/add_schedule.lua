@@ -2,7 +2,7 @@
 -- Idempotent by its id. Whatever a cut leaves without a record is dropped when it is due.
 -- WORK   700 steps
 -- KEYS   schedule:<schedule> schedules:<tenant> schedules_due turn:<id>
--- ARGV   schedule session mark tick cron zone missed queue question options stream fingerprint weight quotas when_held when_busy most:
+-- ARGV   schedule session mark tick cron zone missed queue question options outline stream fingerprint weight quotas when_held when_busy most:
 --        `mark` tells a repeat from another schedule; ms; an empty `cron` is no rule; `fingerprint` and what follows as `submit_held` has
 --        them; `most` schedules of a tenant
 -- RETURN added tick | again tick | asked | conflict | full_session | full
@@ -21,6 +21,6 @@ end
 redis.call('ZADD', key.schedules_due, tick, member)
 redis.call('ZADD', all, 0, member)
 redis.call('HSET', record, 'session', session, 'mark', mark, 'tick', tick, 'cron', cron, 'zone', zone, 'missed', missed, 'queue', queue,
-  'question', question, 'options', options, 'stream', stream, 'fingerprint', fingerprint, 'weight', weight, 'quotas', quotas,
+  'question', question, 'options', options, 'outline', outline, 'stream', stream, 'fingerprint', fingerprint, 'weight', weight, 'quotas', quotas,
   'when_held', when_held, 'when_busy', when_busy, 'created', now)
 return { 'added', tick }

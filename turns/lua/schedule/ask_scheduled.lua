@@ -13,14 +13,14 @@
 -- RETURN asked turn | missed | refused reason | stale
 local record, member, now, turn = key.schedule .. schedule, session .. ' ' .. schedule, clock(), schedule
 local its = redis.call('HMGET', record, 'session', 'tick', 'cron', 'queue', 'question', 'options', 'stream', 'fingerprint', 'weight', 'quotas',
-  'when_held', 'when_busy', 'pause')
+  'when_held', 'when_busy', 'pause', 'outline')
 if its[1] ~= session or its[2] ~= tick then return { 'stale' } end
 
 local paused = tonumber(its[13] or nil) or 0
 local word = 'missed'
 if missed ~= '1' then
   if its[3] ~= '' then turn = schedule .. '-' .. tick end
-  local said = ask_turn(turn, session, its[4], its[5], its[6], its[7], '', its[8], its[9], its[10], '', its[11], its[12])
+  local said = ask_turn(turn, session, its[4], its[5], its[6], its[14] or '', its[7], '', its[8], its[9], its[10], '', its[11], its[12])
   if said[1] == 'accepted' or said[1] == 'again' then
     word = 'asked'
   elseif said[1] ~= 'conflict' then

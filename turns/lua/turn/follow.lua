@@ -5,7 +5,7 @@
 --        failed events:<id> celery-task-meta-<id> webhook:<id> webhooks undelivered steps:<thread> <queue> ready:<line>… rotation:<queue> batch_slots
 --        parked:<queue> slots:<tenant> tenant:<tenant> tenants open_turns:<tenant> rate:<key> owned:<worker> conversations:<tenant> budget:<model>
 --        calls:<model> promised:<model> coming:<model> models budgets; channels wake:<id> orders:<worker>
--- ARGV   id previous branch queue question options stream reply fingerprint weight quotas answered when_held when_busy: the last three as `submit_held` has them
+-- ARGV   id previous branch queue question options outline stream reply fingerprint weight quotas answered when_held when_busy: the last three as `submit_held` has them
 -- RETURN accepted place session | again state place session | same turn state session | conflict | unknown | unended
 --        | full_session | full_history | full | over_quota name limit wait | held | busy | unfit reason call
 local now = clock()
@@ -57,4 +57,4 @@ elseif answered == '' then
   held = nil
 end
 if held then redis.call('SET', key.answered .. session, fingerprint .. ' ' .. id, 'PX', rule.result_ttl) end
-return { 'accepted', accept_turn(id, session, queue, question, options, stream, reply, fingerprint, weight, now, held, thread, when_busy), session }
+return { 'accepted', accept_turn(id, session, queue, question, options, outline, stream, reply, fingerprint, weight, now, held, thread, when_busy), session }

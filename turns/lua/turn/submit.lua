@@ -5,7 +5,7 @@
 --        ready:<line>… rotation:<queue> batch_slots parked:<queue> slots:<tenant> tenant:<tenant> tenants open_turns:<tenant>
 --        rate:<key> conversations:<tenant> budget:<model> calls:<model> promised:<model> coming:<model> models budgets; channel
 --        wake:<id>
--- ARGV   id session queue question options stream reply fingerprint weight quotas
+-- ARGV   id session queue question options outline stream reply fingerprint weight quotas
 -- RETURN accepted place | again state place | conflict | full_session | full_history | full | over_quota name limit wait
 local mailbox, now = key.mailbox .. session, clock()
 
@@ -23,4 +23,4 @@ if open >= rule.max_waiting then return { 'full' } end
 local quota, most, wait = over_quota(session, quotas, open, now)
 if quota then return { 'over_quota', quota, most, wait } end
 
-return { 'accepted', create_turn(id, session, queue, question, options, stream, reply, fingerprint, weight, now) }
+return { 'accepted', create_turn(id, session, queue, question, options, outline, stream, reply, fingerprint, weight, now) }
