@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from turnstile.turns import output
 from turnstile.turns.errors import TurnCancelled, TurnFailed
@@ -250,6 +250,10 @@ class Outline:
     def shared(self) -> bool:
         """True when the turn answers the questions of several turns."""
         return bool(self.merged or self.members)
+
+
+RecordForm = TypeVar("RecordForm", bound=Outline)
+"""The form in which a record is read: Outline, TurnResult or Record."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,7 @@
 """The parameters that routes share: the backend, the caller's own resources, keys of repeats."""
 
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal
 
 from fastapi import Depends, Header, Query, Request
 
@@ -10,9 +10,7 @@ from turnstile.producers.gateway.edge.api_errors import ApiError, missing
 from turnstile.producers.gateway.edge.caller import Caller, CurrentCaller
 from turnstile.turns.errors import InvalidTurn, UnknownTurn
 from turnstile.turns.ids import check_turn
-from turnstile.turns.turn import Outline
-
-Form = TypeVar("Form", bound=Outline)
+from turnstile.turns.turn import RecordForm
 
 IdempotencyKey = Annotated[str | None, Header(max_length=255, description="The same key is the same response.")]
 Includable = Literal[
@@ -40,7 +38,9 @@ async def backend_of(request: Request) -> Backend:
 CurrentBackend = Annotated[Backend, Depends(backend_of)]
 
 
-async def find_response(read: Callable[[str], Awaitable[Form]], caller: Caller, id: str, param: str = "response_id") -> Form:
+async def find_response(
+    read: Callable[[str], Awaitable[RecordForm]], caller: Caller, id: str, param: str = "response_id"
+) -> RecordForm:
     """Return a caller's turn, as much of it as `read` reads. Raises ApiError if the caller has none of this id."""
     try:
         return caller.own(await read(check_turn(id)), param)
@@ -54,7 +54,7 @@ class _OwnResponse:
     def __init__(self, id: str, caller: Caller) -> None:
         self._id, self._caller = id, caller
 
-    async def __call__(self, read: Callable[[str], Awaitable[Form]]) -> Form:
+    async def __call__(self, read: Callable[[str], Awaitable[RecordForm]]) -> RecordForm:
         """Return as much of it as `read` reads. Raises ApiError if the caller has none of this id."""
         return await find_response(read, self._caller, self._id)
 
@@ -65,7 +65,7 @@ class _StoredResponse(_OwnResponse):
     In the background, `store` is about the history alone: its client has to fetch the response.
     """
 
-    async def __call__(self, read: Callable[[str], Awaitable[Form]]) -> Form:
+    async def __call__(self, read: Callable[[str], Awaitable[RecordForm]]) -> RecordForm:
         """Return as much of it as `read` reads. Raises ApiError if the caller has none of this id."""
         record = await super().__call__(read)
         if not (record.options.store or record.options.request.get("background")):

@@ -52,7 +52,7 @@ def test_content_is_read_where_it_is_wanted(scene: Scene, place: str, has_outlin
     assert (record.options, record.question == large) == (options, place == "question")
     assert result.options == outline.options == replace(options, before=[])
     assert (result.output, result.finished, outline.session) == (record.output, record.finished, "foo")
-    is_read = place == "before" and not has_outline
+    is_read = place != "answer" and not has_outline
     assert (sent(scene, scene.turns.outline) > 1_000_000) is is_read
     assert (sent(scene, scene.turns.result) > 1_000_000) is (is_read or place == "answer")
     assert sent(scene, scene.turns.status) > 1_000_000

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from turnstile.turns.answers import encode_answered
 from turnstile.turns.api_keys import MOST_WEIGHT
@@ -19,9 +19,7 @@ from turnstile.turns.store.replies import OneOf, always, raising, unknown_turn
 from turnstile.turns.store.runner import Call, Runner, operation, script_call
 from turnstile.turns.text import as_text
 from turnstile.turns.tracing.context import join, of_turn
-from turnstile.turns.turn import Event, Outline, Record, TurnResult
-
-Form = TypeVar("Form", bound=Outline)
+from turnstile.turns.turn import Event, Outline, Record, RecordForm, TurnResult
 
 _DEFAULTS = Options()
 _OPEN = tuple(state.encode() for state in State if not state.ended)
@@ -219,8 +217,8 @@ class Asking(Runner):
         return Call("XREAD", args, _read_stream, blocks=True)
 
 
-def _read_turn(form: type[Form], content: str, id: str) -> Call[Form]:
-    def read(reply: list[Any]) -> Form:
+def _read_turn(form: type[RecordForm], content: str, id: str) -> Call[RecordForm]:
+    def read(reply: list[Any]) -> RecordForm:
         if not reply:
             raise unknown_turn(id)
         return form.decode(id, reply)

@@ -5,7 +5,7 @@ import json
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 from fastapi import Depends, Request, Security
 from fastapi.security import HTTPBearer
@@ -13,9 +13,7 @@ from fastapi.security import HTTPBearer
 from turnstile.producers.gateway.edge.api_errors import ApiError, invalid, missing
 from turnstile.turns.errors import InvalidTurn
 from turnstile.turns.ids import check_session, tenant_of
-from turnstile.turns.turn import Outline
-
-Form = TypeVar("Form", bound=Outline)
+from turnstile.turns.turn import RecordForm
 
 RESPONSE, CONVERSATION = "resp_", "conv_"
 WHEN_BUSY = "turnstile_when_busy"
@@ -79,7 +77,7 @@ class Caller:
         """Return this caller's name for one of its sessions."""
         return session.rpartition("/")[2]
 
-    def own(self, record: Form, param: str = "response_id") -> Form:
+    def own(self, record: RecordForm, param: str = "response_id") -> RecordForm:
         """Return the record if it is this caller's; otherwise raise ApiError as if it did not exist."""
         if tenant_of(record.session) != self.tenant:
             raise missing(param, "Response", record.id)

@@ -3,7 +3,6 @@
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import TypeVar
 
 from turnstile.producers.gateway.backend import Backend
 from turnstile.producers.gateway.content import Message
@@ -18,9 +17,7 @@ from turnstile.producers.gateway.responses.references import resolved
 from turnstile.producers.gateway.responses.schemas import ResponseRequest
 from turnstile.turns.errors import UnknownTurn
 from turnstile.turns.output import call_name, open_calls
-from turnstile.turns.turn import Outline, TurnResult
-
-Form = TypeVar("Form", bound=Outline)
+from turnstile.turns.turn import RecordForm, TurnResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +89,7 @@ async def _messages(backend: Backend, turn: str) -> list[Message]:
     return []
 
 
-async def find_previous(read: Callable[[str], Awaitable[Form]], caller: Caller, id: str) -> Form:
+async def find_previous(read: Callable[[str], Awaitable[RecordForm]], caller: Caller, id: str) -> RecordForm:
     """Return the caller's response that a request follows, as much of it as `read` reads. Raises ApiError."""
     try:
         record = await find_response(read, caller, id, "previous_response_id")

@@ -1,10 +1,10 @@
 -- create_turn(id, session, queue, question, options, outline, stream, reply, fingerprint, weight, now, held, thread, noted, wait) → place. Accept a turn: its place comes
 -- first, which means nothing without the record; with the record it is accepted, and runs even should nothing follow. With `held` it
 -- answers the open calls of that turn, in the same `thread`, and goes before all that wait. `outline`: the options
--- without messages, where that is much less. `noted`: fields that its policy notes, and their values; `wait` as `enqueue` has it.
+-- without messages, where that is much less; it is noted, even if empty, where what is asked is large. `noted`: fields that its policy notes, and their values; `wait` as `enqueue` has it.
 local function create_turn(id, session, queue, question, options, outline, stream, reply, fingerprint, weight, now, held, thread, noted, wait)
   local turns, more = key.turns .. session, held and { 'answers', held, 'thread', thread } or {}
-  if outline ~= '' then more[#more + 1], more[#more + 2] = 'outline', outline end
+  if outline ~= '' or #question > rule.most_looked_at then more[#more + 1], more[#more + 2] = 'outline', outline end
   if weight ~= '' then more[#more + 1], more[#more + 2] = 'weight', weight end
   if noted then
     for _, word in ipairs(noted) do more[#more + 1] = word end

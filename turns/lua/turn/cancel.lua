@@ -13,7 +13,7 @@
 local turn, now = key.turn .. id, clock()
 local session, state, queue, merged = unpack(redis.call('HMGET', turn, 'session', 'state', 'queue', 'merged'))
 if not session or is_erased(id, session, state) then
-  local later = scheduled_turn(id)
+  local later = scheduled_turn(id, 'none')
   if not later then return { 'unknown' } end
   drop_schedule(later[2] .. ' ' .. id, later[2], id)
   redis.call('PUBLISH', key.wake .. id, 'erased')
