@@ -35,3 +35,26 @@ class RepeatedWarnings:
         """Log a warning, unless the same was logged within the last minute."""
         if self._recent.add(text):
             self._log.warning("%s", text)
+
+
+class OneAMinute(logging.Filter):
+    """A filter for a logger's warnings: each text passes once a minute, and tells how many like it were left out before."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._recent = RecentTexts()
+        self._left_out: dict[str, int] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Drop repetitions; lines of other levels pass."""
+        if record.levelno != logging.WARNING:
+            return True
+        text = record.getMessage()
+        if not self._recent.add(text):
+            self._left_out[text] = self._left_out.get(text, 0) + 1
+            return False
+        if count := self._left_out.pop(text, 0):
+            record.msg, record.args = "%s (and %s more like it since the last such line)", (text, f"{count:,}")
+        if len(self._left_out) >= _MOST:
+            self._left_out.clear()
+        return True

@@ -13,6 +13,7 @@ from turnstile.producers.gateway.edge.caller import CALLER, Caller
 from turnstile.producers.gateway.edge.request_trace import named_trace, within
 from turnstile.turns.ids import is_turn
 from turnstile.turns.logs import Facts, lines_about, trace_field, write_json
+from turnstile.turns.repeated_errors import OneAMinute
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +23,8 @@ _FORM = "%(asctime)s %(levelname)s %(message)s"
 _UVICORNS = ("uvicorn", "uvicorn.access")
 _CUT = "Cancel %s running task(s)"
 """The beginning of uvicorn's error for requests that are still open at the end of an ordinary stop."""
+_one_a_minute = OneAMinute()
+"""Anybody can make uvicorn warn, of a request that is no HTTP for instance, and no key is asked for."""
 
 
 class RequestLine:
@@ -108,7 +111,9 @@ def open_log(level: str, form: str) -> None:
     """
     ours = logging.getLogger("turnstile")
     ours.setLevel(level)
-    logging.getLogger("uvicorn.error").addFilter(_tell_cut)
+    server = logging.getLogger("uvicorn.error")
+    server.addFilter(_tell_cut)
+    server.addFilter(_one_a_minute)
     if form == "json":
         write_json(*_UVICORNS)
     elif not logging.getLogger().handlers and not ours.handlers:

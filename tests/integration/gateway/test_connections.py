@@ -70,6 +70,13 @@ def _serves(gateway: Gateway) -> bool:
     return httpx.get(f"{gateway.url}/healthz", timeout=PATIENCE_SECONDS).status_code == 200
 
 
+def test_requests_that_are_no_http_do_not_fill_the_log(gateway: Gateway, sockets: ExitStack) -> None:
+    for _ in range(20):
+        assert _closed(_connect(gateway, sockets, _head("FOO_BAR", "/")))
+    told = gateway.log.read_text().count("Invalid HTTP request received.")
+    assert 1 <= told <= 2, "one a minute"
+
+
 @pytest.mark.parametrize("sent", [b"", b"GET /healthz HT", b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nx-a: "])
 def test_a_head_that_does_not_come_ends_its_connection(gateway: Gateway, sockets: ExitStack, sent: bytes) -> None:
     assert _closed(_connect(gateway, sockets, sent))
