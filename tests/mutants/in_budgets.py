@@ -24,6 +24,14 @@ def _with_others(name: str, breaks: str, old: str, new: str, *, script: str) -> 
     return Mutant(name, breaks, f"turns/lua/{script}.lua", old, new, (_OTHERS,))
 
 
+_TOKENS = "tests/scripts/test_budget_tokens.py"
+
+
+def _with_tokens(name: str, breaks: str, old: str, new: str, *, script: str) -> Mutant:
+    """Describe a fault in a script that tests of tenants notice that share a model's tokens."""
+    return Mutant(name, breaks, f"turns/lua/{script}.lua", old, new, (_TOKENS,))
+
+
 BUDGETS = (
     _in_budget(
         "calls are not spread",
@@ -35,21 +43,21 @@ BUDGETS = (
     _in_budget(
         "tokens cost nothing",
         "a minute holds more tokens than the model's server allows",
-        "math.min(tokens, budget.tokens) * rule.budget_minute / budget.tokens",
-        "0",
+        "call_time(budget, tokens), at)",
+        "0, at)",
         script="lib/spend_call",
     ),
     _in_budget(
         "a pause is nobody's",
         "after a 429 every worker finds out by itself",
-        "local at = math.max(now, pause_of(budget, tenant))",
-        "local at = now",
+        "local at, coming = math.max(now, pause_of(budget, tenant)), coming or 0",
+        "local at, coming = now, coming or 0",
         script="lib/next_call",
     ),
     _in_budget(
         "as many at once as there are",
         "more calls are under way than the model's server stands",
-        "if budget.most > 0 and calls_under_way(budget.model, budget.most) + (coming or 0) >= budget.most then",
+        "if budget.most > 0 and calls_under_way(budget.model, budget.most) + coming >= budget.most then",
         "if false then",
         script="lib/next_call",
     ),
@@ -126,15 +134,15 @@ BUDGETS = (
     _in_budget(
         "who waits alone stands before all",
         "a tenant that was refused holds up those who stand behind it",
-        "        if not sent and pause_of(own, tenant) <= own.paused then break end\n",
-        "        if not sent then break end\n",
+        "if not sent and pause_of(own, tenant) <= own.paused and own.owed_until <= now + rule.budget_burst then",
+        "if not sent and own.owed_until <= now + rule.budget_burst then",
         script="lib/send_waiting",
     ),
     _in_budget(
         "who waits alone is waited for",
         "calls of other tenants wait for a second dispatch while one tenant is to wait",
-        "if budget.tenant ~= tenant or budget.own_paused <= now then return true end",
-        "return true",
+        "if budget.tenant ~= tenant or budget.own_paused <= now then",
+        "if true then",
         script="lib/others_wait",
     ),
     _in_budget(
@@ -142,13 +150,13 @@ BUDGETS = (
         "one large request stops a model for minutes",
         "math.min(tokens, budget.tokens) * rule",
         "tokens * rule",
-        script="lib/spend_call",
+        script="lib/call_time",
     ),
     _in_budget(
         "a correction is larger than what was noted",
         "one wrong estimate gives away the tokens of minutes",
-        "math.min(estimated, budget.tokens)",
-        "estimated",
+        "call_time(budget, tonumber(estimated))",
+        "estimated * rule.budget_minute / budget.tokens",
         script="budget/settle_call",
     ),
     _in_budget(
@@ -189,8 +197,8 @@ BUDGETS = (
     _in_budget(
         "estimates are not corrected",
         "a long question that was answered with a word holds others up for minutes",
-        "budget.tokens_spent = budget.tokens_spent + more * rule.budget_minute / budget.tokens",
-        "budget.tokens_spent = budget.tokens_spent",
+        "call_time(budget, tonumber(used)) - call_time(budget, tonumber(estimated)), now)",
+        "0, now)",
         script="budget/settle_call",
     ),
     _in_budget(
@@ -210,22 +218,22 @@ BUDGETS = (
     _in_budget(
         "who comes passes those who wait for a model",
         "a turn that comes in a lucky moment goes before thousands",
-        "if at > now + ahead * (comes and 2 or 1) or not (sent or comes) and others_wait(budget, now) then",
+        "if at > now + ahead * (comes and 2 or 1) or not (sent or comes) and others_wait(budget, now, at) then",
         "if at > now + ahead * (comes and 2 or 1) then",
         script="budget/reserve_call",
     ),
     _in_budget(
         "a slot that was promised is paid twice",
         "half of what the model's server allows is not used",
-        "if redis.call('ZREM', promised, id) == 0 then spend_call(budget, at, tonumber(tokens)) end",
-        "redis.call('ZREM', promised, id)\nspend_call(budget, at, tonumber(tokens))",
+        "if redis.call('ZREM', promised, id) == 0 then spend_call(budget, tenant, at, tonumber(tokens)) end",
+        "redis.call('ZREM', promised, id)\nspend_call(budget, tenant, at, tonumber(tokens))",
         script="budget/reserve_call",
     ),
     _in_budget(
         "an old slot is good for ever",
         "workers that were busy bring all the calls that they are behind with at once",
-        "if not sent or sent + rule.budget_late < now then",
-        "if not sent then",
+        "sent and sent + rule.budget_late >= now",
+        "sent",
         script="budget/reserve_call",
     ),
     _in_budget(
@@ -287,7 +295,7 @@ BUDGETS = (
     _with_others(
         "a turn waits for its own model alone",
         "a turn waits for minutes beside a model that has a place",
-        "budget, at = place_elsewhere(others, others_from, tenant, now, full) end",
+        "budget, at = place_elsewhere(others, others_from, tenant, now, wants, full) end",
         "budget = nil end",
         script="lib/send_waiting",
     ),
@@ -315,7 +323,7 @@ BUDGETS = (
     _with_others(
         "who waits for another model is passed",
         "turns that have other choices go before those that have none",
-        "and not others_wait(budget, now) and",
+        "and not others_wait(budget, now, at) and",
         "and",
         script="lib/place_elsewhere",
     ),
@@ -357,8 +365,8 @@ BUDGETS = (
     _before(
         "turns on their way to a model are not counted",
         "more turns are dispatched than find a place, and come back",
-        "next_call(budget, tenant, now, calls_to_come(model, now))",
-        "next_call(budget, tenant, now)",
+        "next_call(budget, tenant, now, wants, calls_to_come(model, now))",
+        "next_call(budget, tenant, now, wants)",
         script="lib/stand_at_model",
     ),
     _before(
@@ -409,5 +417,82 @@ BUDGETS = (
         "if busy == 'interrupt' then return 'go' end",
         "",
         script="lib/stand_at_model",
+    ),
+    _with_tokens(
+        "a large call has the price of a small one",
+        "a tenant with large calls has nearly all tokens of a model",
+        "return math.max(1, call_time(budget, tokens) * 1000 / rule.budget_minute)",
+        "return 1",
+        script="lib/call_units",
+    ),
+    _with_tokens(
+        "all wait for what a large call takes",
+        "fifteen large questions of one tenant stop all others for minutes",
+        "if owed <= 0 then return whole end",
+        "if true then return whole end",
+        script="lib/tokens_free",
+    ),
+    _with_tokens(
+        "nobody waits for what a large call takes",
+        "a minute holds more tokens than the model's server allows",
+        "now + early / (1 - share)",
+        "now",
+        script="lib/tokens_free",
+    ),
+    _with_tokens(
+        "large calls do not wait for each other",
+        "a minute holds two large calls of two tenants, where one is allowed",
+        "* share - call_time(budget, tokens)",
+        "* share",
+        script="lib/tokens_free",
+    ),
+    _with_tokens(
+        "a tenant does not wait for its own large call",
+        "a tenant has all tokens of a model and those of the next minute",
+        "budget.owed_by ~= tenant and rule",
+        "rule",
+        script="lib/tokens_free",
+    ),
+    _with_tokens(
+        "a large call is paid at once",
+        "a tenant's share of the tokens is all of them",
+        "rule.tenant_share / 1000",
+        "1",
+        script="lib/spend_time",
+    ),
+    _with_tokens(
+        "who waits for tokens is waited for",
+        "a small turn waits in the line behind large ones that wait for minutes",
+        "tonumber(wants or 0)) <= at + rule.budget_burst then",
+        "tonumber(wants or 0)) <= math.huge then",
+        script="lib/others_wait",
+    ),
+    _with_tokens(
+        "the line stops at a large turn",
+        "a small turn that waits stands behind large ones for minutes",
+        "and own.owed_until <= now + rule.budget_burst then break",
+        "then break",
+        script="lib/send_waiting",
+    ),
+    _with_tokens(
+        "all turns want what the last call wanted",
+        "a small turn is held up as the large one before it",
+        "tonumber(own or nil) or ",
+        "",
+        script="lib/likely_tokens",
+    ),
+    _with_tokens(
+        "what was thought of a turn is spent",
+        "tokens that no call takes are lost to all",
+        "good and more or -noted, now)",
+        "0, now)",
+        script="lib/correct_promise",
+    ),
+    _with_tokens(
+        "a large turn takes a small one's slot",
+        "a tenant passes all others with questions that look small",
+        "local good = more <= rule.budget_burst",
+        "local good = true",
+        script="lib/correct_promise",
     ),
 )

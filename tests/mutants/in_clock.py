@@ -19,7 +19,7 @@ CLOCK = (
     _in_clock(
         "budgets trust a clock that was set back",
         "after a failover all turns wait for their model for as long as clocks differ",
-        "'requests_spent', 'tokens_spent', 'paused', 'own_paused'",
+        "'requests_spent', 'tokens_spent', 'owed_until', 'paused', 'own_paused'",
         "'window'",
         script="lib/bring_to_clock",
     ),

@@ -36,14 +36,14 @@ LINES = (
     _in_line(
         "a tenant is served again and again",
         "one tenant waits for all turns of another",
-        "next_time = tonumber(time), time + price_of(weight)",
+        "next_time = tonumber(time), time + price_of(weight, units)",
         "next_time = tonumber(time), time",
         script="lib/send_next",
     ),
     _in_line(
         "weights count for nothing",
         "a tenant that pays for three turns gets one",
-        "return math.max(1, math.floor(rule.price / (tonumber(weight or nil) or 1)))",
+        "return math.max(1, math.floor(rule.price * (units or 1) / (tonumber(weight or nil) or 1)))",
         "return rule.price",
         script="lib/price_of",
     ),
@@ -57,14 +57,14 @@ LINES = (
     _in_line(
         "time stands still from the first turn of a tenant that is alone",
         "a tenant that comes to one that was alone waits for two of its turns",
-        "if model or rival or time - known.served ~= price_of(weight) then",
+        "if model or rival or time - known.served ~= price_of(weight, units) then",
         "if model or rival then",
         script="lib/send_next",
     ),
     _in_line(
         "who comes is next",
         "a tenant that comes and goes has all slots",
-        "price_of(redis.call('HGET', key.turn .. id, 'weight')) - 1",
+        "price_of(redis.call('HGET', key.turn .. id, 'weight'), units) - 1",
         "0",
         script="lib/stand_in_line",
     ),

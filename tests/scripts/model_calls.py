@@ -34,7 +34,7 @@ def give_back(scene: Scene, claim: Claim, tokens: int = 10) -> None:
 
 def pass_time(scene: Scene, ms: int) -> None:
     """Let time pass for the budget: what was noted lies further back."""
-    for field in ("requests_spent", "tokens_spent", "paused", "own_paused"):
+    for field in ("requests_spent", "tokens_spent", "owed_until", "paused", "own_paused"):
         if (value := scene.client.hget(scene.keys.budget(MODEL), field)) is not None:
             scene.client.hset(scene.keys.budget(MODEL), field, float(value) - ms)
     for key in (scene.keys.calls(MODEL), scene.keys.promised(MODEL)):

@@ -132,9 +132,9 @@ def test_calls_under_way_leave_no_place(scene: Scene) -> None:
 def test_tokens_leave_no_place(scene: Scene) -> None:
     [claim] = claims(scene, 1)
     assert scene.turns.reserve_call(call(claim, tokens=300), CallLimits(tokens=1_000)).granted
-    _ask(scene, 1, "b")
+    scene.submit("next", session="a/next")
     assert scene.queue() == []
-    assert scene.client.hget(scene.keys.turn("b0"), "wants") == "300"
+    assert scene.client.hget(scene.keys.turn("next"), "wants") == "300"
 
 
 def test_those_on_their_way_count_for_others_that_wait(scene: Scene) -> None:

@@ -39,9 +39,10 @@ end
 local known = limited or budget.kept
 if known and ended and budget.tokens > 0 then
   -- As much as `spend_call` has noted, and may note, of one call.
-  local more = math.min(used, budget.tokens) - math.min(estimated, budget.tokens)
-  budget.tokens_spent = budget.tokens_spent + more * rule.budget_minute / budget.tokens
+  spend_time(budget, tenant, call_time(budget, tonumber(used)) - call_time(budget, tonumber(estimated)), now)
   change('tokens_spent', ('%.3f'):format(budget.tokens_spent))
+  change('owed_until', ('%.3f'):format(budget.owed_until))
+  change('owed_by', budget.owed_by or '')
 end
 if known then
   told('requests', told_requests, left_requests)

@@ -6,7 +6,7 @@ local function bring_to_clock(now)
     redis.call('ZADD', key.webhooks, latest, id)
   end
   for _, model in ipairs(redis.call('ZRANGE', key.budgets, 0, 99)) do
-    redis.call('HDEL', key.budget .. model, 'requests_spent', 'tokens_spent', 'paused', 'own_paused')
+    redis.call('HDEL', key.budget .. model, 'requests_spent', 'tokens_spent', 'owed_until', 'paused', 'own_paused')
     redis.call('DEL', key.promised .. model)
   end
 end

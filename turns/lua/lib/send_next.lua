@@ -1,6 +1,6 @@
 -- send_next(tenant, queue, time, rival, now, known, counted, model, take) → count. Dispatch the first session of a tenant's line (1), or pass over
 -- it because it is not ready any more, or broken (0). The tenant, which stands at `time` in the rotation, goes back by the price of one
--- turn: since only how far tenants are from the one that was served last matters, one without a `rival` stays at that distance.
+-- turn, or of so many as `take` tells: since only how far tenants are from the one that was served last matters, one without a `rival` stays at that distance.
 -- `counted`: in a slot of the tenant. With a `model`, of the line at that model. `take` is asked, where there is one: `go`, `moved` (into
 -- another line, 0), `pass` (over it), or `stop`, which leaves all as it is (no count).
 local function send_next(tenant, queue, time, rival, now, known, counted, model, take)
@@ -15,16 +15,17 @@ local function send_next(tenant, queue, time, rival, now, known, counted, model,
   local id, phase = unpack(read('HMGET', key.session .. (session or ''), 'head', 'phase'))
   local state, its_queue, weight = unpack(read('HMGET', key.turn .. (id or ''), 'state', 'queue', 'weight'))
   if phase == 'ready' and state == 'queued' and its_queue == queue then
-    local word = take and take(id, tenant, session, queue, now) or 'go'
+    local word, units = 'go', 1
+    if take then word, units = take(id, tenant, session, queue, now) end
     if word == 'stop' then return nil end
     if word == 'go' then
       dispatch(session, id, now, queue, known, counted)
       count = 1
     end
     if word ~= 'pass' then
-      if model or rival or time - known.served ~= price_of(weight) then
+      if model or rival or time - known.served ~= price_of(weight, units) then
         if not model then redis.call('HSET', key.stats, 'served:' .. queue, time) end
-        known.served, next_time = tonumber(time), time + price_of(weight)
+        known.served, next_time = tonumber(time), time + price_of(weight, units)
       end
     end
   end

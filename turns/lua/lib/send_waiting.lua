@@ -13,23 +13,25 @@ local function send_waiting(model, now)
     local waits_for, wants, since, started, others, others_from, passed_over =
       unpack(redis.call('HMGET', turn, 'waits_for', 'wants', 'waits_since', 'started', 'others', 'others_from', 'passed_over'))
     if waits_for ~= model then return 'pass' end
-    local budget, at = own, next_call(own, tenant, now, coming)
-    if at > now + rule.budget_ahead then budget, at = place_elsewhere(others, others_from, tenant, now, full) end
+    wants = tonumber(wants or 0)
+    local budget, at = own, next_call(own, tenant, now, wants, coming)
+    if at > now + rule.budget_ahead then budget, at = place_elsewhere(others, others_from, tenant, now, wants, full) end
     if not budget then return 'stop' end
     if budget == own or budget.kept then
       redis.call('ZADD', key.promised .. budget.model, at, id)
       redis.call('PEXPIRE', key.promised .. budget.model, rule.budget_ttl)
-      spend_call(budget, at, tonumber(wants))
+      spend_call(budget, tenant, at, wants)
     end
     -- The time that it waited does not count against its deadline, unless calls had been made for it.
     since = tonumber(since or nil) or now
     redis.call('HSET', turn, 'waits_since', now, unpack(budget ~= own and { 'passed_over', model } or {}))
     if started then redis.call('HSET', turn, 'started', math.min(now, started + math.max(0, now - since))) end
-    redis.call('HDEL', turn, 'waits_for', 'wants', unpack(others and { 'others', 'others_from' } or {}))
+    redis.call('HDEL', turn, 'waits_for', unpack(others and { 'others', 'others_from' } or {}))
     if passed_over and budget == own then redis.call('HDEL', turn, 'passed_over') end
-    return 'go'
+    return 'go', call_units(own, wants)
   end
-  -- A tenant whose turns have all slots or calls that they may, or for which alone the model is paused, is left where it stands.
+  -- A tenant whose turns have all slots or calls that they may, or for which alone the model is paused, is left where it stands, and so is
+  -- one whose next call is to wait for what a large one has taken: smaller calls of others are not.
   local function serve(queue, most)
     local known, count, skipped = read_queue(queue, math.huge), 0, 0
     for _ = 1, 20 do
@@ -40,7 +42,7 @@ local function send_waiting(model, now)
         skipped = skipped + 1
       else
         local sent = send_next(tenant, queue, time, nil, now, known, counts, model, take)
-        if not sent and pause_of(own, tenant) <= own.paused then break end
+        if not sent and pause_of(own, tenant) <= own.paused and own.owed_until <= now + rule.budget_burst then break end
         skipped, count = skipped + (sent and 0 or 1), count + (sent or 0)
         if own.by_tenant then own.by_tenant[tenant] = (own.by_tenant[tenant] or 0) + (sent or 0) end
       end

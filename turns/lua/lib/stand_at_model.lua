@@ -9,18 +9,20 @@ local function stand_at_model(id, tenant, session, queue, now)
   if waits_for then return 'pass' end
   if busy == 'interrupt' then return 'go' end
   local budget, coming, line = read_budget(model, requests, tokens, most), key.coming .. model, queue .. '@' .. model
-  if not others_wait(budget, now) and next_call(budget, tenant, now, calls_to_come(model, now)) <= now + rule.budget_ahead then
+  local wants = likely_tokens(budget, turn, tenant)
+  local at = next_call(budget, tenant, now, wants, calls_to_come(model, now))
+  if at <= now + rule.budget_ahead and not others_wait(budget, now, at) then
     redis.call('ZADD', coming, now, id)
     redis.call('PEXPIRE', coming, rule.budget_ttl)
     return 'go'
   end
   redis.call('ZADD', key.budgets, now - 2 ^ 50, model)
   local events = stream == '1' and append_event(id, 'waiting', attempts, model:match('^(.*)@') or model, sequence or 0)
-  redis.call('HSET', turn, 'waits_for', model, 'wants', budget.guess, 'waits_since', spent and '' or now,
+  redis.call('HSET', turn, 'waits_for', model, 'wants', wants, 'waits_since', spent and '' or now,
     unpack(events and { 'sequence', events } or {}))
   if events then redis.call('PUBLISH', key.wake .. id, 'waiting') end
   -- Should the place be lost in a cut, the session is due, and gets it then.
   local _, served = unpack(redis.call('ZRANGE', key.rotation .. line, 0, 0, 'WITHSCORES'))
-  stand_in_line(line, session, id, attempts ~= '0' and now - 2 ^ 50 or now, tonumber(served or 0))
+  stand_in_line(line, session, id, attempts ~= '0' and now - 2 ^ 50 or now, tonumber(served or 0), call_units(budget, wants))
   return 'moved'
 end
