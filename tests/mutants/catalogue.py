@@ -18,6 +18,7 @@ from tests.mutants.in_steps import STEPS
 from tests.mutants.in_summaries import SUMMARIES
 from tests.mutants.in_turns import TURNS
 from tests.mutants.in_upkeep import UPKEEP
+from tests.mutants.in_webhooks import WEBHOOKS
 from tests.mutants.in_worker import WORKER
 
 MUTANTS = (
@@ -30,6 +31,7 @@ MUTANTS = (
     *BUDGETS,
     *BATCHES,
     *SCHEDULES,
+    *WEBHOOKS,
     *UPKEEP,
     *SCHEMAS,
     *CLOCK,

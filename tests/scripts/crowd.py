@@ -148,6 +148,8 @@ class Crowd:
             keys.failed,
             keys.undelivered,
             keys.webhooks,
+            keys.webhook_lines,
+            keys.webhook_line("t1"),
             keys.due,
             keys.heard,
             *(keys.rotation(queue) for queue in QUEUES),

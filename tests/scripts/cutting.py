@@ -132,6 +132,9 @@ def deliver_webhooks(store: TurnStore, scene: Scene) -> Counter[str]:
             if delivery := store.claim_webhook(id):
                 store.record_delivery(delivery)
                 delivered[id] += 1
+        while delivery := store.claim_webhook():
+            store.record_delivery(delivery)
+            delivered[delivery.turn] += 1
         for id in scene.client.zrange(scene.keys.webhooks, 0, -1):
             scene.client.zadd(scene.keys.webhooks, {id: 1}, xx=True)
         store.retry_webhooks()

@@ -185,6 +185,19 @@ def _of_what_was_sent(scene: Scene) -> Callable[[], Any]:
     return lambda: hooks(scene).claim_webhook("a")
 
 
+@situation("claim_webhook")
+def _of_one_without_a_place(scene: Scene) -> Callable[[], Any]:
+    _posted(scene)
+    return lambda: hooks(scene).claim_webhook("a", ["k"])
+
+
+@situation("claim_webhook")
+def _of_the_next_in_line(scene: Scene) -> Callable[[], Any]:
+    _posted(scene)
+    hooks(scene).claim_webhook("a", ["*"])
+    return lambda: hooks(scene).claim_webhook()
+
+
 @situation("record_delivery")
 def _of_a_delivery(scene: Scene) -> Callable[[], Any]:
     delivery = _taken(scene)

@@ -156,8 +156,9 @@ def test_a_failed_attempt_is_repeated_when_its_time_comes(store: TurnStore, clie
     assert store.retry_webhooks() == (0, 0)
     client.zadd(store.keys.webhooks, {"a": 1})
     assert store.retry_webhooks() == (1, 1)
-    assert _posted(client) == ["a"]
-    second = _take(store)
+    assert _posted(client) == []
+    second = store.claim_webhook()
+    assert second
     assert (second.event, second.attempt) == (first.event, 2)
 
 
@@ -167,19 +168,91 @@ def test_an_attempt_that_is_taken_for_lost_has_nothing_to_tell(store: TurnStore,
     client.zadd(store.keys.webhooks, {"a": 1})
     assert store.retry_webhooks() == (1, 1)
     assert store.record_delivery(lost) == "superseded"
-    again = _take(store)
+    again = store.claim_webhook()
+    assert again
     assert store.record_delivery(lost, "timeout", 0) == "superseded"
     assert store.record_delivery(again) == "delivered"
 
 
-def test_a_message_that_still_stands_in_its_queue_is_not_doubled(store: TurnStore, client: Any) -> None:
+def test_a_message_that_still_stands_in_its_queue_finds_nothing_to_do(store: TurnStore, client: Any) -> None:
     _cancelled(store)
     client.zadd(store.keys.webhooks, {"a": 1})
-    assert store.retry_webhooks() == (1, 0)
-    assert _posted(client) == ["a"]
-    client.delete("webhooks")
-    client.zadd(store.keys.webhooks, {"a": 1})
     assert store.retry_webhooks() == (1, 1)
+    assert _posted(client) == ["a"]
+    assert store.claim_webhook("a") is None
+    assert store.claim_webhook()
+    assert store.claim_webhook() is None
+
+
+def _lined(store: TurnStore, client: Any, *names: str) -> None:
+    """Have webhooks wait in the lines of their keys, each named by its key and a number."""
+    for name in names:
+        store.submit(name, name, "hi", Options(webhook={"url": URL, "key": name.rstrip("0123456789")}))
+        store.cancel(name)
+        client.zadd(store.keys.webhooks, {name: 1})
+        store.retry_webhooks()
+
+
+def _turns(store: TurnStore, *full: str) -> list[str]:
+    """Take all that waits, but for keys that are full."""
+    return [delivery.turn for delivery in iter(lambda: store.claim_webhook("", full), None) if delivery]
+
+
+def test_keys_are_served_in_turn(store: TurnStore, client: Any) -> None:
+    _lined(store, client, "a1", "a2", "a3", "b1", "c1", "c2", "1")
+    assert _turns(store) == ["a1", "b1", "c1", "1", "a2", "c2", "a3"]
+    assert not client.keys(store.keys.webhook_line("*"))
+    assert store.retry_webhooks() == (0, 0)
+
+
+def test_one_without_a_place_waits_in_line_and_is_sent_no_more(store: TurnStore, client: Any) -> None:
+    for full in ("k", "*"):
+        _cancelled(store)
+        client.delete("webhooks")
+        assert store.claim_webhook("a", ["x", full]) is None
+        assert _known(store).phase == "ready"
+        assert store.retry_webhooks() == (0, 1)
+        assert store.undelivered(given_up=False) == ["a"]
+        assert _posted(client) == []
+        assert _turns(store, "k", "x") == []
+        assert _turns(store, "x") == ["a"]
+        client.flushdb()
+
+
+def test_what_is_gone_is_taken_out_of_its_line(store: TurnStore, client: Any) -> None:
+    _lined(store, client, *(f"a{number}" for number in range(130)), "b1")
+    for number in range(130):
+        store.erase(f"a{number}")
+    assert _turns(store) == []
+    assert _turns(store) == ["b1"]
+    assert not client.exists(store.keys.webhook_line("a"), store.keys.webhook_line("b"), store.keys.webhook_lines)
+
+
+def test_a_place_in_line_that_is_lost_is_found_again(store: TurnStore, client: Any) -> None:
+    _lined(store, client, "a1", "a2")
+    client.delete(store.keys.webhook_lines)
+    client.zrem(store.keys.webhook_line("a"), "a1")
+    for name in ("a1", "a2"):
+        client.zadd(store.keys.webhooks, {name: 1})
+    assert store.retry_webhooks() == (2, 1)
+    assert sorted(_turns(store)) == ["a1", "a2"]
+
+
+def test_webhooks_of_an_older_version_are_delivered(store: TurnStore, client: Any) -> None:
+    for id, phase in (("a", "waiting"), ("b", "sent"), ("c", "taken")):
+        fields = {
+            "event": f"evt_{id}_1",
+            "type": "response.completed",
+            "created": 1,
+            "since": 1,
+            "url": URL,
+            "key": "k",
+            "attempts": 1,
+        }
+        client.hset(store.keys.webhook(id), mapping=fields | {"phase": phase, "calls": "", "sent": 1})
+        client.zadd(store.keys.webhooks, {id: 1})
+    assert store.retry_webhooks() == (3, 1)
+    assert sorted(_turns(store)) == ["a", "b", "c"]
 
 
 @pytest.mark.parametrize("delay", [-1, 61])

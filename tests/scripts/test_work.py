@@ -166,7 +166,10 @@ CALLS: dict[str, list[Callable[[Crowd], Any]]] = {
     "check_schema": [lambda c: c.turns.check_schema()],
     "register_worker": [lambda c: c.turns.register_worker("living", _facts())],
     "rights": [lambda c: c.turns.lacking("worker"), lambda c: c.turns.lacking("gateway")],
-    "claim_webhook": [lambda c: c.turns.claim_webhook("failed")],
+    "claim_webhook": [
+        lambda c: c.turns.claim_webhook("failed", [f"t{number}" for number in range(10)]),
+        lambda c: c.turns.claim_webhook(),
+    ],
     "record_delivery": [
         lambda c: c.turns.record_delivery(Delivery("failed", c.event(), "response.failed", 0, "u", "k", 1), "http_410", -1)
     ],

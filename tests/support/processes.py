@@ -96,9 +96,9 @@ class Worker(Process):
 
     _count = 0
 
-    def __init__(self, redis_url: str, folder: Path, concurrency: int = 20, **env: str) -> None:
+    def __init__(self, redis_url: str, folder: Path, concurrency: int = 20, *, queues: str = "", **env: str) -> None:
         Worker._count += 1
-        options = ["-n", f"w{Worker._count}@%h", "-c", str(concurrency), "--loglevel=INFO"]
+        options = ["-n", f"w{Worker._count}@%h", "-c", str(concurrency), "--loglevel=INFO", *(["-Q", queues] if queues else [])]
         super().__init__(
             folder / f"worker-{Worker._count}.log",
             [sys.executable, "-m", "celery", "-A", "turnstile", "worker", *options],

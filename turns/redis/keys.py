@@ -58,6 +58,10 @@ class Keys:
         """HASH: a turn's end that a webhook is still to be told of."""
         return f"{self.prefix}webhook:{turn}"
 
+    def webhook_line(self, key: str = "") -> str:
+        """ZSET turn → ms since when: webhooks of an API key that wait for a worker with a place for them."""
+        return f"{self.prefix}webhook_line:{key}"
+
     def rate(self, key: str = "") -> str:
         """STRING, ms: until when an API key's requests are spent."""
         return f"{self.prefix}rate:{key}"
@@ -224,6 +228,11 @@ class Keys:
     def webhooks(self) -> str:
         """ZSET turn → ms: when to look at a webhook again."""
         return f"{self.prefix}webhooks"
+
+    @property
+    def webhook_lines(self) -> str:
+        """ZSET API key → its place in the order in which those are served whose webhooks wait."""
+        return f"{self.prefix}webhook_lines"
 
     @property
     def undelivered(self) -> str:

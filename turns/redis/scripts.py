@@ -45,8 +45,10 @@ _PIECE = 500
 _BRANCH_MESSAGES = 100
 # Questions that are merged with one: a script ends them all with it.
 _MOST_MERGED = 50
-# A delivery takes less; a webhook that was taken and not heard of for so long is sent again.
+# A delivery takes less; a webhook that was taken and not heard of for so long is delivered again.
 _DELIVERY_MS = 20_000
+# A webhook in the line of its key is looked at so much later.
+_WEBHOOK_LOOK_MS = 3_600_000
 LARGE_BYTES = 1_048_576
 """A turn with more, its history counted in, is large: a worker reads it when it has room for it."""
 BATCH_LEASE_MS = 15_000
@@ -188,6 +190,8 @@ def key_names(keys: Keys) -> dict[str, str]:
         "owned": keys.owned(),
         "steps": keys.steps(),
         "webhook": keys.webhook(),
+        "webhook_line": keys.webhook_line(),
+        "webhook_lines": keys.webhook_lines,
         "rate": keys.rate(),
         "budget": keys.budget(),
         "calls": keys.calls(),
@@ -282,6 +286,7 @@ def _rules(settings: Settings) -> dict[str, int | str]:
         "branch_bytes": settings.window_bytes,
         "large": LARGE_BYTES,
         "delivery": _DELIVERY_MS,
+        "webhook_look": _WEBHOOK_LOOK_MS,
         "absence": _ABSENCE_MS,
         "file_ttl": _ms(settings.file_ttl),
         "most_files": MOST_FILES,

@@ -13,6 +13,8 @@ from turnstile.turns.store.runner import Call, Runner, operation, script_call
 from turnstile.turns.text import as_text, dumps
 
 GIVEN_UP = "given_up"
+ANY = "*"
+"""For the keys that are full: all are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +35,9 @@ class Delivery:
     """The open calls, as `turnstile.turns.output.encode_calls` returns them."""
 
     @classmethod
-    def decode(cls, turn: str, reply: Sequence[bytes | int]) -> Self:
+    def decode(cls, reply: Sequence[bytes | int]) -> Self:
         """Read `claim_webhook`'s reply after its first word."""
-        event, kind, created, url, key, attempt, calls = (as_text(part) for part in reply)
+        turn, event, kind, created, url, key, attempt, calls = (as_text(part) for part in reply)
         return cls(turn, event, kind, int(created) / 1000, url, key, int(attempt), calls)
 
     def body(self) -> str:
@@ -50,9 +52,9 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Undelivered:
-    """A webhook that is still to be delivered, or was given up: `phase` is `sent`, `taken`, `waiting` or `given_up`.
+    """A webhook that is still to be delivered, or was given up: `phase` is `sent`, `ready`, `taken`, `waiting` or `given_up`.
 
-    `reason` is a word for why the newest attempt failed.
+    One that is `ready` stands in the line of its key. `reason` is a word for why the newest attempt failed.
     """
 
     turn: str
@@ -78,10 +80,12 @@ class Webhooks(Runner):
     """Operations on webhooks that are to be delivered."""
 
     @operation
-    def claim_webhook(self, turn: str) -> Call[Delivery | None]:
-        """Take a webhook that was sent off, to deliver it; None when there is nothing to deliver."""
+    def claim_webhook(self, turn: str = "", full: Sequence[str] = ()) -> Call[Delivery | None]:
+        """Take a webhook that was sent off, or the next that waits in a line; None when there is nothing to deliver.
 
-        return script_call("claim_webhook", partial(_TAKEN, turn), id=turn)
+        There is no place for those of keys that are `full` (`ANY`: of any): one that was sent off then waits in its key's line.
+        """
+        return script_call("claim_webhook", _TAKEN, id=turn, full=full)
 
     @operation
     def record_delivery(self, delivery: Delivery, reason: str = "", delay: float = 0) -> Call[str]:
@@ -102,7 +106,7 @@ class Webhooks(Runner):
 
     @operation
     def retry_webhooks(self, limit: int = 100) -> Call[tuple[int, int]]:
-        """Send off again what is overdue, at most `limit`; how many were looked at, and how many were sent."""
+        """Have what is overdue wait for a place, at most `limit`; how many were looked at, and of how many keys some wait."""
         return script_call("retry_webhooks", lambda reply: (reply[0], reply[1]), limit=limit)
 
     @operation
@@ -134,5 +138,5 @@ _RECORDED = OneOf(
     given_up=always(GIVEN_UP),
     superseded=always("superseded"),
 )
-_TAKEN = OneOf[Delivery | None]("claim_webhook", taken=lambda turn, *reply: Delivery.decode(turn, reply), stale=always(None))
+_TAKEN = OneOf[Delivery | None]("claim_webhook", taken=lambda *reply: Delivery.decode(reply), stale=always(None))
 _RESENT = OneOf("resend_webhook", sent=always(None), unknown=raising(_missing))

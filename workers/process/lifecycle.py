@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 from celery.utils.nodenames import default_nodename, nodename, nodesplit
 
+from turnstile.turns.celery_message import WEBHOOK_QUEUE
 from turnstile.turns.errors import SettingError
 from turnstile.turns.settings import settings
 from turnstile.workers.process.shutdown import ShutdownDeadline
@@ -22,6 +23,7 @@ _WRONG_USE = 2
 _lock = threading.Lock()
 _current: Any = None
 _concurrency = 1
+_delivers = True
 
 
 def runtime() -> Any:
@@ -32,7 +34,7 @@ def runtime() -> Any:
             from turnstile.workers.celery_patches.events import show_step
             from turnstile.workers.process.runtime import Runtime
 
-            fresh = Runtime(settings(), _concurrency, show_step)
+            fresh = Runtime(settings(), _concurrency, show_step, delivers=_delivers)
             fresh.start()
             _current = (os.getpid(), fresh)
         return _current[1]
@@ -47,8 +49,9 @@ def name_node(worker: Any) -> None:
 
 def check(sender: Any) -> None:
     """At worker_init: stop with one line when a setting, the pool or the chain is invalid."""
-    global _concurrency
+    global _concurrency, _delivers
     _concurrency = int(sender.concurrency or settings().concurrency)
+    _delivers = WEBHOOK_QUEUE in sender.app.amqp.queues.consume_from
     try:
         check_pool(sender, sys.argv[1:])
         ShutdownDeadline(runtime(), settings().shutdown_seconds).start()

@@ -48,7 +48,9 @@ _ABANDON_SECONDS = 0.7
 class Runtime:
     """Everything a worker process needs to answer: start it once, `perform` from any thread, stop it at the end."""
 
-    def __init__(self, settings: Settings, concurrency: int, show_step: ShowStep | None = None) -> None:
+    def __init__(
+        self, settings: Settings, concurrency: int, show_step: ShowStep | None = None, *, delivers: bool = True
+    ) -> None:
         self._settings = settings.model_copy(update={"concurrency": concurrency})
         self.name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         self.health = Health(settings.health_file)
@@ -59,6 +61,7 @@ class Runtime:
         self._heartbeat = Heartbeat(self._store, self.name, concurrency)
         self._turns = Turns(self._store, self._leases, self._heartbeat, concurrency, show_step)
         self._webhooks: WebhookSender | None = None
+        self._delivers = delivers
         self._services: list[asyncio.Task[None]] = []
         self._resources = AsyncExitStack()
         self._draining = threading.Event()
@@ -127,7 +130,7 @@ class Runtime:
         await check_agreement(self._store, _REDIS_SECONDS)
         await warn_of_server(self._store, _REDIS_SECONDS)
         await self._open_chain()
-        self._webhooks = WebhookSender(self._settings)
+        self._webhooks = WebhookSender(self._settings, delivers=self._delivers)
         self._resources.push_async_callback(self._webhooks.close)
         self._services = start_all(
             services(self._store, self._leases, self._register, self._webhooks, self._turns.budgets.hear), self.health

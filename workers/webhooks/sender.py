@@ -1,6 +1,7 @@
 """Delivery of webhooks in the form of Standard Webhooks, each until its receiver accepts it.
 
-A webhook stays in Redis from the script that ended its turn until its delivery, so this process may die at any point.
+A webhook stays in Redis from the script that ended its turn until its delivery, so this process may die at any point. It waits
+there as well: this process holds only those that it is delivering.
 """
 
 import asyncio
@@ -9,8 +10,9 @@ import hashlib
 import hmac
 import logging
 import random
+from collections import Counter
+from collections.abc import Awaitable
 from time import time
-from weakref import WeakValueDictionary
 
 import aiohttp
 import redis
@@ -23,7 +25,7 @@ from turnstile.turns.keyring import keyring
 from turnstile.turns.repeated_errors import RecentTexts
 from turnstile.turns.settings import Settings
 from turnstile.turns.store.turns import AsyncTurnStore
-from turnstile.turns.store.webhooks import Delivery
+from turnstile.turns.store.webhooks import ANY, Delivery
 from turnstile.workers.webhooks.networks import PrivateAddress, PublicSockets, read_networks
 
 log = logging.getLogger(__name__)
@@ -32,23 +34,28 @@ _AT_ONCE = 100
 _AT_ONCE_OF_A_KEY = 10
 _SECONDS = 15.0
 _LONGEST_DELAY = 3_600.0
-_LIMIT = 100
+_LIMIT = 200
+_ROUNDS = 20
 _GIVE_UP = -1.0
 _GONE = 410
 _USER_AGENT = "Turnstile-Webhooks/1"
 
 
 class WebhookSender:
-    """A sender of webhooks on the running loop, a limited number at once. Raises SettingError when API keys cannot be read."""
+    """A sender of webhooks on the running loop, a limited number at once. Raises SettingError when API keys cannot be read.
 
-    def __init__(self, settings: Settings) -> None:
+    `delivers`: False for a worker that leaves them to others.
+    """
+
+    def __init__(self, settings: Settings, *, delivers: bool = True) -> None:
         self.store = AsyncTurnStore(settings)
         self._settings = settings
         self._keys = keyring(settings)
-        self._slots = asyncio.Semaphore(_AT_ONCE)
-        self._slots_of: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+        self._delivers = delivers
+        self._claiming = asyncio.Lock()
+        self._under_way: Counter[str] = Counter()
         self._recent = RecentTexts()
-        self._deliveries: dict[str, asyncio.Task[None]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
         sockets = PublicSockets(read_networks(settings.webhook_networks))
         connector = aiohttp.TCPConnector(
             resolver=aiohttp.ThreadedResolver(), use_dns_cache=False, limit=_AT_ONCE, socket_factory=sockets
@@ -61,32 +68,56 @@ class WebhookSender:
         )
 
     def notify(self, turn: str) -> None:
-        """Start delivering one turn's webhook, unless its delivery is under way."""
-        if turn not in self._deliveries:
-            delivery = self._deliveries[turn] = asyncio.create_task(self._run(turn))
-            delivery.add_done_callback(lambda _: self._deliveries.pop(turn, None))
+        """Start delivering one turn's webhook, or leave it in the line of its key."""
+        self._spawn(self._start(turn))
 
     async def remind(self) -> None:
-        """Queue the deliveries that are overdue."""
-        await self.store.retry_webhooks(_LIMIT)
+        """Have deliveries that are overdue wait in lines, and start those for which there is a place."""
+        lines = 0
+        for _ in range(_ROUNDS):
+            seen, lines = await self.store.retry_webhooks(_LIMIT)
+            if seen < _LIMIT:
+                break
+        for _ in range(_AT_ONCE if lines and self._delivers else 0):
+            if not await self._start():
+                return
 
     async def close(self) -> None:
         """Drop deliveries that are under way, which are repeated later, and close the connections."""
-        await end_all(list(self._deliveries.values()))
+        await end_all(list(self._tasks))
         await self._http.close()
 
-    async def _run(self, turn: str) -> None:
-        try:
-            if found := await self.store.look_up(turn):
-                # A key whose server hangs keeps its own webhooks waiting, and no other's.
-                async with self._slots_of.setdefault(found.key, asyncio.Semaphore(_AT_ONCE_OF_A_KEY)), self._slots:
-                    await self._claim_and_deliver(turn)
-        except (QueueUnreachable, redis.RedisError, OSError) as error:
-            log.debug("webhook of turn %s: %s", turn, type(error).__name__)
+    def _spawn(self, work: Awaitable[object]) -> None:
+        task = asyncio.create_task(_quietly(work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
-    async def _claim_and_deliver(self, turn: str) -> None:
-        if delivery := await self.store.claim_webhook(turn):
+    async def _start(self, turn: str = "") -> bool:
+        """Start one delivery, without a turn the next that waits; False: none was there for which there is a place."""
+        async with self._claiming:
+            full = self._full()
+            if not turn and ANY in full:
+                return False
+            delivery = await self.store.claim_webhook(turn, full)
+            if not delivery:
+                return False
+            self._under_way[delivery.key] += 1
+        self._spawn(self._carry_out(delivery))
+        return True
+
+    def _full(self) -> list[str]:
+        """Return the keys without a place. One whose server hangs keeps its own webhooks waiting, and no other's."""
+        if self._under_way.total() >= _AT_ONCE:
+            return [ANY]
+        return [key for key, count in self._under_way.items() if count >= _AT_ONCE_OF_A_KEY]
+
+    async def _carry_out(self, delivery: Delivery) -> None:
+        try:
             await self._deliver(delivery)
+        finally:
+            self._under_way[delivery.key] -= 1
+            self._under_way += Counter()  # without those at zero
+        await self._start()
 
     async def _deliver(self, delivery: Delivery) -> None:
         reason, wait = await self._attempt(delivery)
@@ -138,6 +169,13 @@ class WebhookSender:
         entry = self._keys.by_id(key)
         own = entry.webhook.secret if entry and entry.webhook else SecretStr("")
         return secret_bytes(own) or secret_bytes(self._settings.webhook_secret)
+
+
+async def _quietly(work: Awaitable[object]) -> None:
+    try:
+        await work
+    except (QueueUnreachable, redis.RedisError, OSError) as error:
+        log.debug("a webhook is left for later: %s", type(error).__name__)
 
 
 def signature(secret: bytes, event: str, body: str, now: int) -> dict[str, str]:

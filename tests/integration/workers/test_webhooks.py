@@ -112,6 +112,34 @@ def test_a_key_whose_server_hangs_keeps_no_other_waiting(office: Office) -> None
         assert 0 < len(hanging.deliveries) < many
 
 
+def test_those_without_a_place_wait_in_line_and_retries_go_before_them(office: Office, client: redis.Redis) -> None:
+    many = 60
+    with WebhookReceiver(*[0] * many) as hanging, WebhookReceiver(500, 500) as receiver:
+        for n in range(many):
+            office.ask(hanging, f"resp_slow{n}", key="slow")
+        wait_until(lambda: client.zcard("turnstile:webhook_line:slow") == many - 10, "all others wait in line")
+        office.ask(receiver, key="other")
+        _delivered(receiver, 3)
+        assert len(hanging.deliveries) == 10
+        assert client.llen("webhooks") == 0
+
+
+def test_a_worker_of_other_queues_leaves_webhooks_to_others(
+    redis_url: str, tmp_path: Path, model: str, client: redis.Redis
+) -> None:
+    office = Office(redis_url, tmp_path, model)
+    env = {**ENV, "OPENAI_BASE_URL": model, "TURNSTILE_WEBHOOK_NETWORKS": LOOPBACK}
+    with WebhookReceiver() as receiver:
+        office.ask(receiver)
+        with Worker(redis_url, tmp_path, 20, queues="chat", **env):
+            wait_until(lambda: office.store.stats().get("completed") == 1, "the turn has ended")
+            for _ in range(3):
+                client.zadd("turnstile:webhooks", {"resp_1": 0})
+                wait_until(lambda: client.zscore("turnstile:webhooks", "resp_1"), "it stands in line")
+            assert (office.store.look_up("resp_1") or _NOTHING).phase == "ready"
+            assert receiver.deliveries == []
+
+
 def test_failures_of_one_kind_are_a_line_a_minute(office: Office) -> None:
     many = 20
     with WebhookReceiver(*[500] * 3 * many) as receiver:
@@ -205,7 +233,7 @@ def test_an_erased_session_tells_nothing(redis_url: str, tmp_path: Path, model: 
 
 
 class _Nothing:
-    reason = ""
+    reason = phase = ""
 
 
 _NOTHING = _Nothing()

@@ -1,22 +1,18 @@
--- Look at webhooks that are overdue, at most `limit`, and send them off again. Those whose message may still stand in its
--- queue wait until that is empty.
+-- Look at webhooks that are overdue, at most `limit`: each stands in the line of its key from now on. The message of one that was sent off
+-- then finds nothing to do.
 -- FLAGS  allow-oom
--- WORK   30 steps, and 15 for each of limit
--- KEYS   webhook:<id>… webhooks <queue>
+-- WORK   30 steps, and 50 for each of limit
+-- KEYS   webhook:<id>… webhooks webhook_lines webhook_line:<key>…
 -- ARGV   limit
--- RETURN seen posted: how many of each
-local now, posted = clock(), 0
-local empty = redis.call('LLEN', key.queue .. rule.webhook_queue) == 0
+-- RETURN seen lines: how many are there
+local now = clock()
 local overdue = redis.call('ZRANGEBYSCORE', key.webhooks, '-inf', now, 'LIMIT', 0, limit)
 for _, id in ipairs(overdue) do
-  local phase = redis.call('HGET', key.webhook .. id, 'phase')
-  if not phase or phase == 'given_up' then
-    redis.call('ZREM', key.webhooks, id)
-  elseif phase == 'sent' and not empty then
-    redis.call('ZADD', key.webhooks, now + rule.grace, id)
+  local phase, its = unpack(redis.call('HMGET', key.webhook .. id, 'phase', 'key'))
+  if phase and phase ~= 'given_up' then
+    stand_for_delivery(id, its or '', now)
   else
-    posted = posted + 1
-    send_webhook(id, now)
+    redis.call('ZREM', key.webhooks, id)
   end
 end
-return { #overdue, posted }
+return { #overdue, redis.call('ZCARD', key.webhook_lines) }
