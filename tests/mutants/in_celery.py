@@ -17,6 +17,14 @@ def _intake(name: str, breaks: str, old: str, new: str, *, module: str = "upkeep
 
 
 CELERY = (
+    _fault(
+        "the last fetch is left unread",
+        "a turn that comes while a worker ends waits until a sweep sends it anew",
+        "    if channel._in_poll:\n        with",
+        "    if not channel._in_poll:\n        with",
+        module="celery_patches/broker",
+        test="tests/integration/workers/test_stopping.py",
+    ),
     _intake(
         "intake removes before submit",
         "a refused or failed submit loses the question",

@@ -12,6 +12,7 @@ from typing import Any, Protocol, Self
 
 import kombu
 from celery.app.amqp import AMQP
+from kombu.common import ignore_errors
 from kombu.transport import redis
 from redis.exceptions import OutOfMemoryError, ReadOnlyError, ResponseError
 
@@ -119,6 +120,16 @@ def _get_and_check(poller: Any, callback: Any, timeout: float | None = None) -> 
         poller.check_at = monotonic() + TRANSPORT_OPTIONS["health_check_interval"]
         poller.maybe_check_subclient_health()
     return _get(poller, callback, timeout)
+
+
+def put_back(channel: Any) -> None:
+    """Let a channel whose consumers are cancelled put back what Redis still hands out to its last BRPOP.
+
+    kombu reads that answer when it closes the connection, which is after the grace of turns that run.
+    """
+    if channel._in_poll:
+        with suppress(Empty):
+            ignore_errors(channel.connection.client, channel._brpop_read)
 
 
 def mend_transport() -> None:

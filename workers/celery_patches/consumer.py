@@ -10,6 +10,7 @@ from celery.worker import consumer
 from celery.worker.state import maybe_shutdown
 from kombu.exceptions import OperationalError
 
+from turnstile.workers.celery_patches.broker import put_back
 from turnstile.workers.celery_patches.repeated_errors import OncePerMinute, OutageLog
 from turnstile.workers.process import lifecycle
 
@@ -60,6 +61,12 @@ class Consumer(_celery):  # type: ignore[misc]  # see above
         conn = super().connect()
         conn.listener = self
         return conn
+
+    def stop(self) -> None:
+        """Stop fetching."""
+        super().stop()
+        if self.task_consumer:
+            put_back(self.task_consumer.channel)
 
     def _not_yet(self, error: Exception, _pause: float) -> None:
         self._main.beat()

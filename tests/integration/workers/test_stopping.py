@@ -2,6 +2,9 @@
 
 import signal
 from pathlib import Path
+from typing import Any
+
+from kombu import Queue
 
 from tests.support.processes import Worker
 from tests.support.turns import ended
@@ -10,6 +13,8 @@ from turnstile.deploy.local.server import EmbeddedServer
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
 from turnstile.turns.store.turns import TurnStore
+from turnstile.workers import app as _patched  # noqa: F401 - replaces kombu's parts
+from turnstile.workers.celery_patches.broker import BrokerConnection, put_back
 
 
 def test_a_worker_that_is_told_to_stop_gives_its_turns_back(model: str, tmp_path: Path, redis_url: str) -> None:
@@ -23,6 +28,21 @@ def test_a_worker_that_is_told_to_stop_gives_its_turns_back(model: str, tmp_path
     assert (record.state, record.attempts) == (State.COMPLETED, 2)
     assert turns.stats()["requeued"] == 1
     assert len(turns.history("foo")) == 2
+
+
+def test_a_message_that_comes_after_the_last_fetch_goes_back_at_once(redis_url: str) -> None:
+    turns = TurnStore(Settings(redis_url=redis_url))
+    with BrokerConnection(redis_url) as connection:
+        consumer = connection.Consumer([Queue("chat")])
+        consumer.consume()
+        channel: Any = consumer.channel
+        channel.connection.cycle._register_BRPOP(channel)
+        consumer.cancel()
+        turns.submit("late", "bar", "hi")
+        queue = turns.keys.queue("chat")
+        wait_until(lambda: turns.client.llen(queue) == 0, "the message is handed out")
+        put_back(channel)
+        assert turns.client.llen(queue) == 1
 
 
 def test_a_cold_shutdown_gives_turns_back_without_a_grace(model: str, tmp_path: Path, redis_url: str) -> None:
