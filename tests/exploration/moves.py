@@ -335,7 +335,7 @@ class Moves:
     def _sweeps(self, text: str, world: World) -> Iterator[Move]:
         overdue = sum(moment == PAST for moment in world.due.values())
         if overdue or world.waits_beside_room or world.was_set_back:
-            # What is due for the other clock is looked at as well.
+            # After a clock was set back, the sweep looks at entries that are due by the other clock, too.
             seen = len(world.due) if world.was_set_back else overdue
             yield Move("sweep", world, cast("Any", self.store.sweep()), swept(seen), drains=True)
         budget = world.value(KEYS.budget(MODEL), {})

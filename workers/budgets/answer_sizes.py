@@ -1,4 +1,4 @@
-"""How long answers are: what a worker process has learnt from those that it had."""
+"""Estimates of how long an answer will be, learnt by a worker process from those that it had."""
 
 from collections import OrderedDict
 
