@@ -168,8 +168,8 @@ STEPS = (
     _in_step(
         "steps outlive an erasure",
         "a graph's messages stay after their session was erased",
-        ", key.webhook .. id, key.steps .. id }",
-        ", key.webhook .. id }",
+        ", key.celery_result .. id, key.steps .. id }",
+        ", key.celery_result .. id }",
         script="lib/remove_turns",
     ),
     _in_step(

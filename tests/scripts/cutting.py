@@ -169,6 +169,7 @@ def violations(scene: Scene, *, erased: bool = False) -> Iterator[str]:
         "schedule:*",
         "schedules_due",
         "schedules:*",
+        "webhook_line*",
     ):
         if left := client.keys(f"{keys.prefix}{kind}"):
             yield f"left over: {left}"

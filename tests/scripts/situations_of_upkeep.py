@@ -179,6 +179,20 @@ def _taken(scene: Scene) -> Delivery:
     return delivery
 
 
+@situation("erase", erases=True)
+def _of_what_waits_for_delivery(scene: Scene) -> Callable[[], Any]:
+    _posted(scene)
+    hooks(scene).claim_webhook("a", ["*"])
+    return lambda: scene.turns.erase("foo")
+
+
+@situation("delete_turn", erases=True)
+def _of_one_that_waits_for_delivery(scene: Scene) -> Callable[[], Any]:
+    _posted(scene)
+    hooks(scene).claim_webhook("a", ["*"])
+    return lambda: scene.turns.delete_turn("a")
+
+
 @situation("claim_webhook")
 def _of_what_was_sent(scene: Scene) -> Callable[[], Any]:
     _posted(scene)

@@ -12,8 +12,11 @@ import redis
 from tests.scripts.cutting import bring_to_rest, cut, deliver_webhooks, numbers, violations
 from tests.scripts.held_scene import hold
 from tests.scripts.scene import Scene, dangling, pair
+from tests.scripts.situation import HOOK
 from tests.scripts.situations import SITUATIONS, Situation
+from turnstile.turns.celery_message import WEBHOOK_QUEUE
 from turnstile.turns.errors import InvalidTurn, TurnRefused
+from turnstile.turns.question import Options
 from turnstile.turns.redis.scripts import NAMES
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
@@ -95,11 +98,13 @@ def test_a_session_that_was_begun_by_half_is_begun_by_the_repeat(writes: int, re
     assert not store.begin("foo", {"topic": "tea"}, messages)
 
 
-@pytest.mark.parametrize("writes", range(40))
+@pytest.mark.parametrize("writes", range(45))
 def test_an_erase_that_was_cut_is_completed_by_its_repeat(writes: int, redis_url: str, client: redis.Redis) -> None:
     store = TurnStore(Settings(redis_url=redis_url))
     scene = Scene(store, client)
-    scene.complete(scene.start("a", reply=True))
+    scene.complete(scene.start("a", reply=True, options=Options(webhook=HOOK)))
+    store.claim_webhook("a", ["*"])
+    client.delete(WEBHOOK_QUEUE)
     scene.start("b", reply=True)
     scene.submit("c", "d", reply=True)
     with cut(store, "erase", writes):

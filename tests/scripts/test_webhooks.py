@@ -222,7 +222,7 @@ def test_one_without_a_place_waits_in_line_and_is_sent_no_more(store: TurnStore,
 def test_what_is_gone_is_taken_out_of_its_line(store: TurnStore, client: Any) -> None:
     _lined(store, client, *(f"a{number}" for number in range(130)), "b1")
     for number in range(130):
-        store.erase(f"a{number}")
+        client.delete(store.keys.webhook(f"a{number}"))
     assert _turns(store) == []
     assert _turns(store) == ["b1"]
     assert not client.exists(store.keys.webhook_line("a"), store.keys.webhook_line("b"), store.keys.webhook_lines)
@@ -301,3 +301,32 @@ def test_an_erased_session_tells_nothing(store: TurnStore, client: Any) -> None:
     assert store.undelivered() == []
     assert store.look_up("a") is None
     assert store.claim_webhook("a") is None
+
+
+def test_an_erase_takes_webhooks_out_of_their_lines(store: TurnStore, client: Any) -> None:
+    _lined(store, client, "a1", "a2", "b1")
+    store.erase("a1")
+    assert store.delete_turn("b1")
+    assert client.zrange(store.keys.webhook_line("a"), 0, -1) == client.zrange(store.keys.webhooks, 0, -1) == ["a2"]
+    assert client.zrange(store.keys.webhook_lines, 0, -1) == ["a"]
+    assert not client.exists(store.keys.webhook("a1"), store.keys.webhook("b1"))
+    store.erase("a2")
+    assert not client.keys(f"{store.keys.prefix}webhook*")
+
+
+def test_a_turn_that_is_deleted_tells_nothing(store: TurnStore) -> None:
+    _cancelled(store)
+    store.record_delivery(_take(store), "http_410", -1)
+    assert store.delete_turn("a")
+    assert store.undelivered() == []
+    with pytest.raises(UnknownTurn):
+        store.resend_webhook("a")
+
+
+def test_a_failure_that_is_retried_is_not_told(store: TurnStore, client: Any) -> None:
+    _ask(store, url=URL, key="k")
+    _end(store, State.FAILED)
+    store.claim_webhook("a", ["*"])
+    store.retry("a")
+    assert _turns(store) == []
+    assert not client.keys(f"{store.keys.prefix}webhook*")

@@ -287,15 +287,23 @@ def test_nothing_is_left_of_an_erased_tenant(history: TurnStore, step_worker: St
         history.ask_later(f"{tenant}-later", f"{tenant}/4", "hi", not_before=4e9)
         for number in range(2):
             history.schedule(f"{tenant}-each-day-{number}", f"{tenant}/5", "hi", cron="0 9 * * *", now=1)
+        for number, full in enumerate(([], ["*"])):
+            told = Options(webhook={"url": "https://hooks.example.com/", "key": f"key-of-{tenant}"})
+            history.submit(f"{tenant}-told-{number}", f"{tenant}/6", "hi", told)
+            history.cancel(f"{tenant}-told-{number}")
+            history.claim_webhook(f"{tenant}-told-{number}", full)
     running = [step_worker.take() for _ in range(2)]
     result = run("erase", "--tenant", "acme", "--yes", "--json")
-    assert json.loads(result.stdout) == {"sessions": 4, "turns": 6, "messages": 4, "files": 2, "schedules": 3}
+    assert json.loads(result.stdout) == {"sessions": 5, "turns": 8, "messages": 4, "files": 2, "schedules": 3}
     for claim in running:
         if claim.session.startswith("acme/"):
             late = [element("human", "hi", claim.id), element("ai", "late", claim.id)]
             assert history.finish(claim, Outcome(State.COMPLETED, said("late")), late) is None
     left = {key.decode() for key in set(client.keys("*")) - before}
     assert not [key for key in left if "acme" in key and "acme2" not in key]
+    sets = [key for key in client.keys("*") if client.type(key) == b"zset"]
+    assert not [name for key in sets for name in client.zrange(key, 0, -1) if b"acme" in name and b"acme2" not in name]
+    assert client.zrange(history.keys.webhook_line("key-of-acme2"), 0, -1) == [b"acme2-told-1"]
     assert history.keys.file("file-acme2") in left
     assert json.loads(run("erase", "--tenant", "acme", "--yes", "--json").stdout)["sessions"] == 0
     assert run("erase").exit_code == run("erase", "foo", "--tenant", "acme").exit_code == 2

@@ -11,7 +11,7 @@ local function remove_turns(ids, session)
       if is_open then cancelled = cancelled + 1 end
       if is_open and turn[2] == '1' then waited_for[#waited_for + 1] = id end
       records[#records + 1] = key.turn .. id
-      for _, name in ipairs({ key.events .. id, key.celery_result .. id, key.webhook .. id, key.steps .. id }) do
+      for _, name in ipairs({ key.events .. id, key.celery_result .. id, key.steps .. id }) do
         others[#others + 1] = name
       end
     end
@@ -20,7 +20,8 @@ local function remove_turns(ids, session)
     if cancelled > 0 then redis.call('HINCRBY', key.stats, 'cancelled', cancelled) end
     for _, id in ipairs(waited_for) do celery_result(id, 'cancelled', {}) end
     redis.call('UNLINK', unpack(others))
-    for _, set in ipairs({ key.open, key.failed, key.undelivered }) do redis.call('ZREM', set, unpack(some)) end
+    drop_webhooks(some)
+    for _, set in ipairs({ key.open, key.failed }) do redis.call('ZREM', set, unpack(some)) end
     for _, id in ipairs(found) do redis.call('PUBLISH', key.wake .. id, 'erased') end
   end
 end

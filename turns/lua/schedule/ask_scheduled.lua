@@ -6,7 +6,8 @@
 -- WORK   36,100 steps: as `submit_held`
 -- KEYS   schedule:<schedule> schedules:<tenant> schedules_due turn:<id>… turns:<session> session:<session> mailbox:<session> due stats
 --        open held answered:<session> failed events:<id> message_store:<session> conversation:<session> celery-task-meta-<id>
---        webhook:<id> webhooks undelivered steps:<thread> <queue> ready:<line>… rotation:<queue> batch_slots parked:<queue>
+--        webhook:<id> webhooks webhook_lines webhook_line:<key> undelivered
+--        steps:<thread> <queue> ready:<line>… rotation:<queue> batch_slots parked:<queue>
 --        slots:<tenant> tenant:<tenant> tenants open_turns:<tenant> rate:<key> owned:<worker> conversations:<tenant>
 --        budget:<model> calls:<model> promised:<model> coming:<model> models budgets; channels wake:<id> orders:<worker>
 -- ARGV   session schedule tick missed next patience: ms; `missed` is 1 for a tick that is left out; an empty `next`: it was the last

@@ -4,8 +4,8 @@
 -- FLAGS  allow-oom
 -- WORK   250,000 steps: 10,000 turns wait at most, and one piece of those that have ended is removed
 -- KEYS   turns:<session> session:<session> mailbox:<session> turn:<id>… events:<id>… owned:<worker> due stats failed open
---        message_store:<session> conversation:<session> celery-task-meta-<id>… webhook:<id>… undelivered erasures
---        erased:<number>… steps:<thread>… held answered:<session> ready:<line>… rotation:<queue> <queue> batch_slots
+--        message_store:<session> conversation:<session> celery-task-meta-<id>… webhook:<id>… webhooks webhook_lines
+--        webhook_line:<key>… undelivered erasures erased:<number>… steps:<thread>… held answered:<session> ready:<line>… rotation:<queue> <queue> batch_slots
 --        parked:<queue> slots:<tenant> tenant:<tenant> tenants open_turns:<tenant> conversations:<tenant>
 --        schedules:<tenant> schedule:<schedule>… schedules_due budget:<model> calls:<model> promised:<model> coming:<model>
 --        models budgets; channels orders:<worker> wake:<id>

@@ -1,10 +1,10 @@
--- Forget one turn that has ended: its record, events and result. What it added to the history stays, so its id is taken for as
+-- Forget one turn that has ended: its record, events, result and webhook. What it added to the history stays, so its id is taken for as
 -- long as its record would have been there: the same question again would be in the history twice. A branch goes with its last turn.
 -- `only`: in this state, if given.
 -- FLAGS  allow-oom
 -- WORK   200 steps
 -- KEYS   turn:<id> turns:<session> session:<session> conversation:<session> message_store:<session> events:<id> failed
---        celery-task-meta-<id> steps:<thread>; channel wake:<id>
+--        celery-task-meta-<id> steps:<thread> webhook:<id> webhooks webhook_lines webhook_line:<key> undelivered; channel wake:<id>
 -- ARGV   id only
 -- RETURN forgotten | ended | unended | held | unknown
 local turn = key.turn .. id
@@ -25,6 +25,7 @@ redis.call('HSET', turn, 'fingerprint', '')
 redis.call('PEXPIRE', turn, rule.result_ttl)
 redis.call('UNLINK', key.events .. id, key.celery_result .. id, key.steps .. id)
 redis.call('ZREM', key.failed, id)
+drop_webhooks({ id })
 local turns, conversation = key.turns .. session, key.conversation .. session
 local is_last = redis.call('ZCARD', turns) == 1 and redis.call('ZSCORE', turns, id) and redis.call('EXISTS', key.session .. session) == 0
 if is_last and redis.call('HEXISTS', conversation, 'branch') == 1 then redis.call('UNLINK', conversation, key.history .. session) end

@@ -1,7 +1,8 @@
 -- Put a failed turn back at the end of its session, with all its chances; one that answers open calls at once, while they are open.
 -- WORK   12,000 steps: a mailbox is read
 -- KEYS   turn:<id> turns:<session> session:<session> mailbox:<session> owned:<worker> events:<id> celery-task-meta-<id> due
---        stats failed open message_store:<session> conversation:<session> webhook:<id> webhooks undelivered held <queue>
+--        stats failed open message_store:<session> conversation:<session> webhook:<id> webhooks webhook_lines
+--        webhook_line:<key> undelivered held <queue>
 --        ready:<line>… rotation:<queue> steps:<thread> batch_slots parked:<queue> slots:<tenant> tenant:<tenant> tenants
 --        open_turns:<tenant> budget:<model> calls:<model> promised:<model> coming:<model> models budgets; channel wake:<id>
 -- ARGV   id
@@ -29,6 +30,8 @@ redis.call('HSET', turn, 'state', 'queued', 'forgiven', attempts, 'dispatches', 
 redis.call('ZADD', key.open, now, id)
 count_unfinished(session, id, now)
 redis.call('ZREM', key.failed, id)
+-- It has not failed any more.
+drop_webhooks({ id })
 redis.call('DEL', key.celery_result .. id)
 if sent then set_off(session, id, queue, now, sent, known) end
 return { 'accepted', place }

@@ -1,7 +1,8 @@
 -- Accept a turn; idempotent by its id. A repeat enqueues what a cut has left out. Refused by the server itself when it is out of memory.
 -- WORK   12,000 steps: to find a turn in a mailbox, the others are read
 -- KEYS   turn:<id>… turns:<session> session:<session> mailbox:<session> due stats open held failed events:<id>
---        message_store:<session> conversation:<session> celery-task-meta-<id> webhook:<id> undelivered steps:<thread> <queue>
+--        message_store:<session> conversation:<session> celery-task-meta-<id> webhook:<id> webhooks webhook_lines
+--        webhook_line:<key> undelivered steps:<thread> <queue>
 --        ready:<line>… rotation:<queue> batch_slots parked:<queue> slots:<tenant> tenant:<tenant> tenants open_turns:<tenant>
 --        rate:<key> conversations:<tenant> budget:<model> calls:<model> promised:<model> coming:<model> models budgets; channel
 --        wake:<id>

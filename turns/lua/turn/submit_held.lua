@@ -3,7 +3,8 @@
 -- the turn at the head, is refused, closes the calls, stops that turn, or is merged with others.
 -- WORK   36,000 steps: a mailbox is read three times
 -- KEYS   turn:<id>… turns:<session> session:<session> mailbox:<session> due stats open held answered:<session> failed
---        events:<id> message_store:<session> conversation:<session> celery-task-meta-<id> webhook:<id> webhooks undelivered
+--        events:<id> message_store:<session> conversation:<session> celery-task-meta-<id> webhook:<id> webhooks webhook_lines
+--        webhook_line:<key> undelivered
 --        steps:<thread> <queue> ready:<line>… rotation:<queue> batch_slots parked:<queue> slots:<tenant> tenant:<tenant>
 --        tenants open_turns:<tenant> rate:<key> owned:<worker> conversations:<tenant> budget:<model> calls:<model>
 --        promised:<model> coming:<model> models budgets; channels wake:<id> orders:<worker>
