@@ -4,6 +4,7 @@ from tests.mutants.mutant import Mutant
 from tests.mutants.script import in_cut
 
 _FAIRNESS = "tests/scripts/test_fairness.py"
+_WAITS = "tests/scripts/test_waits.py"
 
 
 def _in_line(name: str, breaks: str, old: str, new: str, *, script: str) -> Mutant:
@@ -12,6 +13,46 @@ def _in_line(name: str, breaks: str, old: str, new: str, *, script: str) -> Muta
 
 
 LINES = (
+    Mutant(
+        "a parked line is not counted",
+        "an alert for turns that wait stays silent while a tenant's turns wait for its slots",
+        "turns/lua/lib/ready_on.lua",
+        "ipairs({ key.rotation .. queue, key.parked .. queue })",
+        "ipairs({ key.rotation .. queue })",
+        (_WAITS,),
+    ),
+    Mutant(
+        "the first of a line has waited longest",
+        "a turn that was returned a moment ago hides those that have waited for long",
+        "turns/lua/lib/ready_on.lua",
+        "if tonumber(place or 0) < 0 then",
+        "if false then",
+        (_WAITS,),
+    ),
+    Mutant(
+        "the last dispatch has waited longest",
+        "an alert for turns that wait stays silent",
+        "turns/lua/lib/measures.lua",
+        "-100, -1",
+        "-1, -1",
+        (_WAITS,),
+    ),
+    Mutant(
+        "a line is counted twice",
+        "more turns are told to wait than there are",
+        "turns/lua/lib/ready_on.lua",
+        "if not seen[tenant] then look(tenant) end",
+        "look(tenant)",
+        (_WAITS,),
+    ),
+    Mutant(
+        "only a few tenants are seen to wait for a model",
+        "the longest wait for a model is told too short",
+        "turns/lua/lib/waits_at.lua",
+        "math.max(50, most)",
+        "50",
+        (_WAITS,),
+    ),
     _in_line(
         "nobody waits in a line",
         "a tenant with thousands of turns fills the queue before all others",

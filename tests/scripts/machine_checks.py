@@ -132,6 +132,9 @@ class Checked(Model):
             assert not self.client.exists(keys.parked(at))
             tenants = {line.partition(":")[2] for line in lines if line.startswith(f"{at}:")}
             assert set(self.client.zrange(keys.rotation(at), 0, -1)) == tenants
+        counts = self.turns.stats()
+        for queue in QUEUES:
+            assert counts[f"ready:{queue}"] == sum(len(who) for line, who in lines.items() if line.startswith(f"{queue}:"))
 
     def _slots_are_had_by_those_who_run(self) -> None:
         """Those of tenants are counted, and of turns that came by `batch`; those of others from the first tenant on."""

@@ -66,6 +66,8 @@ _KNOWN_MS = 120_000
 _MOST_MODELS = 1_000
 # A turn with more bytes of options is not looked at before its worker does.
 _MOST_LOOKED_AT = 4_096
+# A reader looks at the lines of so many tenants before a queue.
+_TENANTS_SEEN = 2_500
 MOST_FILES = 5_000
 """Files that a tenant may have, results of batches among them."""
 MOST_UNFINISHED_BATCHES = 100
@@ -313,6 +315,7 @@ def _rules(settings: Settings) -> dict[str, int | str]:
         "webhook_queue": WEBHOOK_QUEUE,
         "webhook_message": webhook_message(),
         "session_schedules": MOST_SESSION_SCHEDULES,
+        "tenants_seen": _TENANTS_SEEN,
         "schedules_seen": _SCHEDULES_SEEN,
         "schedule_rest": _SCHEDULE_REST_MS,
         "shown_bytes": _SHOWN_BYTES,

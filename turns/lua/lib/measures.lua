@@ -1,10 +1,10 @@
--- measures(now) → table. Return what is there now, (name count)…: turns by phase, the longest wait of one that could run, dispatches on
--- their queues with those that are ready in lines, webhooks, and failed turns that can be retried.
+-- measures(now) → table. Return what is there now, (name count)…: turns by phase, the longest wait of one that lacks nothing but a slot,
+-- dispatches on their queues with those that are ready in lines, webhooks, and failed turns that can be retried.
 local function measures(now)
   local found, running, oldest = {}, 0, 0
   local function put(name, count) found[#found + 1], found[#found + 2] = name, count end
   for _, worker in ipairs(redis.call('HRANDFIELD', key.workers, 2000)) do running = running + redis.call('SCARD', key.owned .. worker) end
-  -- The oldest dispatch stands last; some of the last may be those of turns that were sent again.
+  -- The first to be dispatched need not be the first that was ready, so more than the last are looked at.
   local function wait(message)
     local id = message:match('"correlation_id": "([^"]+)"') or ''
     local session = redis.call('HGET', key.turn .. id, 'session') or ''
@@ -12,8 +12,8 @@ local function measures(now)
     return head == id and phase == 'dispatched' and since and now - since or 0
   end
   for queue in rule.queues:gmatch('%S+') do
-    for _, message in ipairs(redis.call('LRANGE', key.queue .. queue, -5, -1)) do oldest = math.max(oldest, wait(message)) end
-    local ready, longest = ready_on(queue, now)
+    for _, message in ipairs(redis.call('LRANGE', key.queue .. queue, -100, -1)) do oldest = math.max(oldest, wait(message)) end
+    local ready, longest = ready_on(queue, now, rule.tenants_seen)
     oldest = math.max(oldest, longest)
     put('queue:' .. queue, redis.call('LLEN', key.queue .. queue) + ready)
   end

@@ -1,9 +1,9 @@
 -- Note what is there in this minute, and what was counted until now, unless it is noted already. Each minute takes the place of the one
 -- two hours before it.
 -- FLAGS  allow-oom
--- WORK   50,000 steps: 5,000 counters, 2,000 workers, and 500 tenants for each queue
+-- WORK   160,000 steps: 5,000 counters, 2,000 workers, and 2,500 tenants for each queue
 -- KEYS   minutes stats due open held failed webhooks undelivered workers owned:<worker>… session:<session>… turn:<id>… <queue>
---        ready:<line>… rotation:<queue>
+--        ready:<line>… rotation:<queue> parked:<queue>
 -- ARGV   (none)
 -- RETURN noted | known
 local now = clock()

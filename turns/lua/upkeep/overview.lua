@@ -1,14 +1,14 @@
 -- List what operators look at, at most `limit` of each kind: turns at work, the longest first, of 1,000; of the 1,000 oldest turns those
 -- that wait, one of each session; turns that failed last; held sessions; models that have a budget. And what was noted in the last hour.
 -- FLAGS  no-writes
--- WORK   40,000 steps, and 1,200 for each of limit: 50 tenants wait for each model
+-- WORK   70,000 steps, and 2,700 for each of limit: 1,000 tenants wait for all models, or 50 for each
 -- KEYS   workers owned:<worker>… session:<session>… mailbox:<session>… turn:<id>… open failed held minutes budgets budget:<model>…
---        calls:<model>… promised:<model>… rotation:<queue> ready:<line>…
+--        calls:<model>… promised:<model>… rotation:<queue> parked:<queue> ready:<line>…
 -- ARGV   limit
 -- RETURN at running waiting failed held budgets minutes: ms, and a list of each. A turn is id phase worker behind (fields)…: how many stand
 --        behind it in its session; a session is its name and ms; a budget is model requests tokens most requests_spent tokens_spent
 --        paused calls waiting longest; a minute is its number and JSON
-local now, limit, running, waiting, failed, budgets, minutes = clock(), tonumber(limit), {}, {}, {}, {}, {}
+local now, limit, running, waiting, failed, budgets, minutes, left = clock(), tonumber(limit), {}, {}, {}, {}, {}, 1000
 local function facts(id, phase, worker, behind)
   local fields = redis.call('HMGET', key.turn .. id, 'session', 'queue', 'created', 'started', 'finished', 'attempts', 'spent', 'waits_for', 'code')
   return { id, phase, worker, behind, unpack(fields) }
@@ -42,7 +42,8 @@ end
 
 for place, id in ipairs(redis.call('ZRANGE', key.failed, 0, limit - 1, 'REV')) do failed[place] = facts(id, 'failed', '', 0) end
 for place, model in ipairs(redis.call('ZRANGE', key.budgets, 0, limit - 1)) do
-  local budget, waits, longest = read_budget(model), waits_at(model, now)
+  local budget, waits, longest = read_budget(model)
+  waits, longest, left = waits_at(model, now, left)
   local calls = redis.call('ZCARD', key.calls .. model) + redis.call('ZCARD', key.promised .. model)
   local spent = { ('%.0f'):format(budget.requests_spent), ('%.0f'):format(budget.tokens_spent), ('%.0f'):format(math.max(budget.paused, budget.own_paused)) }
   budgets[place] = { model, budget.requests, budget.tokens, budget.most, spent[1], spent[2], spent[3], calls, waits, longest }
