@@ -281,6 +281,11 @@ class Settings(BaseModel):
         SecretStr(""), description="Signs the webhooks of API keys without a secret of their own: `whsec_` and base64."
     )
     webhook_seconds: forms.Seconds = Field(86_400, description="How long delivery of a webhook is retried.")
+    max_webhooks: forms.Count = Field(
+        50_000,
+        description="Maximum webhooks of one API key under way, those of requests without a key together. More are given up at "
+        "once (`too_many`), and `turnstile resend` sends them later.",
+    )
 
     batches: bool = Field(True, description="Offer Files and Batches at the gateway, and work on batches in its process.")
     drain_seconds: Annotated[float, Field(ge=0, le=3_600)] = Field(

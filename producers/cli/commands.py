@@ -340,14 +340,14 @@ def webhooks(terminal: "Terminal", under_way: bool, limit: int) -> None:
 
 
 @main.command()
-@click.argument("turn")
+@click.argument("turns", nargs=-1, required=True)
 @with_terminal
-def resend(terminal: "Terminal", turn: str) -> None:
-    """Send a turn's webhook now, once more."""
+def resend(terminal: "Terminal", turns: tuple[str, ...]) -> None:
+    """Send the webhooks of turns now, once more."""
     from turnstile.producers.cli import undelivered
     from turnstile.turns.settings import settings
 
-    undelivered.resend(terminal, settings(), turn)
+    undelivered.resend(terminal, settings(), turns)
 
 
 for _command in (*operating.COMMANDS, scheduling.schedule):

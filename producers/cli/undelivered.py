@@ -1,6 +1,6 @@
 """Undelivered webhooks: listed and resent."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -26,7 +26,14 @@ def _found(store: TurnStore, limit: int, given_up: bool) -> Iterator[Undelivered
             yield webhook
 
 
-def resend(terminal: "Terminal", settings: Settings, turn: str) -> None:
-    """Send a turn's webhook now, once more. Raises UnknownTurn if it has none."""
-    TurnStore(settings).resend_webhook(turn)
-    terminal.result("sent off again", {"id": turn, "phase": "sent"})
+def resend(terminal: "Terminal", settings: Settings, turns: Iterable[str]) -> None:
+    """Send the webhooks of turns now, once more.
+
+    Raises:
+        UnknownTurn: one has none.
+        TooManyWaiting: its key has as many under way as it may have.
+    """
+    store = TurnStore(settings)
+    for turn in turns:
+        store.resend_webhook(turn)
+        terminal.result(f"{turn}: sent off again", {"id": turn, "phase": "sent"})

@@ -141,7 +141,7 @@ COUNTED: tuple[Counter | Histogram, ...] = (
         "turnstile_webhooks",
         "Webhooks, by what became of them.",
         ("outcome",),
-        {"webhooks_delivered": {"outcome": "delivered"}, "webhooks_given_up": {"outcome": "given_up"}},
+        {f"webhooks_{outcome}": {"outcome": outcome} for outcome in ("delivered", "given_up", "too_many")},
     ),
     Counter("turnstile_schedule_ticks", "Ticks of schedules, by what became of them.", ("outcome",), _same("ticks")),
     Histogram(

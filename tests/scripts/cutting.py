@@ -170,6 +170,7 @@ def violations(scene: Scene, *, erased: bool = False) -> Iterator[str]:
         "schedules_due",
         "schedules:*",
         "webhook_line*",
+        "webhooks_of:*",
     ):
         if left := client.keys(f"{keys.prefix}{kind}"):
             yield f"left over: {left}"

@@ -91,7 +91,7 @@ def test_a_webhook_is_delivered(early: Scene) -> None:
     early.client.delete("webhooks")
     early.turns.claim_webhook("b")
     _set_back(early, 3_500)
-    assert early.turns.retry_webhooks() == (2, 1)
+    assert early.turns.retry_webhooks()[:2] == (2, 1)
 
 
 def test_a_batch_is_worked_on(early: Scene) -> None:

@@ -109,7 +109,7 @@ def _all_moves(scene: Scene) -> None:
 
 def test_every_metric_is_counted_by_a_script(priced: Scene) -> None:
     _all_moves(priced)
-    elsewhere = {"refused", "broken", "holds_expired", "ticks", "webhooks_delivered", "webhooks_given_up"}
+    elsewhere = {"refused", "broken", "holds_expired", "ticks", "webhooks_delivered", "webhooks_given_up", "webhooks_too_many"}
     told = {family for metric in COUNTED for family in metric.all_families}
     assert {split(name)[0] for name in priced.turns.measure().counters} & told == told - elsewhere
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import redis
 
-from turnstile.turns.errors import UnknownTurn
+from turnstile.turns.errors import TooManyWaiting, UnknownTurn
 from turnstile.turns.output import approval_request, called, said
 from turnstile.turns.question import Options
 from turnstile.turns.settings import Settings
@@ -153,9 +153,9 @@ def test_a_failed_attempt_is_repeated_when_its_time_comes(store: TurnStore, clie
     assert store.record_delivery(first, "http_500", 30) == "superseded"
     assert (_known(store).phase, _known(store).reason) == ("waiting", "http_500")
     client.delete("webhooks")
-    assert store.retry_webhooks() == (0, 0)
+    assert store.retry_webhooks()[:2] == (0, 0)
     client.zadd(store.keys.webhooks, {"a": 1})
-    assert store.retry_webhooks() == (1, 1)
+    assert store.retry_webhooks()[:2] == (1, 1)
     assert _posted(client) == []
     second = store.claim_webhook()
     assert second
@@ -166,7 +166,7 @@ def test_an_attempt_that_is_taken_for_lost_has_nothing_to_tell(store: TurnStore,
     _cancelled(store)
     lost = _take(store)
     client.zadd(store.keys.webhooks, {"a": 1})
-    assert store.retry_webhooks() == (1, 1)
+    assert store.retry_webhooks()[:2] == (1, 1)
     assert store.record_delivery(lost) == "superseded"
     again = store.claim_webhook()
     assert again
@@ -177,7 +177,7 @@ def test_an_attempt_that_is_taken_for_lost_has_nothing_to_tell(store: TurnStore,
 def test_a_message_that_still_stands_in_its_queue_finds_nothing_to_do(store: TurnStore, client: Any) -> None:
     _cancelled(store)
     client.zadd(store.keys.webhooks, {"a": 1})
-    assert store.retry_webhooks() == (1, 1)
+    assert store.retry_webhooks()[:2] == (1, 1)
     assert _posted(client) == ["a"]
     assert store.claim_webhook("a") is None
     assert store.claim_webhook()
@@ -202,7 +202,7 @@ def test_keys_are_served_in_turn(store: TurnStore, client: Any) -> None:
     _lined(store, client, "a1", "a2", "a3", "b1", "c1", "c2", "1")
     assert _turns(store) == ["a1", "b1", "c1", "1", "a2", "c2", "a3"]
     assert not client.keys(store.keys.webhook_line("*"))
-    assert store.retry_webhooks() == (0, 0)
+    assert store.retry_webhooks()[:2] == (0, 0)
 
 
 def test_one_without_a_place_waits_in_line_and_is_sent_no_more(store: TurnStore, client: Any) -> None:
@@ -211,7 +211,7 @@ def test_one_without_a_place_waits_in_line_and_is_sent_no_more(store: TurnStore,
         client.delete("webhooks")
         assert store.claim_webhook("a", ["x", full]) is None
         assert _known(store).phase == "ready"
-        assert store.retry_webhooks() == (0, 1)
+        assert store.retry_webhooks()[:2] == (0, 1)
         assert store.undelivered(given_up=False) == ["a"]
         assert _posted(client) == []
         assert _turns(store, "k", "x") == []
@@ -234,7 +234,7 @@ def test_a_place_in_line_that_is_lost_is_found_again(store: TurnStore, client: A
     client.zrem(store.keys.webhook_line("a"), "a1")
     for name in ("a1", "a2"):
         client.zadd(store.keys.webhooks, {name: 1})
-    assert store.retry_webhooks() == (2, 1)
+    assert store.retry_webhooks()[:2] == (2, 1)
     assert sorted(_turns(store)) == ["a1", "a2"]
 
 
@@ -251,7 +251,7 @@ def test_webhooks_of_an_older_version_are_delivered(store: TurnStore, client: An
         }
         client.hset(store.keys.webhook(id), mapping=fields | {"phase": phase, "calls": "", "sent": 1})
         client.zadd(store.keys.webhooks, {id: 1})
-    assert store.retry_webhooks() == (3, 1)
+    assert store.retry_webhooks()[:2] == (3, 1)
     assert sorted(_turns(store)) == ["a", "b", "c"]
 
 
@@ -277,7 +277,7 @@ def test_nothing_is_kept_for_ever(store: TurnStore, client: Any) -> None:
     assert client.pttl(store.keys.webhook("a")) > 0
     client.delete(store.keys.webhook("a"))
     client.zadd(store.keys.webhooks, {"a": 1})
-    assert store.retry_webhooks() == (1, 0)
+    assert store.retry_webhooks()[:2] == (1, 0)
     assert not client.exists(store.keys.webhooks)
 
 
@@ -330,3 +330,56 @@ def test_a_failure_that_is_retried_is_not_told(store: TurnStore, client: Any) ->
     store.retry("a")
     assert _turns(store) == []
     assert not client.keys(f"{store.keys.prefix}webhook*")
+
+
+def _cancelled_turn(store: TurnStore, id: str, key: str = "k") -> None:
+    store.submit(id, id, "hi", Options(webhook={"url": URL, "key": key}))
+    store.cancel(id)
+
+
+def test_more_than_a_key_may_have_are_given_up_at_once_and_can_be_sent_later(redis_url: str, client: Any) -> None:
+    store = TurnStore(Settings(redis_url=redis_url, max_webhooks=2))
+    for id in "abcd":
+        _cancelled_turn(store, id)
+    _cancelled_turn(store, "of-another", "other")
+    assert _posted(client) == ["a", "b", "of-another"]
+    assert sorted(store.undelivered()) == ["c", "d"]
+    refused = store.look_up("c")
+    assert refused
+    assert (refused.phase, refused.reason, refused.attempts, refused.key) == ("given_up", "too_many", 0, "k")
+    assert (store.stats()["webhooks_too_many"], store.retry_webhooks()[2]) == (2, 2)
+    assert 0 < client.pttl(store.keys.webhook("c")) <= store.settings.failed_ttl * 1000
+    with pytest.raises(TooManyWaiting, match="MAX_WEBHOOKS"):
+        store.resend_webhook("c")
+    assert (store.look_up("c") or refused).phase == "given_up"
+    # One that waits for its next attempt is under way, one that is delivered or given up is not.
+    store.record_delivery(_take(store), "http_500", 30)
+    with pytest.raises(TooManyWaiting):
+        store.resend_webhook("c")
+    for id, reason in (("b", ""), ("c", "http_410"), ("d", "")):
+        if id != "b":
+            store.resend_webhook(id)
+        delivery = store.claim_webhook(id)
+        assert delivery
+        store.record_delivery(delivery, reason, -1)
+    assert client.zrange(store.keys.webhooks_of("k"), 0, -1) == ["a"]
+    assert store.undelivered() == ["c"]
+    store.erase("a")
+    assert not client.exists(store.keys.webhooks_of("k"))
+
+
+def test_one_whose_record_has_expired_does_not_count(redis_url: str, client: Any) -> None:
+    store = TurnStore(Settings(redis_url=redis_url, max_webhooks=1))
+    client.zadd(store.keys.webhooks_of("k"), {"long-ago": 1})
+    _cancelled_turn(store, "a")
+    assert client.zrange(store.keys.webhooks_of("k"), 0, -1) == ["a"]
+    assert client.pttl(store.keys.webhooks_of("k")) > 0
+
+
+def test_behind_others_in_line_there_is_no_message(store: TurnStore, client: Any) -> None:
+    _lined(store, client, "a1")
+    client.delete("webhooks")
+    _cancelled_turn(store, "a2", "a")
+    _cancelled_turn(store, "b1", "b")
+    assert _posted(client) == ["b1"]
+    assert _turns(store) == ["a1", "a2"]

@@ -19,16 +19,22 @@ class Delivery:
 
 
 class WebhookReceiver(Receiver):
-    """Keeps what comes in, and answers with the statuses of `answers` in turn, then with 204; 0 holds a request for good."""
+    """Keeps what comes in, and answers with the statuses of `answers` in turn, then with 204; 0 holds a request for good.
+
+    All wait while `open` is not set.
+    """
 
     def __init__(self, *answers: int) -> None:
         super().__init__()
         self.deliveries: list[Delivery] = []
+        self.open = threading.Event()
+        self.open.set()
         self._answers = list(answers)
         self._ended = threading.Event()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._ended.set()
+        self.open.set()
         super().__exit__(kind, error, trace)
 
     @property
@@ -40,6 +46,7 @@ class WebhookReceiver(Receiver):
         """Keep a delivery, and answer it."""
         status = self._answers.pop(0) if self._answers else 204
         self.deliveries.append(Delivery(request.path, {k.lower(): v for k, v in request.headers.items()}, body))
+        self.open.wait()
         if not status:
             self._ended.wait()
             return

@@ -62,6 +62,10 @@ class Keys:
         """ZSET turn → ms since when: webhooks of an API key that wait for a worker with a place for them."""
         return f"{self.prefix}webhook_line:{key}"
 
+    def webhooks_of(self, key: str = "") -> str:
+        """ZSET turn → ms since when: all webhooks of an API key that are neither delivered nor given up."""
+        return f"{self.prefix}webhooks_of:{key}"
+
     def rate(self, key: str = "") -> str:
         """STRING, ms: until when an API key's requests are spent."""
         return f"{self.prefix}rate:{key}"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Self
 
-from turnstile.turns.errors import UnknownTurn
+from turnstile.turns.errors import TooManyWaiting, UnknownTurn
 from turnstile.turns.ids import check_turn
 from turnstile.turns.output import describe_calls
 from turnstile.turns.store.replies import OneOf, always, raising
@@ -105,14 +105,21 @@ class Webhooks(Runner):
         )
 
     @operation
-    def retry_webhooks(self, limit: int = 100) -> Call[tuple[int, int]]:
-        """Have what is overdue wait for a place, at most `limit`; how many were looked at, and of how many keys some wait."""
-        return script_call("retry_webhooks", lambda reply: (reply[0], reply[1]), limit=limit)
+    def retry_webhooks(self, limit: int = 100) -> Call[tuple[int, int, int]]:
+        """Have what is overdue wait for a place, at most `limit`.
+
+        How many were looked at, of how many keys some wait, and how many were ever given up because their key had too many.
+        """
+        return script_call("retry_webhooks", lambda reply: (reply[0], reply[1], reply[2]), limit=limit)
 
     @operation
     def resend_webhook(self, turn: str) -> Call[None]:
-        """Send a webhook off again now. Raises UnknownTurn when it was delivered, or there never was one."""
+        """Send a webhook off again now.
 
+        Raises:
+            UnknownTurn: it was delivered, or there never was one.
+            TooManyWaiting: its key has as many under way as it may have.
+        """
         return script_call("resend_webhook", partial(_RESENT, turn), id=check_turn(turn))
 
     @operation
@@ -131,6 +138,12 @@ def _missing(turn: str) -> UnknownTurn:
     return UnknownTurn(f"There is no webhook of turn {turn} to send: it was delivered, has expired, or never was.")
 
 
+def _full(turn: str) -> TooManyWaiting:
+    return TooManyWaiting(
+        f"The webhook of turn {turn} was not sent: its key has TURNSTILE_MAX_WEBHOOKS under way. Try again later."
+    )
+
+
 _RECORDED = OneOf(
     "record_delivery",
     delivered=always("delivered"),
@@ -139,4 +152,4 @@ _RECORDED = OneOf(
     superseded=always("superseded"),
 )
 _TAKEN = OneOf[Delivery | None]("claim_webhook", taken=lambda *reply: Delivery.decode(reply), stale=always(None))
-_RESENT = OneOf("resend_webhook", sent=always(None), unknown=raising(_missing))
+_RESENT = OneOf("resend_webhook", sent=always(None), unknown=raising(_missing), full=raising(_full))

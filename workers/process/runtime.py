@@ -10,6 +10,7 @@ import threading
 from collections.abc import Mapping
 from concurrent.futures import CancelledError
 from contextlib import AsyncExitStack, suppress
+from time import monotonic
 from typing import Any
 
 import redis
@@ -65,6 +66,7 @@ class Runtime:
         self._services: list[asyncio.Task[None]] = []
         self._resources = AsyncExitStack()
         self._draining = threading.Event()
+        self._grace_ends = 0.0
         self._stand_in: str | None = None
 
     def start(self) -> None:
@@ -102,11 +104,15 @@ class Runtime:
         if self._draining.is_set():
             return
         self._draining.set()
+        self._grace_ends = monotonic() + self._settings.shutdown_seconds
         self.health.retire("main", "consuming")
+        if self._webhooks:
+            self._loop.soon(self._webhooks.drain)
         self._loop.soon(self._turns.drain, self._settings.shutdown_seconds)
 
     def give_back(self) -> None:
         """Take nothing new, and return all running turns to the queue now."""
+        self._grace_ends = 0.0
         self._loop.soon(self._turns.give_back)
 
     def abandon(self) -> str:
@@ -118,7 +124,11 @@ class Runtime:
         return ", ".join([f"{len(held)} turns do not end", *(f"{name} hangs" for name in self.health.stale())])
 
     def stop(self) -> bool:
-        """Close all connections, once no turn runs. Return False when a chain still blocks a thread."""
+        """Close all connections, once no turn runs and webhooks have had their grace.
+
+        Return False when a chain still blocks a thread.
+        """
+        self._loop.submit(self._finish_webhooks()).result(self._settings.shutdown_seconds + _START_SECONDS)
         self.health.stop()
         self._loop.submit(self._close()).result(self._settings.shutdown_seconds + _START_SECONDS)
         switch.stop()
@@ -163,6 +173,11 @@ class Runtime:
         facts = {"running": len(self._leases), "stale": self.health.stale(), "chains": named}
         # A gateway on the same machine asks it for what is no turn.
         return {**facts, "stand_in": self._stand_in} if self._stand_in else facts
+
+    async def _finish_webhooks(self) -> None:
+        if self._webhooks:
+            self._webhooks.drain()
+            await self._webhooks.finish(max(0.0, self._grace_ends - monotonic()))
 
     async def _close(self) -> None:
         self._renewal.stop()

@@ -22,10 +22,11 @@ from turnstile.turns.api_keys import secret_bytes
 from turnstile.turns.asyncio_tasks import end_all
 from turnstile.turns.errors import QueueUnreachable
 from turnstile.turns.keyring import keyring
-from turnstile.turns.repeated_errors import RecentTexts
+from turnstile.turns.repeated_errors import RecentTexts, RepeatedWarnings
 from turnstile.turns.settings import Settings
 from turnstile.turns.store.turns import AsyncTurnStore
 from turnstile.turns.store.webhooks import ANY, Delivery
+from turnstile.workers.webhooks.lookups import Lookups
 from turnstile.workers.webhooks.networks import PrivateAddress, PublicSockets, read_networks
 
 log = logging.getLogger(__name__)
@@ -54,12 +55,12 @@ class WebhookSender:
         self._delivers = delivers
         self._claiming = asyncio.Lock()
         self._under_way: Counter[str] = Counter()
-        self._recent = RecentTexts()
+        self._draining = False
+        self._too_many: int | None = None
+        self._recent, self._warnings = RecentTexts(), RepeatedWarnings(__name__)
         self._tasks: set[asyncio.Task[None]] = set()
         sockets = PublicSockets(read_networks(settings.webhook_networks))
-        connector = aiohttp.TCPConnector(
-            resolver=aiohttp.ThreadedResolver(), use_dns_cache=False, limit=_AT_ONCE, socket_factory=sockets
-        )
+        connector = aiohttp.TCPConnector(resolver=Lookups(), use_dns_cache=False, limit=_AT_ONCE, socket_factory=sockets)
         self._http = aiohttp.ClientSession(
             connector=connector,
             timeout=aiohttp.ClientTimeout(total=_SECONDS),
@@ -75,12 +76,22 @@ class WebhookSender:
         """Have deliveries that are overdue wait in lines, and start those for which there is a place."""
         lines = 0
         for _ in range(_ROUNDS):
-            seen, lines = await self.store.retry_webhooks(_LIMIT)
+            seen, lines, too_many = await self.store.retry_webhooks(_LIMIT)
+            self._tell_of_too_many(too_many)
             if seen < _LIMIT:
                 break
         for _ in range(_AT_ONCE if lines and self._delivers else 0):
             if not await self._start():
                 return
+
+    def drain(self) -> None:
+        """Take no more: webhooks wait in the lines of their keys for other workers."""
+        self._draining = True
+
+    async def finish(self, seconds: float) -> None:
+        """Wait for the deliveries that are under way, at most so long."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=seconds)
 
     async def close(self) -> None:
         """Drop deliveries that are under way, which are repeated later, and close the connections."""
@@ -107,7 +118,7 @@ class WebhookSender:
 
     def _full(self) -> list[str]:
         """Return the keys without a place. One whose server hangs keeps its own webhooks waiting, and no other's."""
-        if self._under_way.total() >= _AT_ONCE:
+        if self._draining or self._under_way.total() >= _AT_ONCE:
             return [ANY]
         return [key for key, count in self._under_way.items() if count >= _AT_ONCE_OF_A_KEY]
 
@@ -124,6 +135,13 @@ class WebhookSender:
         delay = max(wait, backoff(delivery.attempt, self._settings.retry_base_seconds)) if reason and wait >= 0 else wait
         word = await self.store.record_delivery(delivery, reason, delay)
         self._tell(delivery, reason, word)
+
+    def _tell_of_too_many(self, count: int) -> None:
+        if count > (count if self._too_many is None else self._too_many):
+            self._warnings.warn(
+                "webhooks were given up: their key has TURNSTILE_MAX_WEBHOOKS under way (`turnstile webhooks` lists them)"
+            )
+        self._too_many = count
 
     def _tell(self, delivery: Delivery, reason: str, word: str) -> None:
         """Log a webhook's first failure and its end after failures; of many that go the same way, one a minute."""

@@ -1,5 +1,6 @@
 """Webhooks from a real worker to a real server, verified by OpenAI's own SDK."""
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -231,6 +232,43 @@ def test_an_erased_session_tells_nothing(redis_url: str, tmp_path: Path, model: 
             office.ask(receiver, "resp_2")
             _delivered(receiver)
             assert [d.headers["webhook-id"].split("_")[2] for d in receiver.deliveries] == ["2"]
+
+
+def test_a_worker_that_ends_delivers_what_it_has_and_takes_no_more(office: Office, client: redis.Redis) -> None:
+    many = 15
+    with WebhookReceiver() as receiver:
+        receiver.open.clear()
+        for n in range(many):
+            office.ask(receiver, f"resp_{n}", key="k")
+        wait_until(lambda: client.zcard("turnstile:webhook_line:k") == many - 10, "others wait in line")
+        _delivered(receiver, 10)
+        office.worker.signal(signal.SIGTERM)
+        wait_until(lambda: "taking no more turns" in office.worker.text(), "the worker drains")
+        office.store.submit("late", "late", "hi", Options(webhook={"url": receiver.url, "key": "another"}))
+        office.store.cancel("late")
+        receiver.open.set()
+        assert office.worker.stop() == 0
+        assert len(receiver.deliveries) == 10
+        assert office.store.stats()["webhooks_delivered"] == 10
+        office.worker.start()
+        wait_until(lambda: office.store.stats()["webhooks_delivered"] == many + 1, "the others are delivered")
+        assert len({d.headers["webhook-id"] for d in receiver.deliveries}) == len(receiver.deliveries) == many + 1
+
+
+def test_webhooks_over_the_bound_are_told_in_the_log(redis_url: str, tmp_path: Path, model: str) -> None:
+    office = Office(redis_url, tmp_path, model, TURNSTILE_MAX_WEBHOOKS="1")
+    with WebhookReceiver() as receiver, office.worker:
+        receiver.open.clear()
+        for n in range(3):
+            office.ask(receiver, f"resp_{n}", key="k")
+        wait_until(lambda: len(office.store.undelivered()) == 2, "two are given up")
+        wait_until(lambda: "their key has TURNSTILE_MAX_WEBHOOKS under way" in office.worker.text(), "it is logged")
+        receiver.open.set()
+        wait_until(lambda: office.store.stats().get("webhooks_delivered") == 1, "one is delivered")
+        for turn in office.store.undelivered():
+            wait_until(lambda: office.store.stats()["webhooks_delivered"] == len(receiver.deliveries), "none is under way")
+            office.store.resend_webhook(turn)
+        wait_until(lambda: office.store.stats()["webhooks_delivered"] == 3, "all are delivered")
 
 
 class _Nothing:

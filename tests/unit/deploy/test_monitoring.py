@@ -36,6 +36,7 @@ _COUNTERS = {
     'tokens_out{model="m"}': 1,
     "webhooks_delivered": 1,
     "webhooks_given_up": 1,
+    "webhooks_too_many": 1,
     'cost{model="m"}': 2_500_000,
     'steps{chain="agent",le="4"}': 1,
     'steps_made{chain="agent"}': 3,

@@ -17,7 +17,7 @@ def test_a_word_is_read_by_its_reader() -> None:
 
 
 def test_a_reader_may_raise_a_new_error_each_time() -> None:
-    read = OneOf("resend_webhook", unknown=raising(lambda: UnknownTurn("There is none.")), sent=always(None))
+    read = OneOf("resend_webhook", unknown=raising(lambda: UnknownTurn("There is none.")), sent=always(None), full=always(None))
     with pytest.raises(UnknownTurn) as first:
         read([b"unknown"])
     with pytest.raises(UnknownTurn) as second:

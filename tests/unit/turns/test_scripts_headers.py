@@ -25,7 +25,7 @@ _PATTERNS = {name: name for name, value in vars(Keys).items() if isinstance(valu
     "answered": "answered:<session>", "events": "events:<id>", "owned": "owned:<worker>", "history": "message_store:<session>",
     "celery_result": "celery-task-meta-<id>", "orders": "orders:<worker>", "wake": "wake:<id>",
     "steps": "steps:<thread>", "probe": "probe:<name>", "erased": "erased:<number>", "webhook": "webhook:<id>",
-    "webhook_line": "webhook_line:<key>",
+    "webhook_line": "webhook_line:<key>", "webhooks_of": "webhooks_of:<key>",
     "rate": "rate:<key>", "file": "file:<file>", "files": "files:<tenant>", "pieces": "pieces:<file>", "batch": "batch:<batch>",
     "batches": "batches:<tenant>", "results": "results:<file>", "stored": "stored:<tenant>",
     "unfinished": "unfinished:<tenant>",

@@ -14,6 +14,7 @@ local function drop_webhooks(ids)
   end
   for its, standing in pairs(lines) do
     redis.call('ZREM', key.webhook_line .. its, unpack(standing))
+    redis.call('ZREM', key.webhooks_of .. its, unpack(standing))
     if redis.call('EXISTS', key.webhook_line .. its) == 0 then redis.call('ZREM', key.webhook_lines, its) end
   end
   redis.call('ZREM', key.webhooks, unpack(ids))

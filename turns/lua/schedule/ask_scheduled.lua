@@ -4,12 +4,12 @@
 -- a turn that was accepted, and after a tick that was left out if the next one is further off. A tick whose id is taken by another
 -- turn is left out.
 -- WORK   36,100 steps: as `submit_held`
--- KEYS   schedule:<schedule> schedules:<tenant> schedules_due turn:<id>… turns:<session> session:<session> mailbox:<session> due stats
---        open held answered:<session> failed events:<id> message_store:<session> conversation:<session> celery-task-meta-<id>
---        webhook:<id> webhooks webhook_lines webhook_line:<key> undelivered
---        steps:<thread> <queue> ready:<line>… rotation:<queue> batch_slots parked:<queue>
---        slots:<tenant> tenant:<tenant> tenants open_turns:<tenant> rate:<key> owned:<worker> conversations:<tenant>
---        budget:<model> calls:<model> promised:<model> coming:<model> models budgets; channels wake:<id> orders:<worker>
+-- KEYS   schedule:<schedule> schedules:<tenant> schedules_due turn:<id>… turns:<session> session:<session> mailbox:<session>
+--        due stats open held answered:<session> failed events:<id> message_store:<session> conversation:<session>
+--        celery-task-meta-<id> webhook:<id> webhooks webhook_lines webhook_line:<key> webhooks_of:<key> undelivered
+--        steps:<thread> <queue> ready:<line>… rotation:<queue> batch_slots parked:<queue> slots:<tenant> tenant:<tenant>
+--        tenants open_turns:<tenant> rate:<key> owned:<worker> conversations:<tenant> budget:<model> calls:<model>
+--        promised:<model> coming:<model> models budgets; channels wake:<id> orders:<worker>
 -- ARGV   session schedule tick missed next patience: ms; `missed` is 1 for a tick that is left out; an empty `next`: it was the last
 -- RETURN asked turn | missed | refused reason | stale
 local record, member, now, turn = key.schedule .. schedule, session .. ' ' .. schedule, clock(), schedule

@@ -2,10 +2,10 @@
 -- FLAGS  allow-oom
 -- WORK   100,000 steps: each of the calls of one turn is looked for among 1,000 messages
 -- KEYS   session:<session> mailbox:<session> turn:<id>… turns:<session> events:<id>… held open due failed stats
---        message_store:<session> conversation:<session> celery-task-meta-<id>… webhook:<id>… webhooks undelivered
---        steps:<thread> <queue> ready:<line>… rotation:<queue> batch_slots parked:<queue> slots:<tenant> tenant:<tenant>
---        tenants open_turns:<tenant> budget:<model> calls:<model> promised:<model> coming:<model> models budgets; channel
---        wake:<id>
+--        message_store:<session> conversation:<session> celery-task-meta-<id>… webhook:<id>… webhooks webhook_lines
+--        webhook_line:<key>… webhooks_of:<key>… undelivered steps:<thread> <queue> ready:<line>… rotation:<queue> batch_slots
+--        parked:<queue> slots:<tenant> tenant:<tenant> tenants open_turns:<tenant> budget:<model> calls:<model>
+--        promised:<model> coming:<model> models budgets; channel wake:<id>
 -- ARGV   session
 -- RETURN released turn | not_held
 local phase, held = unpack(redis.call('HMGET', key.session .. session, 'phase', 'held'))

@@ -4,10 +4,11 @@
 -- FLAGS  allow-oom
 -- WORK   22,000 steps: a mailbox is read twice
 -- KEYS   turn:<id> turns:<session> session:<session> mailbox:<session> owned:<worker> due stats failed open events:<id>
---        webhook:<id> webhooks undelivered message_store:<session> conversation:<session> celery-task-meta-<id> held <queue>
---        ready:<line>… rotation:<queue> steps:<thread> batch_slots parked:<queue> slots:<tenant> tenant:<tenant> tenants
---        open_turns:<tenant> budget:<model> calls:<model> promised:<model> coming:<model> models budgets schedule:<schedule>
---        schedules:<tenant> schedules_due; channels orders:<worker> wake:<id>
+--        webhook:<id> webhooks webhook_lines webhook_line:<key> webhooks_of:<key> undelivered message_store:<session>
+--        conversation:<session> celery-task-meta-<id> held <queue> ready:<line>… rotation:<queue> steps:<thread> batch_slots
+--        parked:<queue> slots:<tenant> tenant:<tenant> tenants open_turns:<tenant> budget:<model> calls:<model>
+--        promised:<model> coming:<model> models budgets schedule:<schedule> schedules:<tenant> schedules_due; channels
+--        orders:<worker> wake:<id>
 -- ARGV   id revoked
 -- RETURN cancelled | ended state | unknown
 local turn, now = key.turn .. id, clock()

@@ -3,10 +3,10 @@
 -- An attempt counts from the last writes on: a claim that is cut short before them costs no chance.
 -- FLAGS  allow-oom
 -- WORK   24,000 steps, and 2 for each of window: a turn may want 10,000 messages, a long exchange take 1,000 more than a window
--- KEYS   turn:<id> turns:<session> session:<session> mailbox:<session> owned:<worker> due stats failed open events:<id>
---        message_store:<session> conversation:<session> webhook:<id> webhooks undelivered celery-task-meta-<id> held <queue>
---        ready:<line>… rotation:<queue> steps:<thread> batch_slots parked:<queue> slots:<tenant> tenant:<tenant> tenants
---        open_turns:<tenant> budget:<model> calls:<model> promised:<model> coming:<model> models budgets; channel wake:<id>
+-- KEYS   turn:<id> turns:<session> session:<session> mailbox:<session> owned:<worker> due stats failed open events:<id> message_store:<session>
+--        conversation:<session> webhook:<id> webhooks webhook_lines webhook_line:<key> webhooks_of:<key> undelivered celery-task-meta-<id> held <queue>
+--        ready:<line>… rotation:<queue> steps:<thread> batch_slots parked:<queue> slots:<tenant> tenant:<tenant> tenants open_turns:<tenant> budget:<model>
+--        calls:<model> promised:<model> coming:<model> models budgets; channel wake:<id>
 -- ARGV   id worker nonce window window_bytes free: slots of the worker that are free beside this one
 -- RETURN claimed session token attempt attempts_left sequence question options stream created started now
 --        readable cut thread origin spent busy length large window…: `length`: messages in the history; a large turn comes without its window, and without what was asked if that is

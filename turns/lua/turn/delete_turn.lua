@@ -4,7 +4,8 @@
 -- FLAGS  allow-oom
 -- WORK   200 steps
 -- KEYS   turn:<id> turns:<session> session:<session> conversation:<session> message_store:<session> events:<id> failed
---        celery-task-meta-<id> steps:<thread> webhook:<id> webhooks webhook_lines webhook_line:<key> undelivered; channel wake:<id>
+--        celery-task-meta-<id> steps:<thread> webhook:<id> webhooks webhook_lines webhook_line:<key> webhooks_of:<key>
+--        undelivered; channel wake:<id>
 -- ARGV   id only
 -- RETURN forgotten | ended | unended | held | unknown
 local turn = key.turn .. id

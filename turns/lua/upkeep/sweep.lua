@@ -2,10 +2,10 @@
 -- FLAGS  allow-oom
 -- WORK   60,000 steps, and 2,500 for each of limit: each may find room for 20 sessions that are ready; 60 may wait for each of ten models
 -- KEYS   due stats open heard session:<session>… turn:<id>… mailbox:<session>… owned:<worker>… failed events:<id>…
---        webhook:<id>… webhooks undelivered message_store:<session>… conversation:<session>… celery-task-meta-<id>…
---        turns:<session>… held <queue>… ready:<line>… rotation:<queue> steps:<thread> batch_slots parked:<queue> slots:<tenant>
---        tenant:<tenant> tenants open_turns:<tenant> budgets budget:<model>… calls:<model>… promised:<model>… coming:<model>…
---        models; channel wake:<id>
+--        webhook:<id>… webhooks webhook_lines webhook_line:<key>… webhooks_of:<key>… undelivered message_store:<session>…
+--        conversation:<session>… celery-task-meta-<id>… turns:<session>… held <queue>… ready:<line>… rotation:<queue>
+--        steps:<thread> batch_slots parked:<queue> slots:<tenant> tenant:<tenant> tenants open_turns:<tenant> budgets
+--        budget:<model>… calls:<model>… promised:<model>… coming:<model>… models; channel wake:<id>
 -- ARGV   limit worker: who sweeps, when it is a worker
 -- RETURN seen retried redispatched recovered failed expired (model)…: how many of each, and models whose budgets are kept
 local now, retried, redispatched, recovered, from_dead, failed, expired, broken, lacking = clock(), 0, 0, 0, 0, 0, 0, 0, nil

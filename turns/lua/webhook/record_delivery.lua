@@ -2,14 +2,15 @@
 -- because the time is over. An attempt that was taken for lost has nothing to tell.
 -- FLAGS  allow-oom
 -- WORK   400 steps
--- KEYS   webhook:<id> webhooks undelivered stats
+-- KEYS   webhook:<id> webhooks webhooks_of:<key> undelivered stats
 -- ARGV   id event attempt reason delay: no reason when it was delivered; a delay below 0 gives up
 -- RETURN delivered | waiting | given_up | superseded
 local webhook, now, later = key.webhook .. id, clock(), tonumber(delay)
-local phase, current, attempts, since = unpack(redis.call('HMGET', webhook, 'phase', 'event', 'attempts', 'since'))
+local phase, current, attempts, since, its = unpack(redis.call('HMGET', webhook, 'phase', 'event', 'attempts', 'since', 'key'))
 if phase ~= 'taken' or current ~= event or attempts ~= attempt then return { 'superseded' } end
 
 if reason == '' then
+  redis.call('ZREM', key.webhooks_of .. its, id)
   redis.call('DEL', webhook)
   redis.call('ZREM', key.webhooks, id)
   redis.call('HINCRBY', key.stats, 'webhooks_delivered', 1)
@@ -20,10 +21,5 @@ if later >= 0 and now + later - since <= rule.webhook_age then
   redis.call('HSET', webhook, 'phase', 'waiting', 'reason', reason)
   return { 'waiting' }
 end
-redis.call('PEXPIRE', webhook, rule.failed_ttl)
-redis.call('ZADD', key.undelivered, now, id)
-drop_old(key.undelivered, now - rule.failed_ttl)
-redis.call('HSET', webhook, 'phase', 'given_up', 'reason', reason)
-redis.call('ZREM', key.webhooks, id)
-redis.call('HINCRBY', key.stats, 'webhooks_given_up', 1)
+give_up_webhook(id, its, reason, now)
 return { 'given_up' }
