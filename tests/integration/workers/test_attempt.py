@@ -23,6 +23,7 @@ from tests.support.worker_parts import (
     texts,
 )
 from turnstile.memory import element
+from turnstile.memory.codec import encode
 from turnstile.memory.given import given_messages
 from turnstile.memory.open_turn import OpenTurn, current
 from turnstile.turns.errors import BrokenRecord
@@ -67,7 +68,7 @@ async def test_an_answer_that_no_history_keeps_fails_its_turn(flaky: Flaky, monk
 
 
 @pytest.mark.parametrize(("many", "beside"), [(1, False), (1_000, True)])
-async def test_many_messages_are_read_beside_the_loop(
+async def test_many_messages_are_read_and_written_beside_the_loop(
     flaky: Flaky, monkeypatch: pytest.MonkeyPatch, many: int, beside: bool
 ) -> None:
     threads: list[threading.Thread] = []
@@ -76,10 +77,16 @@ async def test_many_messages_are_read_beside_the_loop(
         threads.append(threading.current_thread())
         return given_messages(messages)
 
+    def written(*args: Any, **mark: Any) -> str:
+        threads.append(threading.current_thread())
+        return encode(*args, **mark)
+
     monkeypatch.setattr(prompt, "given_messages", noted)
+    monkeypatch.setattr(attempt_module, "encode", written)
     await flaky.submit("a", "foo", "hi", Options(before=[{"role": "user", "content": "x"}] * many))
     assert (await Attempt(await claimed(flaky, "a"), chain(hello), flaky).run()).status == State.COMPLETED
     assert len(await flaky.history("foo")) == many + 2
+    assert len(threads) >= many + 3
     assert all((thread is not threading.main_thread()) == beside for thread in threads)
 
 

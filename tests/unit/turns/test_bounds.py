@@ -8,6 +8,8 @@ from tests.unit.turns.json_values import nested
 from turnstile.turns.bounds import MOST_CONTENT_BYTES, MOST_DEPTH, MOST_MESSAGES, MOST_PARTS, MOST_VALUES
 from turnstile.turns.errors import InvalidTurn
 from turnstile.turns.question import Options, encode_question
+from turnstile.turns.settings import Settings
+from turnstile.turns.store.turns import TurnStore
 
 MOST = 1_000
 
@@ -68,3 +70,28 @@ def test_every_option_is_bounded(options: dict[str, Any], param: str, told: str)
 def test_parts_of_a_question_are_bounded() -> None:
     with pytest.raises(InvalidTurn, match="2,001 parts; at most 2,000"):
         encode_question([{"type": "text", "text": "x"}] * (MOST_PARTS + 1), 10_000_000)
+
+
+_ASKS: dict[str, dict[str, Any]] = {
+    "submit": {"session": "foo"},
+    "follow": {"previous": "b", "branch": "foo"},
+    "ask_later": {"session": "foo", "not_before": 4e9},
+    "schedule": {"session": "foo", "cron": "* * * * *", "now": 1.0},
+}
+
+
+@pytest.mark.parametrize("ask", _ASKS)
+@pytest.mark.parametrize("name", ["question", "before", "instructions"])
+def test_every_way_to_ask_is_bound_by_the_settings(ask: str, name: str) -> None:
+    store = TurnStore(Settings(redis_url="redis://127.0.0.1:1/0", max_question_bytes=MOST))
+    values: dict[str, Any] = {
+        "question": "x" * MOST,
+        "instructions": "x" * MOST,
+        "before": [{"role": "user", "content": "x" * MOST}],
+    }
+    given: dict[str, Any] = (
+        {"question": "hi", "options": Options.of({name: values[name]})} if name != "question" else {name: values[name]}
+    )
+    with pytest.raises(InvalidTurn, match="TURNSTILE_MAX_QUESTION_BYTES allows 1,000") as refused:
+        getattr(store, ask)("a", **_ASKS[ask], **given)
+    assert refused.value.param == name
