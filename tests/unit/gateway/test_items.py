@@ -17,15 +17,16 @@ ELEMENTS = [write(of_role("user", SAID, {"turn": f"resp_t{n}", "place": 0, "at":
 
 
 class Store:
-    """A store of ELEMENTS, newest last. `most` is the greatest number of reads of old messages at once."""
+    """A store of ELEMENTS, newest last. `most` is the greatest number of reads of old messages at once, `bytes` that of bytes."""
 
     def __init__(self) -> None:
-        self.most = self.reading = 0
+        self.most = self.reading = self.bytes = 0
 
     async def count_messages(self, _: str) -> int:
         return len(ELEMENTS)
 
-    async def read_messages(self, _: str, place: int, __: int, count: int, ___: int) -> list[bytes]:
+    async def read_messages(self, _: str, place: int, __: int, count: int, bytes: int) -> list[bytes]:
+        self.bytes = max(self.bytes, bytes)
         old = place < 1_000
         self.reading += old
         self.most = max(self.most, self.reading)
@@ -85,4 +86,4 @@ async def test_a_tenant_reads_one_page_at_a_time(tenants: list[str], most: int) 
     store = Store()
     pages = [History(store, f"{tenant}/{n}").page("msg_t700_i0", 9, "desc") for n, tenant in enumerate(tenants)]  # type: ignore[arg-type]
     assert {page["first_id"] for page in await asyncio.gather(*pages)} == {"msg_t699_i0"}
-    assert store.most == most
+    assert (store.most, store.bytes) == (most, 8_388_608)
