@@ -24,6 +24,7 @@ from turnstile.deploy.local.memory import half_of_memory
 from turnstile.deploy.local.parent_death import die_with_parent, start_from_a_lasting_thread
 from turnstile.deploy.local.ports import HOST, free_port
 from turnstile.deploy.local.private_files import CONFIG_FILE, LOG_FILE, open_private, prepare_folder, write_private
+from turnstile.turns.redis.local_server import RUNTIME_FILE
 
 PROGRAM: Path | None = None
 """Another server to run, Redis 7 or newer; None: the Valkey of the package."""
@@ -100,6 +101,8 @@ class EmbeddedServer:
         prepare_folder(self.folder)
         if self._lock is None:
             self._lock = lock_folder(self.folder)
+            # With the lock taken, an address that a killed process left would be believed.
+            (self.folder / RUNTIME_FILE).unlink(missing_ok=True)
         try:
             self._start_on_a_port()
         except BaseException:

@@ -22,6 +22,7 @@ from turnstile.deploy.local.ports import free_port
 from turnstile.deploy.local.private_files import CONFIG_FILE, LOG_FILE
 from turnstile.deploy.local.server import EmbeddedServer
 from turnstile.turns.errors import SettingError
+from turnstile.turns.redis.local_server import RUNTIME_FILE, running_url
 
 
 @pytest.fixture
@@ -76,18 +77,26 @@ def test_a_password_of_any_characters_is_asked_for_and_kept_private(folder: Path
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
 
+def _servers(folder: Path) -> list[Path]:
+    return [file for file in folder.rglob("*") if file.name != "theirs.log"]
+
+
+def _modes_for_others(folder: Path) -> set[int]:
+    return {stat.S_IMODE(file.stat().st_mode) & 0o077 for file in _servers(folder)}
+
+
 def test_in_a_folder_that_others_may_read_they_read_nothing_of_the_server_s(folder: Path) -> None:
     (folder / "appendonlydir").mkdir(mode=0o755, parents=True)
     (folder / "theirs.log").touch(mode=0o644)
     with EmbeddedServer(folder) as server:
         put(server, "key", "a secret")
+        assert _modes_for_others(folder) == {0}, "from the first start on"
         server.restart()
         (folder / LOG_FILE).chmod(0o644)  # as a version before left it
     with EmbeddedServer(folder):
-        files = {file for file in folder.rglob("*") if file.name != "theirs.log"}
-        assert {"appendonlydir", LOG_FILE, CONFIG_FILE, "lock"} <= {file.name for file in files}
-        assert any(b"a secret" in file.read_bytes() for file in files if file.is_file())
-        assert {file.name: stat.S_IMODE(file.stat().st_mode) & 0o077 for file in files} == {file.name: 0 for file in files}
+        assert {"appendonlydir", LOG_FILE, CONFIG_FILE, "lock"} <= {file.name for file in _servers(folder)}
+        assert any(b"a secret" in file.read_bytes() for file in _servers(folder) if file.is_file())
+        assert _modes_for_others(folder) == {0}
     assert stat.S_IMODE(folder.stat().st_mode) == 0o755
     assert stat.S_IMODE((folder / "theirs.log").stat().st_mode) == 0o644
 
@@ -97,6 +106,15 @@ def test_a_folder_that_is_none_is_told_with_its_variable(tmp_path: Path, name: s
     (tmp_path / "file").touch()
     with pytest.raises(SettingError, match=r"^TURNSTILE_DATA_DIR: .*file.* cannot hold the server's data \(.+\):"):
         EmbeddedServer(tmp_path / name).start()
+
+
+def test_the_address_that_a_killed_starter_left_is_not_taken_for_the_next_server_s(folder: Path) -> None:
+    """Until the next one has told its own, a program would send its questions to whoever has that port now."""
+    folder.mkdir()
+    with socket.create_server(("127.0.0.1", 0)) as stranger:
+        (folder / RUNTIME_FILE).write_text(f"redis://:secret@127.0.0.1:{stranger.getsockname()[1]}/0\n")
+        with EmbeddedServer(folder):
+            assert running_url(folder) == ""
 
 
 def test_a_client_that_asks_whether_a_server_runs_keeps_none_from_starting(folder: Path) -> None:
