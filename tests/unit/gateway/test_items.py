@@ -17,16 +17,19 @@ ELEMENTS = [write(of_role("user", SAID, {"turn": f"resp_t{n}", "place": 0, "at":
 
 
 class Store:
-    """A store of ELEMENTS, newest last. `most` is the greatest number of reads of old messages at once, `bytes` that of bytes."""
+    """A store of ELEMENTS, newest last.
+
+    `most` is the greatest number of reads of old messages at once, `most_bytes` the most bytes that one was to bring.
+    """
 
     def __init__(self) -> None:
-        self.most = self.reading = self.bytes = 0
+        self.most = self.reading = self.most_bytes = 0
 
     async def count_messages(self, _: str) -> int:
         return len(ELEMENTS)
 
-    async def read_messages(self, _: str, place: int, __: int, count: int, bytes: int) -> list[bytes]:
-        self.bytes = max(self.bytes, bytes)
+    async def read_messages(self, _: str, place: int, __: int, count: int, size: int) -> list[bytes]:
+        self.most_bytes = max(self.most_bytes, size)
         old = place < 1_000
         self.reading += old
         self.most = max(self.most, self.reading)
@@ -86,4 +89,4 @@ async def test_a_tenant_reads_one_page_at_a_time(tenants: list[str], most: int) 
     store = Store()
     pages = [History(store, f"{tenant}/{n}").page("msg_t700_i0", 9, "desc") for n, tenant in enumerate(tenants)]  # type: ignore[arg-type]
     assert {page["first_id"] for page in await asyncio.gather(*pages)} == {"msg_t699_i0"}
-    assert (store.most, store.bytes) == (most, 8_388_608)
+    assert (store.most, store.most_bytes) == (most, 8_388_608)
