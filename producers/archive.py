@@ -5,12 +5,14 @@ A session begins with `{"session", "created", "metadata"}`. Each of its messages
 that it covers. Each schedule by cron comes last, as `{"session", "schedule"}`.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from itertools import chain, groupby, islice
-from typing import Any
+from typing import IO, Any
 
 from turnstile.memory.element import Element, MessageTooLarge, read, write
 from turnstile.producers.archived_schedules import read_schedule, read_schedules, scheduled_sessions, write_schedule
+from turnstile.turns.bounds import MOST_STORED_BYTES, check_bytes, check_structure
 from turnstile.turns.errors import InvalidTurn, TurnConflict, TurnstileError, UnknownSession
 from turnstile.turns.ids import check_session, check_tenant, tenant_of
 from turnstile.turns.store.turns import TurnStore
@@ -19,6 +21,10 @@ from turnstile.turns.text import dumps, loads
 
 _AT_ONCE = 100
 _MOST_BYTES = 1_048_576
+_MOST_LINE_BYTES = MOST_STORED_BYTES + 65_536
+_MOST_LINE_VALUES = 200_000
+_MOST_METADATA_BYTES = 65_536
+_GZIP = b"\x1f\x8b"
 _ROUNDS = 100
 
 Line = dict[str, Any]
@@ -78,11 +84,19 @@ def _message(element: bytes) -> Any:
         return element.decode(errors="replace")
 
 
-def write_sessions(store: TurnStore, lines: Iterable[bytes], tenant: str | None = None) -> Iterator[tuple[str, int, str]]:
+def bounded_lines(source: IO[bytes]) -> Iterator[bytes]:
+    """Yield the lines of a file. Of one that is too long it is enough to see that it is."""
+    yield from iter(lambda: source.readline(_MOST_LINE_BYTES + 1), b"")
+
+
+def write_sessions(
+    store: TurnStore, lines: Iterable[bytes], tenant: str | None = None, *, with_rights: bool = False
+) -> Iterator[tuple[str, int, str]]:
     """Write sessions from their lines, and yield each with the number of messages that are new, and why it was refused.
 
     A repeat goes on where the last one was interrupted. A session that is there in another form is refused, and left as it is.
-    Messages that no history can read are left out.
+    Messages that no history can read are left out. Schedules have the rights that their tenant has here, or else,
+    `with_rights`, the weights and quotas that the lines tell.
 
     Raises:
         InvalidTurn: a line is none of those that `read_session` yields, or of another tenant's session than the one that is
@@ -95,13 +109,15 @@ def write_sessions(store: TurnStore, lines: Iterable[bytes], tenant: str | None 
         head = next(own)
         if session is None:
             raise head["error"]
-        written, schedules, summaries = 0, list[Line](), list[Summary]()
+        written, last = 0, _Last()
         try:
-            written = _write(store, session, head, _messages(own, schedules, summaries))
-            if summaries and store.read_summary(session) is None:
-                store.write_summary(session, "", summaries[-1])
-            for schedule in schedules:
-                write_schedule(store, session, schedule)
+            written = _write(store, session, head, _messages(own, last))
+            if last.summary and store.read_summary(session) is None:
+                store.write_summary(session, "", last.summary)
+            for line in chain(last.lines, own):
+                if "schedule" not in line:
+                    raise InvalidTurn("Schedules come behind all messages of a session.")
+                write_schedule(store, session, line["schedule"], with_rights=with_rights)
             yield session, written, ""
         except (TurnstileError, MessageTooLarge) as error:
             yield session, written, str(error)
@@ -112,6 +128,10 @@ class BadLine(InvalidTurn):
 
 
 def _read(number: int, text: bytes, tenant: str | None) -> Line:
+    if text.startswith(_GZIP):
+        return {"session": None, "error": BadLine(f"Line {number} is compressed: unpack the file, as with `gunzip`.")}
+    if _is_too_large(text):
+        return {"session": None, "error": BadLine(f"Line {number} is larger than any that `turnstile export` writes.")}
     try:
         line = loads(text)
         session = check_session(line["session"])
@@ -126,10 +146,20 @@ def _read(number: int, text: bytes, tenant: str | None) -> Line:
                 raise ValueError
         elif not all(isinstance(value, str) for pair in line["metadata"].items() for value in pair):
             raise ValueError
+        else:
+            check_bytes("`metadata`", dumps(line["metadata"]), _MOST_METADATA_BYTES, "metadata")
     except (InvalidTurn, ValueError, TypeError, KeyError, AttributeError):
         error = BadLine(f"Line {number} is no line of an export: give the file as `turnstile export` wrote it.")
         return {"session": None, "error": error}
     return dict(line)
+
+
+def _is_too_large(text: bytes) -> bool:
+    try:
+        check_structure(text, "line", _MOST_LINE_VALUES)
+    except InvalidTurn:
+        return True
+    return len(text) > _MOST_LINE_BYTES
 
 
 def _foreign(number: int, tenant: str) -> BadLine:
@@ -147,39 +177,63 @@ def _element(text: str, number: int) -> Element | None:
     return element
 
 
-def _messages(lines: Iterator[Line], schedules: list[Line], summaries: list[Summary]) -> Iterator[str]:
-    """Yield the messages of a session's lines, and add its schedules and summaries to `schedules` and `summaries`."""
-    place, last = 0, ""
+@dataclass(slots=True)
+class _Last:
+    """The last summary among a session's messages, and the line that came behind them, if there was one."""
+
+    summary: Summary | None = None
+    lines: list[Line] = field(default_factory=list)
+
+
+def _messages(lines: Iterator[Line], last: _Last) -> Iterator[str]:
+    """Yield the messages of a session's lines up to the first schedule, and note in `last` what else there is."""
+    place, text = 0, ""
     for line in lines:
         if "schedule" in line:
-            schedules.append(line["schedule"])
-        elif place and "summary" in line:
-            summaries.append(Summary(mark(place, last.encode()), line["summary"]))
+            last.lines.append(line)
+            return
+        if place and "summary" in line:
+            last.summary = Summary(mark(place, text.encode()), line["summary"])
         elif line.get("message"):
-            place, last = place + 1, write(line["message"])
-            yield last
+            place, text = place + 1, write(line["message"])
+            yield text
 
 
 def _write(store: TurnStore, session: str, head: Line, messages: Iterator[str]) -> int:
     if "metadata" not in head:
         raise InvalidTurn("It does not begin as a session does: its first line is missing.")
-    first = list(islice(messages, _AT_ONCE))
+    pieces = _in_pieces(messages)
+    first = next(pieces, [])
     written = len(first)
     if not store.begin(session, head["metadata"], first):
         written = 0
-        messages = _rest(store, session, chain(first, messages))
-    for piece in iter(lambda: list(islice(messages, _AT_ONCE)), []):
+        pieces = _in_pieces(_rest(store, session, chain(first, chain.from_iterable(pieces))))
+    for piece in pieces:
         store.amend(session, messages=piece)
         written += len(piece)
     return written
 
 
+def _in_pieces(messages: Iterator[str]) -> Iterator[list[str]]:
+    """Yield messages some at a time, as many as one script takes well."""
+    piece, size = list[str](), 0
+    for message in messages:
+        if piece and (len(piece) == _AT_ONCE or size + len(message) > _MOST_BYTES):
+            yield piece
+            piece, size = [], 0
+        piece.append(message)
+        size += len(message)
+    if piece:
+        yield piece
+
+
 def _rest(store: TurnStore, session: str, messages: Iterator[str]) -> Iterator[str]:
     """Return the messages that the session does not have yet. Raises TurnConflict when it has others."""
-    count = store.count_messages(session)
-    there = list(islice(messages, count))
-    newest: Sequence[bytes] = store.history(session, 1)
-    if len(there) < count or (there and newest[0].decode() != there[-1]):
+    there, last = 0, ""
+    count, newest = store.count_messages(session), store.history(session, 1)
+    for text in islice(messages, count):
+        there, last = there + 1, text
+    if there < count or (there and newest[0].decode() != last):
         raise TurnConflict("The session has gone on since it was imported; erase it before you import it anew.")
     return messages
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from turnstile.producers.rights import check_quotas, rights_here
 from turnstile.producers.webhooks import check_webhook
 from turnstile.turns.ids import tenant_of
 from turnstile.turns.question import Options
@@ -48,7 +49,8 @@ def _told(schedule: Schedule, terms: Terms) -> dict[str, Any]:
 def read_schedule(told: Any) -> dict[str, Any]:
     """Return what a line tells as arguments of `TurnStore.schedule`. Raises InvalidTurn, ValueError, TypeError, KeyError."""
     quotas = told["quotas"]
-    if not all(isinstance(most, int | float) for most in quotas.values()) or not isinstance(told["weight"], int):
+    check_quotas(quotas)
+    if type(told["weight"]) is not int:
         raise ValueError
     options = Options.decode(dumps(dict(told["options"])))
     if options.summarises is not None or not isinstance(options.webhook, dict):
@@ -62,7 +64,12 @@ def read_schedule(told: Any) -> dict[str, Any]:
     }
 
 
-def write_schedule(store: TurnStore, session: str, schedule: dict[str, Any]) -> None:
-    """Have a schedule's question asked from now on. Raises TurnstileError where a new question's webhook would be refused."""
-    check_webhook(schedule["options"].webhook, tenant_of(session), store.settings)
-    store.schedule(session=session, now=store.now(), **schedule)
+def write_schedule(store: TurnStore, session: str, schedule: dict[str, Any], *, with_rights: bool) -> None:
+    """Have a schedule's question asked from now on, `with_rights` of the line, or else with those that its tenant has here.
+
+    Raises TurnstileError where a new question's webhook or model would be refused.
+    """
+    tenant, options = tenant_of(session), schedule["options"]
+    check_webhook(options.webhook, tenant, store.settings)
+    rights = {} if with_rights else rights_here(tenant, options, store.settings)
+    store.schedule(session=session, now=store.now(), **{**schedule, **rights})

@@ -77,8 +77,12 @@ class Limits(_Entry):
 
     @property
     def _quotas(self) -> dict[str, int]:
-        given = self.model_dump(exclude={"requests_per_minute", "max_body_bytes", "models"}, exclude_none=True)
+        given = self.model_dump(include=set(QUOTAS), exclude_none=True)
         return {name: round(most * MILLION) if name.startswith("spend") else most for name, most in given.items()}
+
+
+QUOTAS = frozenset(Limits.model_fields) - {"requests_per_minute", "max_body_bytes", "models"}
+"""Limits that the scripts count when a turn is asked."""
 
 
 def _web_url(url: str) -> str:

@@ -32,7 +32,7 @@ def encode(value: object, param: str) -> str:
     """Return strict JSON; a value that cannot be stored is refused without being quoted."""
     try:
         text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-        _check_structure(text.encode(), param)
+        check_structure(text.encode(), param)
     except RecursionError:
         raise _too_deep(param) from None
     except (TypeError, ValueError):
@@ -40,13 +40,13 @@ def encode(value: object, param: str) -> str:
     return text
 
 
-def _check_structure(text: bytes, param: str) -> None:
+def check_structure(text: bytes, param: str, most: int = MOST_VALUES) -> None:
     """Raise InvalidTurn for a JSON text of too many values, or nested too deep, by its marks: no walk through it."""
     if text.count(b"[") + text.count(b"{") + text.count(b",") <= MOST_DEPTH:
         return
     outside = b"".join(text.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')[::2])
-    if sum(map(outside.count, (b",", b"[", b"{"))) > MOST_VALUES:
-        raise InvalidTurn(f"The {param} has more than {MOST_VALUES:,} values: send fewer, or longer texts.", param=param)
+    if sum(map(outside.count, (b",", b"[", b"{"))) > most:
+        raise InvalidTurn(f"The {param} has more than {most:,} values: send fewer, or longer texts.", param=param)
     nesting = outside.translate(_BRACKETS, _NO_BRACKETS)
     for _ in range(MOST_DEPTH):
         nesting = nesting.replace(b"()", b"")

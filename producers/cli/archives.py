@@ -1,7 +1,8 @@
 """Commands over whole sessions and tenants: export, import, and the erasure of a tenant."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
+from typing import IO
 
 from turnstile.producers import archive
 from turnstile.producers.cli.actions import confirm
@@ -32,11 +33,12 @@ def _write(terminal: Terminal, client: ChatClient, session: str) -> None:
         terminal.line(dumps(line))
 
 
-def load(terminal: Terminal, client: ChatClient, source: Iterable[bytes], tenant: str | None) -> int:
+def load(terminal: Terminal, client: ChatClient, source: IO[bytes], tenant: str | None, *, with_rights: bool) -> int:
     """Import sessions, of one tenant alone if it is given, and return the exit status: 1 if some were refused."""
     client.agree()
     refused = False
-    for session, messages, reason in archive.write_sessions(client.store, source, tenant):
+    lines = archive.bounded_lines(source)
+    for session, messages, reason in archive.write_sessions(client.store, lines, tenant, with_rights=with_rights):
         refused = refused or bool(reason)
         value = {"session": session, "messages": messages, "refused": reason or None}
         terminal.result(f"{session}: {reason or f'messages imported: {messages}'}", value)

@@ -236,8 +236,9 @@ def export(terminal: "Terminal", sessions: tuple[str, ...], tenant: str | None, 
 @main.command("import")
 @click.argument("source", metavar="IN.jsonl", type=click.File("rb"))
 @click.option("--tenant", help="Sessions of this tenant alone: stop at the first line of another's.")
+@click.option("--with-rights", is_flag=True, help="Believe the file's weights and quotas of schedules. Default: the API keys'.")
 @with_terminal
-def load(terminal: "Terminal", source: IO[bytes], tenant: str | None) -> None:
+def load(terminal: "Terminal", source: IO[bytes], tenant: str | None, with_rights: bool) -> None:
     """Import sessions from the lines of `turnstile export`; `-` reads stdin.
 
     A session that is there in another form is left as it is. Run it again to go on after an interruption. Exit status 1 if a
@@ -246,7 +247,7 @@ def load(terminal: "Terminal", source: IO[bytes], tenant: str | None) -> None:
     from turnstile.producers.cli import archives
 
     with source:
-        raise SystemExit(archives.load(terminal, _client(), source, tenant))
+        raise SystemExit(archives.load(terminal, _client(), source, tenant, with_rights=with_rights))
 
 
 @main.command()

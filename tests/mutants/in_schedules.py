@@ -108,4 +108,20 @@ SCHEDULES = (
         'self.missed == "none" and now - self.tick > _LATE_MS',
         "False",
     ),
+    Mutant(
+        "an import believes the rights that a file claims",
+        "a stranger's file gives its schedules any weight",
+        "producers/archived_schedules.py",
+        "**{**schedule, **rights}",
+        "**schedule",
+        ("tests/integration/producers/test_archive.py",),
+    ),
+    Mutant(
+        "lines of an import are read whole",
+        "a file of one endless line takes all memory",
+        "producers/archive.py",
+        "source.readline(_MOST_LINE_BYTES + 1)",
+        "source.readline()",
+        ("tests/integration/producers/test_archive.py",),
+    ),
 )

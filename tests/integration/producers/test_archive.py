@@ -1,5 +1,7 @@
 """Sessions that are exported and imported, and tenants that are erased."""
 
+import gzip
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -149,7 +151,8 @@ def test_schedules_come_along_and_go_on_from_now(history: TurnStore, other: Turn
     assert set(archive.sessions(history, "acme")) == {"acme/1", "acme/9"}
     lines = _lines(history, "acme/1", "acme/9")
     for written in (4, 0):
-        assert list(archive.write_sessions(other, lines)) == [("acme/1", written, ""), ("acme/9", 0, "")]
+        told = list(archive.write_sessions(other, lines, with_rights=True))
+        assert told == [("acme/1", written, ""), ("acme/9", 0, "")]
     assert {schedule.id for schedule in other.schedules()} == {"m", "n"}
     for id in ("m", "n"):
         assert _stored(other, id) == _stored(history, id)
@@ -162,6 +165,57 @@ def test_a_schedule_that_is_refused_is_told(history: TurnStore, other: TurnStore
     [_, refused] = archive.write_sessions(other, _lines(history, "acme/1", "acme/9"))
     assert refused[:2] == ("acme/9", 0)
     assert "taken by another schedule" in refused[2]
+
+
+def _rights(store: TurnStore, session: str, options: dict[str, Any] | None = None, **terms: Any) -> tuple[int, Any] | str:
+    """Return the weight and the quotas with which a schedule is imported, or why it is refused."""
+    line = json.loads(_schedule_line(json.dumps(options or {}).encode()))
+    line = {"session": session, "schedule": line["schedule"] | {"weight": 100, "quotas": {"running_turns": 1000}} | terms}
+    head = {"session": session, "created": 1, "metadata": {}}
+    [(_, _, refused)] = archive.write_sessions(store, [json.dumps(line).encode() for line in (head, line)])
+    found = store.schedule_terms("m")
+    store.remove_schedule("m")
+    return (found.weight, json.loads(found.quotas or "{}")) if found else refused
+
+
+def test_weights_and_quotas_are_those_of_the_keys_here(settings: Settings) -> None:
+    keys = [
+        new_key("strict", "acme", limits={"tokens_per_day": 5, "running_turns": 9, "models": ["small"]}, weight=3),
+        new_key("large", "acme", limits={"tokens_per_day": 7, "spend_per_day": 0.5, "requests_per_minute": 1}, weight=2),
+        new_key("operator", role="operator"),
+        new_key("own", limits={"unfinished_turns": 4}),
+    ]
+    told = SecretStr(json.dumps({key.digest: key.entry for key in keys}))
+    store = TurnStore(settings.model_copy(update={"api_keys": told}))
+    assert _rights(store, "acme/1") == (2, {"tokens_per_day": 5, "running_turns": 9, "spend_per_day": 500_000})
+    assert _rights(store, "acme/1", {"model": "other"}) == (2, {"tokens_per_day": 7, "spend_per_day": 500_000})
+    assert _rights(store, "1") == (1, {"unfinished_turns": 4})
+    assert _rights(store, "umbrella/1") == (1, {})
+    small = TurnStore(settings.model_copy(update={"api_keys": SecretStr(json.dumps({keys[0].digest: keys[0].entry}))}))
+    assert "may name the schedule's model" in str(_rights(small, "acme/1", {"model": "other"}))
+    assert "may name the schedule's model" in str(_rights(small, "acme/1", {"chain": "agent"}))
+    assert _rights(TurnStore(settings), "acme/1") == (1, {})
+
+
+def test_schedules_come_behind_all_messages(history: TurnStore, other: TurnStore) -> None:
+    lines = _lines(history, "acme/1")
+    schedule = _schedule_line(b"{}").replace(b'"session": "a"', b'"session": "acme/1"')
+    [(_, _, refused)] = archive.write_sessions(other, [*lines[:2], schedule, *lines[2:]])
+    assert "behind all messages" in refused
+
+
+def test_a_file_is_read_in_bounded_pieces(other: TurnStore, run: Run) -> None:
+    head, most = b'{"session": "a", "created": 1, "metadata": {}}\n', archive._MOST_LINE_BYTES
+    large = b'{"session": "a", "message": {"type": "human", "data": {"content": "' + b"x" * 5_000_000
+    many = b'{"session": "a", "message": [' + b"[]," * 200_000 + b"[]]}"
+    for line in (large + b"x" * (most - len(large) + 1), large * 20, many):
+        with pytest.raises(archive.BadLine, match="Line 2 is larger"):
+            list(archive.write_sessions(other, archive.bounded_lines(io.BytesIO(head + line))))
+    assert max(map(len, archive.bounded_lines(io.BytesIO(large * 20)))) == most + 1
+    assert [len(piece) for piece in archive._in_pieces(iter(["x" * 600_000] * 3 + ["x"] * 250))] == [1, 1, 100, 100, 51]
+    result = run("import", "-", input=gzip.compress(head))
+    assert result.exit_code == 2
+    assert "Line 1 is compressed" in result.output
 
 
 def _schedule_line(options: bytes) -> bytes:
@@ -207,10 +261,15 @@ def test_a_webhook_that_no_new_question_could_have_is_refused(settings: Settings
         b"[]",
         b'{"session": "a b", "metadata": {}}',
         b'{"session": "a", "metadata": {"k": 1}}',
+        b'{"session": "a", "metadata": {"k": "%s"}}' % (b"x" * 65_536),
         b'{"session": "a"}',
         b'{"session": "a", "schedule": {}}',
         b'{"session": "a", "schedule": {"id": "m", "quotas": [], "weight": 1, "question": "hi", "options": {}}}',
         b'{"session": "a", "schedule": {"id": "m", "quotas": {"a": "b"}, "weight": 1, "question": "hi", "options": {}}}',
+        b'{"session": "a", "schedule": {"id": "m", "quotas": {"tokens": 1}, "weight": 1, "question": "hi", "options": {}}}',
+        _schedule_line(b"{}").replace(b'"weight": 1', b'"weight": true'),
+        _schedule_line(b"{}").replace(b'"quotas": {}', b'"quotas": {"tokens_per_day": 1e400}'),
+        _schedule_line(b"{}").replace(b'"quotas": {}', b'"quotas": {"tokens_per_day": -1}'),
         _schedule_line(b'{"webhook": "https://hooks.example.com/"}'),
         _schedule_line(b'{"summarises": {"session": "a", "after": "", "place": 1}}'),
         b'{"session": "a", "summary": 1}',
