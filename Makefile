@@ -49,7 +49,7 @@ PROOFS := tests/exploration $(addprefix tests/scripts/test_, cuts.py machine.py 
 OUTAGES := tests/chaos tests/acceptance/test_survival.py \
   $(addprefix tests/integration/, gateway/test_connections.py gateway/test_faults.py deploy/test_backup.py deploy/test_service_manager.py \
   $(addprefix turns/test_, disagreement.py half_open.py one_connection.py schema.py sentinel.py) workers/graphs/test_crash.py \
-  $(addprefix workers/test_, busy_loop.py hangs.py model_outage.py refusals.py))
+  $(addprefix workers/test_, busy_loop.py hangs.py model_outage.py refusals.py silent_names.py))
 
 test: $(VENV)/.dev ## Set up, then the tests; JOBS is how many run at once
 	$(PYTEST) $(addprefix --ignore=, $(PROOFS) $(OUTAGES))

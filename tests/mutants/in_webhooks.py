@@ -4,6 +4,8 @@ from tests.mutants.mutant import Mutant
 
 _SCRIPTS = ("tests/scripts/test_webhooks.py",)
 _SENDER = "workers/webhooks/sender.py"
+_LOOP = "workers/process/naming_loop.py"
+_SILENT = ("tests/integration/workers/test_silent_names.py",)
 _WORKERS = ("tests/integration/workers/test_webhooks.py",)
 
 WEBHOOKS = (
@@ -83,7 +85,7 @@ WEBHOOKS = (
         "look-ups share threads",
         "a name server that does not answer keeps the model's server from being found",
         _SENDER,
-        "resolver=Lookups()",
+        "resolver=Resolver()",
         "resolver=aiohttp.ThreadedResolver()",
         ("tests/integration/workers/test_webhook_hosts.py",),
     ),
@@ -142,5 +144,53 @@ WEBHOOKS = (
         "if lines and self._delivers else 0",
         "if lines else 0",
         _WORKERS,
+    ),
+    Mutant(
+        "a place is free while its look-up hangs",
+        "each retry of a host whose name server is silent adds a thread",
+        _SENDER,
+        "all_ended(lookups)",
+        "all_ended([])",
+        _SILENT,
+    ),
+    Mutant(
+        "the end of a process waits for look-ups",
+        "a worker that has asked a silent name server is killed at its deadline",
+        "workers/lookups.py",
+        ", daemon=True)",
+        ", daemon=False)",
+        _SILENT,
+    ),
+    Mutant(
+        "what tools look up goes to libuv's threads",
+        "a few names that a model has chosen keep all models waiting",
+        _LOOP,
+        "        if not host or _is_address(host):\n",
+        "        if True:\n",
+        _SILENT,
+    ),
+    Mutant(
+        "one tenant's tools make all look-ups",
+        "what other tenants' tools fetch waits for names that nobody answers for",
+        _LOOP,
+        "asyncio.Semaphore(OF_A_TENANT)",
+        "asyncio.Semaphore(IN_ALL)",
+        _SILENT,
+    ),
+    Mutant(
+        "a look-up that is given up frees its place",
+        "a tenant whose turns are cancelled has any number of threads",
+        _LOOP,
+        "await asyncio.shield(ending)",
+        "await ending",
+        _SILENT,
+    ),
+    Mutant(
+        "the model's server waits among tools",
+        "a tenant whose tools hang has no models",
+        _LOOP,
+        "lookup is None and host in self._own:",
+        "False:",
+        _SILENT,
     ),
 )

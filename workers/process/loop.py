@@ -3,12 +3,12 @@
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor
 from traceback import extract_tb
 from typing import Any, TypeVar
 
-import uvloop
+from turnstile.workers.process.naming_loop import NamingLoop
 
 log = logging.getLogger(__name__)
 
@@ -19,10 +19,10 @@ _THREADS_SECONDS = 1.0
 
 
 class LoopThread:
-    """A running event loop; every method is for other threads."""
+    """A running event loop; every method is for other threads. `own`: hosts whose look-ups wait for no others."""
 
-    def __init__(self, threads: int) -> None:
-        self._loop = uvloop.new_event_loop()
+    def __init__(self, threads: int, own: Collection[str] = ()) -> None:
+        self._loop = NamingLoop(own)
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="chain")
         self._thread = threading.Thread(target=self._run, name="turns", daemon=True)
 

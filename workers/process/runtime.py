@@ -29,6 +29,7 @@ from turnstile.workers.process.health import Beat, Health
 from turnstile.workers.process.heartbeat import Heartbeat
 from turnstile.workers.process.leases import LeaseKeeper
 from turnstile.workers.process.loop import LoopThread
+from turnstile.workers.process.naming_loop import own_hosts
 from turnstile.workers.process.renewal import LeaseRenewal
 from turnstile.workers.process.room import return_large_blocks
 from turnstile.workers.process.service import start_all
@@ -55,7 +56,7 @@ class Runtime:
         self._settings = settings.model_copy(update={"concurrency": concurrency})
         self.name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         self.health = Health(settings.health_file)
-        self._loop = LoopThread(concurrency)
+        self._loop = LoopThread(concurrency, own_hosts(settings))
         self._store = AsyncTurnStore(settings)
         self._leases = LeaseKeeper(self._store, self.name)
         self._renewal = LeaseRenewal(settings, self._leases)

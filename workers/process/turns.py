@@ -21,6 +21,7 @@ from turnstile.workers.budgets.shared import SharedBudgets
 from turnstile.workers.chains.run import AnyChain
 from turnstile.workers.process.heartbeat import Heartbeat
 from turnstile.workers.process.leases import LeaseKeeper
+from turnstile.workers.process.naming_loop import lookups_of
 from turnstile.workers.process.room import Room, Take
 from turnstile.workers.tracing.start import Traced, untraced
 
@@ -78,7 +79,12 @@ class Turns:
     async def _work_on(self, claim: Claim, take_room: Take) -> Report:
         attempt = self._attempt(claim, take_room)
         facts = about_turn(claim.id, claim.session, claim.attempt, claim.options.traceparent)
-        with self._leases.hold(attempt), lines_about(lambda: facts), self.traced(claim) as note_end:
+        with (
+            self._leases.hold(attempt),
+            lines_about(lambda: facts),
+            lookups_of(claim.session),
+            self.traced(claim) as note_end,
+        ):
             began = monotonic()
             report = await attempt.run()
             note_end(report)

@@ -26,8 +26,8 @@ from turnstile.turns.repeated_errors import RecentTexts, RepeatedWarnings
 from turnstile.turns.settings import Settings
 from turnstile.turns.store.turns import AsyncTurnStore
 from turnstile.turns.store.webhooks import ANY, Delivery
-from turnstile.workers.webhooks.lookups import Lookups
 from turnstile.workers.webhooks.networks import PrivateAddress, PublicSockets, read_networks
+from turnstile.workers.webhooks.resolver import Resolver, all_ended, note_lookups
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ class WebhookSender:
         self._recent, self._warnings = RecentTexts(), RepeatedWarnings(__name__)
         self._tasks: set[asyncio.Task[None]] = set()
         sockets = PublicSockets(read_networks(settings.webhook_networks))
-        connector = aiohttp.TCPConnector(resolver=Lookups(), use_dns_cache=False, limit=_AT_ONCE, socket_factory=sockets)
+        connector = aiohttp.TCPConnector(resolver=Resolver(), use_dns_cache=False, limit=_AT_ONCE, socket_factory=sockets)
         self._http = aiohttp.ClientSession(
             connector=connector,
             timeout=aiohttp.ClientTimeout(total=_SECONDS),
@@ -95,6 +95,7 @@ class WebhookSender:
 
     async def close(self) -> None:
         """Drop deliveries that are under way, which are repeated later, and close the connections."""
+        self.drain()
         await end_all(list(self._tasks))
         await self._http.close()
 
@@ -123,12 +124,18 @@ class WebhookSender:
         return [key for key, count in self._under_way.items() if count >= _AT_ONCE_OF_A_KEY]
 
     async def _carry_out(self, delivery: Delivery) -> None:
+        lookups = note_lookups()
         try:
             await self._deliver(delivery)
         finally:
-            self._under_way[delivery.key] -= 1
-            self._under_way += Counter()  # without those at zero
-        await self._start()
+            # Before, its place is not free: each retry would leave one more look-up that hangs.
+            all_ended(lookups).add_done_callback(lambda _: self._leave(delivery.key))
+
+    def _leave(self, key: str) -> None:
+        self._under_way[key] -= 1
+        self._under_way += Counter()  # without those at zero
+        if not self._draining:
+            self._spawn(self._start())
 
     async def _deliver(self, delivery: Delivery) -> None:
         reason, wait = await self._attempt(delivery)

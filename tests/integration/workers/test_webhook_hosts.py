@@ -14,7 +14,7 @@ from turnstile.turns.api_keys import new_secret
 from turnstile.turns.question import Options
 from turnstile.turns.settings import Settings
 from turnstile.turns.store.turns import TurnStore
-from turnstile.workers.webhooks.lookups import Lookups
+from turnstile.workers.webhooks.resolver import Resolver
 from turnstile.workers.webhooks.sender import WebhookSender
 
 OPEN, PRIVATE = "127.0.0.1", "127.0.0.2"
@@ -154,9 +154,9 @@ async def test_a_name_server_that_does_not_answer_holds_up_nothing_else(
 
 async def test_a_few_of_many_addresses_are_tried(names: Names) -> None:
     names.answers["many.test"] = lambda: [f"203.0.113.{number}" for number in range(200)]
-    assert [found["host"] for found in await Lookups().resolve("many.test", 443)] == [f"203.0.113.{n}" for n in range(8)]
+    assert [found["host"] for found in await Resolver().resolve("many.test", 443)] == [f"203.0.113.{n}" for n in range(8)]
 
 
 async def test_what_is_no_name_is_an_error_of_the_network() -> None:
     with pytest.raises(OSError, match="no name"):
-        await Lookups().resolve("a" * 64, 443)
+        await Resolver().resolve("a" * 64, 443)
