@@ -5,9 +5,7 @@ from typing import Any
 from uuid import uuid4
 
 from celery import Task
-from celery.exceptions import Ignore, Retry
 from celery.result import AsyncResult
-from celery.states import REVOKED
 
 from turnstile.turns.celery_message import TASK
 from turnstile.turns.errors import TurnFailed
@@ -17,7 +15,7 @@ from turnstile.turns.states import State
 from turnstile.turns.store.turns import TurnStore
 from turnstile.turns.store.working import Outcome
 from turnstile.workers.app import app
-from turnstile.workers.attempt.report import REQUEUED, Report
+from turnstile.workers.attempt.report import REQUEUED, End, Report
 from turnstile.workers.process import lifecycle
 from turnstile.workers.upkeep.celery_messages import UNSUPPORTED, bind, unsupported
 
@@ -54,23 +52,18 @@ def _submit(turn: str, queue: str, args: Sequence[Any], kwargs: Mapping[str, Any
 
 
 @app.task(bind=True, base=AnswerTask, name=TASK, ignore_result=True, throws=(TurnFailed,))
-def answer(self: AnswerTask, session_id: str, question: Question | None = None) -> str:  # noqa: ARG001 - what callers give
+def answer(self: AnswerTask, session_id: str, question: Question | None = None) -> str | End:  # noqa: ARG001 - what callers give
     """Answer the turn that has this task's id.
 
     The return value is for Flower; the answer itself goes from the worker to Redis.
     """
-    return _result(self, lifecycle.runtime().perform(self.request.id))
+    return _result(lifecycle.runtime().perform(self.request.id))
 
 
-def _result(task: AnswerTask, report: Report) -> str:
+def _result(report: Report) -> str | End:
     outcome = report.outcome or Outcome(State.FAILED)
     if report.status == State.FAILED:
         raise TurnFailed(outcome.code, outcome.message)
-    if report.status == State.CANCELLED:
-        # Its state would lose against a step's, which Celery does not know.
-        task.send_event("task-revoked", terminated=True, signum="", expired=False, state=REVOKED)
-    if report.status == REQUEUED:
-        raise Retry("another attempt follows")
     if report.status in (State.COMPLETED, State.INCOMPLETE):
         return outcome.answer if settings().show_content else report.status
-    raise Ignore
+    return {State.CANCELLED: End.CANCELLED, REQUEUED: End.REQUEUED}.get(report.status, End.UNTOLD)
