@@ -24,6 +24,11 @@ class Failure:
     status: int | None = None
     words: ServerWords | None = None
 
+    @property
+    def is_outage(self) -> bool:
+        """True where the server was away, and nobody knows until when: it did not ask for patience."""
+        return self.away and self.code != "rate_limited" and self.retry_after is None
+
 
 TIMEOUT = Failure("model_timeout", "The model did not answer in time.", True)
 UNREACHABLE = Failure("model_unreachable", "The model's server cannot be reached, or the connection to it broke.", True)

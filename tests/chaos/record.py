@@ -20,6 +20,7 @@ MODEL_FAULTS = {
     "model drops the connection": "drop times=1",
     "model stalls": "stall times=1",
     "model refuses": "refuse times=1",
+    "model is away (503)": "fail=503 times=2",
     "model is over its limit (429)": "fail=429 retry-after=1 times=1",
 }
 _MODEL_FAULT_SHARE = 0.04

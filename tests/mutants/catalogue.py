@@ -11,6 +11,7 @@ from tests.mutants.in_holds import HOLDS
 from tests.mutants.in_lines import LINES
 from tests.mutants.in_policies import POLICIES
 from tests.mutants.in_quotas import QUOTAS
+from tests.mutants.in_recovery import RECOVERIES
 from tests.mutants.in_schedules import SCHEDULES
 from tests.mutants.in_schema import SCHEMAS
 from tests.mutants.in_sessions import SESSIONS
@@ -37,6 +38,7 @@ MUTANTS = (
     *CLOCK,
     *CUTS,
     *WORKER,
+    *RECOVERIES,
     *STEPS,
     *GRAPHS,
     *HISTORY,

@@ -97,8 +97,8 @@ WORKER = (
     _worker(
         "an outage of the model costs attempts",
         "turns fail although the model's server would be back before their deadline",
-        "return await self._requeue(failure.code, delay, forgive=failure.away)",
-        "return await self._requeue(failure.code, delay)",
+        "return await self._requeue(failure.code, delay, forgive=failure.away, away=away)",
+        "return await self._requeue(failure.code, delay, away=away)",
         module="attempt/attempt",
     ),
     _worker(

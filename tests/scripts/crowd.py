@@ -101,6 +101,7 @@ class Crowd:
         self.failing = scene.start("failing", session="failing")
         self.returned = scene.start("returned", session="returned")
         self.limited = scene.start("limited", session="limited")
+        self.away = scene.start("away", session="away")
         scene.start("running", session="running")
         for id in ("ended", "elder", "deleted"):
             scene.complete(scene.start(id, session=id))
@@ -151,6 +152,7 @@ class Crowd:
             keys.webhook_lines,
             keys.webhook_line("t1"),
             keys.due,
+            keys.outage("crowded"),
             keys.heard,
             *(keys.rotation(queue) for queue in QUEUES),
             *(keys.ready(f"{queue}:{tenant}") for queue in QUEUES for tenant in ("", "t1")),

@@ -91,6 +91,9 @@ def bring_to_rest(scene: Scene) -> None:
                 assert set(dangling(reversed(claim.window))) == claim.answers.keys(), "a model is given open calls"
                 _answer(scene, claim)
         if not ids and not scene.client.exists(scene.keys.due):
+            # Who has found a server away finds it back.
+            for name in scene.client.keys(scene.keys.outage("*")):
+                scene.turns.end_outage(name.removeprefix(scene.keys.outage()))
             return
     raise AssertionError("it never comes to rest")
 
@@ -163,6 +166,7 @@ def violations(scene: Scene, *, erased: bool = False) -> Iterator[str]:
         "ready:*",
         "rotation:*",
         "parked:*",
+        "outage:*",
         "slots:*",
         "batch_slots",
         "open_turns:*",

@@ -124,6 +124,21 @@ def _with_a_delay(scene: Scene) -> Callable[[], Any]:
     return lambda: scene.turns.requeue(claim, 60)
 
 
+@situation("requeue")
+def _until_a_server_is_back(scene: Scene) -> Callable[[], Any]:
+    claim = scene.start("a")
+    scene.submit("b")
+    return lambda: scene.turns.requeue(claim, 60, forgive=True, away="fast gpt")
+
+
+@situation("end_outage")
+def _of_a_server_that_is_back(scene: Scene) -> Callable[[], Any]:
+    scene.let_stand(2)
+    for id in ("a", "b"):
+        scene.turns.requeue(scene.start(id, session=id), 60, forgive=True, away="fast gpt")
+    return lambda: scene.turns.end_outage("fast gpt")
+
+
 @situation("cancel")
 def _of_what_runs(scene: Scene) -> Callable[[], Any]:
     scene.start("a", reply=True, options=options(webhook=True))

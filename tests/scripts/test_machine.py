@@ -39,6 +39,7 @@ _sessions = st.sampled_from(SESSIONS)
 _queues = st.sampled_from(QUEUES)
 _pick = st.integers(0, 10)
 _MINUTE_MS = 60_000
+_KIND = "fast gpt"
 
 
 class Turns(Checked):
@@ -421,16 +422,22 @@ class Turns(Checked):
         if twice:
             assert self.turns.finish(claim, outcome, messages, after=after, text="x" if rest else "") is state
 
-    @rule(pick=_pick, delay=st.sampled_from((0.0, 600.0)), forgive=st.booleans(), twice=st.booleans())
-    def requeue(self, pick: int, delay: float, forgive: bool, twice: bool) -> None:
+    @rule(
+        pick=_pick,
+        delay=st.sampled_from((0.0, 600.0)),
+        forgive=st.booleans(),
+        twice=st.booleans(),
+        away=st.sampled_from(("", _KIND)),
+    )
+    def requeue(self, pick: int, delay: float, forgive: bool, twice: bool, away: str) -> None:
         claim = self._claim(pick)
         if claim.token in self.returned:
             before = self.scene.picture()
-            self.turns.requeue(claim, delay, forgive=forgive)
+            self.turns.requeue(claim, delay, forgive=forgive, away=away)
             assert self.scene.picture() == before
             return
         owns = self._owns(claim)
-        assert self.turns.requeue(claim, delay, forgive=forgive) is owns
+        assert self.turns.requeue(claim, delay, forgive=forgive, away=away) is owns
         if not owns:
             return
         turn = self.known[claim.id]
@@ -439,7 +446,24 @@ class Turns(Checked):
         self.sessions[turn.session].phase = "delayed" if delay else "dispatched"
         self.returned.add(claim.token)
         if twice:
-            assert self.turns.requeue(claim, delay, forgive=forgive) is True
+            assert self.turns.requeue(claim, delay, forgive=forgive, away=away) is True
+        if away and delay and not self.turns.cuts:
+            keys = self.scene.keys
+            assert self.client.zscore(keys.outage(_KIND), claim.id) == self.client.zscore(keys.due, claim.session)
+
+    @rule()
+    def end_an_outage(self) -> None:
+        """Those that wait for a server are due, and no others; nothing else has changed."""
+        keys = self.scene.keys
+        due = dict(self.client.zrange(keys.due, 0, -1, withscores=True))
+        ends = dict(self.client.zrange(keys.outage(_KIND), 0, -1, withscores=True))
+        waiting = {id for id in ends if id in self.known and ends[id] == due.get(self.known[id].session)}
+        assert self.turns.end_outage(_KIND) == 0
+        sent = {session for session, at in self.client.zrange(keys.due, 0, -1, withscores=True) if at != due[session]}
+        assert sent == {self.known[id].session for id in waiting} or self.turns.cuts
+        for session in sent:
+            assert self.sessions[session].phase == "delayed"
+            self.client.zadd(keys.due, {session: due[session]})
 
     @rule(
         pick=_pick,

@@ -124,6 +124,7 @@ CALLS: dict[str, list[Callable[[Crowd], Any]]] = {
     "merge": [lambda c: _merge(c)],
     "requeue": [
         lambda c: c.turns.requeue(c.returned),
+        lambda c: c.turns.requeue(c.away, 60, away="crowded"),
         lambda c: c.turns.requeue(c.limited, waits_for=CROWDED, tokens=1, others=_OTHERS),
     ],
     "reserve_call": [
@@ -154,6 +155,7 @@ CALLS: dict[str, list[Callable[[Crowd], Any]]] = {
         lambda c: c.turns.read_messages("crowd", MANY // 2, 1, 20, MANY),
     ],
     "sweep": [lambda c: c.turns.sweep(100, "living"), lambda c: c.turns.sweep(10)],
+    "end_outage": [lambda c: c.turns.end_outage("crowded")],
     "sweep_erased": [lambda c: c.turns.sweep_erased()],
     "reap": [lambda c: c.turns.reap("living"), lambda c: c.turns.reap("new")],
     "audit": [lambda c: c.turns.audit(["crowd", "long"] * 5), lambda c: c.turns.audit([])],

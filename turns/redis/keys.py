@@ -148,6 +148,10 @@ class Keys:
         """ZSET tenant → time: those with a line at a queue whose slots are all taken; passed over until one is free."""
         return f"{self.prefix}parked:{queue}"
 
+    def outage(self, kind: str = "") -> str:
+        """ZSET turn → ms when its pause ends: turns of a kind (`chain model`, as asked) whose model was away."""
+        return f"{self.prefix}outage:{kind}"
+
     def slots(self, tenant: str = "") -> str:
         """SET: sessions of one tenant whose head is dispatched or runs."""
         return f"{self.prefix}slots:{tenant}"

@@ -216,6 +216,7 @@ def key_names(keys: Keys) -> dict[str, str]:
         "ready": keys.ready(),
         "rotation": keys.rotation(),
         "parked": keys.parked(),
+        "outage": keys.outage(),
         "slots": keys.slots(),
         "batch_slots": keys.batch_slots,
         "open_turns": keys.open_turns(),

@@ -194,17 +194,25 @@ class Working(Runner):
         begun: bool = False,
         others: Sequence[OtherBudget] = (),
         patience: float = 0,
+        away: str = "",
     ) -> Call[bool]:
         """Give a running turn back, to start again after `delay` seconds. False when it is no longer ours.
 
         `code`, the reason, and `model_calls` are counted. `waits_for`: a model in whose budget it waits for so many `tokens`;
         then there is no delay, and the wait counts against its deadline if it has `begun` to call models. It may go on with a
-        place in the budgets of `others` once it has waited for `patience` seconds.
+        place in the budgets of `others` once it has waited for `patience` seconds. `away`: its kind, where it waits for its
+        model's server, for `end_outage`.
         """
         returned: dict[str, str | int] = {"delay": round(delay * 1000), "forgive": "1" if forgive else "", "code": code}
         returned |= {"model_calls": model_calls, "model": waits_for, "tokens": tokens, "begun": int(begun)}
         returned |= {"others": " ".join(other.encode() for other in others), "patience": round(patience * 1000)}
+        returned["away"] = away
         return script_call("requeue", _REQUEUE, id=claim.id, token=claim.token, **returned)
+
+    @operation
+    def end_outage(self, kind: str, limit: int = 100) -> Call[int]:
+        """Let turns of a kind go, at most `limit`, that wait for their model's server; how many are left."""
+        return script_call("end_outage", int, kind=kind, limit=limit)
 
 
 def _joined(*found: bytes) -> list[Joined]:

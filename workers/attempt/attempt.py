@@ -32,6 +32,7 @@ from turnstile.workers.attempt.marks import marks_of
 from turnstile.workers.attempt.merged import asked_together
 from turnstile.workers.attempt.outage import Outage
 from turnstile.workers.attempt.prompt import Prompt
+from turnstile.workers.attempt.recovery import Recoveries
 from turnstile.workers.attempt.report import LOST, REQUEUED, Report
 from turnstile.workers.attempt.said import Said, said_before
 from turnstile.workers.attempt.summary import NO_PLAIN_CHAIN, NO_SUMMARY, ask_summary, keep_summary, summary_in, with_past
@@ -84,6 +85,7 @@ class Attempt:
         show_step: Callable[[str, str], object] | None = None,
         budgets: SharedBudgets | None = None,
         take_room: Callable[[int], bool] = lambda _: True,
+        recoveries: Recoveries | None = None,
     ) -> None:
         """Take over a claim.
 
@@ -93,6 +95,8 @@ class Attempt:
             take_room: takes room in memory for so many bytes, if there is some.
         """
         self._take_room = take_room
+        self._recoveries = recoveries or Recoveries(store)
+        self._kind = f"{claim.chain or ''} {claim.options.model or ''}"
         self._gate = Gate(claim, budgets, self._switch) if budgets else None
         self.claim = self._found = claim
         self._chain = chain
@@ -192,6 +196,7 @@ class Attempt:
         error = asyncio.CancelledError() if asked.cancelled() else asked.exception()
         if error is None:
             _outage.over()
+            self._recoveries.end(self._kind, self._began)
             return await self._commit(opening, asked.result())
         if self._dropped:
             return await self._after_drop(opening)
@@ -272,7 +277,10 @@ class Attempt:
         return await run.run()
 
     def _hear(self, event: GraphEvent) -> None:
-        self._heard = self._heard or not isinstance(event, StepDelta | StartsOver)
+        if not self._heard and not isinstance(event, StepDelta | StartsOver):
+            self._heard = True
+            if self._task:
+                self._recoveries.end(self._kind, self._began)
         if isinstance(event, StepDelta) and not event.done and self._show_step:
             self._show_step(self.claim.id, event.name)
         if self._stream:
@@ -366,7 +374,10 @@ class Attempt:
             return await self._wait_for(*self._gate.limited)
         if delay is not None:
             log.log(DEBUG if failure.away else INFO, "turn %s: %s, again in %.1f s", self.claim.id, failure.code, delay)
-            return await self._requeue(failure.code, delay, forgive=failure.away)
+            away = self._kind if failure.is_outage else ""
+            if away:
+                self._recoveries.begin(away)
+            return await self._requeue(failure.code, delay, forgive=failure.away, away=away)
         log.info("turn %s: failed with %s", self.claim.id, failure.code)
         detail = failure.words.told(failure.status, whole_text=self._settings.show_content) if failure.words else ""
         outcome = Outcome(State.FAILED, code=failure.code, message=failure.message, detail=detail)

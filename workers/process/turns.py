@@ -16,6 +16,7 @@ from turnstile.turns.turn import Claim
 from turnstile.workers.attempt.attempt import Attempt
 from turnstile.workers.attempt.content import Content
 from turnstile.workers.attempt.insist import insist
+from turnstile.workers.attempt.recovery import Recoveries
 from turnstile.workers.attempt.report import STALE, Report
 from turnstile.workers.budgets.shared import SharedBudgets
 from turnstile.workers.chains.run import AnyChain
@@ -43,6 +44,7 @@ class Turns:
     ) -> None:
         self.chains: Mapping[str, AnyChain] = {}
         self.budgets = SharedBudgets(store)
+        self._recoveries = Recoveries(store)
         self.traced: Traced = untraced
         self._store = store
         self._leases = leases
@@ -92,7 +94,8 @@ class Turns:
             return report
 
     def _attempt(self, claim: Claim, take_room: Take) -> Attempt:
-        attempt = Attempt(claim, self.chains.get(claim.chain or ""), self._store, self._step, self.budgets, take_room)
+        chain, parts = self.chains.get(claim.chain or ""), (self.budgets, take_room, self._recoveries)
+        attempt = Attempt(claim, chain, self._store, self._step, *parts)
         if self._draining:
             attempt.drain()
         return attempt

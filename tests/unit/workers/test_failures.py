@@ -12,7 +12,7 @@ import pytest
 from langchain_core.exceptions import ContextOverflowError, ModelRateLimitError
 
 from turnstile.turns.errors import TurnFailed
-from turnstile.turns.model_failures import Failure
+from turnstile.turns.model_failures import RATE_LIMITED, Failure
 from turnstile.turns.model_limits import retry_after
 from turnstile.turns.settings import Settings
 from turnstile.workers.attempt.failures import backoff, classify, outage_pause
@@ -155,6 +155,13 @@ def test_backoff_waits_for_what_the_server_told_up_to_the_cap() -> None:
 )
 def test_a_server_that_is_away_is_told_from_one_that_a_question_may_have_ended(error: BaseException, away: bool) -> None:
     assert classify(error).away == away
+
+
+def test_a_server_that_asks_for_patience_has_no_outage() -> None:
+    assert Failure("model_overloaded", "", True, away=True).is_outage
+    assert not Failure("model_overloaded", "", True).is_outage
+    assert not Failure("model_overloaded", "", True, 3.0, away=True).is_outage
+    assert not RATE_LIMITED.is_outage
 
 
 def test_pauses_grow_with_an_outage_and_end_before_the_deadline() -> None:

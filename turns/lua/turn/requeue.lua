@@ -5,10 +5,11 @@
 -- WORK   8,000 steps: 60 sessions that are ready, or wait for a model
 -- KEYS   turn:<id>… session:<session>… owned:<worker>… due stats events:<id> <queue>… ready:<line>… rotation:<queue>…
 --        budget:<model> calls:<model> promised:<model> budgets batch_slots parked:<queue> slots:<tenant> tenant:<tenant>
---        tenants coming:<model> models; channel wake:<id>
--- ARGV   id token delay forgive code model_calls model tokens begun others patience: why it is given back, and calls of models that the attempt has made; the
+--        tenants coming:<model> models outage:<kind>; channel wake:<id>
+-- ARGV   id token delay forgive code model_calls model tokens begun others patience away: why it is given back, and calls of models that the attempt has made; the
 --        model that it waits for, or empty, the tokens that it wants, and 1 when calls were made for it: then its wait counts against
---        its deadline; and other models, of which it takes a place when it has waited so many ms
+--        its deadline; and other models, of which it takes a place when it has waited so many ms. `away`: the kind of
+--        turns, `chain model` as asked, that wait for its model's server to be back
 -- RETURN requeued | replay | superseded
 local turn, now = key.turn .. id, clock()
 local session, returned_by, state, forgiven, queue, stream, sequence, attempts, busy = unpack(redis.call('HMGET', turn, 'session', 'returned',
@@ -43,6 +44,7 @@ elseif tonumber(delay) > 0 then
   free_slot(session, slot)
   redis.call('HSET', session_key, 'phase', 'delayed')
   redis.call('HDEL', session_key, 'owner', 'lease', 'worker')
+  if away ~= '' then note_outage(away, id, now, now + delay) end
   bring_back(session, slot, now)
 else
   make_ready(session, id, now, queue, true, slot)
