@@ -182,6 +182,9 @@ class Outline:
     model: str | None
     code: str | None
     message: str | None
+    uncounted_attempts: int = 0
+    """Those among the attempts that do not count against `TURNSTILE_MAX_ATTEMPTS`: a server that was away, a budget, a lack of
+    room or a shutdown ended them, or they came before a retry by an operator."""
     held: bool = False
     """True as long as the session waits for answers to the turn's calls."""
     detail: str | None = None
@@ -216,6 +219,7 @@ class Outline:
             "queue": record["queue"],
             "first_place": int(record.get("place", 0)),
             "attempts": int(record["attempts"]),
+            "uncounted_attempts": int(record.get("forgiven", 0)),
             "dispatches": int(record.get("dispatches", 0)),
             "sequence": int(record.get("sequence", 0)),
             "created": int(record["created"]) / 1000,

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from turnstile.producers.overview.turn import question_text
+from turnstile.producers.overview.turn import attempts_text, question_text
 from turnstile.producers.transcript import HistoryMessage
 from turnstile.turns.api_keys import DEFAULT_TENANT
 from turnstile.turns.output import Item, call_name, is_approval
@@ -30,7 +30,7 @@ def record_text(record: Record) -> str:
         "turn": record.id,
         "session": record.session,
         "state": state_text(record),
-        "attempts": str(record.attempts),
+        "attempts": attempts_text(record.attempts, record.uncounted_attempts),
         "asked": _moment(record.created),
         "started": _moment(record.started),
         "ended": _moment(record.finished),
@@ -72,7 +72,8 @@ def held_text(held: HeldSession) -> str:
 def failed_text(record: Record) -> str:
     """Return a failed turn on one line."""
     detail = f" ({record.detail})" if record.detail else ""
-    return f"{record.id}  {_moment(record.finished)}  {record.session}  {record.code}: {record.message}{detail}"
+    why = f"{record.code}: {record.message}{detail}, attempts {attempts_text(record.attempts, record.uncounted_attempts)}"
+    return f"{record.id}  {_moment(record.finished)}  {record.session}  {why}"
 
 
 def history_text(message: HistoryMessage) -> str:

@@ -21,6 +21,7 @@ def turn_facts(record: Record, *, show_content: bool) -> dict[str, Any]:
         "chain": record.options.chain,
         "place": record.place,
         "attempts": record.attempts,
+        "uncounted_attempts": record.uncounted_attempts,
         "dispatches": record.dispatches,
         "created": record.created,
         "started": record.started,
@@ -37,6 +38,11 @@ def turn_facts(record: Record, *, show_content: bool) -> dict[str, Any]:
         "calls": calls,
     }
     return found | (_content(record) if show_content else {})
+
+
+def attempts_text(attempts: int, uncounted: int) -> str:
+    """Return how many attempts count against the limit, and how many more there were."""
+    return f"{attempts - uncounted}" + (f" (+{uncounted} not counted)" if uncounted else "")
 
 
 def question_text(question: Question) -> str:

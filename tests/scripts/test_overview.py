@@ -56,6 +56,17 @@ def test_waits_are_listed_the_longest_first_one_of_each_session(scene: Scene) ->
     assert len(scene.turns.overview(1).waiting) == 1
 
 
+def test_attempts_that_do_not_count_are_told_apart(scene: Scene) -> None:
+    _worker(scene)
+    scene.turns.requeue(scene.start("a", question="x" * 100_000), forgive=True)
+    scene.claim(str(scene.pop()))
+    [seen] = scene.turns.overview().running
+    assert (seen.attempts, seen.uncounted_attempts) == (2, 1)
+    for read in (scene.turns.status, scene.turns.result, scene.turns.outline):
+        found = read("a")
+        assert (found.attempts, found.uncounted_attempts) == (2, 1)
+
+
 def test_failures_and_held_sessions_are_listed(scene: Scene) -> None:
     for number in range(3):
         scene.fail(scene.start(f"f{number}", session=f"s{number}"), "rate_limited")
@@ -110,7 +121,7 @@ def test_a_turn_that_is_gone_is_passed_over(scene: Scene) -> None:
     scene.fail(scene.start("a"))
     scene.client.delete(scene.keys.turn("a"))
     assert scene.turns.overview().failed == []
-    assert SeenTurn.decode(0, [b"a", b"failed", b"", 0, *[None] * 9]) is None
+    assert SeenTurn.decode(0, [b"a", b"failed", b"", 0, *[None] * 10]) is None
 
 
 def _notes(scene: Scene) -> dict[str, dict[str, Any]]:

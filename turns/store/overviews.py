@@ -28,6 +28,8 @@ class SeenTurn:
     seconds: float
     """Since it first began, was accepted, or failed."""
     attempts: int
+    uncounted_attempts: int
+    """Those among them that do not count against `TURNSTILE_MAX_ATTEMPTS`."""
     steps: int
     """Of a graph, with its calls of models and their tokens; 0 for any other chain."""
     model_calls: int
@@ -43,7 +45,9 @@ class SeenTurn:
     def decode(cls, now: int, row: Sequence[Any]) -> Self | None:
         """Read one row of the script's reply; None for a turn that is gone."""
         id, phase, worker, behind = row[:4]
-        session, queue, created, started, finished, attempts, spent, model, code = (as_text(f) if f else "" for f in row[4:])
+        session, queue, created, started, finished, attempts, spent, model, code, forgiven = (
+            as_text(f) if f else "" for f in row[4:]
+        )
         if not session:
             return None
         since = {b"running": started, b"failed": finished}.get(phase, "") or created
@@ -55,6 +59,7 @@ class SeenTurn:
             phase=as_text(phase),
             seconds=_seconds(now - int(since or now)),
             attempts=int(attempts or 0),
+            uncounted_attempts=int(forgiven or 0),
             steps=counts.steps,
             model_calls=counts.model_calls,
             tokens=counts.tokens,

@@ -75,7 +75,7 @@ _HANDOVER_SECONDS = 0.25
 
 
 class Attempt:
-    """A claimed turn at work. `run` tells how it went; `drop` stops it from outside."""
+    """A claimed turn at work. `run` tells how it went; `drop` stops it from outside. `counts`: against the limit."""
 
     def __init__(
         self,
@@ -99,6 +99,7 @@ class Attempt:
         self._kind = f"{claim.chain or ''} {claim.options.model or ''}"
         self._gate = Gate(claim, budgets, self._switch) if budgets else None
         self.claim = self._found = claim
+        self.counts = True
         self._chain = chain
         self._store = store
         self._settings: Settings = store.settings
@@ -452,6 +453,7 @@ class Attempt:
             await self._stream.close()
         returned: dict[str, Any] = {"forgive": forgive, "code": code, "model_calls": self._model_calls, **waiting}
         kept = await insist(lambda: self._store.requeue(self.claim, delay, **returned))
+        self.counts = not (kept and forgive)
         return Report(REQUEUED if kept else LOST)
 
     async def _count_spent(self, calls: int) -> None:

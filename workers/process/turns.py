@@ -90,7 +90,10 @@ class Turns:
             began = monotonic()
             report = await attempt.run()
             note_end(report)
-            log.info("turn %s: attempt %d %s after %.3f s", claim.id, claim.attempt, report.status, monotonic() - began)
+            counted = self._store.settings.max_attempts - claim.attempts_left - (not attempt.counts)
+            uncounted = f", {claim.attempt - counted} not counted" if claim.attempt > counted else ""
+            seconds = monotonic() - began
+            log.info("turn %s: attempt %d %s after %.3f s%s", claim.id, claim.attempt, report.status, seconds, uncounted)
             return report
 
     def _attempt(self, claim: Claim, take_room: Take) -> Attempt:

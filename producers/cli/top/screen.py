@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from turnstile.producers.cli.top.view import View, turns_of
+from turnstile.producers.overview.turn import attempts_text
 
 _MOMENTS = ("created", "started", "finished")
 _LEAST_ROWS = 5
@@ -55,7 +56,8 @@ def _turns(turns: Sequence[Mapping[str, Any]], chosen: str) -> Table:
     table = _table("turn", "session", "queue", "phase", "age", "attempts", "steps", "tokens", "worker")
     for each in turns:
         style = "reverse" if each["turn"] == chosen else "red" if each["phase"] == "failed" else None
-        counts = [str(each[name] or "") for name in ("attempts", "steps", "tokens")]
+        attempts = attempts_text(each["attempts"], each["uncounted_attempts"]) if each["attempts"] else ""
+        counts = [attempts, *(str(each[name] or "") for name in ("steps", "tokens"))]
         words = (each["turn"], each["session"], each["queue"], _phase(each), _age(each["seconds"]), *counts, each["worker"])
         table.add_row(*map(Text, words), style=style)
     return table

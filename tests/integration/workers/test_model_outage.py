@@ -1,5 +1,6 @@
 """A model's server that is away for a while costs its turns time, and no attempt."""
 
+import re
 import signal
 from pathlib import Path
 from typing import Any, cast
@@ -47,6 +48,7 @@ def test_turns_wait_for_a_server_that_is_away(tmp_path: Path, redis_url: str) ->
             wait_until(lambda: ENDS in worker.text(), "the log tells of the end")
         assert (worker.text().count(BEGINS), worker.text().count(ENDS)) == (1, 1)
         assert "again in" not in worker.text()
+        assert re.search(r"turn t0: attempt 3 requeued after [\d.]+ s, 3 not counted\n", worker.text())
 
 
 @pytest.mark.timeout(240)
@@ -58,7 +60,7 @@ def test_turns_wait_for_a_server_that_does_not_answer(tmp_path: Path, redis_url:
             store.submit(f"t{stream}", f"s{stream}", f"hello [[{fault} times=4 key={stream}]]", Options(stream=stream))
         for id in ("tTrue", "tFalse"):
             answered(store, id)
-            assert store.status(id).attempts == 5
+            assert (store.status(id).attempts, store.status(id).uncounted_attempts) == (5, 4)
 
 
 @pytest.mark.timeout(240)

@@ -22,6 +22,7 @@ def record(**more: Any) -> Record:
         "question": "How are you?",
         "options": Options(),
         "attempts": 1,
+        "uncounted_attempts": 0,
         "created": 1.0,
         "output": (),
     }
@@ -51,6 +52,15 @@ def test_a_record_is_shown_without_what_is_not_known() -> None:
 )
 def test_a_state_says_what_else_there_is_to_know(known: dict[str, Any], text: str) -> None:
     assert formatting.state_text(record(**known)) == text
+
+
+@pytest.mark.parametrize(("uncounted", "text"), [(0, "12"), (11, "1 (+11 not counted)")])
+def test_attempts_that_do_not_count_are_told_apart(uncounted: int, text: str) -> None:
+    tried = record(attempts=12, uncounted_attempts=uncounted, state=State.FAILED, code="internal", message="No.")
+    assert f"attempts  {text}\n" in formatting.record_text(tried)
+    assert formatting.failed_text(tried).endswith(f"internal: No., attempts {text}")
+    shown = formatting.record_json(tried)
+    assert (shown["attempts"], shown["uncounted_attempts"]) == (12, uncounted)
 
 
 def test_a_record_is_json() -> None:

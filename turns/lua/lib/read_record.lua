@@ -8,7 +8,7 @@ local function read_record(id, content, outline)
   if not outline and answered <= rule.most_looked_at then return redis.call('HGETALL', turn) end
 
   local names = { 'session', 'state', 'queue', 'place', 'attempts', 'dispatches', 'sequence', 'created', 'started', 'finished', 'usage', 'model',
-    'code', 'message', 'detail', 'left_out', 'fallback', 'waits_for', 'merged', 'members' }
+    'code', 'message', 'detail', 'left_out', 'fallback', 'waits_for', 'merged', 'members', 'forgiven' }
   if content == 'answer' then names[#names + 1], names[#names + 2] = 'answer', 'output' end
   local record = { 'options', outline and outline ~= '' and outline or redis.call('HGET', turn, 'options') }
   for place, value in ipairs(redis.call('HMGET', turn, unpack(names))) do

@@ -10,7 +10,7 @@
 --        paused calls waiting longest; a minute is its number and JSON
 local now, limit, running, waiting, failed, budgets, minutes, left = clock(), tonumber(limit), {}, {}, {}, {}, {}, 1000
 local function facts(id, phase, worker, behind)
-  local fields = redis.call('HMGET', key.turn .. id, 'session', 'queue', 'created', 'started', 'finished', 'attempts', 'spent', 'waits_for', 'code')
+  local fields = redis.call('HMGET', key.turn .. id, 'session', 'queue', 'created', 'started', 'finished', 'attempts', 'spent', 'waits_for', 'code', 'forgiven')
   return { id, phase, worker, behind, unpack(fields) }
 end
 

@@ -87,7 +87,8 @@ const TURN = [
   { title: "Session", kind: "name", of: (one) => one.session },
   { title: "Queue", of: (one) => one.queue },
 ];
-const ATTEMPTS = { title: "Attempts", kind: "number", of: (one) => one.attempts };
+const attempts = (all, uncounted) => (uncounted ? `${number(all - uncounted)} (+${number(uncounted)} not counted)` : all);
+const ATTEMPTS = { title: "Attempts", kind: "number", of: (one) => attempts(one.attempts, one.uncounted_attempts) };
 const column = (title, of, kind = "number") => ({ title, kind, of });
 const does = (...words) => ({ title: "", kind: "acts", make: (one) => make("div", "row", ...acts(one.turn, ...words)) });
 
