@@ -9,6 +9,7 @@ from tests.mutants.in_graphs import GRAPHS
 from tests.mutants.in_history import HISTORY
 from tests.mutants.in_holds import HOLDS
 from tests.mutants.in_lines import LINES
+from tests.mutants.in_model_server import MODEL_SERVER
 from tests.mutants.in_policies import POLICIES
 from tests.mutants.in_quotas import QUOTAS
 from tests.mutants.in_recovery import RECOVERIES
@@ -30,6 +31,7 @@ MUTANTS = (
     *LINES,
     *QUOTAS,
     *BUDGETS,
+    *MODEL_SERVER,
     *BATCHES,
     *SCHEDULES,
     *WEBHOOKS,

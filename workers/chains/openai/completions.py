@@ -17,6 +17,7 @@ from turnstile.turns.settings import Settings
 from turnstile.turns.text import loads
 from turnstile.turns.token_estimate import prompt_tokens
 from turnstile.workers.budgets.gate import BegunCall, Gate, OverBudget, current
+from turnstile.workers.chains.openai.bodies import MOST_ANSWER_BYTES, Lines, pieces
 from turnstile.workers.chains.openai.chunks import DONE, Chunk, merged, parsed
 from turnstile.workers.chains.openai.fallback import Fallback
 from turnstile.workers.chains.openai.model_server import ModelServer
@@ -24,6 +25,9 @@ from turnstile.workers.chains.openai.refusals import HeldRefusal, speak_refusal
 
 FLUSH_SECONDS = 0.1
 DRAIN_SECONDS = 0.2
+QUIET_READS = 256
+"""Reads that tell nothing, or only go on with a line, after which an answer is read no faster than one with text."""
+_DRAINED_READS = 8
 
 
 class Completions:
@@ -126,7 +130,8 @@ class Deltas:
     """A streamed completion, chunk by chunk.
 
     Text that arrived together comes as one chunk, and after the first text at most one read is made in `FLUSH_SECONDS`:
-    what comes after a chunk costs the same however few tokens it holds. Use it as a context manager; leaving it drops
+    what comes after a chunk costs the same however few tokens it holds. The same goes for a server that says nothing for
+    `QUIET_READS`. Use it as a context manager; leaving it drops
     the connection.
     """
 
@@ -182,11 +187,10 @@ class Deltas:
             raise openai.APIConnectionError(message="The answer broke off.", request=request)
 
     async def _chunks(self) -> AsyncIterator[Chunk]:
-        reads, rest, heard = self._response.aiter_bytes(), b"", False
+        reads, lines, heard, quiet = pieces(self._response, MOST_ANSWER_BYTES), Lines(), False, 0
         async for data in reads:
-            *lines, rest = (rest + data).split(b"\n")
             finished = False
-            for chunk in merged(map(self._refusal.hold, parsed(lines))):
+            for chunk in merged(map(self._refusal.hold, parsed(lines.of(data)))):
                 finished |= chunk is DONE
                 if chunk is not DONE:
                     heard |= any(map(_says_something, chunk.get("choices") or ()))
@@ -198,8 +202,9 @@ class Deltas:
                     yield chunk
                 await _drain(reads)
                 return
-            if heard:
-                await asyncio.sleep(FLUSH_SECONDS)
+            quiet += not heard
+            # Where data waits already, the next read does not let others run.
+            await asyncio.sleep(FLUSH_SECONDS if heard or quiet > QUIET_READS else 0)
 
 
 async def _chained(first: Chunk, following: AsyncIterator[Chunk]) -> AsyncIterator[Chunk]:
@@ -216,7 +221,8 @@ async def _drain(reads: AsyncIterator[bytes]) -> None:
     """Read to the end of the body: only then can the connection be used again."""
     try:
         async with asyncio.timeout(DRAIN_SECONDS):
-            async for _ in reads:
-                pass
-    except (TimeoutError, httpx2.RequestError):
+            for _ in range(_DRAINED_READS):
+                if await anext(reads, None) is None:
+                    return
+    except (TimeoutError, httpx2.RequestError, ValueError):
         return

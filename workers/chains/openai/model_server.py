@@ -8,9 +8,11 @@ import openai
 
 from turnstile.turns.model_names import server_name
 from turnstile.turns.settings import Settings
+from turnstile.workers.chains.openai.bodies import BrokenAnswer, beginning, whole
 
 CONNECT_SECONDS = 10.0
 KEEPALIVE_SECONDS = 30.0
+_MOST_REDIRECTS = 5
 
 
 class ModelServer:
@@ -30,7 +32,7 @@ class ModelServer:
         self._extensions = sample.extensions
 
     async def complete(self, content: bytes, *, stream: bool) -> httpx2.Response:
-        """POST the body of a chat completion.
+        """POST the body of a chat completion. The answer's body is there, unless it is to be streamed.
 
         Raises:
             openai.APIError: as the SDK's own method.
@@ -40,16 +42,28 @@ class ModelServer:
         request = httpx2.Request("POST", self._completions, headers=headers, stream=body, extensions=self._extensions)
         request.read()
         try:
-            response = await self._http.send(request, stream=stream)
+            response = await self._send(request)
             if not response.is_success:
-                await response.aread()
+                response = await beginning(response)
+            elif not stream:
+                response = await whole(response)
         except httpx2.TimeoutException as error:
             raise openai.APITimeoutError(request) from error
-        except httpx2.RequestError as error:
+        except (httpx2.RequestError, BrokenAnswer) as error:
             raise openai.APIConnectionError(request=request) from error
         if not response.is_success:
             raise self.client._make_status_error_from_response(response)
         return response
+
+    async def _send(self, request: httpx2.Request) -> httpx2.Response:
+        """Return a response whose body is not read, and follow redirects without reading theirs, as httpx2 would."""
+        for _ in range(_MOST_REDIRECTS):
+            response = await self._http.send(request, stream=True, follow_redirects=False)
+            if response.next_request is None:
+                return response
+            await response.aclose()
+            request = response.next_request
+        raise httpx2.TooManyRedirects("The server redirects too often.", request=request)
 
 
 def _http_client(settings: Settings, url: str) -> httpx2.AsyncClient:
@@ -60,6 +74,7 @@ def _http_client(settings: Settings, url: str) -> httpx2.AsyncClient:
             max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=KEEPALIVE_SECONDS
         ),
         timeout=httpx2.Timeout(settings.model_timeout, connect=connect, pool=connect),
+        headers={"accept-encoding": "identity"},
         trust_env=not _on_this_machine(url),
     )
 
