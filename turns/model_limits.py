@@ -12,6 +12,8 @@ from turnstile.turns.store.budgets import CallEnd
 USED_UP = ("insufficient_quota", "billing_hard_limit_reached", "billing_not_active")
 """Codes of a 429 that no patience helps against."""
 _RATE_LIMIT = 429
+_MOST_SECONDS = 86_400.0
+_DIGITS = 10
 _MOST = 10**9
 
 
@@ -35,7 +37,7 @@ def refused(status: int, headers: Mapping[str, str], words: ServerWords) -> Call
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait, from `retry-after-ms` or `retry-after` (seconds, or an HTTP date); None if there is none."""
+    """Seconds to wait, from `retry-after-ms` or `retry-after` (seconds, or an HTTP date), a day at most; None without one."""
     try:
         if (value := headers.get("retry-after-ms")) is not None:
             seconds = float(value) / 1000
@@ -43,9 +45,9 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
             return None
         else:
             seconds = _seconds(value)
-    except ValueError:
+    except (ValueError, OverflowError, OSError):
         return None
-    return max(seconds, 0.0) if math.isfinite(seconds) else None
+    return min(max(seconds, 0.0), _MOST_SECONDS) if math.isfinite(seconds) else None
 
 
 def _seconds(value: str) -> float:
@@ -73,4 +75,6 @@ def _limits(headers: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _number(text: str | None) -> int | None:
-    return min(int(text), _MOST) if text and text.isascii() and text.isdigit() else None
+    if not (text and text.isascii() and text.isdigit()):
+        return None
+    return int(text) if len(text) < _DIGITS else _MOST

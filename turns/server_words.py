@@ -9,6 +9,7 @@ from turnstile.turns.text import whole
 _WORD = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _MOST_TEXT = 2_000
 _READ = 20_000
+_MOST_DIGITS = 12
 _TYPES = ("context_length_exceeded", "exceed_context_size_error")
 _SENTENCES = re.compile(
     "|".join(
@@ -95,7 +96,7 @@ class ServerWords:
 
 
 def _word(value: object) -> str:
-    text = str(value) if isinstance(value, str | int) else ""
+    text = str(value) if isinstance(value, str) or (isinstance(value, int) and abs(value) < 10**_MOST_DIGITS) else ""
     return text if _WORD.fullmatch(text) else ""
 
 
@@ -105,4 +106,5 @@ def _count(value: object) -> int:
 
 def _number(pattern: re.Pattern[str], text: str) -> int:
     found = pattern.search(text.lower())
-    return int(next(filter(None, found.groups()))) if found else 0
+    digits = next(filter(None, found.groups())) if found else "0"
+    return int(digits) if len(digits) <= _MOST_DIGITS else 0

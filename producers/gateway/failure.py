@@ -17,6 +17,7 @@ _FAILURES = {
     "authentication": (502, "authentication"),
     "content_filter": (400, "content_filter"),
 }
+_MOST_DIGITS = 9
 
 
 def failure(record: TurnResult) -> ApiError:
@@ -32,4 +33,5 @@ def refusal(found: Failure, wait: str = "") -> ApiError:
     """Return the error of a request that the model's server refused, once; `wait` is the time that it asks for."""
     status, shown = _FAILURES[found.code]
     headers = {} if found.retryable else NO_RETRY
-    return ApiError(status, found.message, None, shown, {**headers, **({"retry-after": wait} if wait.isdecimal() else {})})
+    told = wait.isascii() and wait.isdecimal() and len(wait) <= _MOST_DIGITS
+    return ApiError(status, found.message, None, shown, {**headers, **({"retry-after": wait} if told else {})})

@@ -3,6 +3,7 @@
 from tests.mutants.mutant import Mutant
 
 _BOUNDS = ("tests/unit/workers/test_model_bounds.py",)
+_FORMS = ("tests/unit/workers/test_model_forms.py",)
 
 MODEL_SERVER = (
     Mutant(
@@ -24,9 +25,33 @@ MODEL_SERVER = (
     Mutant(
         "a server that says nothing is read without a rest",
         "one answer of comments stops all turns of a worker",
-        "workers/chains/openai/completions.py",
+        "workers/chains/openai/deltas.py",
         "            await asyncio.sleep(FLUSH_SECONDS if heard or quiet > QUIET_READS else 0)\n",
         "            if heard:\n                await asyncio.sleep(FLUSH_SECONDS)\n",
         _BOUNDS,
+    ),
+    Mutant(
+        "chunks that tell nothing are kept",
+        "a stream of them fills a worker's memory",
+        "workers/chains/openai/deltas.py",
+        'if says or ends or chunk.get("error") or not self._yielded:',
+        "if True:",
+        _FORMS,
+    ),
+    Mutant(
+        "an answer may have any number of calls",
+        "putting them together stops all turns of a worker",
+        "workers/chains/openai/deltas.py",
+        " or len(self._calls) > MOST_CALLS",
+        "",
+        _FORMS,
+    ),
+    Mutant(
+        "a usage is believed whatever it tells",
+        "an answer is lost for a wrong count",
+        "workers/chains/openai/usage.py",
+        "if not isinstance(usage, dict) or not all(map(_is_count, map(usage.get, _COUNTS))):",
+        "if not isinstance(usage, dict):",
+        _FORMS,
     ),
 )

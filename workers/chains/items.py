@@ -68,7 +68,8 @@ def _is_object(text: str) -> bool:
 def finish_reason(message: AIMessage) -> str | None:
     """Return why the model ended its message, in its server's words."""
     about = message.response_metadata
-    return about.get("finish_reason") or about.get("stop_reason")
+    reason = about.get("finish_reason") or about.get("stop_reason")
+    return reason if isinstance(reason, str) else None
 
 
 def name_calls(message: AIMessage) -> None:

@@ -297,6 +297,6 @@ def _output(message: AIMessage, refusal: bool) -> ChainOutput:
         message=message,
         output=items_of(message, refusal),
         usage=dict(message.usage_metadata) if message.usage_metadata else None,
-        model=about.get("model_name") or about.get("model"),
+        model=model if isinstance(model := about.get("model_name") or about.get("model"), str) else None,
         finish_reason=reason,
     )

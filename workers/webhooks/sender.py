@@ -66,6 +66,7 @@ class WebhookSender:
             timeout=aiohttp.ClientTimeout(total=_SECONDS),
             headers={"user-agent": _USER_AGENT},
             cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
         )
 
     def notify(self, turn: str) -> None:

@@ -44,6 +44,18 @@ def test_neighbouring_text_is_merged_and_nothing_else() -> None:
     assert chunks[0]["choices"][0]["delta"]["role"] == "assistant"
 
 
+def test_probabilities_of_neighbouring_text_are_merged_with_it() -> None:
+    likely = [text(letter) for letter in "abc"]
+    for chunk, letter in zip(likely, "abc", strict=True):
+        chunk["choices"][0]["logprobs"] = {"content": [{"token": letter, "logprob": -0.1}], "refusal": None}
+    refused = text("d")
+    refused["choices"][0]["logprobs"] = {"content": None, "refusal": [{"token": "d", "logprob": -0.1}]}
+    first, last = merged([*likely, refused])
+    assert first["choices"][0]["delta"]["content"] == "abc"
+    assert [token["token"] for token in first["choices"][0]["logprobs"]["content"]] == ["a", "b", "c"]
+    assert last["choices"][0]["logprobs"]["refusal"]
+
+
 def part(index: int, arguments: str, **more: Any) -> dict[str, Any]:
     call = {"index": index, "function": {"arguments": arguments}}
     if more:

@@ -14,9 +14,11 @@ from aiohttp import web
 
 from turnstile.turns.settings import Settings
 from turnstile.workers.attempt.failures import classify
-from turnstile.workers.chains.openai import bodies, completions
+from turnstile.workers.chains.openai import bodies
+from turnstile.workers.chains.openai import deltas as streaming
 from turnstile.workers.chains.openai.bodies import BrokenAnswer, Lines
-from turnstile.workers.chains.openai.completions import Completions, Deltas
+from turnstile.workers.chains.openai.completions import Completions
+from turnstile.workers.chains.openai.deltas import Deltas
 from turnstile.workers.chains.openai.model_server import ModelServer
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -112,8 +114,8 @@ async def test_a_stream_without_a_line_break_ends_as_a_broken_connection() -> No
 
 @pytest.mark.parametrize("said", [b"", SPOKEN])
 async def test_a_stream_without_end_ends_as_a_broken_connection(monkeypatch: pytest.MonkeyPatch, said: bytes) -> None:
-    monkeypatch.setattr(completions, "MOST_ANSWER_BYTES", 20 * len(COMMENT))
-    monkeypatch.setattr(completions, "FLUSH_SECONDS", 0.001)
+    monkeypatch.setattr(streaming, "MOST_ANSWER_BYTES", 20 * len(COMMENT))
+    monkeypatch.setattr(streaming, "FLUSH_SECONDS", 0.001)
     with pytest.raises(openai.APIError) as caught:
         await texts(deltas(said, *[COMMENT] * 30))
     assert broken(caught.value)
@@ -189,8 +191,8 @@ async def test_others_run_between_reads_that_tell_nothing(piece: bytes) -> None:
 
 
 async def test_a_server_that_tells_nothing_for_long_is_read_slowly(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(completions, "QUIET_READS", 10)
-    monkeypatch.setattr(completions, "FLUSH_SECONDS", 0.01)
+    monkeypatch.setattr(streaming, "QUIET_READS", 10)
+    monkeypatch.setattr(streaming, "FLUSH_SECONDS", 0.01)
     began = monotonic()
     await texts(deltas(*[COMMENT] * 30, SPOKEN + DONE))
     assert monotonic() - began >= 19 * 0.01  # at least so long on a machine of any speed

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import httpx2
+import openai
 
 MOST_ANSWER_BYTES = 67_108_864
 """Of a streamed answer, decoded."""
@@ -14,11 +15,23 @@ MOST_LINE_BYTES = 4_194_304
 MOST_ERROR_BYTES = 65_536
 """Of an error's body; the rest is not read."""
 PIECE_BYTES = 16_384
+NOT_READABLE = (ValueError, TypeError, AttributeError, LookupError)
+"""Errors of reading JSON of another form than a completion's."""
 _OF_THE_WIRE = ("content-encoding", "content-length", "transfer-encoding")
 
 
 class BrokenAnswer(ValueError):
     """An answer is larger than any, or encoded beyond reason. The message quotes nothing of it."""
+
+
+def no_completion(request: httpx2.Request) -> openai.APIError:
+    """Return the error for an answer of another form: that of a broken connection, against which another attempt may help."""
+    return openai.APIConnectionError(message="The answer is no completion.", request=request)
+
+
+def reported(error: object, request: httpx2.Request) -> openai.APIError:
+    """Return the error that a server reports in the place of an answer."""
+    return openai.APIError("The model's server reported an error.", request, body=error)
 
 
 async def pieces(response: httpx2.Response, most: int) -> AsyncIterator[bytes]:
@@ -36,6 +49,9 @@ async def pieces(response: httpx2.Response, most: int) -> AsyncIterator[bytes]:
         size += len(data)
         if size > most:
             raise BrokenAnswer(f"The answer has more than {most:,} bytes.")
+        if len(data) <= PIECE_BYTES:
+            yield data
+            continue
         for start in range(0, len(data), PIECE_BYTES):
             yield data[start : start + PIECE_BYTES]
 
@@ -75,9 +91,10 @@ class Lines:
         if b"\n" not in piece:
             self._begin(piece)
             return []
-        *lines, rest = (bytes(self._begun) + piece).split(b"\n")
+        *lines, rest = (bytes(self._begun) + piece if self._begun else piece).split(b"\n")
         self._begun.clear()
-        self._begin(rest)
+        if rest:
+            self._begin(rest)
         return lines
 
     def _begin(self, piece: bytes) -> None:

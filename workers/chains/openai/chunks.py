@@ -54,7 +54,7 @@ Going = str | int | None
 def _going(chunk: Chunk) -> tuple[Going, Going]:
     """Return what a chunk goes on with, and what the next one may go on with; None for nothing."""
     choices: Sequence[Any] = chunk.get("choices") or ()
-    if len(choices) != 1 or chunk.get("usage") or choices[0].get("finish_reason") or choices[0].get("logprobs"):
+    if len(choices) != 1 or choices[0].get("finish_reason") or not _can_join(choices[0].get("logprobs")):
         return None, None
     delta = choices[0].get("delta") or {}
     told = [name for name, value in delta.items() if value and name != "role"] if len(delta) > 1 else [*delta]
@@ -63,6 +63,10 @@ def _going(chunk: Chunk) -> tuple[Going, Going]:
     if told == ["tool_calls"] and len(delta["tool_calls"]) == 1:
         return _calling(delta["tool_calls"][0])
     return ("content", "content") if not told and isinstance(delta.get("content"), str) else (None, None)
+
+
+def _can_join(logprobs: Any) -> bool:
+    return not logprobs or (isinstance(logprobs.get("content"), list) and not logprobs.get("refusal"))
 
 
 def _calling(call: dict[str, Any]) -> tuple[Going, Going]:
@@ -78,6 +82,9 @@ def _joined(chunks: list[Chunk], going: Going) -> Chunk:
         place = [_place(chunk, going) for chunk in chunks]
         holder, name = place[0]
         holder[name] = "".join(holder[name] for holder, name in place)
+        # LangChain copies all of them for each chunk that has some.
+        if logprobs := [told for chunk in chunks if (told := chunk["choices"][0].get("logprobs"))]:
+            first["choices"][0]["logprobs"] = {"content": [token for told in logprobs for token in told["content"]]}
     return first
 
 

@@ -5,29 +5,22 @@ anew. That is most of the cost of a call, it grows with each message (bench/part
 types. This class passes the same dictionaries on as they are; connections, keys, errors and timeouts stay the package's.
 """
 
-import asyncio
-from collections.abc import AsyncIterator, Mapping
-from typing import Any, Self
+from collections.abc import Mapping
+from typing import Any, cast
 
 import httpx2
-import openai
 from pydantic_core import to_json
 
 from turnstile.turns.settings import Settings
 from turnstile.turns.text import loads
 from turnstile.turns.token_estimate import prompt_tokens
 from turnstile.workers.budgets.gate import BegunCall, Gate, OverBudget, current
-from turnstile.workers.chains.openai.bodies import MOST_ANSWER_BYTES, Lines, pieces
-from turnstile.workers.chains.openai.chunks import DONE, Chunk, merged, parsed
+from turnstile.workers.chains.openai.bodies import NOT_READABLE, BrokenAnswer, no_completion, reported
+from turnstile.workers.chains.openai.deltas import Deltas
 from turnstile.workers.chains.openai.fallback import Fallback
 from turnstile.workers.chains.openai.model_server import ModelServer
-from turnstile.workers.chains.openai.refusals import HeldRefusal, speak_refusal
-
-FLUSH_SECONDS = 0.1
-DRAIN_SECONDS = 0.2
-QUIET_READS = 256
-"""Reads that tell nothing, or only go on with a line, after which an answer is read no faster than one with text."""
-_DRAINED_READS = 8
+from turnstile.workers.chains.openai.refusals import speak_refusal
+from turnstile.workers.chains.openai.usage import plausible
 
 
 class Completions:
@@ -111,118 +104,13 @@ def _whole(response: httpx2.Response, call: BegunCall | None) -> dict[str, Any]:
 def _checked(response: httpx2.Response) -> dict[str, Any]:
     try:
         answer = loads(response.content)
-    except ValueError:
-        answer = None
-    if not isinstance(answer, dict) or not (answer.get("choices") or answer.get("error")):
-        raise openai.APIConnectionError(message="The answer is no completion.", request=response.request)
-    if answer.get("error"):
-        raise _reported(answer["error"], response.request)
-    for choice in answer["choices"]:
-        speak_refusal(choice)
-    return answer
-
-
-def _reported(error: object, request: httpx2.Request) -> openai.APIError:
-    return openai.APIError("The model's server reported an error.", request, body=error)
-
-
-class Deltas:
-    """A streamed completion, chunk by chunk.
-
-    Text that arrived together comes as one chunk, and after the first text at most one read is made in `FLUSH_SECONDS`:
-    what comes after a chunk costs the same however few tokens it holds. The same goes for a server that says nothing for
-    `QUIET_READS`. Use it as a context manager; leaving it drops
-    the connection.
-    """
-
-    def __init__(self, response: httpx2.Response, call: BegunCall | None = None) -> None:
-        self._response = response
-        self._call = call
-        self._refusal = HeldRefusal()
-        self._ended = False
-        self._reading: AsyncIterator[Chunk] | None = None
-
-    async def begun(self) -> Self:
-        """Read the first chunk, and return this; it is yielded with the others. Raises openai.APIError."""
-        reading = self._read()
-        try:
-            first = await anext(reading, None)
-        except BaseException:
-            await self.__aexit__()
-            raise
-        self._reading = _chained(first, reading) if first else reading
-        return self
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        if self._call:
-            self._call.ended()
-        await self._response.aclose()
-
-    def __aiter__(self) -> AsyncIterator[Chunk]:
-        return self._reading or self._read()
-
-    async def _read(self) -> AsyncIterator[Chunk]:
-        """Yield chunks.
-
-        Raises:
-            openai.APIError: the connection broke, went silent, or the server reported an error.
-        """
-        request = self._response.request
-        try:
-            async for chunk in self._chunks():
-                if chunk.get("error"):
-                    raise _reported(chunk["error"], request)
-                if self._call:
-                    self._call.said(choice.get("delta") or {} for choice in chunk.get("choices") or ())
-                    self._call.used(chunk.get("usage"))
-                yield chunk
-        except httpx2.TimeoutException as error:
-            raise openai.APITimeoutError(request) from error
-        except (httpx2.RequestError, ValueError) as error:
-            raise openai.APIConnectionError(request=request) from error
-        if not self._ended:
-            raise openai.APIConnectionError(message="The answer broke off.", request=request)
-
-    async def _chunks(self) -> AsyncIterator[Chunk]:
-        reads, lines, heard, quiet = pieces(self._response, MOST_ANSWER_BYTES), Lines(), False, 0
-        async for data in reads:
-            finished = False
-            for chunk in merged(map(self._refusal.hold, parsed(lines.of(data)))):
-                finished |= chunk is DONE
-                if chunk is not DONE:
-                    heard |= any(map(_says_something, chunk.get("choices") or ()))
-                    self._ended |= any(choice.get("finish_reason") for choice in chunk.get("choices") or ())
-                    yield chunk
-            if finished:
-                self._ended = True
-                for chunk in self._refusal.rest():
-                    yield chunk
-                await _drain(reads)
-                return
-            quiet += not heard
-            # Where data waits already, the next read does not let others run.
-            await asyncio.sleep(FLUSH_SECONDS if heard or quiet > QUIET_READS else 0)
-
-
-async def _chained(first: Chunk, following: AsyncIterator[Chunk]) -> AsyncIterator[Chunk]:
-    yield first
-    async for chunk in following:
-        yield chunk
-
-
-def _says_something(choice: Mapping[str, Any]) -> bool:
-    return any(value for name, value in (choice.get("delta") or {}).items() if name != "role")
-
-
-async def _drain(reads: AsyncIterator[bytes]) -> None:
-    """Read to the end of the body: only then can the connection be used again."""
-    try:
-        async with asyncio.timeout(DRAIN_SECONDS):
-            for _ in range(_DRAINED_READS):
-                if await anext(reads, None) is None:
-                    return
-    except (TimeoutError, httpx2.RequestError, ValueError):
-        return
+        if answer.get("error"):
+            raise reported(answer["error"], response.request)
+        if not answer["choices"]:
+            raise BrokenAnswer("The answer has no choices.")
+        for choice in answer["choices"]:
+            speak_refusal(choice)
+        answer["usage"] = plausible(answer.get("usage"))
+    except NOT_READABLE:
+        raise no_completion(response.request) from None
+    return cast("dict[str, Any]", answer)

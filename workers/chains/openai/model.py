@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, cast
 from urllib.parse import urlsplit
 
+import httpx2
 import openai
 from langchain_core.callbacks import AsyncCallbackManager, AsyncCallbackManagerForLLMRun
 from langchain_core.globals import get_llm_cache
@@ -18,6 +19,7 @@ from pydantic import SecretStr
 
 from turnstile.turns.errors import SettingError
 from turnstile.turns.settings import Settings
+from turnstile.workers.chains.openai.bodies import NOT_READABLE, no_completion
 from turnstile.workers.chains.openai.completions import Completions
 from turnstile.workers.chains.openai.model_server import ModelServer
 from turnstile.workers.chains.openai.reasoning import note_reasoning, return_reasoning
@@ -63,17 +65,28 @@ class LoopChatOpenAI(ChatOpenAI):
     def _convert_chunk_to_generation_chunk(
         self, chunk: dict[str, Any], default_chunk_class: type, base_generation_info: dict[str, Any] | None
     ) -> ChatGenerationChunk | None:
-        found = super()._convert_chunk_to_generation_chunk(chunk, default_chunk_class, base_generation_info)
-        if found and chunk.get("choices"):
-            note_reasoning(chunk["choices"][0].get("delta"), found.message)
+        try:
+            found = super()._convert_chunk_to_generation_chunk(chunk, default_chunk_class, base_generation_info)
+            if found and chunk.get("choices"):
+                note_reasoning(chunk["choices"][0].get("delta"), found.message)
+        except NOT_READABLE:
+            # Its own words hold the answer.
+            raise no_completion(self._request) from None
         return found
 
     def _create_chat_result(self, response: Any, generation_info: dict[str, Any] | None = None) -> ChatResult:
-        result = super()._create_chat_result(response, generation_info)
-        if isinstance(response, dict):
-            for choice, generation in zip(response["choices"], result.generations, strict=True):
-                note_reasoning(choice["message"], generation.message)
+        try:
+            result = super()._create_chat_result(response, generation_info)
+            if isinstance(response, dict):
+                for choice, generation in zip(response["choices"], result.generations, strict=True):
+                    note_reasoning(choice["message"], generation.message)
+        except NOT_READABLE:
+            raise no_completion(self._request) from None
         return result
+
+    @property
+    def _request(self) -> httpx2.Request:
+        return httpx2.Request("POST", self.openai_api_base or OPENAI_URL)
 
     async def answer(self, messages: list[BaseMessage]) -> AIMessage:
         """Return the message that `ainvoke` would, without the bookkeeping of callbacks; only for an `unobserved` model."""

@@ -21,7 +21,7 @@ class HeldRefusal:
     """Holds a streamed refusal back until the end of the stream: text that was streamed could not be taken back."""
 
     def __init__(self) -> None:
-        self._held = ""
+        self._held: list[str] = []
         self._spoken = False
 
     def hold(self, chunk: dict[str, Any]) -> dict[str, Any]:
@@ -29,8 +29,8 @@ class HeldRefusal:
         for choice in chunk.get("choices") or ():
             delta = choice["delta"] = choice.get("delta") or {}
             self._spoken = self._spoken or bool(delta.get("content"))
-            if not delta.get("content"):
-                self._held += delta.pop("refusal", None) or ""
+            if not delta.get("content") and (refusal := delta.pop("refusal", None)):
+                self._held.append(refusal)
             if self._held and (self._spoken or choice.get("finish_reason")):
                 self._release(choice)
         return chunk
@@ -40,7 +40,7 @@ class HeldRefusal:
         return [self.hold({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})] if self._held else []
 
     def _release(self, choice: dict[str, Any]) -> None:
-        text, self._held = self._held + (choice["delta"].get("content") or ""), ""
+        text, self._held = "".join((*self._held, choice["delta"].get("content") or "")), []
         if self._spoken:
             choice["delta"]["content"] = text
         else:
