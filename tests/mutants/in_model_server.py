@@ -3,6 +3,9 @@
 from tests.mutants.mutant import Mutant
 
 _BOUNDS = ("tests/unit/workers/test_model_bounds.py",)
+# Of those that end with the fault in place, too.
+_LINE = (f"{_BOUNDS[0]}::test_a_line_without_end_is_broken",)
+_STREAM = (f"{_BOUNDS[0]}::test_a_stream_without_end_ends_as_a_broken_connection",)
 _FORMS = ("tests/unit/workers/test_model_forms.py",)
 
 MODEL_SERVER = (
@@ -12,7 +15,7 @@ MODEL_SERVER = (
         "workers/chains/openai/bodies.py",
         "if len(self._begun) > MOST_LINE_BYTES:",
         "if False:",
-        _BOUNDS,
+        _LINE,
     ),
     Mutant(
         "an answer has no end",
@@ -20,7 +23,7 @@ MODEL_SERVER = (
         "workers/chains/openai/bodies.py",
         "if size > most:",
         "if False:",
-        _BOUNDS,
+        _STREAM,
     ),
     Mutant(
         "a server that says nothing is read without a rest",
