@@ -8,6 +8,7 @@ from turnstile.turns.text import loads
 Chunk = dict[str, Any]
 DONE: Chunk = {"done": True}
 _TEXTS = ("content", "reasoning_content", "reasoning")
+_LIKELY = "+logprobs"
 
 
 def parsed(lines: Iterable[bytes]) -> Iterator[Chunk]:
@@ -54,19 +55,22 @@ Going = str | int | None
 def _going(chunk: Chunk) -> tuple[Going, Going]:
     """Return what a chunk goes on with, and what the next one may go on with; None for nothing."""
     choices: Sequence[Any] = chunk.get("choices") or ()
-    if len(choices) != 1 or choices[0].get("finish_reason") or not _can_join(choices[0].get("logprobs")):
+    if len(choices) != 1 or choices[0].get("finish_reason"):
+        return None, None
+    likely = choices[0].get("logprobs")
+    if likely and (not isinstance(likely.get("content"), list) or likely.get("refusal")):
         return None, None
     delta = choices[0].get("delta") or {}
     told = [name for name, value in delta.items() if value and name != "role"] if len(delta) > 1 else [*delta]
-    if len(told) == 1 and told[0] in _TEXTS and isinstance(delta[told[0]], str):
-        return told[0], told[0]
-    if told == ["tool_calls"] and len(delta["tool_calls"]) == 1:
-        return _calling(delta["tool_calls"][0])
-    return ("content", "content") if not told and isinstance(delta.get("content"), str) else (None, None)
-
-
-def _can_join(logprobs: Any) -> bool:
-    return not logprobs or (isinstance(logprobs.get("content"), list) and not logprobs.get("refusal"))
+    field = None if told else "content"
+    if len(told) == 1:
+        if told[0] == "tool_calls" and len(delta["tool_calls"]) == 1 and not likely:
+            return _calling(delta["tool_calls"][0])
+        field = told[0] if told[0] in _TEXTS else None
+    if field is None or not isinstance(delta.get(field), str):
+        return None, None
+    going = field + _LIKELY if likely else field
+    return going, going
 
 
 def _calling(call: dict[str, Any]) -> tuple[Going, Going]:
@@ -79,12 +83,15 @@ def _calling(call: dict[str, Any]) -> tuple[Going, Going]:
 def _joined(chunks: list[Chunk], going: Going) -> Chunk:
     first = chunks[0]
     if len(chunks) > 1:
-        place = [_place(chunk, going) for chunk in chunks]
+        likely = isinstance(going, str) and going.endswith(_LIKELY)
+        field = going.removesuffix(_LIKELY) if isinstance(going, str) else going
+        place = [_place(chunk, field) for chunk in chunks]
         holder, name = place[0]
         holder[name] = "".join(holder[name] for holder, name in place)
-        # LangChain copies all of them for each chunk that has some.
-        if logprobs := [told for chunk in chunks if (told := chunk["choices"][0].get("logprobs"))]:
-            first["choices"][0]["logprobs"] = {"content": [token for told in logprobs for token in told["content"]]}
+        if likely:
+            # LangChain copies all of them for each chunk that has some.
+            told = [chunk["choices"][0]["logprobs"]["content"] for chunk in chunks]
+            first["choices"][0]["logprobs"] = {"content": [token for tokens in told for token in tokens]}
     return first
 
 

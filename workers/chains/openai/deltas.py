@@ -144,7 +144,7 @@ def _says_something(choice: Mapping[str, Any]) -> bool:
 
 def _ends(choice: Mapping[str, Any]) -> bool:
     reason = choice.get("finish_reason")
-    if not isinstance(reason, str | None):
+    if reason is not None and not isinstance(reason, str):
         raise BrokenAnswer("A finish reason is no text.")
     return bool(reason)
 
