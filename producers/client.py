@@ -102,10 +102,17 @@ class Turn(_Turn):
         """Return the turn's record as it is now. Raises UnknownTurn."""
         return self._client.store.status(self.id)
 
-    def cancel(self) -> State:
-        """Cancel the turn, and return `cancelled`, or the state in which it had ended. Raises UnknownTurn, SettingError."""
+    def cancel(self, *, keep: bool = False) -> State:
+        """Cancel the turn, and return `cancelled`, or the state in which it had ended.
+
+        With `keep`, one that has been at work ends with what it has said, as `incomplete`, and that is in the history. Its worker
+        does so: until then the state is `running`, or `queued`.
+
+        Raises:
+            UnknownTurn, SettingError: as `status`, and as `agree`.
+        """
         self._client.agree()
-        return self._client.store.cancel(self.id)
+        return self._client.store.cancel(self.id, keep=keep)
 
     def _follow(self, reader: Reader[T], timeout: float | None) -> Iterator[T]:
         return follow_blocking(self._client.waiting, self.id, reader, timeout)
@@ -246,6 +253,10 @@ class ChatClient:
         """Return a handle for this turn id, without a request. Raises InvalidTurn if no turn can have this id."""
         return Turn(self, id)
 
+    def unfinished(self, session: str, limit: int = 100) -> list[Turn]:
+        """Return a session's first `limit` turns that have not ended, in the order in which they run."""
+        return [self.turn(id) for id in self.store.unfinished(session, limit)]
+
     def history(self, session: str, limit: int | None = None) -> list[HistoryMessage]:
         """Return a session's newest `limit` messages, oldest first. Raises SettingError as `agree`."""
         self.agree()
@@ -306,10 +317,10 @@ class AsyncTurn(_Turn):
         """See Turn.status."""
         return await self._client.store.status(self.id)
 
-    async def cancel(self) -> State:
+    async def cancel(self, *, keep: bool = False) -> State:
         """See Turn.cancel."""
         await self._client.agree()
-        return await self._client.store.cancel(self.id)
+        return await self._client.store.cancel(self.id, keep=keep)
 
     async def _follow(self, reader: Reader[T], seconds: float | None) -> AsyncIterator[T]:
         async for batch in follow(self._client.store, self._client.wakeups, self.id, reader, seconds):
@@ -437,6 +448,10 @@ class AsyncChatClient:
     def turn(self, id: str) -> AsyncTurn:
         """See ChatClient.turn."""
         return AsyncTurn(self, id)
+
+    async def unfinished(self, session: str, limit: int = 100) -> list[AsyncTurn]:
+        """See ChatClient.unfinished."""
+        return [self.turn(id) for id in await self.store.unfinished(session, limit)]
 
     async def history(self, session: str, limit: int | None = None) -> list[HistoryMessage]:
         """See ChatClient.history."""

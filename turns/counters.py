@@ -8,6 +8,9 @@ from turnstile.turns.states import State
 REVIVED = "revived"
 """The counter of failed turns that an operator had retried."""
 _SUMS = ("ready_ms", "run_ms", "first_text_ms", "steps_made", "cost")
+_NOTES = ("called", "since", "grace", "patience", "set_back_from", "swept", "standing", "slots", "tenants", "budgeted")
+_NOTES_OF_QUEUES = ("lined:", "passed:", "sent:", "served:")
+"""Fields beside the counters that only the scripts use: times, numbers of the last dispatches, and bounds."""
 _LABEL = re.compile(r'(\w+)="([^"]*)"')
 
 
@@ -27,3 +30,8 @@ def totals(counts: Mapping[str, int]) -> dict[str, int]:
     if REVIVED in found:
         found[State.FAILED] = max(0, found.get(State.FAILED, 0) - found[REVIVED])
     return found
+
+
+def without_notes(counts: Mapping[str, int]) -> dict[str, int]:
+    """Return counts without what only the scripts use."""
+    return {name: count for name, count in counts.items() if name not in _NOTES and not name.startswith(_NOTES_OF_QUEUES)}

@@ -13,13 +13,15 @@ from turnstile.turns.errors import CallNotOpen
 from turnstile.turns.output import call_name, is_approval
 from turnstile.turns.redis.connection import close_async
 from turnstile.turns.settings import Settings
+from turnstile.turns.states import State
 from turnstile.turns.store.audit import audit
 from turnstile.turns.store.turns import AsyncTurnStore
 
 
-def cancel(terminal: Terminal, client: ChatClient, turn: str) -> int:
+def cancel(terminal: Terminal, client: ChatClient, turn: str, *, keep: bool) -> int:
     """Cancel a turn, and return the exit status: 1 if it had ended before."""
-    return _report(terminal, turn, client.turn(turn).cancel(), "cancelled")
+    state = client.turn(turn).cancel(keep=keep)
+    return _report(terminal, turn, state, State.CANCELLED if state.ended else state)
 
 
 def retry(terminal: Terminal, client: ChatClient, turn: str) -> int:

@@ -98,13 +98,25 @@ def status(terminal: "Terminal", turn: str) -> None:
 
 
 @main.command()
-@click.argument("turn")
+@click.argument("session")
+@click.option("--limit", type=click.IntRange(min=1), default=100, show_default=True, help="Number of turns to show.")
 @with_terminal
-def cancel(terminal: "Terminal", turn: str) -> None:
+def unfinished(terminal: "Terminal", session: str, limit: int) -> None:
+    """List the turns of SESSION that have not ended, in the order in which they run."""
+    from turnstile.producers.cli import lookups
+
+    lookups.show_unfinished(terminal, _client(), session, limit)
+
+
+@main.command()
+@click.argument("turn")
+@click.option("--keep", is_flag=True, help="Keep what it has said, in the history, too: it ends as `incomplete`.")
+@with_terminal
+def cancel(terminal: "Terminal", turn: str, keep: bool) -> None:
     """Cancel a waiting or running turn. Exit status 1 if it had ended before."""
     from turnstile.producers.cli import actions
 
-    raise SystemExit(actions.cancel(terminal, _client(), turn))
+    raise SystemExit(actions.cancel(terminal, _client(), turn, keep=keep))
 
 
 @main.command()

@@ -15,10 +15,6 @@ from turnstile.turns.store.holds import HeldSession
 from turnstile.turns.store.upkeep import Tenant
 from turnstile.turns.turn import Record
 
-MOMENTS = frozenset({"called", "since", "grace", "patience", "set_back_from", "swept", "standing", "tenants"})
-"""Fields beside the counters: times in ms, and a bound, that only the scripts use."""
-
-
 def record_json(record: Record) -> dict[str, Any]:
     """Return a whole record; times are seconds since the epoch."""
     return {**asdict(record), "answer": record.answer}

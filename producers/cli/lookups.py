@@ -15,13 +15,22 @@ def show_history(terminal: Terminal, client: ChatClient, session: str, limit: in
     for message in messages:
         terminal.result(formatting.history_text(message), asdict(message))
     if not messages:
-        terminal.complain(f"Session {session} has no history: it is unknown, was erased, or has no ended turn yet.")
+        terminal.complain(f"Session {session} has no history: it is unknown, was erased, or has no answered turn yet.")
 
 
 def show_status(terminal: Terminal, client: ChatClient, turn: str) -> None:
     """Show a turn's record."""
     record = client.turn(turn).status()
     terminal.result(formatting.record_text(record), formatting.record_json(record))
+
+
+def show_unfinished(terminal: Terminal, client: ChatClient, session: str, limit: int) -> None:
+    """Show a session's turns that have not ended, in the order in which they run."""
+    turns = client.unfinished(session, limit)
+    for turn in turns:
+        terminal.result(turn.id, {"id": turn.id})
+    if not turns:
+        terminal.complain(f"Session {session} has no unfinished turn.")
 
 
 def show_failed(terminal: Terminal, client: ChatClient, limit: int, wanted: FailedFilter) -> None:
@@ -47,5 +56,5 @@ def show_tenants(terminal: Terminal, client: ChatClient, limit: int) -> None:
 
 def show_stats(terminal: Terminal, client: ChatClient) -> None:
     """Show the exact counters."""
-    counts = {name: count for name, count in client.stats().items() if name not in formatting.MOMENTS}
+    counts = client.stats()
     terminal.result(formatting.stats_text(counts), counts)

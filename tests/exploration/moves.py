@@ -258,6 +258,10 @@ class Moves:
                 if not world.turn(id) or State(world.turn(id)["state"]).ended:
                     continue
                 yield Move(f"cancel {id}", world, cast("Any", self.store.cancel(id)), equals(State.CANCELLED))
+        if self.scope.stops and (head := world.seat(session).get("head")):
+            turn = world.turn(head)
+            kept = equals(State(turn["state"]) if int(turn["attempts"]) or State(turn["state"]).ended else State.CANCELLED)
+            yield Move(f"cancel {head}, but keep", world, cast("Any", self.store.cancel(head, keep=True)), kept)
 
     def _rare(self, text: str, world: World, session: str) -> Iterator[Move]:
         left = world.around["left"]

@@ -159,6 +159,26 @@ def _of_what_waits(scene: Scene) -> Callable[[], Any]:
     return lambda: scene.turns.cancel("b")
 
 
+@situation("cancel")
+def _of_what_runs_and_is_kept(scene: Scene) -> Callable[[], Any]:
+    scene.start("a", reply=True, options=options(webhook=True))
+    scene.submit("b")
+    return lambda: scene.turns.cancel("a", keep=True)
+
+
+@situation("cancel")
+def _of_what_waits_for_its_retry_and_is_kept(scene: Scene) -> Callable[[], Any]:
+    scene.turns.requeue(scene.start("a"), 60)
+    return lambda: scene.turns.cancel("a", keep=True)
+
+
+@situation("unfinished")
+def _of_three(scene: Scene) -> Callable[[], Any]:
+    scene.start("a")
+    scene.submit("b", "c")
+    return lambda: scene.turns.unfinished("foo")
+
+
 @situation("status")
 @situation("read_conversation")
 @situation("read_messages")

@@ -8,8 +8,10 @@ from tests.scripts.conftest import Memory
 from tests.scripts.scene import Scene, orders, pair, pairs
 from tests.support.wait import PATIENCE_SECONDS
 from turnstile.turns.errors import TurnCancelled, UnknownTurn
+from turnstile.turns.output import said
 from turnstile.turns.settings import MOST_WAITING
 from turnstile.turns.states import State
+from turnstile.turns.store.working import Outcome
 
 
 def test_a_waiting_turn_leaves_the_mailbox(scene: Scene) -> None:
@@ -143,3 +145,50 @@ def test_one_that_waits_too_far_back_is_passed_over(scene: Scene) -> None:
     scene.complete(scene.claim("c"))
     assert scene.history() == pairs(["a", "c"])
     scene.assert_idle()
+
+
+@pytest.mark.parametrize("phase", ["ready", "delayed", "running"])
+def test_one_that_has_been_at_work_ends_by_its_worker_with_what_it_has_said(scene: Scene, phase: str) -> None:
+    claim = scene.start("a")
+    scene.submit("b")
+    if phase != "running":
+        scene.turns.requeue(claim, 60 if phase == "delayed" else 0)
+    with orders(scene, "w1") as listener:
+        assert scene.turns.cancel("a", keep=True) is (State.RUNNING if phase == "running" else State.QUEUED)
+        message = listener.get_message(timeout=PATIENCE_SECONDS if phase == "running" else 0.05)
+    assert [message["data"]] == ["interrupt a"] if message else phase != "running"
+    if phase != "running":
+        claim = scene.claim(str(scene.pop()))
+        assert claim.interrupted
+    assert scene.turns.renew("w1", [claim]) == ["interrupted"]
+    assert scene.turns.finish(claim, Outcome(State.INCOMPLETE, said("half an"), code="interrupted"), pair("a")) is State.INCOMPLETE
+    assert (scene.queue()[-1:], scene.history()) == (["b"], pair("a"))
+
+
+def test_one_that_has_not_begun_has_nothing_to_keep(scene: Scene) -> None:
+    scene.submit("a", "b")
+    assert [scene.turns.cancel(id, keep=True) for id in ("b", "a")] == [State.CANCELLED, State.CANCELLED]
+    scene.assert_idle()
+
+
+def test_the_end_that_came_before_it_was_to_be_kept_stands(scene: Scene) -> None:
+    scene.complete(scene.start("a"))
+    before = scene.picture()
+    assert scene.turns.cancel("a", keep=True) is State.COMPLETED
+    assert scene.picture() == before
+
+
+def test_unfinished_turns_are_told_in_their_order(scene: Scene) -> None:
+    assert scene.turns.unfinished("foo") == []
+    claim = scene.start("a")
+    scene.submit("b", "c", "d")
+    scene.submit("x", session="other")
+    assert scene.turns.unfinished("foo") == ["a", "b", "c", "d"]
+    assert [scene.turns.unfinished("foo", limit) for limit in (1, 2)] == [["a"], ["a", "b"]]
+    scene.turns.cancel("c")
+    scene.complete(claim)
+    assert scene.turns.unfinished("foo") == ["b", "d"]
+    scene.hold(scene.claim("b"))
+    assert scene.turns.unfinished("foo") == ["d"]
+    scene.turns.erase("foo")
+    assert scene.turns.unfinished("foo") == []

@@ -179,14 +179,19 @@ class Turns(Checked):
         with pytest.raises(TurnConflict):
             self.turns.submit(turn.id, turn.session, "something else", turn.options)
 
-    @rule(pick=_pick)
-    def cancel(self, pick: int) -> None:
+    @rule(pick=_pick, keep=st.booleans())
+    def cancel(self, pick: int, keep: bool) -> None:
         turn = self._turn(pick)
+        concerned, home = turn.merged or turn, self.sessions[turn.session]
         if turn.state.ended:
-            assert self.turns.cancel(turn.id) is turn.state
+            assert self.turns.cancel(turn.id, keep=keep) is turn.state
+        elif keep and concerned.attempts and concerned in home.line[:1]:
+            assert self.turns.cancel(turn.id, keep=True) is concerned.state
+            concerned.interrupted = True
+            home.phase = "dispatched" if home.phase == "delayed" else home.phase
         else:
-            assert self.turns.cancel(turn.id) is State.CANCELLED
-            self._end(turn.merged or turn, State.CANCELLED)
+            assert self.turns.cancel(turn.id, keep=keep) is State.CANCELLED
+            self._end(concerned, State.CANCELLED)
 
     @rule(pick=_pick)
     def retry(self, pick: int) -> None:

@@ -13,6 +13,7 @@ from turnstile.turns.ids import check_session, check_turn
 from turnstile.turns.policies import WHEN_BUSY, WHEN_HELD, held_then
 from turnstile.turns.question import Options, Question, encode_question, fingerprint
 from turnstile.turns.redis.connection import LONGEST_BLOCK_SECONDS
+from turnstile.turns.settings import MOST_WAITING
 from turnstile.turns.states import State
 from turnstile.turns.store.acceptance import FOLLOWED, SUBMITTED, SUBMITTED_HELD, Submitted, full_session
 from turnstile.turns.store.replies import OneOf, always, raising, unknown_turn
@@ -147,12 +148,19 @@ class Asking(Runner):
         return self.settings.when_busy if options.queue == "chat" else "queue"
 
     @operation
-    def cancel(self, id: str, *, revoked: bool = False) -> Call[State]:
+    def cancel(self, id: str, *, revoked: bool = False, keep: bool = False) -> Call[State]:
         """Cancel a turn, and return the state that stands: `cancelled`, or the end that came first. Raises UnknownTurn.
 
-        `revoked`: a Celery caller that waits for it gets TaskRevokedError.
+        `revoked`: a Celery caller that waits for it gets TaskRevokedError. `keep`: a turn that has been at work ends by itself, as
+        `incomplete`, with what it has said; until then its state is `running` or `queued`.
         """
-        return script_call("cancel", partial(_CANCELLED, id), id=id, revoked=_flag(revoked))
+        return script_call("cancel", partial(_CANCELLED, id), id=id, revoked=_flag(revoked), keep=_flag(keep))
+
+    @operation
+    def unfinished(self, session: str, limit: int = 100) -> Call[list[str]]:
+        """Return the ids of a session's turns that have not ended, in the order in which they run, at most `limit`."""
+        within = max(1, min(limit, MOST_WAITING + 1))
+        return script_call("unfinished", _ids, session=check_session(session), limit=within)
 
     @operation
     def retry(self, id: str) -> Call[State]:
@@ -201,7 +209,7 @@ class Asking(Runner):
     def failed(self, limit: int = 100, start: int = 0, *, oldest_first: bool = False) -> Call[list[str]]:
         """Return the ids of `limit` turns that gave up, after the first `start`, newest first unless `oldest_first`."""
         args = (self.keys.failed, start, start + limit - 1)
-        return Call("ZRANGE" if oldest_first else "ZREVRANGE", args, lambda reply: [as_text(id) for id in reply])
+        return Call("ZRANGE" if oldest_first else "ZREVRANGE", args, _ids)
 
     @operation
     def events(self, id: str, after: int = 0, count: int = 1000) -> Call[list[Event]]:
@@ -250,6 +258,10 @@ def weighed(weight: int) -> str:
     return "" if weight == 1 else str(weight)
 
 
+def _ids(reply: Iterable[bytes]) -> list[str]:
+    return [as_text(id) for id in reply]
+
+
 def _state(_: str, state: bytes) -> State:
     return State(as_text(state))
 
@@ -258,7 +270,9 @@ def _closed(id: str) -> CallNotOpen:
     return CallNotOpen(f"Turn {id} answers calls that are not open any more: ask anew.")
 
 
-_CANCELLED = OneOf("cancel", cancelled=always(State.CANCELLED), ended=_state, unknown=raising(unknown_turn))
+_CANCELLED = OneOf(
+    "cancel", cancelled=always(State.CANCELLED), ending=_state, ended=_state, unknown=raising(unknown_turn)
+)
 _RETRIED = OneOf(
     "retry",
     accepted=always(State.QUEUED),
