@@ -258,13 +258,11 @@ class Moves:
                 if not world.turn(id) or State(world.turn(id)["state"]).ended:
                     continue
                 yield Move(f"cancel {id}", world, cast("Any", self.store.cancel(id)), equals(State.CANCELLED))
-        if self.scope.stops and (head := world.seat(session).get("head")):
-            turn = world.turn(head)
-            kept = equals(State(turn["state"]) if int(turn["attempts"]) or State(turn["state"]).ended else State.CANCELLED)
-            yield Move(f"cancel {head}, but keep", world, cast("Any", self.store.cancel(head, keep=True)), kept)
 
     def _rare(self, text: str, world: World, session: str) -> Iterator[Move]:
         left = world.around["left"]
+        if left.get("stop") and world.turn(head := world.seat(session).get("head", "")):
+            yield self._stop(World.read(text), head)
         if left.get("retry"):
             for id in world.around["order"][session]:
                 turn = world.turn(id)
@@ -275,6 +273,13 @@ class Moves:
             yield Move(f"release {session}", world, cast("Any", self.store.release_session(session)), equals(True))
         if left.get("erase") and world.around["order"][session]:
             yield self.erase(World.read(text), session)
+
+    def _stop(self, world: World, head: str) -> Move:
+        world.around["left"]["stop"] -= 1
+        turn = world.turn(head)
+        state = State(turn["state"])
+        stands = state if state.ended or int(turn["attempts"]) else State.CANCELLED
+        return Move(f"stop {head}", world, cast("Any", self.store.cancel(head, keep=True)), equals(stands))
 
     def _retry(self, world: World, session: str, id: str) -> Move:
         world.around["left"]["retry"] -= 1

@@ -43,6 +43,8 @@ SMALL = (
         "a limit of slots", {"a/A": 2, "a/B": 1}, workers=1, attempts=1, copies=1, cancels=True, running=1, rare={"erase": 1}
     ),
     Scope("stops", {"A": 3}, workers=1, attempts=1, copies=1, stops=True, delays=True),
+    Scope("a caller that stops", {"A": 2}, workers=1, copies=1, delays=True, rare={"stop": 1, "calls": 1}),
+    Scope("a cut among a caller's stops", {"A": 2}, workers=1, attempts=1, copies=1, crashes=False, rare={"stop": 1, "cut": 1}),
     Scope("a cut among stops", {"A": 2}, workers=1, attempts=1, copies=1, crashes=False, stops=True, rare={"cut": 1}),
     Scope(
         "a model that pauses",
