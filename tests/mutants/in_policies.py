@@ -10,6 +10,11 @@ def _in_policy(name: str, breaks: str, old: str, new: str, *, script: str) -> Mu
     return Mutant(name, breaks, f"turns/lua/{script}.lua", old, new, _TESTS)
 
 
+def _in_stop(name: str, breaks: str, old: str, new: str) -> Mutant:
+    tests = ("tests/scripts/test_cancel.py", "tests/scripts/test_machine.py", SMALL_SCOPE)
+    return Mutant(name, breaks, "turns/lua/turn/cancel.lua", old, new, tests)
+
+
 def _in_merger(name: str, breaks: str, old: str, new: str, *, script: str) -> Mutant:
     return Mutant(name, breaks, f"turns/lua/{script}.lua", old, new, ("tests/scripts/test_merge.py", *_TESTS))
 
@@ -73,16 +78,28 @@ POLICIES = (
     _in_policy(
         "an interrupted turn waits for its retry",
         "the question waits for a minute behind a turn that says nothing more",
-        "    if phase == 'delayed' or waits then make_ready(session, other, now, queue, true, slot) end\n",
+        "  if phase == 'delayed' or waits then make_ready(session, id, now, queue, true, slot) end\n",
         "",
-        script="lib/stop_head",
+        script="lib/interrupt_head",
     ),
     _in_policy(
         "nobody hears of an interrupt",
         "the model goes on until the lease is renewed",
-        "    if worker then redis.call('PUBLISH', key.orders .. worker, 'interrupt ' .. other) end\n",
+        "  if worker then redis.call('PUBLISH', key.orders .. worker, 'interrupt ' .. id) end\n",
         "",
-        script="lib/stop_head",
+        script="lib/interrupt_head",
+    ),
+    _in_stop(
+        "a caller's stop loses what was said",
+        "half an answer that a person has read is not in the history",
+        "if keep == '1' and",
+        "if keep == '2' and",
+    ),
+    _in_stop(
+        "a turn that has not begun is kept",
+        "a question that was taken back is in the history",
+        " and tonumber(attempts) > 0 then",
+        " then",
     ),
     _in_policy(
         "an interrupt is heard once or never",

@@ -145,6 +145,18 @@ def test_cancel_says_what_stands(run: Run, asked: ChatClient, step_worker: StepW
     assert lines(run("cancel", "t2", "--json")) == [{"id": "t2", "state": "cancelled"}]
 
 
+def test_turns_of_a_session_are_listed_and_stopped(run: Run, asked: ChatClient, step_worker: StepWorker) -> None:
+    for id in ("t1", "t2"):
+        asked.ask("foo", "hello", id=id)
+    step_worker.take()
+    assert run("unfinished", "foo").stdout == "t1\nt2\n"
+    assert lines(run("unfinished", "foo", "--limit", "1", "--json")) == [{"id": "t1"}]
+    kept = run("cancel", "t1", "--keep")
+    assert (kept.exit_code, kept.stdout) == (0, "running\n")
+    assert run("cancel", "t2", "--keep").stdout == "cancelled\n"
+    assert run("unfinished", "nobody").stderr == "Session nobody has no unfinished turn.\n"
+
+
 def test_failed_turns_are_listed_and_retried(run: Run, asked: ChatClient, step_worker: StepWorker) -> None:
     assert run("failed").stdout == ""
     asked.ask("foo", "one", id="t1")
