@@ -105,8 +105,8 @@ class Turn(_Turn):
     def cancel(self, *, keep: bool = False) -> State:
         """Cancel the turn, and return `cancelled`, or the state in which it had ended.
 
-        With `keep`, one that has been at work ends with what it has said, as `incomplete`, and that is in the history. Its worker
-        does so: until then the state is `running`, or `queued`.
+        With `keep`, one that has been at work ends as `incomplete`, and what it has said is in the history. Its worker does so:
+        until then the state is `running`, or `queued`.
 
         Raises:
             UnknownTurn, SettingError: as `status`, and as `agree`.

@@ -15,6 +15,7 @@ from turnstile.turns.store.holds import HeldSession
 from turnstile.turns.store.upkeep import Tenant
 from turnstile.turns.turn import Record
 
+
 def record_json(record: Record) -> dict[str, Any]:
     """Return a whole record; times are seconds since the epoch."""
     return {**asdict(record), "answer": record.answer}

@@ -78,24 +78,38 @@ class _Channel(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-def test_a_bot_answers_each_event_once_and_in_order(stack: Stack, tmp_path: Path) -> None:
+def _tell(client: httpx.Client, id: str, text: str) -> None:
+    event = {"event_id": id, "channel": "tea", "user": "eve", "text": text}
+    assert client.post("/events", json=event).json() == {"ok": True}
+
+
+def test_a_bot_answers_each_event_once_and_in_order_and_goes_on_after_a_restart(stack: Stack, tmp_path: Path) -> None:
     heard: list[dict[str, str]] = []
     handler = type("Channel", (_Channel,), {"heard": heard})
+    chat = ChatClient(settings=Settings(redis_url=stack.redis_url))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         Thread(target=server.serve_forever, daemon=True).start()
-        url = f"http://127.0.0.1:{server.server_port}/"
-        with served("chat_bot:app", stack, tmp_path / "log", BOT_REPLY_URL=url) as client:
+        env = {"BOT_REPLY_URL": f"http://127.0.0.1:{server.server_port}/", "BOT_OUTBOX": str(tmp_path / "outbox")}
+        with served("chat_bot:app", stack, tmp_path / "log", **env) as client:
             for id, text in (("e1", "Hi! I'm Eve"), ("e2", "Whats my name"), ("e1", "Hi! I'm Eve")):
-                event = {"event_id": id, "channel": "tea", "user": "eve", "text": text}
-                assert client.post("/events", json=event).json() == {"ok": True}
+                _tell(client, id, text)
             wait_until(lambda: len({post["id"] for post in heard}) == 2, "both answers are posted")
+            _tell(client, "e3", f"[[tokens_per_second=4]] {'slowly ' * 200}the end")
+            next(iter(chat.turn("e3").stream(timeout=PATIENCE_SECONDS)))
+        with served("chat_bot:app", stack, tmp_path / "log", **env) as client:
+            _tell(client, "e2", "Whats my name")
+            _tell(client, "e4", "stop")
+            wait_until(lambda: len({post["id"] for post in heard}) == 3, "what was said of the third is posted")
         server.shutdown()
-    assert {post["id"]: post["text"] for post in heard} == {
-        "e1": "Hello Eve! How can I help you today?",
-        "e2": "Your name is Eve.",
-    }
-    messages = ChatClient(settings=Settings(redis_url=stack.redis_url)).history("channel-tea")
-    assert [message.text for message in messages if message.role == "user"] == ["Hi! I'm Eve", "Whats my name"]
+    stopped = heard.pop()
+    assert [(post["id"], post["text"]) for post in heard] == [
+        ("e1", "Hello Eve! How can I help you today?"),
+        ("e2", "Your name is Eve."),
+    ]
+    assert (stopped["id"], stopped["text"]) == ("e3", chat.turn("e3").status().answer)
+    messages = [message.text for message in chat.history("channel-tea") if message.role == "user"]
+    assert messages[:2] == ["Hi! I'm Eve", "Whats my name"]
+    assert len(messages) == 3
 
 
 def _run(name: str, *args: str, redis_url: str, typed: str = "") -> subprocess.CompletedProcess[str]:

@@ -161,7 +161,9 @@ def test_one_that_has_been_at_work_ends_by_its_worker_with_what_it_has_said(scen
         claim = scene.claim(str(scene.pop()))
         assert claim.interrupted
     assert scene.turns.renew("w1", [claim]) == ["interrupted"]
-    assert scene.turns.finish(claim, Outcome(State.INCOMPLETE, said("half an"), code="interrupted"), pair("a")) is State.INCOMPLETE
+    assert (
+        scene.turns.finish(claim, Outcome(State.INCOMPLETE, said("half an"), code="interrupted"), pair("a")) is State.INCOMPLETE
+    )
     assert (scene.queue()[-1:], scene.history()) == (["b"], pair("a"))
 
 

@@ -151,8 +151,8 @@ class Asking(Runner):
     def cancel(self, id: str, *, revoked: bool = False, keep: bool = False) -> Call[State]:
         """Cancel a turn, and return the state that stands: `cancelled`, or the end that came first. Raises UnknownTurn.
 
-        `revoked`: a Celery caller that waits for it gets TaskRevokedError. `keep`: a turn that has been at work ends by itself, as
-        `incomplete`, with what it has said; until then its state is `running` or `queued`.
+        `revoked`: a Celery caller that waits for it gets TaskRevokedError. `keep`: a turn that has been at work ends by its worker,
+        as `incomplete`, with what it has said; until then its state is `running` or `queued`.
         """
         return script_call("cancel", partial(_CANCELLED, id), id=id, revoked=_flag(revoked), keep=_flag(keep))
 
@@ -270,9 +270,7 @@ def _closed(id: str) -> CallNotOpen:
     return CallNotOpen(f"Turn {id} answers calls that are not open any more: ask anew.")
 
 
-_CANCELLED = OneOf(
-    "cancel", cancelled=always(State.CANCELLED), ending=_state, ended=_state, unknown=raising(unknown_turn)
-)
+_CANCELLED = OneOf("cancel", cancelled=always(State.CANCELLED), ending=_state, ended=_state, unknown=raising(unknown_turn))
 _RETRIED = OneOf(
     "retry",
     accepted=always(State.QUEUED),

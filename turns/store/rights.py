@@ -21,7 +21,7 @@ ROLES: dict[str, tuple[str, ...]] = {
     ),
     "gateway": (
         "submit", "submit_held", "follow", "cancel", "status", "stats", "write_conversation", "read_conversation",
-        "read_messages", "erase", "release_session", "read_hold", "unfinished", "delete_turn", "count_request", "spend_tokens",
+        "read_messages", "erase", "release_session", "read_hold", "delete_turn", "count_request", "spend_tokens",
         "reserve_call", "settle_call", "create_file", "append_piece", "delete_file", "read_results", "recorded_lines",
         "create_batch", "claim_batch", "renew_batch", "start_batch", "record_result", "end_batch", "cancel_batch",
         "check_schema", "workers", "open_stream", "retry", "add_schedule", "remove_schedule", "list_schedules",
@@ -29,13 +29,13 @@ ROLES: dict[str, tuple[str, ...]] = {
     ),
     "producer": (
         "submit", "submit_held", "cancel", "status", "stats", "write_conversation", "read_conversation", "retry", "erase",
-        "release_session", "read_hold", "unfinished", "resend_webhook", "workers", "add_schedule", "remove_schedule", "list_schedules",
-        "read_summary", "write_summary", "rights",
+        "release_session", "read_hold", "unfinished", "resend_webhook", "workers", "add_schedule", "remove_schedule",
+        "list_schedules", "read_summary", "write_summary", "rights",
     ),
     "operator": (
         "measure", "overview", "tenants", "workers", "stats", "status", "unfinished", "cancel", "retry", "resend_webhook",
-        "release_session", "erase", "erase_tenant", "sweep_erased", "read_messages", "audit", "remove_schedule", "list_schedules",
-        "read_summary", "rights",
+        "release_session", "erase", "erase_tenant", "sweep_erased", "read_messages", "audit", "remove_schedule",
+        "list_schedules", "read_summary", "rights",
     ),
 }  # fmt: skip
 """Role → the scripts that it runs."""

@@ -42,7 +42,9 @@ def test_a_line_that_is_no_list_of_names(line: str) -> None:
         Arguments("s", line)
 
 
-@pytest.mark.parametrize("given", [{}, {"id": "a"}, {"id": "a", "revoked": "", "keep": "", "more": 1}, {"id": "a", "forced": ""}])
+@pytest.mark.parametrize(
+    "given", [{}, {"id": "a"}, {"id": "a", "revoked": "", "keep": "", "more": 1}, {"id": "a", "forced": ""}]
+)
 def test_other_names_are_refused_when_the_call_is_made(given: dict[str, str]) -> None:
     with pytest.raises(TypeError, match="Script cancel takes id, keep, revoked"):
         script_call("cancel", list, **given)
