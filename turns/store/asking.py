@@ -151,7 +151,7 @@ class Asking(Runner):
     def cancel(self, id: str, *, revoked: bool = False, keep: bool = False) -> Call[State]:
         """Cancel a turn, and return the state that stands: `cancelled`, or the end that came first. Raises UnknownTurn.
 
-        `revoked`: a Celery caller that waits for it gets TaskRevokedError. `keep`: a turn that has been at work ends by its worker,
+        `revoked`: a Celery caller that waits for it gets TaskRevokedError. `keep`: a turn that has been at work ends later,
         as `incomplete`, with what it has said; until then its state is `running` or `queued`.
         """
         return script_call("cancel", partial(_CANCELLED, id), id=id, revoked=_flag(revoked), keep=_flag(keep))
