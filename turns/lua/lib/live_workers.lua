@@ -6,7 +6,7 @@ local function live_workers(now, limit, alike)
   for i = 1, #registered, 2 do
     if #found >= limit then break end
     local name, text = registered[i], registered[i + 1]
-    slots = slots + (tonumber(text:match('"concurrency":%s*(%d+)')) or 0)
+    slots = slots + slots_of(text)
     local read, facts = pcall(cjson.decode, alike and text:find(alike, 1, true) and '{}' or text)
     local seen = read and type(facts) == 'table' and tonumber(facts.seen)
     if seen and math.abs(now - seen * 1000) < rule.absence then

@@ -4,9 +4,9 @@
 -- FLAGS  allow-oom
 -- WORK   24,000 steps, and 2 for each of window: a turn may want 10,000 messages, a long exchange take 1,000 more than a window
 -- KEYS   turn:<id> turns:<session> session:<session> mailbox:<session> owned:<worker> due stats failed open events:<id> message_store:<session>
---        conversation:<session> webhook:<id> webhooks webhook_lines webhook_line:<key> webhooks_of:<key> undelivered celery-task-meta-<id> held <queue>
---        ready:<line>… rotation:<queue> steps:<thread> batch_slots parked:<queue> slots:<tenant> tenant:<tenant> tenants open_turns:<tenant> budget:<model>
---        calls:<model> promised:<model> coming:<model> models budgets; channel wake:<id>
+--        conversation:<session> webhook:<id> webhooks webhook_lines webhook_line:<key> webhooks_of:<key> undelivered celery-task-meta-<id> held
+--        <queue> ready:<line>… rotation:<queue> steps:<thread> batch_slots parked:<queue> slots:<tenant> tenant:<tenant> tenants
+--        open_turns:<tenant> budget:<model> calls:<model> promised:<model> coming:<model> models budgets workers; channel wake:<id>
 -- ARGV   id worker nonce window window_bytes free: slots of the worker that are free beside this one
 -- RETURN claimed session token attempt attempts_left sequence question options stream created started now
 --        readable cut thread origin spent busy length large window…: `length`: messages in the history; a large turn comes without its window, and without what was asked if that is
@@ -15,20 +15,18 @@ local turn, owned, now = key.turn .. id, key.owned .. worker, clock()
 local session, queue, state, attempts, forgiven, dispatches, began, last, stream, question, options, created, thread, spent, busy, large =
   unpack(redis.call('HMGET', turn, 'session', 'queue', 'state', 'attempts', 'forgiven', 'dispatches', 'started', 'sequence', 'stream',
     'question', 'options', 'created', 'thread', 'spent', 'busy', 'large'))
-if not session then return { 'unknown' } end
+if not session then
+  bring_out(rule.queues, free, now)
+  return { 'unknown' }
+end
 local session_key = key.session .. session
 local head, phase, sent, owner, since = unpack(redis.call('HMGET', session_key, 'head', 'phase', 'sent', 'owner', 'since'))
--- The dispatch has left its queue, whatever it was good for: there is room for those who wait.
-send_ready(queue, tonumber(free), now)
-if head ~= id then return { 'stale' } end
-if state ~= 'queued' and state ~= 'running' then
-  complete_and_release(id, session, now)
+local again, open = phase == 'running' and owner == attempts .. ':' .. nonce, state == 'queued' or state == 'running'
+if head ~= id or not open or phase ~= 'dispatched' and not again then
+  bring_out(queue, free, now)
+  if head == id and not open then complete_and_release(id, session, now) end
   return { 'stale' }
 end
-
-local again = phase == 'running' and owner == attempts .. ':' .. nonce
-if phase ~= 'dispatched' and not again then return { 'stale' } end
-
 -- Answers are nothing without the exchange that they continue, however short a window is.
 local messages, cut, newest, length, noted = read_claimed(session, math.max(window, thread and 1 or 0), tonumber(window_bytes), options, large)
 local attempt, started, sequence = tonumber(attempts), began or now, tonumber(last or 0)
@@ -53,6 +51,8 @@ if not again then
   redis.call('HINCRBY', key.stats, 'claimed{queue="' .. queue .. '",le="' .. bucket(waited) .. '"}', 1)
   redis.call('HINCRBY', key.stats, 'ready_ms{queue="' .. queue .. '"}', waited)
 end
+-- Last, when it is known that this worker is at work: it may be the only one, with a single slot.
+bring_out(queue, free, now)
 
 local reply = { 'claimed', session, attempt .. ':' .. nonce, attempt, rule.max_attempts - attempt + forgiven, sequence,
   question, options, stream, created, started, now, messages.err and 0 or 1, cut and 1 or 0, thread or id,

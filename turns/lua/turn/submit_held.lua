@@ -6,8 +6,8 @@
 --        events:<id> message_store:<session> conversation:<session> celery-task-meta-<id> webhook:<id> webhooks webhook_lines
 --        webhook_line:<key> webhooks_of:<key> undelivered steps:<thread> <queue> ready:<line>… rotation:<queue> batch_slots
 --        parked:<queue> slots:<tenant> tenant:<tenant> tenants open_turns:<tenant> rate:<key> owned:<worker>
---        conversations:<tenant> budget:<model> calls:<model> promised:<model> coming:<model> models budgets; channels wake:<id>
---        orders:<worker>
+--        conversations:<tenant> budget:<model> calls:<model> promised:<model> coming:<model> models budgets workers; channels
+--        wake:<id> orders:<worker>
 -- ARGV   id session queue question options outline stream reply fingerprint weight quotas answered when_held when_busy: `answered` is JSON,
 --        [call, whether its answer is a decision (1 or 0)]…; `when_held` (queue, reject, close), while calls are open, and `when_busy`
 --        (queue, reject, interrupt, rollback, or merge and a word for the kind of questions), while a turn runs, are for a turn that answers nothing

@@ -18,8 +18,11 @@ for _, other in ipairs(others) do
   end
 end
 local is_new = redis.call('HSET', key.workers, worker, facts) == 1
--- One that comes may have other models and budgets.
-if is_new then redis.call('HDEL', key.stats, 'budgeted') end
+if is_new then
+  slots = slots + slots_of(facts)
+  -- One that comes may have other models and budgets.
+  redis.call('HDEL', key.stats, 'budgeted')
+end
 -- So many dispatches stand on a queue while no slot is free: few enough that order among tenants is decided late.
 redis.call('HSET', key.stats, 'slots', slots, 'standing', math.max(1, math.floor(slots / 16)))
 return { 'registered' }
