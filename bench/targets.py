@@ -76,9 +76,7 @@ class Targets:
 
     def fairness(self, table: Table, longest: float) -> Table:
         """Judge the wait of a tenant's first turn."""
-        self._most(
-            "wait of a tenant's first turn ÷ the length of a turn, 10,000 of another's waiting, several slots", longest, 1.05
-        )
+        self._most("wait of a tenant's first turn ÷ the length of a turn, 10,000 of another's waiting", longest, 1.05)
         return table
 
     def _most(self, name: str, value: float, limit: float) -> None:

@@ -27,6 +27,7 @@ for name, entry in pairs(cjson.decode(ARGV[1])) do
   if entry[3] then redis.call('PEXPIRE', name, 86400000) end
 end
 redis.call('HSETNX', 'turnstile:stats', 'called', now)
-redis.call('HSET', 'turnstile:workers', 'w1', '{}', 'w2', '{}')
+local single = redis.call('HGET', 'turnstile:stats', 'slots') == '1'
+redis.call('HSET', 'turnstile:workers', 'w1', '{}', unpack(single and {} or { 'w2', '{}' }))
 redis.call('ZADD', 'turnstile:roll', now - 100, 'w1', now - 100, 'w2')
 return 0

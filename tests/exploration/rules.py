@@ -283,6 +283,8 @@ def step_violations(label: str, before: World, after: World) -> Iterator[str]:
             yield f"{session}: the {label} took a turn whose lease was valid"
     yield from steps_lost(label, before, after)
     yield from _pauses(label, before, after)
+    if before.is_single and not after.was_cut:
+        yield from _single_slot(label, before, after)
     for id, turn in before.turns().items():
         now = after.turn(id)
         if now and now["state"] != turn["state"] and not _may_follow(turn["state"], now["state"]):
@@ -307,6 +309,25 @@ def _pauses(label: str, before: World, after: World) -> Iterator[str]:
     free = [tenant for tenant in before.waiting() if not before.pauses(tenant)]
     if label == "sweep" and free and sum(map(len, after.waiting().values())) >= sum(map(len, before.waiting().values())):
         yield f"nothing was sent to the model for {free}"
+
+
+def _single_slot(label: str, before: World, after: World) -> Iterator[str]:
+    """Nothing is sent to a single slot that is taken; when it falls free, somebody is."""
+    sent = {id for session in after.sessions if (id := _dispatched(after, session)) and id != _dispatched(before, session)}
+    if after.owned() and sent:
+        yield f"{sent} sent to a slot that is taken"
+    if _idles(after) and not _idles(before) and not label.endswith("is lost"):
+        yield "the slot is free, and nobody was sent"
+
+
+def _dispatched(world: World, session: str) -> str | None:
+    seat = world.seat(session)
+    return seat["head"] if seat.get("phase") == "dispatched" else None
+
+
+def _idles(world: World) -> bool:
+    """A single slot is free, nothing stands on the queue, and somebody waits."""
+    return bool(world.value(KEYS.rotation(QUEUE), {})) and not world.queue and not world.owned()
 
 
 def _may_follow(old: str, new: str) -> bool:

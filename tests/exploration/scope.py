@@ -13,7 +13,7 @@ class Scope:
     `copies` bounds the dispatches of one turn that are lost, doubled or sent again while another is on its way; crashes,
     expiries and takeovers are bounded by the attempts a turn has. `forgiven`: attempts given back for nothing, a turn.
     `steps`: calls that keep steps of a graph, a thread. `standing`: dispatches that stand on the queue at a time; 0: all.
-    `running`: slots of each tenant; 0: no limit. `paused`: turns wait for a model that pauses; `falls_back`: or go on
+    `single`: the one worker has a single slot. `running`: slots of each tenant; 0: no limit. `paused`: turns wait for a model that pauses; `falls_back`: or go on
     with another; `known`: they are known to call it before a worker has them. `ticks`: those of a schedule in each session.
     The rest says what happens
     beside claim, finish, sweep and expiry; `rare` how often in all.
@@ -38,6 +38,7 @@ class Scope:
     pieces: bool = False
     steps: int = 0
     standing: int = 0
+    single: bool = False
     running: int = 0
     paused: bool = False
     known: bool = False
@@ -57,6 +58,7 @@ class Scope:
             "left": dict(self.rare),
         } | ({"noted": {}, "taken": [], "ticked": 0} if self.ticks else {})
         stats = {"passed:chat": "0", "sent:chat": "0"} | ({"standing": str(self.standing)} if self.standing else {})
+        stats |= {"slots": "1"} if self.single else {}
         pause = {KEYS.budget(MODEL): ["hash", {"paused": FUTURE}, False], KEYS.budgets: ["zset", {MODEL: PAST}, False]}
         if self.known:
             stats["budgeted"] = FUTURE
@@ -76,6 +78,7 @@ class Scope:
             f"attempts a turn: {self.attempts}" + f" and {self.forgiven} forgiven" * bool(self.forgiven),
             f"dispatches of a turn under way: {self.copies}",
             *([f"dispatches on the queue: {self.standing}", f"{self._tenants()} tenants"] if self.standing else []),
+            *(["a single slot"] if self.single else []),
             *([f"slots of a tenant: {self.running}"] if self.running else []),
             *([f"ticks of a schedule: {self.ticks}"] if self.ticks else []),
         ]

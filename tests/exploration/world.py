@@ -138,9 +138,15 @@ class World:
         return {session.rpartition("/")[0] for session in self.sessions} - {""}
 
     @property
+    def is_single(self) -> bool:
+        """True where one worker has a single slot."""
+        return self.stats.get("slots") == "1"
+
+    @property
     def waits_beside_room(self) -> bool:
         """True when sessions are ready although more dispatches may stand on the queue: some were lost."""
-        beside = bool(self.value(KEYS.rotation(QUEUE), {})) and len(self.queue) < int(self.stats.get("standing", 8))
+        standing = 0 if self.is_single and self.owned() else int(self.stats.get("standing", 8))
+        beside = bool(self.value(KEYS.rotation(QUEUE), {})) and len(self.queue) < standing
         return beside or any(not self.pauses(tenant) for tenant in self.waiting())
 
     def waiting(self) -> dict[str, dict[str, str]]:

@@ -12,6 +12,11 @@ def _in_line(name: str, breaks: str, old: str, new: str, *, script: str) -> Muta
     return Mutant(name, breaks, f"turns/lua/{script}.lua", old, new, (_FAIRNESS,))
 
 
+def _of_single_slot(name: str, breaks: str, old: str, new: str, *, script: str) -> Mutant:
+    """Describe a fault that only one worker with one slot notices."""
+    return Mutant(name, breaks, f"turns/lua/{script}.lua", old, new, ("tests/scripts/test_single_slot.py",))
+
+
 LINES = (
     Mutant(
         "a parked line is not counted",
@@ -154,16 +159,16 @@ LINES = (
     _in_line(
         "a claim brings out nobody",
         "slots stay empty until the next sweep",
-        "send_ready(queue, tonumber(free), now)\n",
-        "",
+        "bring_out(queue, free, now)\n\nlocal reply",
+        "local reply",
         script="turn/claim",
     ),
     _in_line(
         "free slots are not told of",
         "a worker with a hundred free slots fills them one after the other",
-        "send_ready(queue, tonumber(free), now)\n",
-        "send_ready(queue, 0, now)\n",
-        script="turn/claim",
+        "send_ready(queue, tonumber(free), now)",
+        "send_ready(queue, 0, now)",
+        script="lib/bring_out",
     ),
     _in_line(
         "only a claim brings out others",
@@ -203,7 +208,7 @@ LINES = (
     _in_line(
         "more stand on a queue than workers have slots",
         "order among tenants is decided long before a slot is free",
-        "local room = math.max(tonumber(standing or rule.standing), free) - ",
+        "local room = math.max(standing, free) - ",
         "local room = 1000 - ",
         script="lib/read_queue",
     ),
@@ -219,6 +224,55 @@ LINES = (
         "order among tenants is decided long before a slot is free, or slots stay empty",
         "'standing', math.max(1, math.floor(slots / 16)))",
         "'standing', 1)",
+        script="upkeep/register_worker",
+    ),
+    _of_single_slot(
+        "a dispatch stands before a single slot",
+        "a tenant's first turn waits for two of another",
+        "  if worker and redis.call('EXISTS', key.owned .. worker) == 1 then standing = 0 end\n",
+        "",
+        script="lib/read_queue",
+    ),
+    _of_single_slot(
+        "a single slot is filled by the sweep",
+        "one worker with one slot idles for half a second after each turn",
+        "local single = redis.call('HGET', key.stats, 'slots') == '1'",
+        "local single = false",
+        script="lib/bring_back",
+    ),
+    _of_single_slot(
+        "a claim of a single slot comes before its worker is at work",
+        "a tenant's first turn waits for two of another",
+        "local again, open =",
+        "bring_out(queue, free, now)\nlocal again, open =",
+        script="turn/claim",
+    ),
+    _of_single_slot(
+        "a stale claim of a single slot brings out nobody",
+        "one worker with one slot idles until the sweep beside those who wait",
+        "  bring_out(queue, free, now)\n  if head",
+        "  if head",
+        script="turn/claim",
+    ),
+    _of_single_slot(
+        "a claim of what is unknown brings out nobody",
+        "after an erase slots idle until the sweep beside those who wait",
+        "  bring_out(rule.queues, free, now)\n",
+        "",
+        script="turn/claim",
+    ),
+    _of_single_slot(
+        "who comes to a single slot with the tenant that has it is in the order of names",
+        "a tenant's first turn waits for two of another",
+        "known.served + has_it",
+        "known.served",
+        script="lib/join_line",
+    ),
+    _of_single_slot(
+        "a worker does not count itself when it comes",
+        "two workers with one slot each count as one slot, and one of them idles",
+        "  slots = slots + slots_of(facts)\n",
+        "",
         script="upkeep/register_worker",
     ),
     in_cut(

@@ -142,12 +142,16 @@ class Model(RuleBasedStateMachine):
 
     url: ClassVar[str]
 
-    @initialize(standing=st.sampled_from((1, 8)))
-    def start(self, standing: int) -> None:
+    @initialize(standing=st.sampled_from((1, 8)), single=st.booleans())
+    def start(self, standing: int, single: bool) -> None:
         self.client: Any = redis.Redis.from_url(self.url, decode_responses=True)
         self.client.flushdb()
         # With one that stands on a queue, others are ready; the model does not tell ready from dispatched.
         self.client.hset("turnstile:stats", "standing", standing)
+        self.single = single
+        if single:
+            self.client.hset("turnstile:workers", "w1", "{}")
+            self._have_slots(1)
         # Time passes when a rule says so, and not because the machine is slow.
         slow = {"lease_seconds": 3_600, "dispatch_grace_seconds": 3_600, "retry_max_seconds": 3_600}
         self.turns = Faltering(Settings(redis_url=self.url, max_attempts=CHANCES, history_ttl=600, **slow))
@@ -365,10 +369,18 @@ class Model(RuleBasedStateMachine):
     def _bring_out(self, name: str) -> None:
         """See to it that a ready head is dispatched: those that stand before it are lost, and the sweep sends the next."""
         self._end_pause()
+        if self.single:
+            # The slot may be taken, so another worker comes for a while.
+            self._have_slots(8)
         while self._ready(name):
             self.client.delete(*QUEUES)
             self.scene.make_due(name)
             self.turns.sweep()
+        if self.single:
+            self._have_slots(1)
+
+    def _have_slots(self, count: int) -> None:
+        self.client.hset("turnstile:stats", "slots", count)
 
     def _take(self, name: str) -> Claim:
         """See to it that the session's head runs, and return its owner's claim."""

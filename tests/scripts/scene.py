@@ -23,7 +23,7 @@ from turnstile.turns.store.working import Outcome
 from turnstile.turns.turn import Claim
 
 AN_HOUR_MS = 3_600_000
-LASTING = ("turnstile:stats", "turnstile:minutes", "turnstile:failed", "turnstile:tenants", "turnstile:schema", *QUEUES)
+LASTING = (*(f"turnstile:{name}" for name in ("stats", "minutes", "failed", "tenants", "schema", "workers")), *QUEUES)
 ANSWER = "an answer"
 WEATHER, TIME = called("call_1", "weather", "{}"), called("call_2", "time", "{}")
 

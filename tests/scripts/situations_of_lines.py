@@ -10,6 +10,7 @@ from turnstile.turns.output import said
 from turnstile.turns.question import Options
 from turnstile.turns.states import State
 from turnstile.turns.store.working import Outcome
+from turnstile.turns.turn import Claim
 
 
 def _line(scene: Scene, *sessions: str, queue: str = "chat") -> None:
@@ -30,6 +31,38 @@ def _beside_room_that_a_loss_has_left(scene: Scene) -> Callable[[], Any]:
     _line(scene, "a/1", "a/2", "a/3")
     scene.pop()
     return lambda: scene.submit("b-1", session="b/1")
+
+
+def _single(scene: Scene, *sessions: str) -> Claim:
+    """Let the first of these sessions be at work in the one slot that there is."""
+    scene.client.hset(scene.keys.stats, mapping={"slots": 1})
+    scene.client.hset(scene.keys.workers, "w1", "{}")
+    _line(scene, *sessions)
+    return scene.claim(str(scene.pop()))
+
+
+@situation("claim")
+def _of_a_single_slot(scene: Scene) -> Callable[[], Any]:
+    scene.complete(_single(scene, "a/1", "a/2", "b/1"))
+    id = str(scene.pop())
+    return lambda: scene.turns.claim(id, "w1", "nonce")
+
+
+@situation("finish")
+def _that_frees_a_single_slot(scene: Scene) -> Callable[[], Any]:
+    return finishing(scene, _single(scene, "a/1", "a/2", "b/1"), State.COMPLETED, stream=False)
+
+
+@situation("requeue")
+def _that_frees_a_single_slot_(scene: Scene) -> Callable[[], Any]:
+    claim = _single(scene, "a/1", "a/2", "b/1")
+    return lambda: scene.turns.requeue(claim, 5)
+
+
+@situation("cancel")
+def _of_what_is_in_a_single_slot(scene: Scene) -> Callable[[], Any]:
+    _single(scene, "a/1", "a/2", "b/1")
+    return lambda: scene.turns.cancel("a-1")
 
 
 @situation("submit_held")
