@@ -284,7 +284,7 @@ def step_violations(label: str, before: World, after: World) -> Iterator[str]:
     yield from steps_lost(label, before, after)
     yield from _pauses(label, before, after)
     if before.is_single and not after.was_cut:
-        yield from _single_slot(label, before, after)
+        yield from _single_slot(before, after)
     for id, turn in before.turns().items():
         now = after.turn(id)
         if now and now["state"] != turn["state"] and not _may_follow(turn["state"], now["state"]):
@@ -311,12 +311,12 @@ def _pauses(label: str, before: World, after: World) -> Iterator[str]:
         yield f"nothing was sent to the model for {free}"
 
 
-def _single_slot(label: str, before: World, after: World) -> Iterator[str]:
+def _single_slot(before: World, after: World) -> Iterator[str]:
     """Nothing is sent to a single slot that is taken; when it falls free, somebody is."""
     sent = {id for session in after.sessions if (id := _dispatched(after, session)) and id != _dispatched(before, session)}
     if after.owned() and sent:
         yield f"{sent} sent to a slot that is taken"
-    if _idles(after) and not _idles(before) and not label.endswith("is lost"):
+    if _idles(after) and not _idles(before):
         yield "the slot is free, and nobody was sent"
 
 
@@ -326,8 +326,9 @@ def _dispatched(world: World, session: str) -> str | None:
 
 
 def _idles(world: World) -> bool:
-    """A single slot is free, nothing stands on the queue, and somebody waits."""
-    return bool(world.value(KEYS.rotation(QUEUE), {})) and not world.queue and not world.owned()
+    """A single slot is free, nothing is on its way there, and somebody waits."""
+    comes = world.queue or any(_dispatched(world, session) for session in world.sessions)
+    return bool(world.value(KEYS.rotation(QUEUE), {})) and not comes and not world.owned()
 
 
 def _may_follow(old: str, new: str) -> bool:

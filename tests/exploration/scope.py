@@ -13,8 +13,9 @@ class Scope:
     `copies` bounds the dispatches of one turn that are lost, doubled or sent again while another is on its way; crashes,
     expiries and takeovers are bounded by the attempts a turn has. `forgiven`: attempts given back for nothing, a turn.
     `steps`: calls that keep steps of a graph, a thread. `standing`: dispatches that stand on the queue at a time; 0: all.
-    `single`: the one worker has a single slot. `running`: slots of each tenant; 0: no limit. `paused`: turns wait for a model that pauses; `falls_back`: or go on
-    with another; `known`: they are known to call it before a worker has them. `ticks`: those of a schedule in each session.
+    `single`: there is one slot. `running`: slots of each tenant; 0: no limit. `paused`: turns wait for a model that pauses;
+    `falls_back`: or go on with another; `known`: they are known to call it before a worker has them. `ticks`: those of a
+    schedule in each session.
     The rest says what happens
     beside claim, finish, sweep and expiry; `rare` how often in all.
     """

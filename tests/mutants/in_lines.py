@@ -166,14 +166,14 @@ LINES = (
     _in_line(
         "free slots are not told of",
         "a worker with a hundred free slots fills them one after the other",
-        "send_ready(queue, tonumber(free), now)",
+        "send_ready(queue, free + (stale and 1 or 0), now)",
         "send_ready(queue, 0, now)",
         script="lib/bring_out",
     ),
     _in_line(
         "only a claim brings out others",
         "when all dispatches are lost, those who wait do so for ever",
-        " send_ready(queue, 0, now) end\n",
+        " send_ready(queue, 1, now) end\n",
         " end\n",
         script="upkeep/sweep",
     ),
@@ -208,7 +208,7 @@ LINES = (
     _in_line(
         "more stand on a queue than workers have slots",
         "order among tenants is decided long before a slot is free",
-        "local room = math.max(standing, free) - ",
+        "local room = most - ",
         "local room = 1000 - ",
         script="lib/read_queue",
     ),
@@ -229,9 +229,23 @@ LINES = (
     _of_single_slot(
         "a dispatch stands before a single slot",
         "a tenant's first turn waits for two of another",
-        "  if worker and redis.call('EXISTS', key.owned .. worker) == 1 then standing = 0 end\n",
+        " or redis.call('EXISTS', key.owned .. worker) == 1) then most = 0 end",
+        ") then most = 0 end",
+        script="lib/read_queue",
+    ),
+    _of_single_slot(
+        "a single slot counts as free until its turn is claimed",
+        "of turns that come at once two are sent, and another tenant's waits for both",
+        "free == 0 and tonumber(sent or 0) > passed or ",
         "",
         script="lib/read_queue",
+    ),
+    _of_single_slot(
+        "a stale dispatch is about to be claimed for ever",
+        "after a cancellation turns wait for the sweep beside a free slot",
+        "    if stale and redis.call(",
+        "    if false and redis.call(",
+        script="lib/bring_out",
     ),
     _of_single_slot(
         "a single slot is filled by the sweep",
@@ -250,14 +264,14 @@ LINES = (
     _of_single_slot(
         "a stale claim of a single slot brings out nobody",
         "one worker with one slot idles until the sweep beside those who wait",
-        "  bring_out(queue, free, now)\n  if head",
+        "  bring_out(queue, free, now, true)\n  if head",
         "  if head",
         script="turn/claim",
     ),
     _of_single_slot(
         "a claim of what is unknown brings out nobody",
         "after an erase slots idle until the sweep beside those who wait",
-        "  bring_out(rule.queues, free, now)\n",
+        "  bring_out(rule.queues, free, now, true)\n",
         "",
         script="turn/claim",
     ),

@@ -124,6 +124,31 @@ def test_a_dispatch_that_was_good_for_nothing_leaves_the_slot_free(scene: Scene,
     assert scene.queue() == ["a2"]
 
 
+def test_no_second_is_sent_before_the_first_is_claimed(scene: Scene) -> None:
+    _ask(scene, "a1")
+    id = str(scene.pop())
+    _ask(scene, "a2", "b1")
+    assert scene.queue() == []
+    scene.complete(scene.claim(id))
+    assert scene.queue() == ["b1"]
+
+
+def test_the_sweep_finds_a_dispatch_that_was_lost_on_the_way(scene: Scene) -> None:
+    _ask(scene, "a1")
+    scene.pop()
+    _ask(scene, "b1")
+    scene.turns.sweep()
+    assert scene.queue() == ["b1"]
+
+
+def test_what_comes_after_a_stale_dispatch_goes_at_once(scene: Scene) -> None:
+    _ask(scene, "a1")
+    scene.turns.cancel("a1")
+    scene.turns.claim(str(scene.pop()), "w1", "n")
+    _ask(scene, "b1")
+    assert scene.queue() == ["b1"]
+
+
 def test_a_repeated_claim_brings_out_nobody(scene: Scene) -> None:
     _ask(scene, "a1", "a2")
     id = str(scene.pop())

@@ -5,6 +5,6 @@ local function bring_back(session, slot, now)
   if not slot and not single then return end
   for queue in rule.queues:gmatch('%S+') do
     local back = slot and unpark(tenant_of(session), queue)
-    if back or single or queue == slot and queue == 'batch' then send_ready(queue, 0, now) end
+    if back or single or queue == slot and queue == 'batch' then send_ready(queue, 1, now) end
   end
 end

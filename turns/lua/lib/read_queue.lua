@@ -4,16 +4,18 @@
 -- number of the newest dispatch that was claimed; `served`, the time of the tenant that was served last; `budgeted`, until when
 -- budgets of models are looked at before a dispatch.
 local function read_queue(queue, free)
-  local standing, slots, tenants, passed, served, budgeted =
-    unpack(redis.call('HMGET', key.stats, 'standing', 'slots', 'tenants', 'passed:' .. queue, 'served:' .. queue, 'budgeted'))
-  slots, standing = tonumber(slots or 0), tonumber(standing or rule.standing)
+  local standing, slots, tenants, passed, served, budgeted, sent =
+    unpack(redis.call('HMGET', key.stats, 'standing', 'slots', 'tenants', 'passed:' .. queue, 'served:' .. queue, 'budgeted', 'sent:' .. queue))
+  slots, passed = tonumber(slots or 0), tonumber(passed or 0)
+  local most = math.max(tonumber(standing or rule.standing), free)
   local worker = slots == 1 and redis.call('HRANDFIELD', key.workers)
-  if worker and redis.call('EXISTS', key.owned .. worker) == 1 then standing = 0 end
-  local room = math.max(standing, free) - redis.call('LLEN', key.queue .. queue)
+  -- A dispatch that has left the queue is about to be claimed, unless somebody knows that the slot is free.
+  if worker and (free == 0 and tonumber(sent or 0) > passed or redis.call('EXISTS', key.owned .. worker) == 1) then most = 0 end
+  local room = most - redis.call('LLEN', key.queue .. queue)
   if queue == 'batch' and slots > 1 then
     local reserved = rule.chat_reserve > 0 and math.max(1, math.floor(slots * rule.chat_reserve / 1000)) or 0
     room = math.min(room, slots - reserved - redis.call('SCARD', key.batch_slots))
   end
-  return { room = room, slots = slots, counted = (tenants or queue == 'batch') and true or false, passed = tonumber(passed or 0),
+  return { room = room, slots = slots, counted = (tenants or queue == 'batch') and true or false, passed = passed,
     served = tonumber(served or 0), budgeted = tonumber(budgeted or 0) }
 end

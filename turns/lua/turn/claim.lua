@@ -16,14 +16,14 @@ local session, queue, state, attempts, forgiven, dispatches, began, last, stream
   unpack(redis.call('HMGET', turn, 'session', 'queue', 'state', 'attempts', 'forgiven', 'dispatches', 'started', 'sequence', 'stream',
     'question', 'options', 'created', 'thread', 'spent', 'busy', 'large'))
 if not session then
-  bring_out(rule.queues, free, now)
+  bring_out(rule.queues, free, now, true)
   return { 'unknown' }
 end
 local session_key = key.session .. session
 local head, phase, sent, owner, since = unpack(redis.call('HMGET', session_key, 'head', 'phase', 'sent', 'owner', 'since'))
 local again, open = phase == 'running' and owner == attempts .. ':' .. nonce, state == 'queued' or state == 'running'
 if head ~= id or not open or phase ~= 'dispatched' and not again then
-  bring_out(queue, free, now)
+  bring_out(queue, free, now, true)
   if head == id and not open then complete_and_release(id, session, now) end
   return { 'stale' }
 end
