@@ -25,7 +25,7 @@ OTHER = OtherBudget("other@1", CallLimits())
 
 _MOMENTS = ("created", "started", "finished")
 _ANSWERING = (None, "queued", "running", "failed")  # without a record as long as a script that was cut short is to write it
-_COUNTED = ("since", "reaped", "first_text", "fenced", "waits_since", "others_from")
+_COUNTED = ("since", "reaped", "first_text", "fenced", "waits_since", "others_from", "sent_for")
 """Fields that only tell what is counted."""
 _SPENT = ("day", "turns", "tokens", "cost", "spent_until", "spent_at")
 """Fields that count what a tenant has used: attempts that are superseded as well."""

@@ -27,6 +27,11 @@ def _with_others(name: str, breaks: str, old: str, new: str, *, script: str) -> 
 _TOKENS = "tests/scripts/test_budget_tokens.py"
 
 
+def _of_returned(name: str, breaks: str, old: str, new: str, *, script: str) -> Mutant:
+    """Describe a fault in a script that shows when a turn is returned that was sent for a slot."""
+    return Mutant(name, breaks, f"turns/lua/{script}.lua", old, new, ("tests/scripts/test_budget_waits.py",))
+
+
 def _with_tokens(name: str, breaks: str, old: str, new: str, *, script: str) -> Mutant:
     """Describe a fault in a script that tests of tenants notice that share a model's tokens."""
     return Mutant(name, breaks, f"turns/lua/{script}.lua", old, new, (_TOKENS,))
@@ -484,9 +489,44 @@ BUDGETS = (
     _with_tokens(
         "what was thought of a turn is spent",
         "tokens that no call takes are lost to all",
-        "good and more or -noted, now)",
-        "0, now)",
+        "spend_time(budget, tenant, more, now)",
+        "spend_time(budget, tenant, 0, now)",
         script="lib/correct_promise",
+    ),
+    _with_tokens(
+        "a slot that is given back is spent",
+        "tokens that no call takes are lost to all",
+        "-call_time(budget, tokens), now)",
+        "0, now)",
+        script="lib/return_promise",
+    ),
+    _of_returned(
+        "a returned turn keeps its slot in a model's budget",
+        "all who wait for a model do so for ten seconds longer",
+        "local has_slot = sent_for and",
+        "local has_slot = false and",
+        script="turn/requeue",
+    ),
+    _of_returned(
+        "a slot that is given back is nobody's until the sweep",
+        "a place in a model's budget is lost with each turn that is returned",
+        "if has_slot then send_waiting(sent_for, now) end\n",
+        "",
+        script="turn/requeue",
+    ),
+    _of_returned(
+        "a returned turn is on its way to its model",
+        "others wait for ten seconds for a model that has a place",
+        "if sent_for then redis.call('ZREM', key.coming .. sent_for, id) end\n",
+        "",
+        script="turn/requeue",
+    ),
+    _of_returned(
+        "a slot is given back twice",
+        "a minute holds more calls than the model's server allows",
+        "  if redis.call('ZREM', key.promised .. budget.model, id) == 0 then return false end\n",
+        "  redis.call('ZREM', key.promised .. budget.model, id)\n",
+        script="lib/return_promise",
     ),
     _with_tokens(
         "a large turn takes a small one's slot",

@@ -255,13 +255,6 @@ LINES = (
         script="lib/bring_back",
     ),
     _of_single_slot(
-        "a claim of a single slot comes before its worker is at work",
-        "a tenant's first turn waits for two of another",
-        "local again, open =",
-        "bring_out(queue, free, now)\nlocal again, open =",
-        script="turn/claim",
-    ),
-    _of_single_slot(
         "a stale claim of a single slot brings out nobody",
         "one worker with one slot idles until the sweep beside those who wait",
         "  bring_out(queue, free, now, true)\n  if head",

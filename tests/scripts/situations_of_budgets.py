@@ -17,7 +17,14 @@ def _call(claim: Claim) -> ModelCall:
     return ModelCall(claim, 1, MODEL, 10)
 
 
-def _wait(scene: Scene, *sessions: str, queue: str = "chat", others: tuple[OtherBudget, ...] = (), patience: float = 0) -> None:
+def _wait(
+    scene: Scene,
+    *sessions: str,
+    queue: str = "chat",
+    tokens: int = 10,
+    others: tuple[OtherBudget, ...] = (),
+    patience: float = 0,
+) -> None:
     """Let a turn of each session wait for the model, or for one of `others`."""
     scene.client.hset(scene.keys.budget(MODEL), mapping={"paused": 2**50})
     scene.client.expire(scene.keys.budget(MODEL), 100)
@@ -25,7 +32,7 @@ def _wait(scene: Scene, *sessions: str, queue: str = "chat", others: tuple[Other
     for session in sessions:
         scene.submit(session.replace("/", "-"), session=session, options=Options(queue=queue))
         claim = scene.claim(str(scene.pop(queue)))
-        scene.turns.requeue(claim, forgive=True, waits_for=MODEL, tokens=10, others=others, patience=patience)
+        scene.turns.requeue(claim, forgive=True, waits_for=MODEL, tokens=tokens, others=others, patience=patience)
 
 
 def _resume(scene: Scene) -> None:
@@ -75,6 +82,45 @@ def _for_a_model(scene: Scene) -> Callable[[], Any]:
 def _for_a_model_that_is_free(scene: Scene) -> Callable[[], Any]:
     claim = scene.start("a")
     return lambda: scene.turns.requeue(claim, forgive=True, waits_for=MODEL, tokens=10)
+
+
+def _sent_for_tokens(scene: Scene) -> Claim:
+    """Let a turn be at work that was sent for half of a minute's tokens, for which another of its tenant waits."""
+    limits = CallLimits(tokens=1_000)
+    first = scene.start("first", session="a/0")
+    scene.turns.reserve_call(ModelCall(first, 1, MODEL, 500), limits)
+    _wait(scene, "a/1", "a/2", tokens=500)
+    scene.client.hset(scene.keys.budget(MODEL), mapping={"paused": 1, "tokens_spent": 1, "owed_until": 1})
+    scene.turns.sweep()
+    return scene.claim(str(scene.pop()))
+
+
+@situation("requeue")
+def _of_what_was_sent_for_tokens_and_has_no_room(scene: Scene) -> Callable[[], Any]:
+    claim = _sent_for_tokens(scene)
+    return lambda: scene.turns.requeue(claim, 5, forgive=True, code="no_room")
+
+
+@situation("reserve_call")
+def _that_wants_more_tokens_than_it_was_sent_for(scene: Scene) -> Callable[[], Any]:
+    claim = _sent_for_tokens(scene)
+    return lambda: scene.turns.reserve_call(ModelCall(claim, 1, MODEL, 900), CallLimits(tokens=1_000))
+
+
+@situation("settle_call")
+def _that_took_more_tokens_than_was_thought(scene: Scene) -> Callable[[], Any]:
+    claim = _sent_for_tokens(scene)
+    call = ModelCall(claim, 1, MODEL, 500)
+    scene.turns.reserve_call(call, CallLimits(tokens=1_000))
+    return lambda: scene.turns.settle_call(call, CallEnd("answered", 800, limit_tokens=900, left_tokens=100))
+
+
+@situation("sweep")
+def _that_sends_a_small_turn_before_a_large_one(scene: Scene) -> Callable[[], Any]:
+    _sent_for_tokens(scene)
+    _wait(scene, "b/1", tokens=10)
+    scene.client.hset(scene.keys.budget(MODEL), mapping={"paused": 1})
+    return scene.turns.sweep
 
 
 @situation("sweep")

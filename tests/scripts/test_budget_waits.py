@@ -9,6 +9,7 @@ from tests.scripts.scene import Scene
 from turnstile.turns.question import Options
 from turnstile.turns.states import State
 from turnstile.turns.store.budgets import CallLimits, ModelCall
+from turnstile.turns.turn import Claim
 
 
 def test_those_who_wait_go_before_one_that_comes_when_there_is_a_place(scene: Scene) -> None:
@@ -142,6 +143,74 @@ def test_a_turn_that_was_cancelled_on_its_way_holds_nobody_up(scene: Scene) -> N
     scene.turns.sweep()
     assert len(scene.queue()) > len(sent)
     assert sent[0] not in scene.client.zrange(scene.keys.promised(MODEL), 0, -1)
+
+
+def test_a_slot_that_a_returned_turn_does_not_take_is_given_back(scene: Scene) -> None:
+    park(scene, 6)
+    pass_time(scene, 1_000)
+    scene.turns.sweep()
+    claim = scene.claim(str(scene.pop()))
+    left = scene.queue()
+    # It was sent for a slot, and there is no room for it at its worker.
+    assert scene.turns.requeue(claim, 5, forgive=True, code="no_room")
+    assert claim.id not in scene.client.zrange(scene.keys.promised(MODEL), 0, -1)
+    assert len(scene.queue()) == len(left) + 1
+    before = scene.client.hgetall(scene.keys.budget(MODEL))
+    assert scene.turns.requeue(claim, 5, forgive=True, code="no_room")
+    assert (len(scene.queue()), scene.client.hgetall(scene.keys.budget(MODEL))) == (len(left) + 1, before)
+
+
+def _sent_for_tokens(scene: Scene) -> Claim:
+    """Return a turn at work that was sent for half a minute's tokens."""
+    limits = CallLimits(tokens=6_000)
+    [first, large] = claims(scene, 2)
+    assert scene.turns.reserve_call(call(first, 1, 3_000), limits).granted
+    assert not scene.turns.reserve_call(call(large, 1, 3_000), limits).granted
+    give_back(scene, large, 3_000)
+    pass_time(scene, 31_000)
+    scene.turns.sweep()
+    return scene.claim(str(scene.pop()))
+
+
+def _spent(scene: Scene, field: str = "tokens_spent") -> float:
+    return float(scene.client.hget(scene.keys.budget(MODEL), field))
+
+
+def test_tokens_that_a_returned_turn_was_sent_for_are_given_back(scene: Scene) -> None:
+    claim = _sent_for_tokens(scene)
+    spent = _spent(scene)
+    assert scene.turns.requeue(claim, 5, forgive=True, code="no_room")
+    # Half a minute, and what is added to it so that no minute holds more.
+    assert spent - _spent(scene) == pytest.approx(30_500, abs=500)
+    assert _spent(scene, "owed_until") <= scene.turns.now() * 1_000
+
+
+def test_a_return_that_is_cut_short_gives_back_once(scene: Scene) -> None:
+    for writes in numbers():
+        scene.client.flushdb()
+        claim = _sent_for_tokens(scene)
+        spent = _spent(scene)
+        with cut(scene.turns, "requeue", writes) as happened:
+            scene.turns.requeue(claim, 5, forgive=True, code="no_room")
+        assert scene.turns.requeue(claim, 5, forgive=True, code="no_room")
+        assert scene.client.zcard(scene.keys.promised(MODEL)) == 0
+        # What is lost in a cut is lost to all, and never given twice.
+        assert spent - _spent(scene) in (0, pytest.approx(30_500, abs=500))
+        if not happened:
+            return
+
+
+def test_a_turn_that_is_returned_is_not_on_its_way_any_more(scene: Scene) -> None:
+    [first] = claims(scene, 1)
+    assert scene.turns.reserve_call(call(first), CallLimits(concurrent=1)).granted
+    scene.turns.settle_call(call(first), ANSWERED)
+    scene.submit("b", session="b/1")
+    scene.submit("c", session="c/1")
+    claim = scene.claim(str(scene.pop()))
+    assert scene.queue() == []
+    assert scene.turns.requeue(claim, 5, forgive=True, code="no_room")
+    scene.turns.sweep()
+    assert scene.queue() == ["c"]
 
 
 def test_a_slot_that_came_too_late_is_reserved_anew(scene: Scene) -> None:

@@ -4,16 +4,15 @@
 local function correct_promise(budget, id, tenant, tokens, now)
   local turn = key.turn .. id
   local wants = redis.call('HGET', turn, 'wants')
-  local noted = call_time(budget, tonumber(wants or 0))
-  local more = call_time(budget, tokens) - noted
+  local noted = tonumber(wants or 0)
+  local more = call_time(budget, tokens) - call_time(budget, noted)
   local good = more <= rule.budget_burst
-  if not good then
-    redis.call('ZREM', key.promised .. budget.model, id)
-    if budget.requests > 0 then budget.requests_spent = budget.requests_spent - rule.budget_minute / budget.requests end
-  end
+  if not good then return_promise(budget, id, tenant, noted, now) end
   -- First of all, so that nothing is corrected twice should this be cut.
   if wants then redis.call('HSET', turn, 'wants', tokens) end
-  spend_time(budget, tenant, good and more or -noted, now)
-  redis.call('HSET', key.budget .. budget.model, spent_fields(budget))
+  if good then
+    spend_time(budget, tenant, more, now)
+    redis.call('HSET', key.budget .. budget.model, spent_fields(budget))
+  end
   return good
 end

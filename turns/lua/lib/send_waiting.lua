@@ -24,7 +24,7 @@ local function send_waiting(model, now)
     end
     -- The time that it waited does not count against its deadline, unless calls had been made for it.
     since = tonumber(since or nil) or now
-    redis.call('HSET', turn, 'waits_since', now, unpack(budget ~= own and { 'passed_over', model } or {}))
+    redis.call('HSET', turn, 'waits_since', now, 'sent_for', budget.model, unpack(budget ~= own and { 'passed_over', model } or {}))
     if started then redis.call('HSET', turn, 'started', math.min(now, started + math.max(0, now - since))) end
     redis.call('HDEL', turn, 'waits_for', unpack(others and { 'others', 'others_from' } or {}))
     if passed_over and budget == own then redis.call('HDEL', turn, 'passed_over') end

@@ -12,6 +12,7 @@ local function stand_at_model(id, tenant, session, queue, now)
   local wants = likely_tokens(budget, turn, tenant)
   local at = next_call(budget, tenant, now, wants, calls_to_come(model, now))
   if at <= now + rule.budget_ahead and not others_wait(budget, now, at) then
+    redis.call('HSET', turn, 'sent_for', model)
     redis.call('ZADD', coming, now, id)
     redis.call('PEXPIRE', coming, rule.budget_ttl)
     return 'go'

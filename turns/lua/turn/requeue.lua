@@ -12,8 +12,8 @@
 --        turns, `chain model` as asked, that wait for its model's server to be back
 -- RETURN requeued | replay | superseded
 local turn, now = key.turn .. id, clock()
-local session, returned_by, state, forgiven, queue, stream, sequence, attempts, busy = unpack(redis.call('HMGET', turn, 'session', 'returned',
-  'state', 'forgiven', 'queue', 'stream', 'sequence', 'attempts', 'busy'))
+local session, returned_by, state, forgiven, queue, stream, sequence, attempts, busy, sent_for, wants = unpack(redis.call('HMGET', turn,
+  'session', 'returned', 'state', 'forgiven', 'queue', 'stream', 'sequence', 'attempts', 'busy', 'sent_for', 'wants'))
 if not session then return { 'superseded' } end
 local session_key = key.session .. session
 local owner, worker, head, phase, slot = unpack(redis.call('HMGET', session_key, 'owner', 'worker', 'head', 'phase', 'slot'))
@@ -36,6 +36,9 @@ if not returned then
   count_usage('', model_calls, '0', '0', '0')
 end
 redis.call('SREM', key.owned .. worker, session)
+-- It does not call the model now to which it was sent.
+if sent_for then redis.call('ZREM', key.coming .. sent_for, id) end
+local has_slot = sent_for and return_promise(read_budget(sent_for), id, tenant_of(session), tonumber(wants or 0), now)
 if model ~= '' then
   if stream == '1' then redis.call('PUBLISH', key.wake .. id, 'waiting') end
   wait_for_model(session, id, queue, model, now, begun == '1', slot)
@@ -49,4 +52,5 @@ elseif tonumber(delay) > 0 then
 else
   make_ready(session, id, now, queue, true, slot)
 end
+if has_slot then send_waiting(sent_for, now) end
 return { 'requeued' }
