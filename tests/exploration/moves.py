@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from tests.exploration.kept import calls_kept, note_step, thread_of
 from tests.exploration.move import Move
-from tests.exploration.results import accepted_at, anything, claimed, equals, is_count, is_there, refusable, swept
+from tests.exploration.results import accepted_at, anything, claimed, equals, is_count, is_there, refusable, reserved, swept
 from tests.exploration.scope import Scope
 from tests.exploration.ticks import tick_moves
 from tests.exploration.world import AWHILE, FUTURE, KEYS, MODEL, OTHER, PAST, PAUSES, QUEUE, World, normalise
@@ -21,7 +21,7 @@ from turnstile.turns.question import Options
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
 from turnstile.turns.store.acceptance import Submitted
-from turnstile.turns.store.budgets import CallEnd, ModelCall
+from turnstile.turns.store.budgets import CallEnd, CallLimits, ModelCall
 from turnstile.turns.store.runner import Call
 from turnstile.turns.store.turns import TurnStore
 from turnstile.turns.store.working import Outcome
@@ -205,14 +205,22 @@ class Moves:
             )
         if self.scope.fails:
             yield move("fails", self.finish(claim, State.FAILED), lambda state: state is State.FAILED)
-        if world.around["left"].get("refusal"):
-            yield self._refusal(World.read(world.text()), worker, claim)
+        yield from self._calls(world, worker, claim)
         for label, call in self._returns(world, claim, turn):
             yield move(label, call, bool)
         if calls_kept(world, thread_of(world, id)) < self.scope.steps:
             yield self._keep(World.read(world.text()), worker, claim)
         if self.scope.streams and _silent(world, id):
             yield move("emits for", self.store.emit(claim, sequence, ["text"]), lambda at: at == sequence + 1)
+
+    def _calls(self, world: World, worker: str, claim: Claim) -> Iterator[Move]:
+        """Yield what may become of a call of the model."""
+        if world.around["left"].get("refusal"):
+            yield self._refusal(World.read(world.text()), worker, claim)
+        if self.scope.tokens:
+            # The second of its attempt, so that nobody knows with which call turns begin.
+            reserve = cast("Any", self.store.reserve_call(ModelCall(claim, 2, MODEL, 1), CallLimits(tokens=1)))
+            yield Move(f"{worker} reserves a call for {claim.id}", world, reserve, reserved(world, claim))
 
     def _returns(self, world: World, claim: Claim, turn: Mapping[str, str]) -> Iterator[tuple[str, Any]]:
         """Yield the ways to give a turn back that its owner may take."""
@@ -226,6 +234,8 @@ class Moves:
             if self.scope.falls_back:
                 either: dict[str, Any] = {"waits_for": MODEL, "tokens": 1, "others": (OTHER,)}
                 yield "waits for either model with", self.store.requeue(claim, forgive=True, **either)
+        elif self.scope.tokens:
+            yield "has no room for", self.store.requeue(claim, 5, forgive=True, code="no_room")
         elif not (self.scope.paused or "refusal" in self.scope.rare):
             yield "gives back", self.store.requeue(claim, 0, forgive=True)
 
@@ -352,6 +362,11 @@ class Moves:
             over = World.read(text)
             over.put(KEYS.budget(MODEL), "hash", {name: value for name, value in budget.items() if name != pause})
             yield Move("the pause is over" if pause == "paused" else "the pause of one tenant is over", over, drains=True)
+        if "tokens_spent" in budget:
+            over = World.read(text)
+            over.put(KEYS.budget(MODEL), "hash", {name: value for name, value in budget.items() if name != "tokens_spent"})
+            over.put(KEYS.promised(MODEL), "zset", {})
+            yield Move("tokens are there again", over, drains=True)
         if world.around["left"].get("clock"):
             back = World.read(text)
             back.around["left"]["clock"] -= 1

@@ -10,7 +10,8 @@ local function flat(value, pair)
   end
   return unpack(found)
 end
-local function field(name, text) return name, text end
+-- The whole of a model's tokens was spent just now.
+local function field(name, text) return name, text == 'all' and now + 61856 or text end
 local function score(member, moment) return moment == 'awhile' and now - 1000 or moment, member end
 local write = {
   hash = function(name, value) redis.call('HSET', name, flat(value, field)) end,

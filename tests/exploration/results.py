@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from typing import Any, cast
 
-from tests.exploration.world import KEYS, World
+from tests.exploration.world import KEYS, MODEL, World
 from turnstile.turns.errors import TurnRefused
+from turnstile.turns.ids import tenant_of
 from turnstile.turns.store.acceptance import Submitted
 from turnstile.turns.store.runner import Call
 from turnstile.turns.store.upkeep import Swept
@@ -41,6 +42,13 @@ def equals(wanted: object) -> Callable[[Any], bool]:
 
 def is_count(found: Any) -> bool:
     return isinstance(found, int)
+
+
+def reserved(world: World, claim: Claim) -> Callable[[Any], bool]:
+    """A call is granted to a turn that was sent for it, or when there are tokens and nobody waits."""
+    sent = claim.id in world.value(KEYS.promised(MODEL), {})
+    free = not world.pauses(tenant_of(claim.session)) and not world.waiting()
+    return lambda slot: bool(slot.granted == (sent or free))
 
 
 def swept(overdue: int) -> Callable[[Any], bool]:

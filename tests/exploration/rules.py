@@ -260,7 +260,7 @@ def _keys(world: World) -> Iterator[str]:
     known |= {make(id) for make in (KEYS.turn, KEYS.events, KEYS.celery_result) for id in ids}
     known |= {KEYS.steps(thread) for thread in world.around["kept"]}
     known |= {KEYS.rotation(QUEUE), *(KEYS.ready(f"{QUEUE}:{tenant}") for tenant in world.lines())}
-    known |= {KEYS.budgets, KEYS.models, KEYS.budget(MODEL), KEYS.rotation(f"{QUEUE}@{MODEL}")}
+    known |= {KEYS.budgets, KEYS.models, KEYS.budget(MODEL), KEYS.promised(MODEL), KEYS.rotation(f"{QUEUE}@{MODEL}")}
     known |= {KEYS.ready(f"{QUEUE}@{MODEL}:{tenant}") for tenant in world.waiting()}
     known |= {KEYS.owned(worker) for worker in world.owned()}
     known |= {KEYS.tenants, KEYS.parked(QUEUE)}
@@ -283,6 +283,7 @@ def step_violations(label: str, before: World, after: World) -> Iterator[str]:
             yield f"{session}: the {label} took a turn whose lease was valid"
     yield from steps_lost(label, before, after)
     yield from _pauses(label, before, after)
+    yield from _tokens(label, before, after)
     if before.is_single and not after.was_cut:
         yield from _single_slot(before, after)
     for id, turn in before.turns().items():
@@ -309,6 +310,20 @@ def _pauses(label: str, before: World, after: World) -> Iterator[str]:
     free = [tenant for tenant in before.waiting() if not before.pauses(tenant)]
     if label == "sweep" and free and sum(map(len, after.waiting().values())) >= sum(map(len, before.waiting().values())):
         yield f"nothing was sent to the model for {free}"
+
+
+def _tokens(label: str, before: World, after: World) -> Iterator[str]:
+    """Tokens are promised to one turn at a time, which takes them or gives them back; then they are the next one's."""
+    promised = after.value(KEYS.promised(MODEL), {})
+    budget = after.value(KEYS.budget(MODEL), {})
+    if "tokens" not in budget or after.was_cut:
+        return
+    if len(promised) > 1 or (promised and "tokens_spent" not in budget):
+        yield f"tokens are promised to {sorted(promised)}, with {budget}"
+    id = label.rpartition(" ")[2]
+    returned = " no room " in label and id in before.value(KEYS.promised(MODEL), {})
+    if returned and (id in promised or bool(promised) != ("tokens_spent" in budget) or (after.waiting() and not promised)):
+        yield f"{id} has no use for its tokens, which are promised to {sorted(promised)}, with {budget}"
 
 
 def _single_slot(before: World, after: World) -> Iterator[str]:

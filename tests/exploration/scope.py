@@ -14,8 +14,8 @@ class Scope:
     expiries and takeovers are bounded by the attempts a turn has. `forgiven`: attempts given back for nothing, a turn.
     `steps`: calls that keep steps of a graph, a thread. `standing`: dispatches that stand on the queue at a time; 0: all.
     `single`: there is one slot. `running`: slots of each tenant; 0: no limit. `paused`: turns wait for a model that pauses;
-    `falls_back`: or go on with another; `known`: they are known to call it before a worker has them. `ticks`: those of a
-    schedule in each session.
+    `tokens`: for its tokens, of which each call takes a minute's; `falls_back`: or go on with another; `known`: they are
+    known to call it before a worker has them. `ticks`: those of a schedule in each session.
     The rest says what happens
     beside claim, finish, sweep and expiry; `rare` how often in all.
     """
@@ -42,6 +42,7 @@ class Scope:
     single: bool = False
     running: int = 0
     paused: bool = False
+    tokens: bool = False
     known: bool = False
     falls_back: bool = False
     ticks: int = 0
@@ -61,10 +62,12 @@ class Scope:
         stats = {"passed:chat": "0", "sent:chat": "0"} | ({"standing": str(self.standing)} if self.standing else {})
         stats |= {"slots": "1"} if self.single else {}
         pause = {KEYS.budget(MODEL): ["hash", {"paused": FUTURE}, False], KEYS.budgets: ["zset", {MODEL: PAST}, False]}
+        if self.tokens:
+            pause[KEYS.budget(MODEL)] = ["hash", {"tokens": "1"}, False]
         if self.known:
             stats["budgeted"] = FUTURE
             pause[KEYS.models] = ["hash", {" ": f"{MODEL}=0,0,0"}, False]
-        return World({"turnstile:stats": ["hash", stats, False]} | (pause if self.paused else {}), around)
+        return World({"turnstile:stats": ["hash", stats, False]} | (pause if self.paused or self.tokens else {}), around)
 
     def _tenants(self) -> int:
         return len({session.rpartition("/")[0] for session in self.turns})
@@ -92,8 +95,9 @@ class Scope:
             "questions that are merged": self.merges,
             "failing turns": self.fails,
             "requeue with delay": self.delays,
-            "requeue at once": self.forgiven > 0 and not self.paused,
+            "requeue at once": self.forgiven > 0 and not (self.paused or self.tokens),
             "waiting for a model": self.paused,
+            "waiting for the tokens of a model": self.tokens,
             "turns that are known to call it": self.known,
             "another model that answers": self.falls_back,
             "false reap": self.deaf,

@@ -71,6 +71,17 @@ SMALL = (
         paused=True,
     ),
     Scope(
+        "a model whose tokens are spent",
+        {"a/A": 1, "b/B": 1},
+        workers=1,
+        attempts=1,
+        copies=1,
+        forgiven=2,
+        crashes=False,
+        doubles=False,
+        tokens=True,
+    ),
+    Scope(
         "a model that turns are known to call",
         {"A": 2, "B": 1},
         workers=1,

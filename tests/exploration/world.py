@@ -13,13 +13,13 @@ from turnstile.turns.redis.keys import Keys
 from turnstile.turns.store.budgets import CallLimits, OtherBudget
 
 KEYS = Keys()
-PAST, FUTURE, AWHILE = "1", "9000000000000", "awhile"
+PAST, FUTURE, AWHILE, ALL = "1", "9000000000000", "awhile", "all"
 QUEUE = "chat"
 MODEL = "gpt@1"
 """A model that may be paused."""
 PAUSES = ("paused", "own_paused")
 """Fields of a model's budget: until when it pauses for everybody, and for the one tenant that was refused."""
-_BUDGET = (*PAUSES, "tenant", "window", "own_window")
+_BUDGET = (*PAUSES, "tenant", "window", "own_window", "tokens", "tokens_spent")
 OTHER = OtherBudget("other@1", CallLimits())
 """A model without limits."""
 
@@ -160,9 +160,9 @@ class World:
         return bool(self.value(KEYS.budget(MODEL), {}).keys() & set(PAUSES))
 
     def pauses(self, tenant: str) -> bool:
-        """Return whether the model pauses for a tenant."""
+        """Return whether the model pauses for a tenant, or has no tokens."""
         budget = self.value(KEYS.budget(MODEL), {})
-        return "paused" in budget or ("own_paused" in budget and budget["tenant"] == tenant)
+        return bool(budget.keys() & {"paused", "tokens_spent"}) or ("own_paused" in budget and budget["tenant"] == tenant)
 
     @property
     def was_set_back(self) -> bool:
@@ -300,9 +300,13 @@ def _forget_in_registers(world: World) -> None:
     _all(data, KEYS.erasures, FUTURE)
     _all(data, KEYS.heard, AWHILE)
     _all(data, KEYS.budgets, PAST)
-    # A slot that is not taken is none any more, sooner or later.
-    data.pop(KEYS.promised(MODEL), None)
+    # A slot that is not taken is none any more, sooner or later; one for tokens is kept as long as these are spent.
+    if "tokens" in world.value(KEYS.budget(MODEL), {}):
+        _all(data, KEYS.promised(MODEL), AWHILE)
+    else:
+        data.pop(KEYS.promised(MODEL), None)
     data.pop(KEYS.coming(MODEL), None)
+    data.pop(KEYS.calls(MODEL), None)
 
 
 def _forget_in_schedules(world: World, now: int) -> None:
@@ -315,12 +319,15 @@ def _forget_in_schedules(world: World, now: int) -> None:
 
 
 def _forget_in_budget(world: World, now: int) -> None:
-    """A pause stands, or is over; strikes only make the next one longer."""
+    """A pause stands, or is over; strikes only make the next one longer. All tokens are spent, or none."""
     budget = {name: value for name, value in world.value(KEYS.budget(MODEL), {}).items() if name in _BUDGET}
     for name in PAUSES:
         if name in budget:
             budget[name] = _phase(budget[name], now)
-    world.put(KEYS.budget(MODEL), "hash", {name: value for name, value in budget.items() if value != PAST})
+    if (tokens := budget.pop("tokens", None)) is not None:
+        spent = float(budget.pop("tokens_spent", 0)) > now
+        budget |= {"tokens": tokens} | ({"tokens_spent": ALL} if spent else {})
+    world.put(KEYS.budget(MODEL), "hash", {name: value for name, value in budget.items() if value != PAST or name == "tokens"})
 
 
 def _phase(moment: str, now: int) -> str:

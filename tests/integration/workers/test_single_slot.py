@@ -25,18 +25,23 @@ def _ask(turns: TurnStore, name: str, count: int, question: str) -> None:
         turns.submit(f"{name}{number}", f"{name}/{number}", question)
 
 
-def _states(turns: TurnStore, name: str, count: int) -> list[State]:
-    return [turns.status(f"{name}{number}").state for number in range(count)]
+def _answered(turns: TurnStore, name: str, count: int) -> None:
+    ids = [f"{name}{number}" for number in range(count)]
+    wait_until(lambda: all(turns.status(id).state is State.COMPLETED for id in ids), f"{name} is answered")
+
+
+def _runs(turns: TurnStore, id: str) -> None:
+    wait_until(lambda: turns.status(id).state is State.RUNNING, "the slot is taken")
 
 
 def test_another_tenant_is_next_when_the_slot_falls_free(redis_url: str, tmp_path: Path, model: str) -> None:
     with _worker(redis_url, tmp_path, model) as turns:
         _ask(turns, "a", 5, "hi [[latency=600]]")
         for slow, other in enumerate("bcd"):
-            wait_until(lambda slow=slow: turns.status(f"a{slow}").state is State.RUNNING, "the slot is taken")
+            _runs(turns, f"a{slow}")
             _ask(turns, other, 1, "hi")
             turns.cancel(f"a{slow}")
-            wait_until(lambda other=other: _states(turns, other, 1) == [State.COMPLETED], f"{other} is answered")
+            _answered(turns, other, 1)
 
 
 def test_one_turn_after_the_other_without_sweeps(redis_url: str, tmp_path: Path, model: str) -> None:
@@ -44,5 +49,5 @@ def test_one_turn_after_the_other_without_sweeps(redis_url: str, tmp_path: Path,
         for name in "ab":
             _ask(turns, name, 20, "hi")
         for name in "ab":
-            wait_until(lambda name=name: set(_states(turns, name, 20)) == {State.COMPLETED}, f"{name} is answered")
+            _answered(turns, name, 20)
         assert {turns.status(f"{name}{number}").dispatches for name in "ab" for number in range(20)} == {1}
