@@ -412,7 +412,7 @@ BUDGETS = (
     _before(
         "a new worker does not ask what turns call",
         "turns wait for budgets that the settings do not give any more",
-        "if is_new then redis.call('HDEL', key.stats, 'budgeted') end",
+        "  redis.call('HDEL', key.stats, 'budgeted')\n",
         "",
         script="upkeep/register_worker",
     ),

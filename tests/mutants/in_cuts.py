@@ -55,8 +55,8 @@ CUTS = (
     in_cut(
         "an ended turn is claimed",
         "a turn whose end was cut short runs again",
-        "if state ~= 'queued' and state ~= 'running' then",
-        "if false then",
+        "local again, open = phase == 'running' and owner == attempts .. ':' .. nonce, state == 'queued' or state == 'running'",
+        "local again, open = phase == 'running' and owner == attempts .. ':' .. nonce, true",
         script="turn/claim",
     ),
     in_cut(

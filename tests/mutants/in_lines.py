@@ -173,7 +173,7 @@ LINES = (
     _in_line(
         "only a claim brings out others",
         "when all dispatches are lost, those who wait do so for ever",
-        " send_ready(queue, 1, now) end\n",
+        " send_ready(queue, 0, now) end\n",
         " end\n",
         script="upkeep/sweep",
     ),
@@ -236,7 +236,14 @@ LINES = (
     _of_single_slot(
         "a single slot counts as free until its turn is claimed",
         "of turns that come at once two are sent, and another tenant's waits for both",
-        "free == 0 and tonumber(sent or 0) > passed or ",
+        "if worker and (comes or ",
+        "if worker and (",
+        script="lib/read_queue",
+    ),
+    _of_single_slot(
+        "a dispatch that was lost is about to be claimed for ever",
+        "one worker with one slot idles until the dispatch is sent again",
+        " and math.abs(clock() - (sent_at or 0)) < rule.silence",
         "",
         script="lib/read_queue",
     ),

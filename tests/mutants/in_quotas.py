@@ -36,8 +36,8 @@ QUOTAS = (
     _quota(
         "a parked line stays parked",
         "turns wait although their tenant has slots left",
-        "if unpark(tenant_of(session), queue) or queue == slot and queue == 'batch' then",
-        "if false then",
+        "local back = slot and unpark(tenant_of(session), queue)",
+        "local back = false",
         script="lib/bring_back",
     ),
     _quota(

@@ -138,6 +138,9 @@ def test_the_sweep_finds_a_dispatch_that_was_lost_on_the_way(scene: Scene) -> No
     scene.pop()
     _ask(scene, "b1")
     scene.turns.sweep()
+    assert scene.queue() == []
+    scene.client.hincrby(scene.keys.stats, "sent_at:chat", -2_500)
+    scene.turns.sweep()
     assert scene.queue() == ["b1"]
 
 

@@ -6,6 +6,7 @@ local function number_dispatch(session, id, now, queue, known, counted, ...)
   local before = math.max(0, sent - known.passed)
   redis.call('ZADD', key.due, now + rule.grace + before * rule.pace, session)
   redis.call('HSET', key.session .. session, 'head', id, 'phase', 'dispatched', 'sent', sent, ...)
+  if known.slots == 1 then redis.call('HSET', key.stats, 'sent_at:' .. queue, now) end
   if counted then take_slot(session, queue, now) end
   return sent
 end

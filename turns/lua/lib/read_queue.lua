@@ -4,13 +4,15 @@
 -- number of the newest dispatch that was claimed; `served`, the time of the tenant that was served last; `budgeted`, until when
 -- budgets of models are looked at before a dispatch.
 local function read_queue(queue, free)
-  local standing, slots, tenants, passed, served, budgeted, sent =
-    unpack(redis.call('HMGET', key.stats, 'standing', 'slots', 'tenants', 'passed:' .. queue, 'served:' .. queue, 'budgeted', 'sent:' .. queue))
+  local standing, slots, tenants, passed, served, budgeted, sent, sent_at =
+    unpack(redis.call('HMGET', key.stats, 'standing', 'slots', 'tenants', 'passed:' .. queue, 'served:' .. queue, 'budgeted', 'sent:' .. queue,
+      'sent_at:' .. queue))
   slots, passed = tonumber(slots or 0), tonumber(passed or 0)
   local most = math.max(tonumber(standing or rule.standing), free)
   local worker = slots == 1 and redis.call('HRANDFIELD', key.workers)
-  -- A dispatch that has left the queue is about to be claimed, unless somebody knows that the slot is free.
-  if worker and (free == 0 and tonumber(sent or 0) > passed or redis.call('EXISTS', key.owned .. worker) == 1) then most = 0 end
+  -- A dispatch that has left the queue is about to be claimed, unless it was lost, or somebody knows that the slot is free.
+  local comes = worker and free == 0 and tonumber(sent or 0) > passed and math.abs(clock() - (sent_at or 0)) < rule.silence
+  if worker and (comes or redis.call('EXISTS', key.owned .. worker) == 1) then most = 0 end
   local room = most - redis.call('LLEN', key.queue .. queue)
   if queue == 'batch' and slots > 1 then
     local reserved = rule.chat_reserve > 0 and math.max(1, math.floor(slots * rule.chat_reserve / 1000)) or 0

@@ -53,7 +53,7 @@ for _, session in ipairs(sessions) do
     redis.call('ZADD', key.due, now + (lacks_right(failure) and rule.grace or rule.repair), session)
   end
 end
-for queue in rule.queues:gmatch('%S+') do unpark_some(queue, now) send_ready(queue, 1, now) end
+for queue in rule.queues:gmatch('%S+') do unpark_some(queue, now) send_ready(queue, 0, now) end
 for name, count in pairs({ retried = retried, redispatched = redispatched, holds_expired = expired, broken = broken, ['recovered{cause="worker_died"}'] = from_dead, ['recovered{cause="lease_expired"}'] = recovered - from_dead }) do
   if count > 0 then redis.call('HINCRBY', key.stats, name, count) end
 end
