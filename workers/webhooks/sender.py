@@ -91,7 +91,8 @@ class WebhookSender:
 
     async def finish(self, seconds: float) -> None:
         """Wait for the deliveries that are under way, at most so long."""
-        if self._tasks:
+        if self._tasks and seconds:
+            log.info("webhooks under way: %d; waiting for them", len(self._tasks))
             await asyncio.wait(self._tasks, timeout=seconds)
 
     async def close(self) -> None:

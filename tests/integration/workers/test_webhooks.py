@@ -234,9 +234,11 @@ def test_an_erased_session_tells_nothing(redis_url: str, tmp_path: Path, model: 
             assert [d.headers["webhook-id"].split("_")[2] for d in receiver.deliveries] == ["2"]
 
 
-def test_a_worker_that_ends_delivers_what_it_has_and_takes_no_more(office: Office, client: redis.Redis) -> None:
-    many = 15
-    with WebhookReceiver() as receiver:
+def test_a_worker_that_ends_delivers_what_it_has_and_takes_no_more(
+    redis_url: str, tmp_path: Path, model: str, client: redis.Redis
+) -> None:
+    many, office = 15, Office(redis_url, tmp_path, model, TURNSTILE_SHUTDOWN_SECONDS="60")
+    with WebhookReceiver() as receiver, office.worker:
         receiver.open.clear()
         for n in range(many):
             office.ask(receiver, f"resp_{n}", key="k")
@@ -246,6 +248,8 @@ def test_a_worker_that_ends_delivers_what_it_has_and_takes_no_more(office: Offic
         wait_until(lambda: "taking no more turns" in office.worker.text(), "the worker drains")
         office.store.submit("late", "late", "hi", Options(webhook={"url": receiver.url, "key": "another"}))
         office.store.cancel("late")
+        wait_until(lambda: (office.store.look_up("late") or _NOTHING).phase == "ready", "the late one waits in line")
+        wait_until(lambda: "waiting for them" in office.worker.text(), "nothing but webhooks is under way")
         receiver.open.set()
         assert office.worker.stop() == 0
         assert len(receiver.deliveries) == 10
