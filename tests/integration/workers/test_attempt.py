@@ -209,20 +209,15 @@ async def test_a_server_that_is_away_costs_no_attempt(flaky: Flaky) -> None:
     assert (await flaky.status("a")).attempts == 5
 
 
-async def _silent() -> AsyncIterator[str]:
-    raise TimeoutError
-    yield ""
+@pytest.mark.parametrize(("said", "spent"), [([], 0), (["half "], 1)])
+async def test_a_server_that_falls_silent_amid_an_answer_costs_an_attempt(flaky: Flaky, said: list[str], spent: int) -> None:
+    async def fall_silent() -> AsyncIterator[str]:
+        for piece in said:
+            yield piece
+        raise TimeoutError
 
-
-async def _falls_silent() -> AsyncIterator[str]:
-    yield "half "
-    raise TimeoutError
-
-
-@pytest.mark.parametrize(("silence", "spent"), [(_silent, 0), (_falls_silent, 1)])
-async def test_a_server_that_falls_silent_amid_an_answer_costs_an_attempt(flaky: Flaky, silence: Any, spent: int) -> None:
     claim = await started(flaky, "a")
-    assert (await Attempt(claim, chain(silence), flaky).run()).status == REQUEUED
+    assert (await Attempt(claim, chain(fall_silent), flaky).run()).status == REQUEUED
     await make_due(flaky, "foo")
     await flaky.sweep()
     assert (await claimed(flaky, "a")).attempts_left == claim.attempts_left - spent
