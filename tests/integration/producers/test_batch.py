@@ -1,7 +1,9 @@
 """Questions from a file: every line is asked once, whatever interrupts a run, and no file but the batch's own is written."""
 
 import asyncio
+import errno
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -71,12 +73,25 @@ def test_a_result_is_there_while_later_lines_are_still_at_work(settings: Setting
 
     def show(done: int, of: int) -> None:
         assert of == 2
-        if done == 1:
+        if done == 1 and len(_written(target)) == 1:
             first_shown.set()
 
     with answering(tight, reply, queue="batch"):
         _run(tight, _lines(*({"session": f"s{n}", "question": f"q{n}"} for n in range(2))), target, show=show)
     assert in_time == [True]
+
+
+def test_a_rewrite_that_is_cut_off_leaves_the_file_as_it_was(target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def cut(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    old = "".join(f'{{"line":1,"id":"a","state":"{state}"}}\n' for state in ("failed", "completed"))
+    target.write_text(old)
+    monkeypatch.setattr(os, "fsync", cut)
+    with pytest.raises(click.UsageError, match="cannot be written: No space left"), Results(target):
+        pass
+    assert target.read_text() == old
+    assert list(target.parent.iterdir()) == [target]
 
 
 @pytest.mark.usefixtures("worker")

@@ -175,12 +175,21 @@ def test_a_server_that_is_gone_is_an_error_after_a_while(new_loop: NewLoop, prox
     run(new_loop, proxied, work)
 
 
-def test_a_wrong_password_is_said_at_once(new_loop: NewLoop, redis_url: str) -> None:
+def test_a_wrong_password_is_said_at_once(new_loop: NewLoop, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[Exception] = []
+    wait = Multiplexer._after
+
+    async def note(line: Multiplexer, trouble: Exception) -> None:
+        waited.append(trouble)
+        await wait(line, trouble)
+
     async def work(line: Multiplexer) -> None:
         with pytest.raises(redis.AuthenticationError):
             await line.execute("PING")
 
+    monkeypatch.setattr(Multiplexer, "_after", note)
     run(new_loop, redis_url.replace("://", "://nobody:wrong@"), work)
+    assert not waited, "it is not tried again"
 
 
 def test_whoever_waits_when_it_is_closed_is_told(new_loop: NewLoop, proxied: str, proxy: FaultProxy) -> None:

@@ -56,6 +56,13 @@ def test_wrong_usage_is_told(arguments: list[str]) -> None:
     assert CliRunner().invoke(main, arguments).exit_code == 2
 
 
+@pytest.mark.parametrize("seconds", ["nan", "inf", "-inf", "0", "-1", "soon"])
+def test_a_time_out_that_is_none_is_told(seconds: str) -> None:
+    result = CliRunner().invoke(main, ["ask", "foo", "hi", "--timeout", seconds])
+    assert result.exit_code == 2
+    assert f"'{seconds}' is not a number of seconds above 0." in result.output
+
+
 @pytest.mark.parametrize(
     ("error", "status"),
     [
