@@ -150,7 +150,9 @@ def lines_until(process: subprocess.Popen[str], what: str) -> list[str]:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_up_runs_until_it_is_asked_to_end(local: Settings, number: signal.Signals) -> None:
     with run_up(local) as process:
-        assert any("offline stand-in" in line for line in lines_until(process, TAKES_WORK))
+        start = lines_until(process, TAKES_WORK)
+        assert any("offline stand-in" in line for line in start)
+        assert not any(banner in line for line in start for banner in ("[config]", "[queues]", "[tasks]", ".> transport"))
         # As the terminal does on Ctrl-C: to the whole group, which the children are not in.
         os.killpg(process.pid, number)
         rest = lines_until(process, "| stopped")
