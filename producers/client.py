@@ -25,6 +25,7 @@ from turnstile.producers.reading.readers import EndReader, EventReader, OnStep, 
 from turnstile.producers.reading.wakeups import Wakeups, wakeups_at
 from turnstile.producers.transcript import HistoryMessage, read_history
 from turnstile.turns.answers import encode_answers
+from turnstile.turns.counters import without_notes
 from turnstile.turns.errors import InvalidTurn
 from turnstile.turns.ids import check_turn
 from turnstile.turns.question import Options, Question
@@ -288,7 +289,7 @@ class ChatClient:
 
     def stats(self) -> dict[str, int]:
         """Return the exact counters by name."""
-        return self.store.stats()
+        return without_notes(self.store.stats())
 
 
 class AsyncTurn(_Turn):
@@ -481,4 +482,4 @@ class AsyncChatClient:
 
     async def stats(self) -> dict[str, int]:
         """See ChatClient.stats."""
-        return await self.store.stats()
+        return without_notes(await self.store.stats())

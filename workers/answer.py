@@ -51,7 +51,7 @@ def _submit(turn: str, queue: str, args: Sequence[Any], kwargs: Mapping[str, Any
     TurnStore(settings()).submit(turn, session, question, Options(queue=queue), reply=True)
 
 
-@app.task(bind=True, base=AnswerTask, name=TASK, ignore_result=True, throws=(TurnFailed,))
+@app.task(bind=True, base=AnswerTask, name=TASK, ignore_result=True, throws=(TurnFailed,), shared=False)
 def answer(self: AnswerTask, session_id: str, question: Question | None = None) -> str | End:  # noqa: ARG001 - what callers give
     """Answer the turn that has this task's id.
 

@@ -13,11 +13,11 @@ from turnstile.turns.text import as_text, dumps
 
 ROLES: dict[str, tuple[str, ...]] = {
     "worker": (
-        "submit", "submit_held", "claim", "merge", "renew", "emit", "finish", "requeue", "reserve_call", "settle_call",
-        "spend_attempt", "cancel", "refuse", "sweep", "sweep_erased", "reap", "audit", "status", "stats", "claim_webhook",
-        "record_delivery", "retry_webhooks", "check_schema", "register_worker", "note_minute", "workers", "check_owner",
-        "put_checkpoint", "put_writes", "read_checkpoint", "list_checkpoints", "drop_steps", "claim_schedules",
-        "ask_scheduled", "read_messages", "read_summary", "write_summary", "rights",
+        "submit", "submit_held", "claim", "merge", "renew", "emit", "finish", "requeue", "end_outage", "reserve_call",
+        "settle_call", "spend_attempt", "cancel", "refuse", "sweep", "sweep_erased", "reap", "audit", "status", "stats",
+        "claim_webhook", "record_delivery", "retry_webhooks", "check_schema", "register_worker", "note_minute", "workers",
+        "check_owner", "put_checkpoint", "put_writes", "read_checkpoint", "list_checkpoints", "drop_steps",
+        "claim_schedules", "ask_scheduled", "read_messages", "read_summary", "write_summary", "rights",
     ),
     "gateway": (
         "submit", "submit_held", "follow", "cancel", "status", "stats", "write_conversation", "read_conversation",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from turnstile.turns.celery_message import refused_result
-from turnstile.turns.counters import totals, without_notes
+from turnstile.turns.counters import totals
 from turnstile.turns.errors import TurnRefused
 from turnstile.turns.model_names import model_of
 from turnstile.turns.prices import MILLION
@@ -174,7 +174,7 @@ class Upkeep(Runner):
 
         `ready:chat` is how many wait in tenants' lines for the queue `chat`.
         """
-        return script_call("stats", lambda reply: without_notes(totals(_read_counts(reply))))
+        return script_call("stats", lambda reply: totals(_read_counts(reply)))
 
     @operation
     def tenants(self, limit: int = 1_000) -> Call[list[Tenant]]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, cast
@@ -191,6 +192,20 @@ async def test_a_repaired_session_is_taken_up(flaky: Flaky, stranger: Celery, mo
     assert await taking.take() == 0
     await flaky.client.delete(flaky.keys.mailbox("broken"))
     assert await taking.take() == 1
+
+
+_BESIDE = """
+from celery import Celery
+import turnstile.workers.answer, turnstile.workers.notify
+print([name for name in Celery("other").tasks if name.startswith("workers.")])
+"""
+
+
+def test_an_app_beside_ours_has_none_of_our_tasks() -> None:
+    found = subprocess.run(
+        [sys.executable, "-c", _BESIDE], capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=True
+    )
+    assert found.stdout == "[]\n"
 
 
 def _chained(stranger: Celery, how: str) -> Any:
