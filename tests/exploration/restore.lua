@@ -11,7 +11,7 @@ local function flat(value, pair)
   return unpack(found)
 end
 -- The whole of a model's tokens was spent just now.
-local function field(name, text) return name, text == 'all' and now + 61856 or text end
+local function field(name, text) return name, text == 'all of them' and now + 61856 or text end
 local function score(member, moment) return moment == 'awhile' and now - 1000 or moment, member end
 local write = {
   hash = function(name, value) redis.call('HSET', name, flat(value, field)) end,

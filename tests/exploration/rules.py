@@ -316,7 +316,7 @@ def _tokens(label: str, before: World, after: World) -> Iterator[str]:
     """Tokens are promised to one turn at a time, which takes them or gives them back; then they are the next one's."""
     promised = after.value(KEYS.promised(MODEL), {})
     budget = after.value(KEYS.budget(MODEL), {})
-    if "tokens" not in budget or after.was_cut:
+    if budget.get("tokens", "0") == "0" or after.was_cut:
         return
     if len(promised) > 1 or (promised and "tokens_spent" not in budget):
         yield f"tokens are promised to {sorted(promised)}, with {budget}"

@@ -13,7 +13,7 @@ from turnstile.turns.redis.keys import Keys
 from turnstile.turns.store.budgets import CallLimits, OtherBudget
 
 KEYS = Keys()
-PAST, FUTURE, AWHILE, ALL = "1", "9000000000000", "awhile", "all"
+PAST, FUTURE, AWHILE, ALL = "1", "9000000000000", "awhile", "all of them"
 QUEUE = "chat"
 MODEL = "gpt@1"
 """A model that may be paused."""

@@ -113,6 +113,7 @@ CALLS: dict[str, list[Callable[[Crowd], Any]]] = {
         lambda c: _refused(SessionBusy, lambda: c.turns.submit("pressing", "crowd", "hi", when_busy="reject")),
     ],
     "read_hold": [lambda c: c.turns.read_hold("released")],
+    "unfinished": [lambda c: c.turns.unfinished("crowd", 20_000)],
     "release_session": [lambda c: c.turns.release_session("released")],
     "claim": [
         lambda c: c.turns.claim("waiting", "w1", "n"),
@@ -140,7 +141,6 @@ CALLS: dict[str, list[Callable[[Crowd], Any]]] = {
     ],
     "status": [_status(id) for id in ("new", "ended", "far")],
     "cancel": [_cancel(id) for id in ("new", "running", "far", "far-too")],
-    "retry": [lambda c: c.turns.retry("failed"), lambda c: _refused(TooManyWaiting, lambda: c.turns.retry("far-failed"))],
     "delete_turn": [lambda c: c.turns.delete_turn("deleted")],
     "refuse": [lambda c: c.turns.refuse(["r1", "r2", "r3"], InvalidTurn("Not like this.", param="x"))],
     "write_conversation": [
@@ -177,6 +177,8 @@ CALLS: dict[str, list[Callable[[Crowd], Any]]] = {
     ],
     "resend_webhook": [lambda c: c.turns.resend_webhook("failed")],
     "retry_webhooks": [lambda c: c.turns.retry_webhooks()],
+    # It drops the webhook of the failure.
+    "retry": [lambda c: c.turns.retry("failed"), lambda c: _refused(TooManyWaiting, lambda: c.turns.retry("far-failed"))],
     "count_request": [lambda c: c.turns.run(Call("count_request", ("key", 10, "t1", '{"tokens_per_minute":10}'), list))],
     "open_stream": [lambda c: c.turns.open_stream("t1", "new", 10 * MANY)],
     "spend_attempt": [lambda c: c.turns.spend_attempt(c.head, Spending("gpt", 10, 5), 2)],
