@@ -2,7 +2,6 @@
 
 import logging
 import warnings
-from collections.abc import Mapping
 from time import sleep
 from typing import Any
 
@@ -20,10 +19,8 @@ log = logging.getLogger(__name__)
 _BEAT_SECONDS = 1.0
 _MAIN_PATIENCE_SECONDS = 15.0
 _PATIENCE_SECONDS = 10.0
+_NOISY = ("celery.worker.consumer.connection", "celery.worker.consumer.mingle", "celery.worker.consumer.gossip")
 _TRACED = ("kombu.asynchronous.hub", "kombu.transport.redis", "celery.worker.consumer.consumer")
-
-# Workers learn nothing from each other: all is in Redis.
-_ALONE = {"without_gossip": True, "without_mingle": True}
 
 _celery: Any = consumer.Consumer  # its stubs leave out most of what is overridden
 
@@ -31,8 +28,8 @@ _celery: Any = consumer.Consumer  # its stubs leave out most of what is overridd
 class Consumer(_celery):  # type: ignore[misc]  # see above
     """Celery's consumer. `main` beats while its thread makes progress, `consuming` while Redis answers its BRPOP."""
 
-    def __init__(self, *args: Any, worker_options: Mapping[str, Any] | None = None, **kwargs: Any) -> None:
-        super().__init__(*args, worker_options={**(worker_options or {}), **_ALONE}, **kwargs)
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
         # kombu's error for a refused message; Celery would end the worker over it.
         self.connection_errors += (OperationalError,)
         health = lifecycle.runtime().health
@@ -99,7 +96,8 @@ class Consumer(_celery):  # type: ignore[misc]  # see above
         """Log the error, clean up as Celery does but without its own log lines, and wait a little."""
         self._main.beat()
         pause = self._outage.record(exc)
-        logging.getLogger("celery.worker.consumer.connection").setLevel(logging.WARNING)
+        for name in _NOISY:
+            logging.getLogger(name).setLevel(logging.WARNING)
         celerys = logging.getLogger(_celery.__module__)
         celerys.disabled = True
         try:
