@@ -26,7 +26,7 @@ _WORKERS = 2
 _SLOTS = 50
 _LATENCY = 0.5
 _WORDS = {"requests": 1, "tokens": 300}
-"""What a turn takes of a minute, with the answer, at most on an average."""
+"""Amount that a turn takes of a minute, with its answer, on average at most."""
 
 
 def run(setting: Bench, *, kind: str = "requests", per_minute: int = 600, turns: int = 500) -> tuple[Table, float, float]:

@@ -8,9 +8,9 @@ from turnstile.turns.states import State
 REVIVED = "revived"
 """The counter of failed turns that an operator had retried."""
 _SUMS = ("ready_ms", "run_ms", "first_text_ms", "steps_made", "cost")
+# Beside the counters: times, numbers of the last dispatches, and bounds that only the scripts use.
 _NOTES = ("called", "since", "grace", "patience", "set_back_from", "swept", "standing", "slots", "tenants", "budgeted")
 _NOTES_OF_QUEUES = ("lined:", "passed:", "sent:", "served:")
-"""Fields beside the counters that only the scripts use: times, numbers of the last dispatches, and bounds."""
 _LABEL = re.compile(r'(\w+)="([^"]*)"')
 
 

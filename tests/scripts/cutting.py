@@ -91,7 +91,7 @@ def bring_to_rest(scene: Scene) -> None:
                 assert set(dangling(reversed(claim.window))) == claim.answers.keys(), "a model is given open calls"
                 _answer(scene, claim)
         if not ids and not scene.client.exists(scene.keys.due):
-            # Who has found a server away finds it back.
+            # Only one that has found the server away can find it back.
             for name in scene.client.keys(scene.keys.outage("*")):
                 scene.turns.end_outage(name.removeprefix(scene.keys.outage()))
             return

@@ -194,7 +194,7 @@ def test_a_return_that_is_cut_short_gives_back_once(scene: Scene) -> None:
             scene.turns.requeue(claim, 5, forgive=True, code="no_room")
         assert scene.turns.requeue(claim, 5, forgive=True, code="no_room")
         assert scene.client.zcard(scene.keys.promised(MODEL)) == 0
-        # What is lost in a cut is lost to all, and never given twice.
+        # A cut here loses the place for everybody, and never gives it twice.
         assert spent - _spent(scene) in (0, pytest.approx(30_500, abs=500))
         if not happened:
             return

@@ -1,4 +1,4 @@
-"""What Flower writes at its start that reads like errors, and is none."""
+"""Lines that Flower writes at its start, which read like errors and are none."""
 
 import logging
 import sys

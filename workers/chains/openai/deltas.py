@@ -120,7 +120,7 @@ class Deltas:
                 await _drain(reads)
                 return
             quiet += not heard
-            # Where data waits already, the next read does not let others run.
+            # A read of data that waits already does not let others run.
             await asyncio.sleep(FLUSH_SECONDS if heard or quiet > QUIET_READS else 0)
 
     def _count(self, choices: Iterable[Mapping[str, Any]]) -> None:
