@@ -45,7 +45,7 @@ WEBHOOKS = (
         "what was delivered counts as under way",
         "a key that had many webhooks can have no more",
         "turns/lua/webhook/record_delivery.lua",
-        "  redis.call('ZREM', key.webhooks_of .. its, id)\n",
+        "  redis.call('ZREM', key.webhooks_of .. (its or ''), id)\n",
         "",
         _SCRIPTS,
     ),

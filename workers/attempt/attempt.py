@@ -75,7 +75,7 @@ _HANDOVER_SECONDS = 0.25
 
 
 class Attempt:
-    """A claimed turn at work. `run` tells how it went; `drop` stops it from outside. `counts`: against the limit."""
+    """A claimed turn at work. `run` tells how it went; `drop` stops it from outside; `counts`: it counts against the limit."""
 
     def __init__(
         self,

@@ -157,6 +157,14 @@ def test_turns_of_a_session_are_listed_and_stopped(run: Run, asked: ChatClient, 
     assert run("unfinished", "nobody").stderr == "Session nobody has no unfinished turn.\n"
 
 
+def test_stats_are_counters_alone(asked: ChatClient) -> None:
+    asked.ask("foo", "hello", id="t1")
+    found, notes = asked.stats(), asked.store.stats()
+    assert (found["accepted"], found["open"]) == (1, 1)
+    assert "sent:chat" in notes
+    assert not [name for name in found if ":" in name and not name.startswith("ready:")]
+
+
 def test_failed_turns_are_listed_and_retried(run: Run, asked: ChatClient, step_worker: StepWorker) -> None:
     assert run("failed").stdout == ""
     asked.ask("foo", "one", id="t1")

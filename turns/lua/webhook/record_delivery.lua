@@ -10,7 +10,7 @@ local phase, current, attempts, since, its = unpack(redis.call('HMGET', webhook,
 if phase ~= 'taken' or current ~= event or attempts ~= attempt then return { 'superseded' } end
 
 if reason == '' then
-  redis.call('ZREM', key.webhooks_of .. its, id)
+  redis.call('ZREM', key.webhooks_of .. (its or ''), id)
   redis.call('DEL', webhook)
   redis.call('ZREM', key.webhooks, id)
   redis.call('HINCRBY', key.stats, 'webhooks_delivered', 1)
@@ -21,5 +21,5 @@ if later >= 0 and now + later - since <= rule.webhook_age then
   redis.call('HSET', webhook, 'phase', 'waiting', 'reason', reason)
   return { 'waiting' }
 end
-give_up_webhook(id, its, reason, now)
+give_up_webhook(id, its or '', reason, now)
 return { 'given_up' }

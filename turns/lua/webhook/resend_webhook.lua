@@ -8,7 +8,7 @@ local webhook, now = key.webhook .. id, clock()
 local phase, its = unpack(redis.call('HMGET', webhook, 'phase', 'key'))
 if not phase then return { 'unknown' } end
 if phase == 'waiting' or phase == 'given_up' then
-  if not take_up_webhook(id, its, now) then return { 'full' } end
+  if not take_up_webhook(id, its or '', now) then return { 'full' } end
   redis.call('HSET', webhook, 'since', now)
   redis.call('PEXPIRE', webhook, rule.webhook_ttl)
   send_webhook(id, now)
