@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from statistics import median
 
+import httpx2
 import openai
 from langchain_core.messages import HumanMessage
 from langchain_openai import ChatOpenAI
@@ -40,7 +41,8 @@ async def _pairs(who: Turnstile) -> tuple[Table, dict[str, float]]:
     chain = load_chain(Settings(openai_base_url=who.bench.model_url))
     async with AsyncChatClient(who.url, who.settings) as client:
         whole = await _measured(_direct(chain), _queued(client), who)
-        pieces = await _measured(_direct_first(who.bench.model_url), _queued_first(client), who)
+        async with openai.DefaultAioHttpClient(trust_env=False) as pool:
+            pieces = await _measured(_direct_first(who.bench.model_url, pool), _queued_first(client), who)
         starts = [
             record.started - record.created for record in [await client.turn(id).status() for id in whole[2]] if record.started
         ]
@@ -108,10 +110,10 @@ def _queued(client: AsyncChatClient) -> Call:
     return call
 
 
-def _direct_first(url: str) -> Call:
+def _direct_first(url: str, pool: httpx2.AsyncClient) -> Call:
     """LangChain's own model: Turnstile's gathers what streams, and must not be compared with itself."""
     history = window()
-    model = ChatOpenAI(base_url=url, api_key=SecretStr("none"), http_async_client=openai.DefaultAioHttpClient(trust_env=False))
+    model = ChatOpenAI(base_url=url, api_key=SecretStr("none"), http_async_client=pool)
 
     async def call(_: str) -> tuple[str, AsyncIterator[object]]:
         pieces = model.astream([*history, HumanMessage(STREAMED)])
