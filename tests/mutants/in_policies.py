@@ -118,8 +118,8 @@ POLICIES = (
     _in_merger(
         "questions of another kind are merged",
         "a question is answered by another model than it asks for",
-        "its ~= busy or size",
-        "size",
+        "its ~= busy or grown",
+        "grown",
         script="lib/waiting_alike",
     ),
     _in_merger(
@@ -132,7 +132,7 @@ POLICIES = (
     _in_merger(
         "as much is merged as waits",
         "a turn is asked with more than its prompt may have",
-        " or size > rule.branch_bytes",
+        " or grown > rule.branch_bytes",
         "",
         script="lib/waiting_alike",
     ),
@@ -232,6 +232,27 @@ POLICIES = (
         "whoever claims it leaves the question behind",
         "    redis.call('HSETNX', key.turn .. other, 'busy', 'steer')\n",
         "",
+        script="lib/stop_head",
+    ),
+    _in_steer(
+        "a question without room steers all the same",
+        "an answer is begun anew for each further question, without end",
+        " and not has_room(other, id, session)",
+        " and false",
+        script="lib/stop_head",
+    ),
+    _in_steer(
+        "what a turn has taken has no bytes",
+        "a turn is asked with more than its prompt may have",
+        "true, count + 1, size + asked_bytes(member)",
+        "true, count + 1, size",
+        script="lib/waiting_alike",
+    ),
+    _in_steer(
+        "a question without room stays marked",
+        "it becomes part of a turn that it was not asked for",
+        "'busy', 'stops')",
+        "'stops')",
         script="lib/stop_head",
     ),
     _in_steer(

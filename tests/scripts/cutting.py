@@ -66,9 +66,9 @@ def cut(store: TurnStore, name: str, writes: int) -> Iterator[list[bool]]:
         store.scripts[name] = whole
 
 
-def in_pieces(store: TurnStore, size: int = 1) -> None:
-    """Let the store's scripts remove no more than `size` turns of erased sessions in one go."""
-    with patch.object(scripts, "_PIECE", size):
+def in_pieces(store: TurnStore, size: int = 1, *, together: int = scripts._MOST_MERGED) -> None:
+    """Let no more than `size` turns of erased sessions be removed in one go, and no more than `together` be merged."""
+    with patch.object(scripts, "_PIECE", size), patch.object(scripts, "_MOST_MERGED", together):
         store.scripts.update(scripts.build(store.settings))
 
 

@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Any, ClassVar
 
 import redis
@@ -25,6 +26,7 @@ from turnstile.turns.turn import Claim
 
 SESSIONS = ("foo", "tenant/bar")
 CHANCES = 3
+TOGETHER = 4
 MODEL = "gpt@1234"
 OTHER = OtherBudget("other@1", CallLimits())
 """A model without limits."""
@@ -157,7 +159,7 @@ class Model(RuleBasedStateMachine):
         self.turns = Faltering(Settings(redis_url=self.url, max_attempts=CHANCES, history_ttl=600, **slow))
         self.turns.after_call = self._after_call
         # An erase removes two turns at once; others are left for the sweep.
-        in_pieces(self.turns, 2)
+        in_pieces(self.turns, 2, together=TOGETHER)
         self.scene = Scene(self.turns, self.client)
         self.sessions = {name: Session() for name in SESSIONS}
         self.known: dict[str, Turn] = {}
@@ -315,8 +317,10 @@ class Model(RuleBasedStateMachine):
         """Settle which turns are part of one, as far as this is open."""
         line = self.sessions[turn.session].line
         settled, turn.members = turn.members is not None, turn.members or []
-        while line[1:] and (
-            (line[1].merges and turn.merges and not turn.interrupted and not settled) or (line[1].steers and steers)
+        while (
+            line[1:]
+            and len(turn.members) < TOGETHER - 1
+            and ((line[1].merges and turn.merges and not turn.interrupted and not settled) or (line[1].steers and steers))
         ):
             settled = settled or line[1].steers
             other = line.pop(1)
@@ -324,6 +328,10 @@ class Model(RuleBasedStateMachine):
             other.events.append(f"merged {turn.id}")
             other.merged, other.attempts = turn, turn.attempts
             turn.members.append(other)
+
+    def _steering(self, home: Session) -> list[Turn]:
+        """Return the turns that stand next to become part of the one under way."""
+        return list(takewhile(lambda turn: turn.steers, home.line[1:]))
 
     def _ready(self, name: str) -> bool:
         """Return whether the session's head waits in its tenant's line."""

@@ -17,7 +17,7 @@ from hypothesis.stateful import rule, run_state_machine_as_test
 
 from tests.scripts.graph_steps import knower, next_step
 from tests.scripts.machine_checks import Checked
-from tests.scripts.machine_model import MODEL, OTHER, SESSIONS, Kept, Scheduled, Session, Turn
+from tests.scripts.machine_model import MODEL, OTHER, SESSIONS, TOGETHER, Kept, Scheduled, Session, Turn
 from tests.scripts.scene import answered, asking, closing, pair
 from turnstile.turns.celery_message import QUEUES
 from turnstile.turns.errors import CallNotAnswered, CallNotOpen, SessionBusy, SessionHeld, TurnConflict, UnknownTurn
@@ -122,10 +122,8 @@ class Turns(Checked):
             assert self.turns.sweep().seen == bool(home.line)
         elif home.idle:
             home.phase = "dispatched"
-        else:
-            turn.steers, place = True, 1
-            while place < len(home.line) and home.line[place].steers:
-                place += 1
+        elif (others := len(self._steering(home))) + len(home.line[0].members or ()) < TOGETHER - 1:
+            turn.steers, place = True, 1 + others
             home.line[0].steered = True
         self._accept(turn, place)
 

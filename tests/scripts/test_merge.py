@@ -83,7 +83,7 @@ def test_only_those_are_merged_that_stand_next_and_are_of_a_kind(scene: Scene) -
 def test_no_more_are_merged_than_one_turn_takes(stage: Stage) -> None:
     scene = stage.open(window_bytes=1024)
     first = scene.start("x")
-    ask(scene, "a", "b", "c", instructions="x" * 600)
+    ask(scene, "a", "b", "c", instructions="x" * 400)
     scene.complete(first)
     assert take(scene)[1] == ["question b"]
 

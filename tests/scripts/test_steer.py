@@ -2,9 +2,11 @@
 
 import pytest
 
-from tests.scripts.cutting import cut
+from tests.scripts.conftest import Stage
+from tests.scripts.cutting import cut, in_pieces
 from tests.scripts.scene import Scene, orders, pair
 from tests.support.wait import PATIENCE_SECONDS
+from turnstile.turns.question import Options
 from turnstile.turns.states import State
 from turnstile.turns.turn import Claim
 
@@ -57,6 +59,58 @@ def test_a_turn_that_ends_first_leaves_it_to_be_the_next(scene: Scene) -> None:
     assert (again.marked, _taken(scene, again)) == (True, [])
     scene.complete(again)
     assert scene.pop() == "b"
+
+
+def test_one_that_the_turn_has_no_room_for_waits_behind_all_and_steers_nothing(scene: Scene) -> None:
+    in_pieces(scene.turns, together=3)
+    claim = scene.start("a")
+    scene.submit("x")
+    _steer(scene, "b")
+    assert _taken(scene, claim) == ["question b"]
+    with orders(scene, "w1") as listener:
+        assert _steer(scene, "c") == 1
+        assert listener.get_message(timeout=PATIENCE_SECONDS) is not None
+        assert (_steer(scene, "d"), _steer(scene, "e"), _steer(scene, "d")) == (3, 4, 3)
+        scene.turns.cancel("c")
+        assert _steer(scene, "f") == 1
+        message = listener.get_message(timeout=PATIENCE_SECONDS)
+        assert message is not None
+        assert message["data"] == "steer a"
+        assert listener.get_message(timeout=0.05) is None
+    assert scene.waiting() == ["f", "x", "d", "e"]
+    assert _taken(scene, claim) == ["question b", "question f"]
+    scene.complete(claim)
+    for id in "xde":
+        assert scene.pop() == id
+        alone = scene.claim(id)
+        assert not alone.marked
+        scene.complete(alone)
+    scene.assert_idle()
+
+
+def test_what_the_turn_has_taken_counts_in_bytes_too(stage: Stage) -> None:
+    scene = stage.open(window_bytes=1024)
+    claim = scene.start("a")
+    scene.submit("x")
+    for id, place in (("b", 1), ("c", 1), ("d", 2)):
+        options = Options(instructions="x" * 350)
+        assert scene.turns.submit(id, "foo", f"question {id}", options, when_busy="steer").place == place
+        assert _taken(scene, claim) == ["question b", "question c"][: "bcd".index(id) + 1]
+
+
+@pytest.mark.parametrize("writes", range(1, 9))
+def test_one_without_room_is_accepted_once_whatever_is_cut(scene: Scene, writes: int) -> None:
+    in_pieces(scene.turns, together=1)
+    claim = scene.start("a")
+    with cut(scene.turns, "submit_held", writes):
+        _steer(scene, "b")
+    assert _steer(scene, "b") == 1
+    assert scene.client.hmget(scene.keys.turn("b"), "busy", "stops") == [None, None]
+    assert not _taken(scene, claim)
+    scene.complete(claim)
+    assert scene.pop() == "b"
+    scene.complete(scene.claim("b"))
+    scene.assert_idle()
 
 
 @pytest.mark.parametrize("way", ["queue", "merge"])

@@ -140,6 +140,8 @@ class Attempt:
         """Ask the chain and commit what it says."""
         taken = self.claim.marked and not await self._merge()
         report = Report(LOST) if taken else await self._work()
+        while report.status == STEERED:
+            report = await self._start_over()
         returned = report.status == REQUEUED
         # A graph that goes on elsewhere counts all of its steps in the end.
         if not self._ends and not (returned and self._run):
@@ -363,8 +365,6 @@ class Attempt:
     async def _after_drop(self, opening: OpenTurn) -> Report:
         if self._dropped == INTERRUPTED:
             return await self._after_interrupt(opening)
-        if self._dropped == STEERED:
-            return await self._start_over()
         if self._dropped != "shutdown":
             return Report(self._dropped)
         return await self._requeue("shutdown", 0, forgive=True)

@@ -12,7 +12,7 @@ from tests.support.wait import PATIENCE_SECONDS, wait_until_async
 from tests.support.worker_parts import Flaky, Hanging, chain, claimed, hanging, hello, says, started, taken_over, texts
 from turnstile.memory.codec import decode
 from turnstile.turns.output import refused
-from turnstile.turns.policies import INTERRUPTED
+from turnstile.turns.policies import INTERRUPTED, STEERED
 from turnstile.turns.states import State
 from turnstile.turns.turn import Record
 from turnstile.workers.attempt.attempt import Attempt
@@ -142,3 +142,24 @@ async def test_a_question_that_steers_begins_the_answer_anew_with_both(flaky: Fl
     assert kinds[-1] == ("ended", "completed")
     last = max(place for place, (kind, _) in enumerate(kinds) if kind == "started")
     assert "".join(data for kind, data in kinds[last:] if kind == "text") == "well both"
+
+
+async def test_an_answer_that_is_begun_anew_again_and_again_is_one_turn(flaky: Flaky) -> None:
+    times, begun = 0, asyncio.Event()
+
+    async def speak() -> AsyncIterator[str]:
+        nonlocal times
+        times += 1
+        yield "well"
+        begun.set()
+        if times <= 400:
+            await asyncio.Event().wait()
+
+    attempt = Attempt(await started(flaky, "a"), chain(speak), flaky)
+    task = asyncio.create_task(attempt.run())
+    for _ in range(400):
+        await begun.wait()
+        begun.clear()
+        attempt.drop(STEERED)
+    assert (await task).status == State.COMPLETED
+    assert times == 401

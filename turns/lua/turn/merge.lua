@@ -10,9 +10,9 @@ local turn, now = key.turn .. id, clock()
 local session, attempts, busy, members = unpack(redis.call('HMGET', turn, 'session', 'attempts', 'busy', 'members'))
 if not owns(id, token) then return { 'superseded' } end
 local settled = members
-if not members then members = (busy or ''):find('^merge ') and waiting_alike(session, busy, '') or '' end
+if not members then members = (busy or ''):find('^merge ') and waiting_alike(id, session, busy, '') or '' end
 if steers == '1' then
-  local more = waiting_alike(session, 'steer', members)
+  local more = waiting_alike(id, session, 'steer', members)
   if more ~= '' then members = members .. '\30' .. more end
 end
 if members ~= settled then redis.call('HSET', turn, 'members', members) end
