@@ -260,7 +260,14 @@ def _keys(world: World) -> Iterator[str]:
     known |= {make(id) for make in (KEYS.turn, KEYS.events, KEYS.celery_result) for id in ids}
     known |= {KEYS.steps(thread) for thread in world.around["kept"]}
     known |= {KEYS.rotation(QUEUE), *(KEYS.ready(f"{QUEUE}:{tenant}") for tenant in world.lines())}
-    known |= {KEYS.budgets, KEYS.models, KEYS.budget(MODEL), KEYS.promised(MODEL), KEYS.rotation(f"{QUEUE}@{MODEL}")}
+    known |= {
+        KEYS.budgets,
+        KEYS.models,
+        KEYS.budget(MODEL),
+        KEYS.promised(MODEL),
+        KEYS.rotation(f"{QUEUE}@{MODEL}"),
+        KEYS.looks,
+    }
     known |= {KEYS.ready(f"{QUEUE}@{MODEL}:{tenant}") for tenant in world.waiting()}
     known |= {KEYS.owned(worker) for worker in world.owned()}
     known |= {KEYS.tenants, KEYS.parked(QUEUE)}

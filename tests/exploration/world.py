@@ -300,6 +300,7 @@ def _forget_in_registers(world: World) -> None:
     _all(data, KEYS.erasures, FUTURE)
     _all(data, KEYS.heard, AWHILE)
     _all(data, KEYS.budgets, PAST)
+    data.pop(KEYS.looks, None)
     # A slot that is not taken is none any more, sooner or later; one for tokens is kept as long as these are spent.
     if "tokens" in world.value(KEYS.budget(MODEL), {}):
         _all(data, KEYS.promised(MODEL), AWHILE)

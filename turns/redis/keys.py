@@ -209,8 +209,13 @@ class Keys:
 
     @property
     def budgets(self) -> str:
-        """ZSET model → ms when it was looked at last: the models that have a budget now, or are paused."""
+        """ZSET model → ms when it was looked at last, or below 0 its turn to be: models that have a budget now, or are paused."""
         return f"{self.prefix}budgets"
+
+    @property
+    def looks(self) -> str:
+        """ZSET tenant → turn: whose models sweeps look at next, while turns wait for these."""
+        return f"{self.prefix}looks"
 
     @property
     def audit(self) -> str:

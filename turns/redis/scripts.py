@@ -202,6 +202,7 @@ def key_names(keys: Keys) -> dict[str, str]:
         "coming": keys.coming(),
         "models": keys.models,
         "budgets": keys.budgets,
+        "looks": keys.looks,
         "file": keys.file(),
         "files": keys.files(),
         "pieces": keys.pieces(),

@@ -2,7 +2,7 @@
 -- asks for patience, the model pauses; what it tells of its limits lowers the budget.
 -- FLAGS  allow-oom
 -- WORK   18,000 steps: 60 sessions that wait for a model, and a thousand calls that may be under way
--- KEYS   turn:<id>… session:<session>… budget:<model> calls:<model> promised:<model> budgets due stats <queue>… ready:<line>…
+-- KEYS   turn:<id>… session:<session>… budget:<model> calls:<model> promised:<model> budgets looks due stats <queue>… ready:<line>…
 --        rotation:<queue>… batch_slots slots:<tenant> tenant:<tenant> tenants coming:<model> workers owned:<worker>
 -- ARGV   id token number tenant model estimated used how pause told_requests told_tokens left_requests left_tokens: `how` is answered, failed or
 --        limited; a pause of 0 ms is one of our own choice; limits and what is left are empty where nothing was told

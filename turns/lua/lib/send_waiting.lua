@@ -5,7 +5,7 @@ local function send_waiting(model, now)
   local chat, batch = 'chat@' .. model, 'batch@' .. model
   if redis.call('EXISTS', key.rotation .. chat, key.rotation .. batch) == 0 then return end
   -- Whoever looks at budgets finds those first for which somebody waits.
-  redis.call('ZADD', key.budgets, now - 2 ^ 50, model)
+  next_look(model)
   local own, full, coming = read_budget(model), {}, calls_to_come(model, now)
   if slots_late(model, now) then return end
   local function take(id, tenant)

@@ -1,5 +1,5 @@
--- serve_budgets(now) → table. Look at the budgets of ten models: seven for which turns wait, as far as there are so many, and others; those
--- first that were not looked at for longest. Turns that wait are sent for what has fallen free. Return the models' names; one that is not
+-- serve_budgets(now) → table. Look at the budgets of ten models: seven for which turns wait, as far as there are so many, those first whose turn
+-- it is, and others, those first that were not looked at for longest. Turns that wait are sent for what has fallen free. Return the models' names; one that is not
 -- kept any more, and for which nobody waits, is left out.
 local function serve_budgets(now)
   local kept, seen, idle = {}, {}, redis.call('ZRANGEBYSCORE', key.budgets, 0, '+inf', 'LIMIT', 0, 3)
@@ -9,7 +9,7 @@ local function serve_budgets(now)
     local waits = redis.call('EXISTS', key.rotation .. 'chat@' .. model, key.rotation .. 'batch@' .. model) > 0
     if waits or redis.call('EXISTS', key.budget .. model) == 1 then
       kept[#kept + 1] = model
-      redis.call('ZADD', key.budgets, now, model)
+      if not waits then redis.call('ZADD', key.budgets, now, model) else next_look(model, nil, true) end
       send_waiting(model, now)
     else
       redis.call('ZREM', key.budgets, model)

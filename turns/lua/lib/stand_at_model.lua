@@ -17,7 +17,7 @@ local function stand_at_model(id, tenant, session, queue, now)
     redis.call('PEXPIRE', coming, rule.budget_ttl)
     return 'go'
   end
-  redis.call('ZADD', key.budgets, now - 2 ^ 50, model)
+  next_look(model, tenant)
   local events = stream == '1' and append_event(id, 'waiting', attempts, model:match('^(.*)@') or model, sequence or 0)
   redis.call('HSET', turn, 'waits_for', model, 'wants', wants, 'waits_since', spent and '' or now,
     unpack(events and { 'sequence', events } or {}))
