@@ -39,6 +39,13 @@ def _with_tokens(name: str, breaks: str, old: str, new: str, *, script: str) -> 
 
 BUDGETS = (
     _in_budget(
+        "each model that a tenant waits for has a turn of its own",
+        "a tenant that waits for many models holds up all others that wait for one",
+        "math.max(begins, least) + 1 - 2 ^ 50",
+        "(least == math.huge and begins or clock()) - 2 ^ 50",
+        script="lib/next_look",
+    ),
+    _in_budget(
         "calls are not spread",
         "a minute holds more calls than the model's server allows",
         "budget.requests_spent = math.max(at, budget.requests_spent) + rule.budget_minute / budget.requests",

@@ -274,6 +274,26 @@ def test_budgets_for_which_nobody_waits_hold_nobody_up(scene: Scene) -> None:
     assert seen >= {*names}
 
 
+def test_a_tenant_that_waits_for_many_models_delays_no_other(scene: Scene) -> None:
+    for number, claim in enumerate(claims(scene, 100)):
+        model = f"name{number}@1234"
+        for call_number in range(4):
+            slot = scene.turns.reserve_call(ModelCall(claim, call_number, model, 10), CallLimits(requests=6))
+        assert not slot.granted
+        assert scene.turns.requeue(claim, forgive=True, waits_for=model, tokens=10)
+    park(scene, 6, tenant="b")
+    sent = []
+    for _ in range(8):
+        pass_time(scene, 1_000)
+        scene.turns.sweep()
+        if id := scene.pop():
+            assert scene.turns.reserve_call(call(scene.claim(id)), CallLimits(requests=60)).granted
+            sent.append(id)
+    assert sent == [f"b{number}" for number in range(6)]
+    seen = {model for _ in range(30) for model in scene.turns.sweep().models}
+    assert len(seen) > 90
+
+
 def test_other_models_go_on(scene: Scene) -> None:
     park(scene, 3)
     scene.submit("other", session="a/other", options=Options(model="llama"))
