@@ -209,7 +209,7 @@ class Keys:
 
     @property
     def budgets(self) -> str:
-        """ZSET model → ms when it was looked at last, or below 0 its turn to be: models that have a budget now, or are paused."""
+        """ZSET model → ms when it was looked at last, or below 0 its turn: models that have a budget now, or are paused."""
         return f"{self.prefix}budgets"
 
     @property
