@@ -195,9 +195,9 @@ BUDGETS = (
     _in_budget(
         "budgets without a line hold up those with one",
         "made-up names of models slow down turns that wait for another",
-        "redis.call('ZADD', key.budgets, now - 2 ^ 50, model)",
-        "redis.call('ZADD', key.budgets, 'NX', now, model)",
-        script="lib/send_waiting",
+        "math.max(begins, least) + 1 - 2 ^ 50",
+        "clock()",
+        script="lib/next_look",
     ),
     _in_budget(
         "each repeat corrects the tokens",

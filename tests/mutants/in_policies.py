@@ -321,7 +321,7 @@ POLICIES = (
     _in_worker(
         "a steered turn goes on",
         "the answer knows nothing of the question that is part of it",
-        "        if self._dropped == STEERED:\n            return await self._start_over()\n",
+        "        while report.status == STEERED:\n            report = await self._start_over()\n",
         "",
         module="attempt/attempt",
     ),
