@@ -63,6 +63,8 @@ class KeysFile:
                 text = self._path.read_text(encoding="utf-8")
             except UnicodeError as error:
                 raise SettingError(_unreadable(self._path, error)) from None
+            if self.entries and not text.strip():
+                raise SettingError(f"{_VARIABLE}: {self._path} has become empty; {{}} would have no keys.")
             self.entries, self._stamp = read_entries(text, _VARIABLE), stamp
         self.problem = ""
 

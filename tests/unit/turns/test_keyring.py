@@ -66,7 +66,7 @@ def test_another_file_of_the_same_size_and_time_is_read(ring: Keyring, file: Pat
     assert _known(ring) == [False, True, True]
 
 
-@pytest.mark.parametrize("text", [b"{ half a fi", b"[]", b"\xff", b'{"short": {"name": "x"}}'])
+@pytest.mark.parametrize("text", [b"", b"\n", b"{ half a fi", b"[]", b"\xff", b'{"short": {"name": "x"}}'])
 def test_a_broken_file_changes_nothing_and_is_told_of(
     ring: Keyring, file: Path, caplog: pytest.LogCaptureFixture, text: bytes
 ) -> None:
