@@ -18,7 +18,5 @@ local function next_look(model, tenant, looked)
   if not whose then return end
   redis.call('ZREMRANGEBYRANK', turns, 0, -1001)
   redis.call('ZADD', turns, math.max(begins, least) + 1, whose)
-  redis.call('PEXPIRE', turns, rule.budget_ttl)
-  -- At last, so that whoever was cut before does all of it once more.
   redis.call('ZADD', key.budgets, math.max(begins, least) + 1 - 2 ^ 50, model)
 end
