@@ -7,6 +7,7 @@ from turnstile.turns.errors import (
     CallNotAnswered,
     CallNotOpen,
     HistoryFull,
+    InvalidTurn,
     QuotaExceeded,
     SessionBusy,
     SessionHeld,
@@ -108,6 +109,11 @@ def _unended(_: Settings, __: str, previous: str) -> TurnNotEnded:
     return TurnNotEnded(f"Turn {previous} has not ended, and others follow it: wait for its end.")
 
 
+def _unplaced(_: Settings, __: str, previous: str) -> InvalidTurn:
+    message = "messages were removed since, and those beside it are too large to look through: go on at the end of its session."
+    return InvalidTurn(f"The place of turn {previous} in its history cannot be found: {message}", "previous_response_id")
+
+
 _REFUSED = {
     "conflict": raising(lambda *_: TurnConflict("This turn id is taken by another question; use a new one.")),
     "full_session": raising(full_session),
@@ -125,6 +131,7 @@ FOLLOWED = OneOf(
     same=lambda settings, id, _, turn, state, session: _same(settings, id, as_text(session), turn, state),
     unknown=raising(lambda _, __, previous: unknown_turn(previous)),
     unended=raising(_unended),
+    unplaced=raising(_unplaced),
     **_REFUSED,
     **_UNMET,
 )

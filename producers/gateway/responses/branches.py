@@ -10,7 +10,7 @@ from turnstile.turns.store.acceptance import Submitted
 _AT_ONCE = 4
 _LONG_SECONDS = 0.05
 _REST, _LONGEST_SECONDS = 3, 1.0
-"""A long copy is followed by a rest of three times as long, for the tenant's branches alone."""
+"""A long copy, or a call that failed, is followed by a rest of three times as long, for the tenant's branches alone."""
 
 
 class _Pace:
@@ -28,9 +28,13 @@ async def at_a_pace(tenant: str, branch: str, follow: Callable[[], Awaitable[Sub
     async with pace.slots:
         if (rest := pace.rests_until - monotonic()) > 0:
             await asyncio.sleep(rest)
-        began = monotonic()
-        accepted = await follow()
-        took = monotonic() - began
-        if accepted.session == branch and took > _LONG_SECONDS:
-            pace.rests_until = max(pace.rests_until, monotonic()) + _REST * min(took, _LONGEST_SECONDS)
+        began, session = monotonic(), branch
+        try:
+            accepted = await follow()
+            session = accepted.session
+        finally:
+            # Also one that was refused, or given up, may have searched for its place.
+            took = monotonic() - began
+            if session == branch and took > _LONG_SECONDS:
+                pace.rests_until = max(pace.rests_until, monotonic()) + _REST * min(took, _LONGEST_SECONDS)
     return accepted

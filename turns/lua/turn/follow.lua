@@ -1,12 +1,12 @@
 -- Accept a turn that follows another one: in the same session as long as nothing else follows there, else in a new one,
 -- `branch`, with a window of the history up to that other turn, and its open calls answered or closed. Idempotent by its id.
--- WORK   24,000 steps: a mailbox is read twice, or a branch takes 100 messages along
+-- WORK   24,000 steps: a mailbox is read twice, or a branch takes 100 messages along; the search for its place reads two messages, or 8 MiB and one
 -- KEYS   turn:<id>… turns:<session> session:<session> mailbox:<session> message_store:<session> conversation:<session> due stats open held answered:<session>
 --        failed events:<id> celery-task-meta-<id> webhook:<id> webhooks webhook_lines webhook_line:<key> webhooks_of:<key> undelivered steps:<thread> <queue>
 --        ready:<line>… rotation:<queue> batch_slots parked:<queue> slots:<tenant> tenant:<tenant> tenants open_turns:<tenant> rate:<key> owned:<worker>
 --        conversations:<tenant> budget:<model> calls:<model> promised:<model> coming:<model> models budgets looks workers; channels wake:<id> orders:<worker>
 -- ARGV   id previous branch queue question options outline stream reply fingerprint weight quotas answered when_held when_busy: the last three as `submit_held` has them
--- RETURN accepted place session | again state place session | same turn state session | conflict | unknown | unended
+-- RETURN accepted place session | again state place session | same turn state session | conflict | unknown | unended | unplaced
 --        | full_session | full_history | full | over_quota name limit wait | held | busy | unfit reason call
 local now = clock()
 local seen, state, stands_in, its_queue, left = unpack(redis.call('HMGET', key.turn .. id, 'fingerprint', 'state', 'session', 'queue', 'stops'))
@@ -39,7 +39,8 @@ if open >= rule.max_waiting then return { 'full' } end
 local quota, most, wait = over_quota(session, quotas, open, now)
 if quota then return { 'over_quota', quota, most, wait } end
 local history, elsewhere = key.history .. session, answered ~= '' and not calls
-local added = ended and messages_since(history, previous, ended, tonumber(length or nil)) or 0
+local added = not ended and 0 or messages_since(history, previous, ended, tonumber(length or nil))
+if not added then return { 'unplaced' } end
 if elsewhere or answered == '' and (added > closed_since(history, added, closing) or (last and last ~= previous)) then
   local full = open_branch(branch, id, session, added, now, quotas)
   if full then return { 'over_quota', 'conversations', full, rule.day } end
