@@ -1,6 +1,6 @@
 -- Say something of a session without a turn: its metadata, and messages for its history. With `fingerprint` the session is
 -- begun; without, there must be one. No message is added twice: each is one of a kind.
--- WORK   5,000 steps, and 1,010 for each of elements: none is added twice
+-- WORK   5,000 steps, and 1,010 for each of elements: none is added twice, and large ones are compared with 20 others
 -- KEYS   conversation:<session> message_store:<session> session:<session> turns:<session> conversations:<tenant>
 -- ARGV   session fingerprint metadata most elements…: empty metadata leaves them as they are; `most` (may be empty) conversations of a tenant
 -- RETURN done | again | conflict | unknown | unreadable | full_history | full
@@ -8,7 +8,7 @@ local conversation, history, now = key.conversation .. session, key.history .. s
 
 if #elements > 0 and not history_length(session) then return { 'unreadable' } end
 local is_full = #elements > 0 and history_full(session, #elements)
-if is_full and not redis.call('LPOS', history, elements[#elements], 'MAXLEN', 1000) then return { 'full_history' } end
+if is_full and not redis.call('LPOS', history, elements[#elements], 'MAXLEN', depth_for(elements)) then return { 'full_history' } end
 if fingerprint == '' then
   if not session_exists(session) then return { 'unknown' } end
 else
