@@ -1,6 +1,12 @@
 """Faults in the scripts of sessions, and in the parts that scripts share."""
 
+from tests.mutants.mutant import Mutant
 from tests.mutants.script import in_script
+
+
+def _of_large_messages(name: str, breaks: str, old: str, new: str, part: str) -> Mutant:
+    return Mutant(name, breaks, f"turns/lua/{part}.lua", old, new, ("tests/scripts/test_large_messages.py",))
+
 
 SESSIONS = (
     in_script(
@@ -51,6 +57,34 @@ SESSIONS = (
         "  if length and not is_newer(found.at) and",
         "  if length or",
         script="lib/messages_since",
+    ),
+    _of_large_messages(
+        "the search for a place never ends",
+        "one request has Redis copy a gigabyte, and everybody waits",
+        "  most = 8388608\n",
+        "",
+        "lib/messages_since",
+    ),
+    _of_large_messages(
+        "large messages are compared with a thousand",
+        "to add twenty items keeps Redis busy for seconds",
+        "math.floor(134217728 / bytes)",
+        "1000",
+        "lib/depth_for",
+    ),
+    _of_large_messages(
+        "a repeat of large messages does not see itself",
+        "messages are added twice when a reply is lost",
+        "#elements + 20",
+        "1",
+        "lib/depth_for",
+    ),
+    _of_large_messages(
+        "a large first message is read for its time",
+        "whoever describes a conversation has Redis copy its largest message",
+        "not begun and history_length",
+        "history_length",
+        "session/read_conversation",
     ),
     in_script(
         "a branch outlives its turns",

@@ -43,7 +43,7 @@ class Metered(TurnStore):
 
     def run(self, call: Call[Any]) -> Any:
         """Make a call."""
-        self.client.delete("steps")
+        self.client.delete("steps", "bytes")
         try:
             return super().run(call)
         finally:

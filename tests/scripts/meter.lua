@@ -1,5 +1,6 @@
 -- Stands before a script's parts, which then see this table instead of the server's: the steps of all their commands are added up. A
--- step is a command, an argument, an element of a reply, or an element that the server passes over or frees on the way.
+-- step is a command, an argument, an element of a reply, or an element that the server passes over or frees on the way. The bytes of large
+-- replies are added up, too.
 local server = redis
 local counts = { list = 'LLEN', zset = 'ZCARD', set = 'SCARD', hash = 'HLEN', stream = 'XLEN' }
 local function size(name)
@@ -28,6 +29,12 @@ passed_over.LREM = function(list, count, element)
 end
 passed_over.ZREMRANGEBYRANK = function(set, first, last) return #server.call('ZRANGE', set, first, last) end
 passed_over.ZREMRANGEBYSCORE = function(set, low, high) return server.call('ZCOUNT', set, low, high) end
+local function bytes(reply)
+  if type(reply) ~= 'table' then return type(reply) == 'string' and #reply or 0 end
+  local all = 0
+  for _, part in ipairs(reply) do all = all + bytes(part) end
+  return all
+end
 local function elements(reply)
   if type(reply) ~= 'table' then return 0 end
   local all = #reply
@@ -40,6 +47,7 @@ for _, name in ipairs({ 'call', 'pcall' }) do
     local steps = 1 + select('#', ...) + assert(passed_over[command], 'what does ' .. command .. ' cost?')(...)
     local reply = server[name](command, ...)
     server.call('INCRBY', 'steps', steps + elements(reply))
+    if bytes(reply) > 16384 then server.call('INCRBY', 'bytes', bytes(reply)) end
     return reply
   end
 end

@@ -7,6 +7,7 @@ from typing import Any, cast
 import pytest
 
 from turnstile.producers.gateway.responses import branches
+from turnstile.turns.errors import InvalidTurn, QueueUnreachable, QuotaExceeded
 from turnstile.turns.store.acceptance import Submitted
 
 
@@ -46,6 +47,19 @@ async def test_a_long_copy_is_followed_by_a_rest(clock: list[float], seconds: fl
     assert clock[0] == before
     await follow("a", 0.0)
     assert clock[0] == pytest.approx(before + rest)
+
+
+@pytest.mark.parametrize("error", [InvalidTurn("no"), QuotaExceeded("no"), QueueUnreachable(), asyncio.CancelledError()])
+async def test_one_that_was_refused_is_followed_by_a_rest_too(clock: list[float], error: BaseException) -> None:
+    async def refused() -> Submitted:
+        clock[0] += 0.5
+        raise error
+
+    with pytest.raises(type(error)):
+        await branches.at_a_pace("a", "branch", refused)
+    before = clock[0]
+    await follow("a", 0.0)
+    assert clock[0] == pytest.approx(before + 1.5)
 
 
 async def test_few_branches_of_a_tenant_are_made_at_once(clock: list[float]) -> None:
