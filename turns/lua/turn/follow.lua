@@ -38,10 +38,9 @@ local open = redis.call('ZCARD', key.open)
 if open >= rule.max_waiting then return { 'full' } end
 local quota, most, wait = over_quota(session, quotas, open, now)
 if quota then return { 'over_quota', quota, most, wait } end
-local history, elsewhere = key.history .. session, answered ~= '' and not calls
-local added = not ended and 0 or messages_since(history, previous, ended, tonumber(length or nil))
+local elsewhere, added = answered ~= '' and not calls, not ended and 0 or messages_since(key.history .. session, previous, ended, tonumber(length or nil))
 if not added then return { 'unplaced' } end
-if elsewhere or answered == '' and (added > closed_since(history, added, closing) or (last and last ~= previous)) then
+if elsewhere or answered == '' and (added > closed_since(key.history .. session, added, closing) or (last and last ~= previous)) then
   local full = open_branch(branch, id, session, added, now, quotas)
   if full then return { 'over_quota', 'conversations', full, rule.day } end
   session, held = branch, nil
