@@ -29,6 +29,7 @@ from turnstile.producers.gateway.batches.stop import Stopped, StopSign
 from turnstile.producers.gateway.edge.api_errors import INTERNAL, ApiError, invalid, translate
 from turnstile.producers.gateway.edge.body import take_turn, values
 from turnstile.producers.gateway.edge.caller import Caller
+from turnstile.producers.gateway.edge.loop_time import account_of, loop_account, metered
 from turnstile.producers.gateway.prompt_store import api_key
 from turnstile.producers.reading.follow import ended
 from turnstile.turns.errors import QueueUnreachable, TurnConflict, TurnstileError, UnknownBatch, UnknownFile, UnknownTurn
@@ -62,6 +63,8 @@ class BatchRun:
         self._retries: list[str] = facts["retries"]
         self.sign = StopSign(backend, batch, facts["api_key"])
         self._caller = Caller(batch.tenant, facts["api_key"], facts["weight"], self.sign.quotas, self.sign.models)
+        # The batches of a tenant share what one API key may have of the connection, and a tenant of the event loop.
+        self._shared = f"batches of {batch.tenant}"
         self._room = True
         """Stays False once there was no room for results: the batch ends with what was asked until then."""
         self._maybe_asked = AT_ONCE if batch.started else 0
@@ -72,8 +75,9 @@ class BatchRun:
 
     async def run(self) -> None:
         """Answer what has no result yet, and end the batch. Raises LostBatch, QueueUnreachable."""
-        # The batches of a tenant share what one API key may have of the connection.
-        api_key.set(f"batches of {self._batch.tenant}")
+        api_key.set(self._shared)
+        if self._caller.api_key:
+            loop_account.set(account_of(self._shared))
         store, batch = self._backend.store, self._batch
         try:
             answers = await count_answers(store, self._retries)
@@ -122,11 +126,16 @@ class BatchRun:
                 yield line
 
     async def _submit(self, line: Line) -> Asked | Done:
+        if account := loop_account.get():
+            await account.go_on()
+        return await metered(self._submitted(line))
+
+    async def _submitted(self, line: Line) -> Asked | Done:
         """Have the turn of a line accepted, or return the result of a line that becomes none."""
         row = Row(line.number, line.after)
         try:
             # Reading a line's JSON keeps the process from everything else: earlier lines have had their time first.
-            await take_turn(f"batches of {self._batch.tenant}", values(line.text or b""))
+            await take_turn(self._shared, values(line.text or b""))
             request = read_request(line, self._endpoint)
             row = request.row
             return await self._asked(request)

@@ -1,11 +1,12 @@
 """A request's items, sorted into answers and messages."""
 
+import time
 from typing import Any
 
 import pytest
 
 from turnstile.producers.gateway.edge.api_errors import ApiError
-from turnstile.producers.gateway.items.given import split_question
+from turnstile.producers.gateway.items.given import chat_messages, split_question
 from turnstile.producers.gateway.items.known import Known
 from turnstile.producers.gateway.items.reading import read_items
 from turnstile.producers.gateway.responses.continuation import Brought, alone, sort_out
@@ -57,6 +58,24 @@ def test_reasoning_without_an_answer_is_dropped() -> None:
     assert brought(THOUGHT, HI, {"role": "assistant", "content": "Hello."}).messages() == [
         HI, {"role": "assistant", "content": "Hello."}
     ]  # fmt: skip
+
+
+def test_reasoning_before_several_calls_is_one_text() -> None:
+    second = {**THOUGHT, "id": "rs_2", "summary": [{"type": "summary_text", "text": "so"}]}
+    [calling, *_] = brought(THOUGHT, second, call("a"), THOUGHT, call("b"), output("a"), output("b")).messages()
+    assert calling["reasoning_content"] == "hmsohm"
+
+
+@pytest.mark.parametrize("between", [[], [call("a")]], ids=["waiting", "in one message"])
+def test_thousands_of_reasonings_are_joined_once(between: list[Any]) -> None:
+    told = [{**THOUGHT, "summary": [{"type": "summary_text", "text": f"{n} {'x' * 3_000}"}]} for n in range(1_990)]
+    items = [part for thought in told for part in (thought, *between)]
+    began = time.process_time()
+    given = read_items(items, "input")
+    reading = time.process_time() - began
+    began = time.process_time()
+    chat_messages(given)
+    assert time.process_time() - began < 4 * reading
 
 
 def test_a_call_that_a_worker_ran_is_both_halves() -> None:

@@ -16,10 +16,11 @@ REFUSED = (
     "https://[::1]/x", "https://10.0.0.1/", "https://169.254.169.254/latest/meta-data", "https://[::ffff:10.0.0.1]/",
     "https://localhost/x", "https://a.localhost/x", "https://intranet/x.png", "https://db.internal/x",
     "https://printer.local/", "https://", "https://[::1", "", "https://127.0.0.1\\.a.example/", "https://[64:ff9b::7f00:1]/",
-    "https://[2002:7f00:1::]/", "https://[::7f00:1]/", "https://[fec0::1]/", "https://224.0.0.1/",
+    f"https://{'a.' * 126}ab/", "https://[2002:7f00:1::]/", "https://[::7f00:1]/", "https://[fec0::1]/", "https://224.0.0.1/",
 )  # fmt: skip
 TAKEN = (
     "https://a.example/x.png",
+    f"https://{'a.' * 126}a/{'x' * 10_000}",
     "HTTPS://A.example:8443/x?y=z",
     "https://93.184.216.34/x",
     "data:image/png;base64,AA==",
