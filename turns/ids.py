@@ -37,6 +37,11 @@ def tenant_of(session: str) -> str:
     return session.rpartition("/")[0]
 
 
+def shown(id: str) -> str:
+    """Return as much of an id as an error repeats, whatever a caller gave for one."""
+    return id[:200]
+
+
 def is_turn(turn: str) -> bool:
     """Return True for the form of a turn's id, which can stand in a log."""
     return bool(_TURN.fullmatch(turn))

@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any, Self
 
 from turnstile.turns.errors import FileRefused, TooManyWaiting, TurnConflict, UnknownBatch
+from turnstile.turns.ids import shown
 from turnstile.turns.redis.scripts import BATCH_LEASE_MS, MOST_UNFINISHED_BATCHES
 from turnstile.turns.store.files import fields, no_room, unknown_file
 from turnstile.turns.store.replies import OneOf, always, raising
@@ -97,7 +98,7 @@ def result_file(batch: str, outcome: str) -> str:
 
 def unknown_batch(id: str) -> UnknownBatch:
     """Return the error for a batch of which nothing is stored."""
-    return UnknownBatch(f"There is no batch {id}: it was never created, or has expired.")
+    return UnknownBatch(f"There is no batch {shown(id)}: it was never created, or has expired.")
 
 
 class Batches(Runner):

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any, Self
 
 from turnstile.turns.errors import FileRefused, UnknownFile
+from turnstile.turns.ids import shown
 from turnstile.turns.store.replies import OneOf, always, raising
 from turnstile.turns.store.runner import Call, Runner, operation, script_call
 from turnstile.turns.text import as_text
@@ -52,7 +53,7 @@ def fields(reply: Any) -> dict[str, str]:
 
 def unknown_file(id: str) -> UnknownFile:
     """Return the error for a file of which nothing is stored."""
-    return UnknownFile(f"There is no file {id}: it was never uploaded, was deleted, or has expired.")
+    return UnknownFile(f"There is no file {shown(id)}: it was never uploaded, was deleted, or has expired.")
 
 
 def no_room() -> FileRefused:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, NoReturn, TypeVar
 
 from turnstile.turns.errors import UnknownSession, UnknownTurn
+from turnstile.turns.ids import shown
 from turnstile.turns.redis.scripts import answers
 from turnstile.turns.text import as_text
 
@@ -56,9 +57,9 @@ def raising(error: Callable[..., Exception]) -> Callable[..., NoReturn]:
 
 def unknown_turn(id: str) -> UnknownTurn:
     """Return the error for a turn of which nothing is stored."""
-    return UnknownTurn(f"There is no turn {id}: it was never accepted, was erased, or its record has expired.")
+    return UnknownTurn(f"There is no turn {shown(id)}: it was never accepted, was erased, or its record has expired.")
 
 
 def unknown_session(session: str) -> UnknownSession:
     """Return the error for a session of which nothing is stored."""
-    return UnknownSession(f"Nothing is known of session {session}: it was never used, was erased, or has expired.")
+    return UnknownSession(f"Nothing is known of session {shown(session)}: it was never used, was erased, or has expired.")

@@ -29,6 +29,7 @@ from turnstile.turns.errors import (
     UnknownSession,
     UnknownTurn,
 )
+from turnstile.turns.ids import shown
 from turnstile.turns.parameters import listed
 
 INTERNAL = "Internal server error."
@@ -93,7 +94,7 @@ def unsupported(param: str, *more: str) -> ApiError:
 
 def missing(param: str, kind: str, id: str) -> ApiError:
     """Return the error of an id that names nothing of this caller's."""
-    return ApiError(404, f"{kind} with id {id!r} not found.", param, "not_found")
+    return ApiError(404, f"{kind} with id {shown(id)!r} not found.", param, "not_found")
 
 
 _SOON_SECONDS = 120
@@ -117,12 +118,12 @@ def retry_after(seconds: float) -> dict[str, str]:
 
 def no_output(call: str) -> ApiError:
     """Return OpenAI's error for a call that nothing answers."""
-    return invalid("input", f"No tool output found for function call {call}.")
+    return invalid("input", f"No tool output found for function call {shown(call)}.")
 
 
 def no_call(call: str) -> ApiError:
     """Return OpenAI's error for an answer to a call that there is not."""
-    return invalid("input", f"No tool call found for function call output with call_id {call}.")
+    return invalid("input", f"No tool call found for function call output with call_id {shown(call)}.")
 
 
 def _unfit(error: SessionBusy | SessionSpent | CallNotOpen | CallNotAnswered | HistoryFull) -> ApiError:

@@ -102,7 +102,7 @@ class History:
         It reads back through the history, for one caller of a tenant at a time.
         """
         if len(id) > MOST_ID:
-            raise missing(param, "Item", id[:MOST_ID])
+            raise missing(param, "Item", id)
         foreign = _FOREIGN.fullmatch(id)
         high = await self._store.count_messages(self._session) - 1
         if foreign:
