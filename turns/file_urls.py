@@ -11,6 +11,8 @@ _PRIVATE_NAMES = (".local", ".internal", ".home.arpa")
 _URL_FIELDS = ("url", "uri")
 _FILE_FIELDS = ("audio", "data", "document", "file", "id", "image", "video")
 """Ends of names of fields that hold a file or its id, in whose place some servers take a URL."""
+_LONGEST_HOST = 253
+"""Letters of a name that DNS can look up."""
 _SCHEME = re.compile(r"\s*(?:[a-z][\w+.-]{0,30}://|file:)", re.IGNORECASE)
 
 
@@ -43,7 +45,7 @@ def _urls(value: object, field: str = "") -> Iterator[str]:
 def _is_public(url: str, allowed: str) -> bool:
     try:
         parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or "\\" in parts.netloc:
+        if parts.scheme not in ("http", "https") or not 0 < len(parts.hostname or "") <= _LONGEST_HOST or "\\" in parts.netloc:
             return False
         if lists(allowed, parts):
             return True

@@ -46,7 +46,7 @@ def chat_messages(given: Iterable[Given]) -> list[Message]:
     """Return items as chat messages: an assistant's text, reasoning and calls that stand together are one message."""
     messages: list[Message] = []
     shown: list[Message] = []
-    thought = ""
+    thoughts: list[str] = []
     for one in given:
         if one.shows:
             shown.append(one.body)
@@ -55,25 +55,27 @@ def chat_messages(given: Iterable[Given]) -> list[Message]:
             # Behind the outputs of all calls, which stand together.
             messages += shown
             shown = []
-        thought = _add(messages, one, thought)
+        _add(messages, one, thoughts)
+    for message in messages:
+        if REASONING in message:
+            message[REASONING] = "".join(message[REASONING])
     return messages + shown
 
 
-def _add(messages: list[Message], one: Given, thought: str) -> str:
-    """Add an item, and return the reasoning that still waits for the assistant's message."""
+def _add(messages: list[Message], one: Given, thoughts: list[str]) -> None:
+    """Add an item. `thoughts`: the reasoning that still waits for the assistant's message."""
     match one.kind:
         case Kind.REASONING:
-            return thought + str(one.body)
+            thoughts.append(str(one.body))
         case Kind.OUTPUT:
             messages.append({"role": "tool", "tool_call_id": one.call, "content": one.body})
-            return thought
         case Kind.CALL:
             message = _calling(messages)
             message["tool_calls"] = [*message.get("tool_calls", ()), one.body]
-            return _think(message, thought)
+            _think(message, thoughts)
         case _:
             messages.append(dict(one.body))
-            return _think(messages[-1], thought)
+            _think(messages[-1], thoughts)
 
 
 def _calling(messages: list[Message]) -> Message:
@@ -83,11 +85,11 @@ def _calling(messages: list[Message]) -> Message:
     return messages[-1]
 
 
-def _think(message: Message, thought: str) -> str:
-    """Put reasoning into the assistant's message that follows it, and return what is left; a user's message ends it."""
-    if thought and message["role"] == "assistant":
-        message[REASONING] = message.get(REASONING, "") + thought
-    return ""
+def _think(message: Message, thoughts: list[str]) -> None:
+    """Move reasoning into the assistant's message that follows it; a user's message ends it."""
+    if thoughts and message["role"] == "assistant":
+        message.setdefault(REASONING, []).extend(thoughts)
+    thoughts.clear()
 
 
 def split_question(messages: list[Message]) -> tuple[list[Message], str | list[Part]]:
