@@ -51,6 +51,7 @@ class Gate:
         self.spent = Spending()
         """The tokens of the calls that have ended, or were left."""
         self._on_switch = on_switch
+        self.session = claim.session
         self._claim = claim
         self._budgets = budgets
         self._begun = 0

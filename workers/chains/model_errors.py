@@ -72,6 +72,11 @@ def model_failure(error: BaseException) -> Failure | None:
     return replace(failure, status=status if isinstance(status, int) else None, words=told)
 
 
+def is_unconnected(error: BaseException) -> bool:
+    """Return whether a server refuses connections, or has no address or certificate to connect to: whatever was asked."""
+    return _cause(error, _UNCONNECTED) is not None and _cause(error, (aiohttp.ConnectionTimeoutError,)) is None
+
+
 def _classify(error: BaseException) -> Failure | None:
     status = getattr(error, "status_code", None)
     if isinstance(status, int) and status >= 400:

@@ -2,8 +2,10 @@
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -209,3 +211,48 @@ def test_a_stream_that_breaks_is_an_attempt_of_its_own(turns: TurnStore, stack: 
     start(first, stack.enter_context(offline_model("--model", "b")), TURNSTILE_MAX_ATTEMPTS="3")
     record = asked(turns, "t", "one two three four five six [[drop times=1]]", stream=True)
     assert told(record) == ("completed", 2, "a", None)
+
+
+class Hard(BaseHTTPRequestHandler):
+    """Model a, before which a proxy gives up on hard questions."""
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        hard = "hard" in body["messages"][-1]["content"]
+        choice = {"index": 0, "message": {"role": "assistant", "content": "yes"}, "finish_reason": "stop"}
+        answer = {"id": "c", "object": "chat.completion", "created": 1, "model": "a", "choices": [choice]}
+        content = json.dumps({} if hard else answer).encode()
+        self.send_response(504 if hard else 200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - http.server's name
+        """Say nothing."""
+
+
+@contextmanager
+def hard_server() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Hard) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/v1"
+        server.shutdown()
+
+
+@pytest.mark.timeout(240)
+def test_a_question_that_fails_moves_its_own_tenant_and_two_tenants_all(turns: TurnStore, stack: ExitStack, start: Start) -> None:
+    pauses = {"TURNSTILE_RETRY_BASE_SECONDS": "600", "TURNSTILE_RETRY_MAX_SECONDS": "600"}
+    start(stack.enter_context(hard_server()), stack.enter_context(offline_model("--model", "b")), **pauses)
+
+    def ask(id: str, tenant: str, question: str = "hello") -> tuple[str, int, str | None, str | None]:
+        return told(asked(turns, id, question, f"{tenant}/{id}", stream=False))
+
+    moved, stayed = ("completed", 1, "b", "unreachable"), ("completed", 1, "a", None)
+    assert ask("t1", "one", "hard") == moved
+    assert ask("t2", "one") == moved
+    assert ask("t3", "victim") == stayed
+    assert ask("t4", "two", "hard") == moved
+    assert ask("t5", "victim") == stayed
+    assert [ask("t6", "three", "hard"), ask("t7", "four", "hard")] == [moved, moved]
+    assert ask("t8", "victim") == moved

@@ -12,9 +12,9 @@ from turnstile.turns.settings import Settings
 from turnstile.turns.turn import Claim
 from turnstile.workers.budgets.gate import Gate, OverBudget
 from turnstile.workers.budgets.shared import SharedBudgets
-from turnstile.workers.chains.openai import outages
+from turnstile.workers.chains.openai import fallback, outages
 from turnstile.workers.chains.openai.fallback import Fallback
-from turnstile.workers.chains.openai.outages import Outages
+from turnstile.workers.chains.openai.outages import Call, Outages, asker_of
 
 CLAIM = Claim("t", "s", "1:n", 1, 0, 0, 0, Options(), False, 0, 0, 0, ())  # type: ignore[arg-type]  # no question is read
 REQUEST = httpx2.Request("POST", "http://model.test")
@@ -114,7 +114,8 @@ async def test_the_error_that_something_helps_against_is_raised(
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     now = [0.0]
-    monkeypatch.setattr(outages, "monotonic", lambda: now[0])
+    for module in (fallback, outages):
+        monkeypatch.setattr(module, "monotonic", lambda: now[0])
     return now
 
 
@@ -132,14 +133,91 @@ async def test_a_model_that_was_away_is_asked_last_for_a_while(clock: list[float
     assert models.asked.endswith("bca" + "a")
 
 
+def fails(found: Outages, session: str, began: float, *, unconnected: bool = False) -> None:
+    found.begin("a", "unreachable", Call(asker_of(session), began), unconnected=unconnected)
+
+
+def answers(found: Outages, session: str, began: float) -> None:
+    found.end("a", Call(asker_of(session), began))
+
+
+def moved(found: Outages, *sessions: str) -> list[str]:
+    """Those of the sessions whose next call would not ask model a first."""
+    return [session for session in sessions if found.last(["a", "b"], asker_of(session)) == ["b", "a"]]
+
+
+@pytest.mark.usefixtures("clock")
+class TestWhoseOutageItIs:
+    """A failure that may be the question's moves nobody but who asked it."""
+
+    def test_one_tenants_failures_move_its_own_turns(self) -> None:
+        found = Outages(1, 4)
+        for n in range(10):
+            fails(found, f"acme/{n}", n)
+        assert moved(found, "acme/1", "acme/other", "victim/1", "acme", "") == ["acme/1", "acme/other"]
+        assert (found.reason("a", "acme/"), found.reason("a", "victim/")) == ("unreachable", "")
+
+    @pytest.mark.parametrize("sessions", [("acme/1", "other/1"), ("acme/1", "nobody"), ("1", "2", "3")])
+    def test_failures_of_several_move_everybody(self, sessions: tuple[str, ...]) -> None:
+        found = Outages(1, 4)
+        for session in sessions[:-1]:
+            fails(found, session, 1)
+        assert moved(found, "victim/1") == []
+        fails(found, sessions[-1], 2)
+        assert moved(found, "victim/1", "nobody") == ["victim/1", "nobody"]
+
+    def test_a_connection_that_cannot_be_made_moves_everybody(self) -> None:
+        found = Outages(1, 4)
+        fails(found, "acme/1", 1, unconnected=True)
+        assert moved(found, "victim/1") == ["victim/1"]
+
+    @pytest.mark.parametrize(("answered", "after"), [(1.5, []), (0.5, ["victim/1"])])
+    def test_an_answer_to_a_later_call_between_speaks_against_it(self, answered: float, after: list[str]) -> None:
+        found = Outages(1, 4)
+        fails(found, "acme/1", 1)
+        answers(found, "victim/1", answered)
+        fails(found, "other/1", 2)
+        assert moved(found, "victim/1") == after
+
+    def test_a_slow_failure_is_its_questions_where_later_calls_were_answered(self) -> None:
+        found = Outages(1, 4)
+        answers(found, "victim/1", 5)
+        for session in ("acme/1", "other/1", "third/1"):
+            fails(found, session, 4)
+        assert moved(found, "victim/1", "acme/1") == ["acme/1"]
+
+    def test_an_answer_to_an_older_call_ends_no_outage(self) -> None:
+        found = Outages(1, 4)
+        fails(found, "acme/1", 2, unconnected=True)
+        answers(found, "victim/1", 1)
+        assert moved(found, "victim/1") == ["victim/1"]
+        answers(found, "victim/1", 3)
+        assert moved(found, "victim/1", "acme/1") == []
+
+    def test_anothers_answer_leaves_a_tenants_own_outage(self) -> None:
+        found = Outages(1, 4)
+        fails(found, "acme/1", 1)
+        answers(found, "victim/1", 2)
+        assert moved(found, "acme/1") == ["acme/1"]
+        answers(found, "acme/2", 2)
+        assert moved(found, "acme/1") == []
+
+    def test_of_many_own_outages_the_oldest_are_forgotten(self) -> None:
+        found = Outages(1, 4)
+        for n in range(1_001):
+            fails(found, f"t{n}/s", n)
+            answers(found, "victim/1", n)
+        assert moved(found, "t0/s", "t1/s", "t1000/s") == ["t1/s", "t1000/s"]
+
+
 def test_pauses_double_up_to_the_longest(clock: list[float]) -> None:
     found = Outages(1, 4)
     pauses: list[float] = []
     for _ in range(5):
         for _ in range(3):
-            found.begin("a", "unreachable")
+            fails(found, "s", clock[0])
         began = clock[0]
-        while found.last(["a", "b"]) == ["b", "a"]:
+        while found.last(["a", "b"], "s") == ["b", "a"]:
             clock[0] += 0.5
         pauses.append(clock[0] - began)
     assert pauses == [1, 2, 4, 4, 4]
@@ -147,9 +225,9 @@ def test_pauses_double_up_to_the_longest(clock: list[float]) -> None:
 
 def test_one_call_looks_whether_a_model_is_back(clock: list[float]) -> None:
     found = Outages(1, 4)
-    found.begin("a", "unreachable")
+    fails(found, "s", 0)
     clock[0] = 1
-    orders: list[Any] = [found.last(["a", "b"]) for _ in range(3)]
+    orders: list[Any] = [found.last(["a", "b"], "s") for _ in range(3)]
     assert orders == [["a", "b"], ["b", "a"], ["b", "a"]]
-    found.end("a")
-    assert (found.last(["a", "b"]), found.reason("a")) == (["a", "b"], "")
+    found.end("a", Call("s", 1))
+    assert (found.last(["a", "b"], "s"), found.reason("a", "s")) == (["a", "b"], "")

@@ -2,13 +2,14 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import TypeVar
 
 from turnstile.turns.model_failures import OUT_OF_QUOTA, TIMEOUT, TOO_LONG, UNREACHABLE
 from turnstile.turns.settings import Settings
 from turnstile.workers.budgets.gate import Gate, OverBudget
-from turnstile.workers.chains.model_errors import model_failure
-from turnstile.workers.chains.openai.outages import Outages
+from turnstile.workers.chains.model_errors import is_unconnected, model_failure
+from turnstile.workers.chains.openai.outages import Call, Outages, asker_of
 
 T = TypeVar("T")
 
@@ -36,9 +37,11 @@ class Fallback:
             Exception: none gave one. That the prompt is too long for one comes first, since a shorter one may go well at once;
                 the error against which a wait helps is the gate's `later` then.
         """
-        models = self._outages.last([model, *self.behind(model)])
+        asker = asker_of(gate.session) if gate else ""
+        models = self._outages.last([model, *self.behind(model)], asker)
         tries, waits = _Tries(), False
         for tried in models:
+            call = Call(asker, monotonic())
             try:
                 answer = await ask(tried)
             except Exception as error:
@@ -46,24 +49,24 @@ class Fallback:
                     raise
                 tries.note(tried, reason, error)
                 if reason in (_UNREACHABLE, _OUT_OF_QUOTA):
-                    self._outages.begin(tried, reason)
+                    self._outages.begin(tried, reason, call, unconnected=is_unconnected(error))
                 if isinstance(error, OverBudget) and (waits := not error.lasts(self._seconds)):
                     break
             else:
-                self._outages.end(tried)
+                self._outages.end(tried, call)
                 if gate and tried != model:
-                    gate.switch(tried, tries.reasons.get(model) or self._outages.reason(model))
+                    gate.switch(tried, tries.reasons.get(model) or self._outages.reason(model, asker))
                 return answer
         if gate:
-            self._let_others_answer(models, tries, gate)
+            self._let_others_answer(models, tries, gate, asker)
         raise tries.result(gate, waits=waits)
 
-    def _let_others_answer(self, models: Sequence[str], tries: "_Tries", gate: Gate) -> None:
+    def _let_others_answer(self, models: Sequence[str], tries: "_Tries", gate: Gate, asker: str) -> None:
         """Let a wait for a budget end with a place in another, too, unless its model would not answer now."""
         over = tries.errors.get(_OVER_BUDGET)
         if isinstance(over, OverBudget):
             able = [model for model in models if tries.reasons.get(model, _OVER_BUDGET) == _OVER_BUDGET]
-            budgets = [gate.budget(self._server_of(model), model) for model in able if not self._outages.reason(model)]
+            budgets = [gate.budget(self._server_of(model), model) for model in able if not self._outages.reason(model, asker)]
             over.others = [budget for budget in budgets if budget.name != over.model]
             over.patience = 0.0 if over.lasts(self._seconds) else self._seconds
 
