@@ -7,6 +7,7 @@ _BOUNDS = ("tests/unit/workers/test_model_bounds.py",)
 _LINE = (f"{_BOUNDS[0]}::test_a_line_without_end_is_broken",)
 _STREAM = (f"{_BOUNDS[0]}::test_a_stream_without_end_ends_as_a_broken_connection",)
 _FORMS = ("tests/unit/workers/test_model_forms.py",)
+_OUTAGES = ("tests/unit/workers/test_fallback.py",)
 
 MODEL_SERVER = (
     Mutant(
@@ -56,5 +57,37 @@ MODEL_SERVER = (
         "if not isinstance(usage, dict) or not all(map(_is_count, map(usage.get, _COUNTS))):",
         "if not isinstance(usage, dict):",
         _FORMS,
+    ),
+    Mutant(
+        "a failed call is everybody's outage",
+        "one tenant's questions move all to another model",
+        "workers/chains/openai/outages.py",
+        "(unconnected or self._is_everybodys(model, call))",
+        "True",
+        _OUTAGES,
+    ),
+    Mutant(
+        "no failed call is everybody's outage",
+        "every tenant finds out by itself that a model is away",
+        "workers/chains/openai/outages.py",
+        "(unconnected or self._is_everybodys(model, call))",
+        "unconnected",
+        _OUTAGES,
+    ),
+    Mutant(
+        "answers do not speak against a slow failure",
+        "slow questions of two tenants move all to another model",
+        "workers/chains/openai/outages.py",
+        "if self._answered.get(model, call.began) > call.began:",
+        "if False:",
+        _OUTAGES,
+    ),
+    Mutant(
+        "an old call's answer ends an outage",
+        "all ask a model that is away",
+        "workers/chains/openai/outages.py",
+        "if (outage := self._found.get(model)) and outage.asked <= call.began:",
+        "if outage := self._found.get(model):",
+        _OUTAGES,
     ),
 )

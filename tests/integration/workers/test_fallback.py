@@ -241,7 +241,9 @@ def hard_server() -> Iterator[str]:
 
 
 @pytest.mark.timeout(240)
-def test_a_question_that_fails_moves_its_own_tenant_and_two_tenants_all(turns: TurnStore, stack: ExitStack, start: Start) -> None:
+def test_a_question_that_fails_moves_its_own_tenant_and_two_tenants_all(
+    turns: TurnStore, stack: ExitStack, start: Start
+) -> None:
     pauses = {"TURNSTILE_RETRY_BASE_SECONDS": "600", "TURNSTILE_RETRY_MAX_SECONDS": "600"}
     start(stack.enter_context(hard_server()), stack.enter_context(offline_model("--model", "b")), **pauses)
 

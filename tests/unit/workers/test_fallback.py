@@ -147,67 +147,78 @@ def moved(found: Outages, *sessions: str) -> list[str]:
 
 
 @pytest.mark.usefixtures("clock")
-class TestWhoseOutageItIs:
-    """A failure that may be the question's moves nobody but who asked it."""
+def test_one_tenants_failures_move_its_own_turns() -> None:
+    found = Outages(1, 4)
+    for n in range(10):
+        fails(found, f"acme/{n}", n)
+    assert moved(found, "acme/1", "acme/other", "victim/1", "acme", "") == ["acme/1", "acme/other"]
+    assert (found.reason("a", "acme/"), found.reason("a", "victim/")) == ("unreachable", "")
 
-    def test_one_tenants_failures_move_its_own_turns(self) -> None:
-        found = Outages(1, 4)
-        for n in range(10):
-            fails(found, f"acme/{n}", n)
-        assert moved(found, "acme/1", "acme/other", "victim/1", "acme", "") == ["acme/1", "acme/other"]
-        assert (found.reason("a", "acme/"), found.reason("a", "victim/")) == ("unreachable", "")
 
-    @pytest.mark.parametrize("sessions", [("acme/1", "other/1"), ("acme/1", "nobody"), ("1", "2", "3")])
-    def test_failures_of_several_move_everybody(self, sessions: tuple[str, ...]) -> None:
-        found = Outages(1, 4)
-        for session in sessions[:-1]:
-            fails(found, session, 1)
-        assert moved(found, "victim/1") == []
-        fails(found, sessions[-1], 2)
-        assert moved(found, "victim/1", "nobody") == ["victim/1", "nobody"]
+@pytest.mark.usefixtures("clock")
+@pytest.mark.parametrize("sessions", [("acme/1", "other/1"), ("acme/1", "nobody"), ("1", "2", "3")])
+def test_failures_of_several_move_everybody(sessions: tuple[str, ...]) -> None:
+    found = Outages(1, 4)
+    for session in sessions[:-1]:
+        fails(found, session, 1)
+    assert moved(found, "victim/1") == []
+    fails(found, sessions[-1], 2)
+    assert moved(found, "victim/1", "nobody") == ["victim/1", "nobody"]
 
-    def test_a_connection_that_cannot_be_made_moves_everybody(self) -> None:
-        found = Outages(1, 4)
-        fails(found, "acme/1", 1, unconnected=True)
-        assert moved(found, "victim/1") == ["victim/1"]
 
-    @pytest.mark.parametrize(("answered", "after"), [(1.5, []), (0.5, ["victim/1"])])
-    def test_an_answer_to_a_later_call_between_speaks_against_it(self, answered: float, after: list[str]) -> None:
-        found = Outages(1, 4)
-        fails(found, "acme/1", 1)
-        answers(found, "victim/1", answered)
-        fails(found, "other/1", 2)
-        assert moved(found, "victim/1") == after
+@pytest.mark.usefixtures("clock")
+def test_a_connection_that_cannot_be_made_moves_everybody() -> None:
+    found = Outages(1, 4)
+    fails(found, "acme/1", 1, unconnected=True)
+    assert moved(found, "victim/1") == ["victim/1"]
 
-    def test_a_slow_failure_is_its_questions_where_later_calls_were_answered(self) -> None:
-        found = Outages(1, 4)
-        answers(found, "victim/1", 5)
-        for session in ("acme/1", "other/1", "third/1"):
-            fails(found, session, 4)
-        assert moved(found, "victim/1", "acme/1") == ["acme/1"]
 
-    def test_an_answer_to_an_older_call_ends_no_outage(self) -> None:
-        found = Outages(1, 4)
-        fails(found, "acme/1", 2, unconnected=True)
-        answers(found, "victim/1", 1)
-        assert moved(found, "victim/1") == ["victim/1"]
-        answers(found, "victim/1", 3)
-        assert moved(found, "victim/1", "acme/1") == []
+@pytest.mark.usefixtures("clock")
+@pytest.mark.parametrize(("answered", "after"), [(1.5, []), (0.5, ["victim/1"])])
+def test_an_answer_to_a_later_call_between_speaks_against_it(answered: float, after: list[str]) -> None:
+    found = Outages(1, 4)
+    fails(found, "acme/1", 1)
+    answers(found, "victim/1", answered)
+    fails(found, "other/1", 2)
+    assert moved(found, "victim/1") == after
 
-    def test_anothers_answer_leaves_a_tenants_own_outage(self) -> None:
-        found = Outages(1, 4)
-        fails(found, "acme/1", 1)
-        answers(found, "victim/1", 2)
-        assert moved(found, "acme/1") == ["acme/1"]
-        answers(found, "acme/2", 2)
-        assert moved(found, "acme/1") == []
 
-    def test_of_many_own_outages_the_oldest_are_forgotten(self) -> None:
-        found = Outages(1, 4)
-        for n in range(1_001):
-            fails(found, f"t{n}/s", n)
-            answers(found, "victim/1", n)
-        assert moved(found, "t0/s", "t1/s", "t1000/s") == ["t1/s", "t1000/s"]
+@pytest.mark.usefixtures("clock")
+def test_a_slow_failure_is_its_questions_where_later_calls_were_answered() -> None:
+    found = Outages(1, 4)
+    answers(found, "victim/1", 5)
+    for session in ("acme/1", "other/1", "third/1"):
+        fails(found, session, 4)
+    assert moved(found, "victim/1", "acme/1") == ["acme/1"]
+
+
+@pytest.mark.usefixtures("clock")
+def test_an_answer_to_an_older_call_ends_no_outage() -> None:
+    found = Outages(1, 4)
+    fails(found, "acme/1", 2, unconnected=True)
+    answers(found, "victim/1", 1)
+    assert moved(found, "victim/1") == ["victim/1"]
+    answers(found, "victim/1", 3)
+    assert moved(found, "victim/1", "acme/1") == []
+
+
+@pytest.mark.usefixtures("clock")
+def test_anothers_answer_leaves_a_tenants_own_outage() -> None:
+    found = Outages(1, 4)
+    fails(found, "acme/1", 1)
+    answers(found, "victim/1", 2)
+    assert moved(found, "acme/1") == ["acme/1"]
+    answers(found, "acme/2", 2)
+    assert moved(found, "acme/1") == []
+
+
+@pytest.mark.usefixtures("clock")
+def test_of_many_own_outages_the_oldest_are_forgotten() -> None:
+    found = Outages(1, 4)
+    for n in range(1_001):
+        fails(found, f"t{n}/s", n)
+        answers(found, "victim/1", n)
+    assert moved(found, "t0/s", "t1/s", "t1000/s") == ["t1/s", "t1000/s"]
 
 
 def test_pauses_double_up_to_the_longest(clock: list[float]) -> None:
