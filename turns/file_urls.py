@@ -45,14 +45,19 @@ def _urls(value: object, field: str = "") -> Iterator[str]:
 def _is_public(url: str, allowed: str) -> bool:
     try:
         parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not 0 < len(parts.hostname or "") <= _LONGEST_HOST or "\\" in parts.netloc:
+        if (
+            parts.scheme not in ("http", "https")
+            or not (host := parts.hostname)
+            or len(host) > _LONGEST_HOST
+            or "\\" in parts.netloc
+        ):
             return False
         if lists(allowed, parts):
             return True
     except ValueError:
         return False
-    address = address_of(parts.hostname)
+    address = address_of(host)
     if address:
         return parts.scheme == "https" and is_public(address)
-    named = "." in parts.hostname and not parts.hostname.rstrip(".").endswith(_PRIVATE_NAMES)
-    return parts.scheme == "https" and named and not is_loopback(parts.hostname)
+    named = "." in host and not host.rstrip(".").endswith(_PRIVATE_NAMES)
+    return parts.scheme == "https" and named and not is_loopback(host)
