@@ -4,6 +4,7 @@ What a script reads is counted in bytes, and what it compares in steps (`meter.l
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -13,6 +14,9 @@ from tests.scripts.crowd import Metered
 from tests.scripts.scene import Scene
 from turnstile.memory.element import Element, write
 from turnstile.turns.errors import InvalidTurn
+from turnstile.turns.output import said
+from turnstile.turns.states import State
+from turnstile.turns.store.working import Outcome
 
 MIB = 1_048_576
 LATER = 9_000_000_000_000
@@ -69,6 +73,21 @@ def test_the_search_for_a_place_ends(scene: Scene) -> None:
     read, _ = _read(scene, follow)
     assert 8 * MIB <= read < 11 * MIB
     assert not scene.client.keys("*branch*")
+
+
+@pytest.mark.parametrize("size", [3, 5, 8, 12])
+@pytest.mark.parametrize("count", [2, 4, 6])
+def test_a_place_is_behind_all_of_the_turn_or_not_found(scene: Scene, size: int, count: int) -> None:
+    old, claim = _large("old", 1, at=1), scene.start("a")
+    scene.client.lpush(scene.keys.history("foo"), *old)
+    marks: Any = ({"turn": "a", "at": scene.turns.now(), "item": f"msg_a{number}"} for number in range(count))
+    parts = [write(Element("ai", {"content": "A" * size * MIB}, mark)) for mark in marks]
+    scene.turns.finish(claim, Outcome(State.COMPLETED, said("well")), parts)
+    scene.client.lpush(scene.keys.history("foo"), *_large("new", 2, at=LATER))
+    scene.turns.drop_message("foo", old[0].encode())
+    with suppress(InvalidTurn):
+        scene.turns.follow("b", "a", "branch", "hi")
+        assert scene.history("branch")[-1] == parts[-1]
 
 
 def test_large_messages_are_compared_with_few(scene: Scene) -> None:

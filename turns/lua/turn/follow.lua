@@ -1,6 +1,6 @@
 -- Accept a turn that follows another one: in the same session as long as nothing else follows there, else in a new one,
 -- `branch`, with a window of the history up to that other turn, and its open calls answered or closed. Idempotent by its id.
--- WORK   24,000 steps: a mailbox is read twice, or a branch takes 100 messages along; the search for its place reads two messages, or 8 MiB and one
+-- WORK   24,000 steps: a mailbox is read twice, or a branch takes 100 messages along; the search for its place reads two messages, or 32 MiB and one
 -- KEYS   turn:<id>… turns:<session> session:<session> mailbox:<session> message_store:<session> conversation:<session> due stats open held answered:<session>
 --        failed events:<id> celery-task-meta-<id> webhook:<id> webhooks webhook_lines webhook_line:<key> webhooks_of:<key> undelivered steps:<thread> <queue>
 --        ready:<line>… rotation:<queue> batch_slots parked:<queue> slots:<tenant> tenant:<tenant> tenants open_turns:<tenant> rate:<key> owned:<worker>
