@@ -1,4 +1,4 @@
-"""What the work on a batch's lines costs the others, by the event loop's time."""
+"""Costs of a batch's lines to the others, by the event loop's time."""
 
 import json
 from math import inf

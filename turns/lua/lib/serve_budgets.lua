@@ -10,7 +10,7 @@ local function serve_budgets(now)
     waiting = waiting or waits
     if waits or redis.call('EXISTS', key.budget .. model) == 1 then
       kept[#kept + 1] = model
-      if not waits then redis.call('ZADD', key.budgets, now, model) else next_look(model, nil, true) end
+      if waits then next_look(model, nil, true) else redis.call('ZADD', key.budgets, now, model) end
       send_waiting(model, now)
     else
       redis.call('ZREM', key.budgets, model)
