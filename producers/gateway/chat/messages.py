@@ -6,7 +6,9 @@ from typing import Any
 from turnstile.memory.element import REASONING
 from turnstile.producers.gateway.content import CHAT_PARTS, Message, read_content, text_at
 from turnstile.producers.gateway.edge.api_errors import invalid, unsupported
+from turnstile.producers.gateway.schemas import MOST_NAMED
 from turnstile.turns.bounds import check_messages
+from turnstile.turns.ids import shown
 
 _REASONING = (REASONING, "reasoning")
 """The fields in which clients give a model's reasoning back."""
@@ -31,7 +33,7 @@ def check_calls(messages: Sequence[Message]) -> None:
         asked[message["tool_call_id"]] = True
     if missing := [call for call, answered in asked.items() if not answered]:
         told = "must be followed by tool messages responding to each 'tool_call_id'. "
-        told += f"The following tool_call_ids did not have response messages: {', '.join(missing)}"
+        told += f"The following tool_call_ids did not have response messages: {', '.join(map(shown, missing[:MOST_NAMED]))}"
         raise invalid("messages", f"An assistant message with 'tool_calls' {told}")
 
 

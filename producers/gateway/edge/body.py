@@ -36,8 +36,10 @@ BODY_SECONDS = 30.0
 BODY_BYTES_A_SECOND = 32_768
 BODIES_OF_A_KEY = 134_217_728
 """Bytes that the bodies of one API key may have together in one process, until their requests are answered or streamed."""
-MOST_VALUES = 200_000
-"""Values in a body's JSON. Reading several million, the gateway would answer nobody else for seconds."""
+MOST_VALUES = 75_000
+"""Values in a body's JSON: more than a turn takes. Reading several million, the gateway would answer nobody for seconds."""
+MOST_NUMBERS = 200_000
+"""Values in a body that has texts as lists of tokens. Such a body is read in a fraction of the time."""
 VALUES_A_SECOND = 100_000
 """Values that one API key may have read; its next body waits until so much time has passed."""
 _FEW_BYTES = 16_384
@@ -52,6 +54,8 @@ _read_until: dict[str, float] = {}
 class BodyRoute(APIRoute):
     """A route that reads a bounded body, or none."""
 
+    most_values = MOST_VALUES
+
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return the handler of requests."""
         handle = super().get_route_handler()
@@ -63,10 +67,16 @@ class BodyRoute(APIRoute):
                 return await handle(request)
             if announced_bytes(request.scope) != 0 and not _JSON.fullmatch(request.headers.get("content-type", "")):
                 raise _not_json()
-            async with _body(request.scope, request.receive) as body:
+            async with _body(request.scope, request.receive, self.most_values) as body:
                 return await handle(Request(request.scope, _replay(body, request.receive)))
 
         return read_and_handle
+
+
+class NumbersRoute(BodyRoute):
+    """A route whose body may have lists of numbers."""
+
+    most_values = MOST_NUMBERS
 
 
 def announced_bytes(scope: Scope) -> int | None:
@@ -124,7 +134,7 @@ def holding(key: str) -> Iterator[Callable[[int], None]]:
 
 
 @asynccontextmanager
-async def _body(scope: Scope, receive: Receive) -> AsyncIterator[bytes]:
+async def _body(scope: Scope, receive: Receive, most_values: int) -> AsyncIterator[bytes]:
     """Read a body, and note that its key holds it."""
     key, body, more = scope[CALLER].api_key, bytearray(), True
     bounded = BoundedReceive(scope, receive, scope[MAX_BODY_BYTES])
@@ -139,7 +149,7 @@ async def _body(scope: Scope, receive: Receive) -> AsyncIterator[bytes]:
         if key:
             await account_of(scope[CALLER].tenant).go_on()
         check_client()
-        content = await _checked(bytes(body), key)
+        content = await _checked(bytes(body), key, most_values)
         check_client()
         yield content
 
@@ -167,11 +177,11 @@ def _replay(body: bytes, receive: Receive) -> Receive:
     return replay
 
 
-async def _checked(body: bytes, key: str) -> bytes:
+async def _checked(body: bytes, key: str, most_values: int) -> bytes:
     if b"\0" in body:
         raise ApiError(400, "The body is not JSON in UTF-8.")
     if len(body) > _FEW_BYTES:
-        await take_turn(key, values(body))
+        await take_turn(key, values(body), most_values)
     # JSON can escape half of a surrogate pair, which no text store takes.
     if b"\\ud" in body.lower():
         try:
@@ -183,10 +193,10 @@ async def _checked(body: bytes, key: str) -> bytes:
     return body
 
 
-async def take_turn(key: str, count: int) -> None:
+async def take_turn(key: str, count: int, most: int = MOST_VALUES) -> None:
     """Wait until the values of a key's earlier bodies have had their time, so that other keys' requests come between."""
-    if count > MOST_VALUES:
-        message = f"The body has more than {MOST_VALUES:,} values: send fewer, or longer texts."
+    if count > most:
+        message = f"The body has more than {most:,} values: send fewer, or longer texts."
         raise ApiError(413, message, None, "request_too_large")
     now = asyncio.get_running_loop().time()
     begins = max(now, _read_until.get(key, now))
@@ -200,7 +210,7 @@ async def take_turn(key: str, count: int) -> None:
 def values(body: bytes) -> int:
     """Return about how many values a JSON text has, counted without reading it; no more than are refused anyway."""
     marks = body.replace(b"\\\\", b"").replace(b'\\"', b"")
-    if (quotes := marks.count(b'"')) > 4 * MOST_VALUES:
+    if (quotes := marks.count(b'"')) > 4 * MOST_NUMBERS:
         return quotes // 4
     outside = b"".join(marks.split(b'"')[::2])
     return sum(map(outside.count, (b",", b"[", b"{")))

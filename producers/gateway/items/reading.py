@@ -14,6 +14,9 @@ from turnstile.turns.bounds import check_messages
 
 _Item = Mapping[str, Any]
 
+MOST_COMPACTIONS = 8
+"""In one list of items. Each holds a conversation as texts of its own, which are read whole; the last one says it all."""
+
 
 def read_items(items: str | Sequence[_Item], param: str) -> list[Given]:
     """Return what items say, in order. Raises ApiError with the place under `param`, and InvalidTurn for too many."""
@@ -27,6 +30,9 @@ def read_items(items: str | Sequence[_Item], param: str) -> list[Given]:
         first = next(n for n, kind in enumerate(kinds) if kind in strange)
         named = ", ".join(kind[:64] for kind in strange[:20])
         raise invalid(f"{param}[{first}].type", f"Items of these types are not supported: {named}.", "unsupported_value")
+    if kinds.count("compaction") > MOST_COMPACTIONS:
+        message = f"`{param}` has more than {MOST_COMPACTIONS} compaction items: send the last one."
+        raise invalid(param, message, "invalid_value")
     given = [one for n, item in enumerate(items) for one in _READERS[kinds[n]](item, f"{param}[{n}]")]
     # An item may stand for several messages.
     check_messages([one.body for one in given if one.kind is Kind.MESSAGE], param)

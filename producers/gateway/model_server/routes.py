@@ -8,7 +8,7 @@ from fastapi.responses import JSONResponse, Response
 from turnstile.producers.gateway.backend import Backend
 from turnstile.producers.gateway.dependencies import CurrentBackend
 from turnstile.producers.gateway.disconnect import disconnected, while_connected
-from turnstile.producers.gateway.edge.body import BodyRoute
+from turnstile.producers.gateway.edge.body import NumbersRoute
 from turnstile.producers.gateway.edge.caller import Caller, CurrentCaller
 from turnstile.producers.gateway.edge.documentation import documented
 from turnstile.producers.gateway.model_server.schemas import (
@@ -19,7 +19,7 @@ from turnstile.producers.gateway.model_server.schemas import (
 )
 from turnstile.turns.file_urls import check_urls
 
-router = APIRouter(prefix="/v1", tags=["Model's server"], route_class=BodyRoute)
+router = APIRouter(prefix="/v1", tags=["Model's server"], route_class=NumbersRoute)
 
 _EMBEDDINGS: dict[str, Any] = {"model": EmbeddingList}
 _MODERATION: dict[str, Any] = {"model": ModerationObject}

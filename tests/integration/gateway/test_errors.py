@@ -214,7 +214,7 @@ BROKEN_BODIES: list[tuple[bytes, int]] = [
     (b'{"input": "hi", "text": {"format": {"type": "json_schema", "name": "x", "schema": {"a": NaN}}}}', 400),
     (b'{"input": [{"role": "user", "content": [{"type": "input_audio", "input_audio": {"a": Infinity}}]}]}', 400),
     (b'{"input": [{"role": "user", "content": [{"type": "input_audio", "input_audio": {"a": [{}]}}]}]}', 400),
-    (b'{"input": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", 400),
+    (b'{"input": ' + b"[" * 50_000 + b"]" * 50_000 + b"}", 400),
 ]
 
 

@@ -19,6 +19,7 @@ from tests.support.gateways import Gateway
 from tests.support.processes import offline_model
 from tests.support.wait import PATIENCE_SECONDS, wait_until_async
 from turnstile.producers.gateway.edge.api_errors import ApiError
+from turnstile.producers.gateway.edge.body import MOST_NUMBERS
 from turnstile.producers.gateway.edge.caller import Caller
 from turnstile.producers.gateway.edge.client_presence import watch_client
 from turnstile.producers.gateway.edge.connections import _EXCHANGE
@@ -53,6 +54,7 @@ def test_embeddings(sdk: openai.OpenAI) -> None:
     tokens = sdk.embeddings.create(model="m", input=[[1, 2, 3], [4]])
     assert len(tokens.data) == 2
     assert len(sdk.embeddings.create(model="m", input=[1, 2, 3]).data) == 1
+    assert len(sdk.embeddings.create(model="m", input=list(range(MOST_NUMBERS - 10))).data) == 1  # far more than in a turn
 
 
 def test_moderations(sdk: openai.OpenAI) -> None:

@@ -13,7 +13,7 @@ from turnstile.producers.gateway.conversations.schemas import ItemsRequest
 from turnstile.producers.gateway.edge.api_errors import ApiError
 from turnstile.producers.gateway.items import compaction
 from turnstile.producers.gateway.items.ids import MOST_ID, turn_part
-from turnstile.producers.gateway.items.reading import read_items
+from turnstile.producers.gateway.items.reading import MOST_COMPACTIONS, read_items
 from turnstile.producers.gateway.model_server.schemas import EmbeddingRequest
 from turnstile.producers.gateway.responses.schemas import ResponseRequest
 from turnstile.turns.bounds import MOST_MESSAGES
@@ -63,6 +63,14 @@ def test_messages_that_one_item_stands_for_are_counted() -> None:
     assert len(read_items([item], "input")) == MOST_MESSAGES // 2 + 2
     with pytest.raises(InvalidTurn, match="messages come with"):
         read_items([item, item], "input")
+
+
+def test_many_summaries_are_refused_unread(monkeypatch: pytest.MonkeyPatch) -> None:
+    item = {"type": "compaction", "encrypted_content": summary([])}
+    assert len(read_items([item] * MOST_COMPACTIONS, "input")) == 2 * MOST_COMPACTIONS
+    monkeypatch.setattr(compaction, "Compaction", None)
+    with pytest.raises(ApiError, match="more than 8 compaction items"):
+        read_items([item] * (MOST_COMPACTIONS + 1), "input")
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,10 @@ from itertools import count
 
 import pytest
 
+from turnstile.producers.gateway.asgi import build
 from turnstile.producers.gateway.edge.api_errors import ApiError
-from turnstile.producers.gateway.edge.body import MOST_VALUES, take_turn, values
+from turnstile.producers.gateway.edge.body import MOST_NUMBERS, MOST_VALUES, BodyRoute, take_turn, values
+from turnstile.turns.settings import Settings
 
 LARGEST = 8_388_608
 
@@ -62,7 +64,7 @@ async def test_one_keys_values_keep_no_other_key_waiting() -> None:
 
 async def test_a_key_that_sends_values_without_end_is_refused() -> None:
     key = next(_keys)
-    waiting = [asyncio.create_task(take_turn(key, MOST_VALUES)) for _ in range(16)]
+    waiting = [asyncio.create_task(take_turn(key, MOST_NUMBERS, MOST_NUMBERS)) for _ in range(16)]
     await asyncio.sleep(0)
     with pytest.raises(ApiError) as refused:
         await take_turn(key, MOST_VALUES)
@@ -71,3 +73,9 @@ async def test_a_key_that_sends_values_without_end_is_refused() -> None:
         task.cancel()
     with pytest.raises(ApiError, match="more than"):
         await take_turn(next(_keys), MOST_VALUES + 1)
+
+
+def test_only_lists_of_tokens_may_have_more_values_than_a_turn() -> None:
+    included = [route.original_router for route in build(Settings()).routes if hasattr(route, "original_router")]
+    routes = [route for router in included for route in router.routes if isinstance(route, BodyRoute)]
+    assert {route.path for route in routes if route.most_values != MOST_VALUES} == {"/v1/embeddings", "/v1/moderations"}
