@@ -9,7 +9,7 @@ REVIVED = "revived"
 """The counter of failed turns that an operator had retried."""
 _SUMS = ("ready_ms", "run_ms", "first_text_ms", "steps_made", "cost")
 # Beside the counters: times, numbers of the last dispatches, and bounds that only the scripts use.
-_NOTES = ("called", "since", "grace", "patience", "set_back_from", "swept", "standing", "slots", "tenants", "budgeted")
+_NOTES = ("called", "since", "grace", "patience", "set_back_from", "swept", "standing", "slots", "tenants", "budgeted", "known")
 _NOTES_OF_QUEUES = ("lined:", "passed:", "sent:", "sent_at:", "served:")
 _LABEL = re.compile(r'(\w+)="([^"]*)"')
 

@@ -262,7 +262,7 @@ def _keys(world: World) -> Iterator[str]:
     known |= {KEYS.rotation(QUEUE), *(KEYS.ready(f"{QUEUE}:{tenant}") for tenant in world.lines())}
     known |= {
         KEYS.budgets,
-        KEYS.models,
+        KEYS.first_call(" "),
         KEYS.budget(MODEL),
         KEYS.promised(MODEL),
         KEYS.rotation(f"{QUEUE}@{MODEL}"),

@@ -66,7 +66,7 @@ class Scope:
             pause[KEYS.budget(MODEL)] = ["hash", {"tokens": "1"}, False]
         if self.known:
             stats["budgeted"] = FUTURE
-            pause[KEYS.models] = ["hash", {" ": f"{MODEL}=0,0,0"}, False]
+            pause[KEYS.first_call(" ")] = ["string", f"0 0 {MODEL}=0,0,0", False]
         return World({"turnstile:stats": ["hash", stats, False]} | (pause if self.paused or self.tokens else {}), around)
 
     def _tenants(self) -> int:

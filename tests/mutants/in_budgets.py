@@ -405,8 +405,15 @@ BUDGETS = (
     _before(
         "what turns call is known for ever",
         "after a change of models, turns wait for budgets of models that nobody calls",
-        "if until_then < now then redis.call('DEL', key.models) end",
+        "if until_then < now then known = redis.call('HINCRBY', key.stats, 'known', 1) end",
         "",
+        script="lib/know_model",
+    ),
+    _before(
+        "what turns call is forgotten though they call it",
+        "every two minutes turns of a kind are dispatched in vain",
+        "(known or 0, 2 * now / rule.known, model,",
+        "(known or 0, 7, model,",
         script="lib/know_model",
     ),
     _before(

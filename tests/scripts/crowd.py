@@ -196,7 +196,7 @@ class Crowd:
         # No turn is on its way for so long that others are held up by it.
         self.client.delete(keys.promised(CROWDED))
         # Turns as the crowd's are known to begin with a call of the model; each that stands in a line is looked at.
-        self.client.hset(keys.models, " ", f"{CROWDED}={MANY},1000,9")
+        self.client.set(keys.first_call(" "), f"0 0 {CROWDED}={MANY},1000,9")
         self.client.hset(keys.budget(CROWDED), mapping={"requests": MANY, "tokens": 0, "most": 0})
 
     def _schedules(self) -> None:

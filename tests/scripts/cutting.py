@@ -111,7 +111,7 @@ def ask_all(scene: Scene) -> None:
 
 def end_pauses(scene: Scene) -> None:
     """Let the time pass until every model's budget is forgotten."""
-    scene.client.delete(scene.keys.models)
+    scene.client.delete(scene.keys.first_call(" "))
     for family in (scene.keys.budget, scene.keys.promised, scene.keys.coming, scene.keys.calls):
         for name in scene.client.keys(family("*")):
             scene.client.delete(name)

@@ -353,12 +353,11 @@ class Model(RuleBasedStateMachine):
     def _know_model(self) -> None:
         """Let it be known that turns begin with a call of the model: each is looked at before it is dispatched."""
         self.client.hset(self.scene.keys.stats, "budgeted", 2**50)
-        self.client.hset(self.scene.keys.models, " ", f"{MODEL}=0,0,0")
-        self.client.pexpire(self.scene.keys.models, 10**8)
+        self.client.set(self.scene.keys.first_call(" "), f"0 0 {MODEL}=0,0,0", px=10**8)
 
     def _forget_model(self) -> None:
         self.client.hdel(self.scene.keys.stats, "budgeted")
-        self.client.delete(self.scene.keys.models)
+        self.client.delete(self.scene.keys.first_call(" "))
 
     def _after_call(self) -> None:
         if self.turns.cuts or self.client.hexists(self.scene.keys.stats, "budgeted"):

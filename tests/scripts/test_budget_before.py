@@ -1,6 +1,8 @@
 """Turns whose model is known to have a budget are looked at before they are dispatched."""
 
 import json
+import re
+from dataclasses import replace
 from itertools import count
 
 import pytest
@@ -90,10 +92,29 @@ def test_what_was_known_is_forgotten(scene: Scene) -> None:
     scene.client.hset(scene.keys.stats, "budgeted", 1)
     _ask(scene, 1)
     assert scene.queue() == ["a0"]
-    scene.client.hset(scene.keys.models, "old ", "gone@1=1,0,0")
-    scene.turns.reserve_call(call(scene.claim("a0")), _LIMITS)
-    assert scene.client.hgetall(scene.keys.models) == {" ": f"{MODEL}=60,0,0"}
-    assert 0 < scene.client.pttl(scene.keys.models) <= 120_000
+    scene.turns.reserve_call(call(replace(scene.claim("a0"), options=Options(model="llama"))), _LIMITS)
+    _ask(scene, 1, "c")
+    assert scene.queue() == ["a0", "c0"]
+    assert 0 < scene.client.pttl(scene.keys.first_call(" llama")) <= 120_000
+
+
+def test_names_of_one_tenant_displace_no_others(scene: Scene) -> None:
+    [claim] = claims(scene, 1, "busy")
+    for n in range(1_100):
+        scene.turns.reserve_call(call(replace(claim, id=f"busy{n}", options=Options(model=f"name-{n}"))), _LIMITS)
+    last = scene.start("x0", session="x/0", options=Options(model="late"))
+    assert not scene.turns.reserve_call(call(last), _LIMITS).granted
+    _ask(scene, 1, model="late")
+    assert "a0" not in scene.queue()
+    assert scene.turns.status("a0").waits_for == "gpt"
+
+
+def test_a_kind_that_is_called_is_known_for_longer(scene: Scene) -> None:
+    _known(scene, calls=2)
+    kept = scene.keys.first_call(" ")
+    scene.client.set(kept, re.sub(r"^(\d+) \d+", r"\1 7", str(scene.client.get(kept))), px=50_000)
+    scene.turns.reserve_call(call(scene.start("x", session="x/0")), _LIMITS)
+    assert scene.client.pttl(kept) > 60_000
 
 
 def test_a_worker_that_comes_may_have_other_budgets(scene: Scene) -> None:
@@ -196,7 +217,7 @@ def test_a_turn_of_no_budget_costs_no_more(scene: Scene) -> None:
 
     # The server counts what workers of other tests call meanwhile.
     assert wait_until(lambda: "hstrlen" not in commands(), "no long field is looked at")
-    assert not scene.client.exists(scene.keys.models, scene.keys.coming(MODEL), scene.keys.budget(MODEL))
+    assert not scene.client.exists(scene.keys.first_call(" "), scene.keys.coming(MODEL), scene.keys.budget(MODEL))
 
 
 def test_the_budget_of_another_model_is_known_by_itself(scene: Scene) -> None:
@@ -204,4 +225,4 @@ def test_the_budget_of_another_model_is_known_by_itself(scene: Scene) -> None:
     scene.turns.reserve_call(call(first), _LIMITS)
     scene.client.hset(scene.keys.turn(second.id), "options", json.dumps({"model": "llama"}))
     scene.turns.reserve_call(ModelCall(second, 1, "llama@1", 10), CallLimits(concurrent=1))
-    assert scene.client.hget(scene.keys.models, " ") == "llama@1=0,0,1"
+    assert str(scene.client.get(scene.keys.first_call(" "))).endswith(" llama@1=0,0,1")

@@ -202,10 +202,9 @@ class Keys:
         """ZSET turn → ms of the dispatch: the turns on their way to a call of a model, which have no slot in its budget yet."""
         return f"{self.prefix}coming:{model}"
 
-    @property
-    def models(self) -> str:
-        """HASH `chain model`, as asked → the budget, with its limits, from which turns of this kind take their first call."""
-        return f"{self.prefix}models"
+    def first_call(self, kind: str = "") -> str:
+        """STRING: the budget, with its limits, from which turns of a kind (`chain model`, as asked) take their first call."""
+        return f"{self.prefix}first_call:{kind}"
 
     @property
     def budgets(self) -> str:

@@ -62,8 +62,8 @@ _REQUEST_PATIENCE_MS = 10_000
 _BUDGET_LATE_MS = 2_000
 # Without a call for so long, turns are not taken any more for such as begin with a call of a model that has a budget.
 _KNOWN_MS = 120_000
-# So many kinds of turns are known to begin with a call of a certain model.
-_MOST_MODELS = 1_000
+# The tokens of the latest call are noted for so many tenants of a model.
+_MOST_GUESSES = 1_000
 # A turn with more bytes of options is not looked at before its worker does.
 _MOST_LOOKED_AT = 4_096
 # A reader looks at the lines of so many tenants before a queue.
@@ -200,7 +200,7 @@ def key_names(keys: Keys) -> dict[str, str]:
         "calls": keys.calls(),
         "promised": keys.promised(),
         "coming": keys.coming(),
-        "models": keys.models,
+        "first_call": keys.first_call(),
         "budgets": keys.budgets,
         "looks": keys.looks,
         "file": keys.file(),
@@ -307,7 +307,7 @@ def _rules(settings: Settings) -> dict[str, int | str]:
         "budget_lost": 5 * _BUDGET_LATE_MS,
         "budget_ttl": 60_000,
         "known": _KNOWN_MS,
-        "most_models": _MOST_MODELS,
+        "most_guesses": _MOST_GUESSES,
         "most_looked_at": _MOST_LOOKED_AT,
         "calls_ttl": 3_600_000,
         "request": _ms(settings.model_timeout) + _REQUEST_PATIENCE_MS,

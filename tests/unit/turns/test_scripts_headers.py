@@ -34,7 +34,7 @@ _PATTERNS = {name: name for name, value in vars(Keys).items() if isinstance(valu
     "conversations": "conversations:<tenant>", "streams": "streams:<tenant>",
     "schedule": "schedule:<schedule>", "schedules": "schedules:<tenant>",
     "counted": "counted:<token>", "budget": "budget:<model>", "calls": "calls:<model>", "promised": "promised:<model>",
-    "coming": "coming:<model>", "outage": "outage:<kind>",
+    "coming": "coming:<model>", "first_call": "first_call:<kind>", "outage": "outage:<kind>",
 }  # fmt: skip
 
 

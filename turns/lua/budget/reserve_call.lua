@@ -4,7 +4,7 @@
 -- FLAGS  allow-oom
 -- WORK   10,000 steps: a thousand calls may be under way
 -- KEYS   turn:<id>… session:<session>… budget:<model> calls:<model> promised:<model> coming:<model>
---        budgets models stats rotation:<queue> tenants ready:<line>…
+--        budgets first_call:<kind> stats rotation:<queue> tenants ready:<line>…
 -- ARGV   id token number tenant model tokens ahead requests minute_tokens most falls_back kind: `number` tells the calls of an attempt apart; the
 --        longest wait in ms that its worker stands; and the limits that it was given, 0 for none; and 1 where another
 --        model may answer; `kind` is empty, or tells turns that begin with a call of this model: `chain model`, as they were asked

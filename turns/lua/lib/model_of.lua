@@ -4,6 +4,7 @@ local function model_of(turn)
   if redis.call('HSTRLEN', turn, 'options') > rule.most_looked_at then return nil end
   local read, options = pcall(cjson.decode, redis.call('HGET', turn, 'options') or '')
   local function word(name) return read and type(options) == 'table' and type(options[name]) == 'string' and options[name] or '' end
-  local known = redis.call('HGET', key.models, word('chain') .. ' ' .. word('model')) or ''
-  return known:match('^(.*)=(%d+),(%d+),(%d+)$')
+  local noted = redis.call('GET', key.first_call .. word('chain') .. ' ' .. word('model'))
+  local known, model, requests, tokens, most = (noted or ''):match('^(%d+) %d+ (.*)=(%d+),(%d+),(%d+)$')
+  if known and known == (redis.call('HGET', key.stats, 'known') or '0') then return model, requests, tokens, most end
 end

@@ -9,7 +9,7 @@
 --        celery-task-meta-<id> webhook:<id> webhooks webhook_lines webhook_line:<key> webhooks_of:<key> undelivered
 --        steps:<thread> <queue> ready:<line>… rotation:<queue> batch_slots parked:<queue> slots:<tenant> tenant:<tenant>
 --        tenants open_turns:<tenant> rate:<key> owned:<worker> conversations:<tenant> budget:<model> calls:<model>
---        promised:<model> coming:<model> models budgets looks workers; channels wake:<id> orders:<worker>
+--        promised:<model> coming:<model> first_call:<kind> budgets looks workers; channels wake:<id> orders:<worker>
 -- ARGV   session schedule tick missed next patience: ms; `missed` is 1 for a tick that is left out; an empty `next`: it was the last
 -- RETURN asked turn | missed | refused reason | stale
 local record, member, now, turn = key.schedule .. schedule, session .. ' ' .. schedule, clock(), schedule

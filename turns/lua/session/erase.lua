@@ -8,7 +8,7 @@
 --        webhook_line:<key>… webhooks_of:<key>… undelivered erasures erased:<number>… steps:<thread>… held answered:<session>
 --        ready:<line>… rotation:<queue> <queue> batch_slots parked:<queue> slots:<tenant> tenant:<tenant> tenants
 --        open_turns:<tenant> conversations:<tenant> schedules:<tenant> schedule:<schedule>… schedules_due budget:<model>
---        calls:<model> promised:<model> coming:<model> models budgets looks workers; channels orders:<worker> wake:<id>
+--        calls:<model> promised:<model> coming:<model> first_call:<kind> budgets looks workers; channels orders:<worker> wake:<id>
 -- ARGV   session
 -- RETURN turns messages: how many of each are gone; of more turns than a piece, those count too whose records had expired
 local session_key, mailbox, turns, now = key.session .. session, key.mailbox .. session, key.turns .. session, clock()

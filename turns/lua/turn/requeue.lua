@@ -5,7 +5,7 @@
 -- WORK   8,000 steps: 60 sessions that are ready, or wait for a model
 -- KEYS   turn:<id>… session:<session>… owned:<worker>… due stats events:<id> <queue>… ready:<line>… rotation:<queue>…
 --        budget:<model> calls:<model> promised:<model> budgets looks batch_slots parked:<queue> slots:<tenant> tenant:<tenant>
---        tenants coming:<model> models outage:<kind> workers; channel wake:<id>
+--        tenants coming:<model> first_call:<kind> outage:<kind> workers; channel wake:<id>
 -- ARGV   id token delay forgive code model_calls model tokens begun others patience away: why it is given back, and calls of models that the attempt has made; the
 --        model that it waits for, or empty, the tokens that it wants, and 1 when calls were made for it: then its wait counts against
 --        its deadline; and other models, of which it takes a place when it has waited so many ms. `away`: the kind of

@@ -4,7 +4,7 @@
 --        stats failed open message_store:<session> conversation:<session> webhook:<id> webhooks webhook_lines
 --        webhook_line:<key> webhooks_of:<key> undelivered held <queue> ready:<line>… rotation:<queue> steps:<thread>
 --        batch_slots parked:<queue> slots:<tenant> tenant:<tenant> tenants open_turns:<tenant> budget:<model> calls:<model>
---        promised:<model> coming:<model> models budgets looks workers; channel wake:<id>
+--        promised:<model> coming:<model> first_call:<kind> budgets looks workers; channel wake:<id>
 -- ARGV   id
 -- RETURN accepted place | ended state | full_session | closed | unknown
 local turn, now = key.turn .. id, clock()

@@ -4,7 +4,7 @@
 --        message_store:<session> conversation:<session> celery-task-meta-<id> webhook:<id> webhooks webhook_lines
 --        webhook_line:<key> webhooks_of:<key> undelivered steps:<thread> <queue> ready:<line>… rotation:<queue> batch_slots
 --        parked:<queue> slots:<tenant> tenant:<tenant> tenants open_turns:<tenant> rate:<key> conversations:<tenant>
---        budget:<model> calls:<model> promised:<model> coming:<model> models budgets looks workers owned:<worker>; channel wake:<id>
+--        budget:<model> calls:<model> promised:<model> coming:<model> first_call:<kind> budgets looks workers owned:<worker>; channel wake:<id>
 -- ARGV   id session queue question options outline stream reply fingerprint weight quotas
 -- RETURN accepted place | again state place | conflict | full_session | full_history | full | over_quota name limit wait
 local mailbox, now = key.mailbox .. session, clock()

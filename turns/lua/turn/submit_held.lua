@@ -6,7 +6,7 @@
 --        events:<id> message_store:<session> conversation:<session> celery-task-meta-<id> webhook:<id> webhooks webhook_lines
 --        webhook_line:<key> webhooks_of:<key> undelivered steps:<thread> <queue> ready:<line>… rotation:<queue> batch_slots
 --        parked:<queue> slots:<tenant> tenant:<tenant> tenants open_turns:<tenant> rate:<key> owned:<worker>
---        conversations:<tenant> budget:<model> calls:<model> promised:<model> coming:<model> models budgets looks workers; channels
+--        conversations:<tenant> budget:<model> calls:<model> promised:<model> coming:<model> first_call:<kind> budgets looks workers; channels
 --        wake:<id> orders:<worker>
 -- ARGV   id session queue question options outline stream reply fingerprint weight quotas answered when_held when_busy: `answered` is JSON,
 --        [call, whether its answer is a decision (1 or 0)]…; `when_held` (queue, reject, close), while calls are open, and `when_busy`

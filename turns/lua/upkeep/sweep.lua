@@ -5,7 +5,7 @@
 --        webhook:<id>… webhooks webhook_lines webhook_line:<key>… webhooks_of:<key>… undelivered message_store:<session>…
 --        conversation:<session>… celery-task-meta-<id>… turns:<session>… held <queue>… ready:<line>… rotation:<queue>
 --        steps:<thread> batch_slots parked:<queue> slots:<tenant> tenant:<tenant> tenants open_turns:<tenant> budgets looks
---        budget:<model>… calls:<model>… promised:<model>… coming:<model>… models workers; channel wake:<id>
+--        budget:<model>… calls:<model>… promised:<model>… coming:<model>… first_call:<kind>… workers; channel wake:<id>
 -- ARGV   limit worker: who sweeps, when it is a worker
 -- RETURN seen retried redispatched recovered failed expired (model)…: how many of each, and models whose budgets are kept
 local now, retried, redispatched, recovered, from_dead, failed, expired, broken, lacking = clock(), 0, 0, 0, 0, 0, 0, 0, nil
