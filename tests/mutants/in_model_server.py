@@ -75,6 +75,22 @@ MODEL_SERVER = (
         _OUTAGES,
     ),
     Mutant(
+        "outages of any name are noted",
+        "one tenant's names of models displace the outages that others know, and fill the memory",
+        "workers/chains/openai/fallback.py",
+        "(_UNREACHABLE, _OUT_OF_QUOTA) and tried in self._models:",
+        "(_UNREACHABLE, _OUT_OF_QUOTA):",
+        _OUTAGES,
+    ),
+    Mutant(
+        "the reason of a switch is looked for after the answer",
+        "a turn's record tells no reason where the outage has ended meanwhile",
+        "workers/chains/openai/fallback.py",
+        "tries.reasons.get(model, passed)",
+        "tries.reasons.get(model) or self._outages.reason(model, asker)",
+        _OUTAGES,
+    ),
+    Mutant(
         "answers do not speak against a slow failure",
         "slow questions of two tenants move all to another model",
         "workers/chains/openai/outages.py",

@@ -56,6 +56,12 @@ RECOVERIES = (
         "for _ in range(0, left, _AT_ONCE):",
         "for _ in ():",
     ),
+    _recovery(
+        "names that one tenant has asked for displace those of others",
+        "after an outage others wait for up to a minute",
+        "kept = self._kept[tenant]",
+        'kept = self._kept[""]',
+    ),
     _script(
         "who waits for another reason goes",
         "a turn whose retry is due later asks the model at once",

@@ -16,6 +16,7 @@ from turnstile.memory.calls import no_output, open_calls
 from turnstile.memory.codec import encode, plain
 from turnstile.memory.open_turn import OpenTurn, opened, transcript
 from turnstile.turns.errors import UNREADABLE, BrokenRecord, QueueUnreachable
+from turnstile.turns.ids import tenant_of
 from turnstile.turns.model_failures import TIMEOUT, TOO_LONG, Failure
 from turnstile.turns.model_names import model_of
 from turnstile.turns.policies import INTERRUPTED, STEERED
@@ -377,7 +378,7 @@ class Attempt:
             log.log(DEBUG if failure.away else INFO, "turn %s: %s, again in %.1f s", self.claim.id, failure.code, delay)
             away = self._kind if failure.is_outage else ""
             if away:
-                self._recoveries.begin(away)
+                self._recoveries.begin(away, tenant_of(self.claim.session))
             return await self._requeue(failure.code, delay, forgive=failure.away, away=away)
         log.info("turn %s: failed with %s", self.claim.id, failure.code)
         detail = failure.words.told(failure.status, whole_text=self._settings.show_content) if failure.words else ""

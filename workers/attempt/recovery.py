@@ -1,18 +1,20 @@
 """Ends of outages of models' servers: turns that wait for a server go when it answers, each kind once for an outage."""
 
 import asyncio
+from collections import OrderedDict, defaultdict
 from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic
+from weakref import WeakValueDictionary
 
 from turnstile.turns.errors import QueueUnreachable
 from turnstile.turns.store.turns import AsyncTurnStore
 
 _AT_ONCE = 100
-_MOST_KINDS = 1_000
+_MOST_OF_A_TENANT = 1_000
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, weakref_slot=True)
 class _Outage:
     since: float
     is_over: bool = False
@@ -26,23 +28,32 @@ class Recoveries:
 
     Only whoever has found a server away can find it back, so a worker that is cut off from a server others reach sends nothing
     on its way. Ends in quick succession count less and less often: a server that fails every other request is not asked by all
-    who wait each time that it answers one.
+    who wait each time that it answers one. Each tenant's latest kinds are
+    remembered, whatever number of names others have asked for.
     """
 
     def __init__(self, store: AsyncTurnStore) -> None:
         self._store = store
-        self._found: dict[str, _Outage] = {}
+        self._found: WeakValueDictionary[str, _Outage] = WeakValueDictionary()
+        self._kept: defaultdict[str, OrderedDict[str, _Outage]] = defaultdict(OrderedDict)
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def begin(self, kind: str) -> None:
-        """Note that the server was away for a turn of a kind."""
+    def begin(self, kind: str, tenant: str) -> None:
+        """Note that the server was away for a tenant's turn of a kind."""
         found, now = self._found.get(kind), monotonic()
         if found is None:
-            if len(self._found) >= _MOST_KINDS:
-                self._found.clear()
-            self._found[kind] = _Outage(now)
+            self._found[kind] = found = _Outage(now)
         elif found.is_over:
             found.since, found.is_over = now, False
+        self._keep(kind, tenant, found)
+
+    def _keep(self, kind: str, tenant: str, outage: _Outage) -> None:
+        # An outage lives as long as one of its tenants keeps it.
+        kept = self._kept[tenant]
+        kept[kind] = outage
+        kept.move_to_end(kind)
+        if len(kept) > _MOST_OF_A_TENANT:
+            kept.popitem(last=False)
 
     def end(self, kind: str, began: float) -> None:
         """Note that the server has answered a turn of a kind, in an attempt that `began` then, by the monotonic clock."""

@@ -133,6 +133,32 @@ async def test_a_model_that_was_away_is_asked_last_for_a_while(clock: list[float
     assert models.asked.endswith("bca" + "a")
 
 
+async def test_a_switch_tells_its_reason_though_the_outage_is_over_by_then(clock: list[float]) -> None:
+    models, later = Models(a=AWAY), Models()
+    await models.call()
+
+    async def answer(name: str) -> str:
+        models.fallback._outages.end("a", Call("s", clock[0]))
+        return name
+
+    assert await models.fallback.answer("a", answer, later.gate) == "b"
+    assert later.switches == [("b", "unreachable")]
+
+
+async def test_names_that_clients_choose_displace_no_outage(clock: list[float]) -> None:
+    models = Models(a=AWAY)
+    await models.call()
+    names = [f"name-{number}" for number in range(1_100)]
+    models.errors = dict.fromkeys(names, AWAY)
+    for name in names:
+        with pytest.raises(openai.APIStatusError):
+            await models.call(name)
+        assert await models.call(f"good-{name}") == f"good-{name}"
+    assert await models.call() == "b"
+    known = models.fallback._outages
+    assert [len(noted) for noted in (known._own, known._found, known._failed, known._answered)] == [1, 0, 1, 1]
+
+
 def fails(found: Outages, session: str, began: float, *, unconnected: bool = False) -> None:
     found.begin("a", "unreachable", Call(asker_of(session), began), unconnected=unconnected)
 

@@ -39,7 +39,7 @@ class Fallback:
         """
         asker = asker_of(gate.session) if gate else ""
         models = self._outages.last([model, *self.behind(model)], asker)
-        tries, waits = _Tries(), False
+        passed, tries, waits = self._outages.reason(model, asker), _Tries(), False
         for tried in models:
             call = Call(asker, monotonic())
             try:
@@ -48,14 +48,16 @@ class Fallback:
                 if not (reason := _reason(error)):
                     raise
                 tries.note(tried, reason, error)
-                if reason in (_UNREACHABLE, _OUT_OF_QUOTA):
+                if reason in (_UNREACHABLE, _OUT_OF_QUOTA) and tried in self._models:
                     self._outages.begin(tried, reason, call, unconnected=is_unconnected(error))
                 if isinstance(error, OverBudget) and (waits := not error.lasts(self._seconds)):
                     break
             else:
-                self._outages.end(tried, call)
+                if tried in self._models:
+                    self._outages.end(tried, call)
                 if gate and tried != model:
-                    gate.switch(tried, tries.reasons.get(model) or self._outages.reason(model, asker))
+                    # Where the model was not tried, its outage may have ended meanwhile.
+                    gate.switch(tried, tries.reasons.get(model, passed))
                 return answer
         if gate:
             self._let_others_answer(models, tries, gate, asker)
