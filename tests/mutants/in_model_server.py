@@ -6,6 +6,7 @@ _BOUNDS = ("tests/unit/workers/test_model_bounds.py",)
 # Of those that end with the fault in place, too.
 _LINE = (f"{_BOUNDS[0]}::test_a_line_without_end_is_broken",)
 _STREAM = (f"{_BOUNDS[0]}::test_a_stream_without_end_ends_as_a_broken_connection",)
+_FLOODS = ("tests/unit/turns/test_http_connector.py",)
 _FORMS = ("tests/unit/workers/test_model_forms.py",)
 _OUTAGES = ("tests/unit/workers/test_fallback.py",)
 
@@ -25,6 +26,30 @@ MODEL_SERVER = (
         "if size > most:",
         "if False:",
         _STREAM,
+    ),
+    Mutant(
+        "what comes beside a body has no end",
+        "one receiver of webhooks stops a worker's turns",
+        "turns/http_connector.py",
+        "if self._received > MOST_HEAD_BYTES and self._received > self._most():",
+        "if False:",
+        _FLOODS,
+    ),
+    Mutant(
+        "interim responses have the room of a body",
+        "each costs a worker as much as 40 chunks",
+        "turns/http_connector.py",
+        "body is None or body is aiohttp.EMPTY_PAYLOAD",
+        "body is None",
+        _FLOODS,
+    ),
+    Mutant(
+        "what came beside earlier answers counts on",
+        "a connection that is used for long breaks",
+        "turns/http_connector.py",
+        "        self._received = 0\n        super()",
+        "        super()",
+        _FLOODS,
     ),
     Mutant(
         "a server that says nothing is read without a rest",

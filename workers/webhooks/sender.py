@@ -11,8 +11,9 @@ import hmac
 import logging
 import random
 from collections import Counter
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from time import time
+from typing import ParamSpec
 
 import aiohttp
 import redis
@@ -21,6 +22,7 @@ from pydantic import SecretStr
 from turnstile.turns.api_keys import secret_bytes
 from turnstile.turns.asyncio_tasks import end_all
 from turnstile.turns.errors import QueueUnreachable
+from turnstile.turns.http_connector import BoundedConnector
 from turnstile.turns.keyring import keyring
 from turnstile.turns.repeated_errors import RecentTexts, RepeatedWarnings
 from turnstile.turns.settings import Settings
@@ -28,6 +30,8 @@ from turnstile.turns.store.turns import AsyncTurnStore
 from turnstile.turns.store.webhooks import ANY, Delivery
 from turnstile.workers.webhooks.networks import PrivateAddress, PublicSockets, read_networks
 from turnstile.workers.webhooks.resolver import Resolver, all_ended, note_lookups
+
+P = ParamSpec("P")
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +64,7 @@ class WebhookSender:
         self._recent, self._warnings = RecentTexts(), RepeatedWarnings(__name__)
         self._tasks: set[asyncio.Task[None]] = set()
         sockets = PublicSockets(read_networks(settings.webhook_networks))
-        connector = aiohttp.TCPConnector(resolver=Resolver(), use_dns_cache=False, limit=_AT_ONCE, socket_factory=sockets)
+        connector = BoundedConnector(resolver=Resolver(), use_dns_cache=False, limit=_AT_ONCE, socket_factory=sockets)
         self._http = aiohttp.ClientSession(
             connector=connector,
             timeout=aiohttp.ClientTimeout(total=_SECONDS),
@@ -71,7 +75,7 @@ class WebhookSender:
 
     def notify(self, turn: str) -> None:
         """Start delivering one turn's webhook, or leave it in the line of its key."""
-        self._spawn(self._start(turn))
+        self._spawn(self._start, turn)
 
     async def remind(self) -> None:
         """Have deliveries that are overdue wait in lines, and start those for which there is a place."""
@@ -101,8 +105,9 @@ class WebhookSender:
         await end_all(list(self._tasks))
         await self._http.close()
 
-    def _spawn(self, work: Awaitable[object]) -> None:
-        task = asyncio.create_task(_quietly(work))
+    def _spawn(self, work: Callable[P, Awaitable[object]], *args: P.args, **options: P.kwargs) -> None:
+        # A task that is cancelled before its first step would leave a coroutine that nobody awaits.
+        task = asyncio.create_task(_quietly(lambda: work(*args, **options)))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -116,7 +121,7 @@ class WebhookSender:
             if not delivery:
                 return False
             self._under_way[delivery.key] += 1
-        self._spawn(self._carry_out(delivery))
+        self._spawn(self._carry_out, delivery)
         return True
 
     def _full(self) -> list[str]:
@@ -137,7 +142,7 @@ class WebhookSender:
         self._under_way[key] -= 1
         self._under_way += Counter()  # without those at zero
         if not self._draining:
-            self._spawn(self._start())
+            self._spawn(self._start)
 
     async def _deliver(self, delivery: Delivery) -> None:
         reason, wait = await self._attempt(delivery)
@@ -198,9 +203,9 @@ class WebhookSender:
         return secret_bytes(own) or secret_bytes(self._settings.webhook_secret)
 
 
-async def _quietly(work: Awaitable[object]) -> None:
+async def _quietly(work: Callable[[], Awaitable[object]]) -> None:
     try:
-        await work
+        await work()
     except (QueueUnreachable, redis.RedisError, OSError) as error:
         log.debug("a webhook is left for later: %s", type(error).__name__)
 

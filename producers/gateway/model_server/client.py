@@ -21,6 +21,7 @@ from turnstile.producers.gateway.edge.client_presence import without_client
 from turnstile.producers.gateway.failure import refusal
 from turnstile.producers.gateway.model_server.budget import LONGEST_WAIT, Place, RequestBudgets
 from turnstile.turns.hosts import is_loopback
+from turnstile.turns.http_connector import BoundedConnector
 from turnstile.turns.model_failures import OVERLOADED, TIMEOUT, UNREACHABLE, of_status
 from turnstile.turns.model_limits import answered, refused
 from turnstile.turns.model_names import server_name
@@ -180,7 +181,7 @@ class ModelServer:
             if "@" not in address.netloc:  # a login in the URL takes the place of the key, as it does for workers
                 headers["authorization"] = f"Bearer {self._settings.openai_api_key.get_secret_value() or 'none'}"
             self._opened = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0),
+                connector=BoundedConnector(limit=0),
                 timeout=aiohttp.ClientTimeout(total=seconds, connect=min(seconds, _CONNECT_SECONDS)),
                 headers=headers,
                 cookie_jar=aiohttp.DummyCookieJar(),

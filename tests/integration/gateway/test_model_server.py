@@ -15,6 +15,7 @@ import openai
 import pytest
 from pydantic import SecretStr
 
+from tests.support.flooding import FLOODS, flooding
 from tests.support.gateways import Gateway
 from tests.support.processes import offline_model
 from tests.support.wait import PATIENCE_SECONDS, wait_until_async
@@ -205,6 +206,16 @@ async def test_the_key_or_the_login_in_the_url_is_sent(login: str) -> None:
         await server.close()
     assert seen[0].startswith("post /v1/embeddings ")
     assert ("authorization: basic " if login else "authorization: bearer sk-1\r\n") in seen[0]
+
+
+@pytest.mark.parametrize("flood", FLOODS)
+async def test_a_flood_beside_the_answer_is_a_server_out_of_reach(settings: Settings, flood: str) -> None:
+    async with flooding(flood) as url:
+        server = ModelServer(settings.model_copy(update={"openai_base_url": url}), AsyncTurnStore(settings))
+        with pytest.raises(ApiError) as error:
+            await server.ask("embeddings", BODY, Caller())
+        await server.close()
+    assert (error.value.status, error.value.code) == (502, "model_unreachable")
 
 
 async def test_a_silent_server_is_a_time_out(settings: Settings, model: OfflineModel) -> None:

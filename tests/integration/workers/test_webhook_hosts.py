@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.flooding import flooding
 from tests.support.wait import wait_until_async
 from tests.support.webhook_receiver import WebhookReceiver
 from turnstile.turns.api_keys import new_secret
@@ -160,3 +161,12 @@ async def test_a_few_of_many_addresses_are_tried(names: Names) -> None:
 async def test_what_is_no_name_is_an_error_of_the_network() -> None:
     with pytest.raises(OSError, match="no name"):
         await Resolver().resolve("a" * 64, 443)
+
+
+@pytest.mark.parametrize("flood", ["interim responses", "a line of a head"])
+async def test_a_receiver_that_floods_is_a_failed_attempt(sender: WebhookSender, store: TurnStore, flood: str) -> None:
+    async with flooding(flood) as url:
+        store.submit("a", "a", "hi", Options(webhook={"url": url.replace("127.0.0.1", OPEN), "key": OPEN}))
+        store.cancel("a")
+        sender.notify("a")
+        assert await _reason(store) in ("ClientPayloadError", "ClientResponseError")

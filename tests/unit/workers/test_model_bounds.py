@@ -12,6 +12,7 @@ import openai
 import pytest
 from aiohttp import web
 
+from tests.support.flooding import FLOODS, flooding
 from turnstile.turns.settings import Settings
 from turnstile.workers.attempt.failures import classify
 from turnstile.workers.chains.openai import bodies
@@ -196,3 +197,19 @@ async def test_a_server_that_tells_nothing_for_long_is_read_slowly(monkeypatch: 
     began = monotonic()
     await texts(deltas(*[COMMENT] * 30, SPOKEN + DONE))
     assert monotonic() - began >= 19 * 0.01  # at least so long on a machine of any speed
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("flood", FLOODS)
+async def test_a_flood_beside_the_answer_ends_as_a_broken_connection(flood: str, stream: bool) -> None:
+    settings = Settings()
+    async with flooding(flood) as url:
+        asked = Completions(settings, ModelServer(settings, url, "none"), {})
+
+        async def read() -> None:
+            await texts(await ask(asked, stream=stream))
+
+        with pytest.raises(openai.APIError) as caught:
+            await read()
+        await asked.close()
+    assert broken(caught.value)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 
+import aiohttp
 import httpx2
 import openai
 
@@ -15,6 +16,8 @@ MOST_LINE_BYTES = 4_194_304
 MOST_ERROR_BYTES = 65_536
 """Of an error's body; the rest is not read."""
 PIECE_BYTES = 16_384
+BROKEN = (httpx2.RequestError, aiohttp.ClientError)
+"""Errors of a connection that broke: the SDK's transport translates most of aiohttp's, but not all."""
 NOT_READABLE = (ValueError, TypeError, AttributeError, LookupError)
 """Errors of reading JSON of another form than a completion's."""
 _OF_THE_WIRE = ("content-encoding", "content-length", "transfer-encoding")

@@ -9,6 +9,7 @@ import openai
 
 from turnstile.workers.budgets.gate import BegunCall
 from turnstile.workers.chains.openai.bodies import (
+    BROKEN,
     MOST_ANSWER_BYTES,
     NOT_READABLE,
     BrokenAnswer,
@@ -88,7 +89,7 @@ class Deltas:
                 yield chunk
         except httpx2.TimeoutException as error:
             raise openai.APITimeoutError(request) from error
-        except httpx2.RequestError as error:
+        except BROKEN as error:
             raise openai.APIConnectionError(request=request) from error
         except NOT_READABLE:
             raise no_completion(request) from None
@@ -156,5 +157,5 @@ async def _drain(reads: AsyncIterator[bytes]) -> None:
             for _ in range(_DRAINED_READS):
                 if await anext(reads, None) is None:
                     return
-    except (TimeoutError, httpx2.RequestError, ValueError):
+    except (TimeoutError, *BROKEN, ValueError):
         return

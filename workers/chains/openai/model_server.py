@@ -1,14 +1,17 @@
 """One server of models: an address, a key, and the connections to it."""
 
 import ipaddress
+from typing import Any
 from urllib.parse import urlsplit
 
+import aiohttp
 import httpx2
 import openai
 
+from turnstile.turns.http_connector import BoundedConnector
 from turnstile.turns.model_names import server_name
 from turnstile.turns.settings import Settings
-from turnstile.workers.chains.openai.bodies import BrokenAnswer, beginning, whole
+from turnstile.workers.chains.openai.bodies import BROKEN, BrokenAnswer, beginning, whole
 
 CONNECT_SECONDS = 10.0
 KEEPALIVE_SECONDS = 30.0
@@ -49,7 +52,7 @@ class ModelServer:
                 response = await whole(response)
         except httpx2.TimeoutException as error:
             raise openai.APITimeoutError(request) from error
-        except (httpx2.RequestError, BrokenAnswer) as error:
+        except (*BROKEN, BrokenAnswer) as error:
             raise openai.APIConnectionError(request=request) from error
         if not response.is_success:
             raise self.client._make_status_error_from_response(response)
@@ -69,7 +72,7 @@ class ModelServer:
 def _http_client(settings: Settings, url: str) -> httpx2.AsyncClient:
     connect = min(settings.model_timeout, CONNECT_SECONDS)
     connections = max(100, 2 * settings.concurrency)
-    return openai.DefaultAioHttpClient(
+    client = openai.DefaultAioHttpClient(
         limits=httpx2.Limits(
             max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=KEEPALIVE_SECONDS
         ),
@@ -77,6 +80,20 @@ def _http_client(settings: Settings, url: str) -> httpx2.AsyncClient:
         headers={"accept-encoding": "identity"},
         trust_env=not _on_this_machine(url),
     )
+    for transport in (client._transport, *client._mounts.values()):
+        if transport is not None:
+            _bound(transport, connections)
+    return client
+
+
+def _bound(transport: Any, connections: int) -> None:
+    """Have a transport open connections of ours; by itself it would open aiohttp's own, with the same options."""
+
+    def opened() -> aiohttp.ClientSession:
+        options = {"limit": connections, "keepalive_timeout": KEEPALIVE_SECONDS, "ssl": transport.ssl_context}
+        return aiohttp.ClientSession(connector=BoundedConnector(**options))
+
+    transport.client = opened
 
 
 def _on_this_machine(url: str) -> bool:
