@@ -89,8 +89,8 @@ SESSIONS = (
     in_script(
         "a branch outlives its turns",
         "no deletion frees what a branch has copied",
-        "then redis.call('UNLINK', conversation, key.history .. session) end",
-        "then redis.call('UNLINK', conversation) end",
+        "  redis.call('UNLINK', conversation, key.history .. session)\n",
+        "  redis.call('UNLINK', conversation)\n",
         script="turn/delete_turn",
     ),
     in_script(
