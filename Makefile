@@ -47,7 +47,7 @@ PYTEST := $(BIN)/python -m pytest -n $(or $(JOBS),4) --dist loadfile --no-loadsc
 # Tests that try many orders, and those that wait for outages to pass, have targets of their own: `make test` takes ten minutes.
 PROOFS := tests/exploration $(addprefix tests/scripts/test_, cuts.py machine.py batch_machine.py work.py)
 OUTAGES := tests/chaos tests/acceptance/test_survival.py \
-  $(addprefix tests/integration/, gateway/test_connections.py gateway/test_faults.py deploy/test_backup.py deploy/test_service_manager.py \
+  $(addprefix tests/integration/, $(addprefix gateway/test_, batch_losses.py connections.py faults.py) deploy/test_backup.py deploy/test_service_manager.py \
   $(addprefix turns/test_, disagreement.py half_open.py one_connection.py schema.py sentinel.py) workers/graphs/test_crash.py \
   $(addprefix workers/test_, busy_loop.py hangs.py model_outage.py refusals.py silent_names.py))
 

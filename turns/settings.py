@@ -63,9 +63,7 @@ class Settings(BaseModel):
         209_715_200, description="Maximum size of an uploaded file."
     )
     max_stored_bytes: Annotated[int, Field(ge=1_024)] = Field(
-        1_073_741_824,
-        description="Maximum size of all files of a tenant together, and once more of what its conversations that branched off "
-        "others have copied; both are kept in Redis's memory.",
+        1_073_741_824, description="Maximum size of all files of a tenant together; they are kept in Redis's memory."
     )
     steps_ttl: forms.Seconds = Field(
         604_800, description="How long the steps of a graph are kept after the latest one; they go when their turn is answered."

@@ -110,6 +110,14 @@ BATCHES = (
         "if true then",
         script="batch/cancel_batch",
     ),
+    Mutant(
+        "a batch ends without what Redis has lost",
+        "requests that were answered have no result, and a retry asks them twice",
+        "producers/gateway/batches/run.py",
+        "range(_MORE_LOOKS)",
+        "()",
+        ("tests/unit/gateway/test_batch_run.py", "tests/integration/gateway/test_batch_losses.py"),
+    ),
     in_cut(
         "a file is uncounted before it is gone",
         "what a cut has left of a file is never counted",

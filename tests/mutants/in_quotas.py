@@ -296,30 +296,9 @@ QUOTAS = (
     _quota(
         "branches are not counted",
         "a tenant fills the memory with branches",
-        "if given.conversations and not place_for(branch, given",
-        "if false and not place_for(branch, given",
-        script="lib/open_branch",
-    ),
-    _quota(
-        "what branches copy is not counted",
-        "a tenant fills the memory with small requests, each of which copies a window",
-        "if not branch_fits(branch, bytes, most) then",
-        "if false then",
-        script="lib/open_branch",
-    ),
-    _quota(
-        "what expired branches copied counts",
-        "a tenant whose branches expire is refused others",
-        "        charge_branch(other, 0)\n",
+        "  if most and not place_for(branch, most, now) then return most end\n",
         "",
-        script="lib/branch_fits",
-    ),
-    _quota(
-        "what an erased branch copied counts",
-        "a tenant that deletes branches is refused others",
-        "charge_branch(session, 0)\n",
-        "",
-        script="session/erase",
+        script="lib/open_branch",
     ),
     _quota(
         "an erased conversation takes room",

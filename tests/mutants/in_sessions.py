@@ -89,8 +89,8 @@ SESSIONS = (
     in_script(
         "a branch outlives its turns",
         "no deletion frees what a branch has copied",
-        "  redis.call('UNLINK', conversation, key.history .. session)\n",
-        "  redis.call('UNLINK', conversation)\n",
+        "then redis.call('UNLINK', conversation, key.history .. session) end",
+        "then redis.call('UNLINK', conversation) end",
         script="turn/delete_turn",
     ),
     in_script(

@@ -182,9 +182,9 @@ def violations(scene: Scene, *, erased: bool = False) -> Iterator[str]:
     yield from _of_stored(scene)
     lasting = {*LASTING, WEBHOOK_QUEUE, keys.workers, keys.heard, keys.undelivered, keys.batches_due, keys.budgets}
     forever = {key for key in client.keys("*") if client.ttl(key) == -1} - lasting
-    # Files, batches, streams and branches have their time from the next call of their tenant, or of a gateway, on.
+    # Files, batches and streams have their time from the next call of their tenant, or of a gateway, on.
     uploaded = (keys.file(), keys.files(), keys.pieces(), keys.stored())
-    asked = (keys.batch(), keys.batches(), keys.unfinished(), keys.results(), keys.streams(), keys.branches())
+    asked = (keys.batch(), keys.batches(), keys.unfinished(), keys.results(), keys.streams())
     if forever := {
         key
         for key in forever

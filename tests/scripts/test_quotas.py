@@ -261,42 +261,6 @@ def test_a_branch_is_a_conversation(scene: Scene) -> None:
     assert not scene.client.keys("*a/another*")
 
 
-def _tree(scene: Scene) -> None:
-    """Let a conversation be, with 1,000 bytes before its latest turn `t2`; whatever follows `t1` branches off."""
-    scene.turns.begin("a/1", {}, ["x" * 1_000])
-    for id in ("t1", "t2"):
-        scene.turns.submit(id, "a/1", "hi")
-        scene.complete(scene.claim(id))
-
-
-def _branch(scene: Scene, id: str, quotas: str = "") -> None:
-    assert scene.turns.follow(id, "t1", f"a/{id}", "hi", quotas=quotas).session == f"a/{id}"
-
-
-@pytest.mark.parametrize(("own", "general"), [("", 3_900), (Limits(stored_bytes=3_900).quotas, 10_000)])
-def test_what_branches_copy_is_stored(stage: Stage, own: str, general: int) -> None:
-    scene = stage.open(max_stored_bytes=general)
-    _tree(scene)
-    for id in ("b1", "b2", "b3"):
-        _branch(scene, id, own)
-    _branch(scene, "b3", own)
-    before = scene.picture()
-    with pytest.raises(QuotaExceeded, match="delete some") as refused:
-        _branch(scene, "b4", own)
-    assert (refused.value.quota, refused.value.limit) == ("stored_bytes", 3_900)
-    assert scene.picture() == before
-    scene.turns.erase("a/b1")
-    _branch(scene, "b4", own)
-    scene.client.delete(*(key("a/b2") for key in (scene.keys.history, scene.keys.conversation, scene.keys.session)))
-    _branch(scene, "b5", own)
-    sizes = scene.client.hgetall(scene.keys.branches("a"))
-    total = int(sizes.pop(""))
-    assert (set(sizes), total) == ({"a/b3", "a/b4", "a/b5"}, sum(map(int, sizes.values())))
-    for id in ("b3", "b4", "b5"):
-        scene.turns.erase(f"a/{id}")
-    assert not scene.client.exists(scene.keys.branches("a"))
-
-
 def test_what_has_expired_makes_room_for_conversations(scene: Scene) -> None:
     quotas = Limits(conversations=2).quotas
     for number in (1, 2):

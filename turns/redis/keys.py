@@ -181,10 +181,6 @@ class Keys:
         """ZSET session → ms: a tenant's conversations, where their number is limited; some may be gone."""
         return f"{self.prefix}conversations:{tenant}"
 
-    def branches(self, tenant: str = "") -> str:
-        """HASH branch → the bytes that it has copied; an empty field → their sum. Some may be gone."""
-        return f"{self.prefix}branches:{tenant}"
-
     @property
     def tenants(self) -> str:
         """ZSET tenant → ms when one of its turns was dispatched last."""

@@ -225,7 +225,6 @@ def key_names(keys: Keys) -> dict[str, str]:
         "tenants": keys.tenants,
         "counted": keys.counted(),
         "conversations": keys.conversations(),
-        "branches": keys.branches(),
         "streams": keys.streams(),
         "due": keys.due,
         "failed": keys.failed,

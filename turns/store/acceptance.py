@@ -100,8 +100,6 @@ def over_quota(name: bytes, limit: bytes, wait: int) -> TurnRefused:
     said = f"The tenant's quota of {quota.replace('_', ' ')} ({most:,}) is used up"
     if quota == "conversations":
         return full_of_conversations()
-    if quota == "stored_bytes":
-        return QuotaExceeded(f"{said} by conversations that branched off others: delete some.", quota, most, seconds)
     if not wait:
         return SessionSpent(f"{said}: go on in a new session.")
     return QuotaExceeded(f"{said}; try again in {seconds:,.1f} s.", quota, most, seconds)

@@ -10,6 +10,9 @@ from turnstile.turns.store.batches import Batch
 WINDOW_SECONDS = 86_400.0
 FULL = "Files and results take all the room there is: delete some, and retry the batch."
 """The fault of a batch whose results had no room."""
+LOST = "Redis has lost results more than once. Requests without one may have been answered: look before you retry them."
+"""The fault of a batch whose results Redis has lost."""
+_CODES = {FULL: ("storage_full", None), LOST: ("results_lost", None)}
 
 
 class BatchCreation(Part):
@@ -47,7 +50,7 @@ class BatchList(Answer):
 def shown(batch: Batch) -> dict[str, Any]:
     """Return a batch as the API has it."""
     facts = json.loads(batch.facts)
-    code, param = ("storage_full", None) if batch.fault == FULL else ("invalid_file", "input_file_id")
+    code, param = _CODES.get(batch.fault, ("invalid_file", "input_file_id"))
     fault = {"code": code, "message": batch.fault, "line": None, "param": param}
     ends = {f"{state}_at": _moment(batch.ended) if batch.state == state else None for state in _ENDS}
     return {

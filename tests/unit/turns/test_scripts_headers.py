@@ -31,7 +31,7 @@ _PATTERNS = {name: name for name, value in vars(Keys).items() if isinstance(valu
     "unfinished": "unfinished:<tenant>",
     "queue": "<queue>", "ready": "ready:<line>", "rotation": "rotation:<queue>", "parked": "parked:<queue>",
     "slots": "slots:<tenant>", "open_turns": "open_turns:<tenant>", "tenant": "tenant:<tenant>",
-    "conversations": "conversations:<tenant>", "branches": "branches:<tenant>", "streams": "streams:<tenant>",
+    "conversations": "conversations:<tenant>", "streams": "streams:<tenant>",
     "schedule": "schedule:<schedule>", "schedules": "schedules:<tenant>",
     "counted": "counted:<token>", "budget": "budget:<model>", "calls": "calls:<model>", "promised": "promised:<model>",
     "coming": "coming:<model>", "first_call": "first_call:<kind>", "outage": "outage:<kind>",

@@ -1,19 +1,13 @@
--- open_branch(branch, id, session, added, now, quotas) → name, limit. Begin a session with a window of the history of another, without the newest `added`
+-- open_branch(branch, id, session, added, now, quotas) → count. Begin a session with a window of the history of another, without the newest `added`
 -- messages, and what that one begins with. It lives as long as histories do, or for a limited time. It is due first, so that one that is cut off here is found.
--- Or which quota of its tenant is used up: then nothing is begun. A request of a few bytes copies many, so these count as stored.
+-- Its tenant's limit of conversations, when that is reached: then nothing is begun.
 local function open_branch(branch, id, session, added, now, quotas)
-  local given = quotas ~= '' and cjson.decode(quotas) or {}
+  local most = quotas ~= '' and cjson.decode(quotas).conversations
+  if most and not place_for(branch, most, now) then return most end
   local copy, elements = key.history .. branch, read_within(session, added, 1, rule.branch_messages, rule.branch_bytes, 0)
   if elements.err then error(elements) end
   local newest = #elements
-  local between, bytes = read_opening(session, added, elements), redis.call('HSTRLEN', key.conversation .. session, 'summary')
-  for _, element in ipairs(elements) do bytes = bytes + #element end
-  local most = math.min(given.stored_bytes or math.huge, rule.most_stored_bytes)
-  if not branch_fits(branch, bytes, most) then return 'stored_bytes', ('%.0f'):format(most) end
-  if given.conversations and not place_for(branch, given.conversations, now) then
-    charge_branch(branch, 0)
-    return 'conversations', given.conversations
-  end
+  local between = read_opening(session, added, elements)
   redis.call('ZADD', key.due, now + rule.grace, branch)
   redis.call('HSET', key.conversation .. branch, 'branch', id, 'created', now)
   local largest, mark = unpack(redis.call('HMGET', key.conversation .. session, 'largest', 'summarised'))

@@ -7,7 +7,7 @@
 --        message_store:<session> conversation:<session> celery-task-meta-<id>… webhook:<id>… webhooks webhook_lines
 --        webhook_line:<key>… webhooks_of:<key>… undelivered erasures erased:<number>… steps:<thread>… held answered:<session>
 --        ready:<line>… rotation:<queue> <queue> batch_slots parked:<queue> slots:<tenant> tenant:<tenant> tenants
---        open_turns:<tenant> conversations:<tenant> branches:<tenant> schedules:<tenant> schedule:<schedule>… schedules_due budget:<model>
+--        open_turns:<tenant> conversations:<tenant> schedules:<tenant> schedule:<schedule>… schedules_due budget:<model>
 --        calls:<model> promised:<model> coming:<model> first_call:<kind> budgets looks workers; channels orders:<worker> wake:<id>
 -- ARGV   session
 -- RETURN turns messages: how many of each are gone; of more turns than a piece, those count too whose records had expired
@@ -49,7 +49,6 @@ if thread then redis.call('UNLINK', key.steps .. thread) end
 redis.call('ZREM', key.due, session)
 redis.call('ZREM', key.held, session)
 redis.call('ZREM', key.conversations .. tenant_of(session), session)
-charge_branch(session, 0)
 for queue in rule.queues:gmatch('%S+') do
   leave_line(session, queue)
   if type(waits_for) == 'string' then leave_line(session, queue .. '@' .. waits_for) end

@@ -3,8 +3,8 @@
 -- FLAGS  allow-oom
 -- WORK   25,000 steps: 100 files, 100 batches and 100 schedules
 -- KEYS   batches:<tenant> batch:<batch>… files:<tenant> file:<file>… pieces:<file>… results:<file>… stored:<tenant>
---        unfinished:<tenant> batches_due tenant:<tenant> tenants streams:<tenant> conversations:<tenant> branches:<tenant>
---        open_turns:<tenant> slots:<tenant> schedules:<tenant> schedule:<schedule>… schedules_due
+--        unfinished:<tenant> batches_due tenant:<tenant> tenants streams:<tenant> conversations:<tenant> open_turns:<tenant>
+--        slots:<tenant> schedules:<tenant> schedule:<schedule>… schedules_due
 -- ARGV   tenant
 -- RETURN files schedules: how many are gone; batches count as files
 local files, schedules, now = 0, 0, clock()
@@ -23,7 +23,7 @@ for _, member in ipairs(redis.call('ZRANGE', key.schedules .. tenant, 0, 99)) do
   schedules = schedules + 1
 end
 if files + schedules == 0 and redis.call('EXISTS', key.open_turns .. tenant, key.slots .. tenant) == 0 then
-  redis.call('UNLINK', key.stored .. tenant, key.unfinished .. tenant, key.tenant .. tenant, key.streams .. tenant, key.conversations .. tenant, key.branches .. tenant)
+  redis.call('UNLINK', key.stored .. tenant, key.unfinished .. tenant, key.tenant .. tenant, key.streams .. tenant, key.conversations .. tenant)
   redis.call('ZREM', key.tenants, tenant)
 end
 return { files, schedules }

@@ -5,7 +5,7 @@
 -- WORK   200 steps
 -- KEYS   turn:<id> turns:<session> session:<session> conversation:<session> message_store:<session> events:<id> failed
 --        celery-task-meta-<id> steps:<thread> webhook:<id> webhooks webhook_lines webhook_line:<key> webhooks_of:<key>
---        undelivered branches:<tenant>; channel wake:<id>
+--        undelivered; channel wake:<id>
 -- ARGV   id only
 -- RETURN forgotten | ended | unended | held | unknown
 local turn = key.turn .. id
@@ -29,10 +29,7 @@ redis.call('ZREM', key.failed, id)
 drop_webhooks({ id })
 local turns, conversation = key.turns .. session, key.conversation .. session
 local is_last = redis.call('ZCARD', turns) == 1 and redis.call('ZSCORE', turns, id) and redis.call('EXISTS', key.session .. session) == 0
-if is_last and redis.call('HEXISTS', conversation, 'branch') == 1 then
-  redis.call('UNLINK', conversation, key.history .. session)
-  charge_branch(session, 0)
-end
+if is_last and redis.call('HEXISTS', conversation, 'branch') == 1 then redis.call('UNLINK', conversation, key.history .. session) end
 -- Until the record goes, a repeat starts over.
 redis.call('HDEL', turn, unpack(names))
 redis.call('ZREM', turns, id)

@@ -4,7 +4,7 @@
 -- KEYS   turn:<id>… turns:<session> session:<session> mailbox:<session> message_store:<session> conversation:<session> due stats open held answered:<session>
 --        failed events:<id> celery-task-meta-<id> webhook:<id> webhooks webhook_lines webhook_line:<key> webhooks_of:<key> undelivered steps:<thread> <queue>
 --        ready:<line>… rotation:<queue> batch_slots parked:<queue> slots:<tenant> tenant:<tenant> tenants open_turns:<tenant> rate:<key> owned:<worker>
---        conversations:<tenant> branches:<tenant> budget:<model> calls:<model> promised:<model> coming:<model> first_call:<kind> budgets looks workers; channels wake:<id> orders:<worker>
+--        conversations:<tenant> budget:<model> calls:<model> promised:<model> coming:<model> first_call:<kind> budgets looks workers; channels wake:<id> orders:<worker>
 -- ARGV   id previous branch queue question options outline stream reply fingerprint weight quotas answered when_held when_busy: the last three as `submit_held` has them
 -- RETURN accepted place session | again state place session | same turn state session | conflict | unknown | unended | unplaced
 --        | full_session | full_history | full | over_quota name limit wait | held | busy | unfit reason call
@@ -41,8 +41,8 @@ if quota then return { 'over_quota', quota, most, wait } end
 local elsewhere, added = answered ~= '' and not calls, not ended and 0 or messages_since(key.history .. session, previous, ended, tonumber(length or nil))
 if not added then return { 'unplaced' } end
 if elsewhere or answered == '' and (added > closed_since(key.history .. session, added, closing) or (last and last ~= previous)) then
-  local full, limit = open_branch(branch, id, session, added, now, quotas)
-  if full then return { 'over_quota', full, limit, rule.day } end
+  local full = open_branch(branch, id, session, added, now, quotas)
+  if full then return { 'over_quota', 'conversations', full, rule.day } end
   session, held = branch, nil
   if elsewhere then
     held, thread = previous, id
