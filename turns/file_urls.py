@@ -36,7 +36,7 @@ def _urls(value: object, field: str = "") -> Iterator[str]:
             yield value
     elif isinstance(value, dict):
         for name, inner in value.items():
-            yield from _urls(inner, str(name).rpartition("_")[2])
+            yield from _urls(inner, str(name).lower().rpartition("_")[2])
     elif isinstance(value, (list, tuple)):
         for inner in value:
             yield from _urls(inner, field)

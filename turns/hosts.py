@@ -10,8 +10,16 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 PORTS = {"http": 80, "https": 443}
 # IPv4 in the last 32 bits: mapped (RFC 4291), compatible (the same), NAT64 (RFC 6052), translated (RFC 7915).
 _TRANSLATED = tuple(ipaddress.IPv6Network(f"{prefix}/96") for prefix in ("::ffff:0:0", "::", "64:ff9b::", "::ffff:0:0:0"))
-# Local NAT64 (RFC 8215) and site-local: Python's tables call them global.
-_LOCAL = tuple(map(ipaddress.IPv6Network, ("64:ff9b:1::/48", "fec0::/10")))
+# IANA's registries of special addresses, as far as some release of Python calls one of a network global.
+_SPECIAL = tuple(
+    ipaddress.ip_network(special)
+    for special in (
+        *("0.0.0.0/8", "100.64.0.0/10", "192.0.0.0/24", "192.88.99.0/24", "198.18.0.0/15", "240.0.0.0/4"),
+        *("2001::/23", "2001:db8::/32", "3fff::/20"),
+    )
+)
+_GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
+"""All IPv6 addresses that are given to anybody: local NAT64 (RFC 8215), site-local and the like are not among them."""
 
 
 def split_url(url: str) -> SplitResult:
@@ -89,7 +97,9 @@ def address_of(host: str) -> Address | None:
 def is_public(address: Address) -> bool:
     """Return True for an address of one host that everybody may reach."""
     reached = stands_for(address)
-    return reached.is_global and not reached.is_multicast and not any(address in network for network in _LOCAL)
+    if reached.version == 6 and reached not in _GLOBAL_UNICAST:
+        return False
+    return reached.is_global and not reached.is_multicast and not any(reached in network for network in _SPECIAL)
 
 
 def stands_for(address: Address) -> Address:

@@ -127,12 +127,13 @@ class Asking(Runner):
         }
 
     def _check_urls(self, question: Question, options: Options) -> None:
-        contents: dict[str, list[object]] = {
-            "question": [question],
-            "before": _contents(options.before),
-            "history": _contents(options.history or ()),
-        }
-        for param, said in contents.items():
+        contents: list[tuple[str, list[object]]] = [
+            ("question", [question]),
+            ("before", _contents(options.before)),
+            ("history", _contents(options.history or ())),
+        ]
+        contents += [(name, [{name: value}]) for name, value in options.parameters.items()]
+        for param, said in contents:
             check_urls(said, self.settings.file_hosts, param)
 
     def _met(self, options: Options, when_held: str | None, when_busy: str | None) -> dict[str, str]:

@@ -17,6 +17,7 @@ REFUSED = (
     "https://localhost/x", "https://a.localhost/x", "https://intranet/x.png", "https://db.internal/x",
     "https://printer.local/", "https://", "https://[::1", "", "https://127.0.0.1\\.a.example/", "https://[64:ff9b::7f00:1]/",
     f"https://{'a.' * 126}ab/", "https://[2002:7f00:1::]/", "https://[::7f00:1]/", "https://[fec0::1]/", "https://224.0.0.1/",
+    "https://192.0.0.192/", "https://[2002:c000:c0::]/", "https://[5f00::1]/", "https://[2001:4860:0:0::1%25eth0]@10.0.0.1/",
 )  # fmt: skip
 TAKEN = (
     "https://a.example/x.png",
@@ -33,6 +34,7 @@ def _forms(url: str) -> list[dict[str, Any]]:
     return [
         {"type": "image_url", "image_url": {"url": url}},
         {"type": "image_url", "image_url": url},
+        {"type": "image_url", "image_url": {"URL": url}},
         {"type": "image", "url": url},
         {"type": "image", "source": {"type": "url", "url": url}},
         {"type": "file", "file": {"file_url": url}},
@@ -75,6 +77,19 @@ def test_files_and_ids_are_no_urls() -> None:
         check_urls(
             [[{"file_data": taken}, {"file_id": taken}, {"input_audio": {"data": taken, "format": "wav"}}]], "", "question"
         )
+
+
+def test_parameters_of_the_models_server_are_contents() -> None:
+    store = TurnStore(Settings(redis_url="redis://127.0.0.1:1/0"))
+    part = {"type": "image_url", "image_url": {"url": "https://127.0.0.1/"}}
+    for name, value in (
+        ("prediction", {"type": "content", "content": [part]}),
+        ("question", [part]),
+        ("image_url", "file:///x"),
+    ):
+        with pytest.raises(InvalidTurn) as refused:
+            store.submit("a", "foo", "hi", Options(parameters={name: value}))
+        assert refused.value.param == name
 
 
 def test_text_that_is_a_url_is_text() -> None:
