@@ -7,7 +7,8 @@ from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
 from turnstile.producers.gateway.edge.client_presence import check_client
-from turnstile.producers.gateway.edge.loop_time import Account, loop_account
+from turnstile.producers.gateway.edge.loop_accounts import Account
+from turnstile.producers.gateway.edge.loop_time import loop_account
 from turnstile.turns.errors import QueueUnreachable
 from turnstile.turns.redis.connection import multiplexer
 from turnstile.turns.redis.script_arguments import Word

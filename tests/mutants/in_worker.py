@@ -9,6 +9,7 @@ _SUBSCRIPTION = "tests/integration/turns/test_subscription.py"
 _UPKEEP = "tests/integration/workers/test_upkeep.py"
 _REGISTRY = "tests/unit/turns/test_registry.py"
 _HEALTH = ("tests/unit/workers/test_health.py", "tests/unit/workers/test_repeated_errors.py")
+_READING = ("tests/unit/gateway/test_bounded_reading.py",)
 _DISAGREEMENT = "tests/integration/turns/test_disagreement.py"
 
 
@@ -289,6 +290,46 @@ WORKER = (
         "if not self._writes and is_gone(self._scope):",
         "if is_gone(self._scope):",
         ("tests/unit/gateway/test_prompt_store.py",),
+    ),
+    Mutant(
+        "what comes beside a request's body has no end",
+        "one client's chunks of a byte keep the gateway from all others",
+        "producers/gateway/edge/bounded_reading.py",
+        "if self._spare > SPARE_BYTES or self._without_body > HEAD_BYTES:",
+        "if self._without_body > HEAD_BYTES:",
+        _READING,
+    ),
+    Mutant(
+        "a large body gives room to its trailers",
+        "they fill the gateway's memory",
+        "producers/gateway/edge/bounded_reading.py",
+        "if self._spare > SPARE_BYTES or self._without_body > HEAD_BYTES:",
+        "if self._spare > SPARE_BYTES:",
+        _READING,
+    ),
+    Mutant(
+        "bodies do not count",
+        "a client that sends a large body is cut off",
+        "producers/gateway/edge/bounded_reading.py",
+        "size - 2 * of_body",
+        "size",
+        _READING,
+    ),
+    Mutant(
+        "reading is charged to nobody's tenant",
+        "one tenant's small chunks keep the gateway from all others",
+        "producers/gateway/edge/bounded_reading.py",
+        "caller.tenant if caller and caller.api_key else _UNKNOWN",
+        "_UNKNOWN",
+        _READING,
+    ),
+    Mutant(
+        "a connection that rests loses what has come",
+        "a body arrives with a hole",
+        "producers/gateway/edge/bounded_reading.py",
+        "self._kept += data[start:]",
+        'self._kept = b""',
+        _READING,
     ),
     _worker(
         "sweep stops after one batch",

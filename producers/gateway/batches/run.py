@@ -12,7 +12,8 @@ from turnstile.producers.gateway.batches.progress import Progress
 from turnstile.producers.gateway.batches.requests import Done
 from turnstile.producers.gateway.batches.retries import Recorded, ResultsGone, count_answers
 from turnstile.producers.gateway.batches.schemas import FULL, LOST
-from turnstile.producers.gateway.edge.loop_time import account_of, loop_account
+from turnstile.producers.gateway.edge.loop_accounts import account_of
+from turnstile.producers.gateway.edge.loop_time import loop_account
 from turnstile.producers.gateway.prompt_store import api_key
 from turnstile.turns.errors import UnknownBatch, UnknownFile
 from turnstile.turns.store.batches import COMPLETED, FAILED, Batch, Place, result_file

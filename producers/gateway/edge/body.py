@@ -18,7 +18,7 @@ from fastapi.routing import APIRoute
 from turnstile.producers.gateway.edge.api_errors import ApiError, ClientGone
 from turnstile.producers.gateway.edge.caller import CALLER
 from turnstile.producers.gateway.edge.client_presence import check_client
-from turnstile.producers.gateway.edge.loop_time import account_of
+from turnstile.producers.gateway.edge.loop_accounts import account_of
 from turnstile.producers.gateway.edge.rotation import next_in_rotation
 
 Message = MutableMapping[str, Any]

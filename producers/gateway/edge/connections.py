@@ -15,13 +15,13 @@ from weakref import ref
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from turnstile.producers.gateway.edge.bounded_reading import BoundedReading
 from turnstile.turns.repeated_errors import RepeatedWarnings
 
 _warnings = RepeatedWarnings(__name__)
 
 HEAD_SECONDS = 10.0
 """Time for a request's head, from the connection or the head's first byte on."""
-HEAD_BYTES = 65_536
 WRITE_SECONDS = 30.0
 """Time for a client to read the next WRITE_BYTES of an answer."""
 WRITE_BYTES = 16_384
@@ -115,26 +115,16 @@ class Watch:
             loop.call_later(_SWEEP_SECONDS, self._sweep, loop)
 
 
-class _Watched(asyncio.Protocol):
-    """A connection with deadlines, before one of uvicorn's protocols in the order of classes."""
+class _Watched(BoundedReading):
+    """A connection with deadlines and bounds, before one of uvicorn's protocols in the order of classes."""
 
     watch: Watch
-    cycle: Any
-    flow: Any
-    loop: asyncio.AbstractEventLoop
-    transport: asyncio.Transport
-
-    @property
-    def busy(self) -> bool:
-        """True while a request's answer is not complete."""
-        return self.cycle is not None and not self.cycle.response_complete
 
     def connection_made(self, transport: Any) -> None:
         """Begin to wait for a head."""
         super().connection_made(transport)
         self._answering: Any = None
         self._head_since: float | None = monotonic()
-        self._head_bytes = 0
         self._unread, self._read_at = 0, monotonic()
         self.watch.add(self)
 
@@ -146,18 +136,15 @@ class _Watched(asyncio.Protocol):
             self._answering.message_event.set()
         super().connection_lost(exc)
 
-    def data_received(self, data: bytes) -> None:
-        """Pass data on; what does not belong to a request that is being answered counts as the next one's head."""
+    def take(self, piece: bytes) -> None:
+        """Pass on a piece of what the client sends, and note when it begins a request."""
         was_busy = self.busy
-        super().data_received(data)
+        super().take(piece)
         if self.busy:
-            self._head_since, self._head_bytes = None, 0
+            self._head_since = None
             self.cycle.scope.setdefault(_EXCHANGE, ref(self.cycle))
         else:
             self._head_since = self._head_since or monotonic()
-            self._head_bytes += len(data)
-            if self._head_bytes > HEAD_BYTES:
-                self.transport.abort()
         if self.busy != was_busy:
             self.watch.note(self)
 
@@ -167,7 +154,7 @@ class _Watched(asyncio.Protocol):
 
     def on_response_complete(self) -> None:
         """Become idle, unless another request has come already."""
-        super().on_response_complete()  # type: ignore[misc]  # uvicorn's
+        super().on_response_complete()
         self.watch.note(self)
 
     def resume_writing(self) -> None:

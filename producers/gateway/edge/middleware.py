@@ -13,7 +13,8 @@ from turnstile.producers.gateway.edge.caller import CALLER
 from turnstile.producers.gateway.edge.client_presence import watch_client
 from turnstile.producers.gateway.edge.connections import break_off, is_gone
 from turnstile.producers.gateway.edge.large_answers import is_large, room_for, send_in_pieces
-from turnstile.producers.gateway.edge.loop_time import account_of, loop_account, metered
+from turnstile.producers.gateway.edge.loop_accounts import account_of
+from turnstile.producers.gateway.edge.loop_time import loop_account, metered
 from turnstile.producers.gateway.edge.open_requests import receive_until
 from turnstile.producers.gateway.edge.open_streams import close_stream
 from turnstile.producers.gateway.edge.request_log import RequestLine

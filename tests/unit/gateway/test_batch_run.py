@@ -15,7 +15,8 @@ from turnstile.producers.gateway.batches.lines import Line
 from turnstile.producers.gateway.batches.requests import Asked, BatchRequest, Done, Row
 from turnstile.producers.gateway.batches.schemas import LOST
 from turnstile.producers.gateway.edge.api_errors import invalid
-from turnstile.producers.gateway.edge.loop_time import Account, account_of, loop_account
+from turnstile.producers.gateway.edge.loop_accounts import Account, account_of
+from turnstile.producers.gateway.edge.loop_time import loop_account
 from turnstile.turns.errors import MissingRight, UnknownBatch, UnknownFile, UnknownTurn
 from turnstile.turns.settings import Settings
 from turnstile.turns.store.batches import FAILED, Place

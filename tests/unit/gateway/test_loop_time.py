@@ -5,8 +5,9 @@ from time import monotonic, thread_time
 
 import pytest
 
-from turnstile.producers.gateway.edge import loop_time
-from turnstile.producers.gateway.edge.loop_time import Account, LongWork, account_of, loop_account, metered
+from turnstile.producers.gateway.edge import loop_accounts
+from turnstile.producers.gateway.edge.loop_accounts import Account, account_of
+from turnstile.producers.gateway.edge.loop_time import LongWork, loop_account, metered
 
 LONG = 0.3
 
@@ -55,7 +56,7 @@ async def test_a_tenant_within_its_allowance_does_not_wait() -> None:
 
 async def test_a_tenant_that_rests_goes_on_with_one_thing_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
-    monkeypatch.setattr(loop_time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(loop_accounts, "monotonic", lambda: now[0])
     account = Account()
     account.charge(0.5)
     went: list[int] = []

@@ -9,11 +9,12 @@ from weakref import ref
 import pytest
 
 from turnstile.producers.gateway import prompt_store
-from turnstile.producers.gateway.edge import loop_time
+from turnstile.producers.gateway.edge import loop_accounts
 from turnstile.producers.gateway.edge.api_errors import ClientGone
 from turnstile.producers.gateway.edge.client_presence import watch_client, without_client
 from turnstile.producers.gateway.edge.connections import _EXCHANGE
-from turnstile.producers.gateway.edge.loop_time import Account, loop_account
+from turnstile.producers.gateway.edge.loop_accounts import Account
+from turnstile.producers.gateway.edge.loop_time import loop_account
 from turnstile.producers.gateway.prompt_store import CALLS_OF_A_KEY, PromptStore, api_key
 from turnstile.turns.settings import Settings
 
@@ -90,7 +91,7 @@ async def test_a_call_that_is_given_up_keeps_its_place_until_its_reply_has_come(
 
 
 async def test_large_replies_are_charged_to_their_tenant(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop_time, "monotonic", lambda: 100.0)
+    monkeypatch.setattr(loop_accounts, "monotonic", lambda: 100.0)
     store, account = PromptStore(Settings(redis_url="redis://nowhere")), Account()
     for reply, rests in ((b"1" * 500_000, False), (b"1" * 50_000_000, True)):
         asked = ask(store, "one", account)
