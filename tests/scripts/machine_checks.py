@@ -27,6 +27,7 @@ class Checked(Model):
         if not self.turns.cuts:
             self._who_is_ready_stands_in_the_line()
             self._slots_are_had_by_those_who_run()
+            self._a_budget_that_turns_wait_for_is_kept()
 
     def _each_session_stands_where_the_model_has_it(self) -> None:
         for name, session in self.sessions.items():
@@ -55,6 +56,11 @@ class Checked(Model):
         assert self.client.zcard(self.scene.keys.due) == sum(not s.idle for s in self.sessions.values())
         if not self.turns.cuts:
             assert set(self.turns.held()) == {name for name, session in self.sessions.items() if session.held}
+
+    def _a_budget_that_turns_wait_for_is_kept(self) -> None:
+        keys = self.scene.keys
+        if self.client.exists(*(keys.rotation(f"{queue}@{MODEL}") for queue in QUEUES)):
+            assert self.client.pttl(keys.budget(MODEL)) in (-1, -2)
 
     def _at_most_one_turn_of_a_session_runs(self) -> None:
         for session in self.sessions.values():

@@ -7,6 +7,7 @@ import pytest
 from tests.scripts.conftest import Memory, Stage
 from tests.scripts.model_calls import ANSWERED, LIMITED, MODEL, NONE, call, claims, give_back, park, pass_time, served, waits
 from tests.scripts.scene import Scene
+from tests.support.wait import wait_until
 from turnstile.turns.store.budgets import CallEnd, CallLimits, ModelCall, Passing, Slot
 from turnstile.turns.turn import Claim
 
@@ -124,6 +125,17 @@ def test_a_call_of_a_dead_worker_is_none(scene: Scene) -> None:
     assert not scene.turns.reserve_call(call(two), limits).granted
     scene.lose("a/0")
     assert scene.turns.reserve_call(call(two), limits).granted
+
+
+def test_calls_of_a_dead_worker_are_found_behind_many_that_live(scene: Scene) -> None:
+    limits = CallLimits(concurrent=120)
+    alive, dead, [one] = claims(scene, 112), claims(scene, 8, "b"), claims(scene, 1, "c")
+    for claim in (*alive, *dead):
+        scene.client.zadd(scene.keys.calls(MODEL), {f"1 {claim.token} {claim.id} {claim.id[0]}": 1_000 * scene.turns.now()})
+    for number in range(8):
+        scene.lose(f"b/{number}")
+    wait_until(lambda: scene.turns.reserve_call(call(one), limits).granted, "the dead are found")
+    assert scene.client.zcard(scene.keys.calls(MODEL)) == 113
 
 
 def test_a_repeat_gets_the_same_slot(scene: Scene) -> None:

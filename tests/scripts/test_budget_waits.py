@@ -8,7 +8,7 @@ from tests.scripts.model_calls import ANSWERED, MODEL, call, claims, forget_mode
 from tests.scripts.scene import Scene
 from turnstile.turns.question import Options
 from turnstile.turns.states import State
-from turnstile.turns.store.budgets import CallLimits, ModelCall
+from turnstile.turns.store.budgets import CallEnd, CallLimits, ModelCall
 from turnstile.turns.turn import Claim
 
 
@@ -300,3 +300,66 @@ def test_other_models_go_on(scene: Scene) -> None:
     assert scene.queue() == ["other"]
     claim = scene.claim("other")
     assert scene.turns.reserve_call(ModelCall(claim, 1, "llama@1234", 10), CallLimits(requests=60)).granted
+
+
+def expires(scene: Scene) -> bool:
+    """Whether the model's budget is forgotten by itself."""
+    left = scene.client.pttl(scene.keys.budget(MODEL))
+    assert left != -2
+    return left != -1
+
+
+def test_limits_are_known_as_long_as_turns_wait(scene: Scene) -> None:
+    limits = CallLimits(concurrent=1)
+    [slow, first, second] = claims(scene, 3)
+    assert scene.turns.reserve_call(call(slow), limits).granted
+    assert expires(scene)
+    scene.client.delete(scene.keys.budget(MODEL))  # its call takes long
+    for claim in (first, second):
+        assert not scene.turns.reserve_call(call(claim), limits).granted
+        give_back(scene, claim)
+        assert not expires(scene)
+    assert scene.turns.sweep()
+    assert scene.pop("chat") is None
+    scene.turns.settle_call(call(slow), ANSWERED)
+    assert not expires(scene)
+    again = scene.claim(scene.pop("chat") or "")
+    assert scene.turns.reserve_call(call(again), limits).granted
+    assert not expires(scene)
+    scene.turns.settle_call(call(again), ANSWERED)
+    assert scene.pop("chat")
+    assert expires(scene)
+
+
+def test_limits_are_known_to_one_that_no_worker_was_asked_for(scene: Scene) -> None:
+    limits = CallLimits(concurrent=1)
+    [slow] = claims(scene, 1)
+    assert scene.turns.reserve_call(call(slow), limits).granted
+    scene.client.delete(scene.keys.budget(MODEL))  # its call takes long
+    scene.submit("late", session="b/1")
+    assert scene.turns.status("late").waits_for == "gpt"
+    assert not expires(scene)
+    assert scene.turns.sweep()
+    assert scene.pop("chat") is None
+
+
+def test_limits_that_nobody_waits_for_are_forgotten_in_time(scene: Scene) -> None:
+    limits = CallLimits(concurrent=1)
+    [slow, first] = claims(scene, 2)
+    assert scene.turns.reserve_call(call(slow), limits).granted
+    assert not scene.turns.reserve_call(call(first), limits).granted
+    give_back(scene, first)
+    assert not expires(scene)
+    scene.turns.cancel(first.id)
+    scene.turns.sweep()
+    assert expires(scene)
+
+
+def test_a_pause_is_known_until_it_is_over(scene: Scene) -> None:
+    [one, other] = [*claims(scene, 1), *claims(scene, 1, "b")]
+    scene.turns.settle_call(call(one), CallEnd("limited", pause=600))
+    scene.client.hset(
+        scene.keys.budget(MODEL), mapping={"own_paused": 1_000 * (scene.turns.now() + 600), "tenant": "a", "paused": 0}
+    )
+    assert scene.turns.reserve_call(call(other), CallLimits(concurrent=9)).granted
+    assert scene.client.pttl(scene.keys.budget(MODEL)) > 600_000

@@ -24,6 +24,9 @@ if not in_time then
   redis.call('ZREM', promised, id)
   at = calls_left(budget, tenant, now) > 0 and next_call(budget, tenant, now, tonumber(tokens)) or math.huge
   if at > now + ahead * (comes and 2 or 1) or not (sent or comes) and others_wait(budget, now, at) then
+    -- Whoever sends those who wait knows no settings.
+    redis.call('HSET', key.budget .. model, 'requests', budget.set[1], 'tokens', budget.set[2], 'most', budget.set[3])
+    keep_budget(budget, now)
     return { 'over', at == math.huge and -1 or math.ceil(at - now), 0 }
   end
 end

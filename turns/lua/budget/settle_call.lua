@@ -50,7 +50,7 @@ if known then
 end
 if known and #changed > 0 then redis.call('HSET', name, unpack(changed)) end
 if limited then
-  redis.call('PEXPIRE', name, math.ceil(math.max(budget.paused, budget.own_paused, now) - now + rule.budget_ttl))
+  keep_budget(budget, now)
   redis.call('ZADD', key.budgets, 'NX', now, model)
 end
 send_waiting(model, now)

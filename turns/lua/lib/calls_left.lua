@@ -4,7 +4,7 @@
 local function calls_left(budget, tenant, now)
   local most = budget.tenant == tenant and budget.requests == 0 and budget.own_window > 0 and budget.own_window or math.huge
   local share = budget.most > 0 and math.max(1, math.floor(budget.most * rule.tenant_share / 1000)) or math.huge
-  if share < most and calls_under_way(budget.model, share) >= share then
+  if share < most and calls_under_way(budget, share) >= share then
     local others = not is_alone(now)
     for queue in rule.queues:gmatch('%S+') do
       for _, waiting in ipairs(redis.call('ZRANGE', key.rotation .. queue .. '@' .. budget.model, 0, 1)) do
@@ -13,7 +13,7 @@ local function calls_left(budget, tenant, now)
     end
     if others then most = share end
   end
-  if most == math.huge or calls_under_way(budget.model, most) < most then return 1 end
+  if most == math.huge or calls_under_way(budget, most) < most then return 1 end
   if not budget.by_tenant then
     budget.by_tenant = {}
     local function count(one) budget.by_tenant[one] = (budget.by_tenant[one] or 0) + 1 end

@@ -7,6 +7,6 @@ local function next_call(budget, tenant, now, tokens, coming)
     at = math.max(at, math.max(budget.requests_spent, now) + coming * rule.budget_minute / budget.requests - rule.budget_burst)
   end
   if budget.tokens > 0 then at = math.max(at, tokens_free(budget, tenant, now, tokens, coming)) end
-  if budget.most > 0 and calls_under_way(budget.model, budget.most) + coming >= budget.most then return math.huge end
+  if budget.most > 0 and calls_under_way(budget, budget.most) + coming >= budget.most then return math.huge end
   return at
 end

@@ -56,4 +56,5 @@ local function send_waiting(model, now)
   if own.kept and chats + batches > 0 then
     redis.call('HSET', key.budget .. model, 'chats', batches > 0 and 0 or math.min(4, own.chats + chats))
   end
+  if own.kept then keep_budget(own, now) end
 end

@@ -8,7 +8,9 @@ local function serve_budgets(now)
     seen[model] = true
     local waits = redis.call('EXISTS', key.rotation .. 'chat@' .. model, key.rotation .. 'batch@' .. model) > 0
     waiting = waiting or waits
-    if waits or redis.call('EXISTS', key.budget .. model) == 1 then
+    local left = redis.call('PTTL', key.budget .. model)
+    if not waits and left == -1 then keep_budget(read_budget(model), now) end
+    if waits or left ~= -2 then
       kept[#kept + 1] = model
       if waits then next_look(model, nil, true) else redis.call('ZADD', key.budgets, now, model) end
       send_waiting(model, now)

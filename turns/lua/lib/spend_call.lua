@@ -11,7 +11,5 @@ local function spend_call(budget, tenant, at, tokens)
   end
   redis.call('HSET', spent, 'requests', budget.set[1], 'tokens', budget.set[2], 'most', budget.set[3], 'guess', tokens,
     spent_fields(budget))
-  if budget.requests + budget.tokens + budget.set[3] > 0 then
-    redis.call('PEXPIRE', spent, math.ceil(rule.budget_ttl + math.max(0, budget.tokens_spent - at)))
-  end
+  if budget.requests + budget.tokens + budget.set[3] > 0 then keep_budget(budget, at) end
 end

@@ -24,6 +24,8 @@ local function stand_at_model(id, tenant, session, queue, now)
   if events then redis.call('PUBLISH', key.wake .. id, 'waiting') end
   -- Should the place be lost in a cut, the session is due, and gets it then.
   local _, served = unpack(redis.call('ZRANGE', key.rotation .. line, 0, 0, 'WITHSCORES'))
+  redis.call('HSET', key.budget .. model, 'requests', budget.set[1], 'tokens', budget.set[2], 'most', budget.set[3])
   stand_in_line(line, session, id, attempts ~= '0' and now - 2 ^ 50 or now, tonumber(served or 0), call_units(budget, wants))
+  keep_budget(budget, now)
   return 'moved'
 end

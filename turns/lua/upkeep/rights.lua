@@ -14,7 +14,7 @@ local tries = {
   HGETALL = { none }, HINCRBY = { none, 'f', 'x' }, HKEYS = { none }, HLEN = { none }, HMGET = { none, 'f' }, HRANDFIELD = { none, 1 },
   HSET = { none, 'f', 'v', 'g' }, HSETNX = { text, 'f', 'v' }, HSTRLEN = { none, 'f' }, LINDEX = { none, 0 }, LINSERT = { none, 'BEFORE', 'x', 'y' },
   LLEN = { none }, LPOP = { none }, LPOS = { none, 'x' }, LPUSH = { text, 'x' }, LRANGE = { none, 0, 0 }, LREM = { none, 1, 'x' },
-  PERSIST = { none }, PEXPIRE = { none, 1 }, PUBLISH = { asked.channels[1] or none, '' }, PUBSUB = { 'NUMSUB', none },
+  PERSIST = { none }, PEXPIRE = { none, 1 }, PUBLISH = { asked.channels[1] or none, '' }, PTTL = { none }, PUBSUB = { 'NUMSUB', none },
   RENAME = { none, none }, RPUSH = { text, 'x' }, SADD = { text, 'x' }, SCARD = { none }, SET = { none, '', 'PX' },
   SRANDMEMBER = { none, 1 }, SREM = { none, 'x' }, TIME = {}, TYPE = { none }, UNLINK = { none }, XADD = { none, '0-0', 'f', 'v' },
   XRANGE = { none, '-', '+', 'COUNT', 1 }, XREVRANGE = { none, '+', '-', 'COUNT', 1 }, ZADD = { none, 'x', 'm' }, ZCARD = { none },
