@@ -306,7 +306,7 @@ def expires(scene: Scene) -> bool:
     """Whether the model's budget is forgotten by itself."""
     left = scene.client.pttl(scene.keys.budget(MODEL))
     assert left != -2
-    return left != -1
+    return bool(left != -1)
 
 
 def test_limits_are_known_as_long_as_turns_wait(scene: Scene) -> None:
