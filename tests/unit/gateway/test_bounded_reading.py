@@ -98,7 +98,7 @@ async def test_a_flood_ends_its_connection(connect: Connect, flood: str) -> None
 
 async def test_a_large_body_gives_no_room_to_trailers(connect: Connect) -> None:
     reader, writer = await connect()
-    writer.write(HEAD + b"100000\r\n" + b"x" * 0x100000 + b"\r\n0\r\n" + b"x-name: value\r\n" * 40_000 + b"\r\n")
+    writer.write(HEAD + b"400000\r\n" + b"x" * 0x400000 + b"\r\n0\r\n" + b"x-name: value\r\n" * 40_000 + b"\r\n")
     told = b""
     with suppress(ConnectionError):
         async with in_time():
