@@ -158,7 +158,7 @@ HOLDS = (
     _in_hold(
         "a held turn can be deleted",
         "nobody can look up what is to be answered",
-        "  if held == id or thread == id then return { 'held' } end\n",
+        "  if held == (merged or id) or thread == id then return { 'held' } end\n",
         "",
         script="turn/delete_turn",
     ),

@@ -19,6 +19,10 @@ def _in_merger(name: str, breaks: str, old: str, new: str, *, script: str) -> Mu
     return Mutant(name, breaks, f"turns/lua/{script}.lua", old, new, ("tests/scripts/test_merge.py", *_TESTS))
 
 
+def _in_follower(name: str, breaks: str, old: str, new: str, *, script: str) -> Mutant:
+    return Mutant(name, breaks, f"turns/lua/{script}.lua", old, new, ("tests/scripts/test_follow_held.py",))
+
+
 def _in_steer(name: str, breaks: str, old: str, new: str, *, script: str) -> Mutant:
     return Mutant(name, breaks, f"turns/lua/{script}.lua", old, new, ("tests/scripts/test_steer.py", *_TESTS))
 
@@ -170,6 +174,34 @@ POLICIES = (
         "      if theirs then carry_out_end(member, session, now, theirs, true) end\n",
         "",
         script="lib/carry_out_ends",
+    ),
+    _in_follower(
+        "a member is followed by itself",
+        "the calls of a merged answer cannot be answered after most of its responses",
+        "merged and state ~= 'failed' and merged or id",
+        "id",
+        script="lib/read_previous",
+    ),
+    _in_follower(
+        "a member is followed as another turn's retry",
+        "answers are given to calls of a turn that the question is no part of",
+        "merged and state ~= 'failed' and merged or id",
+        "merged or id",
+        script="lib/read_previous",
+    ),
+    _in_follower(
+        "a member has no calls",
+        "a branch at a merged answer begins with a call without its output",
+        ", 'calls', 'closing' }",
+        " }",
+        script="lib/end_member",
+    ),
+    _in_follower(
+        "a member is gone before its calls are",
+        "a client cannot answer a call that waits for its answer",
+        "ttl + (ended.calls and rule.hold or 0)",
+        "ttl",
+        script="lib/carry_out_end",
     ),
     _in_merger(
         "a member is cancelled alone",

@@ -222,7 +222,7 @@ SESSIONS = (
     in_script(
         "records live for ever",
         "memory fills up",
-        "  redis.call('PEXPIRE', turn, ttl)\n",
+        "  redis.call('PEXPIRE', turn, ttl + (ended.calls and rule.hold or 0))\n",
         "",
         script="lib/carry_out_end",
     ),

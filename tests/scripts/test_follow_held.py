@@ -6,7 +6,7 @@ import pytest
 
 from tests.scripts.held_scene import NONE, PAY, hold, run
 from tests.scripts.scene import TIME, WEATHER, Scene, asking, dangling, pair
-from turnstile.turns.errors import CallNotOpen, SessionHeld
+from turnstile.turns.errors import CallNotOpen, SessionHeld, TurnNotEnded
 from turnstile.turns.output import call_name
 from turnstile.turns.question import Options
 from turnstile.turns.states import State
@@ -113,3 +113,82 @@ def test_answers_to_a_turn_without_calls_are_refused(scene: Scene) -> None:
     scene.complete(scene.start("a"))
     with pytest.raises(CallNotOpen, match="call_1"):
         scene.turns.follow("b", "a", "branch", "", Options(answers={"call_1": "sunny"}))
+
+
+def merged(scene: Scene) -> None:
+    """Questions `a` and `b` are one turn, which ends with an open call."""
+    for id in "ab":
+        scene.turns.submit(id, "foo", f"question {id}", when_busy="merge")
+    claim = scene.claim(str(scene.pop()))
+    assert [other.id for other in scene.turns.merge(claim) or ()] == ["b"]
+    marks = [element.replace('{"type"', '{"turnstile": {"turn": "a", "at": 1}, "type"', 1) for element in asking("a", WEATHER)]
+    scene.turns.finish(claim, Outcome(State.COMPLETED, (WEATHER,), closing=NONE), marks)
+
+
+@pytest.mark.parametrize("whose", ["a", "b"])
+def test_each_of_merged_questions_has_the_open_calls(scene: Scene, whose: str) -> None:
+    merged(scene)
+    record = scene.turns.status(whose)
+    assert (record.held, record.calls) == (True, (WEATHER,))
+    lasts = [scene.client.pttl(scene.keys.turn(id)) for id in "ab"]
+    assert min(lasts) > 1_000 * (86_400 + 300)
+    with pytest.raises(TurnNotEnded):
+        scene.turns.delete_turn(whose)
+    done = scene.turns.follow("c", whose, "branch", "", Options(answers={"call_1": "sunny"}))
+    assert (done.session, done.place) == ("foo", 0)
+    run(scene, "c")
+    assert (dangling(scene.history()), scene.turns.status(whose).held) == ([], False)
+    scene.assert_idle()
+
+
+@pytest.mark.parametrize("whose", ["a", "b"])
+@pytest.mark.parametrize(("when_held", "place"), [("queue", 1), ("close", 0)])
+def test_who_follows_one_of_merged_questions_stays_in_the_session(scene: Scene, whose: str, when_held: str, place: int) -> None:
+    merged(scene)
+    with pytest.raises(SessionHeld):
+        scene.turns.follow("d", whose, "branch", "hi", when_held="reject")
+    done = scene.turns.follow("c", whose, "branch", "hi", when_held=when_held)
+    assert (done.session, done.place) == ("foo", place)
+
+
+@pytest.mark.parametrize("whose", ["a", "b"])
+def test_merged_questions_that_run_are_followed_in_their_session(scene: Scene, whose: str) -> None:
+    for id in "ab":
+        scene.turns.submit(id, "foo", f"question {id}", when_busy="merge")
+    scene.turns.merge(scene.claim(str(scene.pop())))
+    assert scene.turns.follow("c", whose, "branch", "hi").session == "foo"
+
+
+@pytest.mark.parametrize("gone", ["a", "b"])
+def test_a_branch_at_one_of_merged_questions_has_no_open_call(scene: Scene, gone: str) -> None:
+    merged(scene)
+    scene.turns.release_session("foo")
+    run_new(scene, "d")
+    scene.turns.delete_turn(gone)
+    left = "b" if gone == "a" else "a"
+    assert scene.turns.follow("c", left, "branch", "hi").session == "branch"
+    run(scene, "c")
+    assert (len(scene.history("branch")), dangling(scene.history("branch"))) == (5, [])
+    scene.turns.follow("e", left, "late", "", Options(answers={"call_1": "sunny"}))
+    run(scene, "e")
+    assert (len(scene.history("late")), dangling(scene.history("late"))) == (5, [])
+
+
+def run_new(scene: Scene, id: str) -> None:
+    """Submit a turn and complete it."""
+    scene.submit(id)
+    run(scene, id)
+
+
+def test_merged_questions_that_failed_part_ways(scene: Scene) -> None:
+    for id in "ab":
+        scene.turns.submit(id, "foo", f"question {id}", when_busy="merge")
+    claim = scene.claim(str(scene.pop()))
+    scene.turns.merge(claim)
+    scene.fail(claim)
+    scene.turns.retry("a")
+    assert scene.pop() == "a"
+    scene.hold(scene.claim("a"))
+    with pytest.raises(CallNotOpen):
+        scene.turns.follow("c", "b", "branch", "", Options(answers={"call_1": "sunny"}))
+    assert not scene.turns.status("b").held

@@ -8,7 +8,7 @@ from turnstile.producers.gateway.backend import Backend
 from turnstile.producers.gateway.content import Message
 from turnstile.producers.gateway.dependencies import find_response
 from turnstile.producers.gateway.edge.api_errors import ApiError, invalid
-from turnstile.producers.gateway.edge.caller import Caller
+from turnstile.producers.gateway.edge.caller import RESPONSE, Caller
 from turnstile.producers.gateway.items.given import Given, Kind
 from turnstile.producers.gateway.items.history import History
 from turnstile.producers.gateway.items.known import look_up
@@ -48,7 +48,10 @@ async def arrive(backend: Backend, caller: Caller, body: ResponseRequest, given:
 async def _after(backend: Backend, caller: Caller, id: str, given: Sequence[Given]) -> Arrival:
     previous = await find_previous(backend.store.result, caller, id)
     previous = await _waiting_follower(backend, previous, given) or previous
-    known = await look_up(History(backend.store, previous.session), given, last=previous.id)
+    known = await look_up(History(backend.store, previous.session), given, last=previous.merged or previous.id)
+    if previous.merged and previous.state.answered:
+        # The history has its items under the other turn's name.
+        known.names.add(previous.id.removeprefix(RESPONSE))
     fresh = await resolved(backend, caller, [one for one in given if not known.has(one)])
     brought = sort_out(fresh, known, [call_name(call) for call in open_calls(previous.output)])
     return replace(await _arrival(backend, brought, previous.id), previous=previous.id)

@@ -85,3 +85,45 @@ def test_merged_responses_are_one_answer(sdk: openai.OpenAI, session: str) -> No
     following = sdk.responses.create(input="Whats my name", previous_response_id=asked[1].id)
     assert following.conversation
     assert following.conversation.id == session
+
+
+LOOK: Any = {"type": "function", "name": "look", "parameters": {"type": "object", "properties": {}}, "strict": False}
+
+
+def ask_together(sdk: openai.OpenAI, session: str, *questions: str) -> list[Any]:
+    """Return the responses of questions that were merged, once they have ended."""
+    first = sdk.responses.create(input="[[latency=60]] hello", conversation=session, background=True)
+    merge: Any = {"conversation": session, "background": True, "metadata": {"turnstile_when_busy": "merge"}, "tools": [LOOK]}
+    asked = [sdk.responses.create(input=question, **merge) for question in questions]
+    sdk.responses.cancel(first.id)
+    for response in asked:
+        with sdk.responses.stream(response_id=response.id) as stream:
+            stream.until_done()
+    return [sdk.responses.retrieve(response.id) for response in asked]
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_calls_of_a_merged_answer_are_answered_after_each_of_its_responses(
+    sdk: openai.OpenAI, session: str, place: int
+) -> None:
+    response = ask_together(sdk, session, "call look {}", "call look {}")[place]
+    [call] = response.output
+    asked = list(sdk.responses.input_items.list(response.id))
+    answer: Any = {"type": "function_call_output", "call_id": call.call_id, "output": "42"}
+    transcript: Any = [*(item.model_dump() for item in asked), call.model_dump(), answer]
+    done = sdk.responses.create(input=transcript, previous_response_id=response.id, tools=[LOOK])
+    assert done.conversation
+    assert (done.conversation.id, "42" in done.output_text) == (session, True)
+    kinds = [item.type for item in sdk.conversations.items.list(session, order="asc")]
+    assert kinds == ["message", "message", "function_call", "function_call_output", "message"]
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_deleted_response_closes_the_calls_of_a_merged_answer(sdk: openai.OpenAI, session: str, place: int) -> None:
+    asked = ask_together(sdk, session, "call look {}", "call look {}")
+    sdk.responses.delete(asked.pop(place).id)
+    done = sdk.responses.create(input="hello", previous_response_id=asked[0].id, metadata=REJECT)
+    assert done.conversation
+    assert done.conversation.id == session
+    kinds = [item.type for item in sdk.conversations.items.list(session, order="asc")]
+    assert kinds == ["message", "message", "function_call", "function_call_output", "message", "message"]

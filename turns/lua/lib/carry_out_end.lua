@@ -26,6 +26,6 @@ local function carry_out_end(id, session, now, ended, again)
   if ended.reply == '1' then redis.call('SET', key.celery_result .. id, celery_result(id, state, ended), 'PX', rule.result_ttl) end
   queue_webhook(id, now, state, ended.options or '', sequence, ended.code, ended.calls)
   if not ended.calls then drop_kept_steps(ended.thread or id, state, ended.code) end
-  redis.call('PEXPIRE', turn, ttl)
+  redis.call('PEXPIRE', turn, ttl + (ended.calls and rule.hold or 0))
   redis.call('HDEL', turn, 'owed', 'rest')
 end

@@ -5,7 +5,7 @@ local function end_member(member, id, now)
   local state, merged, after, reply, options, owed, started, queue =
     unpack(redis.call('HMGET', turn, 'state', 'merged', 'sequence', 'reply', 'options', 'owed', 'started', 'queue'))
   if merged ~= id or (state ~= 'running' and not owed) then return false end
-  local names = { 'state', 'attempts', 'answer', 'output', 'usage', 'model', 'code', 'message', 'detail', 'left_out', 'fallback', 'history_length' }
+  local names = { 'state', 'attempts', 'answer', 'output', 'usage', 'model', 'code', 'message', 'detail', 'left_out', 'fallback', 'history_length', 'calls', 'closing' }
   local ended, written, values = { owed = after, finished = now }, {}, redis.call('HMGET', key.turn .. id, unpack(names))
   for place, name in ipairs(names) do ended[name] = values[place] or nil end
   ended.sequence = after + 1

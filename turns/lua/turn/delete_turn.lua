@@ -9,13 +9,13 @@
 -- ARGV   id only
 -- RETURN forgotten | ended | unended | held | unknown
 local turn = key.turn .. id
-local session, state, owed, calls = unpack(redis.call('HMGET', turn, 'session', 'state', 'owed', 'calls'))
+local session, state, owed, calls, merged = unpack(redis.call('HMGET', turn, 'session', 'state', 'owed', 'calls', 'merged'))
 if not session or is_erased(id, session, state) then return { 'unknown' } end
 if state == 'queued' or state == 'running' or owed then return { 'unended' } end
 if only ~= '' and state ~= only then return { 'ended' } end
 if calls then
   local held, thread = unpack(redis.call('HMGET', key.session .. session, 'held', 'thread'))
-  if held == id or thread == id then return { 'held' } end
+  if held == (merged or id) or thread == id then return { 'held' } end
 end
 
 local names, record = {}, redis.call('HGETALL', turn)

@@ -1,5 +1,6 @@
 -- Accept a turn that follows another one: in the same session as long as nothing else follows there, else in a new one,
--- `branch`, with a window of the history up to that other turn, and its open calls answered or closed. Idempotent by its id.
+-- `branch`, with a window of the history up to that other turn, and its open calls answered or closed. Idempotent by its id. One that was
+-- merged with another is followed as that one.
 -- WORK   24,000 steps: a mailbox is read twice, or a branch takes 100 messages along; the search for its place reads two messages, or 32 MiB and one
 -- KEYS   turn:<id>… turns:<session> session:<session> mailbox:<session> message_store:<session> conversation:<session> due stats open held answered:<session>
 --        failed events:<id> celery-task-meta-<id> webhook:<id> webhooks webhook_lines webhook_line:<key> webhooks_of:<key> undelivered steps:<thread> <queue>
@@ -17,20 +18,19 @@ elseif seen then
   if left then stop_head(id, stands_in, now, left) end
   return { 'again', state, find_place(id, stands_in, state, its_queue, now), stands_in }
 end
-local session, finished, length, its_state, its_calls, closing = unpack(redis.call('HMGET', key.turn .. previous, 'session', 'finished', 'history_length', 'state', 'calls', 'closing'))
-local ended = tonumber(finished)
+local session, ended, length, its_state, its_calls, closing, first = read_previous(previous)
 if not session or is_erased(previous, session, its_state) then return { 'unknown' } end
 local last = redis.call('LINDEX', key.mailbox .. session, -1) or redis.call('HGET', key.session .. session, 'head')
-if last == id then last = previous end
-if last and last ~= previous and not ended then return { 'unended' } end
+if last == id then last = first end
+if last and last ~= first and not ended then return { 'unended' } end
 local calls, held, thread = open_calls(session, id)
-if held ~= previous then calls, held = false, nil end
+if held ~= first then calls, held = false, nil end
 if answered ~= '' then
   local fault, call = mismatch(calls or its_calls, answered, not calls)
   local turn, turn_state = same_answers(session, fingerprint)
   if turn and not calls then return { 'same', turn, turn_state, session } end
   if fault then return { 'unfit', fault, call } end
-elseif calls and last == previous and when_held == 'reject' then
+elseif calls and last == first and when_held == 'reject' then
   return { 'held' }
 end
 if answered == '' and redis.call('LLEN', key.mailbox .. session) >= rule.max_waiting_per_session then return { 'full_session' } end
@@ -38,9 +38,9 @@ local open = redis.call('ZCARD', key.open)
 if open >= rule.max_waiting then return { 'full' } end
 local quota, most, wait = over_quota(session, quotas, open, now)
 if quota then return { 'over_quota', quota, most, wait } end
-local elsewhere, added = answered ~= '' and not calls, not ended and 0 or messages_since(key.history .. session, previous, ended, tonumber(length or nil))
+local elsewhere, added = answered ~= '' and not calls, not ended and 0 or messages_since(key.history .. session, first, ended, length)
 if not added then return { 'unplaced' } end
-if elsewhere or answered == '' and (added > closed_since(key.history .. session, added, closing) or (last and last ~= previous)) then
+if elsewhere or answered == '' and (added > closed_since(key.history .. session, added, closing) or (last and last ~= first)) then
   local full = open_branch(branch, id, session, added, now, quotas)
   if full then return { 'over_quota', 'conversations', full, rule.day } end
   session, held = branch, nil

@@ -5,7 +5,7 @@
 -- ARGV   id content: none, answer (with what the turn answered), or all (also with what was asked)
 -- RETURN place (field value)… | nothing for a turn that is unknown, or forgotten. As long as its calls are open, a field
 --        `held_until` tells when the time for their answers is over; `not_before` tells when a turn is asked that is to be asked later
-local session, state, calls, outline = unpack(redis.call('HMGET', key.turn .. id, 'session', 'state', 'calls', 'outline'))
+local session, state, calls, outline, merged = unpack(redis.call('HMGET', key.turn .. id, 'session', 'state', 'calls', 'outline', 'merged'))
 local place = 0
 if not session or is_erased(id, session, state) then
   local later = scheduled_turn(id, content)
@@ -17,7 +17,7 @@ end
 local record = read_record(id, content, outline)
 if calls then
   local phase, held, ends = unpack(redis.call('HMGET', key.session .. session, 'phase', 'held', 'lease'))
-  if phase == 'held' and held == id then record[#record + 1], record[#record + 2] = 'held_until', ends end
+  if phase == 'held' and held == (merged or id) then record[#record + 1], record[#record + 2] = 'held_until', ends end
 end
 table.insert(record, 1, place)
 return record
