@@ -12,6 +12,7 @@ from starlette.responses import Response
 from turnstile.producers.gateway.disconnect import disconnected, while_connected
 from turnstile.producers.gateway.edge.api_errors import ApiError, ClientGone, Restarting
 from turnstile.producers.gateway.edge.connections import break_off
+from turnstile.producers.gateway.edge.large_answers import pieces
 from turnstile.turns.errors import QueueUnreachable
 from turnstile.turns.text import dumps
 
@@ -46,7 +47,8 @@ async def rest(chunks: AsyncGenerator[bytes]) -> Response:
 class EventStream(Response):
     """A stream of chunks; at an empty chunk, a keep-alive comment is sent if one is due.
 
-    The stream ends when the client disconnects. When `chunks` raises, the connection is broken off.
+    The stream ends when the client disconnects. When `chunks` raises, the connection is broken off, or, before the first chunk,
+    the request is answered with the error.
     """
 
     media_type = "text/event-stream"
@@ -56,15 +58,17 @@ class EventStream(Response):
         del self.headers["content-length"]
         self._chunks = chunks
         self._serve = serve
+        self._begun = False
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Write until the end, or until the client disconnects."""
-        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         try:
             await self._serve(self._write(send), disconnected(receive))
         except ClientGone:
             return
         except (ApiError, QueueUnreachable, asyncio.CancelledError) as error:
+            if not self._begun:
+                raise
             # Without the end of the body the client sees that the stream is not whole.
             told = isinstance(error, (asyncio.CancelledError, Restarting))
             log.log(logging.DEBUG if told else logging.WARNING, "a stream breaks off: %s", type(error).__name__)
@@ -74,8 +78,17 @@ class EventStream(Response):
         last = monotonic()
         async with aclosing(self._chunks) as chunks:
             async for chunk in chunks:
+                await self._begin(send)
                 if not chunk and monotonic() - last < KEEP_ALIVE_SECONDS:
                     continue
-                await send({"type": "http.response.body", "body": chunk or _KEEP_ALIVE, "more_body": True})
+                for piece in pieces(chunk or _KEEP_ALIVE):
+                    await send({"type": "http.response.body", "body": piece, "more_body": True})
+                del chunk, piece  # the next one may be long in coming
                 last = monotonic()
+        await self._begin(send)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _begin(self, send: Any) -> None:
+        if not self._begun:
+            self._begun = True
+            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})

@@ -73,6 +73,7 @@ async def follow(
                 # It may be large, and the next one may be long in coming.
                 del reply
                 yield found
+                del found
 
 
 async def _fetch(store: AsyncTurnStore, id: str, step: Step, seconds: float, *, woken: bool) -> Reply:

@@ -1,6 +1,7 @@
 """A turn as chunks of a chat completion."""
 
 from collections.abc import AsyncGenerator
+from sys import getsizeof
 from typing import Any
 
 from turnstile.memory.element import REASONING
@@ -8,7 +9,10 @@ from turnstile.producers.gateway import sse
 from turnstile.producers.gateway.backend import Backend
 from turnstile.producers.gateway.chat import rendering
 from turnstile.producers.gateway.edge.api_errors import ApiError
+from turnstile.producers.gateway.edge.large_answers import Holding
 from turnstile.producers.gateway.failure import failure
+from turnstile.producers.gateway.held import HeldOfTurn
+from turnstile.producers.gateway.prompt_store import api_key
 from turnstile.producers.gateway.records import as_shown
 from turnstile.producers.reading.follow import follow, look
 from turnstile.producers.reading.readers import EventReader
@@ -17,16 +21,23 @@ from turnstile.turns.output import reasoning_of
 from turnstile.turns.turn import TurnResult
 
 
-class Chunks:
+class Chunks(HeldOfTurn):
     """The chunks of one turn. Sent text cannot be taken back, so a new attempt must begin with the same words."""
 
     def __init__(self, record: TurnResult, model: str) -> None:
+        super().__init__()
         self._head = rendering.completion_head(record, model, "chat.completion.chunk")
         self._sent = ""
         self._text = ""
         self._refused = False
         self._thinks = True
         self._thought = False
+
+    @property
+    def held(self) -> int:
+        """The bytes of memory that these chunks take, with the record and the batch that they were told of."""
+        text = getsizeof(self._sent) + (getsizeof(self._text) if self._text is not self._sent else 0)
+        return self.record_bytes + self.batch_bytes + text
 
     def chunk(self, delta: dict[str, Any], reason: str | None = None, logprobs: dict[str, Any] | None = None) -> bytes:
         """Return one chunk."""
@@ -75,11 +86,24 @@ class Chunks:
 async def stream(backend: Backend, record: TurnResult, usage: bool) -> AsyncGenerator[bytes]:
     """Yield a turn's chunks as its answer comes, and empty ones between."""
     chunks = Chunks(record, backend.settings.models[0])
+    id = record.id
+    del record
+    with Holding(api_key.get()) as holding:
+        async for chunk in _chunks(backend, id, chunks, usage):
+            holding.set(len(chunk) + chunks.held)
+            yield chunk
+            del chunk
+
+
+async def _chunks(backend: Backend, id: str, chunks: Chunks, usage: bool) -> AsyncGenerator[bytes]:
     reader = EventReader()
     yield chunks.chunk({"role": "assistant", "content": "", "refusal": None})
     try:
-        async for batch in follow(backend.store, backend.wakeups, record.id, reader):
+        async for batch in follow(backend.store, backend.wakeups, id, reader):
+            chunks.hold_batch(batch)
             yield b""
+            if not batch:
+                continue
             for event in batch:
                 if event.type == "started":
                     chunks.restart()
@@ -88,9 +112,11 @@ async def stream(backend: Backend, record: TurnResult, usage: bool) -> AsyncGene
                 elif event.type in ("text", "refusal"):
                     yield chunks.write(event.data, refused=event.type == "refusal")
                 elif event.type == "ended":
-                    yield chunks.end(await look(backend.store, backend.wakeups, record.id), usage)
+                    yield chunks.end(chunks.hold_record(await look(backend.store, backend.wakeups, id)), usage)
+            del batch, event  # the next batch may be long in coming
+            chunks.let_go()
         if reader.left:
-            yield chunks.end(reader.left, usage)
+            yield chunks.end(chunks.hold_record(reader.left), usage)
     except (ApiError, UnknownTurn) as error:
         yield _error(error)
 

@@ -1,17 +1,18 @@
-"""Large answers: sent piece by piece, as the client reads them; those of one API key have a bounded size together."""
+"""Large answers and streams: sent piece by piece, as the client reads them; those of one API key have a bounded size together."""
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
 
 from turnstile.producers.gateway.edge.api_errors import ApiError
 from turnstile.producers.gateway.edge.body import Message
 
 PIECE_BYTES = 65_536
+SMALL_BYTES = 16_384
+"""A stream that holds less is not counted."""
 ANSWERS_OF_A_KEY = 67_108_864
-"""Bytes of large answers of one API key that may wait for their readers together in one process."""
+"""Bytes that answers of one API key may hold together in one process while they wait for their readers."""
 
-_waiting: Counter[str] = Counter()
+_held: Counter[str] = Counter()
 
 
 def is_large(head: Message) -> bool:
@@ -20,22 +21,50 @@ def is_large(head: Message) -> bool:
     return int(length) > PIECE_BYTES
 
 
-@contextmanager
-def room_for(key: str, size: int) -> Iterator[None]:
-    """Note an answer for as long as it waits for its reader. Raises ApiError when the key's are too large (429)."""
-    if key and _waiting[key] and _waiting[key] + size > ANSWERS_OF_A_KEY:
-        message = f"Answers to this API key of {ANSWERS_OF_A_KEY:,} bytes wait for their readers; please retry."
-        raise ApiError(429, message, None, "too_many_unread_bytes", {"retry-after": "2", "connection": "close"})
-    _waiting[key] += size
-    try:
-        yield
-    finally:
-        _waiting[key] -= size
+class Holding:
+    """The memory that an answer holds, counted for its API key until the end of a `with`. Small ones are not counted."""
+
+    def __init__(self, key: str) -> None:
+        self._key = key
+        self._bytes = 0
+
+    def __enter__(self) -> "Holding":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.set(0)
+
+    def set(self, size: int) -> None:
+        """Say how many bytes the answer holds now. Raises ApiError when the key's are too many (429)."""
+        counted = size if self._key and size > SMALL_BYTES else 0
+        if counted == self._bytes:
+            return
+        others = _held[self._key] - self._bytes
+        if counted > self._bytes and others and others + counted > ANSWERS_OF_A_KEY:
+            raise _too_many()
+        self._bytes = counted
+        _held[self._key] = others + counted
+
+
+def require_room(key: str) -> None:
+    """Raise ApiError (429) where a key has no room for another stream: a quarter is left to those that are under way."""
+    if key and _held[key] > ANSWERS_OF_A_KEY * 3 // 4:
+        raise _too_many()
+
+
+def _too_many() -> ApiError:
+    message = f"Answers to this API key of {ANSWERS_OF_A_KEY:,} bytes wait for their readers; please retry."
+    return ApiError(429, message, None, "too_many_unread_bytes", {"retry-after": "2", "connection": "close"})
+
+
+def pieces(content: bytes) -> Iterator[bytes]:
+    """Yield the pieces that a content is sent in."""
+    for start in range(0, len(content), PIECE_BYTES):
+        yield content[start : start + PIECE_BYTES]
 
 
 async def send_in_pieces(send: Callable[[Message], Awaitable[None]], body: Message) -> None:
     """Send an answer's body; each piece waits until those before it are read."""
-    content = body["body"]
-    for start in range(0, len(content), PIECE_BYTES):
-        await send({"type": body["type"], "body": content[start : start + PIECE_BYTES], "more_body": True})
+    for piece in pieces(body["body"]):
+        await send({"type": body["type"], "body": piece, "more_body": True})
     await send({**body, "body": b""})

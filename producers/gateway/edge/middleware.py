@@ -12,7 +12,7 @@ from turnstile.producers.gateway.edge.body import UNREAD_BYTES, Message, Receive
 from turnstile.producers.gateway.edge.caller import CALLER
 from turnstile.producers.gateway.edge.client_presence import watch_client
 from turnstile.producers.gateway.edge.connections import break_off, is_gone
-from turnstile.producers.gateway.edge.large_answers import is_large, room_for, send_in_pieces
+from turnstile.producers.gateway.edge.large_answers import Holding, is_large, send_in_pieces
 from turnstile.producers.gateway.edge.loop_accounts import account_of
 from turnstile.producers.gateway.edge.loop_time import loop_account, metered
 from turnstile.producers.gateway.edge.open_requests import receive_until
@@ -124,7 +124,8 @@ class _Exchange:
     async def _send_large(self, head: Message, body: Message) -> None:
         self._large_head = None
         try:
-            with room_for(self._scope[CALLER].api_key, len(body["body"])):
+            with Holding(self._scope[CALLER].api_key) as holding:
+                holding.set(len(body["body"]))
                 await self._pass_on(head)
                 await send_in_pieces(self._pass_on, body)
         except ApiError as error:

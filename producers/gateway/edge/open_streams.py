@@ -7,6 +7,7 @@ from contextlib import suppress
 from turnstile.producers.gateway.edge.api_errors import ApiError, retry_after
 from turnstile.producers.gateway.edge.body import Scope
 from turnstile.producers.gateway.edge.caller import Caller
+from turnstile.producers.gateway.edge.large_answers import require_room
 from turnstile.producers.gateway.prompt_store import PromptStore
 from turnstile.turns.asyncio_tasks import end_all
 from turnstile.turns.errors import QueueUnreachable
@@ -45,8 +46,9 @@ async def open_stream(scope: Scope, store: PromptStore, caller: Caller) -> None:
     """Note that a request's answer is a stream, until the request has ended.
 
     Raises:
-        ApiError: the tenant reads as many streams as it may (429).
+        ApiError: the tenant reads as many streams as it may, or its key has too many unread bytes (429).
     """
+    require_room(caller.api_key)
     if caller.streams is not None:
         stream = _Stream(store, caller, caller.streams)
         await stream.open()

@@ -5,6 +5,7 @@ A stream tells of a run as it comes, so a response shows runs, too: messages wit
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from io import StringIO
 from itertools import groupby
 from operator import attrgetter
 from typing import Any
@@ -57,7 +58,13 @@ class Spoken:
         self._thinks = kind == "reasoning"
         place = sum((other == "reasoning") is self._thinks for other in earlier)
         self.id = kin(output_id(turn, attempt), "rs" if self._thinks else "msg", place=place or None)
-        self._text: list[str] = []
+        self._text = StringIO()
+        self._bytes_a_letter = 1
+
+    @property
+    def held(self) -> int:
+        """The bytes of memory that the text takes, at most."""
+        return self._text.tell() * self._bytes_a_letter
 
     def begin(self) -> Iterator[Told]:
         """Return the events of its beginning."""
@@ -67,12 +74,14 @@ class Spoken:
 
     def add(self, text: str) -> Told:
         """Return the event of another piece."""
-        self._text.append(text)
+        self._text.write(text)
+        if not text.isascii():
+            self._bytes_a_letter = 4
         return f"response.{self._text_name}.delta", {**self._place, "delta": text, **self._more}
 
     def end(self, status: str, run: Run | None = None) -> Iterator[Told]:
         """Return the events of its end; `run` is all of it, where that is known otherwise."""
-        whole = run or Run(self.kind, "".join(self._text))
+        whole = run or Run(self.kind, self._text.getvalue())
         field = "refusal" if self.kind == "refusal" else "text"
         yield f"response.{self._text_name}.done", {**self._place, field: whole.text, **self._more}
         yield f"response.{self._part_name}.done", {**self._place, "part": self._part(whole)}

@@ -17,6 +17,7 @@ from tests.support.gateways import HASTY_APP, Gateway
 from tests.support.wait import PATIENCE_SECONDS, wait_until
 from turnstile.deploy.local.server import EmbeddedServer
 from turnstile.turns.api_keys import NewKey, new_key
+from turnstile.turns.question import Options
 from turnstile.turns.settings import Settings
 from turnstile.turns.store.turns import TurnStore
 
@@ -166,6 +167,48 @@ def test_a_key_that_does_not_read_large_answers_gets_no_more_of_them(
     for connection in unread:
         connection.close()
     wait_until(lambda: _connect(gateway, sockets, asked[0]).recv(12) == b"HTTP/1.1 200", "the key is answered again")
+
+
+def _large_response(server: EmbeddedServer, keys: list[NewKey], id: str) -> list[bytes]:
+    """Submit a turn whose events are large for each key's tenant, and return the requests for its stream."""
+    store = TurnStore(Settings(redis_url=server.url, max_question_bytes=4_000_000))
+    options = Options(instructions="x" * 2_000_000, request={"background": True})
+    asked = []
+    for key, tenant in zip(keys, ("acme", "other"), strict=True):
+        store.submit(f"resp_{id}_{tenant}", f"{tenant}/{id}", "hi", options)
+        asked.append(_head("GET", f"/v1/responses/resp_{id}_{tenant}?stream=true", f"authorization: Bearer {key.text}"))
+    return asked
+
+
+def test_a_key_that_does_not_read_large_streams_gets_no_more_of_them(
+    gateway: Gateway, sockets: ExitStack, keys: list[NewKey], server: EmbeddedServer
+) -> None:
+    asked = _large_response(server, keys, "unread")
+    unread: list[socket.socket] = []
+
+    def is_refused() -> bool:
+        unread.append(_connect(gateway, sockets, asked[0], receive_buffer=4_096))
+        return unread[-1].recv(12) == b"HTTP/1.1 429"
+
+    assert not is_refused()
+    wait_until(is_refused, "another one is refused")
+    assert _connect(gateway, sockets, asked[1]).recv(12) == b"HTTP/1.1 200"
+    for connection in unread:
+        connection.close()
+    wait_until(lambda: _connect(gateway, sockets, asked[0]).recv(12) == b"HTTP/1.1 200", "the key is answered again")
+
+
+def test_streams_that_are_read_hold_nothing_while_they_wait(
+    gateway: Gateway, sockets: ExitStack, keys: list[NewKey], server: EmbeddedServer
+) -> None:
+    asked = _large_response(server, keys, "read")[0]
+    for _ in range(5):
+        connection, received = _connect(gateway, sockets, asked), bytearray()
+        while not (b"event: response.queued" in received and received.endswith(b": keep-alive\n\r\n")):
+            part = connection.recv(1_000_000)
+            assert part, bytes(received[:300])
+            received += part
+        assert received.startswith(b"HTTP/1.1 200")
 
 
 def test_bodies_of_requests_that_wait_for_an_answer_count(gateway: Gateway, sockets: ExitStack, keys: list[NewKey]) -> None:

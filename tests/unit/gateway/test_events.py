@@ -62,6 +62,29 @@ def test_a_foreground_response_is_in_progress_from_the_start() -> None:
     assert [event["response"]["status"] for event in told] == ["in_progress", "in_progress"]
 
 
+def test_a_large_record_is_held_only_while_it_is_told_of() -> None:
+    record = replace(RUNNING, options=Options(instructions="x" * 100_000, request={"background": True}))
+    translator, start = ResponseEvents(record, "foo", "a-model"), Event(1, "started", 1, "")
+    begin = translator.begin()
+    assert (next(begin)["type"], translator.held > 100_000) == ("response.created", True)
+    assert (len(list(begin)), translator.held) == (1, 0)
+    assert translator.needs_record(start)
+    (told,) = translator.translate(start, translator.hold_record(record))
+    assert (told["response"]["instructions"], translator.held > 100_000) == ("x" * 100_000, True)
+    translator.let_go()
+    assert (translator.held, translator.needs_record(start)) == (0, False)
+
+
+def test_text_counts_as_held_until_its_item_is_closed() -> None:
+    translator = ResponseEvents(RUNNING, "foo", "a-model")
+    for kind, text in (("started", ""), ("text", "a" * 50_000), ("text", "é" * 10)):
+        list(translator.translate(Event(1, kind, 1, text)))
+    translator.let_go()
+    assert translator.held == 4 * 50_010
+    list(translator.translate(Event(1, "reasoning", 1, "")))
+    assert translator.held == 0
+
+
 def test_an_answer_that_was_not_streamed() -> None:
     events = tell(ended(State.COMPLETED, output=said("hello")), ("ended", 1, "completed"))
     assert kinds(events) == [*BEGINNING, *OPENING, "response.output_text.delta", *CLOSING, "response.completed"]
