@@ -1,7 +1,6 @@
 """The memory that a stream holds of its turn."""
 
 from collections.abc import Sequence
-from dataclasses import fields, is_dataclass
 from sys import getsizeof
 from typing import Any
 
@@ -19,8 +18,10 @@ class HeldOfTurn:
         self.batch_bytes = sum(getsizeof(event.data) for event in batch)
 
     def hold_record(self, record: TurnResult) -> TurnResult:
-        """Count a record, and return it."""
-        self.record_bytes = weight(record)
+        """Count those parts of a record that may be large, and return it."""
+        options = record.options
+        parts = [options.instructions, options.tools, options.request, options.metadata, options.response_format, record.output]
+        self.record_bytes = sum(map(weight, filter(None, parts)))
         return record
 
     def let_go(self) -> None:
@@ -29,12 +30,8 @@ class HeldOfTurn:
 
 
 def weight(value: Any) -> int:
-    """Return the bytes of memory that a record, or any part of one, takes."""
-    parts: Any = ()
+    """Return the bytes of memory that a JSON value takes."""
+    size = getsizeof(value)
     if isinstance(value, dict):
-        parts = (part for pair in value.items() for part in pair)
-    elif isinstance(value, (list, tuple)):
-        parts = value
-    elif is_dataclass(value):
-        parts = (getattr(value, field.name) for field in fields(value))
-    return getsizeof(value) + sum(map(weight, parts))
+        return size + sum(map(weight, value)) + sum(map(weight, value.values()))
+    return size + sum(map(weight, value)) if isinstance(value, (list, tuple)) else size

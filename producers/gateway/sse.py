@@ -78,17 +78,18 @@ class EventStream(Response):
         last = monotonic()
         async with aclosing(self._chunks) as chunks:
             async for chunk in chunks:
-                await self._begin(send)
+                if not self._begun:
+                    await self._begin(send)
                 if not chunk and monotonic() - last < KEEP_ALIVE_SECONDS:
                     continue
                 for piece in pieces(chunk or _KEEP_ALIVE):
                     await send({"type": "http.response.body", "body": piece, "more_body": True})
                 del chunk, piece  # the next one may be long in coming
                 last = monotonic()
-        await self._begin(send)
+        if not self._begun:
+            await self._begin(send)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _begin(self, send: Any) -> None:
-        if not self._begun:
-            self._begun = True
-            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        self._begun = True
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})

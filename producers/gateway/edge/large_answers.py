@@ -1,4 +1,4 @@
-"""Large answers and streams: sent piece by piece, as the client reads them; those of one API key have a bounded size together."""
+"""Large answers and streams: sent piece by piece, as the client reads; those of one API key have a bounded size together."""
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
