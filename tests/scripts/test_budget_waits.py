@@ -303,7 +303,7 @@ def test_other_models_go_on(scene: Scene) -> None:
 
 
 def expires(scene: Scene) -> bool:
-    """Whether the model's budget is forgotten by itself."""
+    """Return True when the model's budget will be forgotten by itself."""
     left = scene.client.pttl(scene.keys.budget(MODEL))
     assert left != -2
     return bool(left != -1)

@@ -28,8 +28,7 @@ class Recoveries:
 
     Only whoever has found a server away can find it back, so a worker that is cut off from a server others reach sends nothing
     on its way. Ends in quick succession count less and less often: a server that fails every other request is not asked by all
-    who wait each time that it answers one. Each tenant's latest kinds are
-    remembered, whatever number of names others have asked for.
+    who wait each time that it answers one. The latest kinds of each tenant are remembered, however many others ask for.
     """
 
     def __init__(self, store: AsyncTurnStore) -> None:

@@ -141,7 +141,7 @@ class Answering:
         except QueueUnreachable:
             raise
         except UnknownTurn as error:
-            # What was erased is not asked again.
+            # An erased turn is not asked again.
             is_lost = await self._server_now() not in ("", self._server)
             return None if is_lost else self._deleted(asked.row, error)
         except Exception as error:

@@ -1,4 +1,4 @@
-"""How far a batch has come in its file."""
+"""The progress of a batch in its file."""
 
 from collections import deque
 

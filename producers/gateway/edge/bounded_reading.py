@@ -1,4 +1,4 @@
-"""What clients send, in small pieces: bounded beside the bodies of requests, and charged where reading it takes long.
+"""Bounded reading of requests: in small pieces, with little beside their bodies, and charged where it takes long.
 
 uvicorn's protocols take sizes of chunks, what is written behind those, and trailers without end, before any application
 sees a request, and chunks of a byte take a hundred times as long as one large chunk.

@@ -1,4 +1,4 @@
-"""How long tenants rest after long pieces of the event loop's time.
+"""Accounts of the event loop's time: a tenant rests after its long pieces.
 
 A tenant that has used its allowance rests three times as long before its next piece.
 """

@@ -1,4 +1,4 @@
-"""What clients send beside the bodies of their requests is bounded, and reading that takes long is charged."""
+"""Requests are read within bounds, and reading that takes long is charged."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable

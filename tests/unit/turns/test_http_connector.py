@@ -1,4 +1,4 @@
-"""What a server sends beside its answers is bounded."""
+"""A connection ends when the server sends too much beside its answer."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -56,7 +56,7 @@ class Fallback:
                 if tried in self._models:
                     self._outages.end(tried, call)
                 if gate and tried != model:
-                    # Where the model was not tried, its outage may have ended meanwhile.
+                    # The outage of a model that was not tried may have ended meanwhile.
                     gate.switch(tried, tries.reasons.get(model, passed))
                 return answer
         if gate:
