@@ -316,7 +316,7 @@ def _forget_in_schedules(world: World, now: int) -> None:
         world.data[KEYS.schedules_due][1] = {entry: _phase(moment, now) for entry, moment in due.items()}
     for session in world.around.get("noted", {}):
         record = world.value(KEYS.schedule(schedule_of(session)), {})
-        record.update({name: PAST for name in ("created",) if name in record})
+        record.update({name: PAST for name in ("created", "noted") if name in record})
 
 
 def _forget_in_budget(world: World, now: int) -> None:

@@ -62,6 +62,13 @@ def _that_stops_another(scene: Scene) -> Callable[[], Any]:
     return _asking(scene, _LATER * 1000)
 
 
+@situation("audit_schedule")
+def _of_a_tick_that_is_computed_anew(scene: Scene) -> Callable[[], Any]:
+    _schedule(scene)
+    [due] = hooks(scene).claim_schedules()[1]
+    return lambda: hooks(scene).audit_schedule("daily", due, _LATER * 1000, 1)
+
+
 @situation("cancel")
 def _of_one_that_is_asked_later(scene: Scene) -> Callable[[], Any]:
     hooks(scene).ask_later("a", "foo", "hi", not_before=_LATER)

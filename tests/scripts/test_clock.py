@@ -12,6 +12,7 @@ from tests.scripts.tenants import ask, claim_all, have_slots
 from turnstile.turns.api_keys import Limits
 from turnstile.turns.errors import QuotaExceeded
 from turnstile.turns.question import Options
+from turnstile.turns.schedules import next_tick
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
 from turnstile.turns.store.budgets import CallEnd, CallLimits
@@ -138,3 +139,58 @@ def test_whoever_works_while_the_clock_leaps_forward_and_back_keeps_its_turn(red
     assert scene.complete(ended) is scene.complete(kept) is State.COMPLETED
     assert scene.pop() == "next"
     assert scene.history() == pair("a")
+
+
+def _ask_in_time(store: TurnStore) -> list[str]:
+    """Let an audit find what is put off, and ask whatever is due then; return the schedules that have asked."""
+    for id in ("hourly", "later"):
+        if (found := store.audit_schedule(id)).ahead:
+            store.audit_schedule(id, found.ahead, next_tick(found.ahead.cron, "UTC", found.now), found.now)
+    now, due, _ = store.claim_schedules()
+    for tick in due:
+        assert store.ask_scheduled(tick, tick.step(now)[1], now=now) == ""
+    return [tick.schedule for tick in due]
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_a_schedule_asks_after_a_clock_was_ahead(early: Scene, asked: bool) -> None:
+    early.turns.schedule("hourly", "foo", "hi", cron="0 * * * *", now=NOON if asked else NOON + AN_HOUR)
+    if asked:
+        assert _ask_in_time(early.turns) == ["hourly"]
+    assert early.turns.schedules()[0].next == NOON + 2 * AN_HOUR
+    _set_back(early, 60)
+    assert _ask_in_time(early.turns) == []
+    assert early.turns.schedules()[0].next == NOON + AN_HOUR
+    set_clock(early.turns, NOON + AN_HOUR)
+    assert _ask_in_time(early.turns) == ["hourly"]
+    assert early.turns.schedules()[0].next == NOON + 2 * AN_HOUR
+    assert _ask_in_time(early.turns) == []
+    assert early.turns.status(f"hourly-{(NOON + AN_HOUR) * 1000}").state is State.QUEUED
+
+
+def test_a_schedule_that_was_taken_by_a_clock_that_was_ahead_is_asked(redis_url: str, client: redis.Redis) -> None:
+    scene = Scene(TurnStore(Settings(redis_url=redis_url)), client)
+    set_clock(scene.turns, NOON + 2 * AN_HOUR)
+    scene.turns.ask_later("later", "foo", "hi", not_before=NOON)
+    assert len(scene.turns.claim_schedules()[1]) == 1
+    set_clock(scene.turns, NOON)
+    assert _ask_in_time(scene.turns) == ["later"]
+
+
+def test_an_audit_puts_nothing_forward(early: Scene) -> None:
+    early.turns.schedule("hourly", "foo", "hi", cron="0 * * * *", now=NOON + AN_HOUR)
+    early.turns.ask_later("later", "foo", "hi", not_before=NOON + 9 * AN_HOUR)
+    before = early.client.zrange(early.keys.schedules_due, 0, -1, withscores=True)
+    assert _ask_in_time(early.turns) == []
+    assert early.client.zrange(early.keys.schedules_due, 0, -1, withscores=True) == before
+
+
+def test_a_tick_that_was_asked_meanwhile_is_not_computed_again(early: Scene) -> None:
+    early.turns.schedule("hourly", "foo", "hi", cron="0 * * * *", now=NOON + AN_HOUR)
+    _set_back(early)
+    ahead = early.turns.audit_schedule("hourly").ahead
+    assert ahead
+    following = (NOON + AN_HOUR) * 1000
+    early.turns.audit_schedule("hourly", ahead, following, NOON * 1000)
+    assert early.turns.audit_schedule("hourly", ahead, following + 1, NOON * 1000).ahead is None
+    assert early.turns.schedules()[0].next == NOON + AN_HOUR

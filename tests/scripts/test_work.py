@@ -209,6 +209,7 @@ CALLS: dict[str, list[Callable[[Crowd], Any]]] = {
     "add_schedule": [lambda c: c.turns.ask_later("later", "late", "hi", not_before=1)],
     "claim_schedules": [lambda c: c.turns.claim_schedules(20)],
     "ask_scheduled": [lambda c: _ask_scheduled(c)],
+    "audit_schedule": [lambda c: c.turns.audit_schedule("later")],
     "list_schedules": [
         lambda c: c.turns.schedules(),
         lambda c: c.turns.schedules("crowd"),

@@ -5,7 +5,8 @@ import time
 from collections.abc import Iterable
 from contextlib import suppress
 
-from turnstile.turns.errors import BrokenRecord
+from turnstile.turns.errors import BrokenRecord, InvalidTurn
+from turnstile.turns.schedules import next_tick
 from turnstile.turns.store.turns import AsyncTurnStore
 from turnstile.turns.text import as_text
 
@@ -49,9 +50,7 @@ async def _audit_schedules(store: AsyncTurnStore, ids: Iterable[str], tenants: I
     missing = 0
     for id in ids:
         with suppress(BrokenRecord):
-            if session := await store.session_of_schedule(id):
-                await store.list_schedule(session, id)
-                missing += await store.look_at_schedules([f"{session} {id}"])
+            missing += await _audit_schedule(store, id)
     for tenant in tenants:
         start = 0
         with suppress(BrokenRecord):
@@ -59,3 +58,13 @@ async def _audit_schedules(store: AsyncTurnStore, ids: Iterable[str], tenants: I
                 missing += await store.look_at_schedules(entries)
                 start += len(entries)
     return missing
+
+
+async def _audit_schedule(store: AsyncTurnStore, id: str) -> int:
+    found = await store.audit_schedule(id)
+    if ahead := found.ahead:
+        # Another machine may know the time zone that this one does not.
+        with suppress(InvalidTurn):
+            following = next_tick(ahead.cron, ahead.zone, found.now)
+            await store.audit_schedule(id, ahead, following, found.now)
+    return found.missing

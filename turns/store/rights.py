@@ -17,7 +17,7 @@ ROLES: dict[str, tuple[str, ...]] = {
         "settle_call", "spend_attempt", "cancel", "refuse", "sweep", "sweep_erased", "reap", "audit", "status", "stats",
         "claim_webhook", "record_delivery", "retry_webhooks", "check_schema", "register_worker", "note_minute", "workers",
         "check_owner", "put_checkpoint", "put_writes", "read_checkpoint", "list_checkpoints", "drop_steps",
-        "claim_schedules", "ask_scheduled", "read_messages", "read_summary", "write_summary", "rights",
+        "claim_schedules", "ask_scheduled", "audit_schedule", "read_messages", "read_summary", "write_summary", "rights",
     ),
     "gateway": (
         "submit", "submit_held", "follow", "cancel", "status", "stats", "write_conversation", "read_conversation",
@@ -34,8 +34,8 @@ ROLES: dict[str, tuple[str, ...]] = {
     ),
     "operator": (
         "measure", "overview", "tenants", "workers", "stats", "status", "unfinished", "cancel", "retry", "resend_webhook",
-        "release_session", "erase", "erase_tenant", "sweep_erased", "read_messages", "audit", "remove_schedule",
-        "list_schedules", "read_summary", "rights",
+        "release_session", "erase", "erase_tenant", "sweep_erased", "read_messages", "audit", "audit_schedule",
+        "remove_schedule", "list_schedules", "read_summary", "rights",
     ),
 }  # fmt: skip
 """Role → the scripts that it runs."""

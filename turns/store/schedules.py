@@ -35,6 +35,17 @@ class Terms:
     quotas: str
 
 
+@dataclass(frozen=True, slots=True)
+class Audited:
+    """What an audit has found of a schedule at the server's time `now`, in ms."""
+
+    missing: int
+    """1 where nobody would have looked at it."""
+    now: int
+    ahead: DueTick | None
+    """Its tick, where a clock that has been set back since has computed it."""
+
+
 class Schedules(Asking):
     """Operations on schedules."""
 
@@ -156,9 +167,15 @@ class Schedules(Asking):
         return Call("ZRANGE", args, lambda reply: [as_text(entry) for entry in reply])
 
     @operation
-    def list_schedule(self, session: str, id: str) -> Call[bool]:
-        """Give a schedule its entry among its tenant's back; False: it has it."""
-        return Call("ZADD", (self.keys.schedules(tenant_of(session)), "NX", 0, f"{session} {id}"), bool)
+    def audit_schedule(
+        self, id: str, ahead: DueTick | None = None, following: int | None = None, now: int = 0
+    ) -> Call[Audited]:
+        """Have a schedule looked at in time, and give it its entry among its tenant's back. Raises BrokenRecord.
+
+        A tick that was computed by a clock that was `ahead` gives way to the `following` one after `now`, in ms.
+        """
+        computed = {"tick": ahead.tick, "next": following, "noted": now} if ahead and following else {}
+        return script_call("audit_schedule", _read_audited, **{"schedule": id, "tick": "", "next": "", "noted": "", **computed})
 
     @operation
     def look_at_schedules(self, entries: Sequence[str]) -> Call[int]:
@@ -180,13 +197,14 @@ class Schedules(Asking):
         return script_call("claim_schedules", _read_due, limit=limit, lease=_LEASE_MS, start=start, passed=passed)
 
     @operation
-    def ask_scheduled(self, due: DueTick, following: int | None, *, missed: bool = False) -> Call[str]:
+    def ask_scheduled(self, due: DueTick, following: int | None, *, now: int = 0, missed: bool = False) -> Call[str]:
         """Ask the question of a tick, or leave it out (`missed`), and have the schedule wait for the `following` one.
 
-        Return why it was refused; empty if it was not. Another worker that comes with the same tick changes nothing.
+        `now`: the server's time, in ms, of which that was computed. Return why it was refused; empty if it was not. Another
+        worker that comes with the same tick changes nothing.
         """
         arguments: dict[str, str | int] = {"session": due.session, "schedule": due.schedule, "tick": due.tick}
-        arguments |= {"missed": "1" if missed else "", "next": "" if following is None else following}
+        arguments |= {"missed": "1" if missed else "", "next": "" if following is None else following, "noted": now}
         return script_call("ask_scheduled", _ASKED, **arguments, patience=_PATIENCE_MS)
 
 
@@ -196,9 +214,17 @@ def _read_schedules(reply: list[Any]) -> list[Schedule]:
 
 def _read_due(reply: list[Any]) -> tuple[int, list[DueTick], int]:
     now, start, *rows = reply
-    found = [tuple(map(as_text, row)) for row in rows]
-    due = [DueTick(session, id, int(tick), cron, zone, missed) for session, id, tick, cron, zone, missed in found]
-    return int(now), due, int(start)
+    return int(now), list(map(_due_tick, rows)), int(start)
+
+
+def _read_audited(reply: list[Any]) -> Audited:
+    missing, now, *ahead = reply
+    return Audited(int(missing), int(now), _due_tick(ahead[0]) if ahead else None)
+
+
+def _due_tick(row: list[bytes]) -> DueTick:
+    session, id, tick, cron, zone, missed = map(as_text, row)
+    return DueTick(session, id, int(tick), cron, zone, missed)
 
 
 def _full_session(_: Settings) -> TooManyWaiting:

@@ -44,7 +44,7 @@ class ScheduleAsker:
     async def _ask(self, tick: DueTick, now: int) -> None:
         try:
             left_out, following = tick.step(now)
-            refused = await self._store.ask_scheduled(tick, following, missed=left_out)
+            refused = await self._store.ask_scheduled(tick, following, now=now, missed=left_out)
         except QueueMemoryFull:
             refused = "queue_memory_full"
         except QueueUnreachable:

@@ -22,6 +22,8 @@ from turnstile.workers.process.service import start_all
 from turnstile.workers.process.services import upkeep
 from turnstile.workers.upkeep.sweep import sweep
 
+AHEAD = 4_000_000_000
+
 
 @pytest.fixture
 def limited(client: redis.Redis, redis_url: str) -> Iterator[Callable[..., Settings]]:
@@ -140,3 +142,14 @@ async def test_a_lost_due_entry_is_restored(flaky: Flaky) -> None:
     assert await audit(flaky, now=True) == 1
     assert await audit(flaky, now=True) == 0
     assert await flaky.client.zcard(flaky.keys.due) == 2
+
+
+async def test_an_audit_computes_ticks_anew_that_a_clock_ahead_has_noted(flaky: Flaky) -> None:
+    for id, zone in (("a", "Europe/Paris"), ("b", "UTC")):
+        await flaky.schedule(id, "foo", "hi", cron="* * * * *", now=AHEAD, time_zone=zone)
+        await flaky.client.hset(flaky.keys.schedule(id), mapping={"noted": AHEAD * 1000})
+    await flaky.client.hset(flaky.keys.schedule("a"), mapping={"zone": "Nowhere/Else"})
+    await flaky.client.set(flaky.keys.schedule("c"), "of another type")
+    assert await audit(flaky, now=True) == 0
+    ticks = {schedule.id: schedule.next for schedule in await flaky.schedules()}
+    assert ticks["a"] > AHEAD > ticks["b"]

@@ -10,7 +10,8 @@
 --        steps:<thread> <queue> ready:<line>… rotation:<queue> batch_slots parked:<queue> slots:<tenant> tenant:<tenant>
 --        tenants open_turns:<tenant> rate:<key> owned:<worker> conversations:<tenant> budget:<model> calls:<model>
 --        promised:<model> coming:<model> first_call:<kind> budgets looks workers; channels wake:<id> orders:<worker>
--- ARGV   session schedule tick missed next patience: ms; `missed` is 1 for a tick that is left out; an empty `next`: it was the last
+-- ARGV   session schedule tick missed next noted patience: ms; `missed` is 1 for a tick that is left out; an empty `next`: it was the
+--        last; `noted`: the time of which it was computed
 -- RETURN asked turn | missed | refused reason | stale
 local record, member, now, turn = key.schedule .. schedule, session .. ' ' .. schedule, clock(), schedule
 local its = redis.call('HMGET', record, 'session', 'tick', 'cron', 'queue', 'question', 'options', 'stream', 'fingerprint', 'weight', 'quotas',
@@ -37,7 +38,7 @@ if next == '' then
   drop_schedule(member, session, schedule)
 else
   if word == 'asked' or next - now > paused then paused = '' end
-  redis.call('HSET', record, 'tick', next, word == 'asked' and 'last' or 'left_out', tick, 'refused', '', 'pause', paused)
+  redis.call('HSET', record, 'tick', next, 'noted', noted, word == 'asked' and 'last' or 'left_out', tick, 'refused', '', 'pause', paused)
   redis.call('ZADD', key.schedules_due, next, member)
 end
 redis.call('HINCRBY', key.stats, 'ticks{outcome="' .. word .. '"}', 1)
