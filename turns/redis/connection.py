@@ -10,6 +10,7 @@ import redis.asyncio
 import redis.asyncio.sentinel
 import redis.sentinel
 from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
+from redis.maint_notifications import MaintNotificationsConfig
 from redis.retry import Retry
 
 from turnstile.turns.redis.address import Address, parse
@@ -30,7 +31,12 @@ SOCKET_OPTIONS: dict[str, Any] = {
 # A blocking read must end before the socket's time-out, or it looks like a dead server.
 LONGEST_BLOCK_SECONDS = 4.0
 _CALL_SECONDS = 5.0
-_POOL = {"max_connections": 64, "timeout": 30}
+_POOL: dict[str, Any] = {
+    "max_connections": 64,
+    "timeout": 30,
+    # Its handlers and their connection hold each other: a dropped connection would stay open until a garbage collection.
+    "maint_notifications_config": MaintNotificationsConfig(enabled=False),
+}
 _TCP_ONLY = ("socket_keepalive",)
 
 
