@@ -163,6 +163,8 @@ class Options:
         The trace is left out: a repeat of the same question may come with another one.
         """
         text = encode_options(self._told(_TRACE), max_text_bytes)
+        webhook = (*self.webhook, *self.webhook.values())
+        _check(all(isinstance(word, str) for word in webhook), "webhook", "an object of texts: `url`, and the API `key`")
         for name in ("history", "before"):
             _check(all(map(_has_content, getattr(self, name) or ())), name, "messages whose content is a text or content parts")
         return text

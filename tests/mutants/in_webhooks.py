@@ -10,6 +10,14 @@ _WORKERS = ("tests/integration/workers/test_webhooks.py",)
 
 WEBHOOKS = (
     Mutant(
+        "a webhook of any form is noted",
+        "a turn never comes to its end, and keeps its session and its slot",
+        "turns/lua/lib/queue_webhook.lua",
+        "type(hook.url) ~= 'string'",
+        "not hook.url",
+        _SCRIPTS,
+    ),
+    Mutant(
         "the first key is served again and again",
         "a key with many webhooks keeps those of all others waiting",
         "turns/lua/webhook/claim_webhook.lua",

@@ -122,6 +122,22 @@ def test_the_message_is_one_that_celery_reads(store: TurnStore, client: Any) -> 
     assert URL not in json.dumps(message)
 
 
+@pytest.mark.parametrize(
+    ("webhook", "noted"), [({"url": {}}, False), ({"url": ["x"], "key": "k"}, False), ({"url": URL, "key": [1]}, True)]
+)
+def test_a_webhook_of_another_form_keeps_no_turn_from_its_end(
+    store: TurnStore, client: Any, webhook: dict[str, Any], noted: bool
+) -> None:
+    store.submit("a", "foo", "hi", Options())
+    client.hset(store.keys.turn("a"), "options", json.dumps({"webhook": webhook}, separators=(",", ":")))
+    _end(store)
+    assert store.status("a").state is State.COMPLETED
+    assert client.exists(store.keys.webhook("a")) == noted
+    store.submit("b", "foo", "hi")
+    _end(store, id="b")
+    assert store.status("b").state is State.COMPLETED
+
+
 def test_without_a_webhook_nothing_is_noted(store: TurnStore, client: Any) -> None:
     store.submit("a", "foo", "hi", Options(metadata={"note": '"webhook":{"url":"x"}'}, instructions='{"webhook":1}'))
     _end(store)

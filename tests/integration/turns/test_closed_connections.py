@@ -1,6 +1,7 @@
 """A worker's connections when the server has closed them, under uvloop as under asyncio's own loop."""
 
 import asyncio
+import gc
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any
@@ -9,8 +10,11 @@ import pytest
 import redis
 import uvloop
 
+from tests.support.wait import wait_until
 from turnstile.turns.redis.connection import close_async
 from turnstile.turns.settings import Settings
+from turnstile.turns.store.bounded import BoundedStore
+from turnstile.turns.store.runner import Call
 from turnstile.turns.store.turns import AsyncTurnStore
 
 NewLoop = Callable[[], asyncio.AbstractEventLoop]
@@ -52,3 +56,18 @@ def test_a_closed_connection_is_opened_again(new_loop: NewLoop, settings: Settin
         await close_async(store.url)
 
     _run(new_loop, work())
+
+
+def test_a_store_that_is_dropped_closes_its_connection_at_once(settings: Settings, client: redis.Redis) -> None:
+    def names() -> list[str]:
+        return [one["name"] for one in client.client_list()]
+
+    store = BoundedStore(settings)
+    store.within(10).run(Call("CLIENT", ("SETNAME", "dropped"), bool))
+    assert "dropped" in names()
+    gc.disable()
+    try:
+        del store
+        wait_until(lambda: "dropped" not in names(), "the server has closed it")
+    finally:
+        gc.enable()

@@ -104,3 +104,10 @@ def test_parameters_that_are_none_of_the_models(parameters: Any, told: str) -> N
         Options(parameters=parameters)
     assert caught.value.param == "parameters"
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("webhook", [{"url": {}}, {"url": "https://example.org", "key": [1]}, {"url": True}])
+def test_a_webhook_is_made_of_texts(webhook: Any) -> None:
+    with pytest.raises(InvalidTurn, match="`webhook` must be an object of texts") as caught:
+        Options(webhook=webhook).encode()
+    assert caught.value.param == "webhook"

@@ -5,9 +5,9 @@ local function queue_webhook(id, now, state, options, sequence, code, calls)
   if not options:find('"webhook":', 1, true) then return end
   local read, chosen = pcall(cjson.decode, options)
   local hook = read and chosen.webhook
-  if type(hook) ~= 'table' or not hook.url then return end
+  if type(hook) ~= 'table' or type(hook.url) ~= 'string' then return end
   if code == 'content_filter' then state = 'incomplete' end
-  local webhook, event, its = key.webhook .. id, 'evt_' .. id .. '_' .. sequence, hook.key or ''
+  local webhook, event, its = key.webhook .. id, 'evt_' .. id .. '_' .. sequence, type(hook.key) == 'string' and hook.key or ''
   if redis.call('HGET', webhook, 'event') ~= event then
     redis.call('DEL', webhook)
     redis.call('HSET', webhook, 'event', event, 'type', 'response.' .. state, 'created', now, 'since', now,
