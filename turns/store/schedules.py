@@ -174,8 +174,8 @@ class Schedules(Asking):
 
         A tick that was computed by a clock that was `ahead` gives way to the `following` one after `now`, in ms.
         """
-        computed = {"tick": ahead.tick, "next": following, "noted": now} if ahead and following else {}
-        return script_call("audit_schedule", _read_audited, **{"schedule": id, "tick": "", "next": "", "noted": "", **computed})
+        tick, new, noted = (ahead.tick, following, now) if ahead and following else ("", "", "")
+        return script_call("audit_schedule", _read_audited, schedule=id, tick=tick, next=new, noted=noted)
 
     @operation
     def look_at_schedules(self, entries: Sequence[str]) -> Call[int]:
