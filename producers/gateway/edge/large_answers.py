@@ -22,11 +22,15 @@ def is_large(head: Message) -> bool:
 
 
 class Holding:
-    """The memory that an answer holds, counted for its API key until the end of a `with`. Small ones are not counted."""
+    """The memory that an answer holds, counted for its API key until the end of a `with`. Small ones are not counted.
 
-    def __init__(self, key: str) -> None:
+    `sure`: the first size is counted without a refusal. A client needs the first event of what it asked, to go on from there.
+    """
+
+    def __init__(self, key: str, *, sure: bool = False) -> None:
         self._key = key
         self._bytes = 0
+        self._sure = sure
 
     def __enter__(self) -> "Holding":
         return self
@@ -37,19 +41,31 @@ class Holding:
     def set(self, size: int) -> None:
         """Say how many bytes the answer holds now. Raises ApiError when the key's are too many (429)."""
         counted = size if self._key and size > SMALL_BYTES else 0
+        sure, self._sure = self._sure, False
         if counted == self._bytes:
             return
         others = _held[self._key] - self._bytes
-        if counted > self._bytes and others and others + counted > ANSWERS_OF_A_KEY:
+        if counted > self._bytes and others and others + counted > ANSWERS_OF_A_KEY and not sure:
             raise _too_many()
         self._bytes = counted
         _held[self._key] = others + counted
 
 
 def require_room(key: str) -> None:
-    """Raise ApiError (429) where a key has no room for another stream: a quarter is left to those that are under way."""
+    """Raise ApiError (429) where a key has no room for what it may ask: a quarter is left to answers that are under way."""
     if key and _held[key] > ANSWERS_OF_A_KEY * 3 // 4:
         raise _too_many()
+
+
+def not_sent(turn: str) -> ApiError:
+    """Return the error of a request that has been carried out, and whose answer there is no room for.
+
+    The status is one at which clients do not ask anew by themselves; the SDKs do, since their repeats lead to the same turn.
+    """
+    where = f"retrieve the response {turn!r}, or " if turn else ""
+    message = f"The request was carried out, but this API key has too many unread answers: {where}repeat it with its "
+    message += "idempotency key. Without a key, a repeat is another request."
+    return ApiError(409, message, None, "answer_not_sent", {"x-should-retry": "true", "connection": "close"})
 
 
 def _too_many() -> ApiError:

@@ -12,7 +12,7 @@ from turnstile.producers.gateway.edge.body import UNREAD_BYTES, Message, Receive
 from turnstile.producers.gateway.edge.caller import CALLER
 from turnstile.producers.gateway.edge.client_presence import watch_client
 from turnstile.producers.gateway.edge.connections import break_off, is_gone
-from turnstile.producers.gateway.edge.large_answers import Holding, is_large, send_in_pieces
+from turnstile.producers.gateway.edge.large_answers import Holding, is_large, not_sent, require_room, send_in_pieces
 from turnstile.producers.gateway.edge.loop_accounts import account_of
 from turnstile.producers.gateway.edge.loop_time import loop_account, metered
 from turnstile.producers.gateway.edge.open_requests import receive_until
@@ -84,6 +84,8 @@ class EdgeMiddleware:
         if scope["path"] not in PROBES:
             watch_client(scope)
             await next_in_rotation(scope[CALLER].api_key)
+        if announced_bytes(scope) != 0:
+            require_room(scope[CALLER].api_key)
         if not is_gone(scope):
             await metered(self._app(scope, receive, send))
 
@@ -129,7 +131,7 @@ class _Exchange:
                 await self._pass_on(head)
                 await send_in_pieces(self._pass_on, body)
         except ApiError as error:
-            await self.refuse(error)
+            await self.refuse(error if self._scope["method"] == "GET" else not_sent(self.line.turn))
 
     async def _pass_on(self, message: Message) -> None:
         if message["type"] == "http.response.start":

@@ -185,13 +185,16 @@ class ResponseEvents(HeldOfTurn):
 
 
 async def stream(
-    backend: Backend, record: TurnResult, session: str, after: int | None, *, steps: bool = False
+    backend: Backend, record: TurnResult, session: str, after: int | None, *, steps: bool = False, created: bool = False
 ) -> AsyncGenerator[bytes]:
-    """Yield all events of a response after sequence number `after`, as they happen, encoded; empty ones between."""
+    """Yield all events of a response after sequence number `after`, as they happen, encoded; empty ones between.
+
+    `created`: the request that is answered has created the response, so its first event is sent in any case.
+    """
     events = ResponseEvents(record, session, backend.settings.models[0])
     id, first = record.id, -1 if after is None else after
     del record
-    with Holding(api_key.get()) as holding:
+    with Holding(api_key.get(), sure=created) as holding:
         async for event in _events(backend, id, events):
             chunk = _encoded(event, first, steps) if event else b""
             if event is None or chunk:

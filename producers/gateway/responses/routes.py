@@ -73,7 +73,7 @@ async def create(
     note_turn(record.id)
     keyed = key is not None
     if body.stream:
-        events = stream(backend, record, caller.name(record.session), None)
+        events = stream(backend, record, caller.name(record.session), None, created=True)
         return sse.EventStream(events) if body.background else sse.EventStream(events, backend.waiting(record.id, keyed))
     if not body.background and not record.ended:
         record = await backend.outcome(record.id, keyed, request.receive)

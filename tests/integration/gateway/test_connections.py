@@ -5,7 +5,7 @@ import select
 import signal
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support.gateways import HASTY_APP, Gateway
+from tests.support.gateways import HASTY_APP, Gateway, read_events
 from tests.support.wait import PATIENCE_SECONDS, wait_until
 from turnstile.deploy.local.server import EmbeddedServer
 from turnstile.turns.api_keys import NewKey, new_key
@@ -32,8 +32,11 @@ def keys() -> list[NewKey]:
 @pytest.fixture(scope="module")
 def gateway(server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory, keys: list[NewKey]) -> Iterator[Gateway]:
     """Yield a gateway whose deadlines are short."""
-    entries = json.dumps({key.digest: key.entry for key in keys})
-    with Gateway(server.url, tmp_path_factory.mktemp("hasty"), app=HASTY_APP, TURNSTILE_API_KEYS=entries) as running:
+    settings = {
+        "TURNSTILE_API_KEYS": json.dumps({key.digest: key.entry for key in keys}),
+        "TURNSTILE_MAX_QUESTION_BYTES": "4000000",
+    }
+    with Gateway(server.url, tmp_path_factory.mktemp("hasty"), app=HASTY_APP, **settings) as running:
         yield running
 
 
@@ -196,6 +199,54 @@ def test_a_key_that_does_not_read_large_streams_gets_no_more_of_them(
     for connection in unread:
         connection.close()
     wait_until(lambda: _connect(gateway, sockets, asked[0]).recv(12) == b"HTTP/1.1 200", "the key is answered again")
+
+
+def _unread(gateway: Gateway, sockets: ExitStack, server: EmbeddedServer, key: NewKey, size: int) -> Callable[[], object]:
+    """Return a function that asks for an answer of about `size` bytes, and reads no more than its beginning."""
+    picture: Any = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{'A' * size}"}}
+    TurnStore(Settings(redis_url=server.url)).submit(f"resp_of_{size}", f"acme/{size}", [picture])
+    asked = _head("GET", f"/v1/responses/resp_of_{size}/input_items", f"authorization: Bearer {key.text}")
+    return lambda: _connect(gateway, sockets, asked, receive_buffer=4_096).recv(12)
+
+
+def test_a_key_without_room_for_an_answer_is_refused_before_anything_is_done(
+    gateway: Gateway, sockets: ExitStack, keys: list[NewKey], server: EmbeddedServer
+) -> None:
+    fill = _unread(gateway, sockets, server, keys[0], 8_000_000)
+    store = TurnStore(Settings(redis_url=server.url))
+    with gateway.http(headers={"authorization": f"Bearer {keys[0].text}"}) as http:
+
+        def is_refused() -> bool:
+            fill()
+            before = store.stats()["open"]
+            answer = http.post("/v1/responses", json={"input": "hi", "background": True})
+            assert store.stats()["open"] - before == (answer.status_code == 200), answer.text
+            return answer.status_code == 429
+
+        wait_until(is_refused, "a question is refused")
+
+
+def test_what_was_asked_is_told_to_a_key_without_room(
+    gateway: Gateway, sockets: ExitStack, keys: list[NewKey], server: EmbeddedServer
+) -> None:
+    fill = _unread(gateway, sockets, server, keys[0], 6_500_000)
+    question: dict[str, Any] = {"input": "hi", "background": True, "instructions": "x" * 2_700_000}
+    with gateway.http(headers={"authorization": f"Bearer {keys[0].text}"}) as http:
+        fill()
+        with http.stream("POST", "/v1/responses", json={**question, "stream": True}) as answer:
+            assert answer.status_code == 200, answer.read()
+            assert next(read_events(answer.iter_lines()))["type"] == "response.created"
+
+        def refused() -> str:
+            fill()
+            answer = http.post("/v1/responses", json=question)
+            error = answer.json().get("error") or {}
+            return str(error["message"]) if answer.status_code == 409 and error["code"] == "answer_not_sent" else ""
+
+        told = wait_until(refused, "there is no room for an answer")
+        id = told.split("'")[1]
+        sockets.close()
+        wait_until(lambda: http.get(f"/v1/responses/{id}").status_code == 200, "the response is there")
 
 
 def test_streams_that_are_read_hold_nothing_while_they_wait(

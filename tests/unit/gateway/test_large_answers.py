@@ -36,3 +36,14 @@ def test_a_quarter_is_left_to_streams_that_are_under_way() -> None:
             require_room("a")
         require_room("b")
     require_room("a")
+
+
+def test_the_first_event_of_what_was_asked_has_room_and_the_next_ones_count() -> None:
+    with Holding("a") as other, Holding("a", sure=True) as stream:
+        other.set(ANSWERS_OF_A_KEY)
+        stream.set(HALF)
+        stream.set(HALF - 1)
+        with pytest.raises(ApiError):
+            stream.set(HALF)
+        with pytest.raises(ApiError):
+            require_room("a")
