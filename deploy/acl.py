@@ -28,6 +28,8 @@ _SCRIPTS = {
 _CALLS = "hello ping select"
 _SCRIPTED = "eval evalsha"
 _HEARS = "subscribe unsubscribe"
+_FENCE = "client|info client|kill"
+"""See turnstile.turns.redis.fence."""
 _KOMBU = "multi exec evalsha script|exists script|load time sadd zadd zrangebyscore zrem"
 # kombu's queues of other priorities end in a separator and a digit; `celery*` would match results, too.
 _PRIORITIES = ("", "???")
@@ -46,21 +48,21 @@ class _Beside:
 
 
 _BESIDE = {
-    "producer": _Beside(f"{_SCRIPTED} {_HEARS} hgetall hmget time xread zcard zrevrange"),
+    "producer": _Beside(f"{_SCRIPTED} {_FENCE} {_HEARS} hgetall hmget time xread zcard zrevrange"),
     "worker": _Beside(
-        f"{_SCRIPTED} {_HEARS} {_KOMBU} blmove brpop info psubscribe punsubscribe scan smembers",
+        f"{_SCRIPTED} {_FENCE} {_HEARS} {_KOMBU} blmove brpop info psubscribe punsubscribe scan smembers",
         ("queues", "intake", "events", "pidbox", "bindings", "audit"),
         ("events", "pidbox"),
     ),
-    "gateway": _Beside(f"{_SCRIPTED} {_HEARS} info time zcard zrevrange", ("once",)),
+    "gateway": _Beside(f"{_SCRIPTED} {_FENCE} {_HEARS} info time zcard zrevrange", ("once",)),
     "flower": _Beside(
-        f"{_SCRIPTED} {_KOMBU} brpop del llen psubscribe punsubscribe smembers srem",
+        f"{_SCRIPTED} {_FENCE} {_KOMBU} brpop del llen psubscribe punsubscribe smembers srem",
         ("events", "bindings"),
         ("events",),
         ("queues", "intake"),
     ),
     "operator": _Beside(
-        f"{_SCRIPTED} {_HEARS} {_KOMBU} acl|whoami brpop client|list dbsize info latency|latest memory|usage psubscribe pttl "
+        f"{_SCRIPTED} {_FENCE} {_HEARS} {_KOMBU} acl|whoami brpop client|list dbsize info latency|latest memory|usage psubscribe pttl "
         "punsubscribe scan slowlog|get smembers srandmember time ttl xread zcard zrevrange",
         ("queues", "intake", "events", "pidbox", "bindings", "schema"),
         ("events", "pidbox"),

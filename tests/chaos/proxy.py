@@ -153,6 +153,10 @@ class FaultProxy:
         """Return the connection that the server sees from this port, if it is one of ours."""
         return next((link for link in list(self._links) if link.port == port), None)
 
+    def links(self) -> list[Link]:
+        """Return the connections of now."""
+        return list(self._links)
+
     def do(self, what: Callable[[], object]) -> None:
         """Do something to a link, in the proxies' thread."""
         self._loop.call_soon_threadsafe(what)

@@ -50,6 +50,11 @@ def is_outage(error: Exception) -> bool:
     return not refused and not any(isinstance(reason, ssl.SSLCertVerificationError) for reason in _reasons(error))
 
 
+def is_busy(error: Exception) -> bool:
+    """Return True if Redis does nothing now but run a script that takes long."""
+    return str(error).startswith(_BUSY)
+
+
 def _takes_no_more(error: Exception) -> bool:
     return any(_TOO_MANY in str(reason) for reason in _reasons(error))
 
@@ -70,7 +75,7 @@ def translate(error: redis.RedisError, where: Address, name: str) -> Exception:
         command = _COMMAND.search(str(error))
         right = f"+{command[1]}" if command else "a command, or a family of keys or channels (`turnstile doctor` names it)"
         return MissingRight(f"The Redis user at {where} lacks {right}: grant it with ACL SETUSER.")
-    if str(error).startswith(_BUSY):
+    if is_busy(error):
         return QueueUnreachable(f"Redis at {where} is busy with a script that takes long; try again in a moment.")
     if isinstance(error, ReadOnlyError) or str(error).startswith(_UNWRITABLE):
         return QueueUnreachable(f"Redis at {where} takes no writes now: it fails over, misses its replicas, or cannot log.")

@@ -18,6 +18,7 @@ from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
 
 from turnstile.turns.asyncio_tasks import end_all, run_together
 from turnstile.turns.redis.failures import is_outage
+from turnstile.turns.redis.fence import Fence
 from turnstile.turns.redis.silence import watch_for_silence
 from turnstile.turns.redis.single import open_beside
 
@@ -45,7 +46,7 @@ class Multiplexer:
     """Runs commands over one connection of a pool's kind; for one event loop.
 
     A command whose connection is lost, or silent for too long, is sent again over a new one, `RETRIES` times; so it must bear
-    being run twice. `reconnected` holds what to call when a later connection stands, perhaps to another server.
+    being run twice, but not later: the fence keeps commands of the lost one from running after those of the new one. `reconnected` holds what to call when a later connection stands, perhaps to another server.
     """
 
     def __init__(self, pool: Any) -> None:
@@ -58,6 +59,7 @@ class Multiplexer:
         self._replies = 0
         self._task: asyncio.Task[None] | None = None
         self._connections = 0
+        self._fence = Fence()
         self.reconnected: set[Callable[[], None]] = set()
 
     def execute(self, *words: Word) -> asyncio.Future[Any]:
@@ -89,7 +91,8 @@ class Multiplexer:
             self._give_up(redis.ConnectionError("The connection was closed."))
 
     async def _connected(self) -> None:
-        connection: AbstractConnection = open_beside(self._pool, **OWN)
+        connection = open_beside(self._pool, **OWN)
+        connection.fence = self._fence
         trouble: Exception | None = None
         try:
             await self._serve(connection)

@@ -1,9 +1,11 @@
-"""redis-py's connections, mended for uvloop and for failovers."""
+"""redis-py's connections, mended for uvloop and for failovers, each with a fence."""
 
 from functools import cache
 from typing import Any
 
 import redis
+
+from turnstile.turns.redis.fence import AsyncFenced, Fenced
 
 
 class _Mended:
@@ -51,15 +53,16 @@ class _AsyncFollowing:
 
 @cache
 def mended(kind: type) -> type:
-    """Return an asyncio connection class whose closed connections raise redis.ConnectionError under every event loop.
+    """Return an asyncio connection class with a fence, whose closed connections raise redis.ConnectionError under every loop.
 
     One that sentinels lead follows them each time it connects.
     """
-    bases = (_Mended, _AsyncFollowing, kind) if hasattr(kind, "connect_to") else (_Mended, kind)
+    bases = (_Mended, _AsyncFollowing, AsyncFenced, kind) if hasattr(kind, "connect_to") else (_Mended, AsyncFenced, kind)
     return type(kind.__name__, bases, {})
 
 
 @cache
 def following(kind: type) -> type:
-    """Return a connection class that follows the sentinels each time it connects, where they lead it."""
-    return type(kind.__name__, (_Following, kind), {}) if hasattr(kind, "connect_to") else kind
+    """Return a connection class with a fence, which follows the sentinels each time it connects, where they lead it."""
+    bases = (_Following, Fenced, kind) if hasattr(kind, "connect_to") else (Fenced, kind)
+    return type(kind.__name__, bases, {})

@@ -39,10 +39,9 @@ class BoundedStore(TurnStore):
         return self
 
     def close(self) -> None:
-        """Close this thread's connection; the next call opens another."""
-        connection, self._own.connection = self._own.connection, None
-        if connection is not None:
-            connection.disconnect()  # type: ignore[no-untyped-call]  # untyped in redis-py
+        """Close this thread's connection; the next call opens it again."""
+        if self._own.connection is not None:
+            self._own.connection.disconnect()  # type: ignore[no-untyped-call]  # untyped in redis-py
 
     def _send(self, *command: Word) -> Any:
         connection = self._connection()

@@ -116,3 +116,12 @@ class Rights(Runner):
         """Return the rights that our Redis user lacks for a role, as ACL SETUSER takes them."""
         asked, said = ask(role, self.scripts, self.keys)
         return script_call("rights", partial(read, said), asked=asked)
+
+    @operation
+    def try_fence(self) -> Call[None]:
+        """Try what a new connection asks before all else, on a connection that is nobody's.
+
+        Raises MissingRight, and redis.ResponseError where there are no such commands.
+        """
+        closing = Call("CLIENT", ("KILL", "ID", "1", "ADDR", "0:0"), lambda _: None)
+        return Call("CLIENT", ("INFO",), lambda _: None, then=closing)

@@ -139,4 +139,10 @@ def check_rights(store: TurnStore) -> Check:
         advice = f"`ACL SETUSER {user} {' '.join(lacking['producer'])}`, or load a new file of `turnstile acl`."
         return Check("rights", Verdict.FAIL, said["producer"], advice)
     enough = f"enough for {', '.join(role for role, rights in lacking.items() if not rights)}"
-    return Check("rights", Verdict.OK, "; ".join([enough, *said.values()]))
+    detail = "; ".join([enough, *said.values()])
+    try:
+        store.try_fence()
+    except (MissingRight, redis.ResponseError) as error:
+        detail += "; a command that is sent again, because its connection was silent, may run a second time later"
+        return Check("rights", Verdict.WARN, detail, f"Let users run CLIENT INFO and CLIENT KILL: {error}")
+    return Check("rights", Verdict.OK, detail)

@@ -176,8 +176,8 @@ _NOT = {
         ["DEL", "chat"],
         ["DEL", "turnstile:open"],
     ],
-    "operator": [["CONFIG", "GET", "masterauth"], ["CLIENT", "KILL", "ID", "1"], ["GET", "other"]],
-    "celery": [_CONTROL, ["LPUSH", "chat", "x"], ["LRANGE", "message_store:x", "0", "-1"], ["HGETALL", "turnstile:turn:x"]],
+    "operator": [["CONFIG", "GET", "masterauth"], ["CLIENT", "PAUSE", "1"], ["GET", "other"]],
+    "celery": [_CONTROL, ["CLIENT", "KILL", "ID", "1"], ["LPUSH", "chat", "x"], ["LRANGE", "message_store:x", "0", "-1"], ["HGETALL", "turnstile:turn:x"]],
 }
 
 

@@ -150,6 +150,16 @@ def test_a_user_without_a_right_is_told_the_line_that_grants_it(own: EmbeddedSer
     run(plain, "ACL DELUSER few")
 
 
+@pytest.mark.parametrize("right", ["client", "client|info", "client|kill"])
+def test_a_user_who_may_close_no_connections_is_told_the_risk(own: EmbeddedServer, plain: redis.Redis, right: str) -> None:
+    run(plain, f"ACL SETUSER few reset on >word ~* &* +@all -{right}")
+    found = check(own.url.replace("redis://", "redis://few:word@"), "rights")
+    run(plain, "ACL DELUSER few")
+    assert found.verdict is WARN
+    assert "may run a second time later" in found.detail
+    assert "lacks +client|" in found.advice
+
+
 @pytest.mark.parametrize(("right", "name"), [("info", "server"), ("scan", "lifetimes")])
 def test_a_check_for_which_the_user_has_no_right_leaves_the_others(
     own: EmbeddedServer, plain: redis.Redis, right: str, name: str
