@@ -48,7 +48,7 @@ PYTEST := $(BIN)/python -m pytest -n $(or $(JOBS),4) --dist loadfile --no-loadsc
 PROOFS := tests/exploration $(addprefix tests/scripts/test_, cuts.py machine.py batch_machine.py work.py)
 OUTAGES := tests/chaos tests/acceptance/test_survival.py \
   $(addprefix tests/integration/, $(addprefix gateway/test_, batch_losses.py connections.py faults.py) deploy/test_backup.py deploy/test_service_manager.py \
-  $(addprefix turns/test_, disagreement.py half_open.py one_connection.py schema.py sentinel.py) workers/graphs/test_crash.py \
+  $(addprefix turns/test_, disagreement.py half_open.py late_commands.py one_connection.py schema.py sentinel.py) workers/graphs/test_crash.py \
   $(addprefix workers/test_, busy_loop.py hangs.py model_outage.py refusals.py silent_names.py))
 
 test: $(VENV)/.dev ## Set up, then the tests; JOBS is how many run at once
@@ -63,7 +63,7 @@ test-outages: $(VENV)/.dev ## Killed, frozen and hung processes, broken connecti
 .PHONY: test-proofs test-outages
 
 ON_REDIS := tests/scripts tests/chaos/test_storm.py tests/integration/memory/test_history.py tests/integration/memory/test_history_in_turn.py \
-  $(addprefix tests/integration/turns/test_, multiplexer.py closed_connections.py) \
+  $(addprefix tests/integration/turns/test_, multiplexer.py closed_connections.py late_commands.py) \
   $(addprefix tests/integration/producers/test_, cli.py cli_terminal.py doctor.py client_outage.py client_reading.py)
 
 test-redis: $(VENV)/.dev ## The tests of scripts, histories, clients and a storm on Redis itself; TEST_SERVER is its program

@@ -62,8 +62,8 @@ _BESIDE = {
         ("queues", "intake"),
     ),
     "operator": _Beside(
-        f"{_SCRIPTED} {_FENCE} {_HEARS} {_KOMBU} acl|whoami brpop client|list dbsize info latency|latest memory|usage psubscribe pttl "
-        "punsubscribe scan slowlog|get smembers srandmember time ttl xread zcard zrevrange",
+        f"{_SCRIPTED} {_FENCE} {_HEARS} {_KOMBU} acl|whoami brpop client|list dbsize info latency|latest memory|usage "
+        "psubscribe pttl punsubscribe scan slowlog|get smembers srandmember time ttl xread zcard zrevrange",
         ("queues", "intake", "events", "pidbox", "bindings", "schema"),
         ("events", "pidbox"),
     ),

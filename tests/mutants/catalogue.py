@@ -4,6 +4,7 @@ from tests.mutants.in_batches import BATCHES
 from tests.mutants.in_budgets import BUDGETS
 from tests.mutants.in_celery import CELERY
 from tests.mutants.in_clock import CLOCK
+from tests.mutants.in_connections import CONNECTIONS
 from tests.mutants.in_cuts import CUTS
 from tests.mutants.in_graphs import GRAPHS
 from tests.mutants.in_history import HISTORY
@@ -40,6 +41,7 @@ MUTANTS = (
     *CLOCK,
     *CUTS,
     *WORKER,
+    *CONNECTIONS,
     *RECOVERIES,
     *STEPS,
     *GRAPHS,

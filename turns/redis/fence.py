@@ -1,7 +1,7 @@
 """A fence against late commands: a connection that takes another's place has the server close that one, before anything else.
 
-The last bytes of a connection that was given up may lie in a socket's buffer or in a proxy. If they reached the server later, it
-would run them then: after the same commands, sent again, have been answered, and after what others have done since.
+The last bytes of a connection that was given up may lie in a socket's buffer or in a proxy. If they reached the server later,
+it would run them: after the same commands, sent again, were answered, and after what others have done since.
 """
 
 import logging

@@ -46,7 +46,8 @@ class Multiplexer:
     """Runs commands over one connection of a pool's kind; for one event loop.
 
     A command whose connection is lost, or silent for too long, is sent again over a new one, `RETRIES` times; so it must bear
-    being run twice, but not later: the fence keeps commands of the lost one from running after those of the new one. `reconnected` holds what to call when a later connection stands, perhaps to another server.
+    being run twice. It need not bear being run later, since the fence keeps commands of the lost connection from running after
+    those of the new one. `reconnected` holds what to call when a later connection stands, perhaps to another server.
     """
 
     def __init__(self, pool: Any) -> None:

@@ -177,7 +177,13 @@ _NOT = {
         ["DEL", "turnstile:open"],
     ],
     "operator": [["CONFIG", "GET", "masterauth"], ["CLIENT", "PAUSE", "1"], ["GET", "other"]],
-    "celery": [_CONTROL, ["CLIENT", "KILL", "ID", "1"], ["LPUSH", "chat", "x"], ["LRANGE", "message_store:x", "0", "-1"], ["HGETALL", "turnstile:turn:x"]],
+    "celery": [
+        _CONTROL,
+        ["CLIENT", "KILL", "ID", "1"],
+        ["LPUSH", "chat", "x"],
+        ["LRANGE", "message_store:x", "0", "-1"],
+        ["HGETALL", "turnstile:turn:x"],
+    ],
 }
 
 
@@ -187,6 +193,16 @@ def test_a_role_is_refused_what_is_not_its_work(url: Url, user: str) -> None:
         for command in [*_NOT[user], *_SERVER, ["SET", "other", "x"], ["SUBSCRIBE", "other"]]:
             with pytest.raises(redis.exceptions.NoPermissionError):
                 client.execute_command(*command)
+
+
+@pytest.mark.parametrize("user", [user for user in acl.USERS if user not in ("admin", "celery")])
+def test_a_role_may_close_the_connection_whose_place_it_takes(server: EmbeddedServer, url: Url, user: str) -> None:
+    store = TurnStore(Settings(redis_url=url(user)))
+    store.try_fence()
+    with redis.Redis.from_url(server.url) as client:
+        client.client_kill_filter(user=user)
+    store.try_fence()
+    assert not refused(server)
 
 
 def test_flower_counts_what_waits_in_lines_without_reading_sessions(url: Url) -> None:

@@ -44,7 +44,9 @@ def test_a_server_that_is_busy_is_asked_again(replies: list[object]) -> None:
     assert fence.commands()[0] == kill(b"7", b"10.0.0.1:5000")
 
 
-@pytest.mark.parametrize("reply", [NoPermissionError("no permissions"), ResponseError("unknown command 'CLIENT'"), b"", b"?", None])
+@pytest.mark.parametrize(
+    "reply", [NoPermissionError("no permissions"), ResponseError("unknown command 'CLIENT'"), b"", b"?", None]
+)
 def test_where_names_are_not_told_nothing_is_closed(reply: object) -> None:
     fence = Fence()
     fence.take([FIRST])
