@@ -63,7 +63,7 @@ test-outages: $(VENV)/.dev ## Killed, frozen and hung processes, broken connecti
 .PHONY: test-proofs test-outages
 
 ON_REDIS := tests/scripts tests/chaos/test_storm.py tests/integration/memory/test_history.py tests/integration/memory/test_history_in_turn.py \
-  $(addprefix tests/integration/turns/test_, multiplexer.py closed_connections.py late_commands.py) \
+  $(addprefix tests/integration/turns/test_, multiplexer.py closed_connections.py late_commands.py full_memory.py) \
   $(addprefix tests/integration/producers/test_, cli.py cli_terminal.py doctor.py client_outage.py client_reading.py)
 
 test-redis: $(VENV)/.dev ## The tests of scripts, histories, clients and a storm on Redis itself; TEST_SERVER is its program

@@ -3,6 +3,7 @@
 from tests.mutants.mutant import Mutant
 
 _INTAKE = "tests/integration/workers/test_intake.py"
+_FULL = "tests/integration/turns/test_full_memory.py"
 _OWN = "tests/integration/workers/test_own_queues.py"
 _REVOKE = "tests/integration/workers/test_revoke.py"
 _CHAINS = "tests/integration/workers/test_chain_faults.py"
@@ -24,6 +25,22 @@ CELERY = (
         "    if not channel._in_poll:\n        with",
         module="celery_patches/broker",
         test="tests/integration/workers/test_stopping.py",
+    ),
+    _fault(
+        "Celery's pipelines are transactions",
+        "no worker that starts takes turns while Redis 7.0 is over its maxmemory",
+        "def pipeline(self, transaction: bool = False,",
+        "def pipeline(self, transaction: bool = True,",
+        module="celery_patches/broker",
+        test=_FULL,
+    ),
+    _fault(
+        "intake without room counts as hung",
+        "all workers are restarted again and again while memory is full",
+        "            except QueueMemoryFull:\n                # There is no room",
+        "            except FileExistsError:\n                # There is no room",
+        module="upkeep/intake",
+        test=_FULL,
     ),
     _intake(
         "intake removes before submit",

@@ -49,6 +49,14 @@ SUMMARIES = (
         (_SCRIPTS,),
     ),
     Mutant(
+        "a full server refuses summaries",
+        "turns of long conversations fail while memory is full",
+        "turns/lua/session/read_summary.lua",
+        "-- FLAGS  allow-oom\n",
+        "",
+        (_SCRIPTS,),
+    ),
+    Mutant(
         "a deleted message stays in the summary",
         "words that a user deleted are kept",
         "producers/gateway/conversations/routes.py",

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.scripts.conftest import Stage
+from tests.scripts.conftest import Memory, Stage
 from tests.scripts.scene import Scene, marked, pairs
 from tests.scripts.test_follow import answer
 from turnstile.turns.question import Options
@@ -33,6 +33,14 @@ def test_a_summary_takes_the_place_of_the_one_that_it_was_made_from(scene: Scene
     assert scene.turns.write_summary("foo", first.mark, second)
     assert scene.turns.read_summary("foo") == second
     assert second.place == 8
+
+
+def test_a_summary_is_read_and_kept_while_memory_is_full(cramped: tuple[Scene, Memory]) -> None:
+    scene, memory = cramped
+    messages = begun(scene)
+    memory.fill()
+    assert scene.turns.write_summary("foo", "", of(messages, 4))
+    assert scene.turns.read_summary("foo") == of(messages, 4)
 
 
 def test_a_summary_that_was_made_from_another_comes_too_late(scene: Scene) -> None:

@@ -1,11 +1,12 @@
 """Celery's own connections to Redis, made to outlive a full memory, refusals, and the loss of any one of them.
 
-Parts of kombu's Redis transport are replaced: `Channel._queue_bind`, `_brpop_start`, `_brpop_read`, `_receive_one`, and
-`MultiChannelPoller.get`.
+Parts of kombu's Redis transport are replaced: `Channel._get_client`, `_queue_bind`, `_brpop_start`, `_brpop_read`,
+`_receive_one`, and `MultiChannelPoller.get`.
 """
 
 import socket
 from contextlib import suppress
+from functools import partial
 from queue import Empty
 from time import monotonic
 from typing import Any, Protocol, Self
@@ -29,6 +30,7 @@ TRANSPORT_OPTIONS: dict[str, Any] = {
 
 _Channel: Any = redis.Channel  # its stubs leave out what transports override
 _Poller: Any = redis.MultiChannelPoller
+_PrefixedClient: Any = redis.PrefixedStrictRedis
 _bind, _start, _read, _get = _Channel._queue_bind, _Channel._brpop_start, _Channel._brpop_read, _Poller.get
 _receive = _Channel._receive_one
 
@@ -59,6 +61,18 @@ class EagerAMQP(AMQP):
     """Celery's messaging over such connections."""
 
     Connection = BrokerConnection
+
+
+class _Client(_PrefixedClient):  # type: ignore[misc]  # see above
+    """A client whose pipelines are no transactions: while memory is full, Redis 7.0 refuses every command within one."""
+
+    def pipeline(self, transaction: bool = False, shard_hint: Any = None) -> Any:
+        """Return a pipeline of single commands, unless a transaction is wanted."""
+        return super().pipeline(transaction, shard_hint)
+
+
+def _without_transactions(channel: Any) -> Any:
+    return partial(_Client, global_keyprefix=channel.global_keyprefix)
 
 
 def _bind_if_there_is_room(channel: Any, *names: Any) -> None:
@@ -134,6 +148,7 @@ def put_back(channel: Any) -> None:
 
 def mend_transport() -> None:
     """Install these replacements for every connection of this process."""
+    _Channel._get_client = _without_transactions
     _Channel._queue_bind = _bind_if_there_is_room
     _Channel._brpop_start = _start_after_rest
     _Channel._brpop_read = _read_or_rest

@@ -68,7 +68,11 @@ class Intake:
                 beat()
                 outage.record(error)
                 await asyncio.sleep(_LONGEST_REST_SECONDS)
-            except (QueueMemoryFull, QueueUnreachable, redis.RedisError, OSError) as error:
+            except QueueMemoryFull:
+                # There is no room for a turn, which a restart of this worker would not change.
+                beat()
+                await asyncio.sleep(_OUTAGE_SECONDS)
+            except (QueueUnreachable, redis.RedisError, OSError) as error:
                 log.debug("intake: %s", type(error).__name__)
                 await asyncio.sleep(_OUTAGE_SECONDS)
 

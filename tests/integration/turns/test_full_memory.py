@@ -1,16 +1,20 @@
 """Redis over its `maxmemory`: no new turns, and accepted ones still finish."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
 from tests.support.processes import Worker, offline_model
-from tests.support.wait import wait_until
+from tests.support.wait import wait_until, wait_until_async
 from turnstile.deploy.local.server import EmbeddedServer
+from turnstile.turns.asyncio_tasks import end_all
 from turnstile.turns.errors import QueueMemoryFull
+from turnstile.turns.redis.connection import close_async
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
-from turnstile.turns.store.turns import TurnStore
+from turnstile.turns.store.turns import AsyncTurnStore, TurnStore
+from turnstile.workers.upkeep.intake import Intake
 
 
 def test_a_worker_that_starts_while_memory_is_full_finishes_what_was_accepted(tmp_path: Path) -> None:
@@ -25,4 +29,21 @@ def test_a_worker_that_starts_while_memory_is_full_finishes_what_was_accepted(tm
         with Worker(server.url, tmp_path, OPENAI_BASE_URL=base_url, TURNSTILE_HEALTH_FILE=str(health)):
             wait_until(lambda: store.status("t2").state is State.COMPLETED, "all turns are completed")
             wait_until(health.exists, "the worker says that it is healthy")
+        # Redis 7.0 would have refused every command in it.
+        assert "cmdstat_multi" not in store.client.info("commandstats")
         assert len(store.history("s1")) == 6
+
+
+async def test_the_intake_is_healthy_while_there_is_no_room_for_what_it_would_take(tmp_path: Path) -> None:
+    beats: list[None] = []
+
+    async def beaten() -> bool:
+        return len(beats) > 1
+
+    with EmbeddedServer(tmp_path / "server") as server:
+        store = AsyncTurnStore(Settings(redis_url=server.url))
+        await store.client.config_set("maxmemory", 1)
+        intake = asyncio.create_task(Intake(store).take_for_ever("celery", lambda: beats.append(None)))
+        await wait_until_async(beaten, "it beats")
+        await end_all([intake])
+        await close_async(server.url)

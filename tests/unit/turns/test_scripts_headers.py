@@ -76,6 +76,14 @@ def test_the_flags_are_redis_own(name: str) -> None:
     assert ("flags=" in source.splitlines()[0]) == bool(_words(name, "FLAGS"))
 
 
+def test_only_new_work_is_refused_while_memory_is_full() -> None:
+    refused = {name for name in NAMES if not _words(name, "FLAGS")}
+    assert refused == {
+        "submit", "submit_held", "follow", "retry", "emit", "write_conversation", "add_schedule", "ask_scheduled",
+        "create_batch", "create_file", "append_piece", "resend_webhook",
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_the_keys_are_those_that_are_used(name: str) -> None:
     listed = set(re.sub(r";? channels?\b", " ", header(SOURCES[name], "KEYS")).replace("…", "").split())

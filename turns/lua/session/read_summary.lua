@@ -1,5 +1,6 @@
 -- Read the summary of the beginning of a history, and its mark: the number of messages that it covers, and a digest of the last of them.
 -- One that covers messages which were taken out, or of another history, is removed.
+-- FLAGS  allow-oom
 -- WORK   50 steps
 -- KEYS   conversation:<session> message_store:<session>
 -- ARGV   session
