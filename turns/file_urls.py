@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from turnstile.turns.errors import InvalidTurn
@@ -11,9 +12,14 @@ _PRIVATE_NAMES = (".local", ".internal", ".home.arpa")
 _URL_FIELDS = ("url", "uri")
 _FILE_FIELDS = ("audio", "data", "document", "file", "id", "image", "video")
 """Ends of names of fields that hold a file or its id, in whose place some servers take a URL."""
+_LONGEST_FIELD = 16
+"""Letters at the end of a name that have all of these words."""
+_FILE_ID = re.compile(r"(\w[\w.-]*)?", re.ASCII)
+"""An id of a file is nothing else: what looks like a path or a host is taken for a URL."""
 _LONGEST_HOST = 253
 """Letters of a name that DNS can look up."""
-_SCHEME = re.compile(r"\s*(?:[a-z][\w+.-]{0,30}://|file:)", re.IGNORECASE)
+_SCHEME = re.compile(r"[\0-\x20\s]*(?:[a-z][\w+.-]{0,30}://|file:)", re.IGNORECASE)
+_NEXT_WORD = re.compile(r"_|(?<=[a-z])(?=[A-Z])")
 
 
 def check_urls(contents: Iterable[object], allowed: str, param: str) -> None:
@@ -29,17 +35,33 @@ def check_urls(contents: Iterable[object], allowed: str, param: str) -> None:
             )
 
 
-def _urls(value: object, field: str = "") -> Iterator[str]:
-    """Yield the URLs in content parts, in all forms that they have; `field` is the one that holds the value."""
+def _urls(value: object, name: str = "") -> Iterator[str]:
+    """Yield the URLs in content parts, in all forms that they have; `name` is that of the field that holds the value."""
     if isinstance(value, str):
-        if field in _URL_FIELDS or (field in _FILE_FIELDS and _SCHEME.match(value)):
+        if _takes_url(name, value):
             yield value
     elif isinstance(value, dict):
         for name, inner in value.items():
-            yield from _urls(inner, str(name).lower().rpartition("_")[2])
+            yield from _urls(inner, str(name))
     elif isinstance(value, (list, tuple)):
         for inner in value:
-            yield from _urls(inner, field)
+            yield from _urls(inner, name)
+
+
+def _takes_url(name: str, value: str) -> bool:
+    """Return True where a value is a URL, or may be taken for one. Base64 may begin with two slashes, an id of a file not."""
+    field, is_file_id = _field(name[-_LONGEST_FIELD:])
+    if is_file_id:
+        return not _FILE_ID.fullmatch(value)
+    return field in _URL_FIELDS or (field in _FILE_FIELDS and bool(_SCHEME.match(value)))
+
+
+@lru_cache(256)
+def _field(name: str) -> tuple[str, bool]:
+    """Return the last word of a field's name, without an s, and whether it is the id of a file."""
+    words = _NEXT_WORD.sub("_", name.lower() if name.isupper() else name).lower().split("_")
+    field = words[-1].removesuffix("s")
+    return field, field == "id" and words[-2:-1] == ["file"]
 
 
 def _is_public(url: str, allowed: str) -> bool:

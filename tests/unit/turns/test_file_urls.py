@@ -35,6 +35,8 @@ def _forms(url: str) -> list[dict[str, Any]]:
         {"type": "image_url", "image_url": {"url": url}},
         {"type": "image_url", "image_url": url},
         {"type": "image_url", "image_url": {"URL": url}},
+        {"type": "image_url", "imageUrl": url},
+        {"type": "images", "image_urls": ["https://a.example/x.png", url]},
         {"type": "image", "url": url},
         {"type": "image", "source": {"type": "url", "url": url}},
         {"type": "file", "file": {"file_url": url}},
@@ -67,16 +69,32 @@ def test_further_hosts_are_a_setting() -> None:
 
 @pytest.mark.parametrize("url", [url for url in REFUSED if "://" in url])
 def test_urls_in_the_place_of_a_file_are_urls(url: str) -> None:
-    for part in ({"file_data": url}, {"file": {"file_id": f" {url}"}}, {"image": url}, {"image_url": [url]}):
+    for part in (
+        {"file_data": url},
+        {"file": {"file_id": f" {url}"}},
+        {"fileId": url},
+        {"id": f"\x01{url}"},
+        {"image": url},
+        {"image_url": [url]},
+    ):
         with pytest.raises(InvalidTurn):
             check_urls([[part]], "", "question")
 
 
+@pytest.mark.parametrize(
+    "id", ["//10.0.0.1/x", "\\\\10.0.0.1\\x", "/etc/passwd", "../x", "..", "file:x", "a/b", "AAAA//8=", "a?b", " a"]
+)
+@pytest.mark.parametrize("name", ["file_id", "fileId", "FILE_ID", "input_file_id", "file_ids"])
+def test_an_id_of_a_file_is_no_path(name: str, id: str) -> None:
+    with pytest.raises(InvalidTurn):
+        check_urls([[{"type": "file", "file": {name: id}}]], "", "question")
+
+
 def test_files_and_ids_are_no_urls() -> None:
-    for taken in ("AAAA//8=", "file-abc", "data:application/pdf;base64,AA//", "a" * 1_000_000, *TAKEN):
-        check_urls(
-            [[{"file_data": taken}, {"file_id": taken}, {"input_audio": {"data": taken, "format": "wav"}}]], "", "question"
-        )
+    for taken in ("AAAA//8=", "//uQxAAA", "file-abc", "data:application/pdf;base64,AA//", "a" * 1_000_000, *TAKEN):
+        check_urls([[{"file_data": taken}, {"id": taken}, {"input_audio": {"data": taken, "format": "wav"}}]], "", "question")
+    for taken in ("file-abc", "file_0a.1", "", "a" * 1_000_000, *TAKEN):
+        check_urls([[{"file_id": taken}, {"fileId": taken}]], "", "question")
 
 
 def test_parameters_of_the_models_server_are_contents() -> None:
