@@ -25,6 +25,7 @@ HEAD_SECONDS = 10.0
 WRITE_SECONDS = 30.0
 """Time for a client to read the next WRITE_BYTES of an answer."""
 WRITE_BYTES = 16_384
+"""Bytes that a connection buffers before its next piece has to wait. No key's account has them."""
 MOST_CONNECTIONS = 10_000
 
 _EXCHANGE = "turnstile.exchange"
@@ -123,6 +124,7 @@ class _Watched(BoundedReading):
     def connection_made(self, transport: Any) -> None:
         """Begin to wait for a head."""
         super().connection_made(transport)
+        transport.set_write_buffer_limits(high=WRITE_BYTES)
         self._answering: Any = None
         self._head_since: float | None = monotonic()
         self._unread, self._read_at = 0, monotonic()

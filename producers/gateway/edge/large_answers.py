@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from turnstile.producers.gateway.edge.api_errors import ApiError
 from turnstile.producers.gateway.edge.body import Message
 
-PIECE_BYTES = 65_536
+PIECE_BYTES = 16_384
 SMALL_BYTES = 16_384
 """A stream that holds less is not counted."""
 ANSWERS_OF_A_KEY = 67_108_864

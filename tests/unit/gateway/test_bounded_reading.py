@@ -9,11 +9,12 @@ import pytest
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from tests.support.wait import PATIENCE_SECONDS
+from tests.support.wait import PATIENCE_SECONDS, wait_until_async
 from turnstile.producers.gateway.edge import bounded_reading
 from turnstile.producers.gateway.edge.bounded_reading import HEAD_BYTES
 from turnstile.producers.gateway.edge.caller import CALLER, Caller
-from turnstile.producers.gateway.edge.connections import watch_connections
+from turnstile.producers.gateway.edge.connections import WRITE_BYTES, _exchange, is_gone, watch_connections
+from turnstile.producers.gateway.edge.large_answers import PIECE_BYTES
 
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 Connect = Callable[[], Awaitable[Connection]]
@@ -30,8 +31,18 @@ FLOODS = {
 """Name → the beginning, and what follows without end."""
 
 
+unread: list[Any] = []
+"""Requests whose answers nobody reads."""
+
+
 async def serve(scope: Any, receive: Any, send: Any) -> None:
-    """Answer with the body. The path names the tenant."""
+    """Answer with the body, or, to a GET, without end. The path names the tenant."""
+    if scope["method"] == "GET":
+        unread.append(scope)
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        while not is_gone(scope):
+            await send({"type": "http.response.body", "body": bytes(PIECE_BYTES), "more_body": True})
+        return
     scope[CALLER] = Caller(scope["path"][1:], "key")
     body, more = b"", True
     while more:
@@ -173,3 +184,15 @@ async def test_a_request_that_is_read_at_once_is_free(connect: Connect, monkeypa
         writer.write(chunked(BODY, 1_000))
         assert await answered(reader) == BODY
     assert not charged
+
+
+async def test_an_answer_that_is_not_read_is_buffered_in_small_part(connect: Connect) -> None:
+    _, writer = await connect()
+    writer.write(b"GET /acme HTTP/1.1\r\nhost: a\r\n\r\n")
+
+    async def waits() -> bool:
+        return bool(unread) and _exchange(unread[-1]).flow.write_paused
+
+    await wait_until_async(waits, "the answer waits for its reader")
+    overhead = 1_024
+    assert _exchange(unread.pop()).transport.get_write_buffer_size() <= WRITE_BYTES + PIECE_BYTES + overhead
