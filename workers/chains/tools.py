@@ -43,13 +43,15 @@ async def _of_module(place: str) -> list[BaseTool]:
 
 async def _of_server(url: str) -> list[BaseTool]:
     need("mcp")
-    # Only workers with such a server pay for this import.
-    from langchain_mcp_adapters.client import MultiServerMCPClient
+    # Only workers with such a server pay for these imports.
+    from turnstile.workers.chains.mcp.reading import BrokenAnswer
+    from turnstile.workers.chains.mcp.server import McpServer
 
-    client = MultiServerMCPClient({url: {"transport": "streamable_http", "url": url}})
     try:
         async with asyncio.timeout(_CONNECT_SECONDS):
-            return await client.get_tools()
+            return await McpServer(url).tools()
+    except BrokenAnswer as error:
+        raise SettingError(f"{_VARIABLE}: the MCP server at {_host(url)} gives no tools: {error}") from None
     except Exception as error:
         raise SettingError(f"{_VARIABLE}: the MCP server at {_host(url)} gives no tools: {_reason(error)}.") from None
 
