@@ -5,7 +5,6 @@ kept under a digest of what the repeat will look like; a repeat takes that key.
 """
 
 import hashlib
-import time
 import uuid
 from collections.abc import Mapping
 
@@ -58,4 +57,6 @@ async def _is_over(backend: Backend, id: str) -> bool:
         record = await backend.store.outline(id)
     except UnknownTurn:
         return False
-    return record.state is State.CANCELLED or (record.finished is not None and time.time() - record.finished > LOST_SECONDS)
+    if record.state is State.CANCELLED or record.finished is None:
+        return record.state is State.CANCELLED
+    return await backend.store.now() - record.finished > LOST_SECONDS

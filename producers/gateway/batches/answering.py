@@ -2,7 +2,6 @@
 
 import json
 import logging
-import time
 from contextlib import suppress
 from dataclasses import replace
 
@@ -38,11 +37,11 @@ _FORGOTTEN = "It is so long ago that an answer would have expired: ask this requ
 class Answering:
     """The answering of one batch's requests, for its owner."""
 
-    def __init__(self, backend: Backend, batch: Batch) -> None:
+    def __init__(self, backend: Backend, batch: Batch, now: float) -> None:
         facts = json.loads(batch.facts)
         self._backend, self._batch = backend, batch
         self._endpoint: str = facts["endpoint"]
-        self.sign = StopSign(backend, batch, facts["api_key"])
+        self.sign = StopSign(backend, batch, facts["api_key"], now)
         self.caller = Caller(batch.tenant, facts["api_key"], facts["weight"], self.sign.quotas, self.sign.models)
         # The batches of a tenant share what one API key may have of the connection, and a tenant of the event loop.
         self.shared = f"batches of {batch.tenant}"
@@ -110,7 +109,7 @@ class Answering:
         Raises:
             ApiError: it is not there: its answer has no room, or may be forgotten, so that it might be answered twice.
         """
-        if self.room and time.time() - self._batch.left < self._backend.settings.result_ttl:
+        if self.room and self.sign.time.now() - self._batch.left < self._backend.settings.result_ttl:
             return
         try:
             await self._backend.store.outline(turn_id(self._endpoint, self._batch.id, self.caller, row))

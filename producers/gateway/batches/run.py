@@ -36,12 +36,12 @@ class LostBatch(Exception):
 
 
 class BatchRun:
-    """One batch, from where an earlier owner left it."""
+    """One batch, from where an earlier owner left it; `now` is the server's time."""
 
-    def __init__(self, backend: Backend, batch: Batch, token: str) -> None:
+    def __init__(self, backend: Backend, batch: Batch, token: str, now: float) -> None:
         self._backend, self._batch, self._token = backend, batch, token
         self._retries: list[str] = json.loads(batch.facts)["retries"]
-        self._requests = Answering(backend, batch)
+        self._requests = Answering(backend, batch, now)
         self.sign = self._requests.sign
         self._progress = Progress(batch.place)
 

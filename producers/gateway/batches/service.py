@@ -59,7 +59,8 @@ class BatchService:
 
     async def _work(self, id: str, token: str) -> None:
         try:
-            run = BatchRun(self._backend, await self._backend.store.read_batch(id), token)
+            store = self._backend.store
+            run = BatchRun(self._backend, await store.read_batch(id), token, await store.now())
             working = asyncio.ensure_future(run.run())
             keeping = asyncio.ensure_future(keep(run, self._backend, id, token, self._is_full))
             try:
@@ -92,4 +93,4 @@ async def keep(run: BatchRun, backend: Backend, batch: str, token: str, crowded:
                 raise LostBatch
             if hold.waiting and crowded() and time.monotonic() - began > SLICE_SECONDS:
                 return
-            await run.sign.look(hold.state)
+            await run.sign.look(hold.state, await backend.store.now())

@@ -1,11 +1,11 @@
 """The end of a batch before its last line: it is cancelled or overdue, or its API key was removed."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 from turnstile.producers.gateway.backend import Backend
+from turnstile.producers.gateway.server_time import ServerTime
 from turnstile.turns.errors import TurnstileError, UnknownTurn
 from turnstile.turns.keyring import keyring
 from turnstile.turns.store.batches import Batch
@@ -23,8 +23,9 @@ class Stopped(Exception):
 class StopSign:
     """A sign that tells the work on a batch to stop, and the limits of the batch's API key. It knows the unfinished turns."""
 
-    def __init__(self, backend: Backend, batch: Batch, api_key: str) -> None:
+    def __init__(self, backend: Backend, batch: Batch, api_key: str, now: float) -> None:
         self._backend, self._batch, self._api_key = backend, batch, api_key
+        self.time = ServerTime(now)
         self._keys = keyring(backend.settings)
         self._key = self._keys.by_id(api_key)
         self._stopping = asyncio.Event()
@@ -61,13 +62,14 @@ class StopSign:
 
     def check(self) -> None:
         """Raise Stopped when nothing more is to be asked."""
-        if time.time() > self._batch.expires:
+        if self.time.now() > self._batch.expires:
             self._raise(_EXPIRED)
         if self._stopping.is_set():
             raise Stopped
 
-    async def look(self, state: str) -> None:
-        """Stop for this state of the batch, the time, or a key that was removed, and cancel what is unfinished then."""
+    async def look(self, state: str, now: float) -> None:
+        """Stop for this state of the batch, the server's time, or a removed key, and cancel what is unfinished then."""
+        self.time.tell(now)
         self._key = self._keys.by_id(self._api_key)
         self._raise_for(state)
         if self._stopping.is_set():
@@ -108,7 +110,7 @@ class StopSign:
             self._raise(_CANCELLED)
         if self._keys.enforced and self._key is None:
             self._raise(_KEY_REMOVED)
-        if time.time() > self._batch.expires:
+        if self.time.now() > self._batch.expires:
             self._raise(_EXPIRED)
 
     def _raise(self, told: tuple[str, str]) -> None:

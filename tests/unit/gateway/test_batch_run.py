@@ -14,6 +14,7 @@ from turnstile.producers.gateway.batches import run as work
 from turnstile.producers.gateway.batches.lines import Line
 from turnstile.producers.gateway.batches.requests import Asked, BatchRequest, Done, Row
 from turnstile.producers.gateway.batches.schemas import LOST
+from turnstile.producers.gateway.batches.stop import EXPIRED, Stopped
 from turnstile.producers.gateway.edge.api_errors import invalid
 from turnstile.producers.gateway.edge.loop_accounts import Account, account_of
 from turnstile.producers.gateway.edge.loop_time import loop_account
@@ -24,12 +25,12 @@ from turnstile.turns.store.batches import FAILED, Place
 LONG = 0.1
 
 
-def batch_run(api_key: str) -> work.BatchRun:
-    """Return the work on a batch that an API key began."""
+def batch_run(api_key: str, expires: float = inf, now: float = 0.0) -> work.BatchRun:
+    """Return the work on a batch that an API key began, at the server's time `now`."""
     facts = {"endpoint": "/v1/responses", "retries": [], "api_key": api_key, "weight": 1}
-    batch = Mock(tenant="acme", facts=json.dumps(facts), state="", expires=inf, started=False)
+    batch = Mock(tenant="acme", facts=json.dumps(facts), state="", expires=expires, started=False)
     backend = Mock(store=AsyncMock(**{"info.return_value": {}}), settings=Settings(redis_url="redis://127.0.0.1:1/0"))
-    return work.BatchRun(backend, batch, "token")
+    return work.BatchRun(backend, batch, "token", now)
 
 
 @pytest.mark.parametrize(("api_key", "charged"), [("key", True), ("", False)])
@@ -104,3 +105,13 @@ async def test_a_line_that_is_refused_is_charged_for_its_reading(monkeypatch: py
     line: Any = Line(0, b'"a text"', Mock())
     assert isinstance(await batch_run("key")._requests.submit(line), Done)
     assert account._rested > began + 3 * LONG
+
+
+async def test_a_batch_expires_by_the_servers_time() -> None:
+    a_day = 86_400.0
+    sign = batch_run("", expires=a_day, now=a_day - 1).sign
+    sign.check()
+    await sign.look("in_progress", a_day + 1)
+    assert sign.stopped == EXPIRED
+    with pytest.raises(Stopped):
+        sign.check()
