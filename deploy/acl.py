@@ -51,7 +51,7 @@ _BESIDE = {
     "producer": _Beside(f"{_SCRIPTED} {_FENCE} {_HEARS} hgetall hmget time xread zcard zrevrange"),
     "worker": _Beside(
         f"{_SCRIPTED} {_FENCE} {_HEARS} {_KOMBU} blmove brpop info psubscribe punsubscribe scan smembers",
-        ("queues", "intake", "events", "pidbox", "bindings", "audit"),
+        ("queues", "intake", "events", "pidbox", "bindings"),
         ("events", "pidbox"),
     ),
     "gateway": _Beside(f"{_SCRIPTED} {_FENCE} {_HEARS} info time zcard zrevrange", ("once",)),
@@ -133,6 +133,5 @@ def _families(settings: Settings, keys: Keys) -> dict[str, list[str]]:
         "results": [keys.celery_result("*")],
         "results&": [keys.celery_result("*")],
         "once": [keys.once("*")],
-        "audit": [keys.audit],
         "schema": [keys.schema],
     }

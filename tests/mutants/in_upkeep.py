@@ -20,6 +20,22 @@ UPKEEP = (
         "local place = minute\n",
         ("tests/scripts/test_overview.py",),
     ),
+    Mutant(
+        "a full server refuses the audit",
+        "no lost entry comes back while memory is full, and all workers count as hung",
+        "turns/lua/upkeep/begin_audit.lua",
+        "-- FLAGS  allow-oom\n",
+        "",
+        ("tests/integration/turns/test_full_memory.py",),
+    ),
+    Mutant(
+        "a full server refuses the audit of schedules",
+        "one schedule keeps the audit from its end while memory is full",
+        "turns/lua/schedule/look_at_schedules.lua",
+        "-- FLAGS  allow-oom\n",
+        "",
+        ("tests/integration/turns/test_full_memory.py",),
+    ),
     in_script(
         "a worker is let in whatever it stores",
         "two workers keep one session's history in two places",

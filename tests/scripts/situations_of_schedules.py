@@ -62,6 +62,11 @@ def _that_stops_another(scene: Scene) -> Callable[[], Any]:
     return _asking(scene, _LATER * 1000)
 
 
+@situation("look_at_schedules")
+def _that_are_none(scene: Scene) -> Callable[[], Any]:
+    return lambda: hooks(scene).look_at_schedules(["foo gone", "bar gone"])
+
+
 @situation("audit_schedule")
 def _of_a_tick_that_is_computed_anew(scene: Scene) -> Callable[[], Any]:
     _schedule(scene)

@@ -100,6 +100,11 @@ def _of_a_new_minute(scene: Scene) -> Callable[[], Any]:
     return scene.turns.note_minute
 
 
+@situation("begin_audit")
+def _that_nobody_makes(scene: Scene) -> Callable[[], Any]:
+    return lambda: scene.turns.begin_audit(300)
+
+
 @situation("audit")
 def _of_two_sessions(scene: Scene) -> Callable[[], Any]:
     for session in ("s1", "s2"):

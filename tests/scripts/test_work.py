@@ -158,6 +158,7 @@ CALLS: dict[str, list[Callable[[Crowd], Any]]] = {
     "end_outage": [lambda c: c.turns.end_outage("crowded")],
     "sweep_erased": [lambda c: c.turns.sweep_erased()],
     "reap": [lambda c: c.turns.reap("living"), lambda c: c.turns.reap("new")],
+    "begin_audit": [lambda c: c.turns.begin_audit(300)],
     "audit": [lambda c: c.turns.audit(["crowd", "long"] * 5), lambda c: c.turns.audit([])],
     "stats": [lambda c: c.turns.stats()],
     "measure": [lambda c: c.turns.measure()],
@@ -209,6 +210,7 @@ CALLS: dict[str, list[Callable[[Crowd], Any]]] = {
     "add_schedule": [lambda c: c.turns.ask_later("later", "late", "hi", not_before=1)],
     "claim_schedules": [lambda c: c.turns.claim_schedules(20)],
     "ask_scheduled": [lambda c: _ask_scheduled(c)],
+    "look_at_schedules": [lambda c: c.turns.look_at_schedules([f"crowd s{number}" for number in range(1_000)])],
     "audit_schedule": [lambda c: c.turns.audit_schedule("later")],
     "list_schedules": [
         lambda c: c.turns.schedules(),

@@ -234,6 +234,7 @@ def key_names(keys: Keys) -> dict[str, str]:
         "minutes": keys.minutes,
         "erased": keys.erased(),
         "erasures": keys.erasures,
+        "audit": keys.audit,
         "schema": keys.schema,
         "workers": keys.workers,
         "heard": keys.heard,

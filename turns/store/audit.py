@@ -24,13 +24,13 @@ async def audit(store: AsyncTurnStore, *, now: bool = False) -> int:
 
     One worker in the deployment does this every five minutes, with rests; `now` does it at once, without.
     """
-    keys, client = store.keys, store.client
-    if not now and not await client.set(keys.audit, "1", nx=True, ex=_AUDIT_SECONDS):
+    keys = store.keys
+    if not now and not await store.begin_audit(_AUDIT_SECONDS):
         return 0
     missing, cursor, first = 0, 0, True
     while cursor or first:
         began, first = time.monotonic(), False
-        cursor, found = await client.scan(cursor, match=f"{keys.prefix}{_AUDITED}", count=_SCAN)
+        cursor, found = await store.client.scan(cursor, match=f"{keys.prefix}{_AUDITED}", count=_SCAN)
         names = [as_text(key) for key in found]
         sessions = _named(names, keys.session())
         for start in range(0, len(sessions), _AT_ONCE):

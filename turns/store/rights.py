@@ -14,10 +14,11 @@ from turnstile.turns.text import as_text, dumps
 ROLES: dict[str, tuple[str, ...]] = {
     "worker": (
         "submit", "submit_held", "claim", "merge", "renew", "emit", "finish", "requeue", "end_outage", "reserve_call",
-        "settle_call", "spend_attempt", "cancel", "refuse", "sweep", "sweep_erased", "reap", "audit", "status", "stats",
-        "claim_webhook", "record_delivery", "retry_webhooks", "check_schema", "register_worker", "note_minute", "workers",
-        "check_owner", "put_checkpoint", "put_writes", "read_checkpoint", "list_checkpoints", "drop_steps",
-        "claim_schedules", "ask_scheduled", "audit_schedule", "read_messages", "read_summary", "write_summary", "rights",
+        "settle_call", "spend_attempt", "cancel", "refuse", "sweep", "sweep_erased", "reap", "begin_audit", "audit", "status",
+        "stats", "claim_webhook", "record_delivery", "retry_webhooks", "check_schema", "register_worker", "note_minute",
+        "workers", "check_owner", "put_checkpoint", "put_writes", "read_checkpoint", "list_checkpoints", "drop_steps",
+        "claim_schedules", "ask_scheduled", "look_at_schedules", "audit_schedule", "read_messages", "read_summary",
+        "write_summary", "rights",
     ),
     "gateway": (
         "submit", "submit_held", "follow", "cancel", "status", "stats", "write_conversation", "read_conversation",
@@ -35,7 +36,7 @@ ROLES: dict[str, tuple[str, ...]] = {
     "operator": (
         "measure", "overview", "tenants", "workers", "stats", "status", "unfinished", "cancel", "retry", "resend_webhook",
         "release_session", "erase", "erase_tenant", "sweep_erased", "read_messages", "audit", "audit_schedule",
-        "remove_schedule", "list_schedules", "read_summary", "rights",
+        "look_at_schedules", "remove_schedule", "list_schedules", "read_summary", "rights",
     ),
 }  # fmt: skip
 """Role → the scripts that it runs."""

@@ -183,8 +183,7 @@ class Schedules(Asking):
 
         A tick that is still to come is waited for, and an entry of which there is no schedule is dropped.
         """
-        scored = [word for entry in entries for word in (1, entry)]
-        return Call("ZADD", (self.keys.schedules_due, "NX", *scored), int)
+        return script_call("look_at_schedules", int, entries=entries)
 
     @operation
     def claim_schedules(

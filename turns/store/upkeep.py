@@ -148,6 +148,11 @@ class Upkeep(Runner):
         return script_call("reap", int, worker=worker, absence=_ABSENCE_MS)
 
     @operation
+    def begin_audit(self, seconds: float) -> Call[bool]:
+        """Take the audit for so long; False: another worker has it, or had it of late."""
+        return script_call("begin_audit", bool, ms=round(seconds * 1000))
+
+    @operation
     def audit(self, sessions: Sequence[str]) -> Call[int]:
         """Give these sessions their due entries back, those that are not idle, and set right which turns are counted as open.
 

@@ -30,13 +30,22 @@ def check_memory(facts: Facts) -> Check:
     detail = f"{used / 2**20:,.0f} of {whole / 2**20:,.0f} MiB used" + ("" if limit else ", no maxmemory set")
     if whole and used > whole * _MEMORY_WARNS:
         verdict = Verdict.FAIL if used > whole * _MEMORY_FAILS else Verdict.WARN
-        advice = "New turns are refused when it is full: raise maxmemory, or shorten TURNSTILE_RESULT_TTL and _HISTORY_TTL."
-        return Check("memory", verdict, detail, advice)
+        room = "raise maxmemory, or shorten TURNSTILE_RESULT_TTL and _HISTORY_TTL."
+        if is_full(facts):
+            return Check(
+                "memory", verdict, detail, f"It is full: new turns are refused, and accepted ones finish. To take more, {room}"
+            )
+        return Check("memory", verdict, detail, f"New turns are refused when it is full: {room}")
     if limit and not (machine and limit > machine * _MOST_OF_MACHINE):
         return Check("memory", Verdict.OK, detail)
     reason = "A rewrite of the log takes more" if limit else "Without a limit the system may kill the server"
     advice = f"{reason}: `CONFIG SET maxmemory {machine // 2 or '1gb'}`, half of the machine's; put it into redis.conf, too."
     return Check("memory", Verdict.WARN, detail, advice)
+
+
+def is_full(facts: Facts) -> bool:
+    """Return whether the server refuses what takes more memory."""
+    return 0 < int(facts.get("maxmemory", 0)) <= int(facts.get("used_memory", 0))
 
 
 def check_durability(facts: Facts) -> Check:

@@ -2,9 +2,11 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence, Set
+from contextlib import suppress
 from typing import Any
 
 from turnstile.producers.cli.doctor.check import Check, Verdict
+from turnstile.producers.cli.doctor.storage_checks import is_full
 from turnstile.turns.errors import MissingRight
 from turnstile.turns.store.registry import REMEDY, introduce, objection, oddities
 from turnstile.turns.store.runner import Call
@@ -26,11 +28,17 @@ def check_workers(store: TurnStore) -> Check:
         detail += f", chains: {', '.join(chains)}"
     detail += "".join(f"; {name} makes no progress: {parts}" for name, parts in sorted(hung.items()))
     if hung:
-        advice = "Restart it; SIGUSR1 writes its threads' stacks to its log. If Redis is unreachable, wait."
-        return Check("workers", Verdict.WARN if at_work else Verdict.FAIL, detail, advice)
+        return Check("workers", Verdict.WARN if at_work else Verdict.FAIL, detail, _remedy(store))
     if not at_work:
         return Check("workers", Verdict.FAIL, detail, "Start one: `turnstile up`, or `celery -A turnstile worker`.")
     return Check("workers", Verdict.OK, detail)
+
+
+def _remedy(store: TurnStore) -> str:
+    with suppress(MissingRight):
+        if is_full(store.memory()):
+            return "Redis is full, which a restart does not change: raise its maxmemory."
+    return "Restart it; SIGUSR1 writes its threads' stacks to its log. If Redis is unreachable, wait."
 
 
 def living_workers(store: TurnStore) -> dict[str, dict[str, Any]]:

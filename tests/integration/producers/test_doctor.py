@@ -99,6 +99,18 @@ def test_a_worker_that_says_of_late_that_a_part_hangs_is_named_although_it_does_
     assert living_workers(store) == {}
 
 
+def test_a_full_server_is_named_as_the_cause_and_no_restart_is_advised(tmp_path: Path) -> None:
+    with EmbeddedServer(tmp_path / "server") as server, redis.Redis.from_url(server.url) as client:
+        settings = Settings(redis_url=server.url)
+        _enrol(client, TurnStore(settings), "waits", stale=["intake"])
+        before = checks(settings)["workers"]
+        client.config_set("maxmemory", 1)
+        found = checks(settings)
+    assert before.advice.startswith("Restart it")
+    assert found["workers"].advice == "Redis is full, which a restart does not change: raise its maxmemory."
+    assert (found["memory"].verdict, found["memory"].advice[:11]) == (Verdict.FAIL, "It is full:")
+
+
 def test_a_user_without_the_right_to_ask_who_listens_counts_those_seen_of_late(
     settings: Settings, client: redis.Redis, redis_url: str
 ) -> None:
