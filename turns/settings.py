@@ -44,10 +44,14 @@ class Settings(BaseModel):
     )
 
     key_prefix: forms.Prefix = Field(
-        "turnstile:", description="Prefix of every queue key. If changed, Celery's queues get it too."
+        "turnstile:",
+        description="Prefix of every queue key. If changed, Celery's queues get it too. A second deployment on one Redis needs "
+        "another, and another `TURNSTILE_HISTORY_PREFIX`.",
     )
     history_prefix: forms.Prefix = Field(
-        "message_store:", validate_default=True, description="Prefix of a history's key; the session id follows."
+        "message_store:",
+        validate_default=True,
+        description="Prefix of a history's key; the session id follows. Deployments with the same one share their histories.",
     )
     history_ttl: forms.Retention | None = Field(
         None,
