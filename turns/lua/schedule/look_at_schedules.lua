@@ -1,7 +1,7 @@
 -- Have schedules looked at now that would not be looked at ever. The look puts off a tick that is still to come, and drops an entry
 -- of which there is no schedule.
 -- FLAGS  allow-oom
--- WORK   5 steps, and 2 for each of entries
+-- WORK   20 steps, and 6 for each of entries
 -- KEYS   schedules_due
 -- ARGV   entries…
 -- RETURN missing: how many would not have been looked at

@@ -1,6 +1,6 @@
 -- Take the audit for `ms`: one worker of the deployment makes it.
 -- FLAGS  allow-oom
--- WORK   5 steps
+-- WORK   10 steps
 -- KEYS   audit
 -- ARGV   ms
 -- RETURN 1 | 0: another worker has it, or had it of late
