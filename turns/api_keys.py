@@ -50,6 +50,8 @@ class Limits(_Entry):
     """Slots that turns of the key's tenant have at one time."""
     unfinished_turns: _Most | None = None
     """Turns of the key's tenant that run or wait."""
+    unfinished_bytes: _Most | None = None
+    """Bytes that these turns ask: questions and options, of turns over 1 KiB."""
     streams: _Most | None = None
     """Streams that the key's tenant reads at one time, over all gateways."""
     conversations: _Most | None = None

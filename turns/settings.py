@@ -131,6 +131,11 @@ class Settings(BaseModel):
         description="Maximum unfinished turns of one tenant. Unset: half of `TURNSTILE_MAX_WAITING`; where no tenant has a "
         "name, all of it.",
     )
+    max_unfinished_bytes: Annotated[int, Field(ge=1_024)] = Field(
+        67_108_864,
+        description="Maximum size of the questions and options of one tenant's unfinished turns together; sessions without a "
+        "tenant are one. Turns of 1 KiB and less are not counted. A single turn of any size has room.",
+    )
     tenant_share: Annotated[float, Field(gt=0, le=1)] = Field(
         0.75,
         description="Share of all slots that one tenant's turns may have while other tenants are active as well; alone it may "

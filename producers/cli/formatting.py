@@ -83,7 +83,8 @@ def tenant_text(tenant: Tenant) -> str:
     """Return one line of a tenant: what it has now, has spent today, and may."""
     limits = " ".join(f"{name}={most:,}" for name, most in tenant.quotas.items())
     spent = f"{tenant.turns:,} turns, {tenant.tokens:,} tokens, {tenant.cost:,.2f} today"
-    further = {"streams": tenant.streams, "conversations": tenant.conversations, "bytes stored": tenant.stored_bytes}
+    further = {"bytes unfinished": tenant.unfinished_bytes, "streams": tenant.streams}
+    further |= {"conversations": tenant.conversations, "bytes stored": tenant.stored_bytes}
     has = ", ".join(
         [f"{tenant.unfinished:,} unfinished", f"{tenant.slots:,} slots", *(f"{n:,} {name}" for name, n in further.items() if n)]
     )

@@ -18,6 +18,7 @@ from turnstile.turns.errors import TurnRefused
 from turnstile.turns.ids import tenant_of
 from turnstile.turns.output import called, said
 from turnstile.turns.question import Options
+from turnstile.turns.redis import scripts
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
 from turnstile.turns.store.acceptance import Submitted
@@ -49,8 +50,7 @@ class Moves:
         # No end is so old, whatever moment stands for it, that a later one pushes it out of the failed.
         settings = settings.model_copy(update={"failed_ttl": 3_000_000_000})
         self.store = Describing(settings)
-        if scope.pieces:
-            in_pieces(self.store)
+        in_pieces(self.store, 1 if scope.pieces else scripts._PIECE)
         self.question = cache(self._question)
 
     def submission(self, world: World, id: str) -> Call[Submitted | TurnRefused]:

@@ -7,6 +7,7 @@ from tests.exploration.kept import steps_after_a_cut, steps_lost, wrong_steps
 from tests.exploration.moves import pair, session_of
 from tests.exploration.ticks import schedules_after_a_cut, wrong_schedules
 from tests.exploration.world import FUTURE, KEYS, MODEL, QUEUE, World, schedule_of
+from turnstile.turns.ids import tenant_of
 from turnstile.turns.states import TRANSITIONS, State
 
 _SEAT = {
@@ -36,6 +37,7 @@ def violations(world: World) -> Iterator[str]:
     yield from _owned(world)
     yield from _lines(world)
     yield from _slots(world)
+    yield from _bytes(world)
     yield from _counters(world)
     yield from _keys(world)
 
@@ -67,7 +69,8 @@ def _after_a_cut(world: World) -> Iterator[str]:
             yield f"{id}: nothing is due, and it is {turn}"
         else:
             yield from _turn(world, id, turn)
-    if left := [key for make in (KEYS.slots, KEYS.open_turns) for name in world.tenants if (key := make(name)) in world.data]:
+    counted = (KEYS.slots, KEYS.open_turns, KEYS.open_bytes)
+    if left := [key for make in counted for name in (*world.tenants, "") if (key := make(name)) in world.data]:
         yield f"nothing is due, and there are {left}"
     if world.value(KEYS.open, {}) or world.value(KEYS.held, {}) or world.owned():
         yield f"nothing is due, with {world.value(KEYS.open, {})} open and {world.owned()} held"
@@ -239,6 +242,17 @@ def _slots(world: World) -> Iterator[str]:
             yield f"{tenant}: {counted} counted as unfinished, {living} are"
 
 
+def _bytes(world: World) -> Iterator[str]:
+    """The bytes of each unfinished turn are counted for its tenant, and their sum is true."""
+    for tenant in (*world.tenants, ""):
+        sizes = dict(world.value(KEYS.open_bytes(tenant), {}))
+        living = {
+            id for id, turn in world.turns().items() if not State(turn["state"]).ended and tenant_of(turn["session"]) == tenant
+        }
+        if int(sizes.pop("", 0)) != sum(map(int, sizes.values())) or sizes.keys() != living:
+            yield f"{tenant}: bytes counted as {sizes}, {living} are unfinished"
+
+
 def _counters(world: World) -> Iterator[str]:
     stats, turns = world.stats, world.turns()
     left = {id for id, turn in turns.items() if not State(turn["state"]).ended}
@@ -272,6 +286,7 @@ def _keys(world: World) -> Iterator[str]:
     known |= {KEYS.owned(worker) for worker in world.owned()}
     known |= {KEYS.tenants, KEYS.parked(QUEUE)}
     known |= {make(tenant) for make in (KEYS.slots, KEYS.open_turns, KEYS.tenant) for tenant in world.tenants}
+    known |= {KEYS.open_bytes(tenant) for tenant in (*world.tenants, "")}
     known |= {KEYS.erasures, *(KEYS.erased(number) for number in world.value(KEYS.erasures, {}))}
     if "noted" in world.around:
         known |= {KEYS.schedules_due, *(KEYS.schedule(schedule_of(session)) for session in sessions)}

@@ -11,6 +11,11 @@ def _quota(name: str, breaks: str, old: str, new: str, *, script: str) -> Mutant
     return Mutant(name, breaks, f"turns/lua/{script}.lua", old, new, _TESTS)
 
 
+def _bytes(name: str, breaks: str, old: str, new: str, *, script: str) -> Mutant:
+    """Describe a fault in the bytes of unfinished turns."""
+    return Mutant(name, breaks, f"turns/lua/{script}.lua", old, new, ("tests/scripts/test_unfinished_bytes.py",))
+
+
 QUOTAS = (
     _quota(
         "a line goes on beyond its tenant's slots",
@@ -155,21 +160,70 @@ QUOTAS = (
     _quota(
         "what has ended is still unfinished",
         "a tenant may ask so many questions in all",
-        "  if tenant ~= '' then redis.call('ZREM', key.open_turns .. tenant, id) end\n",
+        "  drop_unfinished(tenant_of(session), { id })\n",
         "",
         script="lib/carry_out_end",
     ),
     _quota(
         "what was erased is still unfinished",
         "a tenant that erases its sessions is shut out",
-        "    if session then redis.call('ZREM', key.open_turns .. tenant_of(session), unpack(some)) end\n",
+        "    if session then drop_unfinished(tenant_of(session), some) end\n",
         "",
         script="lib/remove_turns",
+    ),
+    _bytes(
+        "the bytes of unfinished turns have no bound",
+        "what one tenant's accepted turns need takes Redis far beyond maxmemory",
+        "if taken and taken + bytes > room then",
+        "if false then",
+        script="lib/over_quota",
+    ),
+    _bytes(
+        "a turn larger than the quota is refused for ever",
+        "a question of an allowed size is never accepted",
+        "if taken and taken + bytes > room then",
+        "if (taken or 0) + bytes > room then",
+        script="lib/over_quota",
+    ),
+    _bytes(
+        "what has ended keeps its bytes",
+        "a tenant may ask so many bytes in all",
+        "  if #dropped > 0 and left <= 0 then\n",
+        "  if false then\n",
+        script="lib/drop_unfinished",
+    ),
+    _bytes(
+        "a turn that stands twice among the erased counts twice",
+        "an erase makes room that is not there",
+        "if size and not dropped[id] then",
+        "if size then",
+        script="lib/drop_unfinished",
+    ),
+    _bytes(
+        "the audit counts bytes twice",
+        "each audit takes room from a tenant",
+        "  if not known then redis.call('HSET', ",
+        "  if true then redis.call('HSET', ",
+        script="lib/count_unfinished",
+    ),
+    _bytes(
+        "the audit does not look at bytes",
+        "what an older version has left blocks a tenant for ever",
+        "if id ~= '' and not unfinished(id) then",
+        "if false then",
+        script="lib/audit_tenants",
+    ),
+    in_cut(
+        "the sum of the bytes and a turn's are written one after the other",
+        "after a cut, a tenant has less room for ever",
+        "    redis.call('HSET', counted, '', left, unpack(dropped))\n    redis.call('HDEL', counted, unpack(ids))\n",
+        "    redis.call('HDEL', counted, unpack(ids))\n    redis.call('HSET', counted, '', left)\n",
+        script="lib/drop_unfinished",
     ),
     _quota(
         "retried turns are not counted",
         "retries get past the quota",
-        "count_unfinished(session, id, now)\n",
+        "count_unfinished(session, id, now, asked_bytes(id))\n",
         "",
         script="turn/retry",
     ),

@@ -1,6 +1,6 @@
 -- Fill a key with many elements, from one number to another.
--- ARGV   kind name first last text: `@` in the text stands for the number
-local kind, name, first, last, text = unpack(ARGV)
+-- ARGV   kind name first last text value: `@` in the text stands for the number; each field of a hash has the value
+local kind, name, first, last, text, value = unpack(ARGV)
 local commands = { list = 'LPUSH', zset = 'ZADD', set = 'SADD', hash = 'HSET' }
 local words = {}
 local function write()
@@ -15,7 +15,7 @@ for number = first, last do
   else
     if kind == 'zset' then words[#words + 1] = place end
     words[#words + 1] = element
-    if kind == 'hash' then words[#words + 1] = '{"seen":0}' end
+    if kind == 'hash' then words[#words + 1] = value end
     if #words > 4000 then write() end
   end
 end

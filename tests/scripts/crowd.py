@@ -89,9 +89,9 @@ class Crowd:
         self._budgets()
         self._schedules()
 
-    def _fill(self, kind: str, name: str, text: str = "t@", count: int = MANY) -> None:
+    def _fill(self, kind: str, name: str, text: str = "t@", count: int = MANY, value: str = '{"seen":0}') -> None:
         for first in range(1, count + 1, _AT_ONCE):
-            self.client.eval(_CROWD, 0, kind, name, first, min(first + _AT_ONCE - 1, count), text)
+            self.client.eval(_CROWD, 0, kind, name, first, min(first + _AT_ONCE - 1, count), text, value)
 
     def _claims(self) -> None:
         """Have turns in all states before the crowd comes."""
@@ -163,6 +163,11 @@ class Crowd:
             *(keys.open_turns(tenant) for tenant in ("t1", "t1000000")),
         ):
             self.client.copy(keys.turns("crowd"), key, replace=True)
+        self._fill("hash", keys.open_bytes(), value="2000")
+        self._fill("hash", keys.open_bytes(), "w@", MOST_WAITING, value="2000")
+        self.client.hset(keys.open_bytes(), "", 2_000 * MANY)
+        for tenant in ("t1", "t1000000"):
+            self.client.copy(keys.open_bytes(), keys.open_bytes(tenant))
         self.client.zadd(keys.erasures, {"earlier": 1})
         for number in range(1, 101):
             self._fill("list", keys.mailbox(f"t{number}"), "gone@", 100)

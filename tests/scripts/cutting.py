@@ -67,8 +67,15 @@ def cut(store: TurnStore, name: str, writes: int) -> Iterator[list[bool]]:
 
 
 def in_pieces(store: TurnStore, size: int = 1, *, together: int = scripts._MOST_MERGED) -> None:
-    """Let no more than `size` turns of erased sessions be removed in one go, and no more than `together` be merged."""
-    with patch.object(scripts, "_PIECE", size), patch.object(scripts, "_MOST_MERGED", together):
+    """Let no more than `size` turns of erased sessions be removed in one go, and no more than `together` be merged.
+
+    The bytes of small turns are counted as well.
+    """
+    with (
+        patch.object(scripts, "_PIECE", size),
+        patch.object(scripts, "_MOST_MERGED", together),
+        patch.object(scripts, "_SMALL_TURN_BYTES", 0),
+    ):
         store.scripts.update(scripts.build(store.settings))
 
 
@@ -170,6 +177,7 @@ def violations(scene: Scene, *, erased: bool = False) -> Iterator[str]:
         "slots:*",
         "batch_slots",
         "open_turns:*",
+        "open_bytes:*",
         "schedule:*",
         "schedules_due",
         "schedules:*",

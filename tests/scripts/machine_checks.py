@@ -6,6 +6,7 @@ from tests.scripts.graph_steps import GRAPH, after_calls, knower
 from tests.scripts.machine_model import MODEL, SESSIONS, Model
 from tests.scripts.scene import answered, dangling, pair
 from turnstile.turns.celery_message import QUEUES
+from turnstile.turns.ids import tenant_of
 from turnstile.turns.states import State
 from turnstile.turns.store.steps import Place
 
@@ -24,6 +25,7 @@ class Checked(Model):
         self._workers_own_what_they_hold()
         self._the_next_attempt_finds_what_was_kept()
         self._schedules_wait_for_their_next_ticks()
+        self._what_unfinished_turns_ask_is_counted()
         if not self.turns.cuts:
             self._who_is_ready_stands_in_the_line()
             self._slots_are_had_by_those_who_run()
@@ -104,6 +106,16 @@ class Checked(Model):
         assert set(self.turns.failed()) - self.erased.keys() == {
             id for id, turn in self.known.items() if turn.state is State.FAILED
         }
+
+    def _what_unfinished_turns_ask_is_counted(self) -> None:
+        keys, asked = self.scene.keys, {tenant_of(name): dict[str, int]() for name in SESSIONS}
+        for turn in self.known.values():
+            if not turn.state.ended:
+                parts = (self.client.hstrlen(keys.turn(turn.id), name) for name in ("question", "options"))
+                asked[tenant_of(turn.session)][turn.id] = sum(parts)
+        for tenant, sizes in asked.items():
+            counted = {id: int(size) for id, size in self.client.hgetall(keys.open_bytes(tenant)).items()}
+            assert counted == ({**sizes, "": sum(sizes.values())} if sizes else {})
 
     def _workers_own_what_they_hold(self) -> None:
         owned = {name for key in self.client.keys(self.scene.keys.owned("*")) for name in self.client.smembers(key)}

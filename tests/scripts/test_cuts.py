@@ -17,6 +17,7 @@ from tests.scripts.situations import SITUATIONS, Situation
 from turnstile.turns.celery_message import WEBHOOK_QUEUE
 from turnstile.turns.errors import InvalidTurn, TurnRefused
 from turnstile.turns.question import Options
+from turnstile.turns.redis import scripts
 from turnstile.turns.redis.scripts import NAMES
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
@@ -30,7 +31,11 @@ def test_every_script_is_cut() -> None:
 
 @pytest.mark.parametrize("again", [True, False], ids=["called again", "caller gone"])
 @pytest.mark.parametrize("situation", SITUATIONS, ids=lambda s: f"{s.script} {s.name}")
-def test_a_cut_changes_nothing_in_the_end(situation: Situation, again: bool, redis_url: str, client: redis.Redis) -> None:
+def test_a_cut_changes_nothing_in_the_end(
+    situation: Situation, again: bool, redis_url: str, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # So the bytes of every turn are counted.
+    monkeypatch.setattr(scripts, "_SMALL_TURN_BYTES", 0)
     store = TurnStore(Settings(redis_url=redis_url))
     scene = Scene(store, client)
     for writes in numbers():

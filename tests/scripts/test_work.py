@@ -29,7 +29,7 @@ from turnstile.turns.summaries import Summary, mark
 _OTHERS = [OtherBudget(f"other{n}@1", CallLimits(concurrent=1)) for n in range(9)]
 # To fill the server takes minutes on a busy machine.
 pytestmark = pytest.mark.timeout(1_800)
-MOST_STEPS = 250_000
+MOST_STEPS = 300_000
 """A bound above this is none: it is some 50 ms of a server's time."""
 
 

@@ -165,6 +165,10 @@ class Keys:
         """ZSET turn → ms of its acceptance: one tenant's turns that have not ended."""
         return f"{self.prefix}open_turns:{tenant}"
 
+    def open_bytes(self, tenant: str = "") -> str:
+        """HASH turn → bytes that it asks: one tenant's turns over 1 KiB that have not ended; an empty field → their sum."""
+        return f"{self.prefix}open_bytes:{tenant}"
+
     def tenant(self, tenant: str = "") -> str:
         """HASH: what one tenant has spent today and in this minute, and the limits that hold after a turn is accepted."""
         return f"{self.prefix}tenant:{tenant}"

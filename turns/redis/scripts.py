@@ -66,6 +66,8 @@ _KNOWN_MS = 120_000
 _MOST_GUESSES = 1_000
 # A turn with more bytes of options is not looked at before its worker does.
 _MOST_LOOKED_AT = 4_096
+# Of a smaller turn the record and the keys weigh more than what it asks, and only their number is bounded.
+_SMALL_TURN_BYTES = 1_024
 # A reader looks at the lines of so many tenants before a queue.
 _TENANTS_SEEN = 2_500
 MOST_FILES = 5_000
@@ -221,6 +223,7 @@ def key_names(keys: Keys) -> dict[str, str]:
         "slots": keys.slots(),
         "batch_slots": keys.batch_slots,
         "open_turns": keys.open_turns(),
+        "open_bytes": keys.open_bytes(),
         "tenant": keys.tenant(),
         "tenants": keys.tenants,
         "counted": keys.counted(),
@@ -266,6 +269,8 @@ def _rules(settings: Settings) -> dict[str, int | str]:
         "max_attempts": settings.max_attempts,
         "max_waiting": settings.max_waiting,
         "max_waiting_per_tenant": settings.max_waiting_per_tenant or max(1, settings.max_waiting // 2),
+        "small_turn": _SMALL_TURN_BYTES,
+        "most_unfinished_bytes": settings.max_unfinished_bytes,
         "tenant_share": _ms(settings.tenant_share),
         "chat_reserve": _ms(settings.chat_reserve),
         "active": _ACTIVE_MS,

@@ -117,16 +117,19 @@ class Tenant:
     conversations: int
     """Those that are known: where a key limits their number."""
     stored_bytes: int
+    unfinished_bytes: int
+    """Bytes that its unfinished turns ask, those over 1 KiB."""
     quotas: dict[str, float]
     """Those of the key that was used last."""
 
     @classmethod
     def decode(cls, name: bytes, at: bytes, *more: Any) -> Self:
         """Read one row of the script's reply."""
-        unfinished, slots, tokens, cost, turns, streams, conversations, stored, quotas = more
+        unfinished, slots, tokens, cost, turns, streams, conversations, stored, asked, quotas = more
         may = {name: most / MILLION if name.startswith("spend") else most for name, most in json.loads(quotas).items()}
         used = int(tokens), int(cost) / MILLION, int(turns)
-        return cls(as_text(name), float(at) / 1000, unfinished, slots, *used, streams, conversations, int(stored), may)
+        kept = streams, conversations, int(stored), int(asked)
+        return cls(as_text(name), float(at) / 1000, unfinished, slots, *used, *kept, may)
 
 
 class Upkeep(Runner):
@@ -186,7 +189,7 @@ class Upkeep(Runner):
         """Return the tenants that had turns of late, newest first, at most `limit`."""
 
         def read(reply: list[Any]) -> list[Tenant]:
-            return [Tenant.decode(*reply[place : place + 11]) for place in range(0, len(reply), 11)]
+            return [Tenant.decode(*reply[place : place + 12]) for place in range(0, len(reply), 12)]
 
         return script_call("tenants", read, limit=limit)
 

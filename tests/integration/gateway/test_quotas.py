@@ -70,6 +70,19 @@ def test_unfinished_turns_of_a_tenant_are_bounded(sdks: Callable[..., openai.Ope
     assert TurnStore(settings).stats()["open"] == 2
 
 
+def test_the_bytes_of_unfinished_turns_are_bounded(sdks: Callable[..., openai.OpenAI]) -> None:
+    sdk = sdks(new_key("shop", "acme", Limits(unfinished_bytes=5_000)))
+    first = sdk.responses.create(input="x" * 6_000, conversation="a", background=True)
+    with pytest.raises(openai.RateLimitError) as caught:
+        sdk.responses.create(input="x" * 2_000, conversation="b", background=True)
+    assert caught.value.code == "rate_limit_exceeded"
+    assert "unfinished bytes" in caught.value.message
+    assert caught.value.response.headers["retry-after"] == "5"
+    _ask(sdk, "b")
+    sdk.responses.cancel(first.id)
+    sdk.responses.create(input="x" * 2_000, conversation="b", background=True)
+
+
 def test_tokens_of_a_minute_are_told_and_refused(sdks: Callable[..., openai.OpenAI], settings: Settings) -> None:
     sdk = sdks(new_key("shop", "acme", Limits(tokens_per_minute=100)))
     first = sdk.responses.with_raw_response.create(input="Hi", conversation="a", background=True)

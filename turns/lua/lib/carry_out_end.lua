@@ -14,8 +14,7 @@ local function carry_out_end(id, session, now, ended, again)
   redis.call('ZADD', key.turns .. session, now, id)
   if redis.call('PEXPIRE', key.turns .. session, rule.failed_ttl, 'GT') == 0 then redis.call('PEXPIRE', key.turns .. session, rule.failed_ttl, 'NX') end
   redis.call('ZREM', key.open, id)
-  local tenant = tenant_of(session)
-  if tenant ~= '' then redis.call('ZREM', key.open_turns .. tenant, id) end
+  drop_unfinished(tenant_of(session), { id })
   if state == 'failed' then
     redis.call('ZADD', key.failed, now, id)
     drop_old(key.failed, now - rule.failed_ttl)

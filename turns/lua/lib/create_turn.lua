@@ -16,7 +16,7 @@ local function create_turn(id, session, queue, question, options, outline, strea
     'stream', stream, 'reply', reply, 'fingerprint', fingerprint, 'state', 'queued', 'created', now, 'attempts', 0, 'forgiven', 0,
     'place', place, 'dispatches', sent and math.min(sent, 1) or 0, unpack(more))
   redis.call('ZADD', key.open, now, id)
-  count_unfinished(session, id, now)
+  count_unfinished(session, id, now, #question + #options)
   redis.call('ZADD', turns, now, id)
   -- Others may keep records for longer than this process would; as long as one is there, its session can be erased by this list.
   for _, old in ipairs(redis.call('ZRANGEBYSCORE', turns, '-inf', now - rule.failed_ttl, 'LIMIT', 0, 100)) do

@@ -1,12 +1,16 @@
--- over_quota(session, quotas, open, now) → name limit ms. Return which quota of a session's tenant is used up for one more turn, and when it
+-- over_quota(session, quotas, open, now, bytes) → name limit ms. Return which quota of a session's tenant is used up for one more turn, and when it
 -- may be worthwhile to ask again (0: never in this session); nothing as a rule. `quotas` (JSON, or empty) are those of the caller's key; `open` turns are unfinished
--- in all. As long as no tenant has a name, sessions without one may have all that there is.
-local function over_quota(session, quotas, open, now)
+-- in all, and `bytes` are asked. Where no bytes are counted, a turn of any size has room. As long as no tenant has a name, sessions without one may have all that there is.
+local function over_quota(session, quotas, open, now, bytes)
   local tenant, given = tenant_of(session), quotas ~= '' and cjson.decode(quotas) or {}
   local most = given.unfinished_turns or rule.max_waiting_per_tenant
   if open >= most then
     local alone = tenant == '' and not given.unfinished_turns and redis.call('HEXISTS', key.stats, 'tenants') == 0
     if not alone and unfinished_of(tenant, open) >= most then return 'unfinished_turns', most, 5000 end
+  end
+  if bytes > rule.small_turn then
+    local room, taken = given.unfinished_bytes or rule.most_unfinished_bytes, redis.call('HGET', key.open_bytes .. tenant, '')
+    if taken and taken + bytes > room then return 'unfinished_bytes', ('%.0f'):format(room), 5000 end
   end
   if quotas == '' then return end
   local name, wait = spent_quota(session, tenant, given, now)

@@ -10,7 +10,7 @@ local function remove_erased()
       local known = type(session) == 'string'
       if not known or not redis.call('ZSCORE', key.turns .. session, id) then
         dead[#dead + 1] = id
-        if known then redis.call('ZREM', key.open_turns .. tenant_of(session), id) end
+        if known then drop_unfinished(tenant_of(session), { id }) end
       end
     end
     remove_turns(dead)

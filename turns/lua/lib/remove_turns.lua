@@ -15,7 +15,7 @@ local function remove_turns(ids, session)
         others[#others + 1] = name
       end
     end
-    if session then redis.call('ZREM', key.open_turns .. tenant_of(session), unpack(some)) end
+    if session then drop_unfinished(tenant_of(session), some) end
     redis.call('UNLINK', unpack(records))
     if cancelled > 0 then redis.call('HINCRBY', key.stats, 'cancelled', cancelled) end
     for _, id in ipairs(waited_for) do celery_result(id, 'cancelled', {}) end

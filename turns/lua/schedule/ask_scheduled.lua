@@ -8,7 +8,7 @@
 --        due stats open held answered:<session> failed events:<id> message_store:<session> conversation:<session>
 --        celery-task-meta-<id> webhook:<id> webhooks webhook_lines webhook_line:<key> webhooks_of:<key> undelivered
 --        steps:<thread> <queue> ready:<line>… rotation:<queue> batch_slots parked:<queue> slots:<tenant> tenant:<tenant>
---        tenants open_turns:<tenant> rate:<key> owned:<worker> conversations:<tenant> budget:<model> calls:<model>
+--        tenants open_turns:<tenant> open_bytes:<tenant> rate:<key> owned:<worker> conversations:<tenant> budget:<model> calls:<model>
 --        promised:<model> coming:<model> first_call:<kind> budgets looks workers; channels wake:<id> orders:<worker>
 -- ARGV   session schedule tick missed next noted patience: ms; `missed` is 1 for a tick that is left out; an empty `next`: it was the
 --        last; `noted`: the time of which it was computed

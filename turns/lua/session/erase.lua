@@ -2,12 +2,12 @@
 -- the list of its turns is put among the erased, from where sweeps remove what is left, should this be cut short; a repeat takes
 -- the rest. Of the turns that have ended, one piece is removed now, the others by sweeps. Keys of another type go, too.
 -- FLAGS  allow-oom
--- WORK   250,000 steps: 10,000 turns wait at most, and one piece of those that have ended is removed
+-- WORK   295,000 steps: 10,000 turns wait at most, and one piece of those that have ended is removed
 -- KEYS   turns:<session> session:<session> mailbox:<session> turn:<id>… events:<id>… owned:<worker> due stats failed open
 --        message_store:<session> conversation:<session> celery-task-meta-<id>… webhook:<id>… webhooks webhook_lines
 --        webhook_line:<key>… webhooks_of:<key>… undelivered erasures erased:<number>… steps:<thread>… held answered:<session>
 --        ready:<line>… rotation:<queue> <queue> batch_slots parked:<queue> slots:<tenant> tenant:<tenant> tenants
---        open_turns:<tenant> conversations:<tenant> schedules:<tenant> schedule:<schedule>… schedules_due budget:<model>
+--        open_turns:<tenant> open_bytes:<tenant> conversations:<tenant> schedules:<tenant> schedule:<schedule>… schedules_due budget:<model>
 --        calls:<model> promised:<model> coming:<model> first_call:<kind> budgets looks workers; channels orders:<worker> wake:<id>
 -- ARGV   session
 -- RETURN turns messages: how many of each are gone; of more turns than a piece, those count too whose records had expired

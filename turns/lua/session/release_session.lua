@@ -4,7 +4,7 @@
 -- KEYS   session:<session> mailbox:<session> turn:<id>… turns:<session> events:<id>… held open due failed stats
 --        message_store:<session> conversation:<session> celery-task-meta-<id>… webhook:<id>… webhooks webhook_lines
 --        webhook_line:<key>… webhooks_of:<key>… undelivered steps:<thread> <queue> ready:<line>… rotation:<queue> batch_slots
---        parked:<queue> slots:<tenant> tenant:<tenant> tenants open_turns:<tenant> budget:<model> calls:<model>
+--        parked:<queue> slots:<tenant> tenant:<tenant> tenants open_turns:<tenant> open_bytes:<tenant> budget:<model> calls:<model>
 --        promised:<model> coming:<model> first_call:<kind> budgets looks workers owned:<worker>; channel wake:<id>
 -- ARGV   session
 -- RETURN released turn | not_held

@@ -6,7 +6,7 @@
 -- KEYS   turn:<id> turns:<session> session:<session> mailbox:<session> owned:<worker> due stats failed open events:<id> message_store:<session>
 --        conversation:<session> webhook:<id> webhooks webhook_lines webhook_line:<key> webhooks_of:<key> undelivered celery-task-meta-<id> held
 --        <queue> ready:<line>… rotation:<queue> steps:<thread> batch_slots parked:<queue> slots:<tenant> tenant:<tenant> tenants
---        open_turns:<tenant> budget:<model> calls:<model> promised:<model> coming:<model> first_call:<kind> budgets looks workers; channel wake:<id>
+--        open_turns:<tenant> open_bytes:<tenant> budget:<model> calls:<model> promised:<model> coming:<model> first_call:<kind> budgets looks workers; channel wake:<id>
 -- ARGV   id worker nonce window window_bytes free: slots of the worker that are free beside this one
 -- RETURN claimed session token attempt attempts_left sequence question options stream created started now
 --        readable cut thread origin spent busy length large window…: `length`: messages in the history; a large turn comes without its window, and without what was asked if that is

@@ -5,7 +5,7 @@
 -- KEYS   turn:<id> turns:<session> session:<session> mailbox:<session> owned:<worker> due stats failed open events:<id>
 --        message_store:<session> conversation:<session> celery-task-meta-<id> webhook:<id> webhooks webhook_lines
 --        webhook_line:<key> webhooks_of:<key> undelivered held <queue> ready:<line>… rotation:<queue> steps:<thread>
---        batch_slots parked:<queue> slots:<tenant> tenant:<tenant> tenants open_turns:<tenant> budget:<model> calls:<model>
+--        batch_slots parked:<queue> slots:<tenant> tenant:<tenant> tenants open_turns:<tenant> open_bytes:<tenant> budget:<model> calls:<model>
 --        promised:<model> coming:<model> first_call:<kind> budgets looks workers; channel wake:<id>
 -- ARGV   id token state answer output usage model code message detail left_out after text calls closing queue chain fallback model_calls tokens_in tokens_out cost steps
 --        elements…: `calls` that stay open hold the session, and `closing` is kept for them; the last eight are counted

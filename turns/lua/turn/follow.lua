@@ -4,7 +4,7 @@
 -- WORK   24,000 steps: a mailbox is read twice, or a branch takes 100 messages along; the search for its place reads two messages, or 32 MiB and one
 -- KEYS   turn:<id>… turns:<session> session:<session> mailbox:<session> message_store:<session> conversation:<session> due stats open held answered:<session>
 --        failed events:<id> celery-task-meta-<id> webhook:<id> webhooks webhook_lines webhook_line:<key> webhooks_of:<key> undelivered steps:<thread> <queue>
---        ready:<line>… rotation:<queue> batch_slots parked:<queue> slots:<tenant> tenant:<tenant> tenants open_turns:<tenant> rate:<key> owned:<worker>
+--        ready:<line>… rotation:<queue> batch_slots parked:<queue> slots:<tenant> tenant:<tenant> tenants open_turns:<tenant> open_bytes:<tenant> rate:<key> owned:<worker>
 --        conversations:<tenant> budget:<model> calls:<model> promised:<model> coming:<model> first_call:<kind> budgets looks workers; channels wake:<id> orders:<worker>
 -- ARGV   id previous branch queue question options outline stream reply fingerprint weight quotas answered when_held when_busy: the last three as `submit_held` has them
 -- RETURN accepted place session | again state place session | same turn state session | conflict | unknown | unended | unplaced
@@ -36,7 +36,7 @@ end
 if answered == '' and redis.call('LLEN', key.mailbox .. session) >= rule.max_waiting_per_session then return { 'full_session' } end
 local open = redis.call('ZCARD', key.open)
 if open >= rule.max_waiting then return { 'full' } end
-local quota, most, wait = over_quota(session, quotas, open, now)
+local quota, most, wait = over_quota(session, quotas, open, now, #question + #options)
 if quota then return { 'over_quota', quota, most, wait } end
 local elsewhere, added = answered ~= '' and not calls, not ended and 0 or messages_since(key.history .. session, first, ended, length)
 if not added then return { 'unplaced' } end

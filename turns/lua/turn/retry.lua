@@ -3,7 +3,7 @@
 -- KEYS   turn:<id> turns:<session> session:<session> mailbox:<session> owned:<worker> events:<id> celery-task-meta-<id> due
 --        stats failed open message_store:<session> conversation:<session> webhook:<id> webhooks webhook_lines
 --        webhook_line:<key> webhooks_of:<key> undelivered held <queue> ready:<line>… rotation:<queue> steps:<thread>
---        batch_slots parked:<queue> slots:<tenant> tenant:<tenant> tenants open_turns:<tenant> budget:<model> calls:<model>
+--        batch_slots parked:<queue> slots:<tenant> tenant:<tenant> tenants open_turns:<tenant> open_bytes:<tenant> budget:<model> calls:<model>
 --        promised:<model> coming:<model> first_call:<kind> budgets looks workers; channel wake:<id>
 -- ARGV   id
 -- RETURN accepted place | ended state | full_session | closed | unknown
@@ -28,7 +28,7 @@ redis.call('PERSIST', turn)
 redis.call('HINCRBY', key.stats, 'revived', 1)
 redis.call('HSET', turn, 'state', 'queued', 'forgiven', attempts, 'dispatches', (dispatches or 0) + (sent and math.min(sent, 1) or 0), 'first_text', 0)
 redis.call('ZADD', key.open, now, id)
-count_unfinished(session, id, now)
+count_unfinished(session, id, now, asked_bytes(id))
 redis.call('ZREM', key.failed, id)
 -- It has not failed any more.
 drop_webhooks({ id })

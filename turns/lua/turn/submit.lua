@@ -3,7 +3,7 @@
 -- KEYS   turn:<id>… turns:<session> session:<session> mailbox:<session> due stats open held failed events:<id>
 --        message_store:<session> conversation:<session> celery-task-meta-<id> webhook:<id> webhooks webhook_lines
 --        webhook_line:<key> webhooks_of:<key> undelivered steps:<thread> <queue> ready:<line>… rotation:<queue> batch_slots
---        parked:<queue> slots:<tenant> tenant:<tenant> tenants open_turns:<tenant> rate:<key> conversations:<tenant>
+--        parked:<queue> slots:<tenant> tenant:<tenant> tenants open_turns:<tenant> open_bytes:<tenant> rate:<key> conversations:<tenant>
 --        budget:<model> calls:<model> promised:<model> coming:<model> first_call:<kind> budgets looks workers owned:<worker>; channel wake:<id>
 -- ARGV   id session queue question options outline stream reply fingerprint weight quotas
 -- RETURN accepted place | again state place | conflict | full_session | full_history | full | over_quota name limit wait
@@ -20,7 +20,7 @@ if redis.call('LLEN', mailbox) >= rule.max_waiting_per_session then return { 'fu
 if history_full(session, 1) then return { 'full_history' } end
 local open = redis.call('ZCARD', key.open)
 if open >= rule.max_waiting then return { 'full' } end
-local quota, most, wait = over_quota(session, quotas, open, now)
+local quota, most, wait = over_quota(session, quotas, open, now, #question + #options)
 if quota then return { 'over_quota', quota, most, wait } end
 
 return { 'accepted', create_turn(id, session, queue, question, options, outline, stream, reply, fingerprint, weight, now) }

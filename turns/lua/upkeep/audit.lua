@@ -4,7 +4,7 @@
 -- did nothing for 30 days are forgotten.
 -- FLAGS  allow-oom
 -- WORK   20,000 steps, and 11,500 for each of sessions: a slice of its mailbox
--- KEYS   session:<session>… mailbox:<session>… turn:<id>… due open held tenants open_turns:<tenant>… slots:<tenant>…
+-- KEYS   session:<session>… mailbox:<session>… turn:<id>… due open held tenants open_turns:<tenant>… open_bytes:<tenant>… slots:<tenant>…
 --        batch_slots stats tenant:<tenant>
 -- ARGV   sessions…
 -- RETURN restored: how many had no due entry
@@ -43,7 +43,7 @@ for _, session in ipairs(sessions) do
   for _, id in ipairs(ids) do
     if unfinished(id) then
       redis.call('ZADD', key.open, 'NX', now, id)
-      count_unfinished(session, id, now)
+      count_unfinished(session, id, now, asked_bytes(id))
     end
   end
 end

@@ -4,7 +4,7 @@
 -- KEYS   due stats open heard session:<session>… turn:<id>… mailbox:<session>… owned:<worker>… failed events:<id>…
 --        webhook:<id>… webhooks webhook_lines webhook_line:<key>… webhooks_of:<key>… undelivered message_store:<session>…
 --        conversation:<session>… celery-task-meta-<id>… turns:<session>… held <queue>… ready:<line>… rotation:<queue>
---        steps:<thread> batch_slots parked:<queue> slots:<tenant> tenant:<tenant> tenants open_turns:<tenant> budgets looks
+--        steps:<thread> batch_slots parked:<queue> slots:<tenant> tenant:<tenant> tenants open_turns:<tenant> open_bytes:<tenant> budgets looks
 --        budget:<model>… calls:<model>… promised:<model>… coming:<model>… first_call:<kind>… workers; channel wake:<id>
 -- ARGV   limit worker: who sweeps, when it is a worker
 -- RETURN seen retried redispatched recovered failed expired (model)…: how many of each, and models whose budgets are kept
