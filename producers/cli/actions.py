@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import click
 
-from turnstile.producers.cli.terminal import Terminal
+from turnstile.producers.cli.terminal import Terminal, printable
 from turnstile.producers.client import ChatClient
 from turnstile.producers.failed_turns import FailedFilter
 from turnstile.turns.errors import CallNotOpen
@@ -101,4 +101,4 @@ async def _audit(settings: Settings) -> int:
 def confirm(question: str, *, confirmed: bool) -> None:
     """Ask a person on a terminal, unless `confirmed`. Raises click.Abort."""
     if not confirmed and sys.stdin.isatty():
-        click.confirm(question, abort=True, err=True)
+        click.confirm(printable(question), abort=True, err=True)

@@ -7,7 +7,7 @@ from threading import Timer
 from typing import Any
 
 from turnstile.producers.cli import formatting
-from turnstile.producers.cli.terminal import Terminal
+from turnstile.producers.cli.terminal import Terminal, printable
 from turnstile.producers.client import ChatClient, Turn
 from turnstile.producers.reading.readers import Piece
 from turnstile.turns.errors import TurnEnded, TurnNotFinished, TurnstileError
@@ -154,9 +154,9 @@ def _typed(terminal: Terminal, client: ChatClient, session: str) -> Iterator[str
 
     earlier = client.history(session, EARLIER_MESSAGES)
     for message in earlier:
-        terminal.line(formatting.history_text(message))
+        terminal.line(terminal.hanging(formatting.history_text(message)))
     asked = InMemoryHistory([message.text for message in earlier if message.role == "user"])
-    prompt: PromptSession[str] = PromptSession(f"{session}> ", history=asked)
+    prompt: PromptSession[str] = PromptSession(f"{printable(session)}> ", history=asked)
     terminal.notice("Ctrl-C cancels an answer, Ctrl-D leaves.")
     while True:
         try:

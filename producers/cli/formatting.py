@@ -15,6 +15,9 @@ from turnstile.turns.store.holds import HeldSession
 from turnstile.turns.store.upkeep import Tenant
 from turnstile.turns.turn import Record
 
+_LINE_END, _UNDER = "\n", "\n" + " " * 10
+"""What follows a line end in a text, so that no line of it looks like a field of the record."""
+
 
 def record_json(record: Record) -> dict[str, Any]:
     """Return a whole record; times are seconds since the epoch."""
@@ -40,7 +43,7 @@ def record_text(record: Record) -> str:
         "answer": record.answer or "",
         "calls": ", ".join(map(call_text, record.calls or ())),
     }
-    return "\n".join(f"{name:<10}{text}" for name, text in lines.items() if text)
+    return "\n".join(f"{name:<10}{text.replace(_LINE_END, _UNDER)}" for name, text in lines.items() if text)
 
 
 def state_text(record: Record) -> str:
@@ -57,7 +60,7 @@ def state_text(record: Record) -> str:
 def call_text(call: Item) -> str:
     """Return an open call on one line: its id, what it is, its name and its arguments."""
     kind = "approval of " if is_approval(call) else ""
-    return f"{call_name(call)}  {kind}{call['name']} {call['arguments']}"
+    return f"{call_name(call)}  {kind}{call['name']} {call['arguments']}".replace("\n", " ")
 
 
 def held_text(held: HeldSession) -> str:

@@ -50,10 +50,19 @@ class Commands(click.Group):
         except Exception as error:
             status = exit_status(error)
             _tell_programs(ctx, error, status)
+            if isinstance(error, click.ClickException):
+                vars(error).update(message=_shown(error.message))
             if status is None:
                 raise
-            click.echo(f"turnstile: {error}", err=True)
+            click.echo(_shown(f"turnstile: {error}"), err=True)
             ctx.exit(status)
+
+
+def _shown(text: str) -> str:
+    """Return a line for stderr; what it quotes may hold escape sequences, which must not reach a terminal."""
+    from turnstile.producers.cli.terminal import printable
+
+    return printable(text) if sys.stderr.isatty() else text
 
 
 def _tell_programs(ctx: click.Context, error: Exception, status: int | None) -> None:

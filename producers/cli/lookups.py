@@ -13,7 +13,7 @@ def show_history(terminal: Terminal, client: ChatClient, session: str, limit: in
     """Show a session's messages, oldest first."""
     messages = client.history(session, limit)
     for message in messages:
-        terminal.result(formatting.history_text(message), asdict(message))
+        terminal.result(terminal.hanging(formatting.history_text(message)), asdict(message))
     if not messages:
         terminal.complain(f"Session {session} has no history: it is unknown, was erased, or has no answered turn yet.")
 

@@ -10,8 +10,13 @@ from typing import Any
 
 import click
 
-# Escape sequences in an answer must not reach a person's terminal.
-_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+# Escape sequences in an answer must not reach a person's terminal, nor characters that turn the direction of what follows.
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def printable(text: str) -> str:
+    """Return a text as a person's terminal may get it: without control characters other than tabs and line ends."""
+    return _CONTROLS.sub("", text)
 
 
 class Terminal:
@@ -30,13 +35,17 @@ class Terminal:
             self._put(label if self.interactive else click.unstyle(label))
         self.line(json.dumps(value, ensure_ascii=False) if self.as_json else text)
 
+    def hanging(self, text: str) -> str:
+        """Return a text whose further lines are indented for people, so that none looks like a result of its own."""
+        return text.replace("\n", "\n  ") if self.interactive else text
+
     def line(self, text: str = "") -> None:
         """Write a line to stdout."""
         self.write(f"{text}\n")
 
     def write(self, text: str) -> None:
         """Write part of a line to stdout, at once."""
-        self._put(_CONTROLS.sub("", text) if self.interactive else text)
+        self._put(printable(text) if self.interactive else text)
         self._at_line_start = text.endswith("\n") if text else self._at_line_start
 
     def _put(self, text: str) -> None:
@@ -59,7 +68,7 @@ class Terminal:
         """Write to stderr."""
         if self.interactive:
             self.end_line()
-        click.echo(click.style(text, dim=True) if self._watched else text, err=True)
+        click.echo(click.style(printable(text), dim=True) if self._watched else text, err=True)
 
     @contextmanager
     def hint(self, text: str, seconds: float) -> Iterator[threading.Timer]:

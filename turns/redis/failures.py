@@ -27,7 +27,12 @@ from turnstile.turns.errors import (
 from turnstile.turns.redis.address import Address
 
 # What Redis answers when it refuses writes for a while, as redis-py passes it on.
-_UNWRITABLE = ("NOREPLICAS", "MISCONF", "READONLY")
+_UNWRITABLE = {
+    "NOREPLICAS": "too few replicas follow it (min-replicas-to-write)",
+    "MISCONF Errors writing to the AOF": "it cannot write its append-only file; free its disk, see its log",
+    "MISCONF": "its last snapshot failed; free its disk, see its log",
+    "READONLY": "it is a replica, after a failover perhaps",
+}
 _BUSY = "BUSY "
 _NO_DATABASE = "DB index is out of range"
 _TOO_MANY = "max number of clients"
@@ -55,6 +60,11 @@ def is_busy(error: Exception) -> bool:
     return str(error).startswith(_BUSY)
 
 
+def refuses_writes(error: BaseException | None) -> bool:
+    """Return True if Redis answers, and takes no writes: to a PING as well, while it cannot write its own files."""
+    return isinstance(error, ReadOnlyError) or str(error).startswith(tuple(_UNWRITABLE))
+
+
 def _takes_no_more(error: Exception) -> bool:
     return any(_TOO_MANY in str(reason) for reason in _reasons(error))
 
@@ -77,8 +87,9 @@ def translate(error: redis.RedisError, where: Address, name: str) -> Exception:
         return MissingRight(f"The Redis user at {where} lacks {right}: grant it with ACL SETUSER.")
     if is_busy(error):
         return QueueUnreachable(f"Redis at {where} is busy with a script that takes long; try again in a moment.")
-    if isinstance(error, ReadOnlyError) or str(error).startswith(_UNWRITABLE):
-        return QueueUnreachable(f"Redis at {where} takes no writes now: it fails over, misses its replicas, or cannot log.")
+    if refuses_writes(error):
+        cause = next((cause for words, cause in _UNWRITABLE.items() if str(error).startswith(words)), _UNWRITABLE["READONLY"])
+        return QueueUnreachable(f"Redis at {where} takes no writes now: {cause}.")
     if str(error).startswith("WRONGTYPE"):
         return BrokenRecord(UNREADABLE if name in _ON_HISTORIES else _WRONG_TYPE)
     if _NO_DATABASE in str(error):

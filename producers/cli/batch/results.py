@@ -17,7 +17,8 @@ from turnstile.turns.text import dumps
 
 ANSWERED = frozenset({"completed", "incomplete"})
 
-_FIELDS = frozenset({"line", "id", "state"})
+_TEXTS = frozenset({"id", "state"})
+_FIELDS = _TEXTS | {"line"}
 _BEGINNING = b'{"line":'
 
 Result = dict[str, Any]
@@ -111,4 +112,5 @@ def _result(text: bytes) -> Result | None:
         result = json.loads(text)
     except (ValueError, RecursionError):
         return None
-    return result if isinstance(result, dict) and result.keys() >= _FIELDS else None
+    whole = isinstance(result, dict) and result.keys() >= _FIELDS and all(isinstance(result[name], str) for name in _TEXTS)
+    return result if whole else None

@@ -11,12 +11,20 @@ from turnstile.producers.cli.doctor.install_checks import check_extras
 from turnstile.producers.cli.doctor.key_checks import check_keys
 from turnstile.producers.cli.doctor.model_checks import check_model
 from turnstile.producers.cli.doctor.schedule_checks import check_schedules
-from turnstile.producers.cli.doctor.server_checks import check_clock, check_reach, check_rights, check_schema, check_server
+from turnstile.producers.cli.doctor.server_checks import (
+    check_clock,
+    check_reach,
+    check_rights,
+    check_schema,
+    check_server,
+    check_writes,
+)
 from turnstile.producers.cli.doctor.session_checks import check_lifetimes, check_sessions
 from turnstile.producers.cli.doctor.turn_checks import check_turns
 from turnstile.producers.cli.doctor.worker_checks import asked_models, check_settings, check_workers
 from turnstile.producers.cli.terminal import Terminal
-from turnstile.turns.errors import MissingRight, TurnstileError
+from turnstile.turns.errors import MissingRight, QueueUnreachable, TurnstileError
+from turnstile.turns.redis.failures import refuses_writes
 from turnstile.turns.settings import Settings
 from turnstile.turns.settings import settings as read_settings
 from turnstile.turns.store.turns import TurnStore
@@ -61,8 +69,8 @@ def examine(settings: Settings) -> Iterator[Check]:
     try:
         if (
             (yield from _passed([check_reach(store)]))
-            and (yield from _passed(check_server(store)))
-            and (yield from _passed([check_rights(store)]))
+            and (yield from _passed(_each(store)))
+            and (yield from _passed([_permitted("rights", check_rights, store)]))
         ):
             asked = asked_models(store)
             yield from (_permitted(name, check, store) for name, check in _CHECKS.items())
@@ -73,12 +81,22 @@ def examine(settings: Settings) -> Iterator[Check]:
     yield check_model(settings, asked)
 
 
+def _each(store: TurnStore) -> Iterator[Check]:
+    """Yield the checks of the server: one that takes no writes says so first, and is examined further."""
+    yield check_writes(store)
+    yield from check_server(store)
+
+
 def _permitted(name: str, check: Callable[[TurnStore], Check], store: TurnStore) -> Check:
-    """Return a check's outcome, or that the Redis user may not make it."""
+    """Return a check's outcome, or that it cannot be made: the Redis user may not, or Redis takes no writes."""
     try:
         return check(store)
     except MissingRight as error:
         return Check(name, Verdict.WARN, "not examined", f"{error} `turnstile acl` makes a user `operator`, who may ask.")
+    except QueueUnreachable as error:
+        if not refuses_writes(error.__cause__):
+            raise
+        return Check(name, Verdict.WARN, "not examined", str(error))
 
 
 def _passed(checks: Iterable[Check]) -> Generator[Check, None, bool]:

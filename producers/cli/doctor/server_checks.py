@@ -11,7 +11,8 @@ import redis
 from turnstile.producers.cli.doctor import storage_checks as storage
 from turnstile.producers.cli.doctor.check import Check, Verdict
 from turnstile.producers.cli.doctor.storage_checks import Facts
-from turnstile.turns.errors import MissingRight, TurnstileError
+from turnstile.turns.errors import MissingRight, QueueUnreachable, TurnstileError
+from turnstile.turns.redis.failures import refuses_writes
 from turnstile.turns.store.rights import ROLES
 from turnstile.turns.store.runner import Call
 from turnstile.turns.store.schema import SCHEMA
@@ -41,8 +42,25 @@ def check_reach(store: TurnStore) -> Check:
 
 def _ping(store: TurnStore) -> float:
     start = time.perf_counter()
-    store.run(Call("PING", (), lambda reply: reply))
+    try:
+        store.run(Call("PING", (), lambda reply: reply))
+    except TurnstileError as error:
+        if not refuses_writes(error.__cause__):
+            raise
     return (time.perf_counter() - start) * 1000
+
+
+def check_writes(store: TurnStore) -> Check:
+    """Check that Redis takes writes, and name its reason if it does not: by a script that writes nothing and might."""
+    try:
+        store.lacking("producer")
+    except (MissingRight, redis.ResponseError):
+        return Check("writes", Verdict.OK, "not tried")
+    except QueueUnreachable as error:
+        if not refuses_writes(error.__cause__):
+            raise
+        return Check("writes", Verdict.FAIL, "refused", str(error))
+    return Check("writes", Verdict.OK, "taken")
 
 
 def check_clock(store: TurnStore, clock: Callable[[], float] = time.time) -> Check:

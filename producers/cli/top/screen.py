@@ -8,6 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from turnstile.producers.cli.terminal import printable
 from turnstile.producers.cli.top.view import View, turns_of
 from turnstile.producers.overview.turn import attempts_text
 
@@ -17,7 +18,7 @@ _LEAST_ROWS = 5
 
 def screen(view: View, height: int) -> RenderableType:
     """Return what a person sees: the deployment, or the turn that is looked at."""
-    note = Text(view.note, style="dim")
+    note = _text(view.note, style="dim")
     if view.facts:
         return Group(_facts(view.facts), Text(), note)
     # About half of the screen is for turns, and those around the chosen one are shown.
@@ -45,7 +46,7 @@ def overview(
     ]
     tables = (_workers(seen["workers"]), _budgets(seen["budgets"]), _tenants(seen["tenants"]), _codes(seen))
     return Group(
-        *(Text(line) for line in lines if line),
+        *(_text(line) for line in lines if line),
         *([note] if note else []),
         _turns(turns, chosen),
         *(table for table in tables if table.row_count),
@@ -59,7 +60,7 @@ def _turns(turns: Sequence[Mapping[str, Any]], chosen: str) -> Table:
         attempts = attempts_text(each["attempts"], each["uncounted_attempts"]) if each["attempts"] else ""
         counts = [attempts, *(str(each[name] or "") for name in ("steps", "tokens"))]
         words = (each["turn"], each["session"], each["queue"], _phase(each), _age(each["seconds"]), *counts, each["worker"])
-        table.add_row(*map(Text, words), style=style)
+        table.add_row(*map(_text, words), style=style)
     return table
 
 
@@ -73,7 +74,7 @@ def _phase(turn: Mapping[str, Any]) -> str:
 def _workers(workers: Sequence[Mapping[str, Any]]) -> Table:
     table = _table("worker", "busy", "slots", "age", "version", "hangs")
     for each in workers:
-        hangs = Text(", ".join(each["hangs"]), style="red")
+        hangs = _text(", ".join(each["hangs"]), style="red")
         table.add_row(each["name"], str(each["busy"]), str(each["slots"]), _age(each["seconds"]), each["version"], hangs)
     return table
 
@@ -84,7 +85,7 @@ def _budgets(budgets: Sequence[Mapping[str, Any]]) -> Table:
         spent = [f"{each[f'{kind}_spent']:,} of {each[kind]:,}" if each[kind] else "" for kind in ("requests", "tokens")]
         calls = f"{each['calls']:,}" + (f" of {each['concurrent']:,}" if each["concurrent"] else "")
         times = [_age(each[name]) if each[name] else "" for name in ("longest_wait", "paused")]
-        table.add_row(Text(each["model"]), *spent, calls, f"{each['waiting']:,}", *times)
+        table.add_row(_text(each["model"]), *spent, calls, f"{each['waiting']:,}", *times)
     return table
 
 
@@ -92,7 +93,7 @@ def _tenants(tenants: Sequence[Mapping[str, Any]]) -> Table:
     table = _table("tenant", "unfinished", "slots", "turns today", "tokens", "cost")
     for each in tenants:
         counts = [f"{each[name]:,}" for name in ("unfinished", "slots", "turns", "tokens")]
-        table.add_row(Text(each["name"]), *counts, f"{each['cost']:,.2f}")
+        table.add_row(_text(each["name"]), *counts, f"{each['cost']:,.2f}")
     return table
 
 
@@ -107,7 +108,7 @@ def _facts(facts: Mapping[str, Any]) -> Table:
     table = Table(box=None, pad_edge=False, show_header=False)
     for name, value in facts.items():
         if value:
-            table.add_row(Text(name.replace("_", " "), style="bold"), Text(_said(name, value)))
+            table.add_row(_text(name.replace("_", " "), style="bold"), _text(_said(name, value)))
     return table
 
 
@@ -126,6 +127,10 @@ def _table(*columns: str) -> Table:
     for column in columns:
         table.add_column(column)
     return table
+
+
+def _text(text: str, style: str = "") -> Text:
+    return Text(printable(text), style=style)
 
 
 def _age(seconds: float) -> str:

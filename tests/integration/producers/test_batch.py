@@ -186,6 +186,8 @@ def test_requests_in_openai_s_form(settings: Settings, target: Path) -> None:
         b'{"line":1,"id":"a","session":"s","state":"completed","answer":"b"}\nprecious',
         b"\xff\xfe\x00garbage\n",
         b"[]\n",
+        b'{"line":1,"id":["a"],"state":"completed"}\n',
+        b'{"line":1,"id":"a","state":{}}\n',
         b"\n",
     ],
 )

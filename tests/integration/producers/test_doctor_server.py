@@ -111,6 +111,29 @@ def test_a_snapshot_that_cannot_be_written(tmp_path: Path) -> None:
     assert (found.verdict, found.detail) == (FAIL, "the last snapshot failed")
 
 
+def test_a_server_that_cannot_write_its_snapshot_is_examined_further(tmp_path: Path) -> None:
+    with EmbeddedServer(tmp_path / "server") as server, redis.Redis.from_url(server.url) as client:
+        assert check(server, "writes").verdict is OK
+        (tmp_path / "server" / "dump.rdb").mkdir()
+        client.config_set("save", "3600 1")
+        client.bgsave()
+        found = wrong(server, "writes")
+        with pytest.raises(redis.ResponseError, match="MISCONF"):
+            client.ping()
+        checks = list(examine(Settings(redis_url=server.url)))
+    assert (found.verdict, "its last snapshot failed" in found.advice) == (FAIL, True)
+    assert [check.name for check in checks if check.verdict is FAIL] == ["writes", "durability", "workers"]
+    assert {"redis", "memory", "clock", "turns", "sessions"} <= {check.name for check in checks}
+
+
+def test_a_primary_without_its_replicas_is_examined_further(own: EmbeddedServer, plain: redis.Redis) -> None:
+    plain.config_set("min-replicas-to-write", 1)
+    checks = list(examine(Settings(redis_url=own.url)))
+    plain.config_set("min-replicas-to-write", 0)
+    assert [check.name for check in checks if check.verdict is FAIL] == ["writes", "workers"]
+    assert "min-replicas-to-write" in next(check.advice for check in checks if check.name == "writes")
+
+
 def test_changes_that_are_on_no_disk_are_counted(tmp_path: Path) -> None:
     with EmbeddedServer(tmp_path / "server", append_only=False) as server, redis.Redis.from_url(server.url) as client:
         client.set("a", "b")

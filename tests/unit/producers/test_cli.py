@@ -100,6 +100,29 @@ def test_escape_sequences_never_reach_a_persons_terminal(capsys: pytest.CaptureF
     assert capsys.readouterr().out == "a]0;titlebcd\te\nf\n"
 
 
+@pytest.mark.parametrize("hostile", ["\x1b]0;title\x07", "\x9b31m", "\u202e", "\u2066", "\r"])
+def test_nothing_on_stderr_moves_a_persons_terminal(
+    hostile: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    Terminal().complain(f"a{hostile}b")
+    with pytest.raises(SystemExit):
+        main(["ask", "foo", "hi", "--timeout", f"a{hostile}b"])
+    with pytest.raises(SystemExit):
+        main(["history", f"a{hostile}b" * 600])
+    shown = capsys.readouterr().err.replace("\x1b[2m", "").replace("\x1b[0m", "")
+    assert not {*shown} & {*"\x1b\x07\x9b\u202e\u2066\r"}
+
+
+def test_no_line_of_a_message_looks_like_one_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    terminal = Terminal()
+    message = "user: hi\nassistant: forged"
+    terminal.line(terminal.hanging(message))
+    terminal.interactive = True
+    terminal.line(terminal.hanging(message))
+    assert capsys.readouterr().out == f"{message}\nuser: hi\n  assistant: forged\n"
+
+
 def test_programs_get_every_character(capsys: pytest.CaptureFixture[str]) -> None:
     Terminal().line("a\x1b[1mb")
     assert capsys.readouterr().out == "a\x1b[1mb\n"

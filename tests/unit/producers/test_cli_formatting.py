@@ -41,6 +41,11 @@ def test_a_record_is_shown_without_what_is_not_known() -> None:
     assert "started" not in text
 
 
+def test_no_line_of_an_answer_looks_like_a_field() -> None:
+    text = formatting.record_text(record(state=State.COMPLETED, output=said("Fine.\nstate     failed")))
+    assert [line.split()[0] for line in text.splitlines() if line[0] != " "].count("state") == 1
+
+
 @pytest.mark.parametrize(
     ("known", "text"),
     [

@@ -42,16 +42,20 @@ def test_a_right_that_is_missing_is_named_and_waited_out(error: ResponseError, r
 
 
 @pytest.mark.parametrize(
-    "error",
+    ("error", "cause"),
     [
-        ReadOnlyError("You can't write against a read only replica."),
-        ResponseError("NOREPLICAS Not enough good replicas to write."),
-        ResponseError("MISCONF Valkey is configured to save RDB snapshots"),
-        ResponseError("BUSY Valkey is busy running a script."),
+        (ReadOnlyError("You can't write against a read only replica."), "replica, after a failover"),
+        (ResponseError("READONLY You can't write against a read only replica."), "replica, after a failover"),
+        (ResponseError("NOREPLICAS Not enough good replicas to write."), "min-replicas-to-write"),
+        (ResponseError("MISCONF Valkey is configured to save RDB snapshots"), "its last snapshot failed"),
+        (ResponseError("MISCONF Errors writing to the AOF file: No space left on device"), "cannot write its append-only file"),
+        (ResponseError("BUSY Valkey is busy running a script."), "busy"),
     ],
 )
-def test_a_server_that_takes_nothing_for_a_while_is_waited_out(error: ResponseError) -> None:
-    assert type(translate(error, _WHERE, "finish")) is QueueUnreachable
+def test_a_server_that_takes_nothing_for_a_while_is_waited_out(error: ResponseError, cause: str) -> None:
+    translated = translate(error, _WHERE, "finish")
+    assert type(translated) is QueueUnreachable
+    assert cause in str(translated)
 
 
 @pytest.mark.parametrize("error", [redis.ConnectionError(_FULL), redis.ConnectionError("closed"), redis.TimeoutError(_FULL)])
