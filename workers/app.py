@@ -40,8 +40,9 @@ app = Celery("turnstile", amqp=EagerAMQP, include=["turnstile.workers.answer", "
 app.conf.update(configuration(_settings()))
 app.steps["consumer"].add(PacedEvents)
 
-# The HTTP client logs each request, with the model's address, at INFO.
-logging.getLogger("httpx2").setLevel(logging.WARNING)
+# HTTP clients log each request, with the address of the model or the MCP server, at INFO, and the MCP client its sessions' ids.
+for name in ("httpx2", "httpx", "mcp.client"):
+    logging.getLogger(name).setLevel(logging.WARNING)
 
 signals.celeryd_init.connect(lambda **_: set_up_logs(settings()), weak=False)
 signals.celeryd_init.connect(lambda instance=None, **_: lifecycle.name_node(instance), weak=False)

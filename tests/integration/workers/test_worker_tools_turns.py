@@ -15,6 +15,7 @@ from turnstile.turns.output import open_calls
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
 
+SECRET = "secret-of-the-server"
 CLIENTS: list[dict[str, Any]] = [{"type": "function", "function": {"name": "ask_user", "parameters": {"type": "object"}}}]
 
 
@@ -34,7 +35,7 @@ def env(ledger: Path, tmp_path: Path) -> Iterator[dict[str, str]]:
     with offline_model() as base_url, mcp_server() as tools:
         yield {
             "OPENAI_BASE_URL": base_url,
-            "TURNSTILE_TOOLS": f"tests.chains.worker_tools:tools, {tools}",
+            "TURNSTILE_TOOLS": f"tests.chains.worker_tools:tools, {tools}?key={SECRET}",
             "LEDGER": str(ledger),
             "HOLD": str(tmp_path / "hold"),
         }
@@ -43,7 +44,7 @@ def env(ledger: Path, tmp_path: Path) -> Iterator[dict[str, str]]:
 def test_tools_of_modules_and_servers_answer_beside_a_clients(
     redis_url: str, chat: ChatClient, env: dict[str, str], tmp_path: Path
 ) -> None:
-    with Worker(redis_url, tmp_path, 20, **env):
+    with Worker(redis_url, tmp_path, 20, **env) as worker:
         turn = chat.ask("foo", 'call add {"a": 1, "b": 2}\ncall multiply {"a": 3, "b": 4}')
         assert turn.result(PATIENCE_SECONDS) == "add returned 3\nmultiply returned 12"
         assert [(item["type"], item.get("name")) for item in turn.status().output] == [
@@ -59,6 +60,8 @@ def test_tools_of_modules_and_servers_answer_beside_a_clients(
         assert [item["type"] for item in record.output] == ["function_call", "mcp_call"]
         [call] = open_calls(record.output)
         assert call["name"] == "ask_user"
+        assert SECRET not in worker.text()
+        assert "session ID" not in worker.text()
 
 
 def test_a_tool_goes_on_under_its_key_when_its_worker_is_killed(
