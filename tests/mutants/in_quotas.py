@@ -341,6 +341,13 @@ QUOTAS = (
         script="lib/place_for",
     ),
     _quota(
+        "what is not stored is a conversation",
+        "requests that keep nothing are refused for their number, and each leaves an entry for ever",
+        "keeps(options) and ",
+        "",
+        script="lib/spent_quota",
+    ),
+    _quota(
         "conversations that are gone take room",
         "a tenant whose conversations expire may have so many in all",
         "        gone = gone + redis.call('ZREM', kept, other)\n",

@@ -249,6 +249,19 @@ def test_a_tenant_keeps_so_many_conversations(scene: Scene) -> None:
     ask(scene, "a", 1, first=4, quotas=quotas)
 
 
+def test_what_keeps_nothing_is_no_conversation(scene: Scene) -> None:
+    quotas, aside = Limits(conversations=1).quotas, Options(store=False)
+    scene.turns.submit("kept", "a/kept", "hi", quotas=quotas)
+    scene.turns.submit("aside", "a/aside", "hi", aside, quotas=quotas)
+    scene.turns.submit("asked", "a/asked", "hi", aside, quotas=quotas, when_busy="reject")
+    large = Options(store=False, history=[{"role": "user", "content": "x" * 9_000}])
+    scene.turns.submit("large", "a/large", "hi", large, quotas=quotas)
+    assert scene.client.zrange(scene.keys.conversations("a"), 0, -1) == ["a/kept"]
+    for options in (Options(metadata={"note": '"store":false'}), Options(request={"store": False})):
+        with pytest.raises(QuotaExceeded, match="delete some"):
+            scene.turns.submit("another", "a/another", "hi", options, quotas=quotas)
+
+
 def test_a_branch_is_a_conversation(scene: Scene) -> None:
     quotas = Limits(conversations=2).quotas
     scene.turns.submit("t1", "a/1", "hi", quotas=quotas)

@@ -24,7 +24,7 @@ local function ask_turn(id, session, queue, question, options, outline, stream, 
   end
   local open = redis.call('ZCARD', key.open)
   if open >= rule.max_waiting then return { 'full' } end
-  local quota, most, wait = over_quota(session, quotas, open, now, #question + #options)
+  local quota, most, wait = over_quota(session, quotas, open, now, #question + #options, outline ~= '' and outline or options)
   if quota then return { 'over_quota', quota, most, wait } end
   if answered ~= '' then
     redis.call('SET', key.answered .. session, fingerprint .. ' ' .. id, 'PX', rule.result_ttl)

@@ -1,7 +1,7 @@
--- over_quota(session, quotas, open, now, bytes) → name limit ms. Return which quota of a session's tenant is used up for one more turn, and when it
+-- over_quota(session, quotas, open, now, bytes, options) → name limit ms. Return which quota of a session's tenant is used up for one more turn, and when it
 -- may be worthwhile to ask again (0: never in this session); nothing as a rule. `quotas` (JSON, or empty) are those of the caller's key; `open` turns are unfinished
 -- in all, and `bytes` are asked. Where no bytes are counted, a turn of any size has room. As long as no tenant has a name, sessions without one may have all that there is.
-local function over_quota(session, quotas, open, now, bytes)
+local function over_quota(session, quotas, open, now, bytes, options)
   local tenant, given = tenant_of(session), quotas ~= '' and cjson.decode(quotas) or {}
   local most = given.unfinished_turns or rule.max_waiting_per_tenant
   if open >= most then
@@ -13,7 +13,7 @@ local function over_quota(session, quotas, open, now, bytes)
     if taken and taken + bytes > room then return 'unfinished_bytes', ('%.0f'):format(room), 5000 end
   end
   if quotas == '' then return end
-  local name, wait = spent_quota(session, tenant, given, now)
+  local name, wait = spent_quota(session, tenant, given, now, options)
   if name then return name, ('%.0f'):format(given[name]), wait end
   -- A batch has its requests counted as well, and its key's limits are noted when it is begun.
   if not given.key then set_limits(tenant, quotas, given) end

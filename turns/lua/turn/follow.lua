@@ -36,7 +36,7 @@ end
 if answered == '' and redis.call('LLEN', key.mailbox .. session) >= rule.max_waiting_per_session then return { 'full_session' } end
 local open = redis.call('ZCARD', key.open)
 if open >= rule.max_waiting then return { 'full' } end
-local quota, most, wait = over_quota(session, quotas, open, now, #question + #options)
+local quota, most, wait = over_quota(session, quotas, open, now, #question + #options, outline ~= '' and outline or options)
 if quota then return { 'over_quota', quota, most, wait } end
 local elsewhere, added = answered ~= '' and not calls, not ended and 0 or messages_since(key.history .. session, first, ended, length)
 if not added then return { 'unplaced' } end

@@ -20,7 +20,7 @@ if redis.call('LLEN', mailbox) >= rule.max_waiting_per_session then return { 'fu
 if history_full(session, 1) then return { 'full_history' } end
 local open = redis.call('ZCARD', key.open)
 if open >= rule.max_waiting then return { 'full' } end
-local quota, most, wait = over_quota(session, quotas, open, now, #question + #options)
+local quota, most, wait = over_quota(session, quotas, open, now, #question + #options, outline ~= '' and outline or options)
 if quota then return { 'over_quota', quota, most, wait } end
 
 return { 'accepted', create_turn(id, session, queue, question, options, outline, stream, reply, fingerprint, weight, now) }
