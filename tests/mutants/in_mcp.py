@@ -4,6 +4,7 @@ from tests.mutants.mutant import Mutant
 
 _BOUNDS = "tests/unit/workers/test_mcp_bounds.py"
 _ANSWERS = f"{_BOUNDS}::test_a_broken_answer_is_an_error_of_its_tool"
+_ENDS = (f"{_BOUNDS}::test_a_line_and_an_event_have_an_end",)
 _LISTS = (f"{_BOUNDS}::test_a_list_of_tools_is_bounded",)
 
 MCP = (
@@ -61,7 +62,7 @@ MCP = (
         "workers/chains/mcp/messages.py",
         "if len(self._begun) > MOST_MESSAGE_BYTES:",
         "if False:",
-        (f"{_BOUNDS}::test_a_line_has_an_end",),
+        _ENDS,
     ),
     Mutant(
         "lines of an event count by their letters alone",
@@ -69,7 +70,7 @@ MCP = (
         "workers/chains/mcp/messages.py",
         "_LINE_BYTES = 64",
         "_LINE_BYTES = 0",
-        (f"{_ANSWERS}[lines]",),
+        _ENDS,
     ),
     Mutant(
         "an answer to something else is passed on",

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Any
 
 import pytest
@@ -166,12 +166,12 @@ async def test_a_list_of_tools_is_bounded(pages: list[list[dict[str, Any]]], sai
     assert "\n" not in str(refused.value)
 
 
-async def read(*pieces: bytes, asked: int | None = 7) -> bytes:
-    async def come() -> Any:
+async def read(pieces: Iterable[bytes]) -> bytes:
+    async def come() -> AsyncIterator[bytes]:
         for piece in pieces:
             yield piece
 
-    return b"".join([event async for event in Events(asked).of(come())])
+    return b"".join([event async for event in Events(7).of(come())])
 
 
 @pytest.mark.parametrize("size", [1, 3, 7, 1000])
@@ -188,22 +188,25 @@ async def test_events_are_the_same_however_they_are_cut(size: int, end: bytes) -
         b"",
     ]
     stream = end.join(lines)
-    found = await read(*(stream[start : start + size] for start in range(0, len(stream), size)))
+    found = await read(stream[start : start + size] for start in range(0, len(stream), size))
     assert found == b'data: {"jsonrpc": "2.0", "id": 7,\ndata:  "result": {}}\n\n'
 
 
 async def test_a_server_may_ask_but_its_words_go_no_further() -> None:
     request = b'data: {"jsonrpc": "2.0", "id": 3, "method": "sampling/createMessage", "params": {"secret": 1}}\n\n'
-    assert await read(request) == b'data: {"jsonrpc":"2.0","id":3,"method":"sampling/createMessage"}\n\n'
+    assert await read([request]) == b'data: {"jsonrpc":"2.0","id":3,"method":"sampling/createMessage"}\n\n'
     with pytest.raises(BrokenAnswer):
-        await read(b'data: {"jsonrpc": "2.0", "id": 3, "method": "two words"}\n\n')
+        await read([b'data: {"jsonrpc": "2.0", "id": 3, "method": "two words"}\n\n'])
 
 
-async def test_a_line_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(messages, "MOST_MESSAGE_BYTES", 100)
-    assert await read(b"data: " + RESPONSE + b"\n\n")
+@pytest.mark.parametrize("piece", [b"d" * 20, b"data:\n"])
+async def test_a_line_and_an_event_have_an_end(monkeypatch: pytest.MonkeyPatch, piece: bytes) -> None:
+    monkeypatch.setattr(messages, "MOST_MESSAGE_BYTES", 200)
+    assert await read([b"data: " + RESPONSE + b"\n\n"])
+    left = iter([piece] * 20)
     with pytest.raises(BrokenAnswer):
-        await read(b"data: ", *[b"d" * 20] * 10)
+        await read(left)
+    assert list(left)
 
 
 async def test_the_account_of_a_session_is_its_own() -> None:
