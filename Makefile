@@ -79,7 +79,7 @@ $(VENV)-lowest/.done $(VENV)-newest/.done: $(VENV)-%/.done: pyproject.toml | $(V
 	$(PYTHON) -m venv --clear $(VENV)-$*
 	$(BIN)/python -m tests.support.version_bounds $* > $(VENV)-$*/constraints.txt
 	$(VENV)-$*/bin/python -m pip --disable-pip-version-check install -q -c $(VENV)-$*/constraints.txt -e '.[all]' \
-	  httpx pytest pytest-asyncio pytest-timeout
+	  httpx hypothesis pytest pytest-asyncio pytest-timeout
 	@touch $@
 
 test-lowest: ## Set up, then the main tests with the oldest libraries that pyproject.toml allows

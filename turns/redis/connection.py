@@ -31,12 +31,7 @@ SOCKET_OPTIONS: dict[str, Any] = {
 # A blocking read must end before the socket's time-out, or it looks like a dead server.
 LONGEST_BLOCK_SECONDS = 4.0
 _CALL_SECONDS = 5.0
-_POOL: dict[str, Any] = {
-    "max_connections": 64,
-    "timeout": 30,
-    # Its handlers and their connection hold each other: a dropped connection would stay open until a garbage collection.
-    "maint_notifications_config": MaintNotificationsConfig(enabled=False),
-}
+_POOL = {"max_connections": 64, "timeout": 30}
 _TCP_ONLY = ("socket_keepalive",)
 
 
@@ -100,7 +95,12 @@ def connect(url: str) -> redis.Redis:
 
     Threads beyond the pool's size wait for a connection; redis-py's own pool would raise.
     """
-    own = {"socket_timeout": _CALL_SECONDS, "retry": _retry()}
+    own = {
+        "socket_timeout": _CALL_SECONDS,
+        "retry": _retry(),
+        # Its handlers and their connection hold each other: a dropped connection would stay open until a garbage collection.
+        "maint_notifications_config": MaintNotificationsConfig(enabled=False),
+    }
     client = cast("redis.Redis", _connected(redis, parse(url), _SentinelPool, own))
     client.connection_pool.connection_class = following(cast("type", client.connection_pool.connection_class))
     return client

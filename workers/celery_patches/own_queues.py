@@ -15,7 +15,7 @@ from kombu.transport import redis
 from kombu.transport.virtual import base
 
 from turnstile.turns.celery_message import QUEUES, WEBHOOK_QUEUE
-from turnstile.turns.errors import InvalidTurn, TurnstileError
+from turnstile.turns.errors import InvalidTurn, QueueMemoryFull, TurnRefused, TurnstileError
 from turnstile.turns.settings import settings
 from turnstile.turns.store.runner import Call
 from turnstile.turns.store.turns import TurnStore
@@ -77,11 +77,19 @@ def _deliver_if_ours(transport: Any, message: Any, queue: str) -> None:
 def _turn_away(store: TurnStore, message: Any) -> None:
     """Hand a plain Celery message for `workers.answer` to the intake; refuse any other to its sender, and drop it."""
     text = json.dumps(message)
-    if read(text):
-        store.run(Call("LPUSH", (store.keys.queue(store.settings.intake_queue), text), int))
+    if not read(text):
+        log.warning("a message that is no turn was dropped from a queue of Turnstile's own")
+        _refuse(store, message, _WRONG)
         return
-    log.warning("a message that is no turn was dropped from a queue of Turnstile's own")
+    try:
+        store.run(Call("LPUSH", (store.keys.queue(store.settings.intake_queue), text), int))
+    except QueueMemoryFull as full:
+        log.warning("a question that came straight to a queue of Turnstile's own was refused: Redis's memory is full")
+        _refuse(store, message, full)
+
+
+def _refuse(store: TurnStore, message: Any, error: TurnRefused) -> None:
     headers = message.get("headers") if isinstance(message, dict) else None
     ids = known_ids(headers.get("id") if isinstance(headers, dict) else None)
-    if not (ids and store.refuse(ids, _WRONG)):
+    if not (ids and store.refuse(ids, error)):
         store.count("refused")

@@ -15,7 +15,7 @@ from tests.support.processes import Worker, offline_model
 from tests.support.wait import PATIENCE_SECONDS, wait_until
 from tests.support.worker_parts import plain_app
 from turnstile.deploy.local.server import EmbeddedServer
-from turnstile.turns.errors import InvalidTurn
+from turnstile.turns.errors import InvalidTurn, QueueMemoryFull
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
 from turnstile.turns.store.turns import TurnStore
@@ -185,3 +185,14 @@ def test_a_dispatch_that_comes_while_its_worker_ends_goes_back_and_is_no_warning
     assert [(r.levelname, r.getMessage()) for r in caplog.records if "queue" in r.getMessage()] == [
         ("INFO", "a message that came while this worker ends goes back into queue chat")
     ]
+
+
+def test_a_question_for_which_there_is_no_room_is_refused_to_its_sender(tmp_path: Path) -> None:
+    with EmbeddedServer(tmp_path) as full, plain_app(full.url) as stranger:
+        result = stranger.send_task("workers.answer", args=["foo", SECRET], queue="chat")
+        turns = TurnStore(Settings(redis_url=full.url))
+        message: Any = turns.client.rpop("chat")
+        turns.client.config_set("maxmemory", 1)
+        own_queues._turn_away(turns, json.loads(message))
+        with pytest.raises(QueueMemoryFull):
+            result.get(timeout=PATIENCE_SECONDS)
