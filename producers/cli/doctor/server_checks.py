@@ -51,7 +51,7 @@ def _ping(store: TurnStore) -> float:
 
 
 def check_writes(store: TurnStore) -> Check:
-    """Check that Redis takes writes, and name its reason if it does not: by a script that writes nothing and might."""
+    """Check that Redis takes writes, and name its reason if it does not: by a script whose writes do not stay."""
     try:
         store.lacking("producer")
     except (MissingRight, redis.ResponseError):
