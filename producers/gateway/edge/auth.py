@@ -47,21 +47,16 @@ class Authenticator:
         if not self._keys.enforced:
             log.warning("%s", _KEYLESS_TRUSTING if self._trusted else _KEYLESS)
 
-    async def admit(self, scope: Scope) -> list[Header]:
-        """Admit one request, and return the headers of its response.
-
-        Raises:
-            ApiError: 401, 403 or 429.
-            QueueUnreachable: the requests of its key cannot be counted.
-        """
+    def admit(self, scope: Scope) -> None:
+        """Admit one request, whose key's requests are counted later. Raises ApiError: 401 or 403."""
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
         scope[CALLER], scope[MAX_BODY_BYTES] = Caller(), self._max_bytes
         if not self._keys.enforced:
             if scope["path"] not in PROBES:
                 check_local(scope, headers, "" if _for_operators(scope["path"]) else self._trusted, self._origins)
-            return []
+            return
         if not _guarded(scope["path"]):
-            return []
+            return
         id, key = self._identify(headers.get(b"authorization", ""))
         if (key.role == "operator") != _for_operators(scope["path"]):
             raise _forbidden(key)
@@ -69,7 +64,6 @@ class Authenticator:
             key.own_tenant, id, key.weight, key.limits.quotas, key.limits.models, key.limits.streams, key.when_busy
         )
         scope[MAX_BODY_BYTES] = min(self._max_bytes, key.limits.max_body_bytes or self._max_bytes)
-        return await self._count(id, key)
 
     async def end_removed(self) -> None:
         """End the open requests of keys that are removed, for as long as the gateway runs."""
@@ -85,7 +79,15 @@ class Authenticator:
             raise _unauthorized("The API key is unknown.")
         return found
 
-    async def _count(self, id: str, key: ApiKey) -> list[Header]:
+    async def count(self, id: str) -> list[Header]:
+        """Count a request of a key, and return headers of its response; none where it has no limits to count.
+
+        Raises:
+            ApiError: 429: there were too many.
+            QueueUnreachable: they cannot be counted.
+        """
+        if (key := self._keys.by_id(id)) is None:
+            return []
         most, tokens = key.limits.requests_per_minute or 0, key.limits.tokens_per_minute or 0
         quotas = key.limits.quotas
         if not most and quotas == "{}":

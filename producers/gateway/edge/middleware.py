@@ -28,6 +28,10 @@ Application = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None
 _CLOSE = (b"connection", b"close")
 LINGER_SECONDS = 5.0
 """Time for the rest of a body whose request has been answered with the connection's end."""
+MOST_LINGERING = 500
+"""Connections that wait for such a rest at one time; others are closed at once."""
+_PROBES_FROM = "probes from "
+"""Before an address: its probes wait for each other, and others' for none of them. No key has such an id."""
 _DEFAULTS = {b"x-content-type-options": b"nosniff", b"cache-control": b"no-store"}
 
 
@@ -53,7 +57,7 @@ class EdgeMiddleware:
 
     async def _answer(self, scope: Scope, exchange: "_Exchange") -> None:
         try:
-            exchange.headers += await self._authenticator.admit(scope)
+            self._authenticator.admit(scope)
             await self._serve(scope, exchange)
         except (ApiError, TurnstileError) as error:
             if exchange.started:
@@ -65,7 +69,7 @@ class EdgeMiddleware:
     async def _serve(self, scope: Scope, exchange: "_Exchange") -> None:
         key = scope[CALLER].api_key
         if not key:
-            await self._begin(scope, exchange.receive, exchange.send)
+            await self._begin(scope, exchange, exchange.receive, exchange.send)
             return
         api_key.set(key)
         loop_account.set(account_of(scope[CALLER].tenant))
@@ -75,19 +79,41 @@ class EdgeMiddleware:
                 if exchange.started or not removed.done():
                     await exchange.send(message)
 
-            await self._begin(scope, lambda: receive_until(removed, exchange.receive), send)
+            await self._begin(scope, exchange, lambda: receive_until(removed, exchange.receive), send)
             if removed.done() and not exchange.started:
                 await exchange.refuse(key_removed())
 
-    async def _begin(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on when its key's turn has come, unless its client has left by then. Probes wait for nobody."""
-        if scope["path"] not in PROBES:
+    async def _begin(self, scope: Scope, exchange: "_Exchange", receive: Receive, send: Send) -> None:
+        """Pass a request on when its key's turn has come, unless its client has left by then, and count it before."""
+        key = scope[CALLER].api_key
+        if scope["path"] in PROBES:
+            await next_in_rotation(_PROBES_FROM + (scope.get("client") or ("",))[0])
+        else:
             watch_client(scope)
-            await next_in_rotation(scope[CALLER].api_key)
+            await next_in_rotation(key)
+        if key and not is_gone(scope) and (counted := await self._authenticator.count(key)):
+            exchange.headers += counted
+            # Replies come many at once.
+            await next_in_rotation(key)
         if announced_bytes(scope) != 0:
-            require_room(scope[CALLER].api_key)
+            require_room(key)
         if not is_gone(scope):
             await metered(self._app(scope, receive, send))
+
+
+class _Lingering:
+    """The number of connections that are kept for the rest of a body."""
+
+    count = 0
+
+    def __enter__(self) -> None:
+        self.count += 1
+
+    def __exit__(self, *_: object) -> None:
+        self.count -= 1
+
+
+_lingering = _Lingering()
 
 
 class _Exchange:
@@ -152,10 +178,11 @@ class _Exchange:
         """End an answer that has been sent but for its end: drop what still comes of the body first."""
         if not self._ends_later:
             return
-        with suppress(TimeoutError):
-            async with asyncio.timeout(LINGER_SECONDS):
-                while (await self.receive()).get("more_body", False):
-                    pass
+        if _lingering.count < MOST_LINGERING:
+            with _lingering, suppress(TimeoutError):
+                async with asyncio.timeout(LINGER_SECONDS):
+                    while (await self.receive()).get("more_body", False):
+                        pass
         await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def cut_off(self) -> None:

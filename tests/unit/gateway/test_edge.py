@@ -6,7 +6,8 @@ from weakref import ref
 
 import pytest
 
-from turnstile.producers.gateway.edge.api_errors import ClientGone
+from turnstile.producers.gateway.edge import middleware
+from turnstile.producers.gateway.edge.api_errors import ApiError, ClientGone
 from turnstile.producers.gateway.edge.caller import CALLER, Caller
 from turnstile.producers.gateway.edge.client_presence import check_client
 from turnstile.producers.gateway.edge.connections import _EXCHANGE
@@ -22,8 +23,17 @@ class _Authenticator:
     def __init__(self) -> None:
         self.requests = OpenRequests(10_000)
 
-    async def admit(self, scope: Any) -> list[Any]:
+        self.counted: list[str] = []
+
+    def admit(self, scope: Any) -> None:
         scope[CALLER] = Caller(api_key=scope["key"])
+
+    async def count(self, id: str) -> list[Any]:
+        self.counted.append(id)
+        if id == "spent":
+            for _ in range(5):
+                await asyncio.sleep(0)
+            raise ApiError(429, "This key has made its requests.", None, "rate_limit_exceeded")
         return []
 
 
@@ -32,7 +42,8 @@ class _Gateway:
 
     def __init__(self) -> None:
         self.served: list[str] = []
-        self._edge = EdgeMiddleware(self._serve, _Authenticator())  # type: ignore[arg-type]  # a stand-in
+        self.authenticator = _Authenticator()
+        self._edge = EdgeMiddleware(self._serve, self.authenticator)  # type: ignore[arg-type]  # a stand-in
 
     async def _serve(self, scope: Any, receive: Any, send: Any) -> None:  # ASGI's signature
         self.served.append(scope["key"])
@@ -42,8 +53,11 @@ class _Gateway:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b""})
 
-    def ask(self, key: str, exchange: _Exchange, path: str = "/v1/models") -> asyncio.Task[None]:
-        scope = {"type": "http", "path": path, "method": "GET", "headers": [], "key": key, _EXCHANGE: ref(exchange)}
+    def ask(
+        self, key: str, exchange: _Exchange, path: str = "/v1/models", address: str = "", headers: tuple[Any, ...] = ()
+    ) -> asyncio.Task[None]:
+        scope: dict[str, Any] = {"type": "http", "path": path, "method": "GET", "headers": headers, "key": key}
+        scope |= {"client": (address, 1), _EXCHANGE: ref(exchange)}
 
         async def send(_: Any) -> None: ...
 
@@ -89,3 +103,35 @@ async def test_probes_wait_behind_no_request(path: str) -> None:
     await gateway.ask("", there, path)
     assert len(gateway.served) <= 15
     await asyncio.gather(*many)
+
+
+async def test_probes_of_one_address_delay_nobody_else() -> None:
+    gateway, there = _Gateway(), _Exchange()
+    many = [gateway.ask("", there, "/healthz", "192.0.2.1") for _ in range(500)]
+    await gateway.ask("other", there)
+    await gateway.ask("", there, "/readyz", "192.0.2.2")
+    assert len(gateway.served) <= 60
+    await asyncio.gather(*many)
+    assert len(gateway.served) == 502
+
+
+async def test_requests_that_are_refused_for_their_number_delay_nobody_else() -> None:
+    gateway, there = _Gateway(), _Exchange()
+    many = [gateway.ask("spent", there) for _ in range(500)]
+    await gateway.ask("other", there)
+    assert gateway.authenticator.counted.count("spent") <= 60
+    await asyncio.gather(*many)
+    assert gateway.served == ["other"]
+
+
+async def test_so_many_connections_wait_for_the_rest_of_a_body(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(middleware, "MOST_LINGERING", 3)
+    gateway, there = _Gateway(), _Exchange()
+    body = ((b"content-length", b"100000"),)
+    asked = [gateway.ask(f"key {number}", there, headers=body) for number in range(10)]
+    await asyncio.wait(asked, timeout=1)
+    assert sum(task.done() for task in asked) == 7
+    for task in asked:
+        task.cancel()
+    await asyncio.gather(*asked, return_exceptions=True)
+    assert middleware._lingering.count == 0
