@@ -15,7 +15,6 @@ from typing import Any
 
 from fastapi import FastAPI
 from redis.exceptions import ResponseError
-from starlette.middleware.cors import CORSMiddleware
 from starlette.types import Receive, Scope, Send
 
 from turnstile.producers.gateway.admin import routes as admin
@@ -127,7 +126,7 @@ def build(settings: Settings) -> FastAPI:
     if origins := listed(settings.cors_origins):
         # Outside: a browser asks beforehand without a key.
         app.add_middleware(
-            CORSMiddleware, allow_origins=origins, allow_methods=_METHODS, allow_headers=["*"], expose_headers=_EXPOSED
+            Preflights, allow_origins=origins, allow_methods=_METHODS, allow_headers=["*"], expose_headers=_EXPOSED
         )
     return app
 

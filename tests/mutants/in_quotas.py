@@ -336,7 +336,7 @@ QUOTAS = (
     _quota(
         "conversations are not counted",
         "a tenant fills the memory with conversations",
-        "if count >= most and not session_exists(session) then",
+        "if count >= most and redis.call('EXISTS', key.history .. session, key.conversation .. session) == 0 then",
         "if false then",
         script="lib/place_for",
     ),

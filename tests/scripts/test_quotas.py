@@ -262,6 +262,21 @@ def test_what_keeps_nothing_is_no_conversation(scene: Scene) -> None:
             scene.turns.submit("another", "a/another", "hi", options, quotas=quotas)
 
 
+def test_what_kept_nothing_becomes_a_conversation_only_where_there_is_room(scene: Scene) -> None:
+    quotas = Limits(conversations=1).quotas
+    scene.turns.submit("kept", "a/kept", "hi", quotas=quotas)
+    scene.turns.submit("aside", "a/aside", "hi", Options(store=False), quotas=quotas)
+    scene.complete(scene.claim("aside"))
+    scene.turns.submit("gone", "a/gone", "hi", Options(store=False), quotas=quotas)
+    scene.turns.cancel("gone")
+    for session in ("a/aside", "a/gone"):
+        with pytest.raises(QuotaExceeded, match="delete some"):
+            scene.turns.submit("more", session, "hi", quotas=quotas)
+        with pytest.raises(QuotaExceeded, match="delete some"):
+            scene.turns.amend(session, messages=pair("more"), most=1)
+    scene.turns.submit("again", "a/kept", "hi", quotas=quotas)
+
+
 def test_a_branch_is_a_conversation(scene: Scene) -> None:
     quotas = Limits(conversations=2).quotas
     scene.turns.submit("t1", "a/1", "hi", quotas=quotas)

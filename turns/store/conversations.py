@@ -45,14 +45,17 @@ class Conversations(Runner):
         return self._write(session, fingerprint(session, body, "\0".join(messages)), body, messages, most)
 
     @operation
-    def amend(self, session: str, metadata: dict[str, str] | None = None, messages: Sequence[str] = ()) -> Call[bool]:
+    def amend(
+        self, session: str, metadata: dict[str, str] | None = None, messages: Sequence[str] = (), most: int | None = None
+    ) -> Call[bool]:
         """Put other metadata in place, and add `messages` (stored elements, oldest first).
 
         Raises:
             UnknownSession: there is no such session.
+            QuotaExceeded: nothing is kept of it yet, and its tenant keeps `most` conversations already.
             HistoryFull: there is no room for the messages.
         """
-        return self._write(session, "", "" if metadata is None else dumps(metadata), messages)
+        return self._write(session, "", "" if metadata is None else dumps(metadata), messages, most)
 
     def _write(self, session: str, mark: str, metadata: str, messages: Sequence[str], most: int | None = None) -> Call[bool]:
         arguments = {"fingerprint": mark, "metadata": metadata, "elements": messages, "most": most or ""}

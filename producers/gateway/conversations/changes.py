@@ -42,7 +42,7 @@ async def amend(
 ) -> None:
     """Replace a conversation's metadata, and add messages. Raises ApiError if there is no such session."""
     try:
-        await backend.store.amend(session, metadata, messages)
+        await backend.store.amend(session, metadata, messages, caller.conversations)
     except UnknownSession:
         raise missing("conversation_id", "Conversation", caller.name(session)) from None
 

@@ -69,19 +69,19 @@ def test_an_interrupted_turn_keeps_what_it_has_said(stack: Stack) -> None:
 
 async def test_whoever_asked_stops_all_of_a_session_and_keeps_what_was_said(stack: Stack) -> None:
     chat = ChatClient(url=stack.redis_url)
-    first, pieces = _begun(chat, "stopped")
-    second = chat.ask("stopped", "And now?")
-    assert [turn.id for turn in chat.unfinished("stopped")] == [first.id, second.id]
+    first, pieces = _begun(chat, "stopped-and-kept")
+    second = chat.ask("stopped-and-kept", "And now?")
+    assert [turn.id for turn in chat.unfinished("stopped-and-kept")] == [first.id, second.id]
     async with AsyncChatClient(url=stack.redis_url) as other:
-        running, waiting = await other.unfinished("stopped")
+        running, waiting = await other.unfinished("stopped-and-kept")
         assert await waiting.cancel(keep=True) is State.CANCELLED
         assert await running.cancel(keep=True) is State.RUNNING
     "".join(pieces)
     record = first.status()
     assert (record.state, record.code) == (State.INCOMPLETE, "interrupted")
     assert first.cancel(keep=True) is State.INCOMPLETE
-    assert [message.content for message in chat.history("stopped")] == [SLOW, record.text]
-    assert chat.unfinished("stopped") == []
+    assert [message.content for message in chat.history("stopped-and-kept")] == [SLOW, record.text]
+    assert chat.unfinished("stopped-and-kept") == []
 
 
 async def test_a_turn_that_is_rolled_back_leaves_nothing(stack: Stack) -> None:

@@ -4,7 +4,8 @@ local function place_for(session, most, now)
   local kept = key.conversations .. tenant_of(session)
   if redis.call('ZSCORE', kept, session) then return true end
   local count = redis.call('ZCARD', kept)
-  if count >= most and not session_exists(session) then
+  -- A turn that keeps nothing, or has been cancelled, makes no conversation of its session.
+  if count >= most and redis.call('EXISTS', key.history .. session, key.conversation .. session) == 0 then
     local first, gone = now % math.ceil(count / 500) * 500, 0
     for _, other in ipairs(redis.call('ZRANGE', kept, first, first + 499)) do
       if redis.call('EXISTS', key.history .. other, key.conversation .. other, key.session .. other) == 0 then

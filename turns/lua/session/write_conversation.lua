@@ -11,6 +11,7 @@ local is_full = #elements > 0 and history_full(session, #elements)
 if is_full and not redis.call('LPOS', history, elements[#elements], 'MAXLEN', depth_for(elements)) then return { 'full_history' } end
 if fingerprint == '' then
   if not session_exists(session) then return { 'unknown' } end
+  if most ~= '' and not place_for(session, tonumber(most), now) then return { 'full' } end
 else
   local seen, owed = unpack(redis.call('HMGET', conversation, 'fingerprint', 'owed'))
   if seen == fingerprint and not owed then return { 'again' } end
