@@ -27,6 +27,7 @@ from turnstile.producers.gateway.edge import error_handlers
 from turnstile.producers.gateway.edge.auth import Authenticator
 from turnstile.producers.gateway.edge.connections import watch_connections
 from turnstile.producers.gateway.edge.middleware import EdgeMiddleware
+from turnstile.producers.gateway.edge.preflights import Preflights
 from turnstile.producers.gateway.edge.request_log import open_log
 from turnstile.producers.gateway.edge.request_trace import trace_requests
 from turnstile.producers.gateway.files import routes as files

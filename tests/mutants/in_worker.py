@@ -255,8 +255,8 @@ WORKER = (
         "probes wait for nobody",
         "whoever asks for them without a pause keeps all requests waiting",
         "producers/gateway/edge/middleware.py",
-        "            await next_in_rotation(_PROBES_FROM",
-        "            str(_PROBES_FROM",
+        '            await next_of_address("probes", scope)\n',
+        "            pass\n",
         ("tests/unit/gateway/test_edge.py",),
     ),
     Mutant(

@@ -266,7 +266,6 @@ def test_what_kept_nothing_becomes_a_conversation_only_where_there_is_room(scene
     quotas = Limits(conversations=1).quotas
     scene.turns.submit("kept", "a/kept", "hi", quotas=quotas)
     scene.turns.submit("aside", "a/aside", "hi", Options(store=False), quotas=quotas)
-    scene.complete(scene.claim("aside"))
     scene.turns.submit("gone", "a/gone", "hi", Options(store=False), quotas=quotas)
     scene.turns.cancel("gone")
     for session in ("a/aside", "a/gone"):

@@ -18,7 +18,7 @@ from turnstile.producers.gateway.edge.loop_time import loop_account, metered
 from turnstile.producers.gateway.edge.open_requests import receive_until
 from turnstile.producers.gateway.edge.open_streams import close_stream
 from turnstile.producers.gateway.edge.request_log import RequestLine
-from turnstile.producers.gateway.edge.rotation import next_in_rotation
+from turnstile.producers.gateway.edge.rotation import next_in_rotation, next_of_address
 from turnstile.producers.gateway.prompt_store import api_key
 from turnstile.turns.errors import TurnstileError
 
@@ -30,8 +30,6 @@ LINGER_SECONDS = 5.0
 """Time for the rest of a body whose request has been answered with the connection's end."""
 MOST_LINGERING = 500
 """Connections that wait for such a rest at one time; others are closed at once."""
-_PROBES_FROM = "probes from "
-"""Before an address: its probes wait for each other, and others' for none of them. No key has such an id."""
 _DEFAULTS = {b"x-content-type-options": b"nosniff", b"cache-control": b"no-store"}
 
 
@@ -87,7 +85,7 @@ class EdgeMiddleware:
         """Pass a request on when its key's turn has come, unless its client has left by then, and count it before."""
         key = scope[CALLER].api_key
         if scope["path"] in PROBES:
-            await next_in_rotation(_PROBES_FROM + (scope.get("client") or ("",))[0])
+            await next_of_address("probes", scope)
         else:
             watch_client(scope)
             await next_in_rotation(key)

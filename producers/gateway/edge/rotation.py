@@ -5,6 +5,8 @@ A loop serves whoever comes first. Thousands of requests of one key would all be
 
 import asyncio
 from collections import deque
+from collections.abc import Mapping
+from typing import Any
 from weakref import WeakKeyDictionary
 
 
@@ -57,3 +59,10 @@ _by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, Rotation] = WeakKeyDictio
 async def next_in_rotation(key: str) -> None:
     """Return when a request of a key may go on in the running loop."""
     await _by_loop.setdefault(asyncio.get_running_loop(), Rotation()).wait(key)
+
+
+async def next_of_address(kind: str, scope: Mapping[str, Any]) -> None:
+    """Return when a request without a key may go on: those of a kind from one address wait for each other alone."""
+    address, _ = scope.get("client") or ("", 0)
+    # No key has such an id.
+    await next_in_rotation(f"{kind} from {address}")

@@ -2,6 +2,7 @@
 
 import asyncio
 from typing import Any
+from unittest.mock import AsyncMock
 from weakref import ref
 
 import pytest
@@ -13,6 +14,7 @@ from turnstile.producers.gateway.edge.client_presence import check_client
 from turnstile.producers.gateway.edge.connections import _EXCHANGE
 from turnstile.producers.gateway.edge.middleware import EdgeMiddleware
 from turnstile.producers.gateway.edge.open_requests import OpenRequests
+from turnstile.producers.gateway.edge.preflights import Preflights
 
 
 class _Exchange:
@@ -135,3 +137,19 @@ async def test_so_many_connections_wait_for_the_rest_of_a_body(monkeypatch: pyte
         task.cancel()
     await asyncio.gather(*asked, return_exceptions=True)
     assert middleware._lingering.count == 0
+
+
+async def test_preflights_of_one_address_delay_nobody_else() -> None:
+    gateway, served = _Gateway(), []
+    cors = Preflights(AsyncMock(), allow_origins=["https://app.example.com"])
+
+    async def ask() -> None:
+        headers = [(b"origin", b"https://app.example.com"), (b"access-control-request-method", b"POST")]
+        scope = {"type": "http", "method": "OPTIONS", "path": "/v1/responses", "headers": headers, "client": ("192.0.2.1", 1)}
+        await cors(scope, AsyncMock(), AsyncMock())
+        served.append(scope)
+
+    many = [asyncio.create_task(ask()) for _ in range(500)]
+    await gateway.ask("other", _Exchange())
+    assert len(served) <= 60
+    await asyncio.gather(*many)
