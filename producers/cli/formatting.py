@@ -16,7 +16,7 @@ from turnstile.turns.store.upkeep import Tenant
 from turnstile.turns.turn import Record
 
 _LINE_END, _UNDER = "\n", "\n" + " " * 10
-"""What follows a line end in a text, so that no line of it looks like a field of the record."""
+"""The beginning of each further line of a text, so that none looks like a field of the record."""
 
 
 def record_json(record: Record) -> dict[str, Any]:

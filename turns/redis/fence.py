@@ -59,9 +59,7 @@ def _warn(refusal: str) -> None:
     )
 
 
-class Fenced:
-    """A blocking connection with a fence; it takes its own place each time it connects."""
-
+class _WithFence:
     send_packed_command: Any
     pack_commands: Any
     read_response: Any
@@ -69,6 +67,10 @@ class Fenced:
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fence = Fence()
+
+
+class Fenced(_WithFence):
+    """A blocking connection with a fence; it takes its own place each time it connects."""
 
     def on_connect_check_health(self, check_health: bool = True) -> None:
         super().on_connect_check_health(check_health)  # type: ignore[misc]  # the connection class beside it has it
@@ -83,16 +85,8 @@ class Fenced:
             return error
 
 
-class AsyncFenced:
+class AsyncFenced(_WithFence):
     """As above, for asyncio."""
-
-    send_packed_command: Any
-    pack_commands: Any
-    read_response: Any
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.fence = Fence()
 
     async def on_connect_check_health(self, check_health: bool = True) -> None:
         await super().on_connect_check_health(check_health)  # type: ignore[misc]  # the connection class beside it has it

@@ -37,7 +37,7 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Audited:
-    """What an audit has found of a schedule at the server's time `now`, in ms."""
+    """The findings of an audit about a schedule, at the server's time `now`, in ms."""
 
     missing: int
     """1 where nobody would have looked at it."""

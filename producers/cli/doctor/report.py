@@ -69,7 +69,7 @@ def examine(settings: Settings) -> Iterator[Check]:
     try:
         if (
             (yield from _passed([check_reach(store)]))
-            and (yield from _passed(_each(store)))
+            and (yield from _passed(_server_checks(store)))
             and (yield from _passed([_permitted("rights", check_rights, store)]))
         ):
             asked = asked_models(store)
@@ -81,7 +81,7 @@ def examine(settings: Settings) -> Iterator[Check]:
     yield check_model(settings, asked)
 
 
-def _each(store: TurnStore) -> Iterator[Check]:
+def _server_checks(store: TurnStore) -> Iterator[Check]:
     """Yield the checks of the server: one that takes no writes says so first, and is examined further."""
     told = check_server(store)
     # The server tells of itself before the next check adds to its changes.

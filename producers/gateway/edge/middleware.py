@@ -91,7 +91,7 @@ class EdgeMiddleware:
             await next_in_rotation(key)
         if key and not is_gone(scope) and (counted := await self._authenticator.count(key)):
             exchange.headers += counted
-            # Replies come many at once.
+            # Many replies come in one pass of the loop.
             await next_in_rotation(key)
         if announced_bytes(scope) != 0:
             require_room(key)

@@ -1,4 +1,4 @@
-"""What a browser asks beforehand, without a key, when a page of another site is to use the gateway."""
+"""Preflights: requests without a key, by which a browser asks whether a page of another site may use the gateway."""
 
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import Receive, Scope, Send

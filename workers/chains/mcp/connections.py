@@ -81,7 +81,7 @@ class _Stream(httpcore.AsyncNetworkStream):
 
 
 class _Hooks:
-    """What is done at each request and response of a session."""
+    """The work at each request and response of a session."""
 
     def __init__(self, reading: Reading) -> None:
         self._reading = reading
