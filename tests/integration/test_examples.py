@@ -16,9 +16,9 @@ import httpx
 import pytest
 
 from tests.integration.conftest import Stack
+from tests.support.ports import lasting_port
 from tests.support.processes import ROOT, Worker, environment, launch, offline_model
 from tests.support.wait import PATIENCE_SECONDS, wait_until
-from turnstile.deploy.local.ports import free_port
 from turnstile.producers.client import ChatClient
 from turnstile.turns.settings import Settings
 
@@ -28,7 +28,7 @@ EXAMPLES = ROOT / "examples"
 @contextmanager
 def served(app: str, stack: Stack, log: Path, **env: str) -> Iterator[httpx.Client]:
     """Yield an example's web app, and a client of it."""
-    port = free_port(8600)
+    port = lasting_port()
     command = [sys.executable, "-m", "uvicorn", "--app-dir", str(EXAMPLES), app, "--port", str(port)]
     with log.open("wb") as out:
         process = launch(command, env=environment({"REDIS_URL": stack.redis_url, **env}), stdout=out, stderr=out)

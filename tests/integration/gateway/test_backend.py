@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from tests.support.ports import lasting_port
 from tests.support.step_worker import StepWorker
-from turnstile.deploy.local.ports import free_port
 from turnstile.producers.gateway.backend import Backend
 from turnstile.producers.gateway.edge.api_errors import ApiError
 from turnstile.turns.settings import Settings
@@ -44,7 +44,7 @@ async def test_a_turn_that_has_just_ended_is_answered(backend: Backend, settings
 
 
 async def test_nothing_is_to_be_repeated_when_it_is_not_known_what_became_of_the_turn() -> None:
-    client, backend = Client(), Backend(Settings(redis_url=f"redis://127.0.0.1:{free_port(8190)}"))
+    client, backend = Client(), Backend(Settings(redis_url=f"redis://127.0.0.1:{lasting_port()}"))
     waiting = asyncio.ensure_future(backend.waiting("resp_1", False)(client.stay(), client.stay()))
     await client.there.wait()
     waiting.cancel()

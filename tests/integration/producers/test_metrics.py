@@ -12,9 +12,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.gateways import Gateway
+from tests.support.ports import lasting_port
 from tests.support.processes import Worker, environment, launch
 from tests.support.wait import PATIENCE_SECONDS, wait_until
-from turnstile.deploy.local.ports import free_port
 from turnstile.deploy.local.server import EmbeddedServer
 from turnstile.producers.metrics.exposition import exposition
 from turnstile.producers.metrics.snapshot import Snapshot
@@ -87,7 +87,7 @@ def test_the_command_prints_them(answered: TurnStore) -> None:
 
 
 def test_the_command_serves_them(answered: TurnStore) -> None:
-    port = free_port()
+    port = lasting_port()
     command = [_PROGRAM, "metrics", "--serve", str(port)]
     process = launch(command, env=environment({"REDIS_URL": answered.url}))
     try:
@@ -110,7 +110,7 @@ def test_the_command_serves_them(answered: TurnStore) -> None:
 
 
 def test_redis_away_is_told_and_no_error() -> None:
-    store = TurnStore(Settings(redis_url=f"redis://127.0.0.1:{free_port()}/0"))
+    store = TurnStore(Settings(redis_url=f"redis://127.0.0.1:{lasting_port()}/0"))
     assert _read(_exposed(store))[("turnstile_redis_up", frozenset())] == 0
 
 

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import redis
 
+from tests.support.ports import lasting_port
 from tests.support.processes import Worker, offline_model
 from tests.support.wait import wait_until
-from turnstile.deploy.local.ports import free_port
 from turnstile.turns.question import Options
 from turnstile.turns.settings import Settings
 from turnstile.turns.store.turns import TurnStore
@@ -56,7 +56,7 @@ def start(stack: ExitStack, redis_url: str, tmp_path: Path) -> Start:
 
 
 def nowhere() -> str:
-    return f"http://127.0.0.1:{free_port()}/v1"
+    return f"http://127.0.0.1:{lasting_port()}/v1"
 
 
 def ended(turns: TurnStore, id: str) -> Record:
@@ -98,7 +98,7 @@ def test_a_model_that_answers_with_a_fault_is_replaced(
 
 @pytest.mark.timeout(240)
 def test_the_first_model_is_asked_again_when_it_is_back(turns: TurnStore, stack: ExitStack, start: Start) -> None:
-    port = free_port()
+    port = lasting_port()
     start(f"http://127.0.0.1:{port}/v1", stack.enter_context(offline_model("--model", "b")))
     assert asked(turns, "before").model == "b"
     stack.enter_context(offline_model("--model", "a", "--port", str(port)))
@@ -155,7 +155,7 @@ def test_a_long_pause_leads_to_the_next(turns: TurnStore, stack: ExitStack, star
 
 @pytest.mark.timeout(240)
 def test_turns_wait_while_both_are_down(turns: TurnStore, stack: ExitStack, start: Start) -> None:
-    port = free_port()
+    port = lasting_port()
     start(nowhere(), f"http://127.0.0.1:{port}/v1")
     for stream in BOTH:
         turns.submit(f"t{stream}", f"s{stream}", "hello", Options(stream=stream))

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import redis
 
+from tests.support.ports import lasting_port
 from tests.support.processes import Worker
 from tests.support.wait import wait_until
-from turnstile.deploy.local.ports import free_port
 from turnstile.deploy.local.server import EmbeddedServer
 from turnstile.producers.cli.doctor.check import Verdict
 from turnstile.producers.cli.doctor.worker_checks import check_workers, living_workers
@@ -118,7 +118,7 @@ def test_a_part_that_redis_refuses_is_told_everywhere(
 
 @pytest.mark.timeout(240)
 def test_a_hung_main_thread_is_told_everywhere_and_sigterm_ends_it(store: TurnStore, tmp_path: Path) -> None:
-    port = free_port()
+    port = lasting_port()
     # Celery's own debugger waits for somebody to connect, and with it the thread that the signal came to.
     with running(store, tmp_path, CELERY_RDBSIG="1", CELERY_RDB_PORT=str(port)) as worker:
         answers(store, "before")

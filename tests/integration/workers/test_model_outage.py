@@ -7,9 +7,9 @@ from typing import Any, cast
 
 import pytest
 
+from tests.support.ports import lasting_port
 from tests.support.processes import Worker, offline_model
 from tests.support.wait import wait_until
-from turnstile.deploy.local.ports import free_port
 from turnstile.turns.question import Options
 from turnstile.turns.settings import Settings
 from turnstile.turns.states import State
@@ -37,7 +37,7 @@ def answered(store: TurnStore, id: str) -> None:
 
 @pytest.mark.timeout(240)
 def test_turns_wait_for_a_server_that_is_away(tmp_path: Path, redis_url: str) -> None:
-    store, port = TurnStore(Settings(redis_url=redis_url)), free_port()
+    store, port = TurnStore(Settings(redis_url=redis_url)), lasting_port()
     with worker_for(port, redis_url, tmp_path) as worker:
         ids = [f"t{n}" for n in range(TURNS)]
         for id in ids:
@@ -54,7 +54,7 @@ def test_turns_wait_for_a_server_that_is_away(tmp_path: Path, redis_url: str) ->
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("fault", ["fail=503", "fail=429", "hang"])
 def test_turns_wait_for_a_server_that_does_not_answer(tmp_path: Path, redis_url: str, fault: str) -> None:
-    store, port = TurnStore(Settings(redis_url=redis_url)), free_port()
+    store, port = TurnStore(Settings(redis_url=redis_url)), lasting_port()
     with offline_model("--port", str(port)), worker_for(port, redis_url, tmp_path):
         for stream in (True, False):
             store.submit(f"t{stream}", f"s{stream}", f"hello [[{fault} times=4 key={stream}]]", Options(stream=stream))
@@ -66,7 +66,7 @@ def test_turns_wait_for_a_server_that_does_not_answer(tmp_path: Path, redis_url:
 @pytest.mark.timeout(240)
 def test_a_server_that_stays_away_fails_turns_at_their_deadline(tmp_path: Path, redis_url: str) -> None:
     store = TurnStore(Settings(redis_url=redis_url))
-    with worker_for(free_port(), redis_url, tmp_path):
+    with worker_for(lasting_port(), redis_url, tmp_path):
         store.submit("t", "s", "hello", Options(deadline_seconds=6))
         wait_until(lambda: store.status("t").ended, "it ends")
     record = store.status("t")
@@ -85,7 +85,7 @@ def noted(store: TurnStore, kind: str = " ") -> int:
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("stream", [True, False])
 def test_turns_go_when_the_server_is_back_before_their_pauses_are_over(tmp_path: Path, redis_url: str, stream: bool) -> None:
-    store, port = TurnStore(Settings(redis_url=redis_url)), free_port()
+    store, port = TurnStore(Settings(redis_url=redis_url)), lasting_port()
     with worker_for(port, redis_url, tmp_path, TURNSTILE_RETRY_BASE_SECONDS="600", TURNSTILE_RETRY_MAX_SECONDS="600"):
         ids = [f"t{n}" for n in range(TURNS)]
         for id in ids:
@@ -102,10 +102,10 @@ def test_turns_go_when_the_server_is_back_before_their_pauses_are_over(tmp_path:
 def test_a_worker_that_reaches_the_server_sends_on_nobody_whom_another_cannot_serve(tmp_path: Path, redis_url: str) -> None:
     store, pauses = TurnStore(Settings(redis_url=redis_url)), {"TURNSTILE_RETRY_BASE_SECONDS": "600"}
     pauses["TURNSTILE_RETRY_MAX_SECONDS"] = "600"
-    with worker_for(free_port(), redis_url, tmp_path, **pauses) as cut_off:
+    with worker_for(lasting_port(), redis_url, tmp_path, **pauses) as cut_off:
         store.submit("waits", "waits", "hello")
         wait_until(lambda: noted(store) == 1, "it waits for minutes")
-        port = free_port()
+        port = lasting_port()
         with offline_model("--port", str(port)), worker_for(port, redis_url, tmp_path, **pauses):
             cut_off.signal(signal.SIGSTOP)
             for n in range(TURNS):

