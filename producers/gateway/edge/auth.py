@@ -136,4 +136,4 @@ def _rate_headers(admission: Admission, most: int, tokens: int) -> dict[str, str
 
 def _too_many(admission: Admission, most: int, rates: dict[str, str]) -> ApiError:
     message = f"This API key may make {most:,} requests a minute; try again in {admission.wait:.1f} s."
-    return ApiError(429, message, None, "rate_limit_exceeded", {**rates, **retry_after(admission.wait), "connection": "close"})
+    return ApiError(429, message, None, "rate_limit_exceeded", {**rates, **retry_after(admission.wait)})

@@ -150,6 +150,7 @@ def test_requests_are_counted_over_all_gateways(gateways: Open) -> None:
         assert _refusal(refused) == "rate_limit_exceeded"
         assert 0 < int(refused.headers["retry-after"]) <= 20
         assert 0 < int(refused.headers["retry-after-ms"]) <= 20_000
+        assert "connection" not in refused.headers, "a client that asks again needs no new connection"
         assert http.get(f"{one.url}/").status_code == 200
 
 
