@@ -16,8 +16,8 @@ _LONGEST_FIELD = 16
 """Letters at the end of a name that have all of these words."""
 _FILE_ID = re.compile(r"(\w[\w.-]*)?", re.ASCII)
 """An id of a file is nothing else: what looks like a path or a host is taken for a URL."""
-_LONGEST_HOST = 253
-"""Letters of a name that DNS can look up."""
+_HOST = re.compile(r"[a-z0-9._-]{1,253}|[0-9a-f:.]{2,45}", re.ASCII)
+"""A name that DNS can look up, or an address. Clients differ on all else: some decode `%31`, or map full-width letters."""
 _SCHEME = re.compile(r"[\0-\x20\s]*(?:[a-z][\w+.-]{0,30}://|file:)", re.IGNORECASE)
 _NEXT_WORD = re.compile(r"_|(?<=[a-z])(?=[A-Z])")
 
@@ -67,19 +67,18 @@ def _field(name: str) -> tuple[str, bool]:
 def _is_public(url: str, allowed: str) -> bool:
     try:
         parts = urlsplit(url)
-        if (
-            parts.scheme not in ("http", "https")
-            or not (host := parts.hostname)
-            or len(host) > _LONGEST_HOST
-            or "\\" in parts.netloc
-        ):
+        host, in_brackets = parts.hostname or "", "[" in parts.netloc
+        plain = url.isprintable() and _HOST.fullmatch(host) and in_brackets == (":" in host)
+        if parts.scheme not in ("http", "https") or not plain:
             return False
         if lists(allowed, parts):
             return True
     except ValueError:
         return False
-    address = address_of(host)
-    if address:
-        return parts.scheme == "https" and is_public(address)
-    named = "." in host and not host.rstrip(".").endswith(_PRIVATE_NAMES)
-    return parts.scheme == "https" and named and not is_loopback(host)
+    return parts.scheme == "https" and _is_public_host(host.rstrip("."))
+
+
+def _is_public_host(host: str) -> bool:
+    if address := address_of(host):
+        return is_public(address)
+    return "." in host and not host.endswith(_PRIVATE_NAMES) and not is_loopback(host)

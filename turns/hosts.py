@@ -81,7 +81,7 @@ def names(allowed: str, header: str) -> bool:
 def is_loopback(host: str) -> bool:
     """Return True for this machine's own addresses and names."""
     address = address_of(host)
-    return address.is_loopback if address else host == "localhost" or host.endswith(".localhost")
+    return address.is_loopback if address else f".{host.rstrip('.')}".endswith(".localhost")
 
 
 def address_of(host: str) -> Address | None:

@@ -18,11 +18,18 @@ REFUSED = (
     "https://printer.local/", "https://", "https://[::1", "", "https://127.0.0.1\\.a.example/", "https://[64:ff9b::7f00:1]/",
     f"https://{'a.' * 126}ab/", "https://[2002:7f00:1::]/", "https://[::7f00:1]/", "https://[fec0::1]/", "https://224.0.0.1/",
     "https://192.0.0.192/", "https://[2002:c000:c0::]/", "https://[5f00::1]/", "https://[2001:4860:0:0::1%25eth0]@10.0.0.1/",
+    "https://%31%32%37.0.0.1/", "https://metadata.google%2einternal/", "https://a.example%2f/", "https://metadata.google。internal/",
+    "https://a.\uff4cocalhost/", "https://printer.local。/", "https://bücher.example/", "https://a.exam\u00adple/", "https://localhost./",
+    "https://a.LOCALHOST./", "https://redis./", "https://printer.local../", "https://10.0.0.1./", "https://./",
+    "https://a .example/",
+    "https://a.example,127.0.0.1/", "https://[fe80::1%25eth0]/", "https://[v1.a]/", "https://a.example/\r\nHost: redis", "https://[::1].a.example/",
 )  # fmt: skip
 TAKEN = (
     "https://a.example/x.png",
     f"https://{'a.' * 126}a/{'x' * 10_000}",
     "HTTPS://A.example:8443/x?y=z",
+    "https://xn--bcher-kva.example./ü bung/x%20y.png",
+    "https://[2001:4860:4860::8888]/x",
     "https://93.184.216.34/x",
     "data:image/png;base64,AA==",
     "DATA:,x",

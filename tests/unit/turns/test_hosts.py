@@ -51,7 +51,14 @@ def test_an_address_is_known_however_it_is_written(host: str) -> None:
     assert is_loopback(host)
 
 
-@pytest.mark.parametrize("host", ["a.example", "127.0.0.1.example", "", "localhost.example", "10.0.0.1", "0a.example"])
+@pytest.mark.parametrize("host", ["localhost", "LocalHost.", "a.localhost", "a.localhost."])
+def test_names_of_this_machine_may_be_absolute(host: str) -> None:
+    assert is_loopback(host.lower())
+
+
+@pytest.mark.parametrize(
+    "host", ["a.example", "mylocalhost", "127.0.0.1.example", "", "localhost.example", "10.0.0.1", "0a.example"]
+)
 def test_other_hosts_are_not_this_machine(host: str) -> None:
     assert not is_loopback(host)
 

@@ -1,7 +1,7 @@
 -- Give a schedule the entries back that it has lost, and look at it in time: a clock that was ahead, and has been set back, has put it off.
 -- The tick after one that was asked while the clock was ahead is computed anew by whoever calls, and given as `next`, of the time `noted`.
 -- FLAGS  allow-oom
--- WORK   20 steps
+-- WORK   40 steps
 -- KEYS   schedule:<schedule> schedules:<tenant> schedules_due
 -- ARGV   schedule tick next noted: ms; empty: nothing is computed yet
 -- RETURN missing now (session schedule tick cron zone missed)…: whether nobody would have looked at it; its tick, if it was noted by a
