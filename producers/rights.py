@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from turnstile.turns.api_keys import QUOTAS, ApiKey
+from turnstile.turns.api_keys import QUOTAS, ApiKey, add_requests
 from turnstile.turns.errors import InvalidTurn
 from turnstile.turns.keyring import keyring
 from turnstile.turns.question import Options
@@ -11,6 +11,8 @@ from turnstile.turns.settings import Settings
 from turnstile.turns.text import dumps
 
 _MOST = 10**15
+_COUNTED = QUOTAS | {"requests_per_minute"}
+_LONGEST_ID = 100
 
 
 def rights_here(tenant: str, options: Options, settings: Settings) -> dict[str, Any]:
@@ -20,19 +22,28 @@ def rights_here(tenant: str, options: Options, settings: Settings) -> dict[str, 
     that none of its keys may name.
     """
     keys = keyring(settings).of_tenant(tenant)
-    may = [key for key in keys if _may_name(key, options)]
+    may = {id: key.limits for id, key in keys.items() if _may_name(key, options)}
     if keys and not may:
         raise InvalidTurn("No API key of the tenant may name the schedule's model here.", param="model")
     quotas: dict[str, int] = {}
-    for key in may:
-        for name, most in json.loads(key.limits.quotas).items():
+    for limits in may.values():
+        for name, most in json.loads(limits.quotas).items():
             quotas[name] = min(most, quotas.get(name, most))
-    return {"weight": min((key.weight for key in may), default=1), "quotas": dumps(quotas) if quotas else ""}
+    paced = [(limits.requests_per_minute, id) for id, limits in may.items() if limits.requests_per_minute]
+    asked = add_requests(dumps(quotas), *min(paced, default=(None, "")))
+    return {
+        "weight": min((keys[id].weight for id in may), default=1),
+        "quotas": "" if asked == "{}" else asked,
+    }
 
 
 def check_quotas(quotas: dict[str, Any]) -> None:
     """Raise ValueError for what are no quotas of a key, as the scripts read them."""
-    if not all(name in QUOTAS and type(most) is int and 1 <= most <= _MOST for name, most in quotas.items()):
+    most = {name: number for name, number in quotas.items() if name != "key"}
+    if not all(name in _COUNTED and type(number) is int and 1 <= number <= _MOST for name, number in most.items()):
+        raise ValueError
+    key = quotas.get("key", "")
+    if type(key) is not str or len(key) > _LONGEST_ID or (not key and "requests_per_minute" in most):
         raise ValueError
 
 

@@ -22,7 +22,7 @@ from turnstile.turns.errors import SettingError
 from turnstile.turns.hosts import split_url
 from turnstile.turns.policies import WHEN_BUSY, pattern
 from turnstile.turns.prices import MILLION
-from turnstile.turns.text import dumps
+from turnstile.turns.text import dumps, loads
 
 DEFAULT_TENANT = "default"
 MOST_WEIGHT = 100
@@ -39,6 +39,12 @@ class _Entry(BaseModel):
 
 _Most = Annotated[int, Field(ge=1, le=10**12)]
 _Money = Annotated[float, Field(gt=0, le=10**9)]
+
+
+def add_requests(quotas: str, per_minute: int | None, key: str) -> str:
+    """Return quotas of a key, as JSON, with its requests in a minute (None: any number): for turns that no request brings."""
+    requests = {"requests_per_minute": per_minute} if per_minute else {}
+    return dumps(loads(quotas) | requests | {"key": key}) if key else quotas
 
 
 class Limits(_Entry):
@@ -70,17 +76,12 @@ class Limits(_Entry):
     @cached_property
     def quotas(self) -> str:
         """The limits that the scripts count when a turn is asked, as JSON; money in millionths."""
-        return dumps(self._quotas)
-
-    def batch_quotas(self, key: str) -> str:
-        """Return `quotas` with the requests of key `key`, which are counted one by one where no HTTP request brings them."""
-        requests = {"requests_per_minute": self.requests_per_minute, "key": key} if self.requests_per_minute else {}
-        return dumps(self._quotas | requests)
-
-    @property
-    def _quotas(self) -> dict[str, int]:
         given = self.model_dump(include=set(QUOTAS), exclude_none=True)
-        return {name: round(most * MILLION) if name.startswith("spend") else most for name, most in given.items()}
+        return dumps({name: round(most * MILLION) if name.startswith("spend") else most for name, most in given.items()})
+
+    def with_requests(self, key: str) -> str:
+        """Return `quotas` with the requests of key `key`, which are counted one by one where no HTTP request brings them."""
+        return add_requests(self.quotas, self.requests_per_minute, key)
 
 
 QUOTAS = frozenset(Limits.model_fields) - {"requests_per_minute", "max_body_bytes", "models"}

@@ -108,10 +108,14 @@ class Keyring:
         self._look()
         return next((entry for digest, entry in self._keys.items() if key_id(digest) == id), None)
 
-    def of_tenant(self, tenant: str) -> list[ApiKey]:
-        """Return the entries of a tenant's keys; the default tenant's for no name."""
+    def of_tenant(self, tenant: str) -> Entries:
+        """Return the entries of a tenant's keys, by their ids; the default tenant's for no name."""
         self._look()
-        return [entry for entry in self._keys.values() if entry.role == "tenant" and entry.own_tenant == tenant]
+        return {
+            key_id(digest): entry
+            for digest, entry in self._keys.items()
+            if entry.role == "tenant" and entry.own_tenant == tenant
+        }
 
     def ids(self) -> set[str]:
         """Return the ids of all keys."""

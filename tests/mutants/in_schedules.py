@@ -132,6 +132,21 @@ SCHEDULES = (
         'self.missed == "none" and now - self.tick > _LATE_MS',
         "False",
     ),
+    _in_schedule(
+        "a tick brings back the limits that a key had",
+        "a tenant whose limits are lowered has its old ones a minute later",
+        "if not given.key then set_limits(",
+        "if true then set_limits(",
+        script="lib/over_quota",
+    ),
+    Mutant(
+        "ticks cost no requests",
+        "forty requests have questions asked a thousand times a day",
+        "producers/gateway/schedules/routes.py",
+        """ | {"quotas": caller.scheduled_quotas}""",
+        "",
+        ("tests/integration/gateway/test_schedules.py",),
+    ),
     Mutant(
         "an import believes the rights that a file claims",
         "a stranger's file gives its schedules any weight",

@@ -247,7 +247,7 @@ def _that_spends_of_a_quota(scene: Scene) -> Callable[[], Any]:
 
 @situation("submit")
 def _that_spends_a_request(scene: Scene) -> Callable[[], Any]:
-    quotas = Limits(requests_per_minute=10).batch_quotas("key")
+    quotas = Limits(requests_per_minute=10).with_requests("key")
     return lambda: scene.turns.submit("a-1", "a/1", "hi", Options(queue="batch"), quotas=quotas)
 
 

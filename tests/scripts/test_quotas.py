@@ -210,7 +210,7 @@ def test_an_end_counts_what_calls_have_spent_beside_its_usage(scene: Scene) -> N
 
 
 def test_requests_of_a_batch_are_counted_one_by_one(scene: Scene) -> None:
-    quotas = Limits(requests_per_minute=4).batch_quotas("key")
+    quotas = Limits(requests_per_minute=4).with_requests("key")
     ask(scene, "a", 2, quotas=quotas)
     error = _refused(scene, "a", 3, quotas)
     assert error.quota == "requests_per_minute"

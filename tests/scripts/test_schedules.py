@@ -8,6 +8,7 @@ import pytest
 from tests.scripts.conftest import Stage
 from tests.scripts.scene import Scene, pairs
 from turnstile.producers.metrics.counted import COUNTED
+from turnstile.turns.api_keys import Limits
 from turnstile.turns.errors import InvalidTurn, QuotaExceeded, TooManyWaiting, TurnConflict
 from turnstile.turns.question import Options
 from turnstile.turns.schedules import DueTick
@@ -185,6 +186,21 @@ def test_a_quota_holds_for_ticks(scene: Scene) -> None:
     scene.submit("a", session="acme/2")
     [due] = _due(scene)
     assert scene.turns.ask_scheduled(due, due.tick + MINUTE) == "unfinished_turns"
+
+
+def test_a_tick_is_a_request_of_its_key(scene: Scene) -> None:
+    _schedule(scene, session="acme/1", quotas=Limits(requests_per_minute=4).with_requests("key"))
+    said = []
+    for _ in range(3):
+        _again(scene)
+        [due] = _due(scene)
+        said.append(scene.turns.ask_scheduled(due, due.tick + MINUTE, missed=False, now=1))
+        scene.client.hset(scene.keys.schedule("daily"), "tick", due.tick + 1)
+    assert said == ["", "", "requests_per_minute"]
+    # The key may have other limits by now.
+    assert scene.client.hget(scene.keys.tenant("acme"), "quotas") is None
+    # The other half of the minute is for those who wait for their answers.
+    assert [scene.turns.count_request("key", 4).left for _ in range(2)] == [1, 0]
 
 
 def test_a_busy_session_is_met_by_the_policy(scene: Scene) -> None:

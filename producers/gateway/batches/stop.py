@@ -54,7 +54,7 @@ class StopSign:
     @property
     def quotas(self) -> str:
         """The limits of the API key that the scripts count."""
-        return self._key.limits.batch_quotas(self._api_key) if self._key else ""
+        return self._key.limits.with_requests(self._api_key) if self._key else ""
 
     def reason(self) -> tuple[str, str]:
         """Return a code and a message for requests that are not asked."""

@@ -60,10 +60,18 @@ class Authenticator:
         id, key = self._identify(headers.get(b"authorization", ""))
         if (key.role == "operator") != _for_operators(scope["path"]):
             raise _forbidden(key)
+        limits = key.limits
         scope[CALLER] = Caller(
-            key.own_tenant, id, key.weight, key.limits.quotas, key.limits.models, key.limits.streams, key.when_busy
+            key.own_tenant,
+            id,
+            key.weight,
+            limits.quotas,
+            limits.models,
+            limits.streams,
+            key.when_busy,
+            limits.requests_per_minute,
         )
-        scope[MAX_BODY_BYTES] = min(self._max_bytes, key.limits.max_body_bytes or self._max_bytes)
+        scope[MAX_BODY_BYTES] = min(self._max_bytes, limits.max_body_bytes or self._max_bytes)
 
     async def end_removed(self) -> None:
         """End the open requests of keys that are removed, for as long as the gateway runs."""

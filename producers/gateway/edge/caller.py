@@ -11,6 +11,7 @@ from fastapi import Depends, Request, Security
 from fastapi.security import HTTPBearer
 
 from turnstile.producers.gateway.edge.api_errors import ApiError, invalid, missing
+from turnstile.turns.api_keys import add_requests
 from turnstile.turns.errors import InvalidTurn
 from turnstile.turns.ids import check_session, tenant_of
 from turnstile.turns.turn import RecordForm
@@ -40,10 +41,18 @@ class Caller:
     default_when_busy: str | None = None
     """That key's choice for conversations that are busy; None: TURNSTILE_WHEN_BUSY."""
 
+    requests_per_minute: int | None = None
+    """Requests that this key may make in a minute; None: any number."""
+
     @property
     def terms(self) -> dict[str, Any]:
         """The terms on which its turns are accepted."""
         return {"weight": self.weight, "quotas": self.quotas}
+
+    @property
+    def scheduled_quotas(self) -> str:
+        """Its quotas for turns that no request brings, each of which counts as one."""
+        return add_requests(self.quotas, self.requests_per_minute, self.api_key)
 
     @property
     def conversations(self) -> int | None:

@@ -69,7 +69,7 @@ async def create(
         time_zone=body.time_zone,
         missed=body.missed,
         now=await backend.store.now(),
-        **asked.terms,
+        **asked.terms | {"quotas": caller.scheduled_quotas},
     )
     return JSONResponse(shown(caller, await _find(backend, caller, f"sched_{name}")))
 

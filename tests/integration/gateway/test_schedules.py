@@ -12,7 +12,7 @@ import pytest
 from tests.integration.conftest import Stack
 from tests.support.gateways import Gateway, ended
 from tests.support.wait import wait_until
-from turnstile.turns.api_keys import Limits, new_key
+from turnstile.turns.api_keys import Limits, key_id, new_key
 from turnstile.turns.store.turns import TurnStore
 
 CRON = "0 9 * * 1-5"
@@ -158,7 +158,7 @@ def test_a_wrong_schedule_is_refused_by_name(sdk: openai.OpenAI, body: dict[str,
 
 
 def test_schedules_are_their_tenants(redis_url: str, store: TurnStore, tmp_path: Path) -> None:
-    keys = {name: new_key("shop", name, Limits(unfinished_turns=7)) for name in ("acme", "umbrella")}
+    keys = {name: new_key("shop", name, Limits(unfinished_turns=7, requests_per_minute=600)) for name in ("acme", "umbrella")}
     entries = json.dumps({key.digest: key.entry for key in keys.values()})
     with (
         Gateway(redis_url, tmp_path, TURNSTILE_API_KEYS=entries, TURNSTILE_MAX_SCHEDULES="1") as gateway,
@@ -167,7 +167,8 @@ def test_schedules_are_their_tenants(redis_url: str, store: TurnStore, tmp_path:
     ):
         made = _schedule(acme, conversation="tea")
         assert made["conversation"] == {"id": "tea"}
-        assert store.client.hget(store.keys.schedule(made["id"]), "quotas") == b'{"unfinished_turns":7}'
+        counted = {"unfinished_turns": 7, "requests_per_minute": 600, "key": key_id(keys["acme"].digest)}
+        assert json.loads(store.client.hget(store.keys.schedule(made["id"]), "quotas") or "") == counted
         assert _get(umbrella, "/schedules")["data"] == []
         for path in (f"/schedules/{made['id']}", f"/schedules?after={made['id']}"):
             with pytest.raises(openai.NotFoundError):

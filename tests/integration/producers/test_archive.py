@@ -15,7 +15,7 @@ from tests.support.step_worker import StepWorker, answering, element
 from tests.support.wait import PATIENCE_SECONDS
 from turnstile.producers import archive
 from turnstile.producers.client import ChatClient
-from turnstile.turns.api_keys import key_id, new_key, new_secret
+from turnstile.turns.api_keys import Limits, key_id, new_key, new_secret
 from turnstile.turns.output import said
 from turnstile.turns.question import Options
 from turnstile.turns.settings import Settings
@@ -134,7 +134,11 @@ def test_a_session_that_has_gone_on_is_left_as_it_is(history: TurnStore, other: 
 def _scheduled(store: TurnStore) -> None:
     """Have questions asked in a session that has messages, and in one that has none."""
     options = Options(instructions="Be brief.", metadata={"topic": "fish"})
-    terms: Any = {"when_busy": "merge", "weight": 3, "quotas": '{"unfinished_turns":2}'}
+    terms: Any = {
+        "when_busy": "merge",
+        "weight": 3,
+        "quotas": Limits(unfinished_turns=2, requests_per_minute=9).with_requests("k"),
+    }
     store.schedule("m", "acme/1", "What is new?", options, cron="0 9 * * 1-5", time_zone="Asia/Tokyo", now=1, **terms)
     store.schedule("n", "acme/9", "And now?", cron="0 9 1 1 *", missed="all", now=1)
     store.ask_later("o", "acme/1", "And then?", not_before=4e9)
@@ -187,8 +191,9 @@ def test_weights_and_quotas_are_those_of_the_keys_here(settings: Settings) -> No
     ]
     told = SecretStr(json.dumps({key.digest: key.entry for key in keys}))
     store = TurnStore(settings.model_copy(update={"api_keys": told}))
-    assert _rights(store, "acme/1") == (2, {"tokens_per_day": 5, "running_turns": 9, "spend_per_day": 500_000})
-    assert _rights(store, "acme/1", {"model": "other"}) == (2, {"tokens_per_day": 7, "spend_per_day": 500_000})
+    paced = {"spend_per_day": 500_000, "requests_per_minute": 1, "key": key_id(keys[1].digest)}
+    assert _rights(store, "acme/1") == (2, {"tokens_per_day": 5, "running_turns": 9, **paced})
+    assert _rights(store, "acme/1", {"model": "other"}) == (2, {"tokens_per_day": 7, **paced})
     assert _rights(store, "1") == (1, {"unfinished_turns": 4})
     assert _rights(store, "umbrella/1") == (1, {})
     small = TurnStore(settings.model_copy(update={"api_keys": SecretStr(json.dumps({keys[0].digest: keys[0].entry}))}))
@@ -267,6 +272,9 @@ def test_a_webhook_that_no_new_question_could_have_is_refused(settings: Settings
         b'{"session": "a", "schedule": {"id": "m", "quotas": [], "weight": 1, "question": "hi", "options": {}}}',
         b'{"session": "a", "schedule": {"id": "m", "quotas": {"a": "b"}, "weight": 1, "question": "hi", "options": {}}}',
         b'{"session": "a", "schedule": {"id": "m", "quotas": {"tokens": 1}, "weight": 1, "question": "hi", "options": {}}}',
+        _schedule_line(b"{}").replace(b'"quotas": {}', b'"quotas": {"requests_per_minute": 1}'),
+        _schedule_line(b"{}").replace(b'"quotas": {}', b'"quotas": {"requests_per_minute": 1, "key": 7}'),
+        _schedule_line(b"{}").replace(b'"quotas": {}', b'"quotas": {"requests_per_minute": 1, "key": ""}'),
         _schedule_line(b"{}").replace(b'"weight": 1', b'"weight": true'),
         _schedule_line(b"{}").replace(b'"quotas": {}', b'"quotas": {"tokens_per_day": 1e400}'),
         _schedule_line(b"{}").replace(b'"quotas": {}', b'"quotas": {"tokens_per_day": -1}'),

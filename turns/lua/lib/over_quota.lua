@@ -15,6 +15,6 @@ local function over_quota(session, quotas, open, now, bytes, options)
   if quotas == '' then return end
   local name, wait = spent_quota(session, tenant, given, now, options)
   if name then return name, ('%.0f'):format(given[name]), wait end
-  -- A batch has its requests counted as well, and its key's limits are noted when it is begun.
+  -- Turns of a batch or a schedule name their key: its requests bring its limits, and these may be older.
   if not given.key then set_limits(tenant, quotas, given) end
 end
