@@ -29,6 +29,8 @@ from turnstile.turns.store.working import Outcome
 from turnstile.turns.turn import Claim
 
 STALE_WORKER = "w2"
+UNKEPT = "steer unkept"
+"""The way of a question that steers, and whose turn stays out of the history."""
 MOST_WRITES = 30
 
 
@@ -84,10 +86,10 @@ class Moves:
     def _question(self, id: str, answered: str = "", asked: str = "", way: str | None = None) -> Call[Submitted | TurnRefused]:
         """Return the call that submits a turn, which may answer that of turn `answered`, with the question of turn `asked`."""
         answers = {_call(answered): "sunny"} if answered else {}
-        options = Options(stream=self.scope.streams, answers=answers)
+        options = Options(stream=self.scope.streams, answers=answers, store=way != UNKEPT)
         reply = (asked or id)[-1] == "1" and not is_tick(id)
         quotas = Limits(running_turns=self.scope.running).quotas if self.scope.running else ""
-        terms: dict[str, Any] = {"reply": reply, "quotas": quotas, "when_busy": way}
+        terms: dict[str, Any] = {"reply": reply, "quotas": quotas, "when_busy": "steer" if way == UNKEPT else way}
         asking = self.store.submit(id, session_of(id), question_of(asked or id), options, **terms)
         return refusable(asking)
 
@@ -104,14 +106,18 @@ class Moves:
         *,
         answered: str = "",
         asks: bool = False,
+        kept: bool = True,
     ) -> Call[State | None]:
-        """Return the call that ends a turn, which has answered the call of turn `answered`, or asks for something itself."""
+        """Return the call that ends a turn, which has answered the call of turn `answered`, or asks for something itself.
+
+        `kept`: it goes into the history.
+        """
         output = (called(_call(claim.id), "weather", "{}"),) if asks else said(f"answer {claim.id}")
         if state is State.FAILED:
             outcome, messages = Outcome(state, code="chain_error", message="It broke."), []
         else:
-            outcome = Outcome(state, output, closing=[f"closed {claim.id}"] if asks else ())
-            messages = [*([f"tool {answered}"] if answered else []), *pair(claim.id)]
+            outcome = Outcome(state, output, closing=[f"closed {claim.id}"] if asks else (), stored=kept)
+            messages = [*([f"tool {answered}"] if answered else []), *pair(claim.id)] if kept else []
         return cast("Call[State | None]", self.store.finish(claim, outcome, messages, after=after, text=text))
 
     def _submit(self, text: str, session: str) -> Iterator[Move]:
@@ -141,16 +147,21 @@ class Moves:
             met.around["ways"][id] = way
             met.around["order"][session].append(id)
             yield Move(f"submit {id} by {way}", met, self.submission(met, id), accepted_at(ahead))
-        if self.scope.merges and place:
-            yield self._steer(World.read(world.text()), session, id)
+        for way in [*(["steer"] if self.scope.merges and place else []), *([UNKEPT] if self.scope.unkept else [])]:
+            yield self._steer(World.read(world.text()), session, id, way)
 
-    def _steer(self, world: World, session: str, id: str) -> Move:
-        """Return the question that goes before those that wait, but for others of its kind, to be part of what runs."""
-        order, waiting = world.around["order"][session], world.mailbox(session)
-        others = len(list(takewhile(lambda other: world.turn(other).get("busy") == "steer", waiting)))
-        order.insert(order.index(waiting[others]) if waiting[others:] else len(order), id)
-        world.around["ways"][id] = "steer"
-        return Move(f"submit {id} by steer", world, self.submission(world, id), accepted_at(others + 1))
+    def _steer(self, world: World, session: str, id: str, way: str) -> Move:
+        """Return the question that goes before those that wait, but for others of its kind, to be part of what runs.
+
+        It waits behind all where one of the two stays out of the history, and the other does not.
+        """
+        order, waiting, head = world.around["order"][session], world.mailbox(session), world.seat(session).get("head")
+        steers = head and (way == UNKEPT) == is_unkept(world, head)
+        others = len(list(takewhile(lambda other: steers and world.turn(other).get("busy") == "steer", waiting)))
+        behind = others if steers else len(waiting)
+        order.insert(order.index(waiting[behind]) if waiting[behind:] else len(order), id)
+        world.around["ways"][id] = way
+        return Move(f"submit {id} by {way}", world, self.submission(world, id), accepted_at(behind + 1 if head else 0))
 
     def _repeats(self, text: str, world: World, session: str) -> Iterator[Move]:
         """Yield the repeats of a caller whose call was cut; a turn not accepted may get its old place, or one behind others."""
@@ -190,7 +201,7 @@ class Moves:
             return Move(f"{worker} {label} {id}", world, call, fits, drains)
 
         last, answered = "text" if self.scope.streams else "", turn.get("answers", "")
-        done = self.finish(claim, after=sequence, text=last, answered=answered)
+        done = self.finish(claim, after=sequence, text=last, answered=answered, kept=not is_unkept(world, id))
         yield move("finishes", done, lambda state: state is State.COMPLETED, drains=True)
         if world.around["left"].get("calls"):
             asking = World.read(world.text())
@@ -386,6 +397,11 @@ class Moves:
 def turn_id(session: str, number: int) -> str:
     """Return the id of one of a session's turns."""
     return f"{session.replace('/', '-')}{number}"
+
+
+def is_unkept(world: World, id: str) -> bool:
+    """Return whether a turn stays out of the history."""
+    return world.around["ways"].get(id) == UNKEPT
 
 
 def session_of(id: str) -> str:

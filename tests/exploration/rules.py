@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from itertools import permutations
 
 from tests.exploration.kept import steps_after_a_cut, steps_lost, wrong_steps
-from tests.exploration.moves import pair, session_of
+from tests.exploration.moves import is_unkept, pair, session_of
 from tests.exploration.ticks import schedules_after_a_cut, wrong_schedules
 from tests.exploration.world import FUTURE, KEYS, MODEL, QUEUE, World, schedule_of
 from turnstile.turns.ids import tenant_of
@@ -121,6 +121,8 @@ def _places(world: World, session: str) -> Iterator[str]:
     living = [id for id in order if not State(turns[id]["state"]).ended and "merged" not in turns[id]]
     for id in (id for id in order if "merged" in turns[id]):
         yield from _merged(id, turns[id], turns.get(turns[id]["merged"], {}))
+        if is_unkept(world, id) != is_unkept(world, turns[id]["merged"]):
+            yield f"{id}: merged into {turns[id]['merged']}, and one of them stays out of the history"
     if standing != living:
         yield f"{session}: {standing} stand there, {living} should"
     if sum(turn["state"] == "running" and "merged" not in turn for turn in turns.values()) > 1:
@@ -138,9 +140,10 @@ def _history(world: World, session: str) -> Iterator[str]:
 
 
 def _completed(world: World, session: str) -> list[str]:
-    """Return the turns that have added messages: one that was merged with another has not."""
+    """Return the turns that have added messages: one that was merged with another has not, nor one that stays out."""
     turns = {id: world.turn(id) for id in world.around["order"][session]}
-    return [id for id, turn in turns.items() if turn.get("state") == "completed" and "merged" not in turn]
+    added = [id for id, turn in turns.items() if turn.get("state") == "completed" and "merged" not in turn]
+    return [id for id in added if not is_unkept(world, id)]
 
 
 def _merged(id: str, turn: dict[str, str], other: dict[str, str]) -> Iterator[str]:

@@ -15,7 +15,8 @@ class Scope:
     `steps`: calls that keep steps of a graph, a thread. `standing`: dispatches that stand on the queue at a time; 0: all.
     `single`: there is one slot. `running`: slots of each tenant; 0: no limit. `paused`: turns wait for a model that pauses;
     `tokens`: for its tokens, of which each call takes a minute's; `falls_back`: or go on with another; `known`: they are
-    known to call it before a worker has them. `ticks`: those of a schedule in each session.
+    known to call it before a worker has them. `ticks`: those of a schedule in each session. `unkept`: questions that steer
+    may be of turns that stay out of the history.
     The rest says what happens
     beside claim, finish, sweep and expiry; `rare` how often in all.
     """
@@ -29,6 +30,7 @@ class Scope:
     cancels: bool = False
     stops: bool = False
     merges: bool = False
+    unkept: bool = False
     fails: bool = False
     delays: bool = False
     crashes: bool = True
@@ -93,6 +95,7 @@ class Scope:
             "cancel": self.cancels,
             "interrupt, rollback": self.stops,
             "questions that are merged": self.merges,
+            "turns that stay out of the history": self.unkept,
             "failing turns": self.fails,
             "requeue with delay": self.delays,
             "requeue at once": self.forgiven > 0 and not (self.paused or self.tokens),

@@ -4,7 +4,7 @@ from hypothesis.stateful import invariant
 
 from tests.scripts.graph_steps import GRAPH, after_calls, knower
 from tests.scripts.machine_model import MODEL, SESSIONS, Model
-from tests.scripts.scene import answered, dangling, pair
+from tests.scripts.scene import dangling
 from turnstile.turns.celery_message import QUEUES
 from turnstile.turns.ids import tenant_of
 from turnstile.turns.states import State
@@ -177,9 +177,7 @@ class Checked(Model):
                 self._release(name)
             while session.line:
                 claim = self._take(name)
-                assert self.scene.complete(claim) is State.COMPLETED
-                session.history += [*answered(claim), *pair(claim.id)]
-                self._end(session.line[0], State.COMPLETED)
+                self._finish(claim, State.COMPLETED)
         for id in list(self.schedules):
             assert self.turns.remove_schedule(id)
             del self.schedules[id]

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize
 
 from tests.scripts.cutting import cut, in_pieces
-from tests.scripts.scene import Scene, closing, dangling
+from tests.scripts.scene import Scene, answered, asking, closing, dangling, pair
 from turnstile.turns.celery_message import QUEUES
 from turnstile.turns.ids import tenant_of
-from turnstile.turns.output import Item, called
+from turnstile.turns.output import Item, called, said
 from turnstile.turns.question import Options
 from turnstile.turns.schedules import DueTick
 from turnstile.turns.settings import Settings
@@ -22,6 +22,7 @@ from turnstile.turns.states import TRANSITIONS, State
 from turnstile.turns.store.budgets import CallEnd, CallLimits, ModelCall, OtherBudget
 from turnstile.turns.store.runner import Call
 from turnstile.turns.store.turns import TurnStore
+from turnstile.turns.store.working import Outcome
 from turnstile.turns.turn import Claim
 
 SESSIONS = ("foo", "tenant/bar")
@@ -313,6 +314,32 @@ class Model(RuleBasedStateMachine):
                 session.phase = "held"
         session.line.remove(turn)
 
+    def _finish(self, claim: Claim, state: State, *, rest: bool = False, twice: bool = False, asks: bool = False) -> None:
+        turn = self.known.get(claim.id)
+        after = 0 if turn is None else turn.gone + len(turn.events)
+        owns = self._owns(claim)
+        messages, output = [], said("x" if state.answered else "")
+        kept = claim.options.store
+        if state.answered and kept:
+            messages = [*answered(claim), *pair(claim.id)]
+        asks = asks and state is State.COMPLETED and turn is not None and kept
+        if asks and turn is not None:
+            messages, output = [*answered(claim), *asking(claim.id, turn.call)], (turn.call,)
+        closings = closing(claim.id, output)
+        outcome = Outcome(state, output, code="" if state.answered else "internal", message="no", closing=closings, stored=kept)
+        reply = self.turns.finish(claim, outcome, messages, after=after, text="x" if rest else "")
+        assert reply is (state if owns else self._closed(claim))
+        if not owns:
+            return
+        assert turn is not None
+        if rest:
+            turn.events.append("text x")
+        self.sessions[turn.session].history += messages
+        self._end(turn, state, asks=asks)
+        self.closed[turn.id] = claim.token
+        if twice:
+            assert self.turns.finish(claim, outcome, messages, after=after, text="x" if rest else "") is state
+
     def _merge(self, turn: Turn, *, steers: bool) -> None:
         """Settle which turns are part of one, as far as this is open."""
         line = self.sessions[turn.session].line
@@ -332,6 +359,10 @@ class Model(RuleBasedStateMachine):
     def _steering(self, home: Session) -> list[Turn]:
         """Return the turns that stand next to become part of the one under way."""
         return list(takewhile(lambda turn: turn.steers, home.line[1:]))
+
+    def _has_room(self, home: Session) -> bool:
+        """Return whether the turn under way can take one more question."""
+        return len(self._steering(home)) + len(home.line[0].members or ()) < TOGETHER - 1
 
     def _ready(self, name: str) -> bool:
         """Return whether the session's head waits in its tenant's line."""

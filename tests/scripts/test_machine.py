@@ -17,17 +17,14 @@ from hypothesis.stateful import rule, run_state_machine_as_test
 
 from tests.scripts.graph_steps import knower, next_step
 from tests.scripts.machine_checks import Checked
-from tests.scripts.machine_model import MODEL, OTHER, SESSIONS, TOGETHER, Kept, Scheduled, Session, Turn
-from tests.scripts.scene import answered, asking, closing, pair
+from tests.scripts.machine_model import MODEL, OTHER, SESSIONS, Kept, Scheduled, Session, Turn
 from turnstile.turns.celery_message import QUEUES
 from turnstile.turns.errors import CallNotAnswered, CallNotOpen, SessionBusy, SessionHeld, TurnConflict, UnknownTurn
 from turnstile.turns.ids import tenant_of
-from turnstile.turns.output import said
 from turnstile.turns.question import Options
 from turnstile.turns.schedules import DueTick
 from turnstile.turns.states import State
 from turnstile.turns.store.budgets import OtherBudget
-from turnstile.turns.store.working import Outcome
 from turnstile.turns.turn import Claim
 
 _ANY: dict[str, Any] = {"deadline": None, "suppress_health_check": list(HealthCheck), "report_multiple_bugs": False}
@@ -111,9 +108,9 @@ class Turns(Checked):
                 home.phase = "dispatched"
             self._accept(turn, len(home.line))
 
-    @rule(session=_sessions, twice=st.booleans())
-    def submit_and_steer(self, session: str, twice: bool) -> None:
-        home, turn = self.sessions[session], Turn(f"t{next(self.numbers)}", session, "what now?", Options())
+    @rule(session=_sessions, twice=st.booleans(), kept=st.sampled_from((True, True, False)))
+    def submit_and_steer(self, session: str, twice: bool, kept: bool) -> None:
+        home, turn = self.sessions[session], Turn(f"t{next(self.numbers)}", session, "what now?", Options(store=kept))
         for _ in range(1 + twice):
             self.turns.submit(turn.id, session, turn.question, turn.options, when_busy="steer")
         place = len(home.line)
@@ -122,8 +119,8 @@ class Turns(Checked):
             assert self.turns.sweep().seen == bool(home.line)
         elif home.idle:
             home.phase = "dispatched"
-        elif (others := len(self._steering(home))) + len(home.line[0].members or ()) < TOGETHER - 1:
-            turn.steers, place = True, 1 + others
+        elif kept == home.line[0].options.store and self._has_room(home):
+            turn.steers, place = True, 1 + len(self._steering(home))
             home.line[0].steered = True
         self._accept(turn, place)
 
@@ -139,6 +136,7 @@ class Turns(Checked):
             assert (found is not None) == owns
             if found is not None:
                 assert len(found) == len(self.known[claim.id].members or ())
+                assert {other.options.store for other in found} <= {claim.options.store}
 
     @rule(session=_sessions, stream=st.booleans(), right=st.booleans(), first=st.booleans())
     def answer(self, session: str, stream: bool, right: bool, first: bool) -> None:
@@ -395,35 +393,10 @@ class Turns(Checked):
 
     def _hold(self, session: str) -> None:
         """See to it that the session is held, by a turn whose steps are kept."""
-        if not self.sessions[session].held:
+        while not self.sessions[session].held:
             claim = self._take(session)
             self._keep(claim)
             self._finish(claim, State.COMPLETED, asks=True)
-
-    def _finish(self, claim: Claim, state: State, *, rest: bool = False, twice: bool = False, asks: bool = False) -> None:
-        turn = self.known.get(claim.id)
-        after = 0 if turn is None else turn.gone + len(turn.events)
-        owns = self._owns(claim)
-        messages, output = [], said("x" if state.answered else "")
-        if state.answered:
-            messages = [*answered(claim), *pair(claim.id)]
-        asks = asks and state is State.COMPLETED and turn is not None
-        if asks and turn is not None:
-            messages, output = [*answered(claim), *asking(claim.id, turn.call)], (turn.call,)
-        closings = closing(claim.id, output)
-        outcome = Outcome(state, output, code="" if state.answered else "internal", message="no", closing=closings)
-        reply = self.turns.finish(claim, outcome, messages, after=after, text="x" if rest else "")
-        assert reply is (state if owns else self._closed(claim))
-        if not owns:
-            return
-        assert turn is not None
-        if rest:
-            turn.events.append("text x")
-        self.sessions[turn.session].history += messages
-        self._end(turn, state, asks=asks)
-        self.closed[turn.id] = claim.token
-        if twice:
-            assert self.turns.finish(claim, outcome, messages, after=after, text="x" if rest else "") is state
 
     @rule(
         pick=_pick,

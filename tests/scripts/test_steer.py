@@ -1,18 +1,22 @@
 """Questions that become part of the turn under way."""
 
+from typing import Any
+
 import pytest
 
 from tests.scripts.conftest import Stage
 from tests.scripts.cutting import cut, in_pieces
 from tests.scripts.scene import Scene, orders, pair
 from tests.support.wait import PATIENCE_SECONDS
+from turnstile.turns.output import said
 from turnstile.turns.question import Options
 from turnstile.turns.states import State
+from turnstile.turns.store.working import Outcome
 from turnstile.turns.turn import Claim
 
 
-def _steer(scene: Scene, id: str) -> int:
-    return scene.turns.submit(id, "foo", f"question {id}", when_busy="steer").place
+def _steer(scene: Scene, id: str, options: Options | None = None) -> int:
+    return scene.turns.submit(id, "foo", f"question {id}", options or Options(), when_busy="steer").place
 
 
 def _taken(scene: Scene, claim: Claim, *, steers: bool = True) -> list[str]:
@@ -20,6 +24,12 @@ def _taken(scene: Scene, claim: Claim, *, steers: bool = True) -> list[str]:
     assert found is not None
     assert all(other.steers for other in found)
     return [str(other.question) for other in found]
+
+
+def _finish(scene: Scene, claim: Claim) -> None:
+    """Finish a turn well, as a worker does: it goes into the history if it is stored."""
+    kept = claim.options.store
+    assert scene.turns.finish(claim, Outcome(State.COMPLETED, said("hello"), stored=kept), pair(claim.id) if kept else [])
 
 
 def test_in_an_idle_session_it_is_a_turn_like_any_other(scene: Scene) -> None:
@@ -177,3 +187,66 @@ def test_open_calls_are_closed(scene: Scene) -> None:
     scene.hold(scene.start("a"))
     assert _steer(scene, "b") == 0
     assert scene.turns.read_hold("foo") is None
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_it_steers_no_turn_that_goes_into_the_history_when_it_does_not_nor_the_other_way(scene: Scene, kept: bool) -> None:
+    claim = scene.start("a", options=Options(store=kept))
+    scene.submit("x")
+    with orders(scene, "w1") as listener:
+        for _ in range(2):
+            assert _steer(scene, "b", Options(store=not kept)) == 2
+        assert listener.get_message(timeout=0.05) is None
+        assert scene.client.hmget(scene.keys.turn("b"), "busy", "stops") == [None, None]
+        assert not scene.client.hexists(scene.keys.turn("a"), "busy")
+        assert _steer(scene, "c", Options(store=kept)) == 1
+    assert _taken(scene, claim) == ["question c"]
+    _finish(scene, claim)
+    for id in "xb":
+        assert scene.pop() == id
+        alone = scene.claim(id)
+        assert not alone.marked
+        _finish(scene, alone)
+    assert scene.history() == (pair("a") if kept else []) + pair("x") + ([] if kept else pair("b"))
+    scene.assert_idle()
+
+
+_FAKE = '"store":false' * 1_000
+
+
+@pytest.mark.parametrize("kept", [True, False])
+@pytest.mark.parametrize("more", [{"history": [{"role": "user", "content": _FAKE}]}, {"metadata": {"a": _FAKE}}])
+def test_how_a_large_turn_is_kept_counts_whatever_it_holds(scene: Scene, more: dict[str, Any], kept: bool) -> None:
+    scene.submit("a", options=Options(store=kept, **more))
+    assert scene.client.hstrlen(scene.keys.turn("a"), "options") > len(_FAKE)
+    _steer(scene, "b", Options(store=kept))
+    _steer(scene, "c", Options(store=not kept, **more))
+    assert [scene.client.hget(scene.keys.turn(id), "busy") for id in "bc"] == ["steer", None]
+
+
+def test_one_that_an_older_version_had_steer_is_not_taken_by_a_turn_that_is_kept_otherwise(scene: Scene) -> None:
+    claim = scene.start("a")
+    scene.submit("b", options=Options(store=False))
+    scene.client.hset(scene.keys.turn("b"), "busy", "steer")
+    scene.client.hset(scene.keys.turn("a"), "busy", "steer")
+    assert _taken(scene, claim) == []
+    scene.complete(claim)
+    assert scene.pop() == "b"
+    again = scene.claim("b")
+    assert (again.marked, _taken(scene, again)) == (True, [])
+    _finish(scene, again)
+    assert scene.history() == pair("a")
+    scene.assert_idle()
+
+
+def test_a_head_whose_record_a_cut_has_left_out_refuses_no_question(scene: Scene) -> None:
+    with cut(scene.turns, "submit", 3):
+        scene.submit("a")
+    assert (scene.seat()["head"], scene.client.exists(scene.keys.turn("a"))) == ("a", 0)
+    for id, kept in (("b", True), ("c", False)):
+        _steer(scene, id, Options(store=kept))
+    scene.submit("a")
+    while id := scene.pop():
+        scene.complete(scene.claim(id))
+    assert {scene.state(id) for id in "abc"} == {State.COMPLETED}
+    scene.assert_idle()

@@ -10,7 +10,7 @@
 --        wake:<id> orders:<worker>
 -- ARGV   id session queue question options outline stream reply fingerprint weight quotas answered when_held when_busy: `answered` is JSON,
 --        [call, whether its answer is a decision (1 or 0)]…; `when_held` (queue, reject, close), while calls are open, and `when_busy`
---        (queue, reject, interrupt, rollback, or merge and a word for the kind of questions), while a turn runs, are for a turn that answers nothing
+--        (queue, reject, interrupt, rollback, steer, or merge and a word for the kind of questions), while a turn runs, are for a turn that answers nothing
 -- RETURN accepted place | again state place | same turn state | conflict | full_session | full_history | full
 --        | over_quota name limit wait | held | busy | unfit reason call
 return ask_turn(id, session, queue, question, options, outline, stream, reply, fingerprint, weight, quotas, answered, when_held, when_busy)
