@@ -48,6 +48,26 @@ def test_an_interrupted_response_is_incomplete(sdk: openai.OpenAI, session: str)
     assert sdk.responses.retrieve(rolled_back.id).status == "cancelled"
 
 
+@pytest.mark.parametrize("store", [True, False])
+def test_a_response_steers_none_that_is_stored_when_it_is_not_nor_the_other_way(
+    sdk: openai.OpenAI, session: str, store: bool
+) -> None:
+    asked = f"[[tokens_per_second=4]] {'slowly ' * 200}"
+    with sdk.responses.stream(input=asked, conversation=session, model="any", store=not store) as stream:
+        next(event for event in stream if event.type == "response.output_text.delta")
+        steer: Any = {"conversation": session, "background": True, "metadata": {"turnstile_when_busy": "steer"}}
+        last = sdk.responses.create(input="And now?", store=store, **steer)
+        alike = sdk.responses.create(input="And then?", store=not store, **steer)
+        first = stream.get_final_response()
+    assert first.output_text == "You said: And then?"
+    wait_until(lambda: sdk.responses.retrieve(last.id).status == "completed", "the conversation is idle")
+    texts = [sdk.responses.retrieve(id).output_text for id in (alike.id, last.id)]
+    assert texts == ["You said: And then?", "You said: And now?"]
+    items: list[Any] = list(sdk.conversations.items.list(session, order="asc"))
+    told = [item.content[0].text for item in items]
+    assert told == (["And now?", texts[1]] if store else [asked, "And then?", texts[0]])
+
+
 def test_a_policy_that_there_is_not_is_named(sdk: openai.OpenAI, session: str) -> None:
     with pytest.raises(openai.BadRequestError, match="one of queue") as caught:
         sdk.responses.create(input="Now!", conversation=session, metadata={"turnstile_when_busy": "wait"})

@@ -40,8 +40,8 @@ def test_the_command_line_tells_that_a_session_is_busy(run: Run, asked: ChatClie
     assert json.loads(run("ask", "foo", "Then!", "--when-busy", "queue", "--no-wait", "--json").output)["place"] == 1
 
 
-def _begun(chat: ChatClient, session: str) -> tuple[Turn, Iterator[Piece]]:
-    turn = chat.ask(session, SLOW)
+def _begun(chat: ChatClient, session: str, *, store: bool = True) -> tuple[Turn, Iterator[Piece]]:
+    turn = chat.ask(session, SLOW, store=store)
     pieces = turn.stream(timeout=PATIENCE_SECONDS)
     assert next(pieces)
     return turn, pieces
@@ -121,3 +121,18 @@ def test_a_question_that_steers_is_part_of_the_answer(stack: Stack) -> None:
     assert waiting.result(timeout=PATIENCE_SECONDS)
     told = [(message.role, message.content) for message in chat.history("steered")]
     assert told[:3] == [("user", SLOW), ("user", "And now?"), ("assistant", "You said: And now?")]
+
+
+@pytest.mark.parametrize("store", [True, False])
+def test_a_question_steers_no_turn_that_is_stored_when_it_is_not_nor_the_other_way(stack: Stack, store: bool) -> None:
+    chat, session = ChatClient(url=stack.redis_url), f"apart-{store}"
+    turn, _ = _begun(chat, session, store=not store)
+    waiting = chat.ask(session, "hello")
+    last = chat.ask(session, "And now?", when_busy="steer", store=store)
+    alike = chat.ask(session, "And then?", when_busy="steer", store=not store)
+    assert alike.result(timeout=PATIENCE_SECONDS) == turn.result(timeout=PATIENCE_SECONDS) == "You said: And then?"
+    assert last.result(timeout=PATIENCE_SECONDS) == "You said: And now?"
+    assert (alike.status().merged, last.status().merged, turn.status().members) == (turn.id, None, (alike.id,))
+    told = [str(message.content) for message in chat.history(session)]
+    steered, others = [SLOW, "And then?", "You said: And then?"], ["hello", str(waiting.result(timeout=PATIENCE_SECONDS))]
+    assert told == ([*others, "And now?", "You said: And now?"] if store else [*steered, *others])
