@@ -401,7 +401,7 @@ def turn_id(session: str, number: int) -> str:
 
 def is_unkept(world: World, id: str) -> bool:
     """Return whether a turn stays out of the history."""
-    return world.around["ways"].get(id) == UNKEPT
+    return bool(world.around["ways"].get(id) == UNKEPT)
 
 
 def session_of(id: str) -> str:

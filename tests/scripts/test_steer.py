@@ -245,7 +245,7 @@ def test_a_head_whose_record_a_cut_has_left_out_refuses_no_question(scene: Scene
     for id, kept in (("b", True), ("c", False)):
         _steer(scene, id, Options(store=kept))
     scene.submit("a")
-    while id := scene.pop():
-        scene.complete(scene.claim(id))
+    while head := scene.pop():
+        scene.complete(scene.claim(head))
     assert {scene.state(id) for id in "abc"} == {State.COMPLETED}
     scene.assert_idle()
