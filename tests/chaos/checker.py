@@ -68,7 +68,7 @@ def history_turns(elements: Sequence[bytes]) -> list[str]:
 def _left(store: TurnStore) -> Iterable[str]:
     keys = store.keys
     names = [keys.session, keys.mailbox, keys.owned, keys.ready, keys.rotation, keys.parked, keys.slots, keys.open_turns]
-    names += [keys.open_bytes, keys.schedule, keys.schedules]
+    names += [keys.open_bytes, keys.schedule, keys.schedules, keys.scheduled_bytes]
     for pattern in (*(name("*") for name in names), keys.batch_slots, keys.schedules_due):
         yield from (f"{key.decode()} is still there" for key in store.client.scan_iter(match=pattern, count=1000))
     if store.client.zcard(keys.due):

@@ -293,7 +293,7 @@ def _keys(world: World) -> Iterator[str]:
     known |= {KEYS.erasures, *(KEYS.erased(number) for number in world.value(KEYS.erasures, {}))}
     if "noted" in world.around:
         known |= {KEYS.schedules_due, *(KEYS.schedule(schedule_of(session)) for session in sessions)}
-        known |= {KEYS.schedules(tenant) for tenant in (*world.tenants, "")}
+        known |= {make(tenant) for make in (KEYS.schedules, KEYS.scheduled_bytes) for tenant in (*world.tenants, "")}
     if world.data.keys() - known:
         yield f"unknown keys {sorted(world.data.keys() - known)}"
 

@@ -134,8 +134,8 @@ def wrong_schedules(world: World) -> Iterator[str]:
 def schedules_after_a_cut(world: World) -> Iterator[str]:
     """Somebody looks at every schedule; when nobody has anything to look at, nothing is left."""
     for session in world.around.get("noted", {}):
-        is_due, listed = _entries(world, session)
-        if (_record(world, session) or listed) and not is_due:
+        is_due, *others = _entries(world, session)
+        if (_record(world, session) or any(others)) and not is_due:
             yield f"{session}: nobody looks at its schedule"
 
 
@@ -151,6 +151,9 @@ def _record(world: World, session: str) -> dict[str, str]:
     return dict(world.value(KEYS.schedule(schedule_of(session)), {}))
 
 
-def _entries(world: World, session: str) -> tuple[bool, bool]:
+def _entries(world: World, session: str) -> tuple[bool, bool, bool]:
+    """Return whether somebody looks at a session's schedule, and whether it is listed, and counted with its bytes."""
     tenant, entry = session.rpartition("/")[0], _entry(session)
-    return entry in world.value(KEYS.schedules_due, {}), entry in world.value(KEYS.schedules(tenant), {})
+    kept = (KEYS.schedules_due, KEYS.schedules(tenant), KEYS.scheduled_bytes(tenant))
+    is_due, listed, counted = (entry in world.value(key, {}) for key in kept)
+    return is_due, listed, counted

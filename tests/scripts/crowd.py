@@ -213,6 +213,11 @@ class Crowd:
         self._fill("zset", "crowded-schedules", "zz s@")
         for key in (keys.schedules(), keys.schedules("t"), keys.schedules_due):
             self.client.zunionstore(key, {key: 1, "crowded-schedules": 0 if key != keys.schedules_due else 1e9})
+        for tenant, start in (("", "crowd s"), ("t", "t/other o")):
+            account = keys.scheduled_bytes(tenant)
+            self.client.copy(keys.open_bytes(), account)
+            own = {f"{start}{number}": 10 for number in range(MOST_SESSION_SCHEDULES)}
+            self.client.hset(account, mapping={"": MANY, **own})
 
     def _files(self) -> None:
         """Have as many files as a tenant may, one of a million pieces, and batches to match."""

@@ -181,6 +181,7 @@ def violations(scene: Scene, *, erased: bool = False) -> Iterator[str]:
         "schedule:*",
         "schedules_due",
         "schedules:*",
+        "scheduled_bytes:*",
         "webhook_line*",
         "webhooks_of:*",
     ):

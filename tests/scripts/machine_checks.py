@@ -25,6 +25,7 @@ class Checked(Model):
         self._workers_own_what_they_hold()
         self._the_next_attempt_finds_what_was_kept()
         self._schedules_wait_for_their_next_ticks()
+        self._what_schedules_ask_is_counted()
         self._what_unfinished_turns_ask_is_counted()
         if not self.turns.cuts:
             self._who_is_ready_stands_in_the_line()
@@ -111,11 +112,9 @@ class Checked(Model):
         keys, asked = self.scene.keys, {tenant_of(name): dict[str, int]() for name in SESSIONS}
         for turn in self.known.values():
             if not turn.state.ended:
-                parts = (self.client.hstrlen(keys.turn(turn.id), name) for name in ("question", "options"))
-                asked[tenant_of(turn.session)][turn.id] = sum(parts)
+                asked[tenant_of(turn.session)][turn.id] = self._asked_bytes(keys.turn(turn.id))
         for tenant, sizes in asked.items():
-            counted = {id: int(size) for id, size in self.client.hgetall(keys.open_bytes(tenant)).items()}
-            assert counted == ({**sizes, "": sum(sizes.values())} if sizes else {})
+            assert self._counted(keys.open_bytes(tenant)) == ({**sizes, "": sum(sizes.values())} if sizes else {})
 
     def _workers_own_what_they_hold(self) -> None:
         owned = {name for key in self.client.keys(self.scene.keys.owned("*")) for name in self.client.smembers(key)}
@@ -132,6 +131,19 @@ class Checked(Model):
     def _schedules_wait_for_their_next_ticks(self) -> None:
         found = {schedule.id: (schedule.session, round(schedule.next * 1000)) for schedule in self.turns.schedules()}
         assert found == {id: (on.session, on.tick) for id, on in self.schedules.items()}
+
+    def _what_schedules_ask_is_counted(self) -> None:
+        keys = self.scene.keys
+        for tenant in {tenant_of(name) for name in SESSIONS}:
+            mine = {id: on.session for id, on in self.schedules.items() if tenant_of(on.session) == tenant}
+            sizes = {f"{session} {id}": self._asked_bytes(keys.schedule(id)) for id, session in mine.items()}
+            assert self._counted(keys.scheduled_bytes(tenant)) == ({**sizes, "": sum(sizes.values())} if sizes else {})
+
+    def _asked_bytes(self, record: str) -> int:
+        return sum(self.client.hstrlen(record, name) for name in ("question", "options"))
+
+    def _counted(self, account: str) -> dict[str, int]:
+        return {id: int(size) for id, size in self.client.hgetall(account).items()}
 
     def _who_is_ready_stands_in_the_line(self) -> None:
         lines: dict[str, set[str]] = {}

@@ -60,6 +60,14 @@ def _refused(error: type[Exception], call: Callable[[], Any]) -> None:
         call()
 
 
+def _claim_what_is_left(crowd: Crowd) -> object:
+    """Look at entries of schedules that have no records, all of them due and counted."""
+    left = [f"t/left s{number}" for number in range(1_000)]
+    crowd.client.zadd(crowd.keys.schedules_due, dict.fromkeys(left, 1))
+    crowd.client.hset(crowd.keys.scheduled_bytes("t"), mapping=dict.fromkeys(left, 10))
+    return crowd.turns.claim_schedules(20)
+
+
 def _status(id: str) -> Callable[[Crowd], Any]:
     return lambda crowd: crowd.turns.status(id)
 
@@ -207,8 +215,8 @@ CALLS: dict[str, list[Callable[[Crowd], Any]]] = {
         lambda c: c.turns.end_batch("batch", "token", "cancelled", ""),
     ],
     "delete_file": [lambda c: c.turns.delete_file("crowd", "many-pieces")],
-    "add_schedule": [lambda c: c.turns.ask_later("later", "late", "hi", not_before=1)],
-    "claim_schedules": [lambda c: c.turns.claim_schedules(20)],
+    "add_schedule": [lambda c: c.turns.ask_later("later", "late", "x" * 2_000, not_before=1)],
+    "claim_schedules": [lambda c: c.turns.claim_schedules(20), lambda c: _claim_what_is_left(c)],
     "ask_scheduled": [lambda c: _ask_scheduled(c)],
     "look_at_schedules": [lambda c: c.turns.look_at_schedules([f"crowd s{number}" for number in range(1_000)])],
     "audit_schedule": [lambda c: c.turns.audit_schedule("later")],

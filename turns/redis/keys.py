@@ -268,6 +268,10 @@ class Keys:
         """ZSET `session schedule` → 0: a tenant's schedules, in the order of their sessions' names."""
         return f"{self.prefix}schedules:{tenant}"
 
+    def scheduled_bytes(self, tenant: str = "") -> str:
+        """HASH `session schedule` → bytes that it asks: a tenant's schedules over 1 KiB; an empty field → their sum."""
+        return f"{self.prefix}scheduled_bytes:{tenant}"
+
     @property
     def schedules_due(self) -> str:
         """ZSET `session schedule` → ms: when to look at it again."""

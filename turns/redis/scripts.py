@@ -246,6 +246,7 @@ def key_names(keys: Keys) -> dict[str, str]:
         "batches_due": keys.batches_due,
         "schedule": keys.schedule(),
         "schedules": keys.schedules(),
+        "scheduled_bytes": keys.scheduled_bytes(),
         "schedules_due": keys.schedules_due,
         "orders": keys.orders(),
         "wake": keys.wake(),

@@ -13,7 +13,7 @@ from turnstile.turns.text import as_text
 _AUDIT_SECONDS = 300
 _SCAN = 1000
 _AUDITED = "s[ec][sh]*:*"
-"""The pattern of keys that are looked at: `session:…`, `schedule:…`, `schedules:…`."""
+"""The pattern of keys that are looked at: `session:…`, `schedule:…`, `schedules:…`, `scheduled_bytes:…`."""
 _AT_ONCE = 10
 _REST = 4
 """Rest between two looks, as a multiple of the time that one took: others are to notice nothing of millions of keys."""
@@ -36,6 +36,7 @@ async def audit(store: AsyncTurnStore, *, now: bool = False) -> int:
         for start in range(0, len(sessions), _AT_ONCE):
             missing += await store.audit(sessions[start : start + _AT_ONCE])
         missing += await _audit_schedules(store, _named(names, keys.schedule()), _named(names, keys.schedules()))
+        missing += await _audit_bytes(store, _named(names, keys.scheduled_bytes()))
         if not now:
             await asyncio.sleep(_REST * (time.monotonic() - began))
     return missing + await store.audit([])
@@ -57,6 +58,16 @@ async def _audit_schedules(store: AsyncTurnStore, ids: Iterable[str], tenants: I
             while entries := await store.schedule_entries(tenant, start, _SCAN):
                 missing += await store.look_at_schedules(entries)
                 start += len(entries)
+    return missing
+
+
+async def _audit_bytes(store: AsyncTurnStore, tenants: Iterable[str]) -> int:
+    """Have those schedules looked at that an older version has removed without their bytes: the look drops these."""
+    missing = 0
+    for tenant in tenants:
+        with suppress(BrokenRecord):
+            if entries := await store.counted_entries(tenant, _SCAN):
+                missing += await store.look_at_schedules(entries)
     return missing
 
 

@@ -66,7 +66,7 @@ class Schedules(Asking):
         """Note a turn that is to be asked later; False: it had been noted, or asked. `status` tells of it meanwhile as queued.
 
         Raises:
-            InvalidTurn, TooManyWaiting, QueueMemoryFull, TurnConflict: nothing was stored.
+            InvalidTurn, TooManyWaiting (QuotaExceeded), QueueMemoryFull, TurnConflict: nothing was stored.
         """
         terms = {"weight": weight, "quotas": quotas, "when_held": when_held, "when_busy": when_busy}
         return self._add(id, session, question, options, terms, tick=moment(not_before))
@@ -167,10 +167,16 @@ class Schedules(Asking):
         return Call("ZRANGE", args, lambda reply: [as_text(entry) for entry in reply])
 
     @operation
+    def counted_entries(self, tenant: str, count: int) -> Call[list[str]]:
+        """Return entries of a tenant's schedules whose bytes are counted, at most `count`, any of them. Raises BrokenRecord."""
+        args = (self.keys.scheduled_bytes(tenant), count)
+        return Call("HRANDFIELD", args, lambda reply: [as_text(entry) for entry in reply if entry])
+
+    @operation
     def audit_schedule(
         self, id: str, ahead: DueTick | None = None, following: int | None = None, now: int = 0
     ) -> Call[Audited]:
-        """Have a schedule looked at in time, and give it its entry among its tenant's back. Raises BrokenRecord.
+        """Have a schedule looked at in time, and give it its entries among its tenant's back. Raises BrokenRecord.
 
         A tick that was computed by a clock that was `ahead` gives way to the `following` one after `now`, in ms.
         """
@@ -237,6 +243,17 @@ def _full(settings: Settings) -> QuotaExceeded:
     )
 
 
+def _full_bytes(_: Settings, limit: bytes) -> QuotaExceeded:
+    most = int(limit)
+    return QuotaExceeded(
+        f"What the tenant's schedules ask has {most:,} bytes at most (`unfinished_bytes` of its key, else "
+        "TURNSTILE_MAX_UNFINISHED_BYTES): remove some.",
+        "unfinished_bytes",
+        most,
+        3_600,
+    )
+
+
 _ADDED = OneOf(
     "add_schedule",
     added=always(True),
@@ -245,6 +262,7 @@ _ADDED = OneOf(
     conflict=raising(lambda _: TurnConflict("This id is taken by another schedule or turn; use a new one.")),
     full_session=raising(_full_session),
     full=raising(_full),
+    full_bytes=raising(_full_bytes),
 )
 _REMOVED = OneOf("remove_schedule", removed=always(True), unknown=always(False))
 _ASKED = OneOf("ask_scheduled", asked=always(""), missed=always(""), stale=always(""), refused=lambda reason: as_text(reason))

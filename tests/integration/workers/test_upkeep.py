@@ -144,6 +144,22 @@ async def test_a_lost_due_entry_is_restored(flaky: Flaky) -> None:
     assert await flaky.client.zcard(flaky.keys.due) == 2
 
 
+async def test_an_audit_gives_back_the_bytes_of_schedules_that_are_gone(flaky: Flaky) -> None:
+    for id in ("living", "gone"):
+        await flaky.ask_later(id, "a/1", "x" * 2_000, not_before=AHEAD)
+    account = flaky.keys.scheduled_bytes("a")
+    counted = await flaky.client.hgetall(account)
+    await flaky.remove_schedule("gone")
+    # So a worker of an older version leaves it.
+    await flaky.client.hset(account, mapping=counted)
+    assert [await audit(flaky, now=True) for _ in range(2)] == [1, 0]
+    await flaky.claim_schedules()
+    assert set(await flaky.client.hgetall(account)) == {b"", b"a/1 living"}
+    await flaky.client.delete(account)
+    assert await audit(flaky, now=True) == 0
+    assert set(await flaky.client.hgetall(account)) == {b"", b"a/1 living"}
+
+
 async def test_an_audit_computes_ticks_anew_that_a_clock_ahead_has_noted(flaky: Flaky) -> None:
     for id, zone in (("a", "Europe/Paris"), ("b", "UTC")):
         await flaky.schedule(id, "foo", "hi", cron="* * * * *", now=AHEAD, time_zone=zone)

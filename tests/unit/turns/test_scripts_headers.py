@@ -33,6 +33,7 @@ _PATTERNS = {name: name for name, value in vars(Keys).items() if isinstance(valu
     "slots": "slots:<tenant>", "open_turns": "open_turns:<tenant>", "open_bytes": "open_bytes:<tenant>",
     "tenant": "tenant:<tenant>", "conversations": "conversations:<tenant>", "streams": "streams:<tenant>",
     "schedule": "schedule:<schedule>", "schedules": "schedules:<tenant>",
+    "scheduled_bytes": "scheduled_bytes:<tenant>",
     "counted": "counted:<token>", "budget": "budget:<model>", "calls": "calls:<model>", "promised": "promised:<model>",
     "coming": "coming:<model>", "first_call": "first_call:<kind>", "outage": "outage:<kind>",
 }  # fmt: skip

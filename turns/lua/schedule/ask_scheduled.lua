@@ -4,7 +4,7 @@
 -- a turn that was accepted, and after a tick that was left out if the next one is further off. A tick whose id is taken by another
 -- turn is left out.
 -- WORK   36,100 steps: as `submit_held`
--- KEYS   schedule:<schedule> schedules:<tenant> schedules_due turn:<id>… turns:<session> session:<session> mailbox:<session>
+-- KEYS   schedule:<schedule> schedules:<tenant> scheduled_bytes:<tenant> schedules_due turn:<id>… turns:<session> session:<session> mailbox:<session>
 --        due stats open held answered:<session> failed events:<id> message_store:<session> conversation:<session>
 --        celery-task-meta-<id> webhook:<id> webhooks webhook_lines webhook_line:<key> webhooks_of:<key> undelivered
 --        steps:<thread> <queue> ready:<line>… rotation:<queue> batch_slots parked:<queue> slots:<tenant> tenant:<tenant>

@@ -2,8 +2,8 @@
 -- gets them. `start`: so many of those that are due are left out. One whose tick is still to come waits for it; what is left of one
 -- without a record is dropped.
 -- FLAGS  allow-oom
--- WORK   3,100 steps, and 40 for each of limit: 1,000 entries are looked at, and each of `passed` is an argument
--- KEYS   schedules_due schedule:<schedule>… schedules:<tenant>…
+-- WORK   36,000 steps, and 40 for each of limit: 1,000 entries are looked at, or dropped, and each of `passed` is an argument
+-- KEYS   schedules_due schedule:<schedule>… schedules:<tenant>… scheduled_bytes:<tenant>…
 -- ARGV   limit lease start passed…
 -- RETURN now start (session schedule tick cron zone missed)…: where the next look goes on; -1 when there is nothing more
 local now, place, passes = clock(), tonumber(start), {}
@@ -30,8 +30,7 @@ for i = 1, #seen, 2 do
     elseif tick and facts[5] == session then
       redis.call('ZADD', key.schedules_due, tick, member)
     else
-      redis.call('ZREM', key.schedules_due, member)
-      redis.call('ZREM', key.schedules .. tenant_of(session or ''), member)
+      drop_entries(member, session or '')
     end
   end
 end

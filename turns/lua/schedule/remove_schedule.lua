@@ -1,7 +1,7 @@
 -- Remove a schedule: its question is asked no more. Turns that it has asked stay.
 -- FLAGS  allow-oom
--- WORK   20 steps
--- KEYS   schedule:<schedule> schedules:<tenant> schedules_due; channel wake:<id>
+-- WORK   40 steps
+-- KEYS   schedule:<schedule> schedules:<tenant> scheduled_bytes:<tenant> schedules_due; channel wake:<id>
 -- ARGV   schedule tenant: whose it must be; `*`: anybody's
 -- RETURN removed | unknown
 local session = redis.call('HGET', key.schedule .. schedule, 'session')

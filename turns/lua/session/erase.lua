@@ -7,8 +7,9 @@
 --        message_store:<session> conversation:<session> celery-task-meta-<id>… webhook:<id>… webhooks webhook_lines
 --        webhook_line:<key>… webhooks_of:<key>… undelivered erasures erased:<number>… steps:<thread>… held answered:<session>
 --        ready:<line>… rotation:<queue> <queue> batch_slots parked:<queue> slots:<tenant> tenant:<tenant> tenants
---        open_turns:<tenant> open_bytes:<tenant> conversations:<tenant> schedules:<tenant> schedule:<schedule>… schedules_due budget:<model>
---        calls:<model> promised:<model> coming:<model> first_call:<kind> budgets looks workers; channels orders:<worker> wake:<id>
+--        open_turns:<tenant> open_bytes:<tenant> conversations:<tenant> schedules:<tenant> scheduled_bytes:<tenant> schedule:<schedule>…
+--        schedules_due budget:<model> calls:<model> promised:<model> coming:<model> first_call:<kind> budgets looks workers; channels orders:<worker>
+--        wake:<id>
 -- ARGV   session
 -- RETURN turns messages: how many of each are gone; of more turns than a piece, those count too whose records had expired
 local session_key, mailbox, turns, now = key.session .. session, key.mailbox .. session, key.turns .. session, clock()

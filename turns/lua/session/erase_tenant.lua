@@ -4,7 +4,7 @@
 -- WORK   25,000 steps: 100 files, 100 batches and 100 schedules
 -- KEYS   batches:<tenant> batch:<batch>… files:<tenant> file:<file>… pieces:<file>… results:<file>… stored:<tenant>
 --        unfinished:<tenant> batches_due tenant:<tenant> tenants streams:<tenant> conversations:<tenant> open_turns:<tenant> open_bytes:<tenant>
---        slots:<tenant> schedules:<tenant> schedule:<schedule>… schedules_due
+--        slots:<tenant> schedules:<tenant> scheduled_bytes:<tenant> schedule:<schedule>… schedules_due
 -- ARGV   tenant
 -- RETURN files schedules: how many are gone; batches count as files
 local files, schedules, now = 0, 0, clock()
@@ -24,7 +24,7 @@ for _, member in ipairs(redis.call('ZRANGE', key.schedules .. tenant, 0, 99)) do
 end
 if files + schedules == 0 and redis.call('EXISTS', key.open_turns .. tenant, key.slots .. tenant) == 0 then
   redis.call('UNLINK', key.stored .. tenant, key.unfinished .. tenant, key.tenant .. tenant, key.streams .. tenant, key.conversations .. tenant,
-    key.open_bytes .. tenant)
+    key.open_bytes .. tenant, key.scheduled_bytes .. tenant)
   redis.call('ZREM', key.tenants, tenant)
 end
 return { files, schedules }

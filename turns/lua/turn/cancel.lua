@@ -7,8 +7,8 @@
 --        webhook:<id> webhooks webhook_lines webhook_line:<key> webhooks_of:<key> undelivered message_store:<session>
 --        conversation:<session> celery-task-meta-<id> held <queue> ready:<line>… rotation:<queue> steps:<thread> batch_slots
 --        parked:<queue> slots:<tenant> tenant:<tenant> tenants open_turns:<tenant> open_bytes:<tenant> budget:<model> calls:<model>
---        promised:<model> coming:<model> first_call:<kind> budgets looks schedule:<schedule> schedules:<tenant> schedules_due workers; channels
---        orders:<worker> wake:<id>
+--        promised:<model> coming:<model> first_call:<kind> budgets looks schedule:<schedule> schedules:<tenant> scheduled_bytes:<tenant>
+--        schedules_due workers; channels orders:<worker> wake:<id>
 -- ARGV   id revoked keep
 -- RETURN cancelled | ending state | ended state | unknown
 local turn, now = key.turn .. id, clock()
