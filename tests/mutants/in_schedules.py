@@ -10,6 +10,10 @@ def _in_schedule(name: str, breaks: str, old: str, new: str, *, script: str) -> 
     return Mutant(name, breaks, f"turns/lua/{script}.lua", old, new, _TESTS)
 
 
+def _in_bytes(name: str, breaks: str, old: str, new: str, *, script: str) -> Mutant:
+    return Mutant(name, breaks, f"turns/lua/{script}.lua", old, new, ("tests/scripts/test_scheduled_bytes.py",))
+
+
 def _in_ticks(name: str, breaks: str, old: str, new: str) -> Mutant:
     return Mutant(name, breaks, "turns/schedules.py", old, new, ("tests/unit/turns/test_schedules.py",))
 
@@ -114,11 +118,59 @@ SCHEDULES = (
     in_cut(
         "a schedule forgets its due entry first",
         "a cut leaves a record that nobody ever finds",
-        "  redis.call('UNLINK', key.schedule .. schedule)\n  redis.call('ZREM', key.schedules .. tenant_of(session), member)\n"
-        "  redis.call('ZREM', key.schedules_due, member)\n",
-        "  redis.call('ZREM', key.schedules_due, member)\n  redis.call('ZREM', key.schedules .. tenant_of(session), member)\n"
-        "  redis.call('UNLINK', key.schedule .. schedule)\n",
+        "  redis.call('UNLINK', key.schedule .. schedule)\n  drop_entries(member, session)\n",
+        "  drop_entries(member, session)\n  redis.call('UNLINK', key.schedule .. schedule)\n",
         script="lib/drop_schedule",
+    ),
+    in_cut(
+        "a schedule gives its bytes back after its due entry",
+        "after a cut, a tenant has less room for its schedules for ever",
+        "  local tenant = tenant_of(session)\n",
+        "  local tenant = tenant_of(session)\n  redis.call('ZREM', key.schedules_due, member)\n",
+        script="lib/drop_entries",
+    ),
+    _in_bytes(
+        "what schedules ask has no bound",
+        "one key fills Redis with schedules of 8 MB",
+        "if room then return { 'full_bytes', room } end\n",
+        "",
+        script="schedule/add_schedule",
+    ),
+    _in_bytes(
+        "schedules take the room of turns",
+        "schedules that wait keep their own ticks from being asked",
+        "key.scheduled_bytes .. tenant, #question",
+        "key.open_bytes .. tenant, #question",
+        script="schedule/add_schedule",
+    ),
+    _in_bytes(
+        "the bytes of an earlier schedule of a name stand for those of the next",
+        "a tenant has less room than its schedules leave",
+        "drop_bytes(account, { member })\n",
+        "",
+        script="schedule/add_schedule",
+    ),
+    _in_bytes(
+        "a schedule that is dropped keeps its bytes",
+        "a tenant may schedule so many bytes in all",
+        "  drop_bytes(key.scheduled_bytes .. tenant, { member })\n",
+        "",
+        script="lib/drop_entries",
+    ),
+    _in_bytes(
+        "what is left of a schedule keeps its bytes",
+        "after a cut, a tenant has less room for its schedules for ever",
+        "      drop_entries(member, session or '')\n",
+        "      redis.call('ZREM', key.schedules_due, member)\n",
+        script="schedule/claim_schedules",
+    ),
+    Mutant(
+        "the audit does not look at the bytes of schedules",
+        "what an older version has left takes a tenant's room for ever",
+        "turns/store/audit.py",
+        "if entries := await store.counted_entries(tenant, _SCAN):",
+        "if entries := ():",
+        ("tests/integration/workers/test_upkeep.py",),
     ),
     _in_ticks(
         "an hour that comes twice is asked twice",

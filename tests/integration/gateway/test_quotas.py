@@ -1,6 +1,7 @@
 """Quotas of keys at the gateway: refusals before any work, in OpenAI's form, and what is told of them."""
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -81,6 +82,26 @@ def test_the_bytes_of_unfinished_turns_are_bounded(sdks: Callable[..., openai.Op
     _ask(sdk, "b")
     sdk.responses.cancel(first.id)
     sdk.responses.create(input="x" * 2_000, conversation="b", background=True)
+
+
+def test_the_bytes_of_schedules_are_bounded(sdks: Callable[..., openai.OpenAI]) -> None:
+    sdk = sdks(new_key("shop", "acme", Limits(unfinished_bytes=5_000)))
+    body = {"input": "x" * 3_000, "cron": "0 9 * * 1-5"}
+    made: Any = sdk.post("/schedules", body=body, cast_to=object)
+    asks: tuple[Callable[[], Any], ...] = (
+        lambda: sdk.post("/schedules", body=body, cast_to=object),
+        lambda: sdk.responses.create(
+            input="x" * 3_000, background=True, metadata={"turnstile_not_before": str(round(time.time()) + 3_600)}
+        ),
+    )
+    for ask in asks:
+        with pytest.raises(openai.RateLimitError, match="schedules ask") as caught:
+            ask()
+        assert caught.value.code == "insufficient_quota"
+        assert caught.value.response.headers["x-should-retry"] == "false"
+    sdk.responses.create(input="x" * 3_000, conversation="now", background=True)
+    sdk.delete(f"/schedules/{made['id']}", cast_to=object)
+    asks[0]()
 
 
 def test_tokens_of_a_minute_are_told_and_refused(sdks: Callable[..., openai.OpenAI], settings: Settings) -> None:
