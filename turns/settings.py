@@ -134,7 +134,8 @@ class Settings(BaseModel):
     max_unfinished_bytes: Annotated[int, Field(ge=1_024)] = Field(
         67_108_864,
         description="Maximum size of the questions and options of one tenant's unfinished turns together; sessions without a "
-        "tenant are one. Turns of 1 KiB and less are not counted. A single turn of any size has room.",
+        "tenant are one. Turns of 1 KiB and less are not counted. A single turn of any size has room. The same holds for a "
+        "tenant's schedules, which are counted apart.",
     )
     tenant_share: Annotated[float, Field(gt=0, le=1)] = Field(
         0.75,

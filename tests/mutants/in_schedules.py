@@ -131,7 +131,7 @@ SCHEDULES = (
     ),
     _in_bytes(
         "what schedules ask has no bound",
-        "one key fills Redis with schedules of 8 MB",
+        "one key fills Redis with its schedules",
         "if room then return { 'full_bytes', room } end\n",
         "",
         script="schedule/add_schedule",
