@@ -1,4 +1,4 @@
-"""The bytes that a tenant's schedules ask: bounded apart from those of its turns, given back by every end, and exact at rest."""
+"""The bytes that a tenant's schedules ask: bounded apart from those of turns, given back by every end, and exact at rest."""
 
 from collections.abc import Callable
 from typing import Any
