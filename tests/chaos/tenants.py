@@ -6,6 +6,7 @@ from typing import Any
 from tests.chaos.record import CRON
 from turnstile.turns.api_keys import Limits
 from turnstile.turns.policies import WHEN_BUSY
+from turnstile.turns.question import Options
 
 POLICIES = "busy"
 """The prefix of producers whose questions do not all wait, and their tenant: they ask in the same few sessions."""
@@ -40,9 +41,14 @@ def quotas(session: str) -> str:
 
 
 def terms(turn: str, session: str) -> dict[str, Any]:
-    """Return how a turn is asked in a session: by its tenant's weight and quotas, and its own policy where not all wait."""
-    when_busy = policy(turn) if tenant_of(session) == POLICIES else None
-    return {"when_busy": when_busy, "weight": weight(session), "quotas": quotas(session)}
+    """Return how a turn is asked in a session: by its tenant's weight and quotas, and in its own way where not all wait."""
+    ways = {"when_busy": policy(turn), "options": Options(store=is_stored(turn))} if tenant_of(session) == POLICIES else {}
+    return {"weight": weight(session), "quotas": quotas(session), **ways}
+
+
+def is_stored(turn: str) -> bool:
+    """Return whether a turn goes into the history where not all wait: always the same for the same id."""
+    return random.Random(f"{turn} is stored").random() > 0.2
 
 
 def policy(turn: str) -> str:

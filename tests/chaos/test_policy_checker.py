@@ -26,8 +26,9 @@ SESSION = f"{tenants.POLICIES}/s1"
 
 
 def _of(way: str, start: int = 1) -> str:
-    """Return the first turn from a number on that has a policy."""
-    return next(id for n in count(start) if tenants.policy(id := f"{tenants.POLICIES}-0-{n}") == way)
+    """Return the first stored turn from a number on that has a policy."""
+    names = (f"{tenants.POLICIES}-0-{n}" for n in count(start))
+    return next(id for id in names if tenants.policy(id) == way and tenants.is_stored(id))
 
 
 FIRST, SECOND, LAST = _of("queue"), _of("merge"), _of("reject")
@@ -91,6 +92,12 @@ def test_a_turn_that_does_not_say_what_it_answers_is_told(remains: Remains, spoi
 def test_the_order_is_that_of_asking(remains: Remains) -> None:
     first, last = remains.said[SESSION]
     assert _judge(replace(remains, said={SESSION: [last, first]})).misordered == [FIRST, SECOND]
+
+
+def test_a_question_that_was_to_leave_the_history_as_it_is_is_told(remains: Remains, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.chaos.policy_checker.is_stored", lambda id: id != LAST)
+    assert _judge(remains).others == [f"{LAST} is in the history, which it was to leave as it is"]
+    assert _judge(replace(remains, said={SESSION: remains.said[SESSION][:1]})) == Findings()
 
 
 def test_a_question_that_was_declined_leaves_nothing(remains: Remains) -> None:
