@@ -12,7 +12,7 @@ from turnstile.memory.element import MARK, Element, read
 from turnstile.producers.gateway.edge.api_errors import missing
 from turnstile.producers.gateway.edge.caller import RESPONSE
 from turnstile.producers.gateway.edge.loop_time import LongWork
-from turnstile.producers.gateway.items.ids import MOST_ID, input_id, is_named, kin, output_id, turn_part
+from turnstile.producers.gateway.items.ids import MOST_ID, input_id, kin, names_of, output_id, turn_part
 from turnstile.producers.gateway.items.runs import NO_RUNS, Runs
 from turnstile.producers.gateway.items.shown import (
     refusal,
@@ -189,7 +189,7 @@ class _Wanted:
 
     def is_id(self, id: str) -> bool:
         """Return True for the id that is wanted, whatever place it tells of."""
-        return is_named(_without_place(id), self._id)
+        return self._id in names_of(_without_place(id))
 
 
 def _without_place(id: str) -> str:

@@ -36,6 +36,6 @@ def turn_part(item: str) -> str | None:
     return found["turn"] if found else None
 
 
-def is_named(item: str, id: str) -> bool:
-    """Return whether an item has this id. A response tells of a call without the place of its message."""
-    return id in (item, _PLACE_OF_CALL.sub("", item, count=1))
+def names_of(item: str) -> tuple[str, str]:
+    """Return the names of an item by its id: a response tells of a call without the place of its message."""
+    return item, _PLACE_OF_CALL.sub("", item, count=1)

@@ -27,10 +27,6 @@ class Known:
         """Return True for an item that is a repeat. Answers are told by the calls that are open."""
         return _name(one.id) in self.names or (one.kind is Kind.CALL and one.call in self.calls)
 
-    def covers(self, wanted: Collection[str]) -> bool:
-        """Return True if there is nothing left to look for."""
-        return all(name in self.names or name in self.calls for name in wanted)
-
 
 def _name(id: str) -> str:
     return turn_part(id) or id
@@ -54,6 +50,7 @@ class _Search:
     def __init__(self, wanted: Collection[str], last: str | None) -> None:
         self.known = Known()
         self.wanted = wanted
+        self._missing = set(wanted)
         self._last = last
 
     def see(self, element: bytes, items: list[dict[str, str]]) -> bool:
@@ -61,15 +58,19 @@ class _Search:
         stored = read(element)
         turn = stored.turn if stored else None
         if self._last is not None and turn == self._last:
-            self.known, self._last = Known(), None
+            self.known, self._missing, self._last = Known(), set(self.wanted), None
         for item in items:
-            _note(self.known, item, turn or "")
-        return self._last is None and self.known.covers(self.wanted)
+            self._missing -= _note(self.known, item, turn or "")
+        return self._last is None and not self._missing
 
 
-def _note(known: Known, item: dict[str, str], turn: str) -> None:
-    known.names.add(_name(item["id"]))
+def _note(known: Known, item: dict[str, str], turn: str) -> set[str]:
+    """Note an item, and return what may be looked for by it."""
+    found = {_name(item["id"])}
+    known.names |= found
     if item["type"] == Kind.CALL:
         known.calls.setdefault(item["call_id"], turn)
+        found.add(item["call_id"])
     elif item["type"] == Kind.OUTPUT:
         known.answered.add(item["call_id"])
+    return found

@@ -27,7 +27,7 @@ def read_items(items: str | Sequence[_Item], param: str) -> list[Given]:
     check_messages(items, param)
     kinds = [_kind(item) for item in items]
     if strange := sorted({kind for kind in kinds if kind not in _READERS}):
-        first = next(n for n, kind in enumerate(kinds) if kind in strange)
+        first = next(n for n, kind in enumerate(kinds) if kind not in _READERS)
         named = ", ".join(kind[:64] for kind in strange[:20])
         raise invalid(f"{param}[{first}].type", f"Items of these types are not supported: {named}.", "unsupported_value")
     if kinds.count("compaction") > MOST_COMPACTIONS:

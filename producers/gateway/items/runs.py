@@ -45,7 +45,7 @@ class Runs:
 
     def is_clients(self, place: int, call: str) -> bool:
         """Return whether a call of the element at a place is not the worker's own."""
-        return (place, call) not in self._run | self._open
+        return (place, call) not in self._run and (place, call) not in self._open
 
 
 NO_RUNS = Runs({})

@@ -1,7 +1,8 @@
 """References to items of the caller's own responses."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 
 from turnstile.producers.gateway.backend import Backend
@@ -11,7 +12,7 @@ from turnstile.producers.gateway.edge.caller import RESPONSE, Caller
 from turnstile.producers.gateway.edge.loop_time import metered
 from turnstile.producers.gateway.items.given import Given, Kind
 from turnstile.producers.gateway.items.history import search_lock
-from turnstile.producers.gateway.items.ids import is_named, turn_part
+from turnstile.producers.gateway.items.ids import names_of, turn_part
 from turnstile.producers.gateway.items.reading import read_items
 from turnstile.producers.gateway.items.shown import Item
 from turnstile.producers.gateway.responses.input_items import input_items
@@ -28,9 +29,8 @@ MOST_RESPONSES = 500
 
 async def resolved(backend: Backend, caller: Caller, given: Sequence[Given]) -> list[Given]:
     """Return the items with what they refer to in the place of references. Raises ApiError for one that is not the caller's."""
-    wanted = {one.id: one for one in given if one.kind is Kind.REFERENCE}
     by_turn: dict[str, list[Given]] = {}
-    for one in wanted.values():
+    for one in (one for one in given if one.kind is Kind.REFERENCE):
         by_turn.setdefault(turn_part(one.id) or "", []).append(one)
     if len(by_turn) > MOST_RESPONSES:
         message = f"`input` refers to items of {len(by_turn):,} responses; at most {MOST_RESPONSES} are looked up."
@@ -56,24 +56,26 @@ async def _all(backend: Backend, caller: Caller, by_turn: Mapping[str, Sequence[
 
 
 async def _read(backend: Backend, caller: Caller, turn: str, wanted: Sequence[Given]) -> tuple[dict[str, list[Given]], int]:
-    """Return items of a turn that references name, by their ids, and how large they are."""
+    """Return items of a turn that references name, by their ids, and how large they are, each as often as it is named."""
     record = await _record(backend, caller, turn)
     kept = record if record and record.options.store else None
-    items = output_items(kept) if kept else []
-    if kept and not all(_named(one, items) for one in wanted):
-        items += input_items(await backend.store.status(kept.id))
+    items = _by_name(output_items(kept)) if kept else {}
+    if kept and not all(one.id in items for one in wanted):
+        items = _by_name(input_items(await backend.store.status(kept.id))) | items
     found, size = {}, 0
-    for one in wanted:
-        item = _named(one, items)
+    times = Counter(one.id for one in wanted)
+    for one in {one.id: one for one in wanted}.values():
+        item = items.get(one.id)
         if item is None:
             raise _missing(one, stored=record is None or kept is not None)
         found[one.id] = read_items([item], one.param)
-        size += len(dumps(item))
+        size += len(dumps(item)) * times[one.id]
     return found, size
 
 
-def _named(one: Given, items: Iterable[Item]) -> Item | None:
-    return next((item for item in items if is_named(item["id"], one.id)), None)
+def _by_name(items: Sequence[Item]) -> dict[str, Item]:
+    """Return items by all their names; the first of two with one name."""
+    return {name: item for item in reversed(items) for name in names_of(item["id"])}
 
 
 async def _record(backend: Backend, caller: Caller, turn: str) -> TurnResult | None:
