@@ -7,7 +7,7 @@ import asyncio
 from time import monotonic
 from weakref import WeakKeyDictionary
 
-_REST, _LONGEST_SECONDS = 3, 1.0
+_REST, _LONGEST_SECONDS = 3, 1.0  # The machine may have stood still meanwhile.
 _ALLOWANCE_SECONDS = 0.75
 """Rest that a tenant may owe: a quarter of a second of the loop."""
 
