@@ -12,6 +12,7 @@ from turnstile.producers.gateway.edge.body import UNREAD_BYTES, Message, Receive
 from turnstile.producers.gateway.edge.caller import CALLER
 from turnstile.producers.gateway.edge.client_presence import watch_client
 from turnstile.producers.gateway.edge.connections import break_off, is_gone
+from turnstile.producers.gateway.edge.head import check_head
 from turnstile.producers.gateway.edge.large_answers import Holding, is_large, not_sent, require_room, send_in_pieces
 from turnstile.producers.gateway.edge.loop_accounts import account_of
 from turnstile.producers.gateway.edge.loop_time import loop_account, metered
@@ -89,6 +90,7 @@ class EdgeMiddleware:
         else:
             watch_client(scope)
             await next_in_rotation(key)
+        check_head(scope)
         if key and not is_gone(scope) and (counted := await self._authenticator.count(key)):
             exchange.headers += counted
             # Many replies come in one pass of the loop.

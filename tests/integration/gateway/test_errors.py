@@ -236,6 +236,15 @@ def test_deep_bodies_are_no_defect(http: httpx.Client, depth: int) -> None:
         assert http.get(f"/v1/responses/{answer.json()['id']}").status_code == 200
 
 
+def test_large_heads_are_refused_before_they_are_read(http: httpx.Client) -> None:
+    """Twenty clients with such queries kept all others waiting for a second."""
+    for url in ("/v1/responses/resp_x?" + "include=&" * 6_000, f"/v1/models/{'m' * 5_000}"):
+        answer = http.get(url)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (414, "uri_too_long")
+    answer = http.get("/v1/models", headers={f"x-{n}": "y" for n in range(250)})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (431, "too_many_headers")
+
+
 def test_too_large(http: httpx.Client) -> None:
     body = {"input": "x" * 9_000_000}
     error_of(http.post("/v1/responses", json=body), 413)

@@ -1,6 +1,7 @@
 """The edge of requests: who goes on, and when."""
 
 import asyncio
+from contextlib import nullcontext
 from typing import Any
 from unittest.mock import AsyncMock
 from weakref import ref
@@ -12,6 +13,7 @@ from turnstile.producers.gateway.edge.api_errors import ApiError, ClientGone
 from turnstile.producers.gateway.edge.caller import CALLER, Caller
 from turnstile.producers.gateway.edge.client_presence import check_client
 from turnstile.producers.gateway.edge.connections import _EXCHANGE
+from turnstile.producers.gateway.edge.head import check_head
 from turnstile.producers.gateway.edge.middleware import EdgeMiddleware
 from turnstile.producers.gateway.edge.open_requests import OpenRequests
 from turnstile.producers.gateway.edge.preflights import Preflights
@@ -73,6 +75,22 @@ async def test_requests_of_one_key_do_not_delay_those_of_another() -> None:
     assert gateway.served.count("greedy") <= 15
     await asyncio.gather(*many)
     assert gateway.served.count("greedy") == 500
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        ({"query_string": b"include=x&" * 410}, 414),
+        ({"raw_path": b"/v1/" + b"x" * 4_093}, 414),
+        ({"raw_path": b"/v1/models", "query_string": b"a" * 4_086}, 0),
+        ({"headers": [(b"a", b"b")] * 201}, 431),
+        ({"headers": [(b"a", b"b")] * 200}, 0),
+    ],
+)
+def test_a_head_is_bounded(head: dict[str, Any], status: int) -> None:
+    with pytest.raises(ApiError) if status else nullcontext() as refused:
+        check_head({"headers": [], **head})
+    assert not refused or refused.value.status == status
 
 
 async def test_requests_whose_clients_have_left_are_not_begun() -> None:
