@@ -242,7 +242,7 @@ def test_large_heads_are_refused_before_they_are_read(http: httpx.Client) -> Non
         answer = http.get(url)
         assert (answer.status_code, answer.json()["error"]["code"]) == (414, "uri_too_long")
     answer = http.get("/v1/models", headers={f"x-{n}": "y" for n in range(250)})
-    assert (answer.status_code, answer.json()["error"]["code"]) == (431, "too_many_headers")
+    assert (answer.status_code, answer.headers["connection"]) == (400, "close")
 
 
 def test_too_large(http: httpx.Client) -> None:

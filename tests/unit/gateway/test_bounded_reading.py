@@ -11,7 +11,7 @@ from uvicorn.server import ServerState
 
 from tests.support.wait import PATIENCE_SECONDS, wait_until_async
 from turnstile.producers.gateway.edge import bounded_reading
-from turnstile.producers.gateway.edge.bounded_reading import HEAD_BYTES
+from turnstile.producers.gateway.edge.bounded_reading import HEAD_BYTES, MOST_HEADERS
 from turnstile.producers.gateway.edge.caller import CALLER, Caller
 from turnstile.producers.gateway.edge.connections import WRITE_BYTES, _exchange, is_gone, watch_connections
 from turnstile.producers.gateway.edge.large_answers import PIECE_BYTES
@@ -105,6 +105,16 @@ async def test_a_flood_ends_its_connection(connect: Connect, flood: str) -> None
     writer.write(beginning)
     with pytest.raises(ConnectionError):
         await pour(writer, more)
+
+
+@pytest.mark.parametrize("more", [0, 1])
+async def test_headers_are_bounded_in_number(connect: Connect, more: int, request: pytest.FixtureRequest) -> None:
+    """With h11, the middleware refuses them."""
+    reader, writer = await connect()
+    headers = b"a:\r\n" * (MOST_HEADERS - 2 + more)
+    writer.write(b"POST /acme HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n" + headers + b"\r\n")
+    status = (await reader.readline()).split()[1]
+    assert status == (b"400" if more and request.node.callspec.params["connect"] == "httptools" else b"200")
 
 
 async def test_a_large_body_gives_no_room_to_trailers(connect: Connect) -> None:
