@@ -1,6 +1,7 @@
 """Shorter prompts, for a model that has no room for a whole window."""
 
 from collections.abc import Sequence
+from itertools import accumulate
 
 from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage, ToolMessage
 from langchain_core.messages.utils import count_tokens_approximately
@@ -17,9 +18,10 @@ def without_oldest(messages: Sequence[BaseMessage], last: int, tokens: int = 0) 
     if not (last and isinstance(messages[kept], ToolMessage)):
         starts.append(kept)
     sizes = [0 if isinstance(one, SystemMessage) else count_tokens_approximately([one]) for one in messages[:kept]]
-    wanted = tokens or sum(sizes) / 2
-    starts = [start for start in starts if sum(sizes[:start])]
+    before = [0, *accumulate(sizes)]
+    wanted = tokens or before[-1] / 2
+    starts = [start for start in starts if before[start]]
     if not starts:
         return None
-    cut = next((start for start in starts if sum(sizes[:start]) >= wanted), starts[-1])
+    cut = next((start for start in starts if before[start] >= wanted), starts[-1])
     return [*(one for one in messages[:cut] if isinstance(one, SystemMessage)), *messages[cut:]]

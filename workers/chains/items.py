@@ -3,7 +3,14 @@
 import uuid
 from typing import Any
 
-from langchain_core.messages import AIMessage, AIMessageChunk, InvalidToolCall, ToolCall, message_chunk_to_message
+from langchain_core.messages import (
+    AIMessage,
+    AIMessageChunk,
+    InvalidToolCall,
+    ToolCall,
+    ToolCallChunk,
+    message_chunk_to_message,
+)
 
 from turnstile.memory.calls import calls_of
 from turnstile.memory.element import call_item, reasoning_text
@@ -45,8 +52,11 @@ def whole_message(chunk: AIMessageChunk) -> AIMessage:
     """
     message = message_chunk_to_message(chunk)
     assert isinstance(message, AIMessage)
-    if broken := [call for call in chunk.tool_call_chunks if not _is_object(call["args"] or "{}")]:
-        sound = [call for call in chunk.tool_call_chunks if call not in broken]
+    sound: list[ToolCallChunk] = []
+    broken: list[ToolCallChunk] = []
+    for call in chunk.tool_call_chunks:
+        (sound if _is_object(call["args"] or "{}") else broken).append(call)
+    if broken:
         message.tool_calls = [
             ToolCall(type="tool_call", name=call["name"] or "", args=loads(call["args"] or "{}"), id=call["id"])
             for call in sound

@@ -1,7 +1,7 @@
 """A turn as chunks of a chat completion."""
 
 from collections.abc import AsyncGenerator
-from sys import getsizeof
+from io import StringIO
 from typing import Any
 
 from turnstile.memory.element import REASONING
@@ -27,8 +27,9 @@ class Chunks(HeldOfTurn):
     def __init__(self, record: TurnResult, model: str) -> None:
         super().__init__()
         self._head = rendering.completion_head(record, model, "chat.completion.chunk")
-        self._sent = ""
-        self._text = ""
+        self._sent = StringIO()
+        self._length = self._place = 0  # of what was sent, and of what this attempt has said
+        self._bytes_a_letter = 1
         self._refused = False
         self._thinks = True
         self._thought = False
@@ -36,8 +37,7 @@ class Chunks(HeldOfTurn):
     @property
     def held(self) -> int:
         """The bytes of memory that these chunks take, with the record and the batch that they were told of."""
-        text = getsizeof(self._sent) + (getsizeof(self._text) if self._text is not self._sent else 0)
-        return self.record_bytes + self.batch_bytes + text
+        return self.record_bytes + self.batch_bytes + self._length * self._bytes_a_letter
 
     def chunk(self, delta: dict[str, Any], reason: str | None = None, logprobs: dict[str, Any] | None = None) -> bytes:
         """Return one chunk."""
@@ -46,8 +46,8 @@ class Chunks(HeldOfTurn):
 
     def restart(self) -> None:
         """Begin a new attempt. Its reasoning is another way to the same answer: one is enough."""
-        self._text = ""
-        self._thinks = not (self._thought or self._sent)
+        self._place = 0
+        self._thinks = not (self._thought or self._length)
 
     def think(self, text: str) -> bytes:
         """Return a chunk of reasoning."""
@@ -58,23 +58,36 @@ class Chunks(HeldOfTurn):
 
     def write(self, text: str, *, refused: bool = False) -> bytes:
         """Add text of the answer, and return a chunk of the new part. Raises ApiError if the answer has changed."""
-        self._text += text
-        if self._sent and refused != self._refused:
+        if self._length and refused != self._refused:
             raise _changed()
         self._refused = refused
-        if not self._sent.startswith(self._text[: len(self._sent)]):
-            raise _changed()
-        new, self._sent = self._text[len(self._sent) :], max(self._sent, self._text, key=len)
+        new = text[len(self._sent_again(text)) :]
+        if new:
+            self._sent.write(new)
+            self._length += len(new)
+            self._bytes_a_letter = self._bytes_a_letter if new.isascii() else 4
+        self._place += len(text)
         return self.chunk({"refusal" if refused else "content": new}) if new else b""
+
+    def _sent_again(self, text: str) -> str:
+        """Return as much of a piece as an earlier attempt has sent. Raises ApiError where that was something else."""
+        if self._place == self._length:
+            return ""
+        self._bytes_a_letter = 4
+        self._sent.seek(self._place)
+        before = self._sent.read(len(text))
+        if not text.startswith(before):
+            raise _changed()
+        return before
 
     def end(self, record: TurnResult, usage: bool) -> bytes:
         """Return the last chunks. Raises ApiError if there is no answer, or another one than was sent."""
         record = as_shown(record)
         if not record.state.answered:
             raise failure(record)
-        last = b"" if self._thought or self._sent else self.think(reasoning_of(record.output))
-        last += b"" if self._text or not record.answer else self.write(record.answer, refused=record.refused)
-        if self._text != self._sent:
+        last = b"" if self._thought or self._length else self.think(reasoning_of(record.output))
+        last += b"" if self._place or not record.answer else self.write(record.answer, refused=record.refused)
+        if self._place != self._length:
             raise _changed()
         last += b"".join(map(self.chunk, rendering.call_deltas(record)))
         last += self.chunk({}, rendering.finish_reason(record), rendering.logprobs(record))

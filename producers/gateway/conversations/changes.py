@@ -2,16 +2,16 @@
 
 import time
 from collections.abc import Sequence
-from typing import Any
 
 from turnstile.memory.element import Element, Mark, of_call, of_output, of_role, write
 from turnstile.producers.gateway.backend import Backend
-from turnstile.producers.gateway.conversations.schemas import ConversationRequest
-from turnstile.producers.gateway.edge.api_errors import missing, unsupported
+from turnstile.producers.gateway.conversations.schemas import MOST_MESSAGES, ConversationRequest
+from turnstile.producers.gateway.edge.api_errors import invalid, missing, unsupported
 from turnstile.producers.gateway.edge.caller import CONVERSATION, Caller
 from turnstile.producers.gateway.items.given import Given, Kind
 from turnstile.producers.gateway.items.history import items_of
 from turnstile.producers.gateway.items.reading import read_items
+from turnstile.producers.gateway.items.shown import Item
 from turnstile.turns.bounds import encode_content
 from turnstile.turns.errors import TurnConflict, UnknownSession
 from turnstile.turns.file_urls import check_urls
@@ -47,19 +47,22 @@ async def amend(
         raise missing("conversation_id", "Conversation", caller.name(session)) from None
 
 
-async def add_items(backend: Backend, caller: Caller, session: str, items: list[dict[str, Any]], key: str | None) -> list[str]:
-    """Add messages, and return their ids. The same `key` adds them once. Raises TurnConflict if it had other items."""
+async def add_items(backend: Backend, caller: Caller, session: str, items: list[Item], key: str | None) -> list[Item]:
+    """Add messages, and return their items. The same `key` adds them once. Raises TurnConflict if it had other items."""
     key = key and f"{session}\0{key}"
     elements = _elements(backend, caller, items, key, at=round(time.time() * 1000))
     if key and elements:
         await _agree(backend, caller.key("items", key), elements)
     await amend(backend, caller, session, None, [write(element) for element in elements])
-    return [item["id"] for element in elements for item in items_of(element, element.mark["item"])]
+    return [item for element in elements for item in items_of(element, element.mark["item"])]
 
 
-def _elements(backend: Backend, caller: Caller, items: list[dict[str, Any]], key: str | None, at: int) -> list[Element]:
+def _elements(backend: Backend, caller: Caller, items: list[Item], key: str | None, at: int) -> list[Element]:
     # A message keeps its own words; what a model thought before them has no place of its own.
     given = [one for one in read_items(items, "items") if one.kind is not Kind.REASONING]
+    if len(given) > MOST_MESSAGES:
+        message = f"`items` stand for {len(given):,} messages; at most {MOST_MESSAGES} are added at once."
+        raise invalid("items", message, "invalid_value")
     for one in given:
         _check(backend, one)
     marks: list[Mark] = [

@@ -79,9 +79,7 @@ async def create_items(
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Add messages without asking anything."""
-    ids = await add_items(backend, caller, session, body.items, idempotency_key)
-    history = History(backend.store, session)
-    return JSONResponse(listed([(await history.find(id))[1] for id in ids], has_more=False))
+    return JSONResponse(listed(await add_items(backend, caller, session, body.items, idempotency_key), has_more=False))
 
 
 @router.get("/{conversation_id}/items", responses=documented(_ITEMS, 404), response_class=JSONResponse)

@@ -7,6 +7,8 @@ from pydantic import Field
 from turnstile.producers.gateway.schemas import Answer, Body, Items, Metadata
 
 MAX_ITEMS = 20
+MOST_MESSAGES = 100
+"""That these stand for: a compaction item holds several, and each is looked for in the history before it is added."""
 
 
 class ConversationRequest(Body):

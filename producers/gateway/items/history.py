@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import json
 import re
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -84,15 +84,11 @@ class History:
         """Yield the items of each message from a place on, and its size; at most `count` messages are read at a time."""
         work = LongWork()
         while place >= 0 and (elements := await self._read(place, step, count)):
-            read_elements: dict[int, Element] = {}
+            found = await _all_read(elements, work)
+            runs = await self._runs(found)
             for at, element in elements:
                 await work.pause()
-                if found := read(element):
-                    read_elements[at] = found
-            runs = await self._runs(read_elements)
-            for at, element in elements:
-                await work.pause()
-                items = _items(element, at, read_elements.get(at), runs)
+                items = _items(element, at, found.get(at), runs)
                 yield len(element), items if step > 0 else items[::-1]
             place = elements[-1][0] + step
 
@@ -141,10 +137,14 @@ class History:
     async def _look(self, wanted: "_Wanted", high: int) -> tuple[tuple[int, Item, bytes] | None, int]:
         """Return the item if it is among the messages from a place back, and the place to go on at."""
         elements, work = await self._read(high, -1, _CHUNK), LongWork()
+        runs: Runs | None = None
         for place, element in elements:
             await work.pause()
             if wanted.may_be_in(element) and (found := read(element)):
-                for item in _items(element, place, found, await self._runs({place: found})):
+                if found.calls or found.answers is not None:
+                    # Once: a turn may have thousands of calls.
+                    runs = runs or await self._runs(await _all_read(elements, work))
+                for item in _items(element, place, found, runs or NO_RUNS):
                     if wanted.is_id(item["id"]):
                         return (place, item, element), -1
         return None, elements[-1][0] - 1 if elements else -1
@@ -162,6 +162,16 @@ class History:
         """Return stored elements from a place on, in steps of 1 or -1, with their places."""
         elements = await self._store.read_messages(self._session, place, step, count, _CHUNK_BYTES)
         return [(place + step * n, element) for n, element in enumerate(elements)]
+
+
+async def _all_read(elements: Sequence[tuple[int, bytes]], work: LongWork) -> dict[int, Element]:
+    """Return the messages in a stretch, by their places."""
+    found: dict[int, Element] = {}
+    for place, element in elements:
+        await work.pause()
+        if one := read(element):
+            found[place] = one
+    return found
 
 
 class _Wanted:

@@ -20,7 +20,7 @@ from turnstile.producers.gateway.records import as_shown
 from turnstile.producers.gateway.responses import rendering
 from turnstile.producers.gateway.responses.item_events import item_events
 from turnstile.producers.gateway.responses.output_items import call_items
-from turnstile.producers.gateway.responses.spoken import KINDS, Run, Spoken, Told, run_status, runs
+from turnstile.producers.gateway.responses.spoken import KINDS, Places, Run, Spoken, Told, run_status, runs
 from turnstile.producers.reading.follow import follow, look
 from turnstile.producers.reading.readers import EventReader
 from turnstile.turns.errors import UnknownTurn
@@ -47,7 +47,7 @@ class ResponseEvents(HeldOfTurn):
         self._item: Spoken | None = None
         self._attempt = 0
         self._kinds: list[str] = []
-        self._taken_back: list[str] = []
+        self._places = Places()
         self._working = False
 
     def begin(self) -> Iterator[ResponseEvent]:
@@ -112,7 +112,7 @@ class ResponseEvents(HeldOfTurn):
     def _turn_to(self, attempt: int) -> Iterator[ResponseEvent]:
         yield from self._close("incomplete")
         # An attempt may take back what it has said, and no two items have the same id.
-        self._taken_back = [*self._taken_back, *self._kinds] if attempt == self._attempt else []
+        self._places = self._places if attempt == self._attempt else Places()
         self._attempt, self._kinds = attempt, []
 
     def _write(self, text: str, attempt: int, kind: str, record: TurnResult | None) -> Iterator[ResponseEvent]:
@@ -128,7 +128,7 @@ class ResponseEvents(HeldOfTurn):
             yield self._placed(item.add(text))
 
     def _open(self, kind: str) -> Spoken:
-        self._item = Spoken(kind, self._id, self._attempt, [*self._taken_back, *self._kinds])
+        self._item = Spoken(kind, self._id, self._attempt, self._places.next(kind))
         self._kinds.append(kind)
         self._index += 1
         return self._item

@@ -3,6 +3,7 @@
 A stream tells of a run as it comes, so a response shows runs, too: messages without reasoning between them are one item.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from io import StringIO
@@ -52,11 +53,10 @@ def _run(part: dict[str, Any]) -> Run:
 class Spoken:
     """The item of one run. Its id tells the place of the run among those of the same type that an attempt brought."""
 
-    def __init__(self, kind: str, turn: str, attempt: int, earlier: Sequence[str] = ()) -> None:
-        """`earlier`: the kinds of the runs before this one."""
+    def __init__(self, kind: str, turn: str, attempt: int, place: int) -> None:
+        """`place`: as `Places` tells it."""
         self.kind = kind
         self._thinks = kind == "reasoning"
-        place = sum((other == "reasoning") is self._thinks for other in earlier)
         self.id = kin(output_id(turn, attempt), "rs" if self._thinks else "msg", place=place or None)
         self._text = StringIO()
         self._bytes_a_letter = 1
@@ -118,12 +118,24 @@ class Spoken:
         return {"reasoning": "reasoning_summary_text", "text": "output_text", "refusal": "refusal"}[self.kind]
 
 
+class Places:
+    """The places of runs among those of the same type."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[bool] = Counter()
+
+    def next(self, kind: str) -> int:
+        """Return the place of the next run, and count it."""
+        thinks = kind == "reasoning"
+        self._counts[thinks] += 1
+        return self._counts[thinks] - 1
+
+
 def spoken_items(record: TurnResult) -> list[Item]:
     """Return the items of all that was said."""
-    said = runs(record)
-    kinds = [run.kind for run in said]
+    said, places = runs(record), Places()
     return [
-        Spoken(run.kind, record.id, record.attempts, kinds[:n]).whole(run_status(record, n == len(said) - 1), run)
+        Spoken(run.kind, record.id, record.attempts, places.next(run.kind)).whole(run_status(record, n == len(said) - 1), run)
         for n, run in enumerate(said)
     ]
 

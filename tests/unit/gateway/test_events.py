@@ -1,5 +1,6 @@
 """Streamed events and chunks of a turn, without a turn."""
 
+import tracemalloc
 from dataclasses import replace
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 
 from turnstile.producers.gateway.chat.completion_chunks import Chunks
 from turnstile.producers.gateway.edge.api_errors import ApiError
+from turnstile.producers.gateway.responses import spoken
 from turnstile.producers.gateway.responses.response_events import ResponseEvents
 from turnstile.turns.output import approval_request, reasoned, refused, said
 from turnstile.turns.question import Options
@@ -186,6 +188,68 @@ def test_chunks_go_on_where_a_second_attempt_says_the_same() -> None:
     assert chunks.write("hello") == b""
     assert b'"rld"' in chunks.write(" world")
     assert chunks.end(ended(State.COMPLETED, output=said("hello world")), usage=False).endswith(b"data: [DONE]\n\n")
+
+
+def test_chunks_go_on_where_a_third_attempt_says_more_than_the_second_had() -> None:
+    chunks = Chunks(RUNNING, "a-model")
+    told = b""
+    for words in (["hello", " world"], ["he", "llo"], ["hello w", "orld, and", " all"]):
+        chunks.restart()
+        told += b"".join(map(chunks.write, words))
+    assert told.count(b"data: ") == 4
+    assert b'", and"' in told
+    assert chunks.end(ended(State.COMPLETED, output=said("hello world, and all")), usage=False).endswith(b"data: [DONE]\n\n")
+
+
+def test_a_chunk_takes_no_copy_of_all_that_was_sent() -> None:
+    """Each one copied the answer so far three times."""
+    chunks = Chunks(RUNNING, "a-model")
+    chunks.write("x" * 8_000_000)
+    taken = []
+    tracemalloc.start()
+    for _ in range(21):
+        tracemalloc.reset_peak()
+        before, _ = tracemalloc.get_traced_memory()
+        chunks.write("more")
+        taken.append(tracemalloc.get_traced_memory()[1] - before)
+    tracemalloc.stop()
+    # The text may have to grow at some of them.
+    assert sorted(taken)[10] < 100_000
+    assert chunks.held < 8_100_000
+
+
+class Kind(str):
+    """A kind of a run, which counts how often it is compared."""
+
+    compared = 0
+    __hash__ = str.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        Kind.compared += 1
+        return str.__eq__(self, other)
+
+
+@pytest.fixture
+def compared(monkeypatch: pytest.MonkeyPatch) -> type[Kind]:
+    monkeypatch.setattr(Kind, "compared", 0)
+    return Kind
+
+
+def test_places_of_many_runs_are_counted_as_they_come(monkeypatch: pytest.MonkeyPatch, compared: type[Kind]) -> None:
+    """For each run all earlier ones were gone through: 8,000 took a second and a half."""
+    told = [spoken.Run(compared(kind), "a") for _ in range(500) for kind in ("reasoning", "text")]
+    monkeypatch.setattr(spoken, "runs", lambda _: told)
+    ids = [item["id"] for item in spoken.spoken_items(ended(State.COMPLETED))]
+    assert (ids[:4], ids[-1]) == (["rs_1", "msg_1", "rs_1_o1", "msg_1_o1"], "msg_1_o499")
+    assert compared.compared < 20 * len(told)
+
+
+def test_places_of_many_streamed_runs_are_counted_as_they_come(compared: type[Kind]) -> None:
+    translator = ResponseEvents(RUNNING, "foo", "a-model")
+    events = [Event(n, compared(kind), 1, "a") for n in range(500) for kind in ("reasoning", "text")]
+    told = [new["item_id"] for event in events for new in translator.translate(event) if new["type"].endswith("text.delta")]
+    assert (told[:4], told[-1]) == (["rs_1", "msg_1", "rs_1_o1", "msg_1_o1"], "msg_1_o499")
+    assert compared.compared < 50 * len(events)
 
 
 @pytest.mark.parametrize("second", ["goodbye", "hello wood"])
