@@ -69,8 +69,8 @@ HISTORY = (
         "broken arguments are repaired",
         "a tool is called with other arguments than the model meant",
         "workers/chains/items.py",
-        'if not _is_object(call["args"] or "{}")]:',
-        "if False]:",
+        '(sound if _is_object(call["args"] or "{}") else broken).append(call)',
+        "sound.append(call)",
         (_TOOLS,),
     ),
     Mutant(
