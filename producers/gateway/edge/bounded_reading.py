@@ -13,6 +13,8 @@ from turnstile.producers.gateway.edge.loop_accounts import account_of
 
 HEAD_BYTES = 65_536
 """Of a request's head, and of whatever comes at one time without a byte of a body, such as trailers or the next head."""
+MOST_TARGET_BYTES = 4_096
+"""Of a path and its query, which are decoded before requests are served in turn; each wrong parameter is complained of."""
 MOST_HEADERS = 200
 """Of a request. Each costs a microsecond several times over, before requests are served in turn."""
 SPARE_BYTES = 65_536
@@ -37,11 +39,13 @@ class BoundedReading(asyncio.Protocol):
     transport: asyncio.Transport
 
     headers: list[tuple[bytes, bytes]]
+    url: bytes
 
     _spare = _without_body = 0
     _seconds = 0.0
     _rests = False
     _kept = b""
+    _refusal = ""
 
     @property
     def busy(self) -> bool:
@@ -72,11 +76,26 @@ class BoundedReading(asyncio.Protocol):
         if self._seconds > _FREE_SECONDS:
             self._charge()
 
+    def on_url(self, url: bytes) -> None:
+        """Take a piece of the path and its query, with httptools."""
+        super().on_url(url)  # type: ignore[misc]  # uvicorn's
+        if len(self.url) > MOST_TARGET_BYTES:
+            self._refuse(f"The path and its query have more than {MOST_TARGET_BYTES:,} bytes.")
+
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header, with httptools; one too many is answered with 400, and the connection ends."""
+        """Take a header, with httptools."""
         super().on_header(name, value)  # type: ignore[misc]  # uvicorn's
         if len(self.headers) > MOST_HEADERS:
-            raise ValueError
+            self._refuse(f"The request has more than {MOST_HEADERS} headers.")
+
+    def _refuse(self, reason: str) -> None:
+        """End the reading of a head, which is answered with 400, and the connection with it."""
+        self._refusal = reason
+        raise ValueError(reason)
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no request, or none that is taken."""
+        super().send_400_response(self._refusal or msg)  # type: ignore[misc]  # uvicorn's
 
     def on_response_complete(self) -> None:
         """Begin to count anew."""

@@ -1,11 +1,8 @@
-"""Bounds on the head of a request: routes read it in one piece, before its caller can be made to wait."""
+"""Bounds on the head of a request, for servers that have not had them while they read it."""
 
 from turnstile.producers.gateway.edge.api_errors import ApiError
 from turnstile.producers.gateway.edge.body import Scope
-from turnstile.producers.gateway.edge.bounded_reading import MOST_HEADERS
-
-MOST_TARGET_BYTES = 4_096
-"""Of a path and its query. Each wrong parameter is complained of: 60 KB of them took a tenth of a second."""
+from turnstile.producers.gateway.edge.bounded_reading import MOST_HEADERS, MOST_TARGET_BYTES
 
 
 def check_head(scope: Scope) -> None:

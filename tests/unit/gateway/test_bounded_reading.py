@@ -11,7 +11,7 @@ from uvicorn.server import ServerState
 
 from tests.support.wait import PATIENCE_SECONDS, wait_until_async
 from turnstile.producers.gateway.edge import bounded_reading
-from turnstile.producers.gateway.edge.bounded_reading import HEAD_BYTES, MOST_HEADERS
+from turnstile.producers.gateway.edge.bounded_reading import HEAD_BYTES, MOST_HEADERS, MOST_TARGET_BYTES
 from turnstile.producers.gateway.edge.caller import CALLER, Caller
 from turnstile.producers.gateway.edge.connections import WRITE_BYTES, _exchange, is_gone, watch_connections
 from turnstile.producers.gateway.edge.large_answers import PIECE_BYTES
@@ -107,14 +107,23 @@ async def test_a_flood_ends_its_connection(connect: Connect, flood: str) -> None
         await pour(writer, more)
 
 
-@pytest.mark.parametrize("more", [0, 1])
-async def test_headers_are_bounded_in_number(connect: Connect, more: int, request: pytest.FixtureRequest) -> None:
+LARGE_HEADS = {
+    "headers": (b"", b"a:\r\n" * (MOST_HEADERS - 2), b"a:\r\n"),
+    "a path": (b"x" * (MOST_TARGET_BYTES - len("/acme")), b"", b""),
+}
+"""Name → the end of a path, and headers, as large as they may be; and a header too much, else it is a letter of the path."""
+
+
+@pytest.mark.parametrize("large", LARGE_HEADS)
+async def test_heads_are_bounded(connect: Connect, large: str, request: pytest.FixtureRequest) -> None:
     """With h11, the middleware refuses them."""
-    reader, writer = await connect()
-    headers = b"a:\r\n" * (MOST_HEADERS - 2 + more)
-    writer.write(b"POST /acme HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n" + headers + b"\r\n")
-    status = (await reader.readline()).split()[1]
-    assert status == (b"400" if more and request.node.callspec.params["connect"] == "httptools" else b"200")
+    path, headers, more = LARGE_HEADS[large]
+    for a_path, some_headers in ((path, headers), (path + (b"" if more else b"x"), headers + more)):
+        reader, writer = await connect()
+        writer.write(b"POST /acme" + a_path + b" HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n" + some_headers + b"\r\n")
+        refused = (a_path, some_headers) != (path, headers) and request.node.callspec.params["connect"] == "httptools"
+        async with in_time():
+            assert (await reader.readline()).split()[1] == (b"400" if refused else b"200")
 
 
 async def test_a_large_body_gives_no_room_to_trailers(connect: Connect) -> None:

@@ -1,7 +1,9 @@
 """The model's request arguments, its reading of streams, and its connection pool."""
 
 import json
+import typing
 from typing import Any
+from unittest.mock import Mock
 
 import openai
 import pytest
@@ -216,3 +218,14 @@ async def test_the_model_is_set_up_from_the_settings() -> None:
     assert "sk-1" not in repr(model)
     assert json.loads(json.dumps(model._default_params))["max_completion_tokens"] == 7
     await close_model(model)
+
+
+def test_types_of_parts_are_worked_out_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = build_model(Settings(), "http://127.0.0.1:1/v1")
+    parts: list[str | dict[Any, Any]] = [{"type": "image_url", "image_url": {"url": "data:,x"}}, {"type": "text", "text": "a"}]
+    model._get_request_payload([HumanMessage(parts)])
+    hints = Mock(wraps=typing.get_type_hints)
+    monkeypatch.setattr("langchain_core.messages.content.get_type_hints", hints)
+    payload = model._get_request_payload([SystemMessage([*parts]), HumanMessage(parts * 100)])
+    assert payload["messages"][1]["content"] == parts * 100
+    assert not hints.called

@@ -19,6 +19,7 @@ from pydantic import SecretStr
 
 from turnstile.turns.errors import SettingError
 from turnstile.turns.settings import Settings
+from turnstile.workers.chains.openai.block_types import keep_block_types
 from turnstile.workers.chains.openai.bodies import NOT_READABLE, no_completion
 from turnstile.workers.chains.openai.completions import Completions
 from turnstile.workers.chains.openai.model_server import ModelServer
@@ -28,6 +29,8 @@ OPENAI_URL = "https://api.openai.com/v1"
 CHECK_SECONDS = 3.0
 
 log = logging.getLogger(__name__)
+
+keep_block_types()
 
 
 class LoopChatOpenAI(ChatOpenAI):
