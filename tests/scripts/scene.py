@@ -146,6 +146,12 @@ class Scene:
         """Return a turn's state."""
         return self.turns.status(id).state
 
+    def counted_bytes(self, account: str) -> dict[str, int]:
+        """Return the entries of an account of bytes, once their sum is known to be true."""
+        sizes = {entry: int(size) for entry, size in self.client.hgetall(account).items()}
+        assert sizes.pop("", 0) == sum(sizes.values())
+        return sizes
+
     def history(self, session: str = "foo") -> list[str]:
         """Return the stored messages, oldest first."""
         return [element.decode() for element in reversed(self.turns.history(session))]

@@ -18,10 +18,7 @@ QUOTAS = Limits(unfinished_bytes=_MOST).quotas
 
 
 def _counted(scene: Scene, tenant: str = "a") -> dict[str, int]:
-    """Return the bytes that are counted, by session and schedule, once their sum is known to be true."""
-    sizes = {entry: int(size) for entry, size in scene.client.hgetall(scene.keys.scheduled_bytes(tenant)).items()}
-    assert sizes.pop("", 0) == sum(sizes.values())
-    return sizes
+    return scene.counted_bytes(scene.keys.scheduled_bytes(tenant))
 
 
 def _schedule(scene: Scene, id: str, session: str = "a/1", question: str = LARGE, **terms: Any) -> bool:
@@ -118,7 +115,7 @@ def test_every_end_gives_the_bytes_back(scene: Scene, end: Callable[[Scene], obj
 
 
 def test_a_schedule_of_another_session_keeps_its_bytes(scene: Scene) -> None:
-    """What is left of a name that another session has taken is dropped alone."""
+    """Entries are named by session and schedule, so a due entry of the one drops nothing of the other."""
     _later(scene, "s", "a/1")
     scene.client.delete(scene.keys.schedule("s"))
     _later(scene, "s", "a/2")

@@ -20,10 +20,7 @@ QUOTAS = Limits(unfinished_bytes=_MOST).quotas
 
 
 def _counted(scene: Scene, tenant: str = "a") -> dict[str, int]:
-    """Return the bytes that are counted, by turn, once their sum is known to be true."""
-    sizes = {id: int(size) for id, size in scene.client.hgetall(scene.keys.open_bytes(tenant)).items()}
-    assert sizes.pop("", 0) == sum(sizes.values())
-    return sizes
+    return scene.counted_bytes(scene.keys.open_bytes(tenant))
 
 
 def _ask(scene: Scene, id: str, session: str = "", question: str = LARGE, **terms: Any) -> Any:

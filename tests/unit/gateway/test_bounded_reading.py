@@ -111,7 +111,7 @@ LARGE_HEADS = {
     "headers": (b"", b"a:\r\n" * (MOST_HEADERS - 2), b"a:\r\n"),
     "a path": (b"x" * (MOST_TARGET_BYTES - len("/acme")), b"", b""),
 }
-"""Name → the end of a path, and headers, as large as they may be; and a header too much, else it is a letter of the path."""
+"""Name → the end of a path and the headers, as large as they may be, and one more header; without it, the path grows."""
 
 
 @pytest.mark.parametrize("large", LARGE_HEADS)
